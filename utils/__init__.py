@@ -1,0 +1,1 @@
+"""The rooms of the toolkit; README lists which room may import which."""
