@@ -5,13 +5,13 @@ defaults. A field without a default is a flag that must be given. A value comes 
 recipe (training only), the YAML file of ``-config``, the command line.
 """
 
+# fmt: off  (one field a line)
+
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-Architecture = Literal[
-    "unet", "unetplusplus", "linknet", "fpn", "pspnet", "deeplabv3plus", "pan", "manet", "upernet", "segformer"
-]
+Architecture = Literal["unet", "unetplusplus", "linknet", "fpn", "pspnet", "deeplabv3plus", "pan", "manet", "upernet", "segformer"]
 Task = Literal["multilabel", "binary", "multiclass"]
 Loss = Literal["dice_bce", "bce", "dice", "tversky", "focal", "lovasz", "cross_entropy"]
 Device = Literal["auto", "cpu", "cuda"]
@@ -36,27 +36,18 @@ class TrainConfig:
     architecture: Architecture = flag("decoder; U-Net is the published choice", "unet")
     encoder: str = flag("any SMP or timm encoder (tu-NAME for timm's)", "resnet50")
     encoder_weights: str = flag("imagenet, none or a weights FILE of this project to start from", "imagenet")
-    task: Task = flag(
-        "multilabel: a sigmoid per class, classes may overlap; binary: any defect; multiclass: softmax with background",
-        "multilabel",
-    )
+    task: Task = flag("multilabel: a sigmoid per class, classes may overlap; binary: any defect; multiclass: softmax with background", "multilabel")
     channels: int = flag("image channels the network sees; 3 fits ImageNet weights, grey images are repeated", 3)
     # the data
-    image_size: tuple[int, int] | None = flag(
-        "H,W in pixels that images are resized to, or native; 256,768 is the published size", (256, 768)
-    )
+    image_size: tuple[int, int] | None = flag("H,W in pixels that images are resized to, or native; 256,768 is the published size", (256, 768))
     crop: tuple[int, int] | None = flag("H,W in pixels of random training crops, or native for the whole image", None)
     crop_defect: float = flag("share of crops placed on a defect, 0..1", 0.5)
-    subset: Literal["balanced", "all"] = flag(
-        "balanced: about per_class images of each class, as published; all: every image", "balanced"
-    )
+    subset: Literal["balanced", "all"] = flag("balanced: about per_class images of each class, as published; all: every image", "balanced")
     per_class: int = flag("images per class of the balanced subset; 250 x 4 classes = the published 1,000", 250)
     valid_fraction: float = flag("share of the images kept for validation, 0..1", 0.2)
     group_duplicates: bool = flag("keep near-duplicate images on one side of the split, else validation flatters", True)
     split: Path | None = flag("split.csv of an earlier run to use again, so that runs can be compared", None)
-    augmentation: Literal["published", "flips", "none"] = flag(
-        "published: flips, shift/scale, light, grid and optical distortion", "published"
-    )
+    augmentation: Literal["published", "flips", "none"] = flag("published: flips, shift/scale, light, grid and optical distortion", "published")
     blackout: float = flag("probability that a defect is painted black and its label removed, 0..1", 0.0)
     # the optimisation
     loss: Loss = flag("loss on logits; dice_bce is the published one", "dice_bce")
@@ -67,9 +58,7 @@ class TrainConfig:
     lr_encoder: float = flag("learning rate of the encoder; below the decoder's, since it starts trained", 1e-3)
     lr_decoder: float = flag("learning rate of decoder and head", 1e-2)
     weight_decay: float = flag("decoupled weight decay of adamw, L2 of adam", 0.0)
-    schedule: Literal["plateau", "onecycle", "cosine", "constant"] = flag(
-        "learning rate schedule; plateau lowers it when validation loss stalls", "plateau"
-    )
+    schedule: Literal["plateau", "onecycle", "cosine", "constant"] = flag("learning rate schedule; plateau lowers it when validation loss stalls", "plateau")
     plateau_factor: float = flag("what plateau multiplies the rate by", 0.15)
     plateau_patience: int = flag("epochs without gain before plateau lowers the rate", 2)
     num_epochs: int = flag("passes over the training images", 20)
@@ -93,9 +82,10 @@ class TrainConfig:
 # Named settings of training. A recipe sets fields of TrainConfig; flags and -config override it.
 RECIPES: dict[str, dict[str, Any]] = {
     # The published recipe, spelled out so that a change of a default cannot change it.
-    "balanced-1000": dict(
-        architecture="unet",
-        image_size=(256, 768),
+    "balanced-1000": {
+        "architecture": "unet",
+        "image_size": (256, 768,
+    },
         subset="balanced",
         per_class=250,
         augmentation="published",
@@ -107,7 +97,7 @@ RECIPES: dict[str, dict[str, Any]] = {
         plateau_factor=0.15,
         plateau_patience=2,
         batch_size=8,
-    ),
+    )
 }
 
 
@@ -121,12 +111,8 @@ class PredictConfig:
     weights: str | None = flag("name of the weights file in weights_dir when it holds several", None)
     num_of_images: int = flag("images to predict, in order of their names; 0: all", 0)
     out: Path | None = flag("folder for the results; none: DIR/results", None)
-    save: tuple[str, ...] = flag(
-        "what to write: overlays,masks,submission,defects", ("overlays", "submission", "defects")
-    )
-    threshold: float | None = flag(
-        "probability from which a pixel counts as defect, 0..1; none: the weights file's", None
-    )
+    save: tuple[str, ...] = flag("what to write: overlays,masks,submission,defects", ("overlays", "submission", "defects"))
+    threshold: float | None = flag("probability from which a pixel counts as defect, 0..1; none: the weights file's", None)
     min_area: int | None = flag("smallest connected defect in pixels; none: the weights file's", None)
     batch_size: int = flag("images per forward pass; more than 4 gains nothing on CPUs", 4)
     backend: Literal["auto", "torch"] = flag("what runs the network", "auto")
@@ -142,14 +128,10 @@ class EvaluateConfig:
     dir: Path = flag("labelled dataset folder: train_images/ and train.csv")
     weights_dir: Path = flag("folder of weights files (a run folder too) or one .pth file", Path("weights"))
     weights: str | None = flag("name of the weights file in weights_dir when it holds several", None)
-    split: Literal["valid", "train", "all"] = flag(
-        "images to score: a side of the run's split.csv, or all labelled ones", "valid"
-    )
+    split: Literal["valid", "train", "all"] = flag("images to score: a side of the run's split.csv, or all labelled ones", "valid")
     num_of_images: int = flag("images to score, in order of their names; 0: all", 0)
     out: Path | None = flag("folder for the scores; none: DIR/evaluation", None)
-    threshold: float | None = flag(
-        "probability from which a pixel counts as defect, 0..1; none: the weights file's", None
-    )
+    threshold: float | None = flag("probability from which a pixel counts as defect, 0..1; none: the weights file's", None)
     min_area: int | None = flag("smallest connected defect in pixels; none: the weights file's", None)
     batch_size: int = flag("images per forward pass; more than 4 gains nothing on CPUs", 4)
     backend: Literal["auto", "torch"] = flag("what runs the network", "auto")
@@ -171,18 +153,12 @@ class DownloadDataConfig:
 class ConvertConfig:
     """What ``Prepare_data.py convert`` does."""
 
-    source: Literal["index-masks", "coco", "yolo", "dataset"] = flag(
-        "layout to read (flag -from); dataset: write index masks from a dataset folder"
-    )
+    source: Literal["index-masks", "coco", "yolo", "dataset"] = flag("layout to read (flag -from); dataset: write index masks from a dataset folder")
     images: Path | None = flag("folder of images", None)
     masks: Path | None = flag("folder of index masks: 0 is background, 1..C the classes", None)
     annotations: Path | None = flag("COCO JSON file or folder of YOLO label files", None)
-    class_names: tuple[str, ...] | None = flag(
-        "names of the classes in order, comma separated; none: the source's, or 1, 2, 3", None
-    )
-    split: Literal["train", "test"] = flag(
-        "train writes train_images/ and train.csv, test writes test_images/ and test.csv", "train"
-    )
+    class_names: tuple[str, ...] | None = flag("names of the classes in order, comma separated; none: the source's, or 1, 2, 3", None)
+    split: Literal["train", "test"] = flag("train writes train_images/ and train.csv, test writes test_images/ and test.csv", "train")
     dir: Path = flag("dataset folder to write, or to read with -from dataset")
     link: bool = flag("link images instead of copying them", False)
 
@@ -212,7 +188,5 @@ class SynthesiseConfig:
     dir: Path = flag("dataset folder to write")
     num_of_images: int = flag("strips to make", 200)
     image_size: tuple[int, int] = flag("H,W in pixels; the competition's size", (256, 1600))
-    split: Literal["train", "test"] = flag(
-        "train writes train_images/ and train.csv; test writes test_images/, test.csv and test_labels.csv", "train"
-    )
+    split: Literal["train", "test"] = flag("train writes train_images/ and train.csv; test writes test_images/, test.csv and test_labels.csv", "train")
     seed: int = flag("fixes every pixel", 42)
