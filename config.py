@@ -84,20 +84,19 @@ RECIPES: dict[str, dict[str, Any]] = {
     # The published recipe, spelled out so that a change of a default cannot change it.
     "balanced-1000": {
         "architecture": "unet",
-        "image_size": (256, 768,
+        "image_size": (256, 768),
+        "subset": "balanced",
+        "per_class": 250,
+        "augmentation": "published",
+        "loss": "dice_bce",
+        "optimizer": "adam",
+        "lr_encoder": 1e-3,
+        "lr_decoder": 1e-2,
+        "schedule": "plateau",
+        "plateau_factor": 0.15,
+        "plateau_patience": 2,
+        "batch_size": 8,
     },
-        subset="balanced",
-        per_class=250,
-        augmentation="published",
-        loss="dice_bce",
-        optimizer="adam",
-        lr_encoder=1e-3,
-        lr_decoder=1e-2,
-        schedule="plateau",
-        plateau_factor=0.15,
-        plateau_patience=2,
-        batch_size=8,
-    )
 }
 
 
