@@ -5,7 +5,8 @@ defaults. A field without a default is a flag that must be given. A value comes 
 recipe (training only), the YAML file of ``-config``, the command line.
 """
 
-# fmt: off  (one field a line)
+# One field a line, however long:
+# fmt: off
 
 from dataclasses import dataclass, field
 from pathlib import Path
