@@ -1,0 +1,1 @@
+"""Networks: what they are (spec), how they are made (factory), images in and logits out (segmenter)."""

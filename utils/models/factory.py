@@ -1,0 +1,111 @@
+"""Make a network from its spec. A new architecture of SMP is one line in ARCHITECTURES."""
+
+import difflib
+import warnings
+
+import segmentation_models_pytorch as smp
+import timm
+from huggingface_hub.utils import logging as hub_logging
+from segmentation_models_pytorch.encoders import encoders as smp_encoders
+from torch import nn
+
+from utils.errors import InputError
+from utils.models.segmenter import Segmenter
+from utils.models.spec import ModelSpec
+
+ARCHITECTURES: dict[str, type[nn.Module]] = {
+    "unet": smp.Unet,
+    "unetplusplus": smp.UnetPlusPlus,
+    "linknet": smp.Linknet,
+    "fpn": smp.FPN,
+    "pspnet": smp.PSPNet,
+    "deeplabv3plus": smp.DeepLabV3Plus,
+    "pan": smp.PAN,
+    "manet": smp.MAnet,
+    "upernet": smp.UPerNet,
+    "segformer": smp.Segformer,
+}
+
+IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+
+
+def build(spec: ModelSpec, encoder_weights: str | None = None) -> Segmenter:
+    """Make the network that ``spec`` describes.
+
+    Args:
+        spec: architecture, encoder, task, classes, channels.
+        encoder_weights: ``imagenet`` fetches the encoder's published weights (network or cache needed); none starts
+            from random ones and needs no network.
+
+    Returns:
+        A ``Segmenter`` in training mode.
+
+    Raises:
+        InputError: unknown architecture or encoder, an encoder that the architecture cannot use, or weights that
+            cannot be fetched.
+    """
+    if spec.architecture not in ARCHITECTURES:
+        raise InputError(
+            f"-architecture {spec.architecture}: no such architecture{_nearest(spec.architecture, list(ARCHITECTURES))};"
+            f" choose from {', '.join(ARCHITECTURES)}"
+        )
+    encoder = encoder_name(spec.encoder)
+    if encoder_weights not in (None, "imagenet"):
+        raise InputError(f"-encoder_weights {encoder_weights}: choose imagenet, none or a weights file of this project")
+    hub_logging.set_verbosity_error()  # its retries would bury our one line
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # SMP warns that tu- encoders take True instead of imagenet
+            net = ARCHITECTURES[spec.architecture](
+                encoder_name=encoder, encoder_weights=encoder_weights, in_channels=spec.channels, classes=spec.outputs
+            )
+    except (ValueError, KeyError, NotImplementedError, AssertionError, TypeError) as error:
+        reason = " ".join(str(error).split())
+        raise InputError(f"-architecture {spec.architecture} -encoder {spec.encoder}: {reason}") from None
+    except Exception as error:
+        if encoder_weights is None:
+            raise
+        raise InputError(
+            f"the ImageNet weights of {spec.encoder} could not be fetched ({type(error).__name__}); either run once with"
+            " a network connection (they are cached after that, HF_HOME says where), or train from scratch with"
+            " -encoder_weights none"
+        ) from None
+    mean, std = _normalisation(encoder, spec.channels)
+    return Segmenter(net, spec, mean, std, int(getattr(net.encoder, "output_stride", 32)))
+
+
+def encoder_name(name: str) -> str:
+    """Give SMP's name of an encoder: timm's names get the ``tu-`` in front that SMP asks for.
+
+    Raises:
+        InputError: neither SMP nor timm has it; the message names the nearest ones.
+    """
+    if name in smp_encoders or name.startswith("timm-"):
+        return name
+    bare = name.removeprefix("tu-")
+    if timm.is_model(bare.split(".")[0]):
+        return f"tu-{bare}"
+    known = [*smp_encoders, *timm.list_models()]
+    raise InputError(f"-encoder {name}: neither SMP nor timm has it{_nearest(name, known)}")
+
+
+def _normalisation(encoder: str, channels: int) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """Give the mean and std that the encoder's ImageNet weights were trained with, in units of 0..1."""
+    mean: tuple[float, ...] = IMAGENET_MEAN
+    std: tuple[float, ...] = IMAGENET_STD
+    settings = smp_encoders.get(encoder, {}).get("pretrained_settings", {}).get("imagenet", {})
+    # Some encoders were trained on 0..255 images; their mean is not in our units, and theirs alone.
+    if settings.get("input_range", [0, 1])[1] == 1 and settings.get("mean") and settings.get("std"):
+        mean, std = tuple(settings["mean"]), tuple(settings["std"])
+    if encoder.startswith("tu-"):
+        pretrained = timm.get_pretrained_cfg(encoder[3:])
+        if pretrained is not None:
+            mean, std = tuple(pretrained.mean), tuple(pretrained.std)
+    if channels == 1:
+        return (sum(mean) / 3,), (sum(std) / 3,)
+    return mean, std
+
+
+def _nearest(word: str, known: list[str]) -> str:
+    matches = difflib.get_close_matches(word, known, n=3, cutoff=0.5)
+    return f", did you mean {' or '.join(matches)}?" if matches else ""

@@ -1,0 +1,1 @@
+"""Weights files: what Train.py writes and what every other command reads."""

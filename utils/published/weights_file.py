@@ -1,0 +1,167 @@
+"""The weights file: a plain dict that ``torch.load(weights_only=True)`` opens and that rebuilds the network offline."""
+
+import dataclasses
+import hashlib
+import pickle
+import warnings
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from utils.errors import InputError
+from utils.files import replacing
+from utils.models.factory import build
+from utils.models.segmenter import Segmenter
+from utils.models.spec import ModelSpec
+
+FORMAT = "steel-defect-segmentation weights"
+VERSION = 1
+
+
+@dataclasses.dataclass
+class WeightsFile:
+    """A trained network with all that is needed to use it and to know where it comes from.
+
+    Args:
+        spec: the network.
+        state_dict: of the plain SMP model, tensors on the CPU.
+        mean: per channel, in units of 0..1.
+        std: per channel, in units of 0..1.
+        input_size: (H, W) in pixels that images are resized to before the network; none: their own size.
+        thresholds: per scored class, probability 0..1 from which a pixel counts.
+        min_areas: per scored class, smallest connected defect in pixels of the original image.
+        metrics: scores with the data they were measured on.
+        provenance: settings, data fingerprint, git commit, library versions.
+    """
+
+    spec: ModelSpec
+    state_dict: dict[str, torch.Tensor]
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+    input_size: tuple[int, int] | None
+    thresholds: tuple[float, ...]
+    min_areas: tuple[int, ...]
+    metrics: dict[str, Any] = dataclasses.field(default_factory=dict)
+    provenance: dict[str, Any] = dataclasses.field(default_factory=dict)
+
+    def save(self, path: Path) -> None:
+        """Write to ``path`` in one step."""
+        content = {
+            "format": FORMAT,
+            "version": VERSION,
+            "spec": self.spec.to_dict(),
+            "state_dict": {name: tensor.detach().cpu().contiguous() for name, tensor in self.state_dict.items()},
+            "mean": list(self.mean),
+            "std": list(self.std),
+            "input_size": list(self.input_size) if self.input_size else None,
+            "thresholds": list(self.thresholds),
+            "min_areas": list(self.min_areas),
+            "metrics": self.metrics,
+            "provenance": self.provenance,
+        }
+        with replacing(path) as temporary:
+            torch.save(content, temporary)
+
+    def save_named(self, folder: Path, stem: str) -> Path:
+        """Write to ``folder/stem-SHA8.pth``, where SHA8 begins the sha256 of the file's bytes."""
+        unnamed = folder / f"{stem}.pth"
+        self.save(unnamed)
+        digest = hashlib.sha256(unnamed.read_bytes()).hexdigest()[:8]
+        return unnamed.rename(folder / f"{stem}-{digest}.pth")
+
+    def build(self) -> Segmenter:
+        """Make the network with these weights, in evaluation mode; needs no network connection."""
+        model = build(self.spec)
+        fresh = Segmenter(model.net, self.spec, self.mean, self.std, model.multiple)
+        try:
+            fresh.net.load_state_dict(self.state_dict)
+        except RuntimeError as error:
+            reason = str(error).splitlines()[-1].strip()
+            raise InputError(f"the weights do not fit {self.spec.architecture} {self.spec.encoder}: {reason}") from None
+        return fresh.eval()
+
+
+def load(path: Path) -> WeightsFile:
+    """Read a weights file without running any code that it may contain.
+
+    Raises:
+        InputError: not there, damaged, needs pickle, made by something else, or of a newer version.
+    """
+    if not path.is_file():
+        raise InputError(f"{path}: no such weights file")
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # torch remarks on the pickle protocol of files that we refuse anyway
+            content = torch.load(path, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError as error:
+        if zipfile.is_zipfile(path) or "weights_only" in str(error).lower():
+            raise InputError(
+                f"{path}: refused, since opening it would run code from the file (it needs pickle);"
+                " ask for a plain state dict, or train with Train.py"
+            ) from None
+        raise InputError(f"{path}: not a weights file, or damaged; fetch or train it again") from None
+    except (RuntimeError, EOFError, ValueError, KeyError, AttributeError, TypeError, IndexError, UnicodeDecodeError):
+        raise InputError(f"{path}: not a weights file, or damaged; fetch or train it again") from None
+    return _from_content(path, content)
+
+
+def _from_content(path: Path, content: Any) -> WeightsFile:
+    if not isinstance(content, dict) or content.get("format") != FORMAT:
+        raise InputError(f"{path}: a .pth file, but not one that Train.py wrote; point -weights_dir at a run folder")
+    version = content.get("version")
+    if version != VERSION:
+        raise InputError(f"{path}: format version {version}, this program reads {VERSION}; update the program")
+    try:
+        spec = ModelSpec.from_dict(content["spec"])
+        size = content["input_size"]
+        file = WeightsFile(
+            spec=spec,
+            state_dict=dict(content["state_dict"]),
+            mean=tuple(map(float, content["mean"])),
+            std=tuple(map(float, content["std"])),
+            input_size=None if size is None else (int(size[0]), int(size[1])),
+            thresholds=tuple(map(float, content["thresholds"])),
+            min_areas=tuple(map(int, content["min_areas"])),
+            metrics=dict(content["metrics"]),
+            provenance=dict(content["provenance"]),
+        )
+    except (KeyError, TypeError, ValueError, IndexError, InputError) as error:
+        raise InputError(f"{path}: damaged weights file ({error}); fetch or train it again") from None
+    count = len(spec.scored_names)
+    if len(file.thresholds) != count or len(file.min_areas) != count:
+        raise InputError(f"{path}: damaged weights file (thresholds for {len(file.thresholds)} of {count} classes)")
+    if len(file.mean) != spec.channels or len(file.std) != spec.channels:
+        raise InputError(f"{path}: damaged weights file (mean and std for another number of channels)")
+    return file
+
+
+def find(weights_dir: Path, name: str | None = None) -> Path:
+    """Choose the weights file in a folder.
+
+    Args:
+        weights_dir: a ``.pth`` file, or a folder that holds some (a run folder too).
+        name: file name with or without ``.pth``, needed when the folder holds several.
+
+    Raises:
+        InputError: nothing there, or more than one to choose from; the message lists the names.
+    """
+    if weights_dir.is_file():
+        return weights_dir
+    if not weights_dir.is_dir():
+        raise InputError(f"-weights_dir {weights_dir}: no such file or folder")
+    files = sorted(weights_dir.glob("*.pth"))
+    if not files:
+        raise InputError(
+            f"-weights_dir {weights_dir}: no .pth file in it; give the run folder that Train.py wrote, or a weights file"
+        )
+    names = ", ".join(file.stem for file in files)
+    if name is not None:
+        chosen = [file for file in files if name in (file.name, file.stem)]
+        if not chosen:
+            raise InputError(f"-weights {name}: not in {weights_dir}, which has {names}")
+        return chosen[0]
+    if len(files) > 1:
+        raise InputError(f"-weights_dir {weights_dir}: holds several weights files, choose with -weights from {names}")
+    return files[0]
