@@ -1,0 +1,1 @@
+"""Scores of predicted masks: pixel counts per image and class first, every ratio from the counts."""
