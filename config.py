@@ -19,9 +19,9 @@ Device = Literal["auto", "cpu", "cuda"]
 Precision = Literal["f32", "bf16", "f16"]
 
 
-def flag(help: str, default: Any = ...) -> Any:
-    """One field of a command: its help text (with unit and reason) and its default (required when left out)."""
-    metadata = {"help": help}
+def flag(help: str, default: Any = ..., low: float | None = None, high: float | None = None) -> Any:
+    """One field of a command: its help text (unit and reason), its default (required when left out), its range."""
+    metadata = {"help": help, "low": low, "high": high}
     return field(metadata=metadata) if default is ... else field(default=default, metadata=metadata)
 
 
@@ -29,7 +29,7 @@ def flag(help: str, default: Any = ...) -> Any:
 class TrainConfig:
     """What ``Train.py`` does."""
 
-    dir: Path = flag("dataset folder: train_images/ and train.csv")
+    dir: Path | None = flag("dataset folder: train_images/ and train.csv; needed unless -resume", None)
     out: Path | None = flag("run folder to write; none: runs/ARCHITECTURE-ENCODER-DATE-TIME", None)
     resume: Path | None = flag("run folder to continue after an interruption; its own settings are used", None)
     recipe: str = flag("named settings, see RECIPES below; other flags override it", "balanced-1000")
@@ -42,42 +42,42 @@ class TrainConfig:
     # the data
     image_size: tuple[int, int] | None = flag("H,W in pixels that images are resized to, or native; 256,768 is the published size", (256, 768))
     crop: tuple[int, int] | None = flag("H,W in pixels of random training crops, or native for the whole image", None)
-    crop_defect: float = flag("share of crops placed on a defect, 0..1", 0.5)
+    crop_defect: float = flag("share of crops placed on a defect, 0..1", 0.5, low=0, high=1)
     subset: Literal["balanced", "all"] = flag("balanced: about per_class images of each class, as published; all: every image", "balanced")
-    per_class: int = flag("images per class of the balanced subset; 250 x 4 classes = the published 1,000", 250)
-    valid_fraction: float = flag("share of the images kept for validation, 0..1", 0.2)
+    per_class: int = flag("images per class of the balanced subset; 250 x 4 classes = the published 1,000", 250, low=1)
+    valid_fraction: float = flag("share of the images kept for validation, 0..1", 0.2, low=0.01, high=0.9)
     group_duplicates: bool = flag("keep near-duplicate images on one side of the split, else validation flatters", True)
     split: Path | None = flag("split.csv of an earlier run to use again, so that runs can be compared", None)
     augmentation: Literal["published", "flips", "none"] = flag("published: flips, shift/scale, light, grid and optical distortion", "published")
-    blackout: float = flag("probability that a defect is painted black and its label removed, 0..1", 0.0)
+    blackout: float = flag("probability that a defect is painted black and its label removed, 0..1", 0.0, low=0, high=1)
     # the optimisation
     loss: Loss = flag("loss on logits; dice_bce is the published one", "dice_bce")
-    dice_weight: float = flag("share of Dice in dice_bce, 0..1; the rest is BCE", 0.5)
-    tversky_fp: float = flag("Tversky weight of false positives; 0.1 favours recall", 0.1)
-    tversky_fn: float = flag("Tversky weight of false negatives", 0.9)
+    dice_weight: float = flag("share of Dice in dice_bce, 0..1; the rest is BCE", 0.5, low=0, high=1)
+    tversky_fp: float = flag("Tversky weight of false positives; 0.1 favours recall", 0.1, low=0)
+    tversky_fn: float = flag("Tversky weight of false negatives", 0.9, low=0)
     optimizer: Literal["adam", "adamw"] = flag("adam is the published one", "adam")
-    lr_encoder: float = flag("learning rate of the encoder; below the decoder's, since it starts trained", 1e-3)
-    lr_decoder: float = flag("learning rate of decoder and head", 1e-2)
-    weight_decay: float = flag("decoupled weight decay of adamw, L2 of adam", 0.0)
+    lr_encoder: float = flag("learning rate of the encoder; below the decoder's, since it starts trained", 1e-3, low=0)
+    lr_decoder: float = flag("learning rate of decoder and head", 1e-2, low=0)
+    weight_decay: float = flag("decoupled weight decay of adamw, L2 of adam", 0.0, low=0)
     schedule: Literal["plateau", "onecycle", "cosine", "constant"] = flag("learning rate schedule; plateau lowers it when validation loss stalls", "plateau")
-    plateau_factor: float = flag("what plateau multiplies the rate by", 0.15)
-    plateau_patience: int = flag("epochs without gain before plateau lowers the rate", 2)
-    num_epochs: int = flag("passes over the training images", 20)
-    early_stop: int = flag("epochs without a better Dice before training stops; 0: never", 0)
-    batch_size: int = flag("images per step and process", 8)
-    accumulate: int = flag("steps whose gradients are summed before an update", 1)
-    clip_norm: float = flag("largest gradient norm; 0: unlimited", 0.0)
-    ema: float = flag("decay per step of the weights' moving average that is validated and published; 0: off", 0.0)
+    plateau_factor: float = flag("what plateau multiplies the rate by", 0.15, low=0.0001, high=0.9999)
+    plateau_patience: int = flag("epochs without gain before plateau lowers the rate", 2, low=0)
+    num_epochs: int = flag("passes over the training images", 20, low=1)
+    early_stop: int = flag("epochs without a better Dice before training stops; 0: never", 0, low=0)
+    batch_size: int = flag("images per step and process", 8, low=1)
+    accumulate: int = flag("steps whose gradients are summed before an update", 1, low=1)
+    clip_norm: float = flag("largest gradient norm; 0: unlimited", 0.0, low=0)
+    ema: float = flag("decay per step of the weights' moving average that is validated and published; 0: off", 0.0, low=0, high=1)
     # the decision that validation scores and the weights file carries
-    threshold: float = flag("probability from which a pixel counts as defect, 0..1", 0.5)
-    min_area: int = flag("smallest connected defect in pixels of the original image", 0)
-    top_k: int = flag("best checkpoints to keep beside last.pth", 1)
+    threshold: float = flag("probability from which a pixel counts as defect, 0..1", 0.5, low=0, high=1)
+    min_area: int = flag("smallest connected defect in pixels of the original image", 0, low=0)
+    top_k: int = flag("best checkpoints to keep beside last.pth", 1, low=1)
     # the machine
-    seed: int = flag("one number that fixes split, order, augmentation and initial weights", 42)
-    num_of_workers: int | None = flag("processes that load images, or auto", None)
+    seed: int = flag("one number that fixes split, order, augmentation and initial weights", 42, low=0)
+    num_of_workers: int | None = flag("processes that load images, or auto", None, low=0)
     device: Device = flag("auto takes a GPU when there is one", "auto")
     precision: Precision = flag("f32; bf16 on CPUs and GPUs that have it; f16 on GPUs", "f32")
-    threads: int = flag("CPU threads of the network; 0: all cores", 0)
+    threads: int = flag("CPU threads of the network; 0: all cores", 0, low=0)
 
 
 # Named settings of training. A recipe sets fields of TrainConfig; flags and -config override it.
@@ -109,16 +109,16 @@ class PredictConfig:
     images: Path | None = flag("a folder of images or a single image, instead of -dir", None)
     weights_dir: Path = flag("folder of weights files (a run folder too) or one .pth file", Path("weights"))
     weights: str | None = flag("name of the weights file in weights_dir when it holds several", None)
-    num_of_images: int = flag("images to predict, in order of their names; 0: all", 0)
+    num_of_images: int = flag("images to predict, in order of their names; 0: all", 0, low=0)
     out: Path | None = flag("folder for the results; none: DIR/results", None)
     save: tuple[str, ...] = flag("what to write: overlays,masks,submission,defects", ("overlays", "submission", "defects"))
-    threshold: float | None = flag("probability from which a pixel counts as defect, 0..1; none: the weights file's", None)
-    min_area: int | None = flag("smallest connected defect in pixels; none: the weights file's", None)
-    batch_size: int = flag("images per forward pass; more than 4 gains nothing on CPUs", 4)
+    threshold: float | None = flag("probability from which a pixel counts as defect, 0..1; none: the weights file's", None, low=0, high=1)
+    min_area: int | None = flag("smallest connected defect in pixels; none: the weights file's", None, low=0)
+    batch_size: int = flag("images per forward pass; more than 4 gains nothing on CPUs", 4, low=1)
     backend: Literal["auto", "torch"] = flag("what runs the network", "auto")
     precision: Precision = flag("f32; bf16 on CPUs and GPUs that have it; f16 on GPUs", "f32")
     device: Device = flag("auto takes a GPU when there is one", "auto")
-    threads: int = flag("CPU threads of the network; 0: all cores", 0)
+    threads: int = flag("CPU threads of the network; 0: all cores", 0, low=0)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -129,15 +129,15 @@ class EvaluateConfig:
     weights_dir: Path = flag("folder of weights files (a run folder too) or one .pth file", Path("weights"))
     weights: str | None = flag("name of the weights file in weights_dir when it holds several", None)
     split: Literal["valid", "train", "all"] = flag("images to score: a side of the run's split.csv, or all labelled ones", "valid")
-    num_of_images: int = flag("images to score, in order of their names; 0: all", 0)
+    num_of_images: int = flag("images to score, in order of their names; 0: all", 0, low=0)
     out: Path | None = flag("folder for the scores; none: DIR/evaluation", None)
-    threshold: float | None = flag("probability from which a pixel counts as defect, 0..1; none: the weights file's", None)
-    min_area: int | None = flag("smallest connected defect in pixels; none: the weights file's", None)
-    batch_size: int = flag("images per forward pass; more than 4 gains nothing on CPUs", 4)
+    threshold: float | None = flag("probability from which a pixel counts as defect, 0..1; none: the weights file's", None, low=0, high=1)
+    min_area: int | None = flag("smallest connected defect in pixels; none: the weights file's", None, low=0)
+    batch_size: int = flag("images per forward pass; more than 4 gains nothing on CPUs", 4, low=1)
     backend: Literal["auto", "torch"] = flag("what runs the network", "auto")
     precision: Precision = flag("f32; bf16 on CPUs and GPUs that have it; f16 on GPUs", "f32")
     device: Device = flag("auto takes a GPU when there is one", "auto")
-    threads: int = flag("CPU threads of the network; 0: all cores", 0)
+    threads: int = flag("CPU threads of the network; 0: all cores", 0, low=0)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -169,7 +169,7 @@ class CheckConfig:
 
     dir: Path = flag("dataset folder to check")
     out: Path | None = flag("CSV file for the problems; none: DIR/problems.csv", None)
-    num_of_workers: int | None = flag("threads that read images, or auto", None)
+    num_of_workers: int | None = flag("threads that read images, or auto", None, low=0)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -177,8 +177,8 @@ class BalanceConfig:
     """What ``Prepare_data.py balance`` does."""
 
     dir: Path = flag("dataset folder with train.csv")
-    per_class: int = flag("images per class; 250 x 4 classes = the published 1,000", 250)
-    seed: int = flag("fixes which images are taken", 42)
+    per_class: int = flag("images per class; 250 x 4 classes = the published 1,000", 250, low=1)
+    seed: int = flag("fixes which images are taken", 42, low=0)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -186,7 +186,7 @@ class SynthesiseConfig:
     """What ``Prepare_data.py synthesise`` does."""
 
     dir: Path = flag("dataset folder to write")
-    num_of_images: int = flag("strips to make", 200)
+    num_of_images: int = flag("strips to make", 200, low=0)
     image_size: tuple[int, int] = flag("H,W in pixels; the competition's size", (256, 1600))
     split: Literal["train", "test"] = flag("train writes train_images/ and train.csv; test writes test_images/, test.csv and test_labels.csv", "train")
-    seed: int = flag("fixes every pixel", 42)
+    seed: int = flag("fixes every pixel", 42, low=0)

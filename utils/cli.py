@@ -63,7 +63,7 @@ def parse(config_class: type[Config], argv: Sequence[str], prog: str, descriptio
     if config_file is not None:
         words.update(_read_yaml(Path(config_file), fields))
     words.update(given)
-    values = {name: _convert(name, kinds[name], word) for name, word in words.items()}
+    values = {name: _in_range(fields[name], _convert(name, kinds[name], word)) for name, word in words.items()}
     if "recipe" in fields:
         recipe = values.get("recipe", fields["recipe"].default)
         if recipe not in RECIPES:
@@ -196,6 +196,17 @@ def _to_word(name: str, value: Any) -> str:
     if isinstance(value, tuple):
         return ",".join(map(str, value))
     return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def _in_range(field: dataclasses.Field[Any], value: Any) -> Any:
+    """Pass ``value`` on, unless the field's range forbids it."""
+    low, high = field.metadata["low"], field.metadata["high"]
+    if isinstance(value, (int, float)) and not isinstance(value, bool):
+        below = low is not None and not value >= low  # written so that nan is refused too
+        if below or (high is not None and not value <= high):
+            span = f"{low} to {high}" if high is not None else f"{low} or more"
+            raise InputError(f"-{FLAG_OF_FIELD.get(field.name, field.name)} {value}: expected {span}")
+    return value
 
 
 def _convert(name: str, kind: Any, value: Any) -> Any:
