@@ -1,0 +1,272 @@
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+
+from utils.data.annotations import (
+    AnnotationError,
+    open_dataset,
+    open_test_images,
+    read_annotations,
+    write_annotations,
+)
+from utils.errors import InputError
+
+SEPARATE = "ImageId,ClassId,EncodedPixels\n"
+JOINED = "ImageId_ClassId,EncodedPixels\n"
+
+
+@pytest.fixture
+def table(tmp_path):
+    def write(text, name="train.csv"):
+        path = tmp_path / name
+        path.write_bytes(text if isinstance(text, bytes) else text.encode())
+        return path
+
+    return write
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """A dataset folder of a.png, b.png, c.png (4 high, 6 wide); write its tables with the returned function."""
+
+    def make(train_csv=SEPARATE + "b.png,1,1 2\n", images=("a.png", "b.png", "c.png"), to="train_images"):
+        (tmp_path / to).mkdir(exist_ok=True)
+        for name in images:
+            Image.fromarray(np.zeros((4, 6), np.uint8)).save(tmp_path / to / name)
+        (tmp_path / "train.csv").write_text(train_csv)
+        return tmp_path
+
+    return make
+
+
+def as_tuples(annotations):
+    return list(annotations.rows[["image", "class_id", "rle"]].itertuples(index=False, name=None))
+
+
+def test_one_row_per_image_and_class(table):
+    annotations = read_annotations(table(SEPARATE + "b.jpg,3,5 1\na.jpg,2,1 1 3 2\nb.jpg,1,9 9\n"))
+    assert as_tuples(annotations) == [("a.jpg", 2, "1 1 3 2"), ("b.jpg", 1, "9 9"), ("b.jpg", 3, "5 1")]
+    assert annotations.listed == ("b.jpg", "a.jpg")
+    assert annotations.class_names == ("1", "2", "3")
+    assert annotations.rows["row"].tolist() == [3, 4, 2]
+    assert annotations.rows["class_id"].dtype == np.int64
+
+
+def test_rows_for_every_image_and_class(table):
+    text = JOINED + "a_b.jpg_1,\na_b.jpg_2,5 1\na_b.jpg_3,\na_b.jpg_4,\nclean.jpg_1,\n"
+    annotations = read_annotations(table(text))
+    assert as_tuples(annotations) == [("a_b.jpg", 2, "5 1")]
+    assert annotations.listed == ("a_b.jpg", "clean.jpg")
+    assert annotations.num_classes == 4
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "EncodedPixels,Extra,ClassId,ImageId\n1 2,x,1,a.jpg\n",
+        "\ufeff" + SEPARATE + "a.jpg,1,1 2\n",
+        SEPARATE.replace("\n", "\r\n") + "a.jpg,1,1 2\r\n",
+        " ImageId , ClassId,EncodedPixels\n a.jpg , 1 , 1 2 \n",
+        SEPARATE + "\na.jpg,1,1 2\n\n\n",
+        SEPARATE + "a.jpg,1.0,1 2\nclean.jpg,,\n",
+        SEPARATE + '"a.jpg","1","1 2"\n',
+        SEPARATE + "a.jpg,1,1 2",
+        SEPARATE + "a.jpg,1,1 2,,\n",
+    ],
+    ids=["columns", "bom", "windows", "spaces", "blank rows", "floats", "quotes", "no last newline", "empty cells"],
+)
+def test_what_other_programs_write_is_read(table, text):
+    assert as_tuples(read_annotations(table(text))) == [("a.jpg", 1, "1 2")]
+
+
+def test_blank_rows_do_not_shift_row_numbers(table):
+    with pytest.raises(AnnotationError, match=r"row 4: a.jpg class 1: pair 1: start 0"):
+        read_annotations(table(SEPARATE + "\n\na.jpg,1,0 2\n"))
+
+
+@pytest.mark.parametrize(
+    ("text", "row", "reason"),
+    [
+        ("", None, "empty file"),
+        ("\n\n", None, "only blank rows"),
+        (SEPARATE, None, "no row has a class"),
+        ("ImageId,EncodedPixels\na,1 2\n", None, "missing column ClassId"),
+        ("ImageId_ClassId,Pixels\na_1,1 2\n", None, "missing column EncodedPixels"),
+        ("a,b\n1,2\n", None, "missing column ImageId, ClassId, EncodedPixels"),
+        ("ImageId;ClassId;EncodedPixels\na;1;1 2\n", None, "separate the columns by commas"),
+        ("ImageId,ClassId,EncodedPixels\na,1,Schrägriss".encode("latin-1"), None, "not UTF-8 text"),
+        ((SEPARATE + "a,1,1 2\n").encode("utf-16"), None, "not UTF-8 text"),
+        (SEPARATE + "a,1,1 2\nb,0,1 2\n", 3, "class 0; classes are counted from 1"),
+        (SEPARATE + "a,-1,1 2\n", 2, "class -1; classes are counted from 1"),
+        (SEPARATE + "a,300,1 2\n", 2, "class 300; at most 255"),
+        (SEPARATE + "a,1.5,1 2\n", 2, "class '1.5' is not a whole number"),
+        (SEPARATE + "a,pit,1 2\n", 2, "class 'pit' is not a whole number"),
+        (SEPARATE + "a,,1 2\n", 2, "class '' is not a whole number"),
+        (JOINED + "a.jpg,1 2\n", 2, "'a.jpg' in ImageId_ClassId has no class"),
+        (JOINED + "a.jpg_0,\n", 2, "class 0"),
+        (JOINED + "a.jpg_x,1 2\n", 2, "class 'x' is not a whole number"),
+        (SEPARATE + ",1,1 2\n", 2, "no image name"),
+        (SEPARATE + "a,1,1 2\nb,1,1 2\na,1,5 2\n", 4, "duplicate of row 2: a class 1"),
+        (JOINED + "a_1,\na_1,1 2\n", 3, "duplicate of row 2: a class 1"),
+        (SEPARATE + "a,1,1 2 3\n", 2, "a class 1: 3 numbers"),
+        (SEPARATE + "a,1,0 2\n", 2, "pair 1: start 0, must be 1 or more"),
+        (SEPARATE + "a,1,1 0\n", 2, "pair 1: length 0, must be 1 or more"),
+        (SEPARATE + "a,1,1 5 3 1\n", 2, "pair 2: start 3 overlaps"),
+        (SEPARATE + "a,1,9 1 3 1\n", 2, "pair 2: start 3 is unsorted"),
+        (SEPARATE + "a,1,1 two\n", 2, "pair 1: 'two' is not a whole number"),
+        (SEPARATE + "a,1\n", 2, "2 fields, but the header has 3"),
+        (SEPARATE + "a,1,1 2,3,4\n", 2, "5 fields, but the header has 3"),
+        (SEPARATE + 'a,1,"1 2\n', 2, "not a CSV table"),
+    ],
+)
+def test_malformed_table_is_one_line_with_file_row_reason_and_remedy(table, text, row, reason):
+    with pytest.raises(AnnotationError) as caught:
+        read_annotations(table(text))
+    message = str(caught.value)
+    assert "train.csv" in message
+    assert reason in message
+    assert caught.value.row == row
+    assert row is None or f"row {row}" in message
+    assert "; " in message
+    assert "\n" not in message
+
+
+def test_a_very_long_code_is_read(table):
+    text = " ".join(f"{start} 1" for start in range(1, 60_000, 2))
+    assert read_annotations(table(SEPARATE + f"a,1,{text}\n")).runs("a") == {1: text}
+
+
+def test_no_table_is_a_named_error(tmp_path):
+    with pytest.raises(AnnotationError, match="no such file; put the table there"):
+        read_annotations(tmp_path / "train.csv")
+    with pytest.raises(AnnotationError, match="is a folder"):
+        read_annotations(tmp_path)
+
+
+def test_more_classes_than_names_is_an_error(table):
+    with pytest.raises(AnnotationError, match="row 2: class 3, but only 2 class names are given"):
+        read_annotations(table(SEPARATE + "a,3,1 2\n"), ("pit", "crack"))
+
+
+def test_mask_has_a_channel_per_class_in_the_images_size(table):
+    annotations = read_annotations(table(SEPARATE + "a,1,1 2\na,3,24 1\n"))
+    mask = annotations.mask("a", 4, 6)
+    assert mask.shape == (4, 6, 3)
+    assert mask.dtype == np.uint8
+    assert np.argwhere(mask).tolist() == [[0, 0, 0], [1, 0, 0], [3, 5, 2]]
+    assert not annotations.mask("clean", 4, 6).any()
+
+
+def test_run_past_the_image_names_row_and_pair(table):
+    annotations = read_annotations(table(SEPARATE + "b,1,1 1\na,2,1 1 24 2\n"))
+    with pytest.raises(
+        AnnotationError, match=r"train.csv, row 3: a class 2: pair 2: run ends at 25, past .* 24 pixels"
+    ):
+        annotations.mask("a", 4, 6)
+
+
+def test_written_table_reads_back(table, tmp_path):
+    annotations = read_annotations(table(JOINED + "a_1,1 2\nb_2,3 4\nc_1,\n"))
+    write_annotations(annotations, tmp_path / "out.csv")
+    assert (tmp_path / "out.csv").read_text() == SEPARATE + "a,1,1 2\nb,2,3 4\n"
+    write_annotations(pd.DataFrame({"image": ["z"], "class_id": [1], "rle": ["1 1"]}), tmp_path / "out.csv")
+    assert (tmp_path / "out.csv").read_text() == SEPARATE + "z,1,1 1\n"
+
+
+def test_a_dataset_folder_is_opened(folder):
+    root = folder()
+    dataset = open_dataset(root)
+    assert dataset.images == ("a.png", "b.png", "c.png")
+    assert dataset.path("b.png") == root / "train_images" / "b.png"
+    assert dataset.annotations.runs("b.png") == {1: "1 2"}
+    assert dataset.annotations.runs("a.png") == {}
+    assert dataset.annotations.class_names == ("1",)
+
+
+def test_class_names_come_from_classes_txt(folder):
+    root = folder()
+    (root / "classes.txt").write_text("pit\ncrack\n")
+    assert open_dataset(root).annotations.class_names == ("pit", "crack")
+
+
+@pytest.mark.parametrize(("text", "reason"), [("\n", "no class names"), ("a\na\n", "occurs twice")])
+def test_bad_classes_txt_is_a_named_error(folder, text, reason):
+    root = folder()
+    (root / "classes.txt").write_text(text)
+    with pytest.raises(InputError, match=reason):
+        open_dataset(root)
+
+
+@pytest.mark.parametrize(
+    ("csv", "reason"),
+    [
+        (SEPARATE + "a.png,1,1 2\nx.png,1,1 2\ny.png,1,1 1\n", r"row 3: x.png and 1 more images not in"),
+        (SEPARATE + "a.png,1,1 2\nx.png,1,1 2\n", r"row 3: x.png not in .*train_images; add the image"),
+        (JOINED + "a.png_1,1 2\nx.png_1,\n", r"x.png not in"),
+    ],
+)
+def test_row_for_a_missing_image_is_an_error(folder, csv, reason):
+    with pytest.raises(AnnotationError, match=reason):
+        open_dataset(folder(csv))
+
+
+def test_incomplete_folders_are_named_errors(tmp_path):
+    with pytest.raises(InputError, match="no such folder; -dir expects"):
+        open_dataset(tmp_path / "nothing")
+    with pytest.raises(InputError, match="train_images: no such folder"):
+        open_dataset(tmp_path)
+    (tmp_path / "train_images").mkdir()
+    with pytest.raises(InputError, match="holds no images"):
+        open_dataset(tmp_path)
+
+
+def names(paths):
+    return [f"{path.parent.name}/{path.name}" for path in paths]
+
+
+def test_test_images_by_name(folder):
+    assert names(open_test_images(folder(to="test_images"))) == [f"test_images/{n}.png" for n in "abc"]
+
+
+@pytest.mark.parametrize(
+    ("file", "text"),
+    [
+        ("test.csv", "ImageId\nc.png\na.png\n"),
+        ("sample_submission.csv", JOINED + "c.png_1,1 1\nc.png_2,1 1\na.png_1,\na.png_2,\n"),
+        ("sample_submission.csv", "ImageId,EncodedPixels,ClassId\nc.png,1 1,1\na.png,1 1,1\n"),
+    ],
+)
+def test_test_images_in_the_order_of_their_table(folder, file, text):
+    root = folder(to="test_images")
+    (root / file).write_text(text)
+    assert names(open_test_images(root)) == ["test_images/c.png", "test_images/a.png"]
+
+
+def test_training_images_stand_in_for_test_images(folder):
+    assert names(open_test_images(folder()))[0] == "train_images/a.png"
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("ImageId\na.png\nx.png\n", "row 3: x.png not in"),
+        ("Name\na.png\n", "no column ImageId"),
+        ("ImageId\n", "lists no"),
+    ],
+)
+def test_bad_test_table_is_a_named_error(folder, text, reason):
+    root = folder(to="test_images")
+    (root / "test.csv").write_text(text)
+    with pytest.raises(AnnotationError, match=reason):
+        open_test_images(root)
+
+
+def test_no_images_to_predict_is_an_error(tmp_path):
+    with pytest.raises(InputError, match="neither test_images/ nor train_images/"):
+        open_test_images(tmp_path)
+    (tmp_path / "test_images").mkdir()
+    with pytest.raises(InputError, match="holds no images"):
+        open_test_images(tmp_path)
+    with pytest.raises(InputError, match="no such folder"):
+        open_test_images(tmp_path / "nothing")

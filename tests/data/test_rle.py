@@ -1,0 +1,144 @@
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+
+from utils.data import rle
+from utils.errors import InputError
+
+masks = hnp.arrays(
+    np.uint8, hnp.array_shapes(min_dims=2, max_dims=2, min_side=1, max_side=12), elements=st.integers(0, 1)
+)
+
+
+def slow_encode(mask):
+    """Walk over the pixels, down the columns first."""
+    pairs, position = [], 0
+    for x in range(mask.shape[1]):
+        for y in range(mask.shape[0]):
+            position += 1
+            if not mask[y, x]:
+                continue
+            if pairs and sum(pairs[-1]) == position:
+                pairs[-1][1] += 1
+            else:
+                pairs.append([position, 1])
+    return " ".join(f"{start} {length}" for start, length in pairs)
+
+
+def slow_decode(text, height, width):
+    mask = np.zeros((height, width), np.uint8)
+    numbers = [int(word) for word in text.split()]
+    for start, length in zip(numbers[::2], numbers[1::2], strict=True):
+        for position in range(start - 1, start - 1 + length):
+            mask[position % height, position // height] = 1
+    return mask
+
+
+def borders(height, width):
+    mask = np.zeros((height, width), np.uint8)
+    mask[[0, -1], :] = 1
+    mask[:, [0, -1]] = 1
+    return mask
+
+
+def single(height, width, y, x):
+    mask = np.zeros((height, width), np.uint8)
+    mask[y, x] = 1
+    return mask
+
+
+@pytest.mark.parametrize(
+    ("mask", "text"),
+    [
+        (np.zeros((3, 4)), ""),
+        (np.ones((3, 4)), "1 12"),
+        (single(3, 4, 0, 0), "1 1"),
+        (single(3, 4, 1, 0), "2 1"),
+        (single(3, 4, 0, 1), "4 1"),
+        (single(3, 4, 2, 3), "12 1"),
+        (borders(3, 4), "1 4 6 2 9 4"),
+        (np.ones((1, 1)), "1 1"),
+        (np.array([[1, 0, 1]]), "1 1 3 1"),
+        (np.array([[1], [0], [1]]), "1 1 3 1"),
+    ],
+)
+def test_known_masks(mask, text):
+    assert rle.encode(mask) == text
+    assert np.array_equal(rle.decode(text, *mask.shape), mask)
+
+
+@given(masks)
+def test_agrees_with_the_slow_reference(mask):
+    text = rle.encode(mask)
+    assert text == slow_encode(mask)
+    decoded = rle.decode(text, *mask.shape)
+    assert np.array_equal(decoded, slow_decode(text, *mask.shape))
+    assert np.array_equal(decoded, mask)
+    assert decoded.dtype == np.uint8
+    assert decoded.flags.c_contiguous
+
+
+@pytest.mark.parametrize("dtype", [bool, np.uint8, np.int64, np.float32])
+def test_every_nonzero_value_is_defect(dtype):
+    assert rle.encode((single(3, 4, 1, 1) * 7).astype(dtype)) == "5 1"
+
+
+def test_a_strided_mask_is_encoded_like_its_copy():
+    both = np.random.default_rng(0).integers(0, 2, (9, 10, 3))
+    assert rle.encode(both[..., 1]) == rle.encode(both[..., 1].copy())
+
+
+def test_touching_runs_are_accepted():
+    assert np.array_equal(rle.decode("1 2 3 1", 3, 2), rle.decode("1 3", 3, 2))
+
+
+@pytest.mark.parametrize("text", ["", "  ", "\n"])
+def test_white_space_is_an_empty_mask(text):
+    assert rle.parse(text, 4, 4).shape == (0, 2)
+
+
+@pytest.mark.parametrize(
+    ("text", "pair", "reason"),
+    [
+        ("1 2 x 4", 2, "'x' is not a whole number"),
+        ("1 2.5", 1, "'2.5' is not a whole number"),
+        ("1_0 2", 1, "'1_0' is not a whole number"),
+        ("\u0661 2", 1, "'\u0661' is not a whole number"),
+        ("--1 2", 1, "'--1' is not a whole number"),
+        (f"1 {'9' * 5000}", 1, "is not a whole number"),
+        (f"1 {'9' * 30}", 1, "past the end of any image"),
+        (f"-{'9' * 30} 2", 1, "past the end of any image"),
+        ("1 2 3", None, "3 numbers; start and length must come in pairs"),
+        ("1 2 0 4", 2, "start 0, must be 1 or more"),
+        ("-3 2", 1, "start -3, must be 1 or more"),
+        ("3 0", 1, "length 0, must be 1 or more"),
+        ("3 -1", 1, "length -1, must be 1 or more"),
+        ("9 1 5 1", 2, "start 5 is unsorted, comes after 9"),
+        ("5 3 7 1", 2, "start 7 overlaps the run before it, which ends at 7"),
+        ("5 1 5 1", 2, "start 5 overlaps the run before it, which ends at 5"),
+        ("12 2", 1, "run ends at 13, past the image's 12 pixels"),
+        ("1 1 13 1", 2, "run ends at 13, past the image's 12 pixels"),
+    ],
+)
+def test_malformed_code_is_a_named_error(text, pair, reason):
+    with pytest.raises(rle.RleError) as caught:
+        rle.decode(text, 3, 4)
+    assert caught.value.pair == pair
+    assert reason in caught.value.reason
+    assert isinstance(caught.value, InputError)
+    assert str(caught.value).startswith(f"pair {pair}: " if pair else "3 numbers")
+
+
+def test_the_end_is_not_checked_without_a_size():
+    assert rle.parse("1000000 5").tolist() == [[1000000, 5]]
+
+
+@given(st.text(alphabet="0123456789 -x", max_size=20))
+def test_any_text_is_read_or_refused_and_what_is_read_encodes_back_to_the_same_pixels(text):
+    try:
+        mask = rle.decode(text, 5, 6)
+    except rle.RleError:
+        return
+    assert np.array_equal(rle.decode(rle.encode(mask), 5, 6), slow_decode(text, 5, 6))

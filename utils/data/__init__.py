@@ -1,0 +1,1 @@
+"""Datasets: images, annotations and everything that prepares them; nothing here imports torch."""

@@ -1,0 +1,262 @@
+"""Which image has which defect where, and the dataset folder that it belongs to."""
+
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from utils.data import rle
+from utils.data.images import list_images
+from utils.data.tables import CLASSES_FILE, AnnotationError, class_number, read_listed, read_table, require_columns
+from utils.errors import InputError
+from utils.files import replacing
+
+TRAIN_IMAGES, TEST_IMAGES = "train_images", "test_images"
+
+
+@dataclass(frozen=True)
+class Annotations:
+    """The defects of a set of images.
+
+    Attributes:
+        rows: one row per image and class with a defect, columns image (str), class_id (int64, from 1), rle (str, not
+            empty), row (int64, the row in the file, 0 when made in memory); sorted by image and class.
+        listed: names that the table lists, with or without a defect, in file order.
+        class_names: name of class k is ``class_names[k - 1]``.
+        source: the file, for messages.
+    """
+
+    rows: pd.DataFrame
+    listed: tuple[str, ...]
+    class_names: tuple[str, ...]
+    source: Path = field(default=Path("annotations"))
+
+    @property
+    def num_classes(self) -> int:
+        """Number of classes."""
+        return len(self.class_names)
+
+    @cached_property
+    def _by_image(self) -> dict[str, dict[int, str]]:
+        by_image: dict[str, dict[int, str]] = {}
+        for image, class_id, text in zip(self.rows["image"], self.rows["class_id"], self.rows["rle"], strict=True):
+            by_image.setdefault(str(image), {})[int(class_id)] = str(text)
+        return by_image
+
+    def runs(self, image: str) -> dict[int, str]:
+        """Give the run-length code of each class that the image has; {} for a clean image."""
+        return self._by_image.get(image, {})
+
+    def mask(self, image: str, height: int, width: int) -> np.ndarray:
+        """Draw the mask of an image.
+
+        Args:
+            image: file name.
+            height: of the image, pixels.
+            width: of the image, pixels.
+
+        Returns:
+            (H, W, C) uint8 of 0 and 1; channel k - 1 is class k.
+
+        Raises:
+            AnnotationError: a run does not fit the image.
+        """
+        mask = np.zeros((height, width, self.num_classes), dtype=np.uint8)
+        for class_id, text in self.runs(image).items():
+            try:
+                mask[..., class_id - 1] = rle.decode(text, height, width)
+            except rle.RleError as error:
+                raise self.error(image, class_id, error) from None
+        return mask
+
+    def error(self, image: str, class_id: int, error: rle.RleError) -> AnnotationError:
+        """Put file, row, image and class before what is wrong with a run-length code."""
+        match = self.rows[(self.rows["image"] == image) & (self.rows["class_id"] == class_id)]
+        row = int(match["row"].iloc[0]) if len(match) and "row" in match else 0
+        reason = f"{image} class {class_id}: {error}"
+        return AnnotationError(self.source, reason, "correct or remove the row", row or None)
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """A dataset folder.
+
+    Attributes:
+        root: the folder.
+        image_dir: folder of the images.
+        images: file names, sorted.
+        annotations: the defects; an image without a row is clean.
+    """
+
+    root: Path
+    image_dir: Path
+    images: tuple[str, ...]
+    annotations: Annotations
+
+    def path(self, name: str) -> Path:
+        """Give the path of an image."""
+        return self.image_dir / name
+
+
+def read_annotations(csv: Path, class_names: tuple[str, ...] | None = None) -> Annotations:
+    """Read a table in either published layout; extra columns are ignored, an empty code means clean.
+
+    Args:
+        csv: ``ImageId,ClassId,EncodedPixels`` or ``ImageId_ClassId,EncodedPixels``.
+        class_names: names in order of the class numbers; None: "1".."C" with C the largest class of the table.
+
+    Returns:
+        The table, every code validated but for the image's end (sizes are not known here; ``check`` does that).
+
+    Raises:
+        AnnotationError: anything malformed; names file, row, reason and remedy.
+    """
+    table = read_table(csv)
+    if "ImageId_ClassId" in table and "ClassId" not in table:
+        require_columns(csv, table, ["ImageId_ClassId", "EncodedPixels"])
+        parts = table["ImageId_ClassId"].str.rsplit("_", n=1)
+        for row, pair in parts.items():
+            if len(pair) != 2:
+                reason = f"{pair[0]!r} in ImageId_ClassId has no class"
+                raise AnnotationError(csv, reason, "write IMAGE_CLASS, as in 0002cc93b.jpg_1", int(str(row)))
+        names, classes = parts.str[0].str.strip(), parts.str[1].str.strip()
+    else:
+        require_columns(csv, table, ["ImageId", "ClassId", "EncodedPixels"])
+        names, classes = table["ImageId"].str.strip(), table["ClassId"].str.strip()
+    records, largest = _records(csv, names, classes, table["EncodedPixels"], class_names)
+    if class_names is None:
+        if not largest:
+            raise AnnotationError(csv, "no row has a class", f"add rows, or name the classes in {CLASSES_FILE}")
+        class_names = tuple(str(k) for k in range(1, largest + 1))
+    rows = make_rows(records)
+    return Annotations(rows, tuple(dict.fromkeys(names)), class_names, csv)
+
+
+def make_rows(records: list[tuple[str, int, str, int]]) -> pd.DataFrame:
+    """Make the sorted rows of ``Annotations`` from (image, class_id, rle, row in the file or 0)."""
+    frame = pd.DataFrame(sorted(records), columns=["image", "class_id", "rle", "row"])
+    return frame.astype({"image": object, "class_id": np.int64, "rle": object, "row": np.int64})
+
+
+def write_annotations(annotations: Annotations | pd.DataFrame, csv: Path) -> None:
+    """Write ``ImageId,ClassId,EncodedPixels``, one row per image and class with a defect.
+
+    Args:
+        annotations: the table, or its rows (columns image, class_id, rle).
+        csv: file to write.
+    """
+    rows = annotations.rows if isinstance(annotations, Annotations) else annotations
+    table = rows[["image", "class_id", "rle"]].set_axis(["ImageId", "ClassId", "EncodedPixels"], axis=1)
+    with replacing(csv) as temporary:
+        table.to_csv(temporary, index=False, lineterminator="\n")
+
+
+def open_dataset(root: Path, table: str = "train.csv") -> Dataset:
+    """Open the labelled part of a dataset folder.
+
+    Args:
+        root: folder with ``train_images/``, the table and perhaps ``classes.txt`` (one name a line).
+        table: name of the table in the folder.
+
+    Raises:
+        InputError: folder or table is missing or malformed, or a row names an image that is not there.
+    """
+    if not root.is_dir():
+        raise InputError(f"{root}: no such folder; -dir expects a folder with {TRAIN_IMAGES}/ and {table}")
+    image_dir = root / TRAIN_IMAGES
+    if not image_dir.is_dir():
+        raise InputError(f"{image_dir}: no such folder; put the training images there, or run Prepare_data.py convert")
+    names = tuple(path.name for path in list_images(image_dir))
+    if not names:
+        raise InputError(f"{image_dir}: holds no images; put the training images there")
+    annotations = read_annotations(root / table, read_class_names(root))
+    missing = set(annotations.listed) - set(names)
+    if missing:
+        first = next(name for name in annotations.listed if name in missing)
+        rows = annotations.rows.loc[annotations.rows["image"] == first, "row"]
+        row = int(rows.min()) if len(rows) else None
+        others = f" and {len(missing) - 1} more images" if len(missing) > 1 else ""
+        reason = f"{first}{others} not in {image_dir}"
+        raise AnnotationError(annotations.source, reason, "add the image or remove its rows", row)
+    return Dataset(root, image_dir, names, annotations)
+
+
+def read_class_names(root: Path) -> tuple[str, ...] | None:
+    """Read ``classes.txt`` of a dataset folder, one name a line; None when there is none."""
+    file = root / CLASSES_FILE
+    if not file.is_file():
+        return None
+    try:
+        lines = [line.strip() for line in file.read_text(encoding="utf-8-sig").splitlines()]
+    except UnicodeDecodeError:
+        raise InputError(f"{file}: not UTF-8 text; save it as UTF-8") from None
+    names = tuple(line for line in lines if line)
+    if not names:
+        raise InputError(f"{file}: no class names; write one a line or remove the file")
+    if len(set(names)) < len(names):
+        raise InputError(f"{file}: a class name occurs twice; names must differ")
+    return names
+
+
+def open_test_images(root: Path) -> list[Path]:
+    """List the images of a dataset folder that are to be predicted.
+
+    Returns:
+        ``test_images/``, in the order of ``test.csv`` or ``sample_submission.csv`` when there is one, by name
+        otherwise; ``train_images/`` when the folder has no test images.
+
+    Raises:
+        InputError: neither folder exists or holds an image, or a listed image is missing.
+    """
+    if not root.is_dir():
+        raise InputError(f"{root}: no such folder; -dir expects a dataset folder, -images a folder of images")
+    image_dir = next((root / name for name in (TEST_IMAGES, TRAIN_IMAGES) if (root / name).is_dir()), None)
+    if image_dir is None:
+        raise InputError(
+            f"{root}: neither {TEST_IMAGES}/ nor {TRAIN_IMAGES}/; use -images for a plain folder of images"
+        )
+    paths = list_images(image_dir)
+    if not paths:
+        raise InputError(f"{image_dir}: holds no images")
+    csv = next((root / n for n in ("test.csv", "sample_submission.csv") if (root / n).is_file()), None)
+    if image_dir.name != TEST_IMAGES or csv is None:
+        return paths
+    there = {path.name: path for path in paths}
+    ordered = []
+    for row, name in read_listed(csv).items():
+        if name not in there:
+            raise AnnotationError(csv, f"{name} not in {image_dir}", "add the image or remove the row", row)
+        ordered.append(there[name])
+    return ordered
+
+
+def _records(
+    csv: Path, names: pd.Series, classes: pd.Series, codes: pd.Series, class_names: tuple[str, ...] | None
+) -> tuple[list[tuple[str, int, str, int]], int]:
+    """Validate row by row; give the rows with a defect and the largest class that the table mentions."""
+    records: list[tuple[str, int, str, int]] = []
+    first_row: dict[tuple[str, int], int] = {}
+    largest = 0
+    for row, name, word, text in zip(names.index, names, classes, codes, strict=True):
+        text = text.strip()
+        if not name:
+            raise AnnotationError(csv, "no image name", "name the image or remove the row", row)
+        if not word and not text:
+            continue  # lists a clean image
+        class_id = class_number(csv, row, word, class_names)
+        largest = max(largest, class_id)
+        earlier = first_row.setdefault((name, class_id), row)
+        if earlier != row:
+            reason = f"duplicate of row {earlier}: {name} class {class_id}"
+            raise AnnotationError(csv, reason, "join both rows into one", row)
+        if not text:
+            continue
+        try:
+            rle.parse(text)
+        except rle.RleError as error:
+            reason = f"{name} class {class_id}: {error}"
+            raise AnnotationError(csv, reason, "correct or remove the row", row) from None
+        records.append((name, class_id, text, row))
+    return records, largest

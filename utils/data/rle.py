@@ -1,0 +1,124 @@
+"""Run-length code: ``start length`` pairs of a mask, counted from 1, down the columns first, then right."""
+
+import re
+
+import numpy as np
+
+from utils.errors import InputError
+
+LARGEST = np.iinfo(np.int64).max // 4  # leaves room to add a start and a length
+
+
+class RleError(InputError, ValueError):
+    """A malformed run-length code.
+
+    Attributes:
+        reason: what is wrong, without the place.
+        pair: number of the offending pair, from 1; None when the code as a whole is wrong.
+    """
+
+    def __init__(self, reason: str, pair: int | None = None) -> None:
+        super().__init__(reason if pair is None else f"pair {pair}: {reason}")
+        self.reason = reason
+        self.pair = pair
+
+
+def parse(text: str, height: int | None = None, width: int | None = None) -> np.ndarray:
+    """Read and validate a run-length code.
+
+    Args:
+        text: ``start length`` pairs separated by white space; an empty text has no pairs.
+        height: image height in pixels; None leaves out the test against the image's end.
+        width: image width in pixels; as height.
+
+    Returns:
+        (n, 2) int64: start (from 1) and length (1 or more) of each run, sorted, not overlapping.
+
+    Raises:
+        RleError: a number is not whole, the count is odd, a start or length is below 1, runs are unsorted, overlap or
+            pass the end of the image.
+    """
+    words = text.split()
+    try:
+        numbers = list(map(int, words))
+        if not text.isascii() or "_" in text:  # int() takes 1_000 and digits of other scripts
+            raise ValueError
+    except ValueError:
+        index = next(i for i, word in enumerate(words) if not _is_whole(word))
+        raise RleError(f"{words[index][:20]!r} is not a whole number", index // 2 + 1) from None
+    if len(numbers) % 2:
+        raise RleError(f"{len(numbers)} numbers; start and length must come in pairs")
+    if numbers and max(map(abs, numbers)) > LARGEST:
+        index = next(i for i, number in enumerate(numbers) if abs(number) > LARGEST)
+        raise RleError("the number is past the end of any image", index // 2 + 1)
+    runs = np.array(numbers, dtype=np.int64).reshape(-1, 2)
+    _validate(runs, None if height is None or width is None else height * width)
+    return runs
+
+
+def encode(mask: np.ndarray) -> str:
+    """Write a mask as run-length code.
+
+    Args:
+        mask: (H, W) of any dtype, nonzero = defect.
+
+    Returns:
+        The pairs, separated by spaces; "" for an empty mask.
+    """
+    flat = np.zeros(mask.size + 2, dtype=bool)
+    flat[1:-1] = (np.asarray(mask) != 0).ravel(order="F")
+    edges = np.flatnonzero(flat[1:] != flat[:-1]).reshape(-1, 2)
+    edges[:, 1] -= edges[:, 0]
+    edges[:, 0] += 1
+    return " ".join(map(str, edges.ravel().tolist()))
+
+
+def decode(text: str, height: int, width: int) -> np.ndarray:
+    """Draw a run-length code.
+
+    Args:
+        text: the pairs, see ``parse``.
+        height: image height in pixels.
+        width: image width in pixels.
+
+    Returns:
+        (H, W) uint8 of 0 and 1, contiguous.
+
+    Raises:
+        RleError: the code is malformed or does not fit the image.
+    """
+    runs = parse(text, height, width)
+    flat = np.zeros(height * width, dtype=np.uint8)
+    starts, lengths = runs[:, 0] - 1, runs[:, 1]
+    ends = np.cumsum(lengths)
+    # One index per defect pixel: the run's start plus the pixel's place within the run.
+    total = int(ends[-1]) if len(ends) else 0
+    flat[np.repeat(starts - ends + lengths, lengths) + np.arange(total)] = 1
+    return np.ascontiguousarray(flat.reshape(width, height).T)
+
+
+def _is_whole(word: str) -> bool:
+    return re.fullmatch(r"[+-]?\d{1,99}", word, re.ASCII) is not None
+
+
+def _validate(runs: np.ndarray, pixels: int | None) -> None:
+    """Raise for the first pair that is wrong."""
+    starts, lengths = runs[:, 0], runs[:, 1]
+    ends = starts + lengths  # first position after the run
+    bad = (starts < 1) | (lengths < 1)
+    bad[1:] |= starts[1:] < ends[:-1]
+    if pixels is not None:
+        bad |= ends > pixels + 1
+    if not bad.any():
+        return
+    index = int(bad.argmax())
+    start, length = int(starts[index]), int(lengths[index])
+    if start < 1:
+        raise RleError(f"start {start}, must be 1 or more", index + 1)
+    if length < 1:
+        raise RleError(f"length {length}, must be 1 or more", index + 1)
+    if index and start < starts[index - 1]:
+        raise RleError(f"start {start} is unsorted, comes after {starts[index - 1]}", index + 1)
+    if index and start < ends[index - 1]:
+        raise RleError(f"start {start} overlaps the run before it, which ends at {ends[index - 1] - 1}", index + 1)
+    raise RleError(f"run ends at {start + length - 1}, past the image's {pixels} pixels", index + 1)

@@ -1,0 +1,121 @@
+"""CSV tables of images and defects, read as text so that every malformed row can be named.
+
+Rows are counted as an editor or spreadsheet shows them: the header is row 1.
+"""
+
+import re
+from csv import Error as CsvError
+from csv import field_size_limit
+from csv import reader as csv_reader
+from pathlib import Path
+from typing import TextIO
+
+import pandas as pd
+
+from utils.errors import InputError
+
+CLASSES_FILE = "classes.txt"  # in a dataset folder, one name a line
+LAYOUTS = "ImageId,ClassId,EncodedPixels or ImageId_ClassId,EncodedPixels"
+MOST_CLASSES = 255  # index masks have 8 bits
+
+
+class AnnotationError(InputError):
+    """A malformed table; the message names file, row, reason and remedy.
+
+    Attributes:
+        row: the row in the file, header = 1; None when the file as a whole is wrong.
+    """
+
+    def __init__(self, file: Path | str, reason: str, remedy: str, row: int | None = None) -> None:
+        super().__init__(f"{file}{'' if row is None else f', row {row}'}: {reason}; {remedy}")
+        self.reason = reason
+        self.remedy = remedy
+        self.row = row
+
+
+def read_table(csv: Path) -> pd.DataFrame:
+    """Read a CSV as text, indexed by its row in the file; blank rows are dropped.
+
+    Raises:
+        AnnotationError: no such file, empty, not UTF-8, or a row has more or fewer fields than the header.
+    """
+    try:
+        if csv.stat().st_size == 0:
+            raise AnnotationError(csv, "empty file", f"expected a table {LAYOUTS}")
+        with open(csv, encoding="utf-8-sig", newline="") as file:
+            lines = _read_lines(csv, file)
+    except FileNotFoundError:
+        raise AnnotationError(csv, "no such file", "put the table there, or run Prepare_data.py convert") from None
+    except IsADirectoryError:
+        raise AnnotationError(csv, "is a folder", "expected a CSV table") from None
+    except UnicodeError:
+        raise AnnotationError(csv, "not UTF-8 text", "save it as CSV with encoding UTF-8") from None
+    if not lines:
+        raise AnnotationError(csv, "holds only blank rows", f"expected a table {LAYOUTS}")
+    header = [name.strip() for name in lines.pop(min(lines))]
+    for row, fields in lines.items():
+        if len(fields) != len(header) and (len(fields) < len(header) or any(fields[len(header) :])):
+            reason = f"{len(fields)} fields, but the header has {len(header)}"
+            raise AnnotationError(csv, reason, "separate fields by commas, one image and class a row", row)
+    rows = [fields[: len(header)] for fields in lines.values()]
+    return pd.DataFrame(rows, index=list(lines), columns=header, dtype=object)
+
+
+def _read_lines(csv: Path, file: TextIO) -> dict[int, list[str]]:
+    """Read the rows that are not blank: row in the file -> fields."""
+    field_size_limit(2**31 - 1)  # the code of a ragged mask is longer than the module's 128 KiB
+    reader = csv_reader(file, strict=True)
+    lines = {}
+    try:
+        for fields in reader:
+            if any(field.strip() for field in fields):
+                lines[reader.line_num] = fields
+    except CsvError as error:
+        raise AnnotationError(csv, f"not a CSV table ({error})", f"expected {LAYOUTS}", reader.line_num) from None
+    return lines
+
+
+def require_columns(csv: Path, table: pd.DataFrame, wanted: list[str]) -> None:
+    """Raise ``AnnotationError`` when the table lacks a column."""
+    missing = [name for name in wanted if name not in table]
+    if not missing:
+        return
+    found = ",".join(map(str, table.columns))
+    shown = found if len(found) < 80 else f"{found[:80]}..."
+    remedy = "separate the columns by commas" if ";" in found or "\t" in found else f"expected {LAYOUTS}"
+    raise AnnotationError(csv, f"missing column {', '.join(missing)} (found {shown})", remedy)
+
+
+def read_listed(csv: Path) -> dict[int, str]:
+    """Read the image names that a table lists, each once: row in the file -> name.
+
+    Raises:
+        AnnotationError: the table has no ``ImageId`` or ``ImageId_ClassId`` column, or no rows.
+    """
+    table = read_table(csv)
+    if "ImageId" in table:
+        names = table["ImageId"].str.strip()
+    elif "ImageId_ClassId" in table:
+        names = table["ImageId_ClassId"].str.replace(r"_[^_]*$", "", regex=True).str.strip()
+    else:
+        found = ",".join(map(str, table.columns))
+        raise AnnotationError(csv, f"no column ImageId or ImageId_ClassId; found {found}", "correct the header")
+    if names.empty:
+        raise AnnotationError(csv, "lists no images", "add rows or remove the file")
+    names = names.drop_duplicates()
+    return {int(row): str(name) for row, name in zip(names.index, names, strict=True)}
+
+
+def class_number(csv: Path, row: int, word: str, class_names: tuple[str, ...] | None) -> int:
+    """Read a class number, 1 or more, at most the number of names; raise ``AnnotationError`` otherwise."""
+    if not re.fullmatch(r"[+-]?\d{1,9}(\.0*)?", word, re.ASCII):  # pandas writes 1.0 into columns with gaps
+        raise AnnotationError(csv, f"class {word!r} is not a whole number", "classes are 1, 2, 3, ...", row)
+    class_id = int(word.split(".")[0])
+    if class_id < 1:
+        raise AnnotationError(csv, f"class {class_id}", "classes are counted from 1", row)
+    if class_names is not None and class_id > len(class_names):
+        reason = f"class {class_id}, but only {len(class_names)} class names are given"
+        raise AnnotationError(csv, reason, f"correct the row or add names to {CLASSES_FILE}", row)
+    if class_id > MOST_CLASSES:
+        raise AnnotationError(csv, f"class {class_id}", f"at most {MOST_CLASSES} classes are possible", row)
+    return class_id
