@@ -1,0 +1,176 @@
+"""The repository keeps the layout and the import rules that README.md promises."""
+
+import ast
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from packaging.requirements import Requirement
+
+ROOT = Path(__file__).resolve().parent.parent
+ENTRY_POINTS = sorted(path for path in ROOT.glob("*.py") if path.stem != "config")
+MODULES = [ROOT / "config.py", *ENTRY_POINTS, *sorted((ROOT / "utils").rglob("*.py"))]
+FOR_EVERYBODY = {"config", "errors", "files"}
+TORCH_FREE = ["annotations", "rle", "convert", "checks", "splits", "synthetic", "kaggle", "images"]
+PLATFORMS = [("linux", "Linux", "x86_64"), ("darwin", "Darwin", "arm64"), ("win32", "Windows", "AMD64")]
+
+
+def rules() -> dict[str, set[str]]:
+    """Read from README.md who may import whom: room -> rooms (or single modules, room.module)."""
+    block = re.search(r"## Who may import whom.*?```text\n(.*?)```", (ROOT / "README.md").read_text("utf-8"), re.DOTALL)
+    assert block, "README.md has lost the block of import rules"
+    allowed = {}
+    for line in block[1].splitlines():
+        room, _, imported = line.partition("->")
+        words = imported.split("(")[0].replace(" and ", ", ").split(",")
+        allowed[room.strip()] = {word.strip() for word in words} - {"", "nothing of ours"}
+    return allowed
+
+
+def room_of(name: str) -> str:
+    """Name the room of a module given as a dotted name: utils.data.rle -> data, Train -> entry points."""
+    parts = name.split(".")
+    if parts[0] == "utils":
+        return parts[1] if len(parts) > 1 else "utils"
+    return "config" if parts[0] == "config" else "entry points"
+
+
+def imports(source: str) -> list[tuple[int, str, bool]]:
+    """List the imports of our own modules in a source text: line, dotted name, whether inside a function."""
+    found = []
+
+    def visit(node: ast.AST, inside: bool) -> None:
+        names = []
+        if isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"line {node.lineno}: imports are absolute"
+            # from utils.data import rle names a module, from utils.data.rle import parse does not: keep both
+            names = [f"{node.module}.{alias.name}" for alias in node.names]
+        found.extend((node.lineno, name, inside) for name in names if name.split(".")[0] in ("utils", "config"))
+        for child in ast.iter_child_nodes(node):
+            visit(child, inside or isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef))
+
+    visit(ast.parse(source), False)
+    return found
+
+
+def violations(room: str, source: str, allowed: dict[str, set[str]]) -> list[str]:
+    """List the imports of a source text that its room may not make."""
+    wrong = []
+    for line, name, _ in imports(source):
+        target = room_of(name)
+        module = ".".join(name.split(".")[1:3])
+        if target != room and target not in FOR_EVERYBODY | allowed[room] and module not in allowed[room]:
+            wrong.append(f"line {line}: {room} imports {name}")
+    return wrong
+
+
+def dotted(path: Path) -> str:
+    return ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
+
+
+@pytest.mark.parametrize(
+    ("room", "source", "count"),
+    [
+        ("data", "from utils.errors import InputError", 0),
+        ("data", "from utils.data import rle", 0),
+        ("data", "from utils.models import factory", 1),
+        ("data", "import utils.models.factory", 1),
+        ("scoring", "def f():\n    from utils.data.rle import decode", 1),
+        ("training", "from utils.inference.postprocess import decide", 0),
+        ("training", "from utils.inference import postprocess", 0),
+        ("training", "from utils.inference.predict import predict", 1),
+        ("inference", "from utils.training.train import train", 1),
+        ("published", "from utils.models.spec import ModelSpec\nfrom utils.scoring import counts", 1),
+        ("models", "import config, torch", 0),
+    ],
+)
+def test_rules_tell_allowed_from_forbidden(room, source, count):
+    assert len(violations(room, source, rules())) == count
+
+
+@pytest.mark.parametrize("path", MODULES, ids=dotted)
+def test_module_imports_only_the_rooms_that_its_own_may(path):
+    room = room_of(dotted(path))
+    if room in FOR_EVERYBODY | {"utils"}:
+        assert {room_of(name) for _, name, _ in imports(path.read_text("utf-8"))} <= FOR_EVERYBODY
+    else:
+        assert violations(room, path.read_text("utf-8"), rules()) == []
+
+
+@pytest.mark.parametrize("path", MODULES, ids=dotted)
+def test_module_is_named_for_its_concept(path):
+    assert path.stem not in {"helpers", "helper", "common", "misc", "util", "utils"}
+    assert path.parent.name not in {"helpers", "common", "misc"}
+
+
+@pytest.mark.parametrize("path", ENTRY_POINTS, ids=dotted)
+def test_entry_point_imports_rooms_inside_functions_one_function_each(path):
+    tree = ast.parse(path.read_text("utf-8"))
+    outside = [name for _, name, inside in imports(path.read_text("utf-8")) if not inside]
+    assert {room_of(name) for name in outside} <= {"config", "cli", "errors"}
+    for function in (node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)):
+        inside = {
+            name for _, name, _ in imports(ast.unparse(function)) if room_of(name) not in {"config", "cli", "errors"}
+        }
+        assert len(inside) <= 1, f"{function.name} imports {sorted(inside)}"
+
+
+@pytest.mark.parametrize("path", ENTRY_POINTS, ids=dotted)
+def test_help_answers_within_a_second(path):
+    before = os.times()
+    answer = subprocess.run([sys.executable, path, "-h"], cwd=ROOT, capture_output=True, text=True)
+    after = os.times()
+    # Processor time, so that a busy machine does not fail the test.
+    spent = after.children_user + after.children_system - before.children_user - before.children_system
+    assert (answer.returncode, answer.stderr) == (0, "")
+    assert "usage:" in answer.stdout
+    assert spent < 1.0
+
+
+def test_reading_data_needs_no_torch():
+    existing = [f"utils.data.{name}" for name in TORCH_FREE if (ROOT / "utils/data" / f"{name}.py").exists()]
+    assert existing
+    code = f"import sys, {', '.join(existing)}; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], cwd=ROOT).returncode == 0
+
+
+def requirement_lines(name: str) -> list[str]:
+    return [line for line in (ROOT / name).read_text("utf-8").splitlines() if line and not line.startswith("#")]
+
+
+def test_lock_file_has_exact_versions_and_no_index_address():
+    for line in requirement_lines("requirements.lock"):
+        assert re.fullmatch(r"[a-z0-9-]+==[\w.+!]+( ; .+)?", line), line
+        assert "://" not in line
+
+
+@pytest.mark.parametrize("python", ["3.11", "3.12", "3.13"])
+@pytest.mark.parametrize(("platform", "system", "machine"), PLATFORMS, ids=[platform[0] for platform in PLATFORMS])
+def test_lock_file_holds_one_allowed_version_of_every_requirement(python, platform, system, machine):
+    environment = {
+        "python_version": python,
+        "python_full_version": f"{python}.0",
+        "sys_platform": platform,
+        "platform_system": system,
+        "platform_machine": machine,
+    }
+    locked = [Requirement(line) for line in requirement_lines("requirements.lock")]
+    for wanted in map(Requirement, (line.split("#")[0] for line in requirement_lines("requirements.txt"))):
+        versions = [
+            next(iter(found.specifier)).version
+            for found in locked
+            if found.name == wanted.name and (found.marker is None or found.marker.evaluate(environment))
+        ]
+        assert len(versions) == 1, f"{wanted.name}: {versions}"
+        assert wanted.specifier.contains(versions[0]), f"{wanted} is locked to {versions[0]}"
+
+
+def test_every_upper_bound_carries_its_reason():
+    for line in requirement_lines("requirements.txt"):
+        requirement, _, reason = line.partition("#")
+        assert reason.strip() or not re.search(r"<|==", requirement), f"{line}: why not newer?"
