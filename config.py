@@ -190,3 +190,19 @@ class SynthesiseConfig:
     image_size: tuple[int, int] = flag("H,W in pixels; the competition's size", (256, 1600))
     split: Literal["train", "test"] = flag("train writes train_images/ and train.csv; test writes test_images/, test.csv and test_labels.csv", "train")
     seed: int = flag("fixes every pixel", 42, low=0)
+
+
+@dataclass(frozen=True, kw_only=True)
+class DemoConfig:
+    """What ``Demo.py`` does; the defaults fit six minutes on two CPU cores."""
+
+    dir: Path = flag("folder to write; an earlier demo in it is replaced", Path("demo"))
+    num_of_images: int = flag("synthetic strips to train on", 160, low=2)
+    num_of_unseen: int = flag("synthetic strips, drawn from another seed, to predict and to score", 40, low=1)
+    encoder: str = flag("encoder of the network; the smallest common one learns fastest on a CPU", "resnet18")
+    image_size: tuple[int, int] = flag("H,W in pixels that the strips of 256x1600 are resized to; half of each side is a quarter of the work", (128, 800))
+    num_epochs: int = flag("passes over the training strips", 8, low=1)
+    batch_size: int = flag("strips per step", 8, low=1)
+    seed: int = flag("fixes strips and training", 42, low=0)
+    device: Device = flag("auto takes a GPU when there is one", "auto")
+    threads: int = flag("CPU threads of the network; 0: all cores", 0)
