@@ -1,5 +1,6 @@
 """Show the whole path on synthetic strips: make them, train, predict, evaluate."""
 
+import sys
 from collections.abc import Sequence
 
 from config import DemoConfig
@@ -16,7 +17,8 @@ def main(argv: Sequence[str]) -> int:
     result = run_demo(config)
     print(f"\n{result.table()}")
     if not result.passed:
-        print(f"error: mean Dice {result.mean_dice:.3f} does not beat the empty baseline {result.empty_baseline:.3f}")
+        beaten = f"mean Dice {result.mean_dice:.3f} does not beat the empty baseline {result.empty_baseline:.3f}"
+        print(f"error: {beaten}", file=sys.stderr)
         return NOT_BETTER_THAN_NOTHING
     return DONE
 

@@ -42,7 +42,7 @@ class DemoResult:
 
     mean_dice: float = 0.0
     empty_baseline: float = 0.0
-    defect_dice: float = 0.0
+    defect_dice: float | None = None
     stages: list[Stage] = field(default_factory=list)
     overlays: list[Path] = field(default_factory=list)
 
@@ -57,7 +57,7 @@ class DemoResult:
             "scores on unseen strips",
             f"  mean Dice         {self.mean_dice:.3f}",
             f"  empty baseline    {self.empty_baseline:.3f}   (the score of predicting no defect at all)",
-            f"  defect-only Dice  {self.defect_dice:.3f}   (only where there is a defect to find)",
+            f"  defect-only Dice  {'-' if self.defect_dice is None else f'{self.defect_dice:.3f}'}   (only where there is a defect to find)",
             "",
             f"{'stage':<12}{'seconds':>9}{'images/s':>10}",
         ]
