@@ -1,0 +1,215 @@
+"""The decision, the connected defects and their records, each against a slow reference."""
+
+import time
+
+import numpy as np
+import pytest
+import torch
+
+from utils.inference.postprocess import DEFECT, decide, drop_small, find_defects, index_mask, resize_logits
+
+
+def slow_probabilities(logits: np.ndarray, task: str) -> np.ndarray:
+    """(K, H, W) logits to (C, H, W) float64 probabilities, by the textbook."""
+    x = logits.astype(np.float64)
+    if task == "multiclass":
+        e = np.exp(x - x.max(axis=0))
+        return (e / e.sum(axis=0))[1:]
+    return 1 / (1 + np.exp(-x))
+
+
+def slow_decide(logits: np.ndarray, task: str, thresholds: list[float]) -> np.ndarray:
+    probabilities = slow_probabilities(logits, task)
+    decision = probabilities >= np.array(thresholds)[:, None, None]
+    decision &= (np.array(thresholds) < 1)[:, None, None]
+    if task == "multiclass":
+        winner = logits.argmax(axis=0)
+        decision &= winner == np.arange(1, len(logits))[:, None, None]
+    return decision
+
+
+def slow_components(mask: np.ndarray) -> list[list[tuple[int, int]]]:
+    """Flood fill over 8 neighbours: pixel lists."""
+    left = {(int(y), int(x)) for y, x in np.argwhere(mask)}
+    components = []
+    while left:
+        stack = [min(left)]
+        left.discard(stack[0])
+        pixels = []
+        while stack:
+            y, x = stack.pop()
+            pixels.append((y, x))
+            for neighbour in [(y + dy, x + dx) for dy in (-1, 0, 1) for dx in (-1, 0, 1)]:
+                if neighbour in left:
+                    left.discard(neighbour)
+                    stack.append(neighbour)
+        components.append(pixels)
+    return components
+
+
+def random_logits(task: str, seed: int, height: int = 24, width: int = 37, classes: int = 3) -> np.ndarray:
+    channels = classes + (task == "multiclass")
+    return np.random.default_rng(seed).normal(scale=2, size=(channels, height, width)).astype(np.float32)
+
+
+@pytest.mark.parametrize("task", ["multilabel", "multiclass"])
+@pytest.mark.parametrize(
+    "thresholds", [[0.5, 0.5, 0.5], [0.0, 0.3, 0.9], [1.0, 0.05, 0.999], [0.0, 0.0, 0.0], [1.0, 1.0, 1.0]]
+)
+def test_decision_equals_probabilities_against_thresholds(task: str, thresholds: list[float]) -> None:
+    logits = np.stack([random_logits(task, seed) for seed in range(3)])
+    expected = np.stack([slow_decide(image, task, thresholds) for image in logits])
+    decision = decide(torch.from_numpy(logits), task, thresholds)
+    assert decision.dtype == torch.bool
+    np.testing.assert_array_equal(decision.numpy(), expected)
+
+
+def test_binary_decides_one_class() -> None:
+    logits = torch.tensor([[[[-1.0, 0.0, 1.0]]]])
+    assert decide(logits, "binary", [0.5]).tolist() == [[[[False, True, True]]]]
+
+
+@pytest.mark.parametrize("task", ["multilabel", "multiclass"])
+def test_thresholds_zero_and_one_are_everything_and_nothing_even_for_infinite_logits(task: str) -> None:
+    logits = torch.zeros((1, 2 if task == "multiclass" else 1, 1, 2))
+    logits[0, -1, 0] = torch.tensor([torch.inf, 1.0])
+    assert decide(logits, task, [0.0]).all()
+    assert not decide(logits, task, [1.0]).any()
+
+
+def test_of_equally_likely_classes_the_first_is_taken() -> None:
+    logits = torch.tensor([0.0, 2.0, 2.0]).view(1, 3, 1, 1)
+    assert decide(logits, "multiclass", [0.1, 0.1]).flatten().tolist() == [True, False]
+    assert not decide(torch.zeros(1, 3, 1, 1), "multiclass", [0.1, 0.1]).any()
+
+
+@pytest.mark.parametrize("thresholds", [[0.5], [0.5, 0.5, 0.5], [0.5, 1.2], [float("nan"), 0.5]])
+def test_thresholds_that_do_not_fit_are_refused(thresholds: list[float]) -> None:
+    with pytest.raises(ValueError, match="expected 2 numbers"):
+        decide(torch.zeros(1, 2, 4, 4), "multilabel", thresholds)
+
+
+def test_half_precision_logits_decide_like_their_float32_values() -> None:
+    logits = torch.from_numpy(random_logits("multilabel", 0))[None].to(torch.bfloat16)
+    thresholds = [0.5, 0.2, 0.9]
+    assert torch.equal(decide(logits, "multilabel", thresholds), decide(logits.float(), "multilabel", thresholds))
+
+
+@pytest.mark.parametrize("density", [0.02, 0.2, 0.5])
+@pytest.mark.parametrize("min_areas", [[0, 1, 2], [3, 5, 10_000], [4, 4, 4]])
+def test_drop_small_keeps_exactly_the_large_components(density: float, min_areas: list[int]) -> None:
+    masks = np.random.default_rng(7).random((2, 3, 19, 23)) < density
+    expected = np.zeros_like(masks)
+    for n, c in np.ndindex(2, 3):
+        for pixels in slow_components(masks[n, c]):
+            if len(pixels) >= min_areas[c]:
+                expected[n, c][tuple(np.array(pixels).T)] = True
+    before = torch.from_numpy(masks.copy())
+    np.testing.assert_array_equal(drop_small(before, min_areas).numpy(), expected)
+    np.testing.assert_array_equal(before.numpy(), masks)
+
+
+def test_diagonal_neighbours_are_one_defect() -> None:
+    masks = torch.eye(6, dtype=torch.bool)[None, None]
+    assert drop_small(masks, [6]).sum() == 6
+    assert drop_small(masks, [7]).sum() == 0
+
+
+@pytest.mark.parametrize("task", ["multilabel", "multiclass"])
+@pytest.mark.parametrize("min_areas", [[0, 0, 0], [3, 20, 1]])
+@pytest.mark.parametrize("seed", range(3))
+def test_records_equal_flood_fill(task: str, min_areas: list[int], seed: int) -> None:
+    logits = random_logits(task, seed)
+    thresholds = [0.7, 0.6, 0.9]
+    masks = slow_decide(logits, task, thresholds)
+    probabilities = slow_probabilities(logits, task)
+    expected, cleaned = [], np.zeros_like(masks)
+    for c in range(3):
+        for pixels in slow_components(masks[c]):
+            if len(pixels) < min_areas[c]:
+                continue
+            y, x = np.array(pixels).T
+            cleaned[c][y, x] = True
+            box = (x.min(), y.min(), np.ptp(x) + 1, np.ptp(y) + 1)
+            expected.append((c + 1, len(pixels), *box, probabilities[c][y, x].mean()))
+    found_masks, records = find_defects(masks.copy(), logits, task, min_areas)
+    np.testing.assert_array_equal(found_masks, cleaned)
+    assert found_masks.dtype == np.bool_
+    expected_table = np.array(sorted(expected), dtype=DEFECT)
+    records = np.sort(records, order=list(DEFECT.names or ()))
+    for field in ("class_id", "area_px", "x", "y", "width", "height"):
+        np.testing.assert_array_equal(records[field], expected_table[field])
+    np.testing.assert_allclose(records["mean_probability"], expected_table["mean_probability"], rtol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("fill", "box"), [("full", (0, 0, 9, 5)), ("corner", (8, 4, 1, 1)), ("left", (0, 0, 1, 5)), ("top", (0, 0, 9, 1))]
+)
+def test_defects_at_the_border_have_the_right_box(fill: str, box: tuple[int, ...]) -> None:
+    mask = np.zeros((1, 5, 9), dtype=bool)
+    mask[{"full": np.s_[:], "corner": np.s_[0, 4, 8], "left": np.s_[0, :, 0], "top": np.s_[0, 0]}[fill]] = True
+    _, records = find_defects(mask.copy(), np.full((1, 5, 9), 100, np.float32), "binary", [0])
+    assert [tuple(records[0])[2:6], records["area_px"].tolist()] == [box, [mask.sum()]]
+    assert records["mean_probability"].tolist() == [1.0]
+
+
+def test_a_run_that_ends_a_row_is_not_joined_with_the_next_row() -> None:
+    mask = np.zeros((1, 3, 6), dtype=bool)
+    mask[0, 0, 3:], mask[0, 1, 0] = True, True
+    _, records = find_defects(mask, np.zeros((1, 3, 6), np.float32), "binary", [0])
+    assert sorted(records["area_px"]) == [1, 3]
+
+
+def test_a_clean_image_has_no_records() -> None:
+    masks, records = find_defects(np.zeros((2, 4, 4), bool), np.zeros((2, 4, 4), np.float32), "multilabel", [0, 9])
+    assert not masks.any()
+    assert records.shape == (0,)
+
+
+def test_resizing_keeps_pixel_centres_and_passes_equal_sizes_through() -> None:
+    logits = torch.arange(8, dtype=torch.float32).view(1, 1, 1, 8)
+    resized = resize_logits(logits, 1, 16)
+    # Centre of target pixel j is (j + 0.5) / 2 - 0.5 in source pixels.
+    np.testing.assert_allclose(resized[0, 0, 0, 1:-1], (np.arange(1, 15) + 0.5) / 2 - 0.5, rtol=1e-6)
+    assert resize_logits(logits, 1, 8) is logits
+
+
+@pytest.mark.parametrize("task", ["multilabel", "multiclass"])
+def test_index_mask_draws_the_likeliest_of_overlapping_classes(task: str) -> None:
+    masks = np.array([[[1, 1, 0, 1]], [[0, 1, 0, 1]]], dtype=bool)
+    logits = np.array([[[3, 5, 9, 1]], [[9, 4, 9, 2]]], dtype=np.float32)
+    if task == "multiclass":
+        logits = np.concatenate([np.full((1, 1, 4), 99, np.float32), logits])
+    index = index_mask(masks, logits, task)
+    assert index.dtype == np.uint8
+    assert index.tolist() == [[1, 1, 0, 2]]
+
+
+def test_index_mask_has_room_for_many_classes() -> None:
+    masks = np.zeros((300, 1, 1), dtype=bool)
+    masks[299] = True
+    assert index_mask(masks, np.zeros((300, 1, 1), np.float32), "multilabel").tolist() == [[300]]
+
+
+@pytest.mark.parametrize(("kind", "milliseconds"), [("strips", 5), ("noise", 20)])
+def test_postprocessing_of_a_strip_is_fast(kind: str, milliseconds: int) -> None:
+    """Four classes, 256x1600: processor time of the decision and the records; the best of some rounds."""
+    rng = np.random.default_rng(0)
+    logits = rng.normal(size=(4, 256, 1600)).astype(np.float32)
+    if kind == "strips":
+        logits -= 9
+        for k in range(4):
+            logits[k, 20 + 40 * k : 120 + 30 * k, 100 + 300 * k : 400 + 250 * k] += 12
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        times = []
+        for _ in range(7):
+            start = time.thread_time()
+            masks = decide(torch.from_numpy(logits)[None], "multilabel", [0.5] * 4)
+            find_defects(masks[0].numpy(), logits, "multilabel", [0] * 4)
+            times.append(time.thread_time() - start)
+    finally:
+        torch.set_num_threads(threads)
+    # Twice the bar: shared machines lend half a core, and a Python loop over components is still ten times off.
+    assert min(times) < 2 * milliseconds / 1000

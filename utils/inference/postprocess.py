@@ -1,0 +1,245 @@
+"""From logits to a decision: threshold per pixel, connected defects, and a record of each.
+
+Thresholds are applied to logits, not to probabilities: ``sigmoid(x) >= t`` is ``x >= log(t / (1 - t))``, which spares a
+sigmoid image of everything. Components are found once per class, inside the box that holds the class.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+import torch
+from torch.nn import functional
+
+# One connected defect; x, y, width, height in pixels, (0, 0) is the top left pixel; mean_probability 0..1.
+DEFECT = np.dtype(
+    [
+        ("class_id", np.int32),
+        ("area_px", np.int64),
+        ("x", np.int32),
+        ("y", np.int32),
+        ("width", np.int32),
+        ("height", np.int32),
+        ("mean_probability", np.float64),
+    ]
+)
+
+
+def decide(logits: torch.Tensor, task: str, thresholds: Sequence[float]) -> torch.Tensor:
+    """Decide per pixel and class whether there is a defect.
+
+    Args:
+        logits: ``(N, K, H, W)`` float; for ``multiclass`` channel 0 is the background, so K is one more than C.
+        task: ``multilabel``, ``binary`` (both: a class is there where its probability reaches its threshold) or
+            ``multiclass`` (the likeliest class is there where its probability reaches its threshold).
+        thresholds: C probabilities 0..1; 0 keeps every pixel (multiclass: every pixel where the class is the
+            likeliest), 1 keeps none.
+
+    Returns:
+        ``(N, C, H, W)`` bool on the device of ``logits``.
+    """
+    classes = logits.shape[1] - (task == "multiclass")
+    if len(thresholds) != classes or not all(0 <= t <= 1 for t in thresholds):
+        raise ValueError(f"thresholds {tuple(thresholds)}: expected {classes} numbers 0..1")
+    if task == "multiclass":
+        decision = _decide_multiclass(logits, thresholds)
+    else:
+        levels = torch.tensor([_logit(t) for t in thresholds], dtype=torch.float32, device=logits.device)
+        decision = logits >= levels.view(1, -1, 1, 1)
+    for channel, t in enumerate(thresholds):
+        if t >= 1:
+            decision[:, channel] = False  # an infinite logit would pass
+    return decision
+
+
+def _decide_multiclass(logits: torch.Tensor, thresholds: Sequence[float]) -> torch.Tensor:
+    best = logits.amax(dim=1)
+    decision = torch.empty_like(logits[:, 1:], dtype=torch.bool)
+    free = logits[:, 0] != best
+    for channel in range(len(thresholds)):
+        decision[:, channel] = free & (logits[:, channel + 1] == best)
+        free &= ~decision[:, channel]  # of equal logits the first counts, as in argmax
+    # The likeliest of K has at least probability 1/K: lower thresholds change nothing.
+    if max(thresholds) > 1 / logits.shape[1] and decision.any():
+        # The winner's probability is 1 over the sum of exp(logit - winner's logit).
+        inverse = (logits - best.unsqueeze(1)).exp_().sum(dim=1)
+        for channel, t in enumerate(thresholds):
+            if t > 0:
+                decision[:, channel] &= inverse <= 1 / t
+    return decision
+
+
+def drop_small(masks: torch.Tensor, min_areas: Sequence[int]) -> torch.Tensor:
+    """Remove connected defects (8 neighbours) that are smaller than their class's smallest area.
+
+    Args:
+        masks: ``(N, C, H, W)`` bool.
+        min_areas: C areas in pixels; 0 and 1 remove nothing.
+
+    Returns:
+        ``(N, C, H, W)`` bool on the same device; ``masks`` itself when no class has an area to enforce.
+    """
+    if len(min_areas) != masks.shape[1]:
+        raise ValueError(f"min_areas {tuple(min_areas)}: expected {masks.shape[1]} numbers")
+    if max(min_areas) <= 1:
+        return masks
+    cleaned = masks.detach().to("cpu", copy=True)
+    planes = cleaned.contiguous().view(torch.uint8).numpy()
+    for image in planes:
+        for plane, min_area in zip(image, min_areas, strict=True):
+            if min_area > 1:
+                _clean(plane, min_area)
+    return torch.from_numpy(planes).view(torch.bool).to(masks.device)
+
+
+def find_defects(
+    masks: np.ndarray, logits: np.ndarray, task: str, min_areas: Sequence[int]
+) -> tuple[np.ndarray, np.ndarray]:
+    """Drop small defects of one image and describe those that stay.
+
+    Args:
+        masks: ``(C, H, W)`` bool or uint8 of 0 and 1, from ``decide``; changed in place.
+        logits: ``(K, H, W)`` float32 of the same size.
+        task: as in ``decide``.
+        min_areas: C areas in pixels; 0 and 1 remove nothing.
+
+    Returns:
+        ``masks`` as ``(C, H, W)`` bool without the small defects, and a table of dtype ``DEFECT``, one row per
+        connected defect, by class.
+    """
+    planes = masks.view(np.uint8)
+    found = []
+    for index, (plane, min_area) in enumerate(zip(planes, min_areas, strict=True)):
+        runs = _clean(plane, min_area)
+        if runs is None:
+            continue
+        channels = logits if task == "multiclass" else logits[index : index + 1]
+        pixels = np.flatnonzero(runs.window(plane).view(np.bool_))
+        probability = _probability(np.stack([runs.window(c).ravel()[pixels] for c in channels]), task, index)
+        sums = np.bincount(runs.label_image.ravel()[pixels], weights=probability)
+        left, top, right, bottom = runs.boxes()
+        records = np.zeros(runs.kept.size, dtype=DEFECT)
+        records["class_id"] = index + 1
+        records["area_px"] = runs.areas[runs.kept]
+        records["x"], records["y"], records["width"], records["height"] = left, top, right - left, bottom - top
+        records["mean_probability"] = sums[runs.kept] / records["area_px"]
+        found.append(records)
+    return planes.view(np.bool_), np.concatenate(found) if found else np.zeros(0, dtype=DEFECT)
+
+
+def resize_logits(logits: torch.Tensor, height: int, width: int) -> torch.Tensor:
+    """Bring logits to an image's own size, so that the decision is made there.
+
+    Args:
+        logits: ``(N, K, h, w)`` float.
+        height: wanted, pixels.
+        width: wanted, pixels.
+
+    Returns:
+        ``(N, K, height, width)``, bilinear between pixel centres; ``logits`` itself when it has that size.
+    """
+    if logits.shape[-2:] == (height, width):
+        return logits
+    return functional.interpolate(logits, size=(height, width), mode="bilinear", align_corners=False)
+
+
+def index_mask(masks: np.ndarray, logits: np.ndarray, task: str) -> np.ndarray:
+    """Draw all classes into one picture of class numbers.
+
+    Args:
+        masks: ``(C, H, W)`` bool.
+        logits: ``(K, H, W)`` float.
+        task: as in ``decide``.
+
+    Returns:
+        ``(H, W)`` uint8 (uint16 with more than 255 classes); 0 is background, k is class k. Where classes overlap
+        (multilabel), the likeliest one is drawn.
+    """
+    index = np.zeros(masks.shape[1:], dtype=np.uint8 if len(masks) <= 255 else np.uint16)
+    for class_id, mask in enumerate(masks, start=1):
+        index[mask] = class_id
+    several = np.count_nonzero(masks, axis=0) > 1
+    if several.any():
+        scores = np.where(masks[:, several], logits[task == "multiclass" :, several], -np.inf)
+        index[several] = scores.argmax(axis=0) + 1
+    return index
+
+
+@dataclass(frozen=True)
+class _Runs:
+    """Connected defects of one class as horizontal runs of pixels, in reading order, inside the box that holds them.
+
+    Areas and boxes from runs cost a quarter of ``cv2.connectedComponentsWithStats``, which adds up every pixel's
+    position for the centroids that nobody asked for.
+    """
+
+    corner: tuple[int, int]  # of the box: x, y
+    size: tuple[int, int]  # of the box: width, height
+    label_image: np.ndarray  # (height, width) int32, 0 is background; defects that were dropped are still in it
+    row: np.ndarray  # (R,) in the box
+    begin: np.ndarray  # (R,) column of the first pixel in the box
+    length: np.ndarray  # (R,) pixels
+    labels: np.ndarray  # (R,) component of each run, from 1
+    areas: np.ndarray  # (components + 1,) pixels
+    kept: np.ndarray  # components that have a run here
+
+    def window(self, plane: np.ndarray) -> np.ndarray:
+        """Cut the box out of a (H, W) array."""
+        (x, y), (width, height) = self.corner, self.size
+        return np.ascontiguousarray(plane[y : y + height, x : x + width])
+
+    def boxes(self) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+        """Give left, top, right and bottom of the kept components; right and bottom are one past the last pixel."""
+        top, bottom, right = np.zeros((3, self.areas.size), dtype=np.int64)
+        left = np.full(self.areas.size, self.size[0], dtype=np.int64)
+        bottom[self.labels] = self.row + 1  # runs are in reading order: the last one to write is the lowest
+        top[self.labels[::-1]] = self.row[::-1]
+        np.minimum.at(left, self.labels, self.begin)
+        np.maximum.at(right, self.labels, self.begin + self.length)
+        (x, y), kept = self.corner, self.kept
+        return left[kept] + x, top[kept] + y, right[kept] + x, bottom[kept] + y
+
+
+def _clean(plane: np.ndarray, min_area: int) -> _Runs | None:
+    """Drop small defects of a (H, W) uint8 plane of 0 and 1 in place; None when nothing is left."""
+    x, y, width, height = cv2.boundingRect(plane)
+    if width == 0:
+        return None
+    box = plane[y : y + height, x : x + width]
+    count, labels = cv2.connectedComponents(box, connectivity=8, ltype=cv2.CV_32S)
+    # A column of zeros on both sides ends every run at its row's end.
+    padded = np.zeros((height, width + 2), dtype=np.int8)
+    padded[:, 1:-1] = box
+    steps = np.diff(padded.ravel())
+    start = np.flatnonzero(steps == 1)
+    length = np.flatnonzero(steps == -1) - start
+    row = start // (width + 2)
+    begin = start - row * (width + 2)
+    of_run = labels.ravel()[row * width + begin]
+    areas = np.bincount(of_run, weights=length, minlength=count).astype(np.int64)
+    stays = areas >= max(min_area, 1)
+    kept = np.flatnonzero(stays)
+    if kept.size < count - 1:
+        box[...] = stays[labels]
+        if not kept.size:
+            return None
+        run_stays = stays[of_run]
+        row, begin, length, of_run = row[run_stays], begin[run_stays], length[run_stays], of_run[run_stays]
+    return _Runs((x, y), (width, height), labels, row, begin, length, of_run, areas, kept)
+
+
+def _probability(logits: np.ndarray, task: str, index: int) -> np.ndarray:
+    """Probability of class ``index`` from (K, pixels) logits for multiclass, (1, pixels) otherwise."""
+    if task == "multiclass":
+        shifted = np.exp(logits - logits.max(axis=0))
+        return shifted[index + 1] / shifted.sum(axis=0)
+    with np.errstate(over="ignore"):
+        return 1 / (1 + np.exp(-logits[0]))
+
+
+def _logit(t: float) -> float:
+    if t <= 0:
+        return -math.inf
+    return math.inf if t >= 1 else math.log(t) - math.log1p(-t)
