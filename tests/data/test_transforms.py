@@ -1,0 +1,101 @@
+"""What happens to image and masks before the network sees them."""
+
+import numpy as np
+import pytest
+
+from utils.data import transforms
+
+
+def strip(height=40, width=60, classes=6):
+    """Masks whose class k marks its pixels in the image with the value 40 k."""
+    image = np.zeros((height, width, 3), np.uint8)
+    masks = np.zeros((height, width, classes), np.uint8)
+    for index in range(classes):
+        rows = slice(3 + 6 * index, 7 + 6 * index)
+        image[rows, 10:50] = 40 * (index + 1)
+        masks[rows, 10:50, index] = 1
+    return image, masks
+
+
+@pytest.mark.parametrize("name", ["published", "flips"])
+def test_an_augmentation_follows_its_seed(name):
+    image, masks = strip()
+    change = transforms.augmentation(name)
+    outputs = []
+    for seed in (1, 1, 2):
+        change.set_random_seed(seed)
+        outputs.append(change(image=image, mask=masks))
+    assert np.array_equal(outputs[0]["image"], outputs[1]["image"])
+    assert not np.array_equal(outputs[0]["image"], outputs[2]["image"])
+    assert outputs[0]["mask"].shape == masks.shape
+    assert set(np.unique(outputs[0]["mask"])) <= {0, 1}
+
+
+@pytest.mark.parametrize("name", ["published", "flips"])
+def test_masks_move_with_the_image(name):
+    image, masks = strip()
+    change = transforms.augmentation(name)
+    overlap = []
+    for seed in range(40):
+        change.set_random_seed(seed)
+        out = change(image=image, mask=masks)
+        bright = out["image"].max(axis=2) > out["image"].min() + 15
+        labelled = out["mask"].any(axis=2)
+        overlap.append((bright & labelled).sum() / max(1, (bright | labelled).sum()))
+    # Brightness moves the threshold and bilinear edges blur it, so the bound is on the typical sample.
+    assert np.median(overlap) > 0.85
+
+
+def test_none_changes_nothing():
+    assert transforms.augmentation("none") is None
+
+
+def test_nearest_matches_a_per_pixel_reference():
+    _, masks = strip()
+    out = transforms.nearest(masks, 17, 25)
+    for row in range(17):
+        for column in range(25):
+            source = masks[int((row + 0.5) * 40 / 17), int((column + 0.5) * 60 / 25)]
+            assert np.array_equal(out[row, column], source)
+
+
+def test_resize_keeps_the_channel_axis_of_grey_images():
+    image, masks = strip()
+    out, out_masks = transforms.resize(image[..., :1], masks, 20, 30)
+    assert out.shape == (20, 30, 1)
+    assert out_masks.shape == (20, 30, 6)
+
+
+def test_a_crop_on_a_defect_holds_it():
+    _, masks = strip()
+    random = np.random.default_rng(0)
+    for _ in range(50):
+        top, left = transforms.crop_window(masks, 8, 8, 1.0, random)
+        assert 0 <= top <= 32
+        assert 0 <= left <= 52
+        assert masks[top : top + 8, left : left + 8].any()
+
+
+def test_crops_reach_every_place_of_a_clean_image():
+    random = np.random.default_rng(0)
+    places = {transforms.crop_window(np.zeros((4, 5, 1), np.uint8), 3, 3, 1.0, random) for _ in range(200)}
+    assert places == {(top, left) for top in (0, 1) for left in (0, 1, 2)}
+
+
+def test_black_out_removes_whole_defects_and_their_labels():
+    image, masks = strip()
+    out, out_masks = transforms.black_out(image, masks, 0.5, np.random.default_rng(3))
+    for index in range(6):
+        rows = slice(3 + 6 * index, 7 + 6 * index)
+        kept = out_masks[rows, 10:50, index]
+        assert kept.min() == kept.max()
+        assert np.array_equal(out[rows, 10:50].any(), bool(kept.max()))
+    assert 0 < out_masks.sum() < masks.sum()
+
+
+@pytest.mark.parametrize(("height", "width"), [(40, 60), (41, 64), (100, 200)])
+def test_padding_mirrors_image_and_masks_alike(height, width):
+    image, masks = strip()
+    out, out_masks = transforms.pad(image, masks, height, width)
+    assert out.shape == (height, width, 3)
+    assert np.array_equal(out[..., 0] > 0, out_masks.any(axis=2))

@@ -1,0 +1,130 @@
+"""Images and masks as the training loop takes them."""
+
+import dataclasses
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from torch.utils.data import Dataset as TorchDataset
+
+from utils.data import transforms
+from utils.data.annotations import Dataset
+from utils.data.images import read_image
+
+
+@dataclasses.dataclass(frozen=True)
+class Sample:
+    """One image on its way to the network.
+
+    Args:
+        image: ``(H, W, channels)`` uint8.
+        masks: ``(H, W, C)`` uint8 0/1 of the same size, C scored classes.
+        truth: masks at the image's own size when that differs and they are asked for, else none.
+        name: file name.
+    """
+
+    image: np.ndarray
+    masks: np.ndarray
+    truth: np.ndarray | None
+    name: str
+
+
+class StripDataset(TorchDataset):
+    """Reads, cuts, resizes and augments one image at a time.
+
+    Its keys are ``(index, seed)``: everything random follows from the seed that the sampler gives, so that a sample is
+    the same whatever process makes it and after whatever interruption.
+
+    Args:
+        dataset: the dataset folder.
+        names: images to use.
+        task: ``binary`` merges all classes into one mask.
+        channels: 3 or 1.
+        image_size: (H, W) in pixels to resize to; none keeps each image's own.
+        augment: see ``transforms.augmentation``.
+        crop: (H, W) in pixels of a random window, taken after resizing.
+        crop_defect: share of windows placed on a defect, 0..1.
+        blackout: probability that a defect is painted black, 0..1.
+        keep_truth: carry the masks at the image's own size too, for scoring.
+    """
+
+    def __init__(
+        self,
+        dataset: Dataset,
+        names: Sequence[str],
+        *,
+        task: str,
+        channels: int,
+        image_size: tuple[int, int] | None,
+        augment: str = "none",
+        crop: tuple[int, int] | None = None,
+        crop_defect: float = 0.0,
+        blackout: float = 0.0,
+        keep_truth: bool = False,
+    ) -> None:
+        self.dataset = dataset
+        self.names = tuple(names)
+        self.task = task
+        self.channels = channels
+        self.image_size = image_size
+        self.augment = transforms.augmentation(augment)
+        self.crop = crop
+        self.crop_defect = crop_defect
+        self.blackout = blackout
+        self.keep_truth = keep_truth
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    def __getitem__(self, key: tuple[int, int]) -> Sample:
+        index, seed = key
+        name = self.names[index]
+        image = read_image(self.dataset.path(name), channels=self.channels)
+        masks = self.dataset.annotations.mask(name, image.shape[0], image.shape[1])
+        if self.task == "binary":
+            masks = masks.max(axis=2, keepdims=True)
+        truth = masks if self.keep_truth else None
+        if self.image_size is not None:
+            image, masks = transforms.resize(image, masks, *self.image_size)
+        random = np.random.default_rng(seed)
+        if self.crop is not None:
+            top, left = transforms.crop_window(masks, *self.crop, self.crop_defect, random)
+            window = slice(top, top + self.crop[0]), slice(left, left + self.crop[1])
+            image, masks = transforms.pad(image[window], masks[window], *self.crop)
+        if self.augment is not None:
+            self.augment.set_random_seed(seed)
+            changed = self.augment(image=image, mask=masks)
+            image, masks = changed["image"], changed["mask"]
+        if self.blackout:
+            image, masks = transforms.black_out(image, masks, self.blackout, random)
+        if truth is not None and truth.shape == masks.shape:
+            truth = None
+        return Sample(image, masks, truth, name)
+
+
+def collate(samples: Sequence[Sample]) -> dict[str, Any]:
+    """Put samples into one batch, mirrored up to the largest height and width among them.
+
+    Returns:
+        ``images`` ``(N, channels, H, W)`` uint8 in channels-last memory, ``masks`` ``(N, C, H, W)`` uint8, ``truth`` a
+        list of ``(C, h, w)`` uint8 at each image's own size, ``sizes`` a list of each sample's (H, W) before padding,
+        ``names`` a list.
+    """
+    height = max(sample.image.shape[0] for sample in samples)
+    width = max(sample.image.shape[1] for sample in samples)
+    padded = [transforms.pad(sample.image, sample.masks, height, width) for sample in samples]
+    images = torch.from_numpy(np.stack([image for image, _ in padded])).permute(0, 3, 1, 2)
+    masks = torch.from_numpy(np.stack([mask for _, mask in padded])).permute(0, 3, 1, 2)
+    return {
+        "images": images,
+        "masks": masks.contiguous(),
+        "truth": [
+            torch.from_numpy(
+                np.ascontiguousarray((sample.masks if sample.truth is None else sample.truth).transpose(2, 0, 1))
+            )
+            for sample in samples
+        ],
+        "sizes": [sample.image.shape[:2] for sample in samples],
+        "names": [sample.name for sample in samples],
+    }

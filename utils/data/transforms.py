@@ -1,0 +1,115 @@
+"""What happens to an image and its masks on the way to the network; every random choice comes from one seed a sample."""
+
+import albumentations as A
+import cv2
+import numpy as np
+
+AUGMENTATIONS = ("published", "flips", "none")
+
+
+def augmentation(name: str) -> A.Compose | None:
+    """Make the random changes of training.
+
+    Args:
+        name: ``published`` (flips, shift and scale, light, grid and optical distortion), ``flips`` (both flips and a
+            little light) or ``none``.
+
+    Returns:
+        A Compose for uint8 ``(H, W, channels)`` images with ``(H, W, C)`` masks, or None. The image size is kept.
+    """
+    flips = [A.HorizontalFlip(p=0.5), A.VerticalFlip(p=0.5)]
+    if name == "none":
+        return None
+    if name == "flips":
+        return A.Compose([*flips, A.RandomBrightnessContrast(brightness_limit=0.15, contrast_limit=0.15, p=0.5)])
+    # Reflecting keeps the steel's texture at the border; black would look like the edge of a strip.
+    border = cv2.BORDER_REFLECT_101
+    shift = {"x": (-0.0625, 0.0625), "y": (-0.0625, 0.0625)}
+    return A.Compose(
+        [
+            *flips,
+            A.Affine(scale=(0.9, 1.1), translate_percent=shift, border_mode=border, p=0.5),
+            A.RandomBrightnessContrast(brightness_limit=0.2, contrast_limit=0.2, p=0.5),
+            A.OneOf([A.GridDistortion(p=1.0), A.OpticalDistortion(p=1.0)], p=0.3),
+        ]
+    )
+
+
+def resize(image: np.ndarray, masks: np.ndarray, height: int, width: int) -> tuple[np.ndarray, np.ndarray]:
+    """Resize an ``(H, W, channels)`` image (bilinear) and its ``(H, W, C)`` masks (nearest) to the given pixels."""
+    if image.shape[:2] == (height, width):
+        return image, masks
+    return _as_planes(cv2.resize(image, (width, height), interpolation=cv2.INTER_LINEAR)), nearest(masks, height, width)
+
+
+def nearest(masks: np.ndarray, height: int, width: int) -> np.ndarray:
+    """Resize ``(H, W, C)`` uint8 masks of any number of classes without mixing values."""
+    rows = np.minimum((np.arange(height) + 0.5) * masks.shape[0] / height, masks.shape[0] - 1).astype(np.intp)
+    columns = np.minimum((np.arange(width) + 0.5) * masks.shape[1] / width, masks.shape[1] - 1).astype(np.intp)
+    return masks[rows[:, None], columns]
+
+
+def crop_window(
+    masks: np.ndarray, height: int, width: int, defect_share: float, random: np.random.Generator
+) -> tuple[int, int]:
+    """Choose where a training crop lies.
+
+    Args:
+        masks: ``(H, W, C)`` of the whole image.
+        height: of the crop, in pixels; larger than the image means the whole height.
+        width: of the crop, in pixels.
+        defect_share: probability 0..1 that the crop holds a defect pixel, if the image has one. The class is drawn
+            first, so that small classes are seen as often as large ones.
+        random: source of the choice.
+
+    Returns:
+        Top row and left column.
+    """
+    most_top, most_left = max(masks.shape[0] - height, 0), max(masks.shape[1] - width, 0)
+    present = np.flatnonzero(masks.any(axis=(0, 1)))
+    if present.size and random.random() < defect_share:
+        pixels = np.flatnonzero(masks[:, :, random.choice(present)])
+        row, column = divmod(int(random.choice(pixels)), masks.shape[1])
+        top = random.integers(max(0, row - height + 1), min(row, most_top) + 1)
+        left = random.integers(max(0, column - width + 1), min(column, most_left) + 1)
+        return int(top), int(left)
+    return int(random.integers(0, most_top + 1)), int(random.integers(0, most_left + 1))
+
+
+def black_out(
+    image: np.ndarray, masks: np.ndarray, probability: float, random: np.random.Generator
+) -> tuple[np.ndarray, np.ndarray]:
+    """Paint connected defects black and remove their label, each with ``probability``.
+
+    The network then cannot learn that one defect comes with another. All classes under a painted pixel lose it.
+
+    Args:
+        image: ``(H, W, channels)`` uint8.
+        masks: ``(H, W, C)`` uint8.
+        probability: 0..1 for each connected defect of any class.
+        random: source of the choice.
+
+    Returns:
+        Changed copies, or the same arrays when nothing was painted.
+    """
+    count, labels = cv2.connectedComponents(masks.max(axis=2), connectivity=8)
+    if count == 1:
+        return image, masks
+    painted = np.concatenate([[False], random.random(count - 1) < probability])
+    if not painted.any():
+        return image, masks
+    kept = ~painted[labels][..., None]
+    return image * kept, masks * kept
+
+
+def pad(image: np.ndarray, masks: np.ndarray, height: int, width: int) -> tuple[np.ndarray, np.ndarray]:
+    """Mirror an image and its masks to the right and below until they have the given size, labels staying true."""
+    amount = ((0, height - image.shape[0]), (0, width - image.shape[1]), (0, 0))
+    if amount == ((0, 0), (0, 0), (0, 0)):
+        return image, masks
+    return np.pad(image, amount, mode="symmetric"), np.pad(masks, amount, mode="symmetric")
+
+
+def _as_planes(image: np.ndarray) -> np.ndarray:
+    """Give back the channel axis that OpenCV drops from grey images."""
+    return image if image.ndim == 3 else image[..., None]
