@@ -1,0 +1,66 @@
+"""What all losses share: the shapes they take, and float32 whatever the network computed in."""
+
+from typing import ClassVar
+
+import torch
+from torch import Tensor, nn
+
+from config import Task
+from utils.errors import InputError
+from utils.training.losses.functional import index_of_masks
+
+
+class LossOnLogits(nn.Module):
+    """A loss of logits against masks.
+
+    A subclass implements ``of_masks`` (each channel is a class by itself: tasks multilabel and binary) or ``of_index``
+    (softmax over background and classes: task multiclass) or both, and names itself as the flag ``-loss`` does.
+
+    Args:
+        task: what the network's channels mean.
+
+    Raises:
+        InputError: the loss does not exist for this task.
+    """
+
+    name: ClassVar[str]
+
+    def __init__(self, task: Task = "multilabel") -> None:
+        super().__init__()
+        self.softmax = task == "multiclass"
+        needed = "of_index" if self.softmax else "of_masks"
+        if getattr(type(self), needed) is getattr(LossOnLogits, needed):
+            other = "-loss cross_entropy" if self.softmax else "-task multiclass"
+            raise InputError(f"-loss {self.name} is not for -task {task}; take {other} or -loss dice_bce")
+
+    def forward(self, logits: Tensor, target: Tensor) -> Tensor:
+        """Compute the loss of a batch.
+
+        Args:
+            logits: (N, C, H, W) float of any precision; (N, C + 1, H, W) with background first for task multiclass.
+            target: (N, C, H, W) masks, uint8 or float of 0 and 1. For multiclass, where masks overlap the higher class
+                id counts.
+
+        Returns:
+            Scalar float32 (float64 for float64 logits), finite for finite logits.
+
+        Raises:
+            ValueError: the shapes do not fit.
+        """
+        channels = target.shape[1] + self.softmax
+        if target.ndim != 4 or logits.shape != (target.shape[0], channels, *target.shape[2:]):
+            raise ValueError(f"logits {tuple(logits.shape)} do not fit masks {tuple(target.shape)}")
+        # Sums over a million pixels need float32 even where the network computes in 16 bits. One memory layout for both,
+        # since mixed ones (a channels_last network) cost more than the copy.
+        logits = logits.to(torch.promote_types(logits.dtype, torch.float32)).contiguous()
+        if self.softmax:
+            return self.of_index(logits, index_of_masks(target))
+        return self.of_masks(logits, target.to(logits.dtype).contiguous())
+
+    def of_masks(self, logits: Tensor, target: Tensor) -> Tensor:
+        """Compute the loss of (N, C, H, W) logits against (N, C, H, W) masks of the same dtype."""
+        raise NotImplementedError
+
+    def of_index(self, logits: Tensor, index: Tensor) -> Tensor:
+        """Compute the loss of (N, C + 1, H, W) logits against (N, H, W) int64 class ids, 0 = background."""
+        raise NotImplementedError

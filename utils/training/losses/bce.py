@@ -1,0 +1,16 @@
+"""Binary cross-entropy."""
+
+import torch.nn.functional as F
+from torch import Tensor
+
+from utils.training.losses.base import LossOnLogits
+
+
+class BCELoss(LossOnLogits):
+    """Binary cross-entropy of each channel, mean of all pixels and classes."""
+
+    name = "bce"
+
+    def of_masks(self, logits: Tensor, target: Tensor) -> Tensor:
+        """See the base class."""
+        return F.binary_cross_entropy_with_logits(logits, target)

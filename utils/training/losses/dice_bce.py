@@ -1,0 +1,45 @@
+"""The published loss: Dice and binary cross-entropy together."""
+
+import torch.nn.functional as F
+from torch import Tensor
+
+from config import Task
+from utils.training.losses import functional
+from utils.training.losses.base import LossOnLogits
+
+
+class DiceBCELoss(LossOnLogits):
+    """A weighted mean of Dice loss and binary cross-entropy; of Dice loss and cross-entropy for task multiclass.
+
+    Dice weighs classes alike however few pixels they have, cross-entropy gives every pixel a gradient. Both punish
+    false positives of a class that is absent from the batch.
+
+    Args:
+        task: what the network's channels mean.
+        dice_weight: share of Dice, 0..1.
+    """
+
+    name = "dice_bce"
+
+    def __init__(self, task: Task = "multilabel", dice_weight: float = 0.5) -> None:
+        super().__init__(task)
+        self.dice_weight = dice_weight
+
+    def of_masks(self, logits: Tensor, target: Tensor) -> Tensor:
+        """See the base class."""
+        entropy = F.binary_cross_entropy_with_logits(logits, target)
+        return self._mean(functional.dice(logits.sigmoid(), target), entropy)
+
+    def of_index(self, logits: Tensor, index: Tensor) -> Tensor:
+        """See the base class."""
+        log_probability = logits.log_softmax(1)
+        probability = log_probability[:, 1:].exp()
+        target = functional.masks_of_index(index, probability.shape[1], probability.dtype)
+        return self._mean(functional.dice(probability, target), F.nll_loss(log_probability, index))
+
+    def _mean(self, dice: Tensor, entropy: Tensor) -> Tensor:
+        return self.dice_weight * dice + (1 - self.dice_weight) * entropy
+
+    def extra_repr(self) -> str:
+        """Show the weight when the loss is printed."""
+        return f"dice_weight={self.dice_weight}"

@@ -1,0 +1,149 @@
+"""The formulas of the losses, as functions of float tensors.
+
+Pixels are summed over the whole batch for each class by itself, and a loss is the mean of the classes.
+"""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+# Dice and Tversky of a class are computed as if this share of its pixels were true positives besides (20 px of an image
+# of 256x768). A class that is absent and not predicted then has loss 0 instead of 0 / 0, and false positives of an
+# absent class have a gradient (SMP's losses give none, their loss of an absent class is 0). A larger share would
+# let the network ignore small defects, a smaller one would make the loss of an absent class jump from 0 to 1.
+SMOOTH = 1e-4
+
+
+def index_of_masks(target: Tensor) -> Tensor:
+    """Turn masks into one index map, as softmax needs it; where masks overlap, the higher class id wins.
+
+    Args:
+        target: (N, C, H, W) masks of any dtype, nonzero = defect.
+
+    Returns:
+        (N, H, W) int64; 0 is background, k + 1 is channel k of ``target``.
+    """
+    index = torch.zeros_like(target[:, 0], dtype=torch.uint8)
+    for channel in range(target.shape[1]):
+        index.masked_fill_(target[:, channel] != 0, channel + 1)
+    return index.long()
+
+
+def masks_of_index(index: Tensor, classes: int, dtype: torch.dtype) -> Tensor:
+    """Turn an index map into exclusive masks, the inverse of ``index_of_masks`` without overlaps.
+
+    Args:
+        index: (N, H, W) int64, 0 is background.
+        classes: C, without the background.
+        dtype: of the result.
+
+    Returns:
+        (N, C, H, W) masks of 0 and 1.
+    """
+    ids = torch.arange(1, classes + 1, device=index.device).view(1, -1, 1, 1)
+    return (index.unsqueeze(1) == ids).to(dtype)
+
+
+def tversky(probability: Tensor, target: Tensor, fp: float, fn: float, smooth: float = SMOOTH) -> Tensor:
+    """Compute 1 - tp / (tp + fp FP + fn FN) of soft counts over the batch, mean of the classes.
+
+    Salehi et al. 2017, "Tversky loss function for image segmentation using 3D fully convolutional deep networks",
+    https://arxiv.org/abs/1706.05721, equation 3 (alpha weighs false positives, beta false negatives), with ``smooth``
+    added as true positives.
+
+    Args:
+        probability: (N, C, H, W) float, 0..1.
+        target: (N, C, H, W) of the same dtype, 0 or 1.
+        fp: weight of false positives, 0 or more.
+        fn: weight of false negatives, 0 or more.
+        smooth: true positives that are added to each class, as a share of its pixels; see ``SMOOTH``.
+
+    Returns:
+        Scalar, 0..1.
+    """
+    pixels = probability.numel() / probability.shape[1]
+    tp = (probability * target).sum((0, 2, 3))
+    false_positives = probability.sum((0, 2, 3)) - tp
+    false_negatives = target.sum((0, 2, 3)) - tp
+    tp = tp + smooth * pixels
+    return 1 - (tp / (tp + fp * false_positives + fn * false_negatives)).mean()
+
+
+def dice(probability: Tensor, target: Tensor, smooth: float = SMOOTH) -> Tensor:
+    """Compute 1 - 2 tp / (2 tp + FP + FN) of soft counts over the batch, mean of the classes.
+
+    Milletari et al. 2016, "V-Net", https://arxiv.org/abs/1606.04797, section 3, without the squares in the
+    denominator: the Tversky loss with both weights 1/2. Arguments and result as of ``tversky``.
+    """
+    return tversky(probability, target, fp=0.5, fn=0.5, smooth=smooth)
+
+
+def softmax_focal(logits: Tensor, index: Tensor, gamma: float) -> Tensor:
+    """Compute -(1 - p)^gamma log p of each pixel's true class, mean of the pixels.
+
+    Lin et al. 2017, "Focal loss for dense object detection", https://arxiv.org/abs/1708.02002, equation 4.
+
+    Args:
+        logits: (N, K, H, W) float.
+        index: (N, H, W) int64, 0..K-1.
+        gamma: 0 or more; 0 is cross-entropy.
+
+    Returns:
+        Scalar, 0 or more.
+    """
+    surprise = F.cross_entropy(logits, index, reduction="none")
+    return ((-torch.expm1(-surprise)) ** gamma * surprise).mean()
+
+
+def lovasz_hinge(logits: Tensor, target: Tensor) -> Tensor:
+    """Compute the Lovasz extension of 1 - IoU on hinge errors, over the batch, mean of the classes.
+
+    Berman et al. 2018, "The Lovasz-Softmax loss", https://arxiv.org/abs/1705.08790, section 3.1.
+
+    Args:
+        logits: (N, C, H, W) float.
+        target: (N, C, H, W) of the same dtype, 0 or 1.
+
+    Returns:
+        Scalar, 0 or more.
+    """
+    losses = []
+    for channel in range(logits.shape[1]):
+        truth = target[:, channel].flatten()
+        errors = 1 - logits[:, channel].flatten() * (2 * truth - 1)
+        # The hinge cuts errors below 0, and they come last in the sorted order: only the others need sorting. NaN is
+        # kept, so that it shows in the loss.
+        wrong = ~(errors <= 0)
+        losses.append(_lovasz(errors[wrong], truth[wrong] > 0, truth.sum(dtype=torch.int64)))
+    return torch.stack(losses).mean()
+
+
+def lovasz_softmax(probability: Tensor, target: Tensor) -> Tensor:
+    """Compute the Lovasz extension of 1 - IoU on |target - probability|, over the batch, mean of the classes.
+
+    Berman et al. 2018, section 3.2. Arguments as of ``tversky``; the result is a scalar, 0..1.
+    """
+    losses = []
+    for channel in range(probability.shape[1]):
+        truth = target[:, channel].flatten()
+        errors = (truth - probability[:, channel].flatten()).abs()
+        losses.append(_lovasz(errors, truth > 0, truth.sum(dtype=torch.int64)))
+    return torch.stack(losses).mean()
+
+
+def _lovasz(errors: Tensor, truth: Tensor, total: Tensor) -> Tensor:
+    """Sum errors weighted by what each adds to 1 - IoU, largest error first (Berman 2018, algorithm 1).
+
+    ``errors`` (P,) float, ``truth`` (P,) bool, ``total`` the number of true pixels, also of those not in ``truth``.
+    """
+    errors, order = errors.sort(descending=True)
+    truth = truth[order]
+    missed = truth.cumsum(0)
+    union = total + torch.arange(1, len(order) + 1, device=order.device) - missed
+    # SMP subtracts neighbouring values of IoU, which differ by 1e-6 in a batch of 1.5 million pixels: in float32 the
+    # gradient of the median pixel is then 2.4 % off. These are the same differences as fractions of whole numbers.
+    of_missed = 1 / union.double()
+    of_added = (total - missed) / (union * (union - 1)).clamp(min=1).double()
+    weights = torch.where(truth, of_missed, of_added)
+    weights[:1] = of_missed[:1]
+    return torch.dot(errors, weights.to(errors.dtype))
