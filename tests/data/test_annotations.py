@@ -144,6 +144,14 @@ def test_no_table_is_a_named_error(tmp_path):
         read_annotations(tmp_path)
 
 
+def test_all_malformed_rows_can_be_collected(table):
+    problems = []
+    csv = table(SEPARATE + "a,1,1 2\nb,0,1 2\nc,1,3\na,1,9 9\nd,x,\ne,2,5 5\n")
+    annotations = read_annotations(csv, problems=problems)
+    assert [problem.row for problem in problems] == [3, 4, 5, 6]
+    assert as_tuples(annotations) == [("a", 1, "1 2"), ("e", 2, "5 5")]
+
+
 def test_more_classes_than_names_is_an_error(table):
     with pytest.raises(AnnotationError, match="row 2: class 3, but only 2 class names are given"):
         read_annotations(table(SEPARATE + "a,3,1 2\n"), ("pit", "crack"))
@@ -201,7 +209,7 @@ def test_bad_classes_txt_is_a_named_error(folder, text, reason):
 @pytest.mark.parametrize(
     ("csv", "reason"),
     [
-        (SEPARATE + "a.png,1,1 2\nx.png,1,1 2\ny.png,1,1 1\n", r"row 3: x.png and 1 more images not in"),
+        (SEPARATE + "a.png,1,1 2\nx.png,1,1 2\ny.png,1,1 1\n", r"row 3: x.png not in .* \(and 1 more images\); add"),
         (SEPARATE + "a.png,1,1 2\nx.png,1,1 2\n", r"row 3: x.png not in .*train_images; add the image"),
         (JOINED + "a.png_1,1 2\nx.png_1,\n", r"x.png not in"),
     ],

@@ -1,6 +1,6 @@
 """Which image has which defect where, and the dataset folder that it belongs to."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -100,12 +100,15 @@ class Dataset:
         return self.image_dir / name
 
 
-def read_annotations(csv: Path, class_names: tuple[str, ...] | None = None) -> Annotations:
+def read_annotations(
+    csv: Path, class_names: tuple[str, ...] | None = None, problems: list[AnnotationError] | None = None
+) -> Annotations:
     """Read a table in either published layout; extra columns are ignored, an empty code means clean.
 
     Args:
         csv: ``ImageId,ClassId,EncodedPixels`` or ``ImageId_ClassId,EncodedPixels``.
         class_names: names in order of the class numbers; None: "1".."C" with C the largest class of the table.
+        problems: a list that takes malformed rows, which are then left out; None: the first one is raised.
 
     Returns:
         The table, every code validated but for the image's end (sizes are not known here; ``check`` does that).
@@ -114,24 +117,37 @@ def read_annotations(csv: Path, class_names: tuple[str, ...] | None = None) -> A
         AnnotationError: anything malformed; names file, row, reason and remedy.
     """
     table = read_table(csv)
-    if "ImageId_ClassId" in table and "ClassId" not in table:
-        require_columns(csv, table, ["ImageId_ClassId", "EncodedPixels"])
-        parts = table["ImageId_ClassId"].str.rsplit("_", n=1)
-        for row, pair in parts.items():
-            if len(pair) != 2:
-                reason = f"{pair[0]!r} in ImageId_ClassId has no class"
-                raise AnnotationError(csv, reason, "write IMAGE_CLASS, as in 0002cc93b.jpg_1", int(str(row)))
-        names, classes = parts.str[0].str.strip(), parts.str[1].str.strip()
+    joined = "ImageId_ClassId" in table and "ClassId" not in table
+    require_columns(csv, table, [*(["ImageId_ClassId"] if joined else ["ImageId", "ClassId"]), "EncodedPixels"])
+    if joined:
+        parts = table["ImageId_ClassId"].str.strip().str.rpartition("_")
+        names, classes = parts[0], parts[2]
+        # A name without a class has nothing before its "_"; keep it for the message.
+        names = names.where(parts[1] != "", parts[2])
+        classes = classes.where(parts[1] != "", "")
     else:
-        require_columns(csv, table, ["ImageId", "ClassId", "EncodedPixels"])
         names, classes = table["ImageId"].str.strip(), table["ClassId"].str.strip()
-    records, largest = _records(csv, names, classes, table["EncodedPixels"], class_names)
+    records: list[tuple[str, int, str, int]] = []
+    first_row: dict[tuple[str, int], int] = {}
+    for row, name, word, text in zip(names.index, names, classes, table["EncodedPixels"], strict=True):
+        try:
+            if joined and not word:
+                reason = f"{name!r} in ImageId_ClassId has no class"
+                raise AnnotationError(csv, reason, "write IMAGE_CLASS, as in 0002cc93b.jpg_1", row)
+            class_id = _validated(csv, row, name, word, text, class_names, first_row)
+        except AnnotationError as problem:
+            if problems is None:
+                raise
+            problems.append(problem)
+        else:
+            if text.strip():
+                records.append((name, class_id, text.strip(), row))
     if class_names is None:
+        largest = max((class_id for _, class_id in first_row), default=0)
         if not largest:
             raise AnnotationError(csv, "no row has a class", f"add rows, or name the classes in {CLASSES_FILE}")
         class_names = tuple(str(k) for k in range(1, largest + 1))
-    rows = make_rows(records)
-    return Annotations(rows, tuple(dict.fromkeys(names)), class_names, csv)
+    return Annotations(make_rows(records), tuple(dict.fromkeys(names)), class_names, csv)
 
 
 def make_rows(records: list[tuple[str, int, str, int]]) -> pd.DataFrame:
@@ -153,12 +169,13 @@ def write_annotations(annotations: Annotations | pd.DataFrame, csv: Path) -> Non
         table.to_csv(temporary, index=False, lineterminator="\n")
 
 
-def open_dataset(root: Path, table: str = "train.csv") -> Dataset:
+def open_dataset(root: Path, table: str = "train.csv", problems: list[AnnotationError] | None = None) -> Dataset:
     """Open the labelled part of a dataset folder.
 
     Args:
         root: folder with ``train_images/``, the table and perhaps ``classes.txt`` (one name a line).
         table: name of the table in the folder.
+        problems: a list that takes malformed rows, which are then left out; None: the first one is raised.
 
     Raises:
         InputError: folder or table is missing or malformed, or a row names an image that is not there.
@@ -171,16 +188,30 @@ def open_dataset(root: Path, table: str = "train.csv") -> Dataset:
     names = tuple(path.name for path in list_images(image_dir))
     if not names:
         raise InputError(f"{image_dir}: holds no images; put the training images there")
-    annotations = read_annotations(root / table, read_class_names(root))
-    missing = set(annotations.listed) - set(names)
-    if missing:
-        first = next(name for name in annotations.listed if name in missing)
-        rows = annotations.rows.loc[annotations.rows["image"] == first, "row"]
-        row = int(rows.min()) if len(rows) else None
-        others = f" and {len(missing) - 1} more images" if len(missing) > 1 else ""
-        reason = f"{first}{others} not in {image_dir}"
-        raise AnnotationError(annotations.source, reason, "add the image or remove its rows", row)
+    annotations = read_annotations(root / table, read_class_names(root), problems)
+    missing = _missing_images(annotations, image_dir, set(names))
+    if missing and problems is None:
+        others = f" (and {len(missing) - 1} more images)" if len(missing) > 1 else ""
+        raise AnnotationError(annotations.source, missing[0].reason + others, missing[0].remedy, missing[0].row)
+    if missing and problems is not None:
+        problems.extend(missing)
+        annotations = replace(annotations, rows=annotations.rows[annotations.rows["image"].isin(names)])
     return Dataset(root, image_dir, names, annotations)
+
+
+def _missing_images(annotations: Annotations, image_dir: Path, there: set[str]) -> list[AnnotationError]:
+    """Name each listed image that is not in the folder, with its first row that has a defect."""
+    first_row = annotations.rows.groupby("image")["row"].min()
+    return [
+        AnnotationError(
+            annotations.source,
+            f"{name} not in {image_dir}",
+            "add the image or remove its rows",
+            int(first_row[name]) if name in first_row else None,
+        )
+        for name in annotations.listed
+        if name and name not in there
+    ]
 
 
 def read_class_names(root: Path) -> tuple[str, ...] | None:
@@ -232,31 +263,28 @@ def open_test_images(root: Path) -> list[Path]:
     return ordered
 
 
-def _records(
-    csv: Path, names: pd.Series, classes: pd.Series, codes: pd.Series, class_names: tuple[str, ...] | None
-) -> tuple[list[tuple[str, int, str, int]], int]:
-    """Validate row by row; give the rows with a defect and the largest class that the table mentions."""
-    records: list[tuple[str, int, str, int]] = []
-    first_row: dict[tuple[str, int], int] = {}
-    largest = 0
-    for row, name, word, text in zip(names.index, names, classes, codes, strict=True):
-        text = text.strip()
-        if not name:
-            raise AnnotationError(csv, "no image name", "name the image or remove the row", row)
-        if not word and not text:
-            continue  # lists a clean image
-        class_id = class_number(csv, row, word, class_names)
-        largest = max(largest, class_id)
-        earlier = first_row.setdefault((name, class_id), row)
-        if earlier != row:
-            reason = f"duplicate of row {earlier}: {name} class {class_id}"
-            raise AnnotationError(csv, reason, "join both rows into one", row)
-        if not text:
-            continue
-        try:
-            rle.parse(text)
-        except rle.RleError as error:
-            reason = f"{name} class {class_id}: {error}"
-            raise AnnotationError(csv, reason, "correct or remove the row", row) from None
-        records.append((name, class_id, text, row))
-    return records, largest
+def _validated(
+    csv: Path,
+    row: int,
+    name: str,
+    word: str,
+    text: str,
+    class_names: tuple[str, ...] | None,
+    first_row: dict[tuple[str, int], int],
+) -> int:
+    """Validate one row, note it in ``first_row`` and give its class; 0 when it lists a clean image."""
+    if not name:
+        raise AnnotationError(csv, "no image name", "name the image or remove the row", row)
+    if not word and not text.strip():
+        return 0
+    class_id = class_number(csv, row, word, class_names)
+    earlier = first_row.setdefault((name, class_id), row)
+    if earlier != row:
+        reason = f"duplicate of row {earlier}: {name} class {class_id}"
+        raise AnnotationError(csv, reason, "join both rows into one", row)
+    try:
+        rle.parse(text)
+    except rle.RleError as error:
+        reason = f"{name} class {class_id}: {error}"
+        raise AnnotationError(csv, reason, "correct or remove the row", row) from None
+    return class_id

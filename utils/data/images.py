@@ -97,6 +97,16 @@ def read_size(path: Path) -> tuple[int, int]:
         return image.height, image.width
 
 
+def verify_image(path: Path) -> tuple[int, int]:
+    """Read a whole image and give its (height, width); the pixels are dropped.
+
+    Raises:
+        ImageError: as ``read_image``.
+    """
+    with _opened(path) as image:
+        return image.height, image.width
+
+
 def _opened(path: Path, load: bool = True) -> Image.Image:
     try:
         image = Image.open(path)

@@ -23,11 +23,15 @@ class AnnotationError(InputError):
     """A malformed table; the message names file, row, reason and remedy.
 
     Attributes:
+        file: the file.
+        reason: what is wrong.
+        remedy: what to do.
         row: the row in the file, header = 1; None when the file as a whole is wrong.
     """
 
     def __init__(self, file: Path | str, reason: str, remedy: str, row: int | None = None) -> None:
         super().__init__(f"{file}{'' if row is None else f', row {row}'}: {reason}; {remedy}")
+        self.file = file
         self.reason = reason
         self.remedy = remedy
         self.row = row

@@ -1,0 +1,170 @@
+import os
+
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+
+from config import CheckConfig
+from utils.data import cache, checks
+from utils.data.annotations import open_dataset
+from utils.errors import InputError
+
+HEADER = "ImageId,ClassId,EncodedPixels\n"
+
+
+@pytest.fixture(autouse=True)
+def users_cache(tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "users_cache"))
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """A dataset folder of three images, 4 high and 6 wide."""
+    root = tmp_path / "data"
+    (root / "train_images").mkdir(parents=True)
+    rng = np.random.default_rng(0)
+    for name in ["a.png", "b.png", "c.jpg"]:
+        Image.fromarray(rng.integers(0, 256, (4, 6, 3), dtype=np.uint8)).save(root / "train_images" / name)
+    (root / "train.csv").write_text(HEADER + "a.png,1,1 2\nb.png,2,24 1\n")
+    return root
+
+
+@pytest.fixture
+def opened(monkeypatch):
+    """Names of the images that were opened, in order."""
+    names = []
+    original = checks.verify_image
+    monkeypatch.setattr(checks, "verify_image", lambda path: (names.append(path.name), original(path))[1])
+    return names
+
+
+def truncate(path):
+    path.write_bytes(path.read_bytes()[:-30])
+
+
+def test_a_good_folder_has_sizes_and_no_problems(folder):
+    report = checks.check(CheckConfig(dir=folder))
+    assert report.sizes == {"a.png": (4, 6), "b.png": (4, 6), "c.jpg": (4, 6)}
+    assert report.problems.empty
+    assert report.csv is None
+    assert not (folder / "problems.csv").exists()
+    assert "images per class: 1 1, 2 1" in report.facts
+    assert "with a defect: 2, clean: 1" in report.facts
+
+
+def test_all_problems_are_reported_together(folder):
+    truncate(folder / "train_images" / "a.png")
+    (folder / "train_images" / "c.jpg").write_bytes(b"")
+    (folder / "train.csv").write_text(HEADER + "a.png,1,1 2\nb.png,2,24 2\nb.png,0,1 1\nx.png,1,1 1\nb.png,1,1\n")
+    (folder / "test_images").mkdir()
+    (folder / "test_images" / "t.png").write_text("no image")
+    report = checks.check(CheckConfig(dir=folder))
+    found = [(p.file, None if pd.isna(p.row) else p.row, p.problem.split(";")[0]) for p in report.problems.itertuples()]
+    assert found == [
+        ("train.csv", 4, "class 0"),
+        ("train.csv", 6, "b.png class 1: 1 numbers"),
+        ("train.csv", 5, f"x.png not in {folder / 'train_images'}"),
+        ("train_images/a.png", None, "truncated image"),
+        ("train_images/c.jpg", None, "empty file"),
+        ("train.csv", 3, "b.png class 2: pair 1: run ends at 25, past the image's 24 pixels"),
+        ("test_images/t.png", None, "not an image"),
+    ]
+    assert (report.problems["remedy"].str.len() > 0).all()
+    assert report.csv == folder / "problems.csv"
+    assert pd.read_csv(report.csv)["problem"].tolist() == report.problems["problem"].tolist()
+    assert "train.csv, row 4: class 0; classes are counted from 1" in report.table()
+
+
+def test_an_unreadable_table_is_one_of_the_problems(folder):
+    (folder / "train.csv").write_text("")
+    report = checks.check(CheckConfig(dir=folder, out=folder / "found.csv"))
+    assert report.problems[["file", "problem"]].values.tolist() == [["train.csv", "empty file"]]
+    assert report.csv == folder / "found.csv"
+
+
+def test_a_long_table_is_cut(folder):
+    rows = "".join(f"x{k}.png,1,1 1\n" for k in range(50))
+    (folder / "train.csv").write_text(HEADER + rows)
+    assert checks.check(CheckConfig(dir=folder)).table(most=3).splitlines()[-1] == "  ... and 47 more"
+
+
+@pytest.mark.parametrize("make", [False, True])
+def test_no_dataset_is_an_error(tmp_path, make):
+    if make:
+        (tmp_path / "data").mkdir()
+    with pytest.raises(InputError, match=r"data: (no such folder|neither train_images)"):
+        checks.check(CheckConfig(dir=tmp_path / "data"))
+
+
+def test_a_folder_of_test_images_alone_is_checked(folder):
+    (folder / "train_images").rename(folder / "test_images")
+    report = checks.check(CheckConfig(dir=folder))
+    assert report.problems.empty
+    assert report.facts[0] == "test images: 3, height x width 4x6 (3)"
+
+
+def test_a_second_check_opens_no_image(folder, opened):
+    first = checks.check(CheckConfig(dir=folder))
+    assert sorted(opened) == ["a.png", "b.png", "c.jpg"]
+    opened.clear()
+    second = checks.check(CheckConfig(dir=folder))
+    assert opened == []
+    assert second.sizes == first.sizes
+
+
+def test_problems_are_remembered_too(folder, opened):
+    truncate(folder / "train_images" / "b.png")
+    first = checks.check(CheckConfig(dir=folder))
+    opened.clear()
+    second = checks.check(CheckConfig(dir=folder))
+    assert opened == []
+    assert second.problems.equals(first.problems)
+
+
+@pytest.mark.parametrize("what", ["content", "time"])
+def test_a_changed_image_is_read_again(folder, opened, what):
+    checks.check(CheckConfig(dir=folder))
+    opened.clear()
+    path = folder / "train_images" / "b.png"
+    if what == "content":
+        truncate(path)
+    else:
+        os.utime(path, ns=(1, 1))
+    report = checks.check(CheckConfig(dir=folder))
+    assert opened == ["b.png"]
+    assert len(report.problems) == (what == "content")
+
+
+def test_a_broken_cache_is_ignored(folder, opened):
+    checks.check(CheckConfig(dir=folder))
+    (folder / ".cache" / "images.json").write_text("{")
+    opened.clear()
+    assert checks.check(CheckConfig(dir=folder)).problems.empty
+    assert len(opened) == 3
+
+
+def test_a_read_only_folder_is_remembered_in_the_users_cache(folder, opened, tmp_path, monkeypatch):
+    def refuse(path, text, write=cache.write_text):
+        if path.is_relative_to(folder):
+            raise PermissionError(path)
+        write(path, text)
+
+    monkeypatch.setattr(cache, "write_text", refuse)
+    checks.check(CheckConfig(dir=folder))
+    assert not (folder / ".cache").exists()
+    assert list((tmp_path / "users_cache" / cache.APPLICATION).glob("*/images.json"))
+    opened.clear()
+    checks.check(CheckConfig(dir=folder))
+    assert opened == []
+
+
+def test_training_gets_sizes_or_the_first_problem(folder):
+    dataset = open_dataset(folder)
+    assert checks.verified_sizes(dataset, 1, False)["a.png"] == (4, 6)
+    truncate(folder / "train_images" / "a.png")
+    with pytest.raises(InputError, match=r"a.png: truncated image; restore the file or remove it$"):
+        checks.verified_sizes(dataset, 1, False)
+    truncate(folder / "train_images" / "b.png")
+    with pytest.raises(InputError, match=r"a.png: .*\(one of 2 problems; Prepare_data.py check -dir .* lists all\)"):
+        checks.verified_sizes(dataset, 1, False)

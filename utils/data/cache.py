@@ -1,0 +1,91 @@
+"""Results about files, kept until a file's size or time of change differs."""
+
+import hashlib
+import json
+import os
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from utils.files import write_text
+
+VERSION = 1  # raise it when what is stored changes its meaning
+APPLICATION = "steel-defects"
+
+
+class FileCache:
+    """Values about the files of a dataset folder.
+
+    They are stored in ``DIR/.cache/NAME.json``, or in the user's cache folder when ``DIR`` is read-only. A store that
+    cannot be read or written is only slower, never an error.
+    """
+
+    def __init__(self, root: Path, name: str) -> None:
+        """Load what is stored.
+
+        Args:
+            root: the dataset folder.
+            name: of the kind of values, part of the file's name.
+        """
+        self._root = root.resolve()
+        self._name = f"{name}.json"
+        self._entries: dict[str, list[Any]] = {}
+        self._changed = False
+        for folder in _folders(self._root):
+            try:
+                stored = json.loads((folder / self._name).read_text(encoding="utf-8"))
+                if stored["version"] == VERSION:
+                    self._entries = dict(stored["entries"])
+                    return
+            except (OSError, ValueError, KeyError, TypeError):
+                continue
+
+    def get(self, path: Path) -> Any:
+        """Give the value of a file, or None when it is unknown or the file has changed."""
+        entry = self._entries.get(self._key(path))
+        return entry[1] if entry and entry[0] == stamp(path) else None
+
+    def put(self, path: Path, value: Any) -> None:
+        """Note the value (anything JSON can hold) of a file as it is now."""
+        self._entries[self._key(path)] = [stamp(path), value]
+        self._changed = True
+
+    def save(self) -> None:
+        """Store the values of the files that still exist, if any is new."""
+        if not self._changed:
+            return
+        text = json.dumps({"version": VERSION, "entries": self._entries}, separators=(",", ":"))
+        for folder in _folders(self._root):
+            try:
+                write_text(folder / self._name, text)
+                self._changed = False
+                return
+            except OSError:
+                continue
+
+    def _key(self, path: Path) -> str:
+        # Not resolved: an image may be a link to a place outside the folder.
+        return Path(os.path.abspath(path)).as_posix()  # noqa: PTH100
+
+
+def stamp(path: Path) -> list[int]:
+    """Give what changes when a file changes: its size in bytes and time of change in ns; [] for a missing file."""
+    try:
+        status = path.stat()
+    except OSError:
+        return []
+    return [status.st_size, status.st_mtime_ns]
+
+
+def fingerprint(paths: Iterable[Path]) -> str:
+    """Give a word that changes when one of the files is added, removed or changed."""
+    digest = hashlib.sha256()
+    for path in paths:
+        digest.update(f"{path.name}\0{stamp(path)}\n".encode())
+    return digest.hexdigest()
+
+
+def _folders(root: Path) -> list[Path]:
+    """Give the places to store in, best first."""
+    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return [root / ".cache", Path(base) / APPLICATION / hashlib.sha256(str(root).encode()).hexdigest()[:16]]

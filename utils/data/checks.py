@@ -1,0 +1,222 @@
+"""Check a dataset folder once, thoroughly, so that training need not: every image read, every code fitted to its image."""
+
+import os
+import time
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pandas as pd
+from tqdm import tqdm
+
+from config import CheckConfig
+from utils.data import rle
+from utils.data.annotations import (
+    TEST_IMAGES,
+    TRAIN_IMAGES,
+    AnnotationError,
+    Dataset,
+    open_dataset,
+    open_test_images,
+)
+from utils.data.cache import FileCache
+from utils.data.images import ImageError, verify_image
+from utils.errors import InputError
+from utils.files import replacing
+
+COLUMNS = ["file", "row", "problem", "remedy"]
+
+
+@dataclass(frozen=True)
+class CheckReport:
+    """What a check found.
+
+    Attributes:
+        sizes: (height, width) in pixels of each readable training image.
+        problems: columns file (str), row (Int64, missing for images), problem, remedy; empty when all is well.
+        facts: lines about the dataset, to print.
+        csv: where the problems were written; None when there are none.
+    """
+
+    sizes: dict[str, tuple[int, int]]
+    problems: pd.DataFrame
+    facts: list[str] = field(default_factory=list)
+    csv: Path | None = None
+
+    def table(self, most: int = 40) -> str:
+        """Give the first problems as text for a terminal, one a line."""
+        lines = [f"  {line}" for line in _lines(self.problems.head(most))]
+        if len(self.problems) > most:
+            lines.append(f"  ... and {len(self.problems) - most} more")
+        return "\n".join(lines)
+
+
+def check(config: CheckConfig, progress: bool = True) -> CheckReport:
+    """Check a dataset folder: tables, training images, test images.
+
+    Args:
+        config: folder, CSV for the problems, threads.
+        progress: show a bar when standard error is a terminal.
+
+    Returns:
+        All problems together; they are also written as CSV when there are any.
+
+    Raises:
+        InputError: the folder holds neither training nor test images.
+    """
+    start = time.perf_counter()
+    root = config.dir
+    if not root.is_dir():
+        raise InputError(f"{root}: no such folder; -dir expects a dataset folder")
+    has_train, has_test = (root / TRAIN_IMAGES).is_dir(), (root / TEST_IMAGES).is_dir()
+    if not has_train and not has_test:
+        raise InputError(f"{root}: neither {TRAIN_IMAGES}/ nor {TEST_IMAGES}/; put images there or run convert")
+    facts, problems, sizes = [], [], {}
+    if has_train:
+        malformed: list[AnnotationError] = []
+        try:
+            dataset = open_dataset(root, problems=malformed)
+        except AnnotationError as error:
+            problems.append(_as_row(root, error))
+        else:
+            report = check_dataset(dataset, config.num_of_workers, progress)
+            sizes = report.sizes
+            facts += _facts(dataset, sizes)
+            problems += [_as_row(root, error) for error in malformed]
+            problems += report.problems.values.tolist()
+    if has_test:
+        try:
+            paths = open_test_images(root)
+        except AnnotationError as error:
+            problems.append(_as_row(root, error))
+        else:
+            test_sizes, bad = _read_all(root, paths, config.num_of_workers, progress)
+            problems += [[path.relative_to(root).as_posix(), None, reason, remedy] for path, reason, remedy in bad]
+            facts.append(f"test images: {len(paths)}, {_size_words(test_sizes.values())}")
+    frame = _frame(problems)
+    csv = None
+    if len(frame):
+        csv = config.out or root / "problems.csv"
+        with replacing(csv) as temporary:
+            frame.to_csv(temporary, index=False, lineterminator="\n")
+    facts.append(f"checked in {time.perf_counter() - start:.1f} s")
+    return CheckReport(sizes, frame, facts, csv)
+
+
+def check_dataset(dataset: Dataset, workers: int | None, progress: bool) -> CheckReport:
+    """Read every training image wholly, unless it was read before, and fit every code to its image.
+
+    Args:
+        dataset: an opened dataset folder.
+        workers: threads that read images; None: one a core.
+        progress: show a bar when standard error is a terminal.
+
+    Returns:
+        Sizes of the readable images and all problems together.
+    """
+    paths = [dataset.path(name) for name in dataset.images]
+    by_path, bad = _read_all(dataset.root, paths, workers, progress)
+    sizes = {path.name: size for path, size in by_path.items()}
+    problems: list[list] = [[f"{dataset.image_dir.name}/{path.name}", None, *why] for path, *why in bad]
+    annotations = dataset.annotations
+    for image, class_id, text in annotations.rows[["image", "class_id", "rle"]].itertuples(index=False, name=None):
+        if image not in sizes:
+            continue
+        try:
+            rle.parse(text, *sizes[image])
+        except rle.RleError as error:
+            problems.append(_as_row(dataset.root, annotations.error(image, class_id, error)))
+    return CheckReport(sizes, _frame(problems))
+
+
+def verified_sizes(dataset: Dataset, workers: int | None = None, progress: bool = True) -> dict[str, tuple[int, int]]:
+    """Give the size of each training image of a dataset without problems.
+
+    Args:
+        dataset: an opened dataset folder.
+        workers: threads that read images; None: one a core.
+        progress: show a bar when standard error is a terminal.
+
+    Returns:
+        Image name -> (height, width) in pixels.
+
+    Raises:
+        InputError: something is wrong; names the first problem, the number of all and how to list them.
+    """
+    report = check_dataset(dataset, workers, progress)
+    if len(report.problems):
+        count = len(report.problems)
+        more = f" (one of {count} problems; Prepare_data.py check -dir {dataset.root} lists all)" if count > 1 else ""
+        raise InputError(f"{dataset.root}/{_lines(report.problems.head(1))[0]}{more}")
+    return report.sizes
+
+
+def thread_count(workers: int | None) -> int:
+    """Give the number of threads for reading images; None and 0 mean one a core."""
+    return workers or os.cpu_count() or 1
+
+
+def _read_all(
+    root: Path, paths: Sequence[Path], workers: int | None, progress: bool
+) -> tuple[dict[Path, tuple[int, int]], list[tuple[Path, str, str]]]:
+    """Read images in threads, those that the cache knows not at all: sizes, and (path, reason, remedy) of bad ones."""
+    cache = FileCache(root, "images")
+    known = {path: cache.get(path) for path in paths}
+    unknown = [path for path, value in known.items() if value is None]
+
+    def read(path: Path) -> list:
+        try:
+            return list(verify_image(path))
+        except ImageError as error:
+            return [error.reason, error.remedy]
+
+    if unknown:
+        try:
+            with ThreadPoolExecutor(thread_count(workers)) as pool:
+                bar = tqdm(pool.map(read, unknown), "reading images", len(unknown), disable=None if progress else True)
+                for path, value in zip(unknown, bar, strict=True):
+                    known[path] = value
+                    cache.put(path, value)
+        finally:
+            cache.save()  # an interrupted check goes on where it was
+    sizes = {path: (value[0], value[1]) for path, value in known.items() if isinstance(value[0], int)}
+    bad = [(path, value[0], value[1]) for path, value in known.items() if not isinstance(value[0], int)]
+    return sizes, bad
+
+
+def _as_row(root: Path, error: AnnotationError) -> list:
+    file = Path(error.file)
+    shown = file.relative_to(root).as_posix() if file.is_relative_to(root) else str(file)
+    return [shown, error.row, error.reason, error.remedy]
+
+
+def _frame(problems: list[list]) -> pd.DataFrame:
+    return pd.DataFrame(problems, columns=COLUMNS).astype({"row": "Int64"})
+
+
+def _lines(problems: pd.DataFrame) -> list[str]:
+    return [
+        f"{file}{'' if row is pd.NA else f', row {row}'}: {problem}; {remedy}"
+        for file, row, problem, remedy in problems[COLUMNS].itertuples(index=False, name=None)
+    ]
+
+
+def _facts(dataset: Dataset, sizes: dict[str, tuple[int, int]]) -> list[str]:
+    annotations = dataset.annotations
+    counts = annotations.rows["class_id"].value_counts()
+    with_defect = annotations.rows["image"].nunique()
+    named = ", ".join(f"{name} {counts.get(k, 0)}" for k, name in enumerate(annotations.class_names, 1))
+    return [
+        f"training images: {len(dataset.images)}, {_size_words(sizes.values())}",
+        f"with a defect: {with_defect}, clean: {len(dataset.images) - with_defect}",
+        f"images per class: {named}",
+    ]
+
+
+def _size_words(sizes: Iterable[tuple[int, int]]) -> str:
+    """Say which sizes occur, the commonest first."""
+    counts = Counter(sizes).most_common()
+    words = [f"{height}x{width} ({count})" for (height, width), count in counts[:3]]
+    return "height x width " + ", ".join(words) + (f" and {len(counts) - 3} other sizes" if len(counts) > 3 else "")
