@@ -168,7 +168,7 @@ class CheckConfig:
     """What ``Prepare_data.py check`` does."""
 
     dir: Path = flag("dataset folder to check")
-    out: Path | None = flag("CSV file for the problems; none: DIR/problems.csv", None)
+    out: Path | None = flag("CSV file for the problems, written when there are any; none: DIR/problems.csv", None)
     num_of_workers: int | None = flag("threads that read images, or auto", None, low=0)
 
 
@@ -179,6 +179,7 @@ class BalanceConfig:
     dir: Path = flag("dataset folder with train.csv")
     per_class: int = flag("images per class; 250 x 4 classes = the published 1,000", 250, low=1)
     seed: int = flag("fixes which images are taken", 42, low=0)
+    out: Path | None = flag("CSV file to write; none: DIR/train_balanced.csv", None)
 
 
 @dataclass(frozen=True, kw_only=True)

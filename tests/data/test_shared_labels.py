@@ -7,6 +7,7 @@ import pytest
 
 from utils.data import rle
 from utils.data.annotations import read_annotations
+from utils.data.splits import balance
 
 LABELS = Path(__file__).resolve().parents[3] / "shared" / "data" / "severstal_labels"
 pytestmark = [
@@ -27,3 +28,15 @@ def test_every_row_has_the_known_pixels_and_encodes_to_the_same_text(labels):
         mask = rle.decode(text, 256, 1600)
         assert mask.sum() == index.at[image, f"area_class_{class_id}"], (image, class_id)
         assert rle.encode(mask) == text, (image, class_id)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_the_balanced_subset_has_about_250_images_of_each_class(labels, seed):
+    rows = labels.rows
+    names = balance(labels, 250, seed)
+    counts = rows[rows["image"].isin(names)]["class_id"].value_counts()
+    there = rows["class_id"].value_counts()
+    # The published table has 247 images of class 2, this part of it 245.
+    assert {k: min(int(there[k]), 247) for k in counts.index if counts[k] < 247} in ({}, {2: int(counts[2])})
+    assert counts.max() <= 253
+    assert 900 <= len(names) <= 1000

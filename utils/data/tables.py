@@ -79,14 +79,14 @@ def _read_lines(csv: Path, file: TextIO) -> dict[int, list[str]]:
     return lines
 
 
-def require_columns(csv: Path, table: pd.DataFrame, wanted: list[str]) -> None:
+def require_columns(csv: Path, table: pd.DataFrame, wanted: list[str], expected: str = f"expected {LAYOUTS}") -> None:
     """Raise ``AnnotationError`` when the table lacks a column."""
     missing = [name for name in wanted if name not in table]
     if not missing:
         return
     found = ",".join(map(str, table.columns))
     shown = found if len(found) < 80 else f"{found[:80]}..."
-    remedy = "separate the columns by commas" if ";" in found or "\t" in found else f"expected {LAYOUTS}"
+    remedy = "separate the columns by commas" if ";" in found or "\t" in found else expected
     raise AnnotationError(csv, f"missing column {', '.join(missing)} (found {shown})", remedy)
 
 

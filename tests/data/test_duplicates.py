@@ -1,0 +1,136 @@
+import cv2
+import numpy as np
+import pytest
+from PIL import Image
+
+from utils.data import duplicates
+from utils.data.annotations import Annotations, Dataset, make_rows
+from utils.data.duplicates import describe_groups, near_duplicate_groups
+from utils.data.images import list_images
+
+
+@pytest.fixture(autouse=True)
+def users_cache(tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "users_cache"))
+
+
+def strip(seed, height=300, width=400):
+    """Draw a surface with noise, a slow change of light and a few blobs."""
+    generator = np.random.default_rng(seed)
+    noise = cv2.GaussianBlur(generator.normal(0, 60, (height, width)).astype(np.float32), (0, 0), 1.5)
+    light = np.linspace(generator.uniform(-40, 40), generator.uniform(-40, 40), width)[None]
+    image = np.clip(120 + noise + light, 0, 255).astype(np.uint8)
+    for _ in range(12):
+        centre = (int(generator.integers(width)), int(generator.integers(height)))
+        cv2.circle(image, centre, int(generator.integers(3, 9)), int(generator.integers(256)), -1)
+    return image
+
+
+@pytest.fixture
+def dataset(tmp_path):
+    """Make a dataset from name -> grey image, stored as JPEG like real strips."""
+
+    def make(pictures):
+        folder = tmp_path / "train_images"
+        folder.mkdir(exist_ok=True)
+        for name, picture in pictures.items():
+            Image.fromarray(picture).save(folder / f"{name}.jpg", quality=90)
+        names = tuple(path.name for path in list_images(folder))
+        return Dataset(tmp_path, folder, names, Annotations(make_rows([]), (), ("1",)))
+
+    return make
+
+
+def groups_of(dataset):
+    groups = near_duplicate_groups(dataset, 1, False)
+    members = {}
+    for name, group in groups.items():
+        members.setdefault(group, []).append(name.removesuffix(".jpg"))
+    return sorted(members.values())
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda s: s[:200, :200],
+        lambda s: s[:200, :200][:, ::-1],
+        lambda s: s[:200, :200][::-1],
+        lambda s: s[:200, :200][::-1, ::-1],
+        lambda s: s[60:260, :200],
+        lambda s: s[:200, 110:310],
+        lambda s: s[37:237, 53:253],
+        lambda s: s[37:237, 53:253][::-1, ::-1],
+        lambda s: s[37:237, 53:253][:, ::-1],
+        lambda s: (s[:200, :200] * 0.9 + 8).astype(np.uint8),
+    ],
+    ids=[
+        "same",
+        "left-right",
+        "up-down",
+        "turned",
+        "down",
+        "right",
+        "shifted",
+        "shifted turned",
+        "shifted mirrored",
+        "light",
+    ],
+)
+def test_a_changed_copy_joins_its_original_and_nothing_else(dataset, change):
+    source = strip(1)
+    pictures = {
+        "a": source[:200, :200],
+        "b": change(source),
+        **{f"other{k}": strip(10 + k)[:200, :200] for k in range(8)},
+    }
+    assert groups_of(dataset(pictures)) == [["a", "b"], *([f"other{k}"] for k in range(8))]
+
+
+def test_a_shift_is_found_in_images_that_are_shrunk_first(dataset):
+    source = strip(1, 400, 2400)
+    pictures = {"a": source[:256, :1600], "b": source[80:336, 400:2000], "c": strip(2, 256, 1600)}
+    assert groups_of(dataset(pictures)) == [["a", "b"], ["c"]]
+
+
+def test_flat_images_and_tiny_images_are_alone(dataset):
+    pictures = {"a": np.full((100, 100), 80, np.uint8), "b": np.full((100, 100), 80, np.uint8), "c": strip(1)[:20, :20]}
+    assert groups_of(dataset(pictures)) == [["a"], ["b"], ["c"]]
+
+
+def test_images_of_different_sizes_are_compared(dataset):
+    source = strip(3)
+    pictures = {"a": source[:200, :200], "b": source[20:240, 30:300], "c": strip(4)[:150, :300]}
+    assert groups_of(dataset(pictures)) == [["a", "b"], ["c"]]
+
+
+def test_a_chain_never_joins_the_whole_set(dataset):
+    source = strip(5, 200, 1400)
+    pictures = {f"{k:02d}": source[:, 60 * k : 60 * k + 200] for k in range(20)}
+    members = groups_of(dataset(pictures))
+    assert max(map(len, members)) <= duplicates.LARGEST_LEAST
+    assert sum(map(len, members)) == 20
+    assert len(members) < 10
+
+
+def test_the_result_is_kept_until_an_image_changes(dataset, monkeypatch):
+    source = strip(1)
+    opened = dataset({"a": source[:200, :200], "b": source[:200, :200][::-1], "c": strip(2)[:200, :200]})
+    first = near_duplicate_groups(opened, 1, False)
+    monkeypatch.setattr(duplicates, "read_image", lambda *_, **__: pytest.fail("an image was opened"))
+    assert near_duplicate_groups(opened, 1, False) == first == {"a.jpg": 0, "b.jpg": 0, "c.jpg": 1}
+    monkeypatch.undo()
+    changed = dataset({"c": source[:200, :200]})
+    assert set(near_duplicate_groups(changed, 1, False).values()) == {0}
+
+
+def test_groups_of_a_part_of_the_images(dataset):
+    source = strip(1)
+    opened = dataset({"a": source[:200, :200], "b": strip(2)[:200, :200], "c": source[:200, :200]})
+    assert near_duplicate_groups(opened, 1, False, ["c.jpg", "b.jpg"]) == {"b.jpg": 0, "c.jpg": 1}
+    assert near_duplicate_groups(opened, 1, False, []) == {}
+
+
+def test_groups_are_described():
+    groups = {"a": 0, "b": 0, "c": 1}
+    assert describe_groups(groups) == "3 images in 2 groups, 1 without near-duplicates, largest 2"
+    assert describe_groups({}) == "0 images in 0 groups, 0 without near-duplicates, largest 0"

@@ -1,0 +1,157 @@
+import numpy as np
+import pandas as pd
+import pytest
+
+from config import BalanceConfig
+from utils.data.annotations import Annotations, make_rows, read_annotations
+from utils.data.splits import balance, read_split, split, write_balanced, write_split
+from utils.data.tables import AnnotationError
+from utils.errors import InputError
+
+
+def table(classes_of, num_classes=None):
+    """Make annotations from image name -> classes."""
+    records = [(name, k, "1 1", 0) for name, classes in classes_of.items() for k in classes]
+    count = num_classes or max(k for _, k, _, _ in records)
+    return Annotations(make_rows(records), tuple(classes_of), tuple(str(k) for k in range(1, count + 1)))
+
+
+def counts(annotations, names):
+    rows = annotations.rows[annotations.rows["image"].isin(names)]
+    return [int((rows["class_id"] == k).sum()) for k in range(1, annotations.num_classes + 1)]
+
+
+@pytest.fixture(scope="module")
+def uneven():
+    """Class frequencies like the competition's: 3 common, 1 and 4 rarer, 2 rare and often together with 3."""
+    generator = np.random.default_rng(0)
+    classes_of = {}
+    for k in range(1200):
+        shown = {int(generator.choice([1, 2, 3, 4], p=[0.13, 0.04, 0.7, 0.13]))}
+        if generator.random() < 0.1:
+            shown.add(3)
+        classes_of[f"{k:04d}.jpg"] = shown
+    return table(classes_of)
+
+
+def test_every_class_gets_about_its_number(uneven):
+    for seed in range(5):
+        assert all(abs(count - 30) <= 1 for count in counts(uneven, balance(uneven, 30, seed)))
+
+
+def test_images_of_one_class_are_preferred(uneven):
+    assert len(balance(uneven, 30, 0)) >= 0.95 * 4 * 30
+
+
+def test_a_rare_class_gives_all(uneven):
+    there = counts(uneven, uneven.listed)
+    taken = counts(uneven, balance(uneven, 100, 0))
+    assert there[1] < 100
+    assert taken[1] == there[1]
+    assert all(abs(taken[k] - 100) <= 3 for k in (0, 2, 3))
+
+
+def test_balance_depends_on_the_seed_alone(uneven):
+    assert balance(uneven, 30, 1) == balance(uneven, 30, 1)
+    assert balance(uneven, 30, 1) != balance(uneven, 30, 2)
+    reversed_rows = Annotations(uneven.rows[::-1], uneven.listed, uneven.class_names)
+    assert balance(reversed_rows, 30, 1) == balance(uneven, 30, 1)
+
+
+def test_a_class_without_images_is_no_error():
+    assert balance(table({"a": {1}}, num_classes=3), 5, 0) == ["a"]
+
+
+def test_the_balanced_table_is_written_without_images(tmp_path):
+    text = "".join(f"{k}.jpg,{1 + (k > 2)},1 {k + 1}\n" for k in range(10))
+    (tmp_path / "train.csv").write_text("ImageId,ClassId,EncodedPixels\n" + text)
+    said = write_balanced(BalanceConfig(dir=tmp_path, per_class=4))
+    written = read_annotations(tmp_path / "train_balanced.csv")
+    assert counts(written, written.listed) == [3, 4]
+    assert "class 1: 3 of 3 images" in said
+    write_balanced(BalanceConfig(dir=tmp_path, per_class=4, out=tmp_path / "other.csv"))
+    assert (tmp_path / "other.csv").read_bytes() == (tmp_path / "train_balanced.csv").read_bytes()
+
+
+def test_balance_of_no_folder_is_an_error(tmp_path):
+    with pytest.raises(InputError, match="no such folder"):
+        write_balanced(BalanceConfig(dir=tmp_path / "nothing"))
+
+
+def shares(annotations, frame):
+    """Give the share in validation of each class, then of clean images, then of all."""
+    valid = set(frame.loc[frame["side"] == "valid", "image"])
+    rows = annotations.rows
+    classes = [
+        rows.loc[rows["class_id"] == k, "image"].isin(valid).mean() for k in range(1, annotations.num_classes + 1)
+    ]
+    clean = sorted(set(frame["image"]) - set(rows["image"]))
+    return [*classes, np.mean([name in valid for name in clean]), len(valid) / len(frame)]
+
+
+@pytest.fixture(scope="module")
+def images(uneven):
+    return [*uneven.listed, *(f"clean{k}.jpg" for k in range(600))]
+
+
+@pytest.mark.parametrize("fraction", [0.1, 0.2, 0.35])
+@pytest.mark.parametrize("seed", [0, 1, 2])
+def test_every_class_and_clean_images_have_their_share_in_validation(uneven, images, fraction, seed):
+    frame = split(uneven, images, fraction, seed)
+    assert sorted(frame["image"]) == sorted(images)
+    for share in shares(uneven, frame):
+        assert share == pytest.approx(fraction, abs=0.02)
+
+
+@pytest.mark.parametrize("seed", [0, 1, 2])
+def test_groups_stay_whole_and_shares_hold(uneven, images, seed):
+    generator = np.random.default_rng(seed)
+    # Neighbours in name form groups of 1 to 40 images, as crops of one strip do.
+    sizes = generator.geometric(0.15, size=len(images)).clip(1, 40)
+    of = np.repeat(np.arange(len(sizes)), sizes)[: len(images)]
+    frame = split(uneven, images, 0.2, seed, dict(zip(sorted(images), of.tolist(), strict=True)))
+    assert (frame.groupby("group")["side"].nunique() == 1).all()
+    for share in shares(uneven, frame):
+        assert share == pytest.approx(0.2, abs=0.03)
+
+
+def test_split_depends_on_the_seed_alone(uneven, images):
+    first = split(uneven, images, 0.2, 3)
+    assert first.equals(split(uneven, images[::-1], 0.2, 3))
+    assert not first.equals(split(uneven, images, 0.2, 4))
+
+
+def test_a_class_of_two_images_has_one_on_each_side():
+    annotations = table({**{f"{k}": {1} for k in range(30)}, "x": {2}, "y": {2}})
+    frame = split(annotations, annotations.listed, 0.2, 0).set_index("image")
+    assert sorted(frame.loc[["x", "y"], "side"]) == ["train", "valid"]
+
+
+def test_no_validation_on_request_and_never_all(uneven):
+    assert set(split(uneven, uneven.listed, 0.0, 0)["side"]) == {"train"}
+    with pytest.raises(InputError, match=r"-valid_fraction 1.0"):
+        split(uneven, uneven.listed, 1.0, 0)
+
+
+def test_a_written_split_reads_back(uneven, images, tmp_path):
+    frame = split(uneven, images, 0.2, 0)
+    write_split(frame, tmp_path / "split.csv")
+    pd.testing.assert_frame_equal(read_split(tmp_path / "split.csv", images), frame, check_dtype=False)
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("", "empty file"),
+        ("image,side\na,train\n", "missing column group"),
+        ("image,side,group\n", "lists no images"),
+        ("image,side,group\na,test,0\n", "row 2: side 'test'; expected train or valid"),
+        ("image,side,group\na,train,x\n", "row 2: group 'x'"),
+        ("image,side,group\na,train,0\na,valid,0\n", "row 3: a is in row 2 already"),
+        ("image,side,group\nz,train,0\n", "row 2: z is not in the dataset"),
+    ],
+)
+def test_a_malformed_split_is_a_named_error(tmp_path, text, reason):
+    (tmp_path / "split.csv").write_text(text)
+    with pytest.raises(AnnotationError, match=reason):
+        read_split(tmp_path / "split.csv", ["a", "b"])

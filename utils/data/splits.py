@@ -1,0 +1,208 @@
+"""Choose images: the class-balanced subset, and the training and validation sides of a split."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from config import BalanceConfig
+from utils.data.annotations import Annotations, read_annotations, read_class_names, write_annotations
+from utils.data.duplicates import describe_groups, near_duplicate_groups
+from utils.data.tables import AnnotationError, read_table, require_columns
+from utils.errors import InputError
+from utils.files import replacing
+
+__all__ = [
+    "balance",
+    "describe_groups",
+    "near_duplicate_groups",
+    "read_split",
+    "split",
+    "write_balanced",
+    "write_split",
+]
+
+TRAIN, VALID = "train", "valid"
+BALANCED_TABLE = "train_balanced.csv"
+
+
+def balance(annotations: Annotations, per_class: int, seed: int) -> list[str]:
+    """Choose about ``per_class`` images of each class; an image counts for every class that it shows.
+
+    The rarest class chooses first, so that it gets what exists; a class prefers images without a class that has
+    enough already, then images that show it alone, so that C classes give nearly C * ``per_class`` images.
+
+    Args:
+        annotations: the table.
+        per_class: images wanted of each class; a class with fewer gives all.
+        seed: fixes the choice.
+
+    Returns:
+        Image names, sorted.
+    """
+    classes = _classes_by_image(annotations)
+    generator = np.random.default_rng(seed)
+    shuffled = generator.permutation(sorted(classes)).tolist()
+    members: dict[int, list[str]] = {k: [] for k in range(1, annotations.num_classes + 1)}
+    for name in shuffled:
+        for class_id in classes[name]:
+            members[class_id].append(name)
+    counts = dict.fromkeys(members, 0)
+    chosen: set[str] = set()
+    for class_id in sorted(members, key=lambda k: (len(members[k]), k)):
+        full = {k for k, count in counts.items() if count >= per_class}
+        # sort() is stable: within a rank the shuffled order stays.
+        for name in sorted(members[class_id], key=lambda n: (len(full & classes[n]), len(classes[n]))):
+            if counts[class_id] >= per_class:
+                break
+            if name not in chosen:
+                chosen.add(name)
+                for k in classes[name]:
+                    counts[k] += 1
+    return sorted(chosen)
+
+
+def write_balanced(config: BalanceConfig) -> str:
+    """Write the balanced subset of ``DIR/train.csv``; the images themselves are not needed.
+
+    Args:
+        config: folder, images per class, seed, file to write.
+
+    Returns:
+        What was written, in lines to print.
+
+    Raises:
+        InputError: the table is missing or malformed.
+    """
+    root = config.dir
+    if not root.is_dir():
+        raise InputError(f"{root}: no such folder; -dir expects a folder with train.csv")
+    annotations = read_annotations(root / "train.csv", read_class_names(root))
+    names = balance(annotations, config.per_class, config.seed)
+    rows = annotations.rows[annotations.rows["image"].isin(names)]
+    csv = config.out or root / BALANCED_TABLE
+    write_annotations(rows, csv)
+    lines = [f"{len(names)} images of {annotations.rows['image'].nunique()} with a defect, {len(rows)} rows: {csv}"]
+    for class_id, name in enumerate(annotations.class_names, 1):
+        taken, there = (int((table["class_id"] == class_id).sum()) for table in (rows, annotations.rows))
+        lines.append(f"  class {name}: {taken} of {there} images")
+    return "\n".join(lines)
+
+
+def split(
+    annotations: Annotations,
+    images: Sequence[str],
+    valid_fraction: float,
+    seed: int,
+    groups: dict[str, int] | None = None,
+) -> pd.DataFrame:
+    """Split images so that every class, and the clean images, have about the same share on both sides.
+
+    Iterative stratification (Sechidis et al., 2011) over groups: the rarest class distributes its groups first, each
+    to the side that still needs the larger part of its share.
+
+    Args:
+        annotations: the table.
+        images: names to split.
+        valid_fraction: share for validation, 0 up to (not including) 1.
+        seed: fixes the split.
+        groups: image name -> group that stays on one side; None: every image is alone.
+
+    Returns:
+        Columns image (str), side ("train" or "valid"), group (int), sorted by image.
+
+    Raises:
+        InputError: the fraction is out of range.
+    """
+    if not 0 <= valid_fraction < 1:
+        raise InputError(f"-valid_fraction {valid_fraction}: expected 0 or more and less than 1")
+    names = sorted(set(images))
+    group_of = {name: k for k, name in enumerate(names)} if groups is None else {name: groups[name] for name in names}
+    classes = _classes_by_image(annotations)
+    members: dict[int, list[str]] = {}
+    for name in names:
+        members.setdefault(group_of[name], []).append(name)
+    # Column 0 counts clean images, so that they are spread like a class.
+    counts = {group: np.zeros(annotations.num_classes + 1) for group in members}
+    for name in names:
+        for class_id in classes.get(name, {0}):
+            counts[group_of[name]][class_id] += 1
+    total = np.sum(list(counts.values()), axis=0)
+    wanted = np.stack([total * (1 - valid_fraction), total * valid_fraction])
+    needed = wanted.copy()
+    generator = np.random.default_rng(seed)
+    order = generator.permutation(sorted(members)).tolist()
+    # Single images last: they are fine enough to fill what the groups left open.
+    waiting = sorted(order, key=lambda group: len(members[group]) == 1)
+    side_of: dict[int, str] = {}
+    while waiting:
+        left = np.sum([counts[group] for group in waiting], axis=0)
+        label = int(np.where(left > 0, left, np.inf).argmin())
+        rest = []
+        for group in waiting:
+            if not counts[group][label]:
+                rest.append(group)
+                continue
+            side = _side(counts[group], label, needed, wanted)
+            needed[side] -= counts[group]
+            side_of[group] = VALID if side else TRAIN
+        waiting = rest
+    frame = pd.DataFrame({"image": names})
+    frame["side"] = [side_of[group_of[name]] for name in names]
+    frame["group"] = [group_of[name] for name in names]
+    return frame
+
+
+def write_split(frame: pd.DataFrame, csv: Path) -> None:
+    """Write a split as CSV with the columns image, side, group."""
+    with replacing(csv) as temporary:
+        frame[["image", "side", "group"]].to_csv(temporary, index=False, lineterminator="\n")
+
+
+def read_split(csv: Path, images: Sequence[str] | None = None) -> pd.DataFrame:
+    """Read a split again.
+
+    Args:
+        csv: what ``write_split`` wrote.
+        images: names of the dataset; an image of the split that is not among them is an error. None: not compared.
+
+    Returns:
+        Columns image (str), side ("train" or "valid"), group (int), in file order.
+
+    Raises:
+        AnnotationError: malformed; names file, row, reason and remedy.
+    """
+    table = read_table(csv)
+    remedy = "expected image,side,group as Train.py writes them"
+    require_columns(csv, table, ["image", "side", "group"], remedy)
+    known = None if images is None else set(images)
+    first_row: dict[str, int] = {}
+    for row, image, side, group in zip(table.index, table["image"], table["side"], table["group"], strict=True):
+        if side not in (TRAIN, VALID):
+            raise AnnotationError(csv, f"side {side!r}", f"expected {TRAIN} or {VALID}", row)
+        if not group.isascii() or not group.isdigit():
+            raise AnnotationError(csv, f"group {group!r} is not a whole number", remedy, row)
+        if first_row.setdefault(image, row) != row:
+            raise AnnotationError(csv, f"{image} is in row {first_row[image]} already", "remove one of the rows", row)
+        if known is not None and image not in known:
+            raise AnnotationError(csv, f"{image} is not in the dataset", "use the split of this dataset", row)
+    if table.empty:
+        raise AnnotationError(csv, "lists no images", remedy)
+    return table[["image", "side", "group"]].astype({"group": np.int64}).reset_index(drop=True)
+
+
+def _classes_by_image(annotations: Annotations) -> dict[str, set[int]]:
+    classes: dict[str, set[int]] = {}
+    for image, class_id in zip(annotations.rows["image"], annotations.rows["class_id"], strict=True):
+        classes.setdefault(str(image), set()).add(int(class_id))
+    return classes
+
+
+def _side(counts: np.ndarray, label: int, needed: np.ndarray, wanted: np.ndarray) -> int:
+    """Choose 0 (training) or 1 (validation) for a group, by what the sides still need of a label."""
+    share = needed[:, label] / np.maximum(wanted[:, label], 1e-9)
+    # One image of a very rare class goes to validation even if its share is less than half an image.
+    first = counts[label] == 1 and needed[1, label] == wanted[1, label] > 0
+    fits = first or counts[label] <= needed[1, label] + 0.5
+    return int(share[1] > share[0] and fits)
