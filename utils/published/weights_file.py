@@ -61,10 +61,8 @@ class WeightsFile:
             "metrics": self.metrics,
             "provenance": self.provenance,
         }
-        # Into an open file: given a path, torch reports a full disk as RuntimeError and stores the temporary name, so
-        # that equal weights would not give equal bytes.
-        with replacing(path) as temporary, open(temporary, "wb") as file:
-            torch.save(content, file)
+        with replacing(path) as temporary:
+            torch.save(content, temporary)
 
     def save_named(self, folder: Path, stem: str) -> Path:
         """Write to ``folder/stem-SHA8.pth``, where SHA8 begins the sha256 of the file's bytes."""
