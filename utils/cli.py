@@ -1,8 +1,11 @@
 """Flags made from config.py's fields, and the one way an entry point ends."""
 
 import argparse
+import contextlib
 import dataclasses
 import difflib
+import errno
+import math
 import os
 import signal
 import sys
@@ -50,7 +53,7 @@ def parse(config_class: type[Config], argv: Sequence[str], prog: str, descriptio
         required = field.default is dataclasses.MISSING
         shown = "required" if required else f"default {_to_word(name, field.default)}"
         parser.add_argument(
-            f"-{FLAG_OF_FIELD.get(name, name)}",
+            _flag(name),
             dest=name,
             metavar=_metavar(kinds[name]),
             nargs="?" if kinds[name] is bool else None,
@@ -61,9 +64,9 @@ def parse(config_class: type[Config], argv: Sequence[str], prog: str, descriptio
     words: dict[str, Any] = {}
     config_file = given.pop("config", None)
     if config_file is not None:
-        words.update(_read_yaml(Path(config_file), fields))
+        words.update(_read_yaml(Path(config_file).expanduser(), fields))
     words.update(given)
-    values = {name: _in_range(fields[name], _convert(name, kinds[name], word)) for name, word in words.items()}
+    values = {name: _convert(fields[name], kinds[name], word) for name, word in words.items()}
     if "recipe" in fields:
         recipe = values.get("recipe", fields["recipe"].default)
         if recipe not in RECIPES:
@@ -71,8 +74,7 @@ def parse(config_class: type[Config], argv: Sequence[str], prog: str, descriptio
         values = {**RECIPES[recipe], **values}
     missing = [name for name, f in fields.items() if f.default is dataclasses.MISSING and name not in values]
     if missing:
-        flags = " ".join(f"-{FLAG_OF_FIELD.get(name, name)}" for name in missing)
-        raise InputError(f"{prog}: missing {flags}; -h explains every flag")
+        raise InputError(f"{prog}: missing {' '.join(map(_flag, missing))}; -h explains every flag")
     return config_class(**values)
 
 
@@ -86,12 +88,12 @@ def to_plain(config: Any) -> dict[str, Any]:
 
 
 def from_plain(config_class: type[Config], plain: dict[str, Any]) -> Config:
-    """Rebuild a config that ``to_plain`` made; keys that the class does not have raise ``InputError``."""
+    """Rebuild a config that ``to_plain`` made; a key or value that the class does not take raises ``InputError``."""
     fields = {field.name: field for field in dataclasses.fields(config_class)}  # type: ignore[arg-type]
     kinds = typing.get_type_hints(config_class)
     for key in plain:
         _known(key, fields, "the stored settings")
-    return config_class(**{name: _convert(name, kinds[name], word) for name, word in plain.items()})
+    return config_class(**{name: _convert(fields[name], kinds[name], word) for name, word in plain.items()})
 
 
 def run(main: Callable[[Sequence[str]], int]) -> NoReturn:
@@ -100,24 +102,53 @@ def run(main: Callable[[Sequence[str]], int]) -> NoReturn:
     ``InputError`` and errors of the file system become one line on standard error and exit code 2; Ctrl-C and SIGTERM
     end with 130; a reader that closes the pipe early ends it quietly.
     """
-    signal.signal(signal.SIGTERM, lambda *_: (_ for _ in ()).throw(KeyboardInterrupt()))
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
-        code = main(sys.argv[1:])
+        try:
+            code = main(sys.argv[1:])
+        except SystemExit as stop:  # argparse ends -h this way, before anybody has seen whether the text got out
+            if isinstance(stop.code, str):
+                raise
+            code = stop.code or DONE
         sys.stdout.flush()
     except InputError as error:
-        print(f"error: {error}", file=sys.stderr)
-        code = BAD_INPUT
+        code = _complain(f"error: {error}", BAD_INPUT)
+    except OSError as error:
+        if isinstance(error, BrokenPipeError) and _reader_has_gone():
+            code = BAD_INPUT
+        else:
+            name = f"{error.filename}: " if error.filename else ""
+            remedy = f"; {_REMEDIES[error.errno]}" if error.errno in _REMEDIES else ""
+            code = _complain(f"error: {name}{error.strerror or error}{remedy}", BAD_INPUT)
+    except KeyboardInterrupt as error:
+        code = _complain(f"interrupted{f': {error}' if str(error) else ''}", INTERRUPTED)
+    sys.exit(code)
+
+
+_REMEDIES = {
+    errno.ENOSPC: "free some space or write to another disk",
+    errno.EDQUOT: "free some space or write to another disk",
+    errno.EROFS: "write to another folder",
+    errno.EACCES: "check the permissions",
+    errno.EPERM: "check the permissions",
+    errno.EMFILE: "allow more open files (ulimit -n)",
+}
+
+
+def _complain(message: str, code: int) -> int:
+    with contextlib.suppress(OSError):  # standard error may be a closed pipe too
+        print(" ".join(message.splitlines()), file=sys.stderr, flush=True)
+    return code
+
+
+def _reader_has_gone() -> bool:
+    """Say whether standard output is a closed pipe, and if so let what is still to come vanish."""
+    try:
+        os.write(sys.stdout.fileno(), b"\n")
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        code = BAD_INPUT
-    except OSError as error:
-        name = f"{error.filename}: " if error.filename else ""
-        print(f"error: {name}{error.strerror or error}", file=sys.stderr)
-        code = BAD_INPUT
-    except KeyboardInterrupt as error:
-        print(f"interrupted{f': {error}' if str(error) else ''}", file=sys.stderr)
-        code = INTERRUPTED
-    sys.exit(code)
+        return True
+    return False
 
 
 class _Help(argparse.HelpFormatter):
@@ -137,15 +168,24 @@ class _Parser(argparse.ArgumentParser):
             raise InputError(f"{self.prog}: no flag {unknown[0]}{_nearest(unknown[0], flags)}; -h lists all")
         raise InputError(f"{self.prog}: {message}; -h explains every flag")
 
+    def _get_option_tuples(self, option_string: str) -> list[Any]:
+        # allow_abbrev=False spares flags of one dash: -lr would silently become -lr_encoder until -lr_decoder exists.
+        return []
+
 
 def _nearest(word: str, known: Sequence[str]) -> str:
     match = difflib.get_close_matches(word.replace("--", "-", 1), known, n=1, cutoff=0.5)
     return f", did you mean {match[0]}?" if match else ""
 
 
+def _flag(name: str) -> str:
+    """Give the flag of a field."""
+    return f"-{FLAG_OF_FIELD.get(name, name)}"
+
+
 def _known(key: str, fields: dict[str, Any], place: str) -> None:
     if key not in fields:
-        raise InputError(f"{place}: no setting {key}{_nearest(key, list(fields))}")
+        raise InputError(f"{place}: no setting {key}{_nearest(key, [_flag(name)[1:] for name in fields])}")
 
 
 def _read_yaml(path: Path, fields: dict[str, Any]) -> dict[str, Any]:
@@ -164,7 +204,7 @@ def _read_yaml(path: Path, fields: dict[str, Any]) -> dict[str, Any]:
     content = {FIELD_OF_FLAG.get(str(key), str(key)): value for key, value in content.items()}
     for key in content:
         _known(key, fields, f"-config {path}")
-    return {key: value for key, value in content.items() if value is not None}
+    return content
 
 
 def _options(kind: Any) -> tuple[Any, bool]:
@@ -198,48 +238,63 @@ def _to_word(name: str, value: Any) -> str:
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
-def _in_range(field: dataclasses.Field[Any], value: Any) -> Any:
-    """Pass ``value`` on, unless the field's range forbids it."""
-    low, high = field.metadata["low"], field.metadata["high"]
-    if isinstance(value, (int, float)) and not isinstance(value, bool):
-        below = low is not None and not value >= low  # written so that nan is refused too
-        if below or (high is not None and not value <= high):
-            span = f"{low} to {high}" if high is not None else f"{low} or more"
-            raise InputError(f"-{FLAG_OF_FIELD.get(field.name, field.name)} {value}: expected {span}")
-    return value
-
-
-def _convert(name: str, kind: Any, value: Any) -> Any:
-    """Turn one word (or YAML value) into the field's kind, or say what was expected."""
+def _convert(field: dataclasses.Field[Any], kind: Any, value: Any) -> Any:
+    """Turn one word (or YAML value) into the field's kind and check its range, or say what was expected."""
     inner, optional = _options(kind)
-    word = ",".join(map(str, value)) if isinstance(value, (list, tuple)) else str(value).strip()
-    if optional and word.lower() in ("none", WORD_FOR_NONE.get(name, "none")):
+    many = typing.get_origin(inner) is tuple
+    word = ",".join(map(str, value)) if many and isinstance(value, (list, tuple)) else str(value).strip()
+    nothing = WORD_FOR_NONE.get(field.name, "none")
+    if optional and (value is None or word.lower() in ("none", nothing)):
         return None
-    origin = typing.get_origin(inner)
     try:
-        if origin is Literal:
-            if word not in typing.get_args(inner):
-                choices = [str(choice) for choice in typing.get_args(inner)]
-                raise ValueError(f"choose from {', '.join(choices)}{_nearest(word, choices)}")
-            return word
-        if origin is tuple:
-            parts = [part.strip() for part in word.split(",") if part.strip()]
-            if typing.get_args(inner)[0] is not int:
-                return tuple(parts)
-            numbers = tuple(int(part) for part in parts)
-            if len(numbers) != 2 or min(numbers) < 1:
-                raise ValueError("expected two positive whole numbers H,W")
-            return numbers
-        if inner is bool:
-            return {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}[word.lower()]
-        if inner is Path:
+        if value is None or not word:
+            raise ValueError("expected a value")
+        if isinstance(value, dict) or (isinstance(value, list) and not many):
+            raise ValueError("expected one value")
+        result = _parse_word(inner, word)
+        _check_range(field, result)
+        return result
+    except ValueError as error:
+        alternative = f" or {nothing}" if optional and str(error).startswith("expected") else ""
+        raise InputError(f"{_flag(field.name)} {word}: {error}{alternative}") from None
+
+
+def _check_range(field: dataclasses.Field[Any], value: Any) -> None:
+    low, high = field.metadata["low"], field.metadata["high"]
+    if (low is not None and value < low) or (high is not None and value > high):
+        raise ValueError(f"expected {f'{low} to {high}' if high is not None else f'{low} or more'}")
+
+
+def _parse_word(kind: Any, word: str) -> Any:
+    """Turn a word into ``kind``, which is not optional; a ``ValueError`` says what was expected."""
+    if typing.get_origin(kind) is Literal:
+        choices = [str(choice) for choice in typing.get_args(kind)]
+        if word not in choices:
+            raise ValueError(f"choose from {', '.join(choices)}{_nearest(word, choices)}")
+        return word
+    if typing.get_origin(kind) is tuple:
+        parts = [part.strip() for part in word.split(",")]
+        if typing.get_args(kind)[0] is not int:
+            if "" in parts:
+                raise ValueError("expected names between the commas")
+            return tuple(parts)
+        if len(parts) != 2 or not all(part.isdecimal() and int(part) > 0 for part in parts):
+            raise ValueError("expected two positive whole numbers H,W")
+        return tuple(int(part) for part in parts)
+    if kind is bool:
+        answers = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
+        if word.lower() not in answers:
+            raise ValueError("expected true or false")
+        return answers[word.lower()]
+    if kind is Path:
+        try:
             return Path(word).expanduser()
-        return inner(word)
-    except (ValueError, KeyError) as error:
-        expected = {int: "a whole number", float: "a number", bool: "true or false"}.get(inner)
-        if origin is tuple:
-            expected = "two positive whole numbers H,W" + (
-                f" or {WORD_FOR_NONE[name]}" if name in WORD_FOR_NONE else ""
-            )
-        reason = f"expected {expected}" if expected else str(error)
-        raise InputError(f"-{FLAG_OF_FIELD.get(name, name)} {word}: {reason}") from None
+        except RuntimeError:
+            raise ValueError("expected a path; there is no such user") from None
+    if kind in (int, float):
+        with contextlib.suppress(ValueError):
+            number = kind(word)
+            if kind is int or math.isfinite(number):
+                return number
+        raise ValueError("expected a whole number" if kind is int else "expected a number")
+    return kind(word)
