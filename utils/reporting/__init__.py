@@ -1,0 +1,1 @@
+"""Pictures from arrays: what a person looks at."""

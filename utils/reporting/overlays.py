@@ -1,0 +1,152 @@
+"""Defects drawn on the image at its own size, prediction above ground truth, with a legend that covers nothing."""
+
+import unicodedata
+from collections.abc import Sequence
+from functools import lru_cache
+
+import cv2
+import numpy as np
+
+# Okabe and Ito's colours (https://jfly.uni-koeln.de/color), RGB, in the order that keeps the first n of them furthest
+# apart from each other and from grey steel, for normal sight and for every kind of colour blindness.
+COLOURS: tuple[tuple[int, int, int], ...] = (
+    (213, 94, 0),  # vermillion
+    (86, 180, 233),  # sky blue
+    (240, 228, 66),  # yellow
+    (0, 114, 178),  # blue
+    (204, 121, 167),  # reddish purple
+    (230, 159, 0),  # orange
+    (0, 158, 115),  # bluish green
+)
+FILL = 0.25  # share of the class's colour inside a defect: the steel stays visible
+STRIP, TEXT = (32, 32, 32), (235, 235, 235)  # legend and titles: background and letters
+FONT = cv2.FONT_HERSHEY_SIMPLEX
+
+
+def class_colour(index: int) -> tuple[int, int, int]:
+    """Give the RGB colour of class ``index + 1``; from the eighth class on, lighter copies of the first seven."""
+    lighter = 1 - 0.5 ** (index // len(COLOURS))
+    red, green, blue = (round(part + (255 - part) * lighter) for part in COLOURS[index % len(COLOURS)])
+    return red, green, blue
+
+
+def draw_overlay(
+    image: np.ndarray, masks: np.ndarray, class_names: Sequence[str], truth: np.ndarray | None = None
+) -> np.ndarray:
+    """Draw what was found, and below it what is labelled, each at the image's own size.
+
+    Args:
+        image: ``(H, W, 3)`` RGB or ``(H, W, 1)`` grey uint8; it is not changed.
+        masks: ``(C, H, W)`` bool or uint8 of 0 and 1, the prediction.
+        class_names: C names for the legend.
+        truth: ``(C, H, W)`` like ``masks``, or none when there are no labels.
+
+    Returns:
+        ``(H + legend, W, 3)`` RGB uint8; with truth, two pictures below each other, each under its title.
+    """
+    names = tuple(class_names)
+    width = image.shape[1]
+    legend = _legend(names, width)
+    if truth is None:
+        return np.concatenate([draw_masks(image, masks), legend])
+    drawn = [
+        part
+        for title, panel in (("prediction", masks), ("ground truth", truth))
+        for part in (_title(title, width), draw_masks(image, panel))
+    ]
+    return np.concatenate([*drawn, legend])
+
+
+def draw_masks(image: np.ndarray, masks: np.ndarray) -> np.ndarray:
+    """Draw each class as a light fill with an outline along the inside of its edge.
+
+    Args:
+        image: ``(H, W, 3)`` RGB or ``(H, W, 1)`` grey uint8; it is not changed.
+        masks: ``(C, H, W)`` bool or uint8 of 0 and 1.
+
+    Returns:
+        ``(H, W, 3)`` RGB uint8; pixels outside of all masks are those of ``image``.
+    """
+    picture = cv2.cvtColor(image, cv2.COLOR_GRAY2RGB) if image.shape[2] == 1 else image.copy()
+    thickness = int(np.clip(round(min(image.shape[:2]) / 128), 1, 4))
+    kernel = np.ones((2 * thickness + 1, 2 * thickness + 1), np.uint8)
+    outlines = []
+    for index, mask in enumerate(masks):
+        plane = np.ascontiguousarray(mask).view(np.uint8)
+        x, y, width, height = cv2.boundingRect(plane)
+        if not width:
+            continue
+        inside = plane[y : y + height, x : x + width]
+        part = picture[y : y + height, x : x + width]
+        colour = np.full_like(part, class_colour(index))
+        cv2.copyTo(cv2.addWeighted(part, 1 - FILL, colour, FILL, 0), inside, part)
+        # Outside of the picture counts as background, so that defects at its border get a closed outline.
+        core = cv2.erode(inside, kernel, borderType=cv2.BORDER_CONSTANT, borderValue=0)
+        outlines.append((part, colour, inside - core))
+    for part, colour, outline in outlines:  # after all fills, or a later class would tint an earlier one's outline
+        cv2.copyTo(colour, outline, part)
+    return picture
+
+
+def _text_height(width: int) -> int:
+    """Height of a capital letter in pixels: readable at 200 pixels of width, not lost at 1600."""
+    return int(np.clip(width // 100, 9, 16))
+
+
+def _scale(height: int) -> float:
+    return height / cv2.getTextSize("H", FONT, 1.0, 1)[0][1]
+
+
+def _letters(text: str) -> str:
+    """Spell a name with the letters that OpenCV's font has; "" when it has none of them."""
+    return unicodedata.normalize("NFKD", text).encode("ascii", "ignore").decode().strip()
+
+
+def _text_width(text: str, height: int) -> int:
+    return cv2.getTextSize(text, FONT, _scale(height), 1)[0][0]
+
+
+def _fitting(text: str, height: int, width: int) -> str:
+    """Shorten a text that is wider than ``width`` pixels."""
+    if _text_width(text, height) <= width:
+        return text
+    while len(text) > 1 and _text_width(f"{text}...", height) > width:
+        text = text[:-1]
+    return f"{text}..."
+
+
+def _write(strip: np.ndarray, text: str, x: int, baseline: int, height: int) -> None:
+    cv2.putText(strip, text, (x, baseline), FONT, _scale(height), TEXT, 1, cv2.LINE_AA)
+
+
+@lru_cache(maxsize=64)
+def _title(text: str, width: int) -> np.ndarray:
+    height = _text_height(width)
+    strip = np.full((2 * height, width, 3), STRIP, np.uint8)
+    _write(strip, _fitting(text, height, width - height), height // 2, height * 3 // 2, height)
+    return strip
+
+
+@lru_cache(maxsize=64)
+def _legend(names: tuple[str, ...], width: int) -> np.ndarray:
+    """Draw a colour patch and a name per class, in as many lines as they need."""
+    height = _text_height(width)
+    gap, line_height = height, 2 * height
+    patch = 2 * height
+    lines: list[list[tuple[int, int, str]]] = [[]]
+    x = gap // 2
+    for index, name in enumerate(names):
+        shown = _fitting(_letters(name) or f"class {index + 1}", height, width - patch - 2 * gap)
+        needed = patch + gap // 2 + _text_width(shown, height)
+        if lines[-1] and x + needed > width - gap // 2:
+            lines.append([])
+            x = gap // 2
+        lines[-1].append((x, index, shown))
+        x += needed + 2 * gap
+    strip = np.full((line_height * len(lines), width, 3), STRIP, np.uint8)
+    for row, line in enumerate(lines):
+        top = row * line_height + height // 2
+        for x, index, shown in line:
+            cv2.rectangle(strip, (x, top), (x + patch - 1, top + height), class_colour(index), cv2.FILLED)
+            _write(strip, shown, x + patch + gap // 2, top + height, height)
+    return strip
