@@ -52,7 +52,7 @@ def draw_overlay(
     drawn = [
         part
         for title, panel in (("prediction", masks), ("ground truth", truth))
-        for part in (_title(title, width), draw_masks(image, panel))
+        for part in (_title(title if panel.any() else f"{title}: no defect", width), draw_masks(image, panel))
     ]
     return np.concatenate([*drawn, legend])
 
@@ -97,9 +97,12 @@ def _scale(height: int) -> float:
     return height / cv2.getTextSize("H", FONT, 1.0, 1)[0][1]
 
 
-def _letters(text: str) -> str:
-    """Spell a name with the letters that OpenCV's font has; "" when it has none of them."""
-    return unicodedata.normalize("NFKD", text).encode("ascii", "ignore").decode().strip()
+def _legend_name(name: str, index: int) -> str:
+    """Spell a name with the letters that OpenCV's font has; a number, or a name that it cannot spell, is "class k"."""
+    letters = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode().strip()
+    if name.isdecimal():
+        return f"class {name}"
+    return letters or f"class {index + 1}"
 
 
 def _text_width(text: str, height: int) -> int:
@@ -136,7 +139,7 @@ def _legend(names: tuple[str, ...], width: int) -> np.ndarray:
     lines: list[list[tuple[int, int, str]]] = [[]]
     x = gap // 2
     for index, name in enumerate(names):
-        shown = _fitting(_letters(name) or f"class {index + 1}", height, width - patch - 2 * gap)
+        shown = _fitting(_legend_name(name, index), height, width - patch - 2 * gap)
         needed = patch + gap // 2 + _text_width(shown, height)
         if lines[-1] and x + needed > width - gap // 2:
             lines.append([])

@@ -1,0 +1,80 @@
+"""Ground truth in the terms of a network: one mask for each class that it decides about."""
+
+from pathlib import Path
+
+import numpy as np
+
+from utils.data.annotations import TEST_IMAGES, Annotations, read_annotations, read_class_names
+from utils.errors import InputError
+from utils.models.spec import ModelSpec
+
+
+class Labels:
+    """The labels of a dataset as a network's scored classes.
+
+    Args:
+        annotations: the labels.
+        spec: the network. For ``binary`` all classes are merged, whatever their names.
+
+    Raises:
+        InputError: the network was trained on other classes. A table without names of its own may have fewer classes
+            than the network, since a class without a defect leaves no trace in it.
+    """
+
+    def __init__(self, annotations: Annotations, spec: ModelSpec) -> None:
+        self.annotations = annotations
+        self.spec = spec
+        if spec.task == "binary":
+            return
+        have, want = annotations.class_names, spec.class_names
+        unnamed = have == _numbers(len(have)) and len(have) <= len(want)
+        if have != want and not unnamed and not (want == _numbers(len(want)) and len(have) == len(want)):
+            raise InputError(
+                f"{annotations.source}: classes are {', '.join(have)}, but the weights were trained on"
+                f" {', '.join(want)}; use weights of these classes, or correct classes.txt"
+            )
+
+    def masks(self, name: str, height: int, width: int) -> np.ndarray:
+        """Draw the labels of an image.
+
+        Args:
+            name: file name; an image without labels is clean.
+            height: of the image, pixels.
+            width: of the image, pixels.
+
+        Returns:
+            ``(C, H, W)`` bool, C scored classes.
+
+        Raises:
+            InputError: a label does not fit the image.
+        """
+        masks = np.zeros((len(self.spec.scored_names), height, width), dtype=np.bool_)
+        if self.annotations.runs(name):
+            drawn = self.annotations.mask(name, height, width).transpose(2, 0, 1).view(np.bool_)
+            if self.spec.task == "binary":
+                masks[0] = drawn.any(axis=0)
+            else:
+                masks[: len(drawn)] = drawn
+        return masks
+
+
+def labels_beside(images: Path, spec: ModelSpec) -> Labels | None:
+    """Find the labels of the images of a dataset folder.
+
+    Args:
+        images: ``DIR/train_images`` (labels in ``train.csv``) or ``DIR/test_images`` (in ``test_labels.csv``).
+        spec: the network.
+
+    Returns:
+        The labels, or None when there is no such table.
+
+    Raises:
+        InputError: the table is malformed or of other classes.
+    """
+    root = images.parent
+    table = root / ("test_labels.csv" if images.name == TEST_IMAGES else "train.csv")
+    return Labels(read_annotations(table, read_class_names(root)), spec) if table.is_file() else None
+
+
+def _numbers(count: int) -> tuple[str, ...]:
+    return tuple(str(k) for k in range(1, count + 1))

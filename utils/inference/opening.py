@@ -1,0 +1,134 @@
+"""From the flags of a command to a pipeline that is ready to run."""
+
+import hashlib
+import importlib.metadata
+import platform
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tqdm import tqdm
+
+from config import EvaluateConfig, PredictConfig
+from utils.errors import InputError
+from utils.inference.network import open_network
+from utils.inference.pipeline import Decision, InspectionPipeline, Skipped
+from utils.published.weights_file import WeightsFile, find, load
+
+LIBRARIES = ("torch", "segmentation-models-pytorch", "timm", "opencv-python-headless", "numpy")
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """The weights file that the flags name.
+
+    Attributes:
+        path: the file.
+        sha8: first 8 hex digits of its sha256.
+        weights: its content.
+        decision: its thresholds and areas, or those of the flags.
+    """
+
+    path: Path
+    sha8: str
+    weights: WeightsFile
+    decision: Decision
+
+    def to_dict(self) -> dict[str, Any]:
+        """Give what a summary says about the network and its decision, as plain words and numbers."""
+        spec = self.weights.spec
+        names = spec.scored_names
+        return {
+            "weights": self.path.name,
+            "sha8": self.sha8,
+            "architecture": spec.architecture,
+            "encoder": spec.encoder,
+            "task": spec.task,
+            "classes": list(names),
+            "input_size": list(self.weights.input_size) if self.weights.input_size else None,
+            "thresholds": dict(zip(names, self.decision.thresholds, strict=True)),
+            "min_areas": dict(zip(names, self.decision.min_areas, strict=True)),
+        }
+
+
+def choose_weights(config: PredictConfig | EvaluateConfig) -> Chosen:
+    """Find and read the weights file, and let the flags overrule its thresholds.
+
+    Raises:
+        InputError: no such file, not a weights file, or a flag out of its range.
+    """
+    if config.threshold is not None and not 0 <= config.threshold <= 1:
+        raise InputError(f"-threshold {config.threshold:g}: expected a probability 0..1")
+    for name, value, least in (
+        ("min_area", config.min_area, 0),
+        ("num_of_images", config.num_of_images, 0),
+        ("batch_size", config.batch_size, 1),
+    ):
+        if value is not None and value < least:
+            raise InputError(f"-{name} {value}: expected {least} or more")
+    path = find(config.weights_dir, config.weights)
+    weights = load(path)
+    count = len(weights.thresholds)
+    decision = Decision(
+        weights.thresholds if config.threshold is None else (config.threshold,) * count,
+        weights.min_areas if config.min_area is None else (config.min_area,) * count,
+    )
+    return Chosen(path, hashlib.sha256(path.read_bytes()).hexdigest()[:8], weights, decision)
+
+
+def open_pipeline(
+    chosen: Chosen, config: PredictConfig | EvaluateConfig, skipped: list[Skipped], *, describe: bool
+) -> InspectionPipeline:
+    """Make the pipeline that the flags ask for.
+
+    Args:
+        chosen: the network.
+        config: the flags.
+        skipped: every image that cannot be read is added here, and told to the user.
+        describe: find each defect's box, area and probability, too.
+
+    Raises:
+        InputError: the machine cannot run the network as asked.
+    """
+
+    def on_skip(image: Skipped) -> None:
+        skipped.append(image)
+        tqdm.write(f"skipped {image.path}: {image.reason}", file=sys.stderr)
+
+    network = open_network(chosen.weights, config.backend, config.device, config.precision, config.threads)
+    return InspectionPipeline(
+        network,
+        chosen.weights.spec,
+        chosen.weights.input_size,
+        chosen.decision,
+        batch_size=config.batch_size,
+        describe=describe,
+        on_skip=on_skip,
+    )
+
+
+def progress(total: int, what: str) -> tqdm:
+    """Show a bar with images/s on standard error; nothing when that is no terminal."""
+    return tqdm(total=total, desc=what, unit=" images", file=sys.stderr, disable=None, leave=False, smoothing=0.1)
+
+
+def require_images(done: int, skipped: list[Skipped]) -> None:
+    """Raise ``InputError`` when not a single image could be read."""
+    if not done and skipped:
+        first = skipped[0]
+        raise InputError(f"none of {len(skipped)} images can be read; the first: {first.path}: {first.reason}")
+
+
+def make_folder(out: Path) -> Path:
+    """Make the folder for the results; raises ``InputError`` when that is not possible."""
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"-out {out}: cannot make this folder ({error.strerror}); name another with -out") from None
+    return out
+
+
+def versions() -> dict[str, str]:
+    """Give the versions of Python and of the libraries that a prediction depends on."""
+    return {"python": platform.python_version(), **{name: importlib.metadata.version(name) for name in LIBRARIES}}

@@ -1,0 +1,228 @@
+"""Find defects in images and write what was found."""
+
+import json
+import sys
+import time
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from config import PredictConfig
+from utils.data.annotations import open_test_images
+from utils.data.images import IMAGE_SUFFIXES, list_images
+from utils.errors import InputError
+from utils.files import write_text
+from utils.inference.labels import Labels, labels_beside
+from utils.inference.opening import (
+    Chosen,
+    choose_weights,
+    make_folder,
+    open_pipeline,
+    progress,
+    require_images,
+    versions,
+)
+from utils.inference.pipeline import Inspected, Skipped
+from utils.inference.sinks import SAVES, Defects, IndexMasks, Overlays, Sink, Submission, picture_names
+
+
+@dataclass(frozen=True)
+class ClassTotal:
+    """What was found of one class: in how many images, how many defects, how many pixels."""
+
+    images: int
+    defects: int
+    area_px: int
+
+
+@dataclass(frozen=True)
+class PredictResult:
+    """What a prediction found and wrote.
+
+    Attributes:
+        images: number of images that were predicted.
+        skipped: images that could not be read.
+        defects: number of connected defects.
+        classes: totals by class name.
+        out: folder of the results.
+        written: what is in it, as a person would name it.
+        seconds: for all images, without loading the network.
+        network: what ran it.
+        overlays: the first few pictures.
+    """
+
+    images: int
+    skipped: tuple[Skipped, ...]
+    defects: int
+    classes: dict[str, ClassTotal]
+    out: Path
+    written: tuple[str, ...]
+    seconds: float
+    network: str
+    overlays: tuple[Path, ...]
+
+    @property
+    def images_per_second(self) -> float:
+        """Images per second from file to file."""
+        return self.images / self.seconds if self.seconds else 0.0
+
+    def table(self) -> str:
+        """Lay out what was found for a terminal."""
+        width = max(map(len, [*self.classes, "class"]))
+        lines = [f"{'class'.ljust(width)}  images with it  defects     pixels"]
+        for name, total in self.classes.items():
+            lines.append(f"{name.ljust(width)}  {total.images:14d}  {total.defects:7d}  {total.area_px:9d}")
+        speed = f"{self.seconds:.1f} s, {self.images_per_second:.1f} images/s, {self.network}"
+        lines += ["", f"{_plural(self.images, 'image')}, {_plural(self.defects, 'defect')}; {speed}"]
+        if self.skipped:
+            lines.append(f"{_plural(len(self.skipped), 'image')} skipped, named in {self.out / 'summary.json'}")
+        lines.append(f"results in {self.out}: {', '.join(self.written)}")
+        return "\n".join(lines)
+
+
+def predict(config: PredictConfig) -> PredictResult:
+    """Find defects in a dataset folder, a folder of images or a single image.
+
+    Args:
+        config: the flags of ``Predict_masks.py``.
+
+    Returns:
+        What was found and where it was written.
+
+    Raises:
+        InputError: flags, weights or images are at fault; nothing was written then.
+    """
+    _check_saves(config.save)
+    paths, default_out = _images(config)
+    chosen = choose_weights(config)
+    spec = chosen.weights.spec
+    labels = _labels(config, paths[0].parent, chosen) if "overlays" in config.save else None
+    skipped: list[Skipped] = []
+    pipeline = open_pipeline(chosen, config, skipped, describe=True)
+    out = make_folder(config.out or default_out)
+    names = picture_names(paths)
+    overlays = Overlays(out / "overlays", names, spec.scored_names, _truth(labels))
+    totals = np.zeros((len(spec.scored_names), 3), dtype=np.int64)
+    done = 0
+
+    with ExitStack() as stack:
+        sinks: list[Sink] = []
+        if "overlays" in config.save:
+            sinks.append(overlays)
+        if "masks" in config.save:
+            sinks.append(IndexMasks(out / "masks", names, spec.task))
+        if "submission" in config.save:
+            sinks.append(stack.enter_context(Submission(out / "submission.csv")))
+        if "defects" in config.save:
+            sinks.append(stack.enter_context(Defects(out / "defects.csv", spec.scored_names)))
+
+        def finish(result: Inspected) -> tuple[np.ndarray, list[Any]]:
+            return _count(result), [sink.render(result) for sink in sinks]
+
+        start = time.perf_counter()
+        with progress(len(paths), "predict") as bar:
+            for path, (found, pieces) in pipeline.run(paths, finish):
+                totals += found
+                for sink, piece in zip(sinks, pieces, strict=True):
+                    sink.collect(path, piece)
+                done += 1
+                bar.update()
+        require_images(done, skipped)
+    result = PredictResult(
+        images=done,
+        skipped=tuple(skipped),
+        defects=int(totals[:, 1].sum()),
+        classes={name: ClassTotal(*map(int, row)) for name, row in zip(spec.scored_names, totals, strict=True)},
+        out=out,
+        written=(*_written(config.save), "summary.json"),
+        seconds=time.perf_counter() - start,
+        network=pipeline.network.name,
+        overlays=tuple(overlays.written),
+    )
+    write_text(out / "summary.json", json.dumps(_summary(result, chosen, labels), indent=2, ensure_ascii=False) + "\n")
+    return result
+
+
+def _count(result: Inspected) -> np.ndarray:
+    """Count, for each class, 1 if the image has it, its defects and its pixels: (C, 3) int64."""
+    classes = len(result.masks)
+    ids = result.defects["class_id"] - 1
+    defects = np.bincount(ids, minlength=classes)
+    area = np.bincount(ids, weights=result.defects["area_px"], minlength=classes).astype(np.int64)
+    return np.stack([defects > 0, defects, area], axis=1).astype(np.int64)
+
+
+def _check_saves(save: Sequence[str]) -> None:
+    unknown = [word for word in save if word not in SAVES]
+    if unknown:
+        raise InputError(f"-save {','.join(unknown)}: choose from {', '.join(SAVES)}")
+
+
+def _images(config: PredictConfig) -> tuple[list[Path], Path]:
+    """Give the images that the flags name, and the default folder for the results."""
+    if (config.dir is None) == (config.images is None):
+        both = "both were given" if config.dir else "neither was given"
+        raise InputError(f"give -dir DATASET_FOLDER or -images FOLDER_OR_FILE, one of them; {both}")
+    if config.dir is not None:
+        paths, home = open_test_images(config.dir), config.dir
+    elif config.images is not None and config.images.is_file():
+        paths, home = [config.images], config.images.parent
+    else:
+        assert config.images is not None
+        paths, home = list_images(config.images), config.images
+        if not paths:
+            raise InputError(f"-images {home}: holds no image files ({', '.join(sorted(IMAGE_SUFFIXES))})")
+    return paths[: config.num_of_images or None], home / "results"
+
+
+def _labels(config: PredictConfig, images: Path, chosen: Chosen) -> Labels | None:
+    """Find labels to show beside the prediction; labels that do not fit are a remark, since nobody needs them here."""
+    if config.dir is None:
+        return None
+    try:
+        return labels_beside(images, chosen.weights.spec)
+    except InputError as error:
+        print(f"warning: overlays show no ground truth: {error}", file=sys.stderr)
+        return None
+
+
+def _truth(labels: Labels | None) -> Callable[[Inspected], np.ndarray | None]:
+    def truth(result: Inspected) -> np.ndarray | None:
+        if labels is None:
+            return None
+        try:
+            return labels.masks(result.path.name, *result.image.shape[:2])
+        except InputError as error:
+            print(f"warning: overlay without ground truth: {error}", file=sys.stderr)
+            return None
+
+    return truth
+
+
+def _written(save: Sequence[str]) -> list[str]:
+    names = {"overlays": "overlays/", "masks": "masks/", "submission": "submission.csv", "defects": "defects.csv"}
+    return [names[word] for word in SAVES if word in save]
+
+
+def _summary(result: PredictResult, chosen: Chosen, labels: Labels | None) -> dict[str, Any]:
+    return {
+        **chosen.to_dict(),
+        "network": result.network,
+        "images": result.images,
+        "defects": result.defects,
+        "found": {name: vars(total) for name, total in result.classes.items()},
+        "skipped": [{"image": str(image.path), "reason": image.reason} for image in result.skipped],
+        "ground_truth": str(labels.annotations.source) if labels else None,
+        "written": list(result.written),
+        "seconds": round(result.seconds, 3),
+        "images_per_second": round(result.images_per_second, 3),
+        "versions": versions(),
+    }
+
+
+def _plural(count: int, noun: str) -> str:
+    return f"{count} {noun}{'' if count == 1 else 's'}"
