@@ -86,8 +86,17 @@ class TorchNetwork:
         batch = torch.from_numpy(images).permute(0, 3, 1, 2)
         if self.device.type == "cuda":
             batch = batch.pin_memory().to(self.device, non_blocking=True)
-        with torch.autocast(self.device.type, self.dtype, enabled=self.dtype != torch.float32):
-            return self.model(batch)
+        try:
+            with torch.autocast(self.device.type, self.dtype, enabled=self.dtype != torch.float32):
+                return self.model(batch)
+        except RuntimeError as error:
+            if isinstance(error, torch.OutOfMemoryError) or "can't allocate memory" in str(error):
+                count, height, width = images.shape[:3]
+                raise InputError(
+                    f"the memory of {self.name.split(' on ')[1]} is too small for {count} images of {height}x{width};"
+                    " use a smaller -batch_size, or weights trained with a smaller -image_size"
+                ) from None
+            raise
 
 
 def choose_device(device: str) -> torch.device:

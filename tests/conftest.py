@@ -1,0 +1,79 @@
+"""Small datasets and networks that tests share."""
+
+import csv
+from collections.abc import Callable
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+import torch
+
+from utils.data.rle import encode
+from utils.models.factory import build
+from utils.models.spec import ModelSpec
+from utils.published.weights_file import WeightsFile
+
+# (height, width) of the images that make_dataset makes in turn: sizes change in the middle and come back.
+SIZES = ((48, 80), (48, 80), (33, 57), (64, 40), (48, 80))
+
+
+@pytest.fixture(scope="session")
+def make_weights(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
+    """Give a function that writes a weights file of a random U-Net and names its folder; the same call, the same file."""
+    made: dict[tuple, Path] = {}
+
+    def make(
+        task: str = "multilabel",
+        class_names: tuple[str, ...] = ("pits", "cracks"),
+        channels: int = 3,
+        input_size: tuple[int, int] | None = None,
+        min_area: int = 0,
+    ) -> Path:
+        key = (task, class_names, channels, input_size, min_area)
+        if key not in made:
+            spec = ModelSpec("unet", "resnet18", task, class_names, channels)
+            torch.manual_seed(1)
+            model = build(spec)
+            # Spread the logits, so that a random network finds something but not everything.
+            torch.nn.init.normal_(model.net.segmentation_head[0].weight, std=0.5)
+            count = len(spec.scored_names)
+            weights = WeightsFile(
+                spec, model.net.state_dict(), model.mean, model.std, input_size, (0.5,) * count, (min_area,) * count
+            )
+            folder = tmp_path_factory.mktemp("weights")
+            weights.save_named(folder, "unet-resnet18-test")
+            made[key] = folder
+        return made[key]
+
+    return make
+
+
+@pytest.fixture
+def make_dataset(tmp_path: Path) -> Callable[..., Path]:
+    """Give a function that writes a labelled dataset folder: noise with a bright block (class 1) and a dark one (2)."""
+
+    def make(
+        count: int = 5, class_names: tuple[str, ...] | None = ("pits", "cracks"), grey: bool = False, name: str = "data"
+    ) -> Path:
+        root = tmp_path / name
+        (root / "train_images").mkdir(parents=True)
+        random = np.random.default_rng(5)
+        rows = []
+        for number in range(count):
+            height, width = SIZES[number % len(SIZES)]
+            image = random.integers(90, 160, (height, width) if grey else (height, width, 3), dtype=np.uint8)
+            for class_id, value in ((1, 250), (2, 5)):
+                if number % 3 == class_id - 1:
+                    mask = np.zeros((height, width), np.uint8)
+                    mask[5 : 5 + 9 * class_id, 10:30] = 1
+                    image[mask > 0] = value
+                    rows.append((f"{number:03d}.png", class_id, encode(mask)))
+            cv2.imwrite(str(root / "train_images" / f"{number:03d}.png"), image)
+        with open(root / "train.csv", "w", newline="") as file:
+            csv.writer(file).writerows([("ImageId", "ClassId", "EncodedPixels"), *rows])
+        if class_names:
+            (root / "classes.txt").write_text("\n".join(class_names))
+        return root
+
+    return make

@@ -1,0 +1,152 @@
+"""Order, batches, sizes, bad files and bounds of the pipeline, with a network that calls bright pixels a defect."""
+
+import threading
+import time
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+import torch
+
+from utils.inference import pipeline as module
+from utils.inference.pipeline import Decision, InspectionPipeline, Skipped
+from utils.models.spec import ModelSpec
+
+SIZES = [(20, 30), (20, 30), (20, 30), (16, 24), (20, 30), (20, 30), (9, 9), (9, 9), (9, 9), (9, 9), (9, 9)]
+
+
+class Bright:
+    """Class 1 is where red is bright, class 2 where it is dark; remembers the batches it saw."""
+
+    name = "bright"
+
+    def __init__(self) -> None:
+        self.batches: list[tuple[int, ...]] = []
+
+    def __call__(self, images: np.ndarray) -> torch.Tensor:
+        self.batches.append(images.shape)
+        red = torch.from_numpy(images[..., 0]).float()
+        return torch.stack([red - 200, 50 - red], dim=1)
+
+
+@pytest.fixture
+def paths(tmp_path: Path) -> list[Path]:
+    random = np.random.default_rng(3)
+    made = []
+    for number, (height, width) in enumerate(SIZES):
+        made.append(tmp_path / f"{number:02d}.png")
+        cv2.imwrite(str(made[-1]), random.integers(0, 256, (height, width, 3), dtype=np.uint8))
+    return made
+
+
+def make(network, *, channels=3, input_size=None, batch_size=2, min_area=0, skipped=None, describe=True):
+    return InspectionPipeline(
+        network,
+        ModelSpec("unet", "resnet18", "multilabel", ("bright", "dark"), channels),
+        input_size,
+        Decision((0.5, 0.5), (min_area, min_area)),
+        batch_size=batch_size,
+        describe=describe,
+        on_skip=(skipped if skipped is not None else []).append,
+    )
+
+
+def red(path: Path) -> np.ndarray:
+    return cv2.imread(str(path))[..., 2]
+
+
+def test_results_come_in_order_at_each_images_own_size(paths):
+    network = Bright()
+    results = list(make(network).run(paths, lambda result: (result.masks, result.image.shape)))
+    assert [path for path, _ in results] == paths
+    for path, (masks, shape) in results:
+        assert shape == (*red(path).shape, 3)
+        np.testing.assert_array_equal(masks, [red(path) >= 200, red(path) <= 50])
+
+
+def test_only_images_of_equal_size_that_follow_each_other_share_a_batch(paths):
+    network = Bright()
+    list(make(network).run(paths, lambda result: None))
+    assert network.batches == [
+        *[(2, 20, 30, 3), (1, 20, 30, 3)],
+        (1, 16, 24, 3),
+        (2, 20, 30, 3),
+        *[(2, 9, 9, 3), (2, 9, 9, 3), (1, 9, 9, 3)],
+    ]
+
+
+def test_with_an_input_size_all_images_share_batches_and_masks_keep_their_own_size(paths):
+    network = Bright()
+    results = list(make(network, input_size=(10, 15), batch_size=4).run(paths, lambda result: result.masks.shape))
+    assert network.batches == [(4, 10, 15, 3), (4, 10, 15, 3), (3, 10, 15, 3)]
+    assert [shape for _, shape in results] == [(2, *size) for size in SIZES]
+
+
+def test_grey_networks_see_one_channel(paths):
+    network = Bright()
+    list(make(network, channels=1, input_size=(8, 8)).run(paths[:1], lambda result: None))
+    assert network.batches == [(1, 8, 8, 1)]
+
+
+def test_a_bad_image_is_told_and_the_rest_is_complete(paths):
+    paths[4].write_bytes(paths[4].read_bytes()[:200])
+    paths[7].write_text("not an image")
+    paths[9].unlink()
+    skipped: list[Skipped] = []
+    done = [path for path, _ in make(Bright(), skipped=skipped).run(paths, lambda result: None)]
+    assert done == [path for path in paths if path not in (paths[4], paths[7], paths[9])]
+    assert [image.path for image in skipped] == [paths[4], paths[7], paths[9]]
+    assert [image.reason for image in skipped][1:] == ["not an image", "no such image"]
+
+
+def test_small_defects_are_dropped_with_and_without_description(paths):
+    described = dict(make(Bright(), min_area=6).run(paths, lambda result: (result.masks, result.defects)))
+    plain = dict(make(Bright(), min_area=6, describe=False).run(paths, lambda result: (result.masks, result.defects)))
+    for path in paths:
+        np.testing.assert_array_equal(described[path][0], plain[path][0])
+        assert (described[path][1]["area_px"] >= 6).all()
+        assert described[path][1]["area_px"].sum() == described[path][0].sum()
+        assert not len(plain[path][1])
+    assert any(len(defects) for _, defects in described.values())
+    assert sum(masks.sum() for masks, _ in plain.values()) < sum((red(path) >= 200).sum() for path in paths) * 2
+
+
+def test_logits_are_at_the_images_own_size(paths):
+    shapes = [shape for _, shape in make(Bright(), input_size=(8, 8)).run(paths, lambda result: result.logits.shape)]
+    assert shapes == [(2, *size) for size in SIZES]
+
+
+def test_reading_stops_where_the_consumer_stops(paths, monkeypatch):
+    read = []
+    original = module.read_image
+    monkeypatch.setattr(module, "read_image", lambda path, channels: (read.append(path), original(path, channels))[1])
+    many = paths[6:] * 40
+    pipeline = make(Bright(), batch_size=2)
+    results = pipeline.run(many, lambda result: None)
+    next(results)
+    time.sleep(0.2)
+    # Behind the network as many may wait as before it, and a batch is in the middle.
+    assert len(read) <= 2 * pipeline.window + 2 * pipeline.batch_size < len(many)
+    results.close()
+    assert len(read) < len(many)
+
+
+def test_threads_end_with_the_run(paths):
+    before = threading.active_count()
+    results = make(Bright()).run(paths, lambda result: None)
+    next(results)
+    results.close()
+    assert threading.active_count() == before
+
+
+def test_an_error_behind_the_network_ends_the_run(paths):
+    def full_disk(result):
+        raise OSError(28, "No space left on device")
+
+    with pytest.raises(OSError, match="No space left"):
+        list(make(Bright()).run(paths, full_disk))
+
+
+def test_no_images_give_no_results():
+    assert list(make(Bright()).run([], lambda result: None)) == []

@@ -1,0 +1,137 @@
+"""Evaluate.py on small images and a random network: scores against a slow count, splits, exit codes, bad input."""
+
+import csv
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import Evaluate
+from config import EvaluateConfig, PredictConfig
+from utils.data.annotations import open_dataset
+from utils.data.images import read_size
+from utils.data.rle import decode
+from utils.errors import InputError
+from utils.inference.evaluate import evaluate
+from utils.inference.predict import predict
+
+ROOT = Path(__file__).parents[2]
+
+
+def run_folder(weights: Path, folder: Path, valid: list[str], train: list[str]) -> Path:
+    """Make a run folder: a weights file and a split."""
+    shutil.copytree(weights, folder)
+    rows = [(name, "valid") for name in valid] + [(name, "train") for name in train]
+    lines = [f"{name},{side},{number}" for number, (name, side) in enumerate(sorted(rows))]
+    (folder / "split.csv").write_text("\n".join(["image,side,group", *lines]) + "\n")
+    return folder
+
+
+@pytest.mark.parametrize("task", ["multilabel", "multiclass", "binary"])
+def test_scores_equal_those_of_the_submission(make_dataset, make_weights, tmp_path, task):
+    root, weights = make_dataset(count=6), make_weights(task=task, min_area=3)
+    result = evaluate(EvaluateConfig(dir=root, weights_dir=weights, split="all", out=tmp_path / "scores"))
+    predict(PredictConfig(dir=root, weights_dir=weights, out=tmp_path / "out", save=("submission",)))
+    dataset = open_dataset(root)
+    with open(tmp_path / "out/submission.csv", newline="") as file:
+        codes = {row["ImageId_ClassId"]: row["EncodedPixels"] for row in csv.DictReader(file)}
+    dice, empty, overlap, union = [], [], {}, {}
+    for name in dataset.images:
+        size = read_size(dataset.path(name))
+        truth = dataset.annotations.mask(name, *size).transpose(2, 0, 1)
+        truth = truth.max(axis=0, keepdims=True) if task == "binary" else truth
+        for k, target in enumerate(truth, start=1):
+            found = decode(codes[f"{name}_{k}"], *size)
+            pixels = int(found.sum()) + int(target.sum())
+            dice.append(2 * int((found & target).sum()) / pixels if pixels else 1.0)
+            empty.append(not target.any())
+            overlap[k] = overlap.get(k, 0) + int((found & target).sum())
+            union[k] = union.get(k, 0) + int((found | target).sum())
+    assert result.scores.mean_dice == pytest.approx(np.mean(dice))
+    assert result.scores.empty_baseline == pytest.approx(np.mean(empty))
+    assert result.scores.defect_dice == pytest.approx(
+        np.mean([d for d, clean in zip(dice, empty, strict=True) if not clean])
+    )
+    assert result.scores.iou == pytest.approx(np.mean([overlap[k] / union[k] for k in overlap]))
+    assert list(result.scores.classes) == (["defect"] if task == "binary" else ["pits", "cracks"])
+
+    metrics = json.loads((tmp_path / "scores/metrics.json").read_text())
+    assert metrics["mean_dice"] == pytest.approx(result.scores.mean_dice)
+    assert (metrics["images"], metrics["split"], metrics["task"]) == (6, "all", task)
+    with open(tmp_path / "scores/scores.csv", newline="") as file:
+        rows = list(csv.DictReader(file))
+    np.testing.assert_allclose([float(row["dice"]) for row in rows], dice, atol=1e-6)
+    for row in rows:
+        height, width = read_size(dataset.path(row["image"]))
+        assert sum(int(row[key]) for key in ("tp", "fp", "fn", "tn")) == height * width
+    assert "mean Dice" in result.table()
+
+
+@pytest.mark.parametrize(("split", "names"), [("valid", ["001.png", "004.png"]), ("train", ["000.png", "002.png"])])
+def test_the_runs_own_split_is_scored(make_dataset, make_weights, tmp_path, split, names):
+    run = run_folder(make_weights(), tmp_path / "run", ["001.png", "004.png"], ["000.png", "002.png"])
+    result = evaluate(EvaluateConfig(dir=make_dataset(), weights_dir=run, split=split, out=tmp_path / "scores"))
+    assert result.images == 2
+    with open(tmp_path / "scores/scores.csv", newline="") as file:
+        assert sorted({row["image"] for row in csv.DictReader(file)}) == names
+
+
+def test_the_command_prints_all_scores(make_dataset, make_weights, tmp_path):
+    root = make_dataset()
+    words = ["-dir", root, "-weights_dir", make_weights(), "-split", "all"]
+    done = subprocess.run([sys.executable, ROOT / "Evaluate.py", *words], cwd=tmp_path, capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, "")
+    for words in ("mean Dice", "empty baseline", "defect Dice", "IoU", "pits", "cracks", "together"):
+        assert words in done.stdout
+    assert sorted(path.name for path in (root / "evaluation").iterdir()) == ["metrics.json", "scores.csv"]
+
+
+def test_a_bad_image_in_the_middle_is_reported_and_left_out(make_dataset, make_weights, tmp_path, capfd):
+    root = make_dataset()
+    (root / "train_images/001.png").write_text("not an image")
+    words = ["-dir", root, "-weights_dir", make_weights(), "-split", "all", "-out", tmp_path / "out"]
+    assert Evaluate.main([str(word) for word in words]) == 3
+    printed = capfd.readouterr()
+    assert "001.png: not an image" in printed.err
+    assert "4 images, all labelled images of" in printed.out
+    metrics = json.loads((tmp_path / "out/metrics.json").read_text())
+    assert (metrics["images"], [Path(image["image"]).name for image in metrics["skipped"]]) == (4, ["001.png"])
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        ({}, "-split valid: no split.csv beside the weights file .*-split all"),
+        ({"split": "all", "classes": "a,b"}, "classes are a, b, but the weights were trained on pits, cracks"),
+        ({"split": "all", "classes": "a"}, "row 3.*class 2"),
+        ({"split": "all", "row": "004.png,1,1 99999"}, "row 6: 004.png class 1: .*"),
+        ({"split": "all", "row": "nowhere.png,1,1 1"}, "row 6: nowhere.png not in"),
+        ({"split": "all", "dir": "missing"}, "missing: no such folder"),
+        ({"split": "all", "weights_dir": "missing"}, "-weights_dir .*missing: no such file or folder"),
+        ({"split": "all", "threshold": -0.1}, "-threshold -0.1: expected a probability 0..1"),
+    ],
+)
+def test_bad_input_is_one_line_and_nothing_is_written(make_dataset, make_weights, tmp_path, flags, message):
+    root = make_dataset()
+    flags = dict(flags)
+    if classes := flags.pop("classes", None):
+        (root / "classes.txt").write_text(classes.replace(",", "\n"))
+    if row := flags.pop("row", None):
+        with open(root / "train.csv", "a") as file:
+            file.write(f"{row}\n")
+    places = {key: tmp_path / flags[key] for key in ("dir", "weights_dir") if key in flags}
+    before = sorted(tmp_path.rglob("*"))
+    with pytest.raises(InputError, match=message) as error:
+        evaluate(EvaluateConfig(**{"dir": root, "weights_dir": make_weights(), **flags, **places}))
+    assert "\n" not in str(error.value)
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_a_split_of_other_images_is_an_error(make_dataset, make_weights, tmp_path):
+    run = run_folder(make_weights(), tmp_path / "run", ["elsewhere.png"], ["000.png"])
+    with pytest.raises(InputError, match=r"split\.csv.*elsewhere\.png"):
+        evaluate(EvaluateConfig(dir=make_dataset(), weights_dir=run, out=tmp_path / "out"))

@@ -1,0 +1,233 @@
+"""Predict_masks.py on small images and a random network: files, exit codes, and what each bad input says."""
+
+import csv
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+import Predict_masks
+from config import PredictConfig
+from utils.data.rle import decode
+from utils.errors import InputError
+from utils.inference.predict import predict
+
+ROOT = Path(__file__).parents[2]
+EVERYTHING = ("overlays", "masks", "submission", "defects")
+
+
+def read_submission(path: Path) -> dict[str, str]:
+    with open(path, newline="") as file:
+        return {row["ImageId_ClassId"]: row["EncodedPixels"] for row in csv.DictReader(file)}
+
+
+def read_defects(path: Path) -> list[dict[str, str]]:
+    with open(path, newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def size_of(path: Path) -> tuple[int, int]:
+    return cv2.imread(str(path)).shape[:2]
+
+
+@pytest.mark.parametrize(
+    ("task", "classes", "input_size", "channels"),
+    [
+        ("multilabel", 2, None, 3),
+        ("multilabel", 2, (32, 64), 3),
+        ("multiclass", 2, None, 3),
+        ("binary", 1, (32, 64), 1),
+    ],
+)
+def test_every_output_tells_the_same(make_dataset, make_weights, tmp_path, task, classes, input_size, channels):
+    root = make_dataset(grey=channels == 1)
+    weights = make_weights(task=task, input_size=input_size, channels=channels)
+    result = predict(PredictConfig(dir=root, weights_dir=weights, out=tmp_path / "out", save=EVERYTHING, device="cpu"))
+    images = sorted((root / "train_images").iterdir())
+    assert (result.images, result.skipped) == (5, ())
+    submission = read_submission(tmp_path / "out/submission.csv")
+    defects = read_defects(tmp_path / "out/defects.csv")
+    assert list(submission) == [f"{image.name}_{k}" for image in images for k in range(1, classes + 1)]
+    assert any(submission.values()), "the test needs a network that finds something"
+    assert result.defects == len(defects) > 0
+    for image in images:
+        height, width = size_of(image)
+        index = cv2.imread(str(tmp_path / "out/masks" / image.name), cv2.IMREAD_UNCHANGED)
+        assert index.shape == (height, width)
+        masks = np.stack([decode(submission[f"{image.name}_{k}"], height, width) for k in range(1, classes + 1)])
+        np.testing.assert_array_equal(index > 0, masks.any(axis=0))
+        found = np.take_along_axis(masks, np.maximum(index[None].astype(int) - 1, 0), axis=0)[0]
+        np.testing.assert_array_equal(found > 0, index > 0)
+        if task == "multiclass":
+            assert masks.sum(axis=0).max() <= 1
+        overlay = cv2.imread(str(tmp_path / "out/overlays" / image.name))
+        assert overlay.shape[1] == width
+        assert overlay.shape[0] > 2 * height, "prediction, ground truth and legend"
+        for class_id, mask in enumerate(masks, start=1):
+            rows = [row for row in defects if (row["image"], row["class_id"]) == (image.name, str(class_id))]
+            assert sum(int(row["area_px"]) for row in rows) == mask.sum()
+            for row in rows:
+                x, y, w, h = (int(row[key]) for key in ("x", "y", "width", "height"))
+                assert mask[y : y + h, x : x + w].sum() >= int(row["area_px"])
+                assert 0 <= float(row["mean_probability"]) <= 1
+    assert {row["name"] for row in defects} <= ({"defect"} if task == "binary" else {"pits", "cracks"})
+
+
+def test_the_summary_names_weights_thresholds_counts_and_versions(make_dataset, make_weights, tmp_path):
+    result = predict(
+        PredictConfig(dir=make_dataset(), weights_dir=make_weights(), out=tmp_path, threshold=0.6, min_area=4)
+    )
+    summary = json.loads((tmp_path / "summary.json").read_text())
+    assert summary["weights"].endswith(f"-{summary['sha8']}.pth")
+    assert summary["thresholds"] == {"pits": 0.6, "cracks": 0.6}
+    assert summary["min_areas"] == {"pits": 4, "cracks": 4}
+    assert (summary["images"], summary["skipped"]) == (5, [])
+    assert summary["defects"] == result.defects == sum(found["defects"] for found in summary["found"].values())
+    assert summary["images_per_second"] > 0
+    assert {"python", "torch", "numpy"} <= set(summary["versions"])
+    rows = read_defects(tmp_path / "defects.csv")
+    for name, found in summary["found"].items():
+        mine = [row for row in rows if row["name"] == name]
+        assert found["defects"] == len(mine)
+        assert found["area_px"] == sum(int(row["area_px"]) for row in mine)
+        assert found["images"] == len({row["image"] for row in mine})
+
+
+def test_thresholds_of_the_flags_decide(make_dataset, make_weights, tmp_path):
+    settings = {"dir": make_dataset(), "weights_dir": make_weights(), "out": tmp_path, "save": ()}
+    assert predict(PredictConfig(**settings, threshold=1.0)).defects == 0
+    everything = predict(PredictConfig(**settings, threshold=0.0))
+    assert {total.images for total in everything.classes.values()} == {5}
+    assert predict(PredictConfig(**settings, threshold=0.0, min_area=10_000)).defects == 0
+
+
+def test_only_what_is_asked_for_is_written(make_dataset, make_weights, tmp_path):
+    predict(PredictConfig(dir=make_dataset(), weights_dir=make_weights(), out=tmp_path / "out", save=("submission",)))
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["submission.csv", "summary.json"]
+
+
+def test_results_go_beside_the_images_and_a_second_run_replaces_them(make_dataset, make_weights):
+    root = make_dataset()
+    for number in (5, 2):
+        result = predict(PredictConfig(dir=root, weights_dir=make_weights(), num_of_images=number))
+        assert result.out == root / "results"
+    assert len(read_submission(root / "results/submission.csv")) == 4
+    assert not [path for path in (root / "results").rglob("*") if path.name.startswith(".")]
+
+
+def test_a_folder_without_any_table_and_a_single_image(make_dataset, make_weights, tmp_path):
+    folder = make_dataset() / "train_images"
+    whole = predict(PredictConfig(images=folder, weights_dir=make_weights(), out=tmp_path / "a"))
+    single = predict(PredictConfig(images=folder / "003.png", weights_dir=make_weights(), out=tmp_path / "b"))
+    assert (whole.images, single.images) == (5, 1)
+    everything = read_submission(tmp_path / "a/submission.csv")
+    alone = read_submission(tmp_path / "b/submission.csv")
+    assert alone == {key: code for key, code in everything.items() if key.startswith("003.png")}
+    height, _ = size_of(folder / "003.png")
+    overlay = cv2.imread(str(tmp_path / "b/overlays/003.png"))
+    assert height < overlay.shape[0] < 2 * height, "no labels: one picture and the legend"
+
+
+def test_test_images_come_in_the_order_of_their_table(make_dataset, make_weights, tmp_path):
+    root = make_dataset()
+    shutil.copytree(root / "train_images", root / "test_images")
+    shutil.copy(root / "train.csv", root / "test_labels.csv")
+    (root / "test.csv").write_text("ImageId\n004.png\n001.png\n")
+    result = predict(PredictConfig(dir=root, weights_dir=make_weights(), out=tmp_path))
+    assert list(read_submission(tmp_path / "submission.csv")) == ["004.png_1", "004.png_2", "001.png_1", "001.png_2"]
+    assert [path.name for path in result.overlays] == ["004.png", "001.png"]
+    assert json.loads((tmp_path / "summary.json").read_text())["ground_truth"] == str(root / "test_labels.csv")
+
+
+@pytest.mark.parametrize(
+    ("table", "warning"),
+    [
+        ("ImageId,ClassId,EncodedPixels\n000.png,7,1 1\n", "class"),
+        ("ImageId,ClassId,EncodedPixels\n000.png,1,999999 5\n", "000.png class 1"),
+        ("nonsense\n1\n", "missing column"),
+    ],
+)
+def test_labels_that_do_not_fit_are_a_warning_since_prediction_needs_none(
+    make_dataset, make_weights, tmp_path, capsys, table, warning
+):
+    root = make_dataset()
+    (root / "train.csv").write_text(table)
+    result = predict(PredictConfig(dir=root, weights_dir=make_weights(), out=tmp_path))
+    assert (result.images, len(result.overlays)) == (5, 5)
+    line = next(line for line in capsys.readouterr().err.splitlines() if "ground truth" in line)
+    assert line.startswith("warning: ")
+    assert warning in line
+
+
+def test_a_bad_image_in_the_middle_is_reported_and_the_rest_is_complete(make_dataset, make_weights, tmp_path, capfd):
+    root = make_dataset()
+    bad = root / "train_images/002.png"
+    bad.write_bytes(bad.read_bytes()[:300])
+    code = Predict_masks.main(["-dir", str(root), "-weights_dir", str(make_weights()), "-out", str(tmp_path / "out")])
+    printed = capfd.readouterr()
+    assert code == 3
+    assert f"skipped {bad}: truncated image" in printed.err
+    assert "1 image skipped, named in" in printed.out
+    summary = json.loads((tmp_path / "out/summary.json").read_text())
+    assert summary["skipped"] == [{"image": str(bad), "reason": "truncated image"}]
+    assert summary["images"] == 4
+    assert len(read_submission(tmp_path / "out/submission.csv")) == 8
+    assert len(list((tmp_path / "out/overlays").iterdir())) == 4
+
+
+def test_the_command_prints_what_it_found_and_where_it_is(make_dataset, make_weights, tmp_path):
+    words = ["-dir", make_dataset(), "-weights_dir", make_weights(), "-out", tmp_path / "out", "-num_of_images", "2"]
+    done = subprocess.run(
+        [sys.executable, ROOT / "Predict_masks.py", *words], cwd=tmp_path, capture_output=True, text=True
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "2 images, " in done.stdout
+    assert f"results in {tmp_path / 'out'}: overlays/, submission.csv, defects.csv, summary.json" in done.stdout
+    assert (tmp_path / "out/submission.csv").is_file()
+
+
+def test_no_readable_image_is_an_error_and_leaves_no_table(tmp_path, make_weights):
+    (tmp_path / "images").mkdir()
+    for name in ("a.png", "b.jpg"):
+        (tmp_path / "images" / name).write_text("not an image")
+    with pytest.raises(InputError, match="none of 2 images can be read; the first: .*a.png: not an image"):
+        predict(PredictConfig(images=tmp_path / "images", weights_dir=make_weights(), out=tmp_path / "out"))
+    assert not list((tmp_path / "out").iterdir())
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        ({}, "give -dir DATASET_FOLDER or -images FOLDER_OR_FILE, one of them; neither was given"),
+        ({"dir": "data", "images": "empty"}, "give -dir DATASET_FOLDER or -images .* both were given"),
+        ({"images": "empty"}, "-images .*empty: holds no image files"),
+        ({"images": "missing"}, "missing: no such folder"),
+        ({"dir": "empty"}, "empty: neither test_images/ nor train_images/"),
+        ({"dir": "missing"}, "missing: no such folder"),
+        ({"dir": "data", "save": ("overlay",)}, "-save overlay: choose from overlays, masks, submission, defects"),
+        ({"dir": "data", "threshold": 1.5}, "-threshold 1.5: expected a probability 0..1"),
+        ({"dir": "data", "min_area": -1}, "-min_area -1: expected 0 or more"),
+        ({"dir": "data", "num_of_images": -1}, "-num_of_images -1: expected 0 or more"),
+        ({"dir": "data", "batch_size": 0}, "-batch_size 0: expected 1 or more"),
+        ({"dir": "data", "precision": "f16", "device": "cpu"}, "-precision f16: only for GPUs"),
+        ({"dir": "data", "out": "file"}, "-out .*file: cannot make this folder .*; name another with -out"),
+        ({"dir": "data", "weights_dir": "empty"}, "-weights_dir .*empty: no .pth file in it; .*Train.py"),
+        ({"dir": "data", "weights_dir": "missing"}, "-weights_dir .*missing: no such file or folder; .*Train.py"),
+    ],
+)
+def test_bad_input_is_one_line_that_names_flag_and_remedy(make_dataset, make_weights, tmp_path, flags, message):
+    make_dataset()
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "file").write_text("")
+    places = {key: tmp_path / flags[key] for key in ("dir", "images", "out", "weights_dir") if key in flags}
+    settings = {"weights_dir": make_weights(), **flags, **places}
+    before = sorted(tmp_path.rglob("*"))
+    with pytest.raises(InputError, match=message) as error:
+        predict(PredictConfig(**settings))
+    assert "\n" not in str(error.value)
+    assert sorted(tmp_path.rglob("*")) == before, "nothing was written"
