@@ -3,8 +3,6 @@
 import csv
 import json
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -18,8 +16,6 @@ from utils.data.rle import decode
 from utils.errors import InputError
 from utils.inference.evaluate import evaluate
 from utils.inference.predict import predict
-
-ROOT = Path(__file__).parents[2]
 
 
 def run_folder(weights: Path, folder: Path, valid: list[str], train: list[str]) -> Path:
@@ -80,13 +76,14 @@ def test_the_runs_own_split_is_scored(make_dataset, make_weights, tmp_path, spli
         assert sorted({row["image"] for row in csv.DictReader(file)}) == names
 
 
-def test_the_command_prints_all_scores(make_dataset, make_weights, tmp_path):
+def test_the_command_prints_all_scores(make_dataset, make_weights, capfd):
     root = make_dataset()
     words = ["-dir", root, "-weights_dir", make_weights(), "-split", "all"]
-    done = subprocess.run([sys.executable, ROOT / "Evaluate.py", *words], cwd=tmp_path, capture_output=True, text=True)
-    assert (done.returncode, done.stderr) == (0, "")
+    assert Evaluate.main([str(word) for word in words]) == 0
+    printed = capfd.readouterr()
+    assert printed.err == "", "no terminal, no progress bar"
     for words in ("mean Dice", "empty baseline", "defect Dice", "IoU", "pits", "cracks", "together"):
-        assert words in done.stdout
+        assert words in printed.out
     assert sorted(path.name for path in (root / "evaluation").iterdir()) == ["metrics.json", "scores.csv"]
 
 

@@ -2,6 +2,7 @@
 
 import hashlib
 import importlib.metadata
+import os
 import platform
 import sys
 from dataclasses import dataclass
@@ -126,6 +127,8 @@ def make_folder(out: Path) -> Path:
         out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise InputError(f"-out {out}: cannot make this folder ({error.strerror}); name another with -out") from None
+    if not os.access(out, os.W_OK):
+        raise InputError(f"-out {out}: no permission to write there; name another folder with -out")
     return out
 
 
