@@ -190,7 +190,7 @@ class SynthesiseConfig:
     num_of_images: int = flag("strips to make", 200, low=0)
     image_size: tuple[int, int] = flag("H,W in pixels; the competition's size", (256, 1600))
     split: Literal["train", "test"] = flag("train writes train_images/ and train.csv; test writes test_images/, test.csv and test_labels.csv", "train")
-    class_floor: float = flag("least share of the strips that show each class, 0..0.2; 0: the real shares, with cracks on 2 %", 0.1, low=0, high=0.2)
+    class_floor: float = flag("least share of the strips that show each class, 0..0.2; 0: the real shares, with cracks on 2 %", 0.15, low=0, high=0.2)
     seed: int = flag("fixes every pixel", 42, low=0)
 
 

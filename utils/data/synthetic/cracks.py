@@ -43,10 +43,10 @@ def add_crack(rng: np.random.Generator, canvas: Canvas, area: float, centre: flo
         return False
     columns = np.arange(width, dtype=np.float32)[None, :]
     gain = np.zeros(size, np.float32)
-    strength = float(np.clip(math.exp(rng.normal(-0.75, 0.35)), 0.22, 0.85))
+    strength = float(np.clip(math.exp(rng.normal(-0.55, 0.3)), 0.35, 0.9))
     for branch in range(1 + (rng.random() < 0.35)):
         shift = 0.0 if branch == 0 else rng.choice([-1.0, 1.0]) * 0.5 * margin
-        thickness = between(rng, 0.8, 1.7) * max(scale, 0.6)
+        thickness = between(rng, 1.0, 2.4) * max(scale, 0.6)
         away = columns - (path + shift)[:, None].astype(np.float32)
         fade = np.clip(1.0 + 0.55 * noise(rng, (height, 1), (14.0 * scale, 1.0)), 0.15, 1.5)
         ends = np.clip(np.minimum(np.arange(height), np.arange(height)[::-1]) / (0.12 * height + 1.0), 0.0, 1.0)[

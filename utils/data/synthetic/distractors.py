@@ -14,11 +14,11 @@ def add_distractors(rng: np.random.Generator, canvas: Canvas, clean: bool) -> No
     _add_dust(rng, canvas)
     if rng.random() < 0.28 * often:
         _add_drops(rng, canvas)
-    if rng.random() < 0.14 * often:
+    if rng.random() < 0.12 * often:
         _add_stains(rng, canvas)
     if rng.random() < 0.12 * often:
         _add_water_front(rng, canvas)
-    if rng.random() < 0.12 * often:
+    if rng.random() < 0.09 * often:
         _add_paint_mark(rng, canvas)
 
 

@@ -55,7 +55,7 @@ def add_patch(rng: np.random.Generator, canvas: Canvas, area: float) -> bool:
         tears = np.clip(np.abs(noise(rng, size, (max(5.0, 0.12 * span), max(9.0, 0.35 * span)))) * 4.0, 0.0, 1.0) - 1.0
         relief = 0.5 * tears + 0.4 * emboss(fractal(rng, size, (9.0 * scale, 16.0 * scale), 3), light)
         level, rim = between(rng, 0.1, 0.7), between(rng, 0.4, 1.0)
-    contrast = float(np.clip(math.exp(rng.normal(-0.15, 0.3)), 0.45, 1.3))
+    contrast = float(np.clip(math.exp(rng.normal(-0.05, 0.25)), 0.6, 1.4))
     edge = emboss(cv2.GaussianBlur(body, (0, 0), max(0.6, 1.0 * scale)), light)
     patchy = np.clip(1.0 + 0.3 * noise(rng, size, (0.4 * span, 0.4 * span)), 0.3, 1.5)
     gain = body * (level * patchy + relief) + 3.0 * rim * edge - 0.35 * rim * (4.0 * body * (1.0 - body))

@@ -35,7 +35,7 @@ def add_pit(rng: np.random.Generator, canvas: Canvas, area: float, centre: float
     mask = outline(rng, painted, margin, detail=1.6 * scale + 0.4)
     if not canvas.label(window, mask, CLASS_ID):
         return False
-    contrast = float(np.clip(math.exp(rng.normal(-0.25, 0.45)), 0.3, 1.6))
+    contrast = float(np.clip(math.exp(rng.normal(-0.05, 0.35)), 0.5, 1.7))
     rough = noise(rng, size, (4.0 * scale, 3.0 * scale)) + 0.7 * noise(rng, size, (9.0 * scale, 6.0 * scale))
     light = rng.normal(math.pi / 2, 0.6)
     body *= mask

@@ -68,9 +68,9 @@ def add_lines(rng: np.random.Generator, canvas: Canvas, area: float) -> bool:
     dark = rng.random() < 0.78
     room = max(0.0, inner - 4.0 * scale)
     # A short faint line would be noise to anybody.
-    strongest = between(rng, 0.2 if height > 80.0 * scale else 0.4, 0.65)
+    strongest = between(rng, 0.3 if height > 80.0 * scale else 0.4, 0.7)
     for line in range(count):
-        thickness = float(np.clip(math.exp(rng.normal(0.0, 0.5)), 0.5, 3.5)) * max(scale, 0.6)
+        thickness = float(np.clip(math.exp(rng.normal(0.2, 0.45)), 0.7, 3.5)) * max(scale, 0.6)
         away = columns - (middle + down + np.float32(rng.uniform(-room, room)))
         breaks = np.clip(1.0 + 0.45 * noise(rng, (height, 1), (30.0 * scale, 1.0)), 0.3, 1.6)
         strength = max(strongest, 0.35 / thickness) if line == 0 else strongest * between(rng, 0.25, 1.0)

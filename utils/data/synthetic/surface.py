@@ -134,7 +134,7 @@ def _glitter(rng: np.random.Generator, size: tuple[int, int], scale: float) -> F
     height, _ = size
     dashes = np.clip(noise(rng, size, (1.3 * scale, 4.5 * scale)) - 0.9, 0.0, 1.5)
     where = np.clip(0.3 + 0.8 * noise(rng, size, (height, 160.0 * scale)), 0.0, 1.2)
-    return np.float32(between(rng, 0.15, 0.45)) * dashes * where
+    return np.float32(between(rng, 0.12, 0.35)) * dashes * where
 
 
 def _add_edge(rng: np.random.Generator, surface: Surface, widest_dark: float) -> None:
