@@ -153,14 +153,14 @@ class DownloadDataConfig:
 class ConvertConfig:
     """What ``Prepare_data.py convert`` does."""
 
-    source: Literal["index-masks", "coco", "yolo", "dataset"] = flag("layout to read (flag -from); dataset: write index masks from a dataset folder")
+    source: Literal["index-masks", "coco", "yolo", "dataset"] = flag("layout to read; dataset: the other way round, index masks from the dataset folder -dir")
+    dir: Path = flag("dataset folder to write; with -from dataset, to read")
     images: Path | None = flag("folder of images", None)
-    masks: Path | None = flag("folder of index masks: 0 is background, 1..C the classes", None)
-    annotations: Path | None = flag("COCO JSON file or folder of YOLO label files", None)
+    masks: Path | None = flag("folder of index masks named like the images: 0 is background, 1..C the classes; with -from dataset, the folder to write (none: DIR/masks)", None)
+    annotations: Path | None = flag("COCO JSON file, or folder of YOLO label files with outlines", None)
     class_names: tuple[str, ...] | None = flag("names of the classes in order, comma separated; none: the source's, or 1, 2, 3", None)
-    split: Literal["train", "test"] = flag("train writes train_images/ and train.csv, test writes test_images/ and test.csv", "train")
-    dir: Path = flag("dataset folder to write, or to read with -from dataset")
-    link: bool = flag("link images instead of copying them", False)
+    split: Literal["train", "test"] = flag("train writes train_images/ and train.csv; test writes test_images/, test.csv and, with labels, test_labels.csv", "train")
+    link: bool = flag("link the images instead of copying them", False)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,0 +1,164 @@
+"""Write a dataset folder from labels of any layout, and index masks from a dataset folder."""
+
+import os
+import shutil
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from config import ConvertConfig
+from utils.data.annotations import (
+    TEST_IMAGES,
+    TRAIN_IMAGES,
+    make_rows,
+    open_dataset,
+    read_class_names,
+    write_annotations,
+)
+from utils.data.convert.coco import read_coco
+from utils.data.convert.index_masks import read_index_masks
+from utils.data.convert.labels import Labels, by_stem, in_threads
+from utils.data.convert.yolo import read_yolo
+from utils.data.images import read_size
+from utils.data.tables import CLASSES_FILE, MOST_CLASSES
+from utils.errors import InputError
+from utils.files import write_text
+
+READERS = {"index-masks": read_index_masks, "coco": read_coco, "yolo": read_yolo}
+IMAGE_FOLDER = {"train": TRAIN_IMAGES, "test": TEST_IMAGES}
+LABELS_TABLE = {"train": "train.csv", "test": "test_labels.csv"}
+
+
+@dataclass(frozen=True)
+class ConvertSummary:
+    """What was written.
+
+    Attributes:
+        folder: where the images or masks are.
+        images: their number.
+        per_class: class name -> images that show it; empty when there were no labels.
+        notes: what the user should know, a line each.
+    """
+
+    folder: Path
+    images: int
+    per_class: dict[str, int]
+    notes: list[str]
+
+    def __str__(self) -> str:
+        counts = ", ".join(f"{name} {count}" for name, count in self.per_class.items()) or "no labels"
+        return "\n".join([f"{self.folder}: {self.images} images; images per class: {counts}", *self.notes])
+
+
+def convert(config: ConvertConfig) -> ConvertSummary:
+    """Convert labels into a dataset folder, or a dataset folder into index masks (``-from dataset``).
+
+    Everything is read before anything is written, and the table comes last, so that a folder with a table is whole.
+
+    Args:
+        config: source, its folders, class names, split, folder to write, copy or link.
+
+    Raises:
+        InputError: the source is malformed, or the target exists already.
+    """
+    if config.source == "dataset":
+        return _write_masks(config)
+    folder = config.dir / IMAGE_FOLDER[config.split]
+    _refuse_existing(folder, config.dir / LABELS_TABLE[config.split])
+    labels = READERS[config.source](config)
+    if not labels.images:
+        raise InputError(f"{config.annotations or config.images}: names no images; nothing to convert")
+    names = labels.class_names
+    _check_class_names(config.dir, names)
+    with _new_folder(folder) as part:
+        in_threads(lambda path: _place(path, part / path.name, config.link), labels.images, "writing images")
+    if names:
+        write_text(config.dir / CLASSES_FILE, "".join(f"{name}\n" for name in names))
+    if config.split == "test":
+        listed = "".join(f"{path.name}\n" for path in labels.images)
+        write_text(config.dir / "test.csv", f"ImageId\n{listed}")
+    if labels.labelled:
+        records = [(name, k, code, 0) for name, codes in labels.codes.items() for k, code in codes.items()]
+        write_annotations(make_rows(records), config.dir / LABELS_TABLE[config.split])
+    return ConvertSummary(folder, len(labels.images), _per_class(labels), labels.notes)
+
+
+def _per_class(labels: Labels) -> dict[str, int]:
+    names = labels.class_names or ()
+    return {
+        name: sum(k in codes for codes in labels.codes.values()) for k, name in enumerate(names, 1) if labels.labelled
+    }
+
+
+def _write_masks(config: ConvertConfig) -> ConvertSummary:
+    """Write an index mask for each training image of a dataset folder."""
+    dataset = open_dataset(config.dir)
+    by_stem(dataset.image_dir)  # two images of one stem would share a mask
+    folder = config.masks or config.dir / "masks"
+    _refuse_existing(folder)
+    annotations = dataset.annotations
+
+    def draw(name: str, target: Path) -> bool:
+        height, width = read_size(dataset.path(name))
+        mask = annotations.mask(name, height, width)
+        index = np.zeros((height, width), dtype=np.uint8)
+        for k in range(annotations.num_classes):
+            index[mask[..., k] == 1] = k + 1
+        Image.fromarray(index).save(target)
+        return bool((mask.sum(axis=2) > 1).any())
+
+    with _new_folder(folder) as part:
+        overlaps = in_threads(lambda name: draw(name, part / f"{Path(name).stem}.png"), dataset.images, "writing masks")
+    counts = annotations.rows["class_id"].value_counts()
+    notes = []
+    if any(overlaps):
+        notes.append(f"{sum(overlaps)} images have pixels of two classes; a mask keeps the higher class number")
+    per_class = {name: int(counts.get(k, 0)) for k, name in enumerate(annotations.class_names, 1)}
+    return ConvertSummary(folder, len(dataset.images), per_class, notes)
+
+
+def _place(source: Path, target: Path, link: bool) -> None:
+    if link:
+        os.symlink(source.resolve(), target)  # noqa: PTH211 - Path.symlink_to reads the wrong way round
+    else:
+        shutil.copyfile(source, target)
+
+
+@contextmanager
+def _new_folder(folder: Path) -> Iterator[Path]:
+    """Give a temporary folder that becomes ``folder`` when the block succeeds and disappears when it raises."""
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    part = folder.with_name(f".{folder.name}.{uuid.uuid4().hex[:8]}.part")
+    part.mkdir()
+    try:
+        yield part
+        if folder.is_dir():
+            folder.rmdir()  # empty, see _refuse_existing; Windows renames onto nothing only
+        os.replace(part, folder)
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
+
+
+def _refuse_existing(*paths: Path) -> None:
+    for path in paths:
+        if path.is_file() or (path.is_dir() and any(path.iterdir())):
+            raise InputError(f"{path}: exists already; choose another folder or remove it")
+
+
+def _check_class_names(root: Path, names: tuple[str, ...] | None) -> None:
+    if names is None:
+        return
+    if len(set(names)) < len(names):
+        raise InputError(f"-class_names {','.join(names)}: a name occurs twice; names must differ")
+    if len(names) > MOST_CLASSES:
+        raise InputError(f"-class_names: {len(names)} classes; at most {MOST_CLASSES} are possible")
+    there = read_class_names(root)
+    if there not in (None, names):
+        raise InputError(
+            f"{root / CLASSES_FILE}: has {','.join(there or ())}, not {','.join(names)}; choose another -dir"
+        )

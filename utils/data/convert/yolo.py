@@ -1,0 +1,92 @@
+"""Read YOLO segmentation labels: a text file per image, a line ``class x1 y1 x2 y2 ...`` per outline, 0..1."""
+
+from pathlib import Path
+
+import numpy as np
+
+from config import ConvertConfig
+from utils.data import rle
+from utils.data.convert.labels import Labels, by_stem, in_threads, some
+from utils.data.convert.polygons import fill
+from utils.data.images import read_size
+from utils.errors import InputError
+
+TOLERANCE = 0.01  # programs write corners a little outside the image
+
+
+def read_yolo(config: ConvertConfig) -> Labels:
+    """Pair images and label files by name and fill the outlines; an image without a file is clean.
+
+    Args:
+        config: ``images``, ``annotations`` (folder of label files) and ``class_names`` (None: ``classes.txt`` of that
+            folder, or numbers).
+
+    Raises:
+        InputError: no label file fits an image, or a line is malformed.
+    """
+    if config.images is None or config.annotations is None:
+        raise InputError("convert -from yolo needs -images FOLDER and -annotations FOLDER")
+    folder = config.annotations
+    if not folder.is_dir():
+        raise InputError(f"{folder}: no such folder; -annotations expects a folder of YOLO label files")
+    images = by_stem(config.images)
+    files = {path.stem: path for path in sorted(folder.glob("*.txt")) if path.name != "classes.txt"}
+    if not files.keys() & images.keys():
+        raise InputError(f"{folder}: no label file has the name of an image in {config.images}; expected NAME.txt")
+    names = config.class_names or _names(folder / "classes.txt")
+
+    def encode(stem: str) -> dict[int, str]:
+        if stem not in files:
+            return {}
+        height, width = read_size(images[stem])
+        outlines = _outlines(files[stem], names)
+        scale = np.array([width, height])
+        masks = {k: fill([corners * scale for corners in found], height, width) for k, found in outlines.items()}
+        return {k: code for k, mask in sorted(masks.items()) if (code := rle.encode(mask))}
+
+    stems = list(images)
+    encoded = in_threads(encode, stems, "reading labels")
+    if names is None:
+        count = max((k for codes in encoded for k in codes), default=0)
+        if not count:
+            raise InputError(f"{folder}: every label file is empty; name the classes by -class_names")
+        names = tuple(str(k) for k in range(1, count + 1))
+    unused = [files[stem].name for stem in files if stem not in images]
+    notes = [f"left out {len(unused)} label files without an image: {some(unused)}"] if unused else []
+    codes = {images[stem].name: code for stem, code in zip(stems, encoded, strict=True)}
+    return Labels(list(images.values()), codes, names, notes)
+
+
+def _names(file: Path) -> tuple[str, ...] | None:
+    if not file.is_file():
+        return None
+    return tuple(line.strip() for line in file.read_text(encoding="utf-8-sig").splitlines() if line.strip()) or None
+
+
+def _outlines(file: Path, names: tuple[str, ...] | None) -> dict[int, list[np.ndarray]]:
+    """Read one label file: class number (from 1) -> outlines, (n, 2) x and y as shares of width and height."""
+    outlines: dict[int, list[np.ndarray]] = {}
+    try:
+        lines = file.read_text(encoding="utf-8-sig").splitlines()
+    except UnicodeDecodeError:
+        raise InputError(f"{file}: not a text file; expected lines 'class x1 y1 x2 y2 ...'") from None
+    for number, line in enumerate(lines, 1):
+        words = line.split()
+        if not words:
+            continue
+        where = f"{file}, line {number}"
+        try:
+            index, corners = int(words[0]), np.array(words[1:], dtype=np.float64)
+        except ValueError:
+            raise InputError(f"{where}: expected numbers 'class x1 y1 x2 y2 ...'; correct or remove the line") from None
+        if len(corners) == 4:
+            raise InputError(f"{where}: is a box, which has no outline; label outlines (segmentation) instead")
+        if len(corners) < 6 or len(corners) % 2:
+            raise InputError(f"{where}: {len(corners)} coordinates; an outline needs at least three x,y pairs")
+        if not ((corners >= -TOLERANCE) & (corners <= 1 + TOLERANCE)).all():
+            raise InputError(f"{where}: a coordinate is outside 0..1; divide x by the width and y by the height")
+        if index < 0 or (names is not None and index >= len(names)):
+            said = f"there are {len(names)} class names" if names else "classes are counted from 0"
+            raise InputError(f"{where}: class {index}, but {said}; correct the line or -class_names")
+        outlines.setdefault(index + 1, []).append(corners.reshape(-1, 2))
+    return outlines
