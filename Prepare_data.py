@@ -1,0 +1,124 @@
+"""Get, convert and check the images and labels that the other commands read."""
+
+import difflib
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from config import BalanceConfig, CheckConfig, ConvertConfig, DownloadDataConfig, SynthesiseConfig
+from utils.cli import BAD_INPUT, DONE, parse, run
+from utils.errors import InputError
+
+PROG = "Prepare_data.py"
+
+HELP = """usage: {prog} COMMAND [flags]
+
+Get, convert and check the images and labels that the other commands read.
+
+commands:
+{commands}
+
+{prog} COMMAND -h explains the flags of a command.
+
+examples:
+  python {prog} download -dir data/severstal
+  python {prog} convert -from index-masks -images photos -masks masks -class_names pit,crack -dir data/mine
+  python {prog} check -dir data/mine"""
+
+
+def download(config: DownloadDataConfig) -> int:
+    """Fetch a competition's data."""
+    from utils.data.kaggle import download as work
+
+    print(work(config))
+    print(f"next: python {PROG} check -dir {config.dir}")
+    return DONE
+
+
+def convert(config: ConvertConfig) -> int:
+    """Convert other layouts."""
+    from utils.data.convert import convert as work
+
+    print(work(config))
+    if config.source != "dataset":
+        print(f"next: python {PROG} check -dir {config.dir}")
+    return DONE
+
+
+def check(config: CheckConfig) -> int:
+    """Check a dataset folder; problems end with exit code 2."""
+    from utils.data.checks import check as work
+
+    report = work(config)
+    for fact in report.facts:
+        print(fact)
+    if report.csv is None:
+        print("no problems")
+        return DONE
+    print(f"{len(report.problems)} problem{'s' * (len(report.problems) > 1)}, listed in {report.csv}:")
+    print(report.table())
+    return BAD_INPUT
+
+
+def balance(config: BalanceConfig) -> int:
+    """Choose the balanced subset."""
+    from utils.data.splits import write_balanced as work
+
+    print(work(config))
+    return DONE
+
+
+def synthesise(config: SynthesiseConfig) -> int:
+    """Draw synthetic strips."""
+    from utils.data.synthetic import synthesise as work
+
+    print(work(config))
+    return DONE
+
+
+# Name -> settings, what to do, what the help says.
+COMMANDS: dict[str, tuple[type, Callable[[Any], int], str]] = {
+    "download": (
+        DownloadDataConfig,
+        download,
+        "Fetch a Kaggle competition's data (pip install kagglehub), or take it from a zip file or folder.",
+    ),
+    "convert": (
+        ConvertConfig,
+        convert,
+        "Turn index masks, COCO or YOLO outlines into a dataset folder, or a dataset folder into index masks.",
+    ),
+    "check": (
+        CheckConfig,
+        check,
+        "Read every image and every label of a dataset folder and list all problems; exit code 2 when there are any.",
+    ),
+    "balance": (
+        BalanceConfig,
+        balance,
+        "Write train_balanced.csv, about the same number of images of each class; the images need not be there.",
+    ),
+    "synthesise": (
+        SynthesiseConfig,
+        synthesise,
+        "Draw strips with defects of four classes and their labels, to try the commands without any data.",
+    ),
+}
+
+
+def main(argv: Sequence[str]) -> int:
+    """Hand the flags to the command that is named first."""
+    if not argv or argv[0] in ("-h", "--help", "help"):
+        commands = "\n".join(f"  {name:<12}{text}" for name, (_, _, text) in COMMANDS.items())
+        print(HELP.format(prog=PROG, commands=commands))
+        return DONE if argv else BAD_INPUT
+    name = argv[0]
+    if name not in COMMANDS:
+        nearest = difflib.get_close_matches(name, COMMANDS, n=1)
+        meant = f", did you mean {nearest[0]}?" if nearest else ""
+        raise InputError(f"{PROG}: no command {name}{meant}; choose from {', '.join(COMMANDS)}")
+    config_class, work, text = COMMANDS[name]
+    return work(parse(config_class, argv[1:], f"{PROG} {name}", text))
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,144 @@
+"""Prepare_data.py as a user runs it: what it prints, writes and returns."""
+
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+
+ROOT = Path(__file__).resolve().parents[2]
+COMMANDS = ["download", "convert", "check", "balance", "synthesise"]
+
+
+@pytest.fixture
+def prepare(tmp_path):
+    """Run the command; give exit code, standard output and standard error."""
+
+    def call(*words):
+        command = [sys.executable, str(ROOT / "Prepare_data.py"), *map(str, words)]
+        done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, check=False)
+        assert "Traceback" not in done.stderr
+        return done.returncode, done.stdout, done.stderr
+
+    return call
+
+
+@pytest.fixture
+def masks(tmp_path):
+    """Pictures and index masks of four strips: two with class 1, one with class 2, one clean."""
+    generator = np.random.default_rng(0)
+    for k in range(4):
+        mask = np.zeros((16, 40), np.uint8)
+        mask[4:8, 5 * k : 5 * k + 9] = [1, 1, 2, 0][k]
+        for folder, array in (("photos", generator.integers(0, 256, (16, 40), dtype=np.uint8)), ("masks", mask)):
+            (tmp_path / folder).mkdir(exist_ok=True)
+            Image.fromarray(array).save(tmp_path / folder / f"{k}.png")
+    return ("-images", "photos", "-masks", "masks")
+
+
+def convert(prepare, masks, *more):
+    return prepare("convert", "-from", "index-masks", *masks, "-class_names", "pit,crack", "-dir", "data", *more)
+
+
+def test_help_lists_the_commands(prepare):
+    code, out, _ = prepare("-h")
+    assert code == 0
+    assert all(f"\n  {name}" in out for name in COMMANDS)
+    assert prepare() == (2, out, "")
+
+
+@pytest.mark.parametrize("name", ["", *COMMANDS])
+def test_help_is_quick_and_explains(prepare, name):
+    seconds = []
+    for _ in range(3):  # the best of three: other work on the machine is not the command's fault
+        start = time.perf_counter()
+        code, out, _ = prepare(*filter(None, [name]), "-h")
+        seconds.append(time.perf_counter() - start)
+        if seconds[-1] < 1:
+            break
+    assert code == 0
+    assert f"usage: Prepare_data.py {name}" in out
+    assert not name or "-dir PATH" in out
+    assert min(seconds) < 1
+
+
+@pytest.mark.parametrize(
+    ("words", "line"),
+    [
+        (["chek"], "error: Prepare_data.py: no command chek, did you mean check?; choose from download, convert"),
+        (["check"], "error: Prepare_data.py check: missing -dir; -h explains every flag"),
+        (["check", "-dri", "x"], "error: Prepare_data.py check: no flag -dri, did you mean -dir?; -h lists all"),
+        (["check", "-dir", "nowhere"], "error: nowhere: no such folder; -dir expects a dataset folder"),
+        (["convert", "-from", "voc", "-dir", "x"], "error: -from voc: choose from index-masks, coco, yolo, dataset"),
+        (["convert", "-from", "coco", "-dir", "x"], "error: convert -from coco needs -images FOLDER and -annotations"),
+        (["balance", "-dir", "nowhere"], "error: nowhere: no such folder; -dir expects a folder with train.csv"),
+        (["balance", "-dir", "x", "-per_class", "0"], "error: -per_class 0: expected 1 or more"),
+        (["download", "-dir", "x", "-archive", "no.zip"], "error: no.zip: no such file or folder; -archive expects"),
+    ],
+)
+def test_a_mistake_is_one_line_and_exit_code_2(prepare, tmp_path, words, line):
+    code, out, err = prepare(*words)
+    assert (code, out) == (2, "")
+    assert err.startswith(line)
+    assert err.count("\n") == 1
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_masks_are_converted_checked_balanced_and_converted_back(prepare, masks, tmp_path):
+    code, out, _ = convert(prepare, masks)
+    assert code == 0
+    assert out.splitlines() == [
+        "data/train_images: 4 images; images per class: pit 2, crack 1",
+        "next: python Prepare_data.py check -dir data",
+    ]
+    code, out, _ = prepare("check", "-dir", "data")
+    assert code == 0
+    assert out.splitlines()[:3] == [
+        "training images: 4, height x width 16x40 (4)",
+        "with a defect: 3, clean: 1",
+        "images per class: pit 2, crack 1",
+    ]
+    assert out.endswith("no problems\n")
+    code, out, _ = prepare("balance", "-dir", "data", "-per_class", "1")
+    assert code == 0
+    assert "2 images of 3 with a defect, 2 rows: data/train_balanced.csv" in out
+    assert len(pd.read_csv(tmp_path / "data" / "train_balanced.csv")) == 2
+    assert prepare("convert", "-from", "dataset", "-dir", "data", "-masks", "back")[0] == 0
+    for path in (tmp_path / "masks").iterdir():
+        assert np.array_equal(np.array(Image.open(tmp_path / "back" / path.name)), np.array(Image.open(path)))
+
+
+def test_a_second_conversion_does_not_overwrite_the_first(prepare, masks):
+    assert convert(prepare, masks)[0] == 0
+    code, _, err = convert(prepare, masks)
+    assert code == 2
+    assert err == "error: data/train_images: exists already; choose another folder or remove it\n"
+
+
+def test_check_lists_all_problems_and_ends_with_2(prepare, masks, tmp_path):
+    convert(prepare, masks)
+    broken = tmp_path / "data" / "train_images" / "1.png"
+    broken.write_bytes(broken.read_bytes()[:200])
+    with open(tmp_path / "data" / "train.csv", "a") as table:
+        table.write("0.png,0,1 1\n3.png,1,640 2\n")
+    code, out, _ = prepare("check", "-dir", "data", "-out", "found.csv")
+    assert code == 2
+    assert "3 problems, listed in found.csv:" in out
+    for line in [
+        "  train.csv, row 5: class 0; classes are counted from 1",
+        "  train_images/1.png: truncated image; restore the file or remove it",
+        "  train.csv, row 6: 3.png class 1: pair 1: run ends at 641, past the image's 640 pixels; correct or remove the row",
+    ]:
+        assert line in out.splitlines()
+    assert len(pd.read_csv(tmp_path / "found.csv")) == 3
+
+
+def test_synthetic_strips_pass_the_check(prepare):
+    code, out, _ = prepare("synthesise", "-dir", "data", "-num_of_images", "4", "-image_size", "128,256")
+    assert code == 0
+    assert "4 strips" in out
+    assert prepare("check", "-dir", "data")[0] == 0
