@@ -159,6 +159,18 @@ def test_a_read_only_folder_is_remembered_in_the_users_cache(folder, opened, tmp
     assert opened == []
 
 
+def test_a_folder_marked_read_only_stays_as_it_is_even_for_root(folder, opened, tmp_path):
+    folder.chmod(0o555)
+    try:
+        checks.check(CheckConfig(dir=folder))
+        assert sorted(path.name for path in folder.iterdir()) == ["train.csv", "train_images"]
+        opened.clear()
+        checks.check(CheckConfig(dir=folder))
+        assert opened == []
+    finally:
+        folder.chmod(0o755)
+
+
 def test_training_gets_sizes_or_the_first_problem(folder):
     dataset = open_dataset(folder)
     assert checks.verified_sizes(dataset, 1, False)["a.png"] == (4, 6)

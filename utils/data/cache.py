@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+import stat
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -11,13 +12,14 @@ from utils.files import write_text
 
 VERSION = 1  # raise it when what is stored changes its meaning
 APPLICATION = "steel-defects"
+ANY_WRITE = stat.S_IWUSR | stat.S_IWGRP | stat.S_IWOTH
 
 
 class FileCache:
     """Values about the files of a dataset folder.
 
-    They are stored in ``DIR/.cache/NAME.json``, or in the user's cache folder when ``DIR`` is read-only. A store that
-    cannot be read or written is only slower, never an error.
+    They are stored in ``DIR/.cache/NAME.json``, or in the user's cache folder when ``DIR`` is read-only or is marked so
+    (which does not stop root). A store that cannot be read or written is only slower, never an error.
     """
 
     def __init__(self, root: Path, name: str) -> None:
@@ -87,5 +89,9 @@ def fingerprint(paths: Iterable[Path]) -> str:
 
 def _folders(root: Path) -> list[Path]:
     """Give the places to store in, best first."""
-    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return [root / ".cache", Path(base) / APPLICATION / hashlib.sha256(str(root).encode()).hexdigest()[:16]]
+    base = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    places = [root / ".cache", base / APPLICATION / hashlib.sha256(str(root).encode()).hexdigest()[:16]]
+    try:
+        return places if root.stat().st_mode & ANY_WRITE else places[1:]
+    except OSError:
+        return places[1:]
