@@ -191,7 +191,7 @@ def test_no_readable_image_is_an_error_and_leaves_no_table(tmp_path, make_weight
     (tmp_path / "images").mkdir()
     for name in ("a.png", "b.jpg"):
         (tmp_path / "images" / name).write_text("not an image")
-    with pytest.raises(InputError, match=r"none of 2 images can be read; the first: .*a\.png: not an image"):
+    with pytest.raises(InputError, match=r"no image could be read, 2 tried; the first: .*a\.png: not an image"):
         predict(PredictConfig(images=tmp_path / "images", weights_dir=make_weights(), out=tmp_path / "out"))
     assert not list((tmp_path / "out").iterdir())
 
@@ -202,7 +202,7 @@ def test_no_readable_image_is_an_error_and_leaves_no_table(tmp_path, make_weight
         ({}, "give -dir DATASET_FOLDER or -images FOLDER_OR_FILE, one of them; neither was given"),
         ({"dir": "data", "images": "empty"}, "give -dir DATASET_FOLDER or -images .* both were given"),
         ({"images": "empty"}, "-images .*empty: holds no image files"),
-        ({"images": "missing"}, "missing: no such folder"),
+        ({"images": "missing"}, "-images .*missing: no such file or folder"),
         ({"dir": "empty"}, "empty: neither test_images/ nor train_images/"),
         ({"dir": "missing"}, "missing: no such folder"),
         ({"dir": "data", "save": ("overlay",)}, "-save overlay: choose from overlays, masks, submission, defects"),

@@ -18,7 +18,15 @@ from utils.data.splits import read_split
 from utils.errors import InputError
 from utils.files import replacing, write_text
 from utils.inference.labels import Labels
-from utils.inference.opening import choose_weights, make_folder, open_pipeline, progress, require_images, versions
+from utils.inference.opening import (
+    choose_weights,
+    make_folder,
+    open_pipeline,
+    plural,
+    progress,
+    require_images,
+    versions,
+)
 from utils.inference.pipeline import Inspected, Skipped
 from utils.scoring.counts import Counts, count
 from utils.scoring.scores import Scores, scores
@@ -53,8 +61,9 @@ class EvaluateResult:
 
     def table(self) -> str:
         """Lay out the scores for a terminal."""
+        speed = f"{self.seconds:.1f} s, {self.images_per_second:.1f} images/s, {self.network}"
         lines = [
-            f"{self.images} images, {self.what}; {self.seconds:.1f} s, {self.images_per_second:.1f} images/s, {self.network}",
+            f"{plural(self.images, 'image')}, {self.what}; {speed}",
             "",
             self.scores.table(),
             "",
@@ -62,7 +71,7 @@ class EvaluateResult:
             "empty baseline: the mean Dice of predicting nothing; defect Dice: where there is a defect to find",
         ]
         if self.skipped:
-            lines.append(f"{len(self.skipped)} images skipped, named in {self.out / 'metrics.json'}")
+            lines.append(f"{plural(len(self.skipped), 'image')} skipped, named in {self.out / 'metrics.json'}")
         lines.append(f"scores in {self.out}: metrics.json, scores.csv")
         return "\n".join(lines)
 

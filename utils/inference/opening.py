@@ -111,14 +111,21 @@ def open_pipeline(
 
 def progress(total: int, what: str) -> tqdm:
     """Show a bar with images/s on standard error; nothing when that is no terminal."""
-    return tqdm(total=total, desc=what, unit=" images", file=sys.stderr, disable=None, leave=False, smoothing=0.1)
+    # rate_noinv: images/s even where a slow machine takes seconds for one.
+    layout = "{desc}: {percentage:3.0f}%|{bar}| {n_fmt}/{total_fmt} [{elapsed}<{remaining}, {rate_noinv_fmt}]"
+    return tqdm(total=total, desc=what, unit=" images", file=sys.stderr, disable=None, leave=False, bar_format=layout)
+
+
+def plural(count: int, noun: str) -> str:
+    """Give "1 image" or "2 images"."""
+    return f"{count} {noun}{'' if count == 1 else 's'}"
 
 
 def require_images(done: int, skipped: list[Skipped]) -> None:
     """Raise ``InputError`` when not a single image could be read."""
     if not done and skipped:
         first = skipped[0]
-        raise InputError(f"none of {len(skipped)} images can be read; the first: {first.path}: {first.reason}")
+        raise InputError(f"no image could be read, {len(skipped)} tried; the first: {first.path}: {first.reason}")
 
 
 def make_folder(out: Path) -> Path:

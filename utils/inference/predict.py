@@ -77,9 +77,9 @@ class PredictResult:
         for name, total in self.classes.items():
             lines.append(f"{name.ljust(width)}  {total.images:14d}  {total.defects:7d}  {total.area_px:9d}")
         speed = f"{self.seconds:.1f} s, {self.images_per_second:.1f} images/s, {self.network}"
-        lines += ["", f"{_plural(self.images, 'image')}, {_plural(self.defects, 'defect')}; {speed}"]
+        lines += ["", f"{plural(self.images, 'image')}, {plural(self.defects, 'defect')}; {speed}"]
         if self.skipped:
-            lines.append(f"{_plural(len(self.skipped), 'image')} skipped, named in {self.out / 'summary.json'}")
+            lines.append(f"{plural(len(self.skipped), 'image')} skipped, named in {self.out / 'summary.json'}")
         lines.append(f"results in {self.out}: {', '.join(self.written)}")
         return "\n".join(lines)
 
@@ -173,6 +173,8 @@ def _images(config: PredictConfig) -> tuple[list[Path], Path]:
         paths, home = [config.images], config.images.parent
     else:
         assert config.images is not None
+        if not config.images.exists():
+            raise InputError(f"-images {config.images}: no such file or folder")
         paths, home = list_images(config.images), config.images
         if not paths:
             raise InputError(f"-images {home}: holds no image files ({', '.join(sorted(IMAGE_SUFFIXES))})")
@@ -222,7 +224,3 @@ def _summary(result: PredictResult, chosen: Chosen, labels: Labels | None) -> di
         "images_per_second": round(result.images_per_second, 3),
         "versions": versions(),
     }
-
-
-def _plural(count: int, noun: str) -> str:
-    return f"{count} {noun}{'' if count == 1 else 's'}"
