@@ -98,6 +98,20 @@ RECIPES: dict[str, dict[str, Any]] = {
         "plateau_patience": 2,
         "batch_size": 8,
     },
+    # Every image, no resizing, one warm-up and decay over the whole run: what trains well from random weights.
+    "one-cycle": {
+        "image_size": None,
+        "subset": "all",
+        "augmentation": "flips",
+        "loss": "dice_bce",
+        "optimizer": "adamw",
+        "weight_decay": 1e-2,
+        "lr_encoder": 2e-3,
+        "lr_decoder": 2e-3,
+        "schedule": "onecycle",
+        "num_epochs": 14,
+        "batch_size": 8,
+    },
 }
 
 

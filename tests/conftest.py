@@ -1,8 +1,12 @@
 """Small datasets and networks that tests share."""
 
 import csv
+import os
 from collections.abc import Callable
 from pathlib import Path
+
+# Small networks gain nothing from more threads, and threads that wait for each other make a busy machine crawl.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import cv2
 import numpy as np

@@ -14,8 +14,9 @@ import yaml
 
 import config as configs
 from config import RECIPES, ConvertConfig, EvaluateConfig, PredictConfig, SynthesiseConfig, TrainConfig
-from utils.cli import from_plain, parse, to_plain
+from utils.cli import parse
 from utils.errors import InputError
+from utils.settings import from_plain, to_plain
 
 ROOT = Path(__file__).resolve().parent.parent
 CONFIG_CLASSES = [kind for name, kind in vars(configs).items() if name.endswith("Config")]

@@ -3,31 +3,20 @@
 import argparse
 import contextlib
 import dataclasses
-import difflib
 import errno
-import math
 import os
 import signal
 import sys
-import types
 import typing
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, Literal, NoReturn, TypeVar, Union
+from typing import Any, Literal, NoReturn
 
 from config import RECIPES
 from utils.errors import InputError
-
-Config = TypeVar("Config")
+from utils.settings import FIELD_OF_FLAG, Config, check_known, convert, flag_of, nearest, to_word, without_none
 
 DONE, BAD_INPUT, SOME_SKIPPED, INTERRUPTED = 0, 2, 3, 130
-
-# Fields whose flag has another name, because the name is a Python keyword.
-FLAG_OF_FIELD = {"source": "from"}
-FIELD_OF_FLAG = {flag: name for name, flag in FLAG_OF_FIELD.items()}
-
-# The word that stands for None, where that is not "none".
-WORD_FOR_NONE = {"num_of_workers": "auto", "image_size": "native", "crop": "native"}
 
 
 def parse(config_class: type[Config], argv: Sequence[str], prog: str, description: str) -> Config:
@@ -51,9 +40,9 @@ def parse(config_class: type[Config], argv: Sequence[str], prog: str, descriptio
     parser.add_argument("-config", metavar="FILE", help="YAML file of flag: value lines; flags override it")
     for name, field in fields.items():
         required = field.default is dataclasses.MISSING
-        shown = "required" if required else f"default {_to_word(name, field.default)}"
+        shown = "required" if required else f"default {to_word(name, field.default)}"
         parser.add_argument(
-            _flag(name),
+            flag_of(name),
             dest=name,
             metavar=_metavar(kinds[name]),
             nargs="?" if kinds[name] is bool else None,
@@ -66,7 +55,7 @@ def parse(config_class: type[Config], argv: Sequence[str], prog: str, descriptio
     if config_file is not None:
         words.update(_read_yaml(Path(config_file).expanduser(), fields))
     words.update(given)
-    values = {name: _convert(fields[name], kinds[name], word) for name, word in words.items()}
+    values = {name: convert(fields[name], kinds[name], word) for name, word in words.items()}
     if "recipe" in fields:
         recipe = values.get("recipe", fields["recipe"].default)
         if recipe not in RECIPES:
@@ -74,26 +63,8 @@ def parse(config_class: type[Config], argv: Sequence[str], prog: str, descriptio
         values = {**RECIPES[recipe], **values}
     missing = [name for name, f in fields.items() if f.default is dataclasses.MISSING and name not in values]
     if missing:
-        raise InputError(f"{prog}: missing {' '.join(map(_flag, missing))}; -h explains every flag")
+        raise InputError(f"{prog}: missing {' '.join(map(flag_of, missing))}; -h explains every flag")
     return config_class(**values)
-
-
-def to_plain(config: Any) -> dict[str, Any]:
-    """Give a config as a dict of words and numbers, as it is written to YAML files and weights files."""
-    return {
-        field.name: _plain(field.name, getattr(config, field.name))
-        for field in dataclasses.fields(config)
-        if getattr(config, field.name) is not None or field.name in WORD_FOR_NONE
-    }
-
-
-def from_plain(config_class: type[Config], plain: dict[str, Any]) -> Config:
-    """Rebuild a config that ``to_plain`` made; a key or value that the class does not take raises ``InputError``."""
-    fields = {field.name: field for field in dataclasses.fields(config_class)}  # type: ignore[arg-type]
-    kinds = typing.get_type_hints(config_class)
-    for key in plain:
-        _known(key, fields, "the stored settings")
-    return config_class(**{name: _convert(fields[name], kinds[name], word) for name, word in plain.items()})
 
 
 def run(main: Callable[[Sequence[str]], int]) -> NoReturn:
@@ -165,27 +136,12 @@ class _Parser(argparse.ArgumentParser):
         flags = [option for action in self._actions for option in action.option_strings]
         unknown = [word for word in message.split() if word.startswith("-")]
         if "unrecognized arguments" in message and unknown:
-            raise InputError(f"{self.prog}: no flag {unknown[0]}{_nearest(unknown[0], flags)}; -h lists all")
+            raise InputError(f"{self.prog}: no flag {unknown[0]}{nearest(unknown[0], flags)}; -h lists all")
         raise InputError(f"{self.prog}: {message}; -h explains every flag")
 
     def _get_option_tuples(self, option_string: str) -> list[Any]:
         # allow_abbrev=False spares flags of one dash: -lr would silently become -lr_encoder until -lr_decoder exists.
         return []
-
-
-def _nearest(word: str, known: Sequence[str]) -> str:
-    match = difflib.get_close_matches(word.replace("--", "-", 1), known, n=1, cutoff=0.5)
-    return f", did you mean {match[0]}?" if match else ""
-
-
-def _flag(name: str) -> str:
-    """Give the flag of a field."""
-    return f"-{FLAG_OF_FIELD.get(name, name)}"
-
-
-def _known(key: str, fields: dict[str, Any], place: str) -> None:
-    if key not in fields:
-        raise InputError(f"{place}: no setting {key}{_nearest(key, [_flag(name)[1:] for name in fields])}")
 
 
 def _read_yaml(path: Path, fields: dict[str, Any]) -> dict[str, Any]:
@@ -203,98 +159,14 @@ def _read_yaml(path: Path, fields: dict[str, Any]) -> dict[str, Any]:
         raise InputError(f"-config {path}: expected lines of the form flag: value")
     content = {FIELD_OF_FLAG.get(str(key), str(key)): value for key, value in content.items()}
     for key in content:
-        _known(key, fields, f"-config {path}")
+        check_known(key, fields, f"-config {path}")
     return content
 
 
-def _options(kind: Any) -> tuple[Any, bool]:
-    """Split ``X | None`` into X and True."""
-    if typing.get_origin(kind) in (Union, types.UnionType):
-        inner = [part for part in typing.get_args(kind) if part is not type(None)]
-        return inner[0], True
-    return kind, False
-
-
 def _metavar(kind: Any) -> str:
-    kind, _ = _options(kind)
+    kind, _ = without_none(kind)
     if typing.get_origin(kind) is Literal:
         return "|".join(map(str, typing.get_args(kind)))
     if typing.get_origin(kind) is tuple:
         return "H,W" if typing.get_args(kind)[0] is int else "A,B,..."
     return {Path: "PATH", int: "N", float: "X", bool: "true|false"}.get(kind, "NAME")
-
-
-def _plain(name: str, value: Any) -> Any:
-    if value is None or isinstance(value, (tuple, Path)):
-        return _to_word(name, value)
-    return value
-
-
-def _to_word(name: str, value: Any) -> str:
-    if value is None:
-        return WORD_FOR_NONE.get(name, "none")
-    if isinstance(value, tuple):
-        return ",".join(map(str, value))
-    return str(value).lower() if isinstance(value, bool) else str(value)
-
-
-def _convert(field: dataclasses.Field[Any], kind: Any, value: Any) -> Any:
-    """Turn one word (or YAML value) into the field's kind and check its range, or say what was expected."""
-    inner, optional = _options(kind)
-    many = typing.get_origin(inner) is tuple
-    word = ",".join(map(str, value)) if many and isinstance(value, (list, tuple)) else str(value).strip()
-    nothing = WORD_FOR_NONE.get(field.name, "none")
-    if optional and (value is None or word.lower() in ("none", nothing)):
-        return None
-    try:
-        if value is None or not word:
-            raise ValueError("expected a value")
-        if isinstance(value, dict) or (isinstance(value, list) and not many):
-            raise ValueError("expected one value")
-        result = _parse_word(inner, word)
-        _check_range(field, result)
-        return result
-    except ValueError as error:
-        alternative = f" or {nothing}" if optional and str(error).startswith("expected") else ""
-        raise InputError(f"{_flag(field.name)} {word}: {error}{alternative}") from None
-
-
-def _check_range(field: dataclasses.Field[Any], value: Any) -> None:
-    low, high = field.metadata["low"], field.metadata["high"]
-    if (low is not None and value < low) or (high is not None and value > high):
-        raise ValueError(f"expected {f'{low} to {high}' if high is not None else f'{low} or more'}")
-
-
-def _parse_word(kind: Any, word: str) -> Any:
-    """Turn a word into ``kind``, which is not optional; a ``ValueError`` says what was expected."""
-    if typing.get_origin(kind) is Literal:
-        choices = [str(choice) for choice in typing.get_args(kind)]
-        if word not in choices:
-            raise ValueError(f"choose from {', '.join(choices)}{_nearest(word, choices)}")
-        return word
-    if typing.get_origin(kind) is tuple:
-        parts = [part.strip() for part in word.split(",")]
-        if typing.get_args(kind)[0] is not int:
-            if "" in parts:
-                raise ValueError("expected names between the commas")
-            return tuple(parts)
-        if len(parts) != 2 or not all(part.isdecimal() and int(part) > 0 for part in parts):
-            raise ValueError("expected two positive whole numbers H,W")
-        return tuple(int(part) for part in parts)
-    if kind is bool:
-        answers = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
-        if word.lower() not in answers:
-            raise ValueError("expected true or false")
-        return answers[word.lower()]
-    if kind is Path:
-        try:
-            return Path(word).expanduser()
-        except RuntimeError:
-            raise ValueError("expected a path; there is no such user") from None
-    if kind in (int, float):
-        with contextlib.suppress(ValueError):
-            number = kind(word)
-            if kind is int or math.isfinite(number):
-                return number
-        raise ValueError("expected a whole number" if kind is int else "expected a number")
-    return kind(word)

@@ -1,6 +1,5 @@
 """Make a network from its spec. A new architecture of SMP is one line in ARCHITECTURES."""
 
-import difflib
 import warnings
 
 import segmentation_models_pytorch as smp
@@ -12,6 +11,7 @@ from torch import nn
 from utils.errors import InputError
 from utils.models.segmenter import Segmenter
 from utils.models.spec import ModelSpec
+from utils.settings import nearest
 
 ARCHITECTURES: dict[str, type[nn.Module]] = {
     "unet": smp.Unet,
@@ -46,7 +46,7 @@ def build(spec: ModelSpec, encoder_weights: str | None = None) -> Segmenter:
     """
     if spec.architecture not in ARCHITECTURES:
         raise InputError(
-            f"-architecture {spec.architecture}: no such architecture{_nearest(spec.architecture, list(ARCHITECTURES))};"
+            f"-architecture {spec.architecture}: no such architecture{nearest(spec.architecture, list(ARCHITECTURES))};"
             f" choose from {', '.join(ARCHITECTURES)}"
         )
     encoder = encoder_name(spec.encoder)
@@ -86,7 +86,7 @@ def encoder_name(name: str) -> str:
     if timm.is_model(bare.split(".")[0]):
         return f"tu-{bare}"
     known = [*smp_encoders, *timm.list_models()]
-    raise InputError(f"-encoder {name}: neither SMP nor timm has it{_nearest(name, known)}")
+    raise InputError(f"-encoder {name}: neither SMP nor timm has it{nearest(name, known)}")
 
 
 def _normalisation(encoder: str, channels: int) -> tuple[tuple[float, ...], tuple[float, ...]]:
@@ -104,8 +104,3 @@ def _normalisation(encoder: str, channels: int) -> tuple[tuple[float, ...], tupl
     if channels == 1:
         return (sum(mean) / 3,), (sum(std) / 3,)
     return mean, std
-
-
-def _nearest(word: str, known: list[str]) -> str:
-    matches = difflib.get_close_matches(word, known, n=3, cutoff=0.5)
-    return f", did you mean {' or '.join(matches)}?" if matches else ""

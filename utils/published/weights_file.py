@@ -2,6 +2,8 @@
 
 import dataclasses
 import hashlib
+import io
+import json
 import pickle
 import warnings
 import zipfile
@@ -48,11 +50,10 @@ class WeightsFile:
 
     def save(self, path: Path) -> None:
         """Write to ``path`` in one step."""
-        content = {
+        described = {
             "format": FORMAT,
             "version": VERSION,
             "spec": self.spec.to_dict(),
-            "state_dict": {name: tensor.detach().cpu().contiguous() for name, tensor in self.state_dict.items()},
             "mean": list(self.mean),
             "std": list(self.std),
             "input_size": list(self.input_size) if self.input_size else None,
@@ -61,8 +62,15 @@ class WeightsFile:
             "metrics": self.metrics,
             "provenance": self.provenance,
         }
+        # Through JSON, since pickle writes one string that stands in two places shorter than two equal ones.
+        content = json.loads(json.dumps(described))
+        content["state_dict"] = {name: tensor.detach().cpu().contiguous() for name, tensor in self.state_dict.items()}
+        # Through memory, since torch writes the name of the file it saves to into it, and equal weights shall be equal
+        # bytes.
+        packed = io.BytesIO()
+        torch.save(content, packed)
         with replacing(path) as temporary:
-            torch.save(content, temporary)
+            temporary.write_bytes(packed.getbuffer())
 
     def save_named(self, folder: Path, stem: str) -> Path:
         """Write to ``folder/stem-SHA8.pth``, where SHA8 begins the sha256 of the file's bytes."""

@@ -1,0 +1,21 @@
+"""Train a segmentation network on a dataset folder."""
+
+from collections.abc import Sequence
+
+from config import TrainConfig
+from utils.cli import DONE, parse, run
+
+
+def main(argv: Sequence[str]) -> int:
+    """Parse the flags, train, print what came out."""
+    config = parse(TrainConfig, argv, "Train.py", "Train a segmentation network on a dataset folder; README shows how.")
+    from utils.training.train import train
+
+    result = train(config)
+    if result.is_main:
+        print(result.summary())
+    return DONE
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,140 @@
+"""The values of a config's fields as words, and back: what flags, YAML files and stored settings have in common."""
+
+import contextlib
+import dataclasses
+import difflib
+import math
+import types
+import typing
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Literal, TypeVar, Union
+
+from utils.errors import InputError
+
+Config = TypeVar("Config")
+
+# Fields whose flag has another name, because the name is a Python keyword.
+FLAG_OF_FIELD = {"source": "from"}
+FIELD_OF_FLAG = {flag: name for name, flag in FLAG_OF_FIELD.items()}
+
+# The word that stands for None, where that is not "none".
+WORD_FOR_NONE = {"num_of_workers": "auto", "image_size": "native", "crop": "native"}
+
+
+def to_plain(config: Any) -> dict[str, Any]:
+    """Give a config as a dict of words and numbers, as it is written to YAML files and weights files."""
+    return {
+        field.name: _plain(field.name, getattr(config, field.name))
+        for field in dataclasses.fields(config)
+        if getattr(config, field.name) is not None or field.name in WORD_FOR_NONE
+    }
+
+
+def from_plain(config_class: type[Config], plain: dict[str, Any]) -> Config:
+    """Rebuild a config that ``to_plain`` made; a key or value that the class does not take raises ``InputError``."""
+    fields = {field.name: field for field in dataclasses.fields(config_class)}  # type: ignore[arg-type]
+    kinds = typing.get_type_hints(config_class)
+    for key in plain:
+        check_known(key, fields, "the stored settings")
+    return config_class(**{name: convert(fields[name], kinds[name], word) for name, word in plain.items()})
+
+
+def nearest(word: str, known: Sequence[str]) -> str:
+    """Give ", did you mean X?" for the known word that looks most like ``word``; nothing when none does."""
+    match = difflib.get_close_matches(word.replace("--", "-", 1), known, n=1, cutoff=0.5)
+    return f", did you mean {match[0]}?" if match else ""
+
+
+def flag_of(name: str) -> str:
+    """Give the flag of a field."""
+    return f"-{FLAG_OF_FIELD.get(name, name)}"
+
+
+def check_known(key: str, fields: dict[str, Any], place: str) -> None:
+    if key not in fields:
+        raise InputError(f"{place}: no setting {key}{nearest(key, [flag_of(name)[1:] for name in fields])}")
+
+
+def without_none(kind: Any) -> tuple[Any, bool]:
+    """Split ``X | None`` into X and True."""
+    if typing.get_origin(kind) in (Union, types.UnionType):
+        inner = [part for part in typing.get_args(kind) if part is not type(None)]
+        return inner[0], True
+    return kind, False
+
+
+def _plain(name: str, value: Any) -> Any:
+    if value is None or isinstance(value, (tuple, Path)):
+        return to_word(name, value)
+    return value
+
+
+def to_word(name: str, value: Any) -> str:
+    if value is None:
+        return WORD_FOR_NONE.get(name, "none")
+    if isinstance(value, tuple):
+        return ",".join(map(str, value))
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def convert(field: dataclasses.Field[Any], kind: Any, value: Any) -> Any:
+    """Turn one word (or YAML value) into the field's kind and check its range, or say what was expected."""
+    inner, optional = without_none(kind)
+    many = typing.get_origin(inner) is tuple
+    word = ",".join(map(str, value)) if many and isinstance(value, (list, tuple)) else str(value).strip()
+    nothing = WORD_FOR_NONE.get(field.name, "none")
+    if optional and (value is None or word.lower() in ("none", nothing)):
+        return None
+    try:
+        if value is None or not word:
+            raise ValueError("expected a value")
+        if isinstance(value, dict) or (isinstance(value, list) and not many):
+            raise ValueError("expected one value")
+        result = _parse_word(inner, word)
+        _check_range(field, result)
+        return result
+    except ValueError as error:
+        alternative = f" or {nothing}" if optional and str(error).startswith("expected") else ""
+        raise InputError(f"{flag_of(field.name)} {word}: {error}{alternative}") from None
+
+
+def _check_range(field: dataclasses.Field[Any], value: Any) -> None:
+    low, high = field.metadata["low"], field.metadata["high"]
+    if (low is not None and value < low) or (high is not None and value > high):
+        raise ValueError(f"expected {f'{low} to {high}' if high is not None else f'{low} or more'}")
+
+
+def _parse_word(kind: Any, word: str) -> Any:
+    """Turn a word into ``kind``, which is not optional; a ``ValueError`` says what was expected."""
+    if typing.get_origin(kind) is Literal:
+        choices = [str(choice) for choice in typing.get_args(kind)]
+        if word not in choices:
+            raise ValueError(f"choose from {', '.join(choices)}{nearest(word, choices)}")
+        return word
+    if typing.get_origin(kind) is tuple:
+        parts = [part.strip() for part in word.split(",")]
+        if typing.get_args(kind)[0] is not int:
+            if "" in parts:
+                raise ValueError("expected names between the commas")
+            return tuple(parts)
+        if len(parts) != 2 or not all(part.isdecimal() and int(part) > 0 for part in parts):
+            raise ValueError("expected two positive whole numbers H,W")
+        return tuple(int(part) for part in parts)
+    if kind is bool:
+        answers = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
+        if word.lower() not in answers:
+            raise ValueError("expected true or false")
+        return answers[word.lower()]
+    if kind is Path:
+        try:
+            return Path(word).expanduser()
+        except RuntimeError:
+            raise ValueError("expected a path; there is no such user") from None
+    if kind in (int, float):
+        with contextlib.suppress(ValueError):
+            number = kind(word)
+            if kind is int or math.isfinite(number):
+                return number
+        raise ValueError("expected a whole number" if kind is int else "expected a number")
+    return kind(word)

@@ -1,0 +1,1 @@
+"""Training on Catalyst: what a step, an epoch and a run do."""

@@ -1,0 +1,49 @@
+"""Catalyst's engine, made to work with today's accelerate."""
+
+from typing import Any
+
+import torch
+from accelerate.state import AcceleratorState, PartialState
+from accelerate.utils import gather_object
+from catalyst.core.engine import Engine
+
+from config import TrainConfig
+from utils.errors import InputError
+
+MIXED_PRECISION = {"f32": "no", "bf16": "bf16", "f16": "fp16"}
+
+
+class SteelEngine(Engine):
+    """One process or many (under ``torchrun`` or ``accelerate launch``), CPU or GPU, any precision.
+
+    Catalyst 22.4 asks accelerate for a TPU state that accelerate 1.0 removed; only that method is replaced.
+    """
+
+    def mean_reduce_ddp_metrics(self, metrics: dict[str, Any]) -> dict[str, Any]:
+        """Leave each process its own metrics: ours are sums that ``EpochMeter`` collects exactly."""
+        return metrics
+
+    def gather(self, part: Any) -> list[Any]:  # type: ignore[override]
+        """Give the parts of all processes, in order of their rank, to every process."""
+        return gather_object([part]) if self.num_processes > 1 else [part]
+
+
+def make_engine(config: TrainConfig) -> SteelEngine:
+    """Choose device and precision, and join the other processes if there are any.
+
+    Raises:
+        InputError: the machine does not have what was asked for.
+    """
+    has_gpu = torch.cuda.is_available()
+    if config.device == "cuda" and not has_gpu:
+        raise InputError("-device cuda: this machine has no GPU that torch can use; take -device cpu")
+    on_cpu = config.device == "cpu" or not has_gpu
+    if config.precision == "f16" and on_cpu:
+        raise InputError("-precision f16: CPUs train in f32 or bf16; take -precision bf16")
+    if config.threads:
+        torch.set_num_threads(config.threads)
+    # accelerate keeps device and precision of the first training in the process; a second one may differ.
+    AcceleratorState._reset_state()
+    if PartialState._shared_state and PartialState().num_processes == 1:
+        PartialState._reset_state()
+    return SteelEngine(cpu=on_cpu, mixed_precision=MIXED_PRECISION[config.precision])

@@ -1,0 +1,93 @@
+"""What each epoch brought: rows for ``history.csv``, one tidy line each, and a progress bar in a terminal."""
+
+import csv
+import io
+import sys
+from pathlib import Path
+from typing import Any
+
+from catalyst import dl
+from tqdm import tqdm
+
+from utils.files import write_text
+
+
+class History(dl.Callback):
+    """Collects one row per epoch, writes ``history.csv`` and prints one line.
+
+    Args:
+        csv_path: file to write; rewritten whole each epoch.
+        num_epochs: of the run, for the line.
+    """
+
+    def __init__(self, csv_path: Path, num_epochs: int) -> None:
+        # Before the checkpoint, which carries the rows.
+        super().__init__(order=dl.CallbackOrder.Checkpoint + 2)
+        self.csv_path, self.num_epochs = csv_path, num_epochs
+        self.rows: list[dict[str, Any]] = []
+
+    def on_epoch_end(self, runner: dl.IRunner) -> None:
+        """Add the epoch's row."""
+        train, valid = runner.epoch_metrics["train"], runner.epoch_metrics["valid"]
+        row: dict[str, Any] = {"epoch": runner.epoch_step}
+        row |= {f"train_{key}": value for key, value in train.items() if key in TRAIN_KEYS}
+        row |= {key: value for key, value in train.items() if key.startswith("lr_")}
+        row |= {f"valid_{key}": value for key, value in valid.items()}
+        self.rows.append(row)
+        if runner.engine.is_main_process:
+            write_text(self.csv_path, to_csv(self.rows))
+            tqdm.write(self._line(row), file=sys.stdout)
+            sys.stdout.flush()
+
+    def _line(self, row: dict[str, Any]) -> str:
+        rates = "/".join(f"{row[key]:.1e}" for key in row if key.startswith("lr_"))
+        waiting = row["train_seconds_waiting"] / row["train_seconds"]
+        return (
+            f"epoch {row['epoch']:>{len(str(self.num_epochs))}}/{self.num_epochs}"
+            f"  loss {row['train_loss']:.4f}  valid loss {row['valid_loss']:.4f}  Dice {row['valid_dice']:.4f}"
+            f"  defect Dice {row['valid_defect_dice']:.4f}  IoU {row['valid_iou']:.4f}  lr {rates}"
+            f"  {row['train_images_per_second']:.1f} images/s  {waiting:.0%} waiting"
+        )
+
+
+TRAIN_KEYS = ("loss", "seconds", "images_per_second", "seconds_waiting")
+
+
+class Progress(dl.Callback):
+    """A bar per epoch on a terminal; nothing elsewhere."""
+
+    def __init__(self, num_epochs: int) -> None:
+        super().__init__(order=dl.CallbackOrder.External)
+        self.num_epochs = num_epochs
+        self.bar: tqdm | None = None
+
+    def on_loader_start(self, runner: dl.IRunner) -> None:
+        """Begin a bar."""
+        if runner.engine.is_main_process and sys.stderr.isatty():
+            title = f"epoch {runner.epoch_step}/{self.num_epochs} {runner.loader_key}"
+            self.bar = tqdm(total=len(runner.loader), desc=title, unit="batch", leave=False)
+
+    def on_batch_end(self, runner: dl.IRunner) -> None:
+        """Move the bar."""
+        if self.bar is not None:
+            self.bar.set_postfix(loss=f"{float(runner.batch_metrics['loss']):.4f}", refresh=False)
+            self.bar.update()
+
+    def on_loader_end(self, runner: dl.IRunner) -> None:
+        """End the bar."""
+        if self.bar is not None:
+            self.bar.close()
+            self.bar = None
+
+    def on_exception(self, runner: dl.IRunner) -> None:
+        """Leave the terminal clean."""
+        self.on_loader_end(runner)
+
+
+def to_csv(rows: list[dict[str, Any]]) -> str:
+    """Give rows of equal keys as CSV text."""
+    text = io.StringIO()
+    writer = csv.DictWriter(text, list(rows[0]), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    return text.getvalue()

@@ -1,0 +1,48 @@
+"""Ctrl-C and SIGTERM end a training between two steps, where no file is half written."""
+
+import signal
+import threading
+from types import FrameType, TracebackType
+
+from catalyst import dl
+
+
+class Interruption(dl.Callback):
+    """Remembers a signal until the current step is done; a second one ends at once.
+
+    Use it as a context around the training and as a callback within.
+    """
+
+    def __init__(self) -> None:
+        super().__init__(order=dl.CallbackOrder.External + 20)
+        self.requested = False
+        self._before: dict[signal.Signals, object] = {}
+
+    def __enter__(self) -> "Interruption":
+        if threading.current_thread() is threading.main_thread():
+            for number in (signal.SIGINT, signal.SIGTERM):
+                self._before[number] = signal.signal(number, self._note)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)  # type: ignore[arg-type]
+
+    def on_batch_end(self, runner: dl.IRunner) -> None:
+        """End here if a signal came."""
+        self._end()
+
+    def on_epoch_end(self, runner: dl.IRunner) -> None:
+        """End here if a signal came while the epoch's files were written."""
+        self._end()
+
+    def _end(self) -> None:
+        if self.requested:
+            raise KeyboardInterrupt
+
+    def _note(self, number: int, frame: FrameType | None) -> None:
+        if self.requested:
+            raise KeyboardInterrupt
+        self.requested = True

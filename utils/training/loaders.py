@@ -1,0 +1,133 @@
+"""Which images make up which batch, the same for one process and for many."""
+
+import functools
+import os
+import signal
+from collections.abc import Iterator
+
+import numpy as np
+import torch
+from torch.utils.data import DataLoader, Sampler
+
+from config import TrainConfig
+from utils.data.annotations import Dataset
+from utils.data.dataset import StripDataset, collate
+from utils.errors import InputError
+
+Key = tuple[int, int]
+
+
+class EpochBatches(Sampler[list[Key]]):
+    """Batches of ``(index, seed)`` keys, fixed by the run's seed and the epoch alone.
+
+    All processes make the same list of batches and each takes its own, so that a batch holds the same images whatever
+    the number of processes, and validation sums are equal for one process and for many.
+
+    Args:
+        count: number of images.
+        batch_size: images a batch.
+        seed: of the run.
+        shuffle: a new order each epoch, leaving out the last batch when it is not full (training).
+        rank: of this process.
+        processes: how many share the batches; training leaves out what does not go round.
+    """
+
+    def __init__(self, count: int, batch_size: int, seed: int, shuffle: bool, rank: int, processes: int) -> None:
+        self.count, self.batch_size, self.seed, self.shuffle = count, batch_size, seed, shuffle
+        self.rank, self.processes = rank, processes
+        self.epoch = 0
+
+    def set_epoch(self, epoch: int) -> None:
+        """Choose the epoch, counted from 1, whose batches come next."""
+        self.epoch = epoch
+
+    def __len__(self) -> int:
+        batches = self._batches()
+        return batches // self.processes if self.shuffle else len(range(self.rank, batches, self.processes))
+
+    def __iter__(self) -> Iterator[list[Key]]:
+        # Seeds are 31 bits, which is what albumentations takes.
+        random = np.random.default_rng((self.seed, self.epoch))
+        order = random.permutation(self.count) if self.shuffle else np.arange(self.count)
+        seeds = random.integers(0, 2**31, self.count)
+        for number in range(len(self)):
+            start = (number * self.processes + self.rank) * self.batch_size
+            yield [(int(index), int(seeds[index])) for index in order[start : start + self.batch_size]]
+
+    def _batches(self) -> int:
+        if self.shuffle and self.count >= self.batch_size * self.processes:
+            return self.count // self.batch_size
+        return -(-self.count // self.batch_size)
+
+
+def make_loaders(
+    config: TrainConfig, dataset: Dataset, train: list[str], valid: list[str], rank: int, processes: int, pin: bool
+) -> dict[str, DataLoader]:
+    """Make the loaders of training and validation.
+
+    Args:
+        config: the run's settings.
+        dataset: the dataset folder.
+        train: images to train on.
+        valid: images to validate on.
+        rank: of this process.
+        processes: number of processes.
+        pin: keep batches in memory that a GPU copies from faster.
+
+    Returns:
+        ``train`` and ``valid``.
+
+    Raises:
+        InputError: too few images to give each process one batch.
+    """
+    make = functools.partial(
+        StripDataset, dataset, task=config.task, channels=config.channels, image_size=config.image_size
+    )
+    parts = {
+        "train": make(
+            train,
+            augment=config.augmentation,
+            crop=config.crop,
+            crop_defect=config.crop_defect,
+            blackout=config.blackout,
+        ),
+        "valid": make(valid, keep_truth=True),
+    }
+    workers = worker_count(config.num_of_workers, processes)
+    loaders = {}
+    for name, part in parts.items():
+        batches = EpochBatches(len(part), config.batch_size, config.seed, name == "train", rank, processes)
+        if len(batches) == 0:
+            raise InputError(
+                f"{len(part)} images to {name} on are too few for {processes} processes with -batch_size"
+                f" {config.batch_size}; take fewer processes or a smaller batch"
+            )
+        loaders[name] = DataLoader(
+            part,
+            batch_sampler=batches,
+            collate_fn=collate,
+            num_workers=workers,
+            worker_init_fn=_start_worker if workers else None,
+            persistent_workers=workers > 0,
+            pin_memory=pin,
+        )
+    return loaders
+
+
+def worker_count(asked: int | None, processes: int) -> int:
+    """Give the number of loading processes: what was asked for, or a quarter of this process's cores, 1 to 8.
+
+    A core decodes and augments some 60 strips of 256x1600 a second; a network on CPU needs fewer than that and every
+    other core itself.
+    """
+    return asked if asked is not None else max(1, min(8, (os.cpu_count() or 1) // (4 * processes)))
+
+
+def _start_worker(_: int) -> None:
+    # The main process alone answers Ctrl-C and SIGTERM: it ends its workers itself.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    import cv2
+
+    torch.set_num_threads(1)
+    cv2.setNumThreads(1)

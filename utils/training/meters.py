@@ -1,0 +1,109 @@
+"""Callbacks that measure an epoch: loss, scores, speed, time spent waiting for data."""
+
+import time
+
+from catalyst import dl
+
+from utils.inference.postprocess import decide, drop_small, resize_logits
+from utils.scoring.counts import Counts, count
+from utils.scoring.scores import Scores, scores
+
+
+class EpochMeter(dl.Callback):
+    """Sums of the loss over all images of all processes, images per second, and the share of time spent waiting."""
+
+    def __init__(self) -> None:
+        super().__init__(order=dl.CallbackOrder.MetricAggregation)
+        self.loss_sum, self.images, self.waited = 0.0, 0, 0.0
+        self.started = self.ready = 0.0
+
+    def on_loader_start(self, runner: dl.IRunner) -> None:
+        """Begin to measure."""
+        self.loss_sum, self.images, self.waited = 0.0, 0, 0.0
+        self.started = self.ready = time.perf_counter()
+
+    def on_batch_start(self, runner: dl.IRunner) -> None:
+        """Count the time since the last batch ended as waiting."""
+        self.waited += time.perf_counter() - self.ready
+
+    def on_batch_end(self, runner: dl.IRunner) -> None:
+        """Add the batch's loss, weighted by its images."""
+        self.loss_sum += float(runner.batch_metrics["loss"].detach()) * runner.batch_size
+        self.images += runner.batch_size
+
+    def on_loader_end(self, runner: dl.IRunner) -> None:
+        """Put the epoch's figures where Catalyst looks for them."""
+        for key in ("loss/mean", "loss/std"):  # Catalyst's own, which know one process only
+            runner.loader_metrics.pop(key, None)
+        seconds = time.perf_counter() - self.started
+        parts = runner.engine.gather((self.loss_sum, self.images, self.waited))
+        images = sum(part[1] for part in parts)
+        runner.loader_metrics.update(
+            loss=sum(part[0] for part in parts) / images,
+            seconds=seconds,
+            images_per_second=images / seconds,
+            seconds_waiting=max(part[2] for part in parts),
+        )
+
+
+class StepEnd(dl.Callback):
+    """Tells an ``EpochMeter`` that all work on a batch is done; runs after every other callback."""
+
+    def __init__(self, meter: EpochMeter) -> None:
+        super().__init__(order=dl.CallbackOrder.External + 10)
+        self.meter = meter
+
+    def on_batch_end(self, runner: dl.IRunner) -> None:
+        """Start to wait."""
+        self.meter.ready = time.perf_counter()
+
+
+class ValidationScores(dl.Callback):
+    """Scores of the network's decision at each image's own size, from counts summed over all processes.
+
+    Args:
+        task: of the network.
+        names: of the scored classes.
+        threshold: probability 0..1 from which a pixel counts.
+        min_area: smallest connected defect in pixels.
+    """
+
+    def __init__(self, task: str, names: tuple[str, ...], threshold: float, min_area: int) -> None:
+        super().__init__(order=dl.CallbackOrder.Metric + 1)
+        self.task, self.names = task, names
+        self.thresholds, self.min_areas = (threshold,) * len(names), (min_area,) * len(names)
+        self.counts = Counts()
+        self.scores: Scores | None = None
+
+    def on_loader_start(self, runner: dl.IRunner) -> None:
+        """Forget the last epoch."""
+        self.counts = Counts()
+
+    def on_batch_end(self, runner: dl.IRunner) -> None:
+        """Count the pixels of one batch."""
+        if not runner.is_valid_loader:
+            return
+        batch = runner.batch
+        for logits, size, truth, name in zip(
+            batch["logits"], batch["sizes"], batch["truth"], batch["names"], strict=True
+        ):
+            height, width = truth.shape[-2:]
+            own_size = resize_logits(logits[None, :, : size[0], : size[1]], height, width)
+            decided = drop_small(decide(own_size, self.task, self.thresholds), self.min_areas)
+            self.counts.add([name], *count(decided, truth[None].to(decided.device)))
+
+    def on_loader_end(self, runner: dl.IRunner) -> None:
+        """Compute the scores of the whole validation set."""
+        if not runner.is_valid_loader:
+            return
+        together = Counts()
+        for part in runner.engine.gather(self.counts):
+            together.merge(part)
+        self.scores = scores(together, self.names)
+        figures = {"dice": self.scores.mean_dice, "empty_baseline": self.scores.empty_baseline}
+        optional = {"defect_dice": self.scores.defect_dice, "iou": self.scores.iou}
+        for name, score in self.scores.classes.items():
+            optional |= {f"dice_{name}": score.mean_dice, f"iou_{name}": score.iou}
+        nothing = float("nan")  # a class without ground truth has no IoU
+        figures |= {key: nothing if value is None else value for key, value in optional.items()}
+        runner.loader_metrics.update(figures)

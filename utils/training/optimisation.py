@@ -1,0 +1,45 @@
+"""Optimizer and learning rate schedule, with the encoder's rate apart from the decoder's."""
+
+from torch import optim
+from torch.optim import lr_scheduler
+
+from config import TrainConfig
+from utils.models.segmenter import Segmenter
+
+Scheduler = lr_scheduler.LRScheduler | lr_scheduler.ReduceLROnPlateau
+
+
+def make_optimizer(config: TrainConfig, model: Segmenter) -> optim.Optimizer:
+    """Make the optimizer with a group ``encoder`` and a group ``decoder`` (decoder and heads)."""
+    inside = {id(parameter) for parameter in model.net.encoder.parameters()}  # type: ignore[union-attr]
+    groups = [
+        {"name": "encoder", "lr": config.lr_encoder, "params": [p for p in model.parameters() if id(p) in inside]},
+        {"name": "decoder", "lr": config.lr_decoder, "params": [p for p in model.parameters() if id(p) not in inside]},
+    ]
+    kind = {"adam": optim.Adam, "adamw": optim.AdamW}[config.optimizer]
+    return kind(groups, weight_decay=config.weight_decay)
+
+
+def make_scheduler(config: TrainConfig, optimizer: optim.Optimizer, batches: int) -> tuple[Scheduler | None, str]:
+    """Make the schedule.
+
+    Args:
+        config: the run's settings.
+        optimizer: whose groups' rates are the peaks of ``onecycle`` and the start of the others.
+        batches: of one epoch.
+
+    Returns:
+        The scheduler (none for ``constant``) and when it steps: ``batch`` or ``epoch``.
+    """
+    if config.schedule == "plateau":
+        return (
+            lr_scheduler.ReduceLROnPlateau(optimizer, factor=config.plateau_factor, patience=config.plateau_patience),
+            "epoch",
+        )
+    if config.schedule == "onecycle":
+        peaks = [group["lr"] for group in optimizer.param_groups]
+        steps = batches * config.num_epochs
+        return lr_scheduler.OneCycleLR(optimizer, peaks, total_steps=steps, pct_start=0.25), "batch"
+    if config.schedule == "cosine":
+        return lr_scheduler.CosineAnnealingLR(optimizer, T_max=config.num_epochs), "epoch"
+    return None, "epoch"

@@ -1,0 +1,42 @@
+"""Where a weights file comes from: the data, the code and the libraries."""
+
+import hashlib
+import importlib.metadata
+import platform
+import subprocess
+from pathlib import Path
+
+from utils.data.annotations import Dataset
+
+LIBRARIES = ("torch", "catalyst", "segmentation-models-pytorch", "timm", "albumentations", "numpy")
+
+
+def fingerprint(dataset: Dataset) -> str:
+    """Give 16 hex digits that change when an image's name or size in bytes or any label changes."""
+    digest = hashlib.sha256()
+    for name in dataset.images:
+        digest.update(f"{name} {dataset.path(name).stat().st_size}\n".encode())
+    for row in dataset.annotations.rows.itertuples(index=False):
+        digest.update(f"{row.image} {row.class_id} {row.rle}\n".encode())
+    return digest.hexdigest()[:16]
+
+
+def git_commit() -> str:
+    """Give the commit of this program, with ``+`` behind it when files were changed since; ``unknown`` outside git."""
+    root = Path(__file__).parents[2]
+    try:
+        commit = _git(root, "rev-parse", "HEAD")
+        return commit + ("+" if _git(root, "status", "--porcelain", "--untracked-files=no") else "")
+    except (OSError, subprocess.SubprocessError):
+        return "unknown"
+
+
+def versions() -> dict[str, str]:
+    """Give the versions of Python and of the libraries that training depends on."""
+    return {"python": platform.python_version(), **{name: importlib.metadata.version(name) for name in LIBRARIES}}
+
+
+def _git(root: Path, *words: str) -> str:
+    return subprocess.run(
+        ["git", "-C", str(root), *words], check=True, capture_output=True, text=True, timeout=10
+    ).stdout.strip()

@@ -1,0 +1,72 @@
+"""The run folder: its files, its settings, and how an interrupted run finds them again."""
+
+import dataclasses
+import datetime
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from config import TrainConfig
+from utils.errors import InputError
+from utils.files import write_text
+from utils.settings import from_plain, to_plain
+
+SETTINGS, SPLIT, BALANCED, CHECKPOINTS = "config.yaml", "split.csv", "train_balanced.csv", "checkpoints"
+
+# Settings that say where files are; equal runs at different places are equal.
+PLACES = ("dir", "out", "resume", "split")
+
+# What may differ when a run goes on: where the data lies and how the machine does the work, never the result.
+MAY_CHANGE = ("dir", "num_of_workers", "device", "threads")
+
+
+def new_folder(config: TrainConfig) -> Path:
+    """Choose the folder of a new run.
+
+    Raises:
+        InputError: ``-out`` names a folder that already holds a run.
+    """
+    if config.out is None:
+        now = datetime.datetime.now().strftime("%Y%m%d-%H%M%S")
+        return Path("runs") / f"{config.architecture}-{config.encoder.replace('/', '_')}-{now}"
+    if config.out.exists() and not config.out.is_dir():
+        raise InputError(f"-out {config.out}: is a file; name a folder")
+    if (config.out / SETTINGS).exists():
+        raise InputError(f"-out {config.out}: already holds a run; continue it with -resume, or name another folder")
+    return config.out
+
+
+def write_settings(folder: Path, config: TrainConfig) -> None:
+    """Write every setting of the run to its ``config.yaml``."""
+    assert config.dir is not None
+    plain = to_plain(dataclasses.replace(config, dir=config.dir.resolve(), out=None, resume=None))
+    write_text(folder / SETTINGS, yaml.safe_dump(plain, sort_keys=False))
+
+
+def read_settings(given: TrainConfig) -> TrainConfig:
+    """Give the settings of the run that ``-resume`` names.
+
+    Raises:
+        InputError: no run there, or a flag beside ``-resume`` that would change the result.
+    """
+    assert given.resume is not None
+    path = given.resume / SETTINGS
+    if not path.is_file():
+        raise InputError(f"-resume {given.resume}: no run there ({SETTINGS} is missing)")
+    try:
+        stored = from_plain(TrainConfig, yaml.safe_load(path.read_text(encoding="utf-8")))
+    except (yaml.YAMLError, UnicodeDecodeError, AttributeError):
+        raise InputError(f"{path}: damaged; start the run again with another -out") from None
+    changes: dict[str, Any] = {}
+    for field in dataclasses.fields(TrainConfig):
+        value = getattr(given, field.name)
+        if field.name in ("resume", "recipe") or value == field.default:
+            continue
+        if field.name in MAY_CHANGE:
+            changes[field.name] = value
+        elif value != getattr(stored, field.name):
+            raise InputError(
+                f"-{field.name}: a resumed run keeps its settings ({path}); leave the flag out, or start a new run"
+            )
+    return dataclasses.replace(stored, **changes)

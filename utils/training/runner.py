@@ -1,0 +1,157 @@
+"""Catalyst's supervised runner, told what to train, on what, and what to do around each step."""
+
+from collections import OrderedDict
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from catalyst import dl
+from timm.utils import ModelEmaV3
+from torch import nn
+from torch.utils.data import DataLoader
+
+from config import TrainConfig
+from utils.models.segmenter import Segmenter
+from utils.training.checkpoints import Checkpoints
+from utils.training.engine import SteelEngine
+from utils.training.history import History, Progress
+from utils.training.interruption import Interruption
+from utils.training.losses import make_loss
+from utils.training.meters import EpochMeter, StepEnd, ValidationScores
+from utils.training.optimisation import make_optimizer, make_scheduler
+from utils.training.stepping import ClippedUpdate, GuardedBackward, MovingAverage, moving_average
+
+
+class SegmentationRunner(dl.SupervisedRunner):
+    """Trains a ``Segmenter`` and leaves its files in a run folder.
+
+    Args:
+        config: the run's settings.
+        engine: device, precision and processes.
+        network: what to train.
+        loaders: ``train`` and ``valid``.
+        folder: the run folder.
+        interruption: ends the training between two steps when a signal came.
+    """
+
+    def __init__(
+        self,
+        config: TrainConfig,
+        engine: SteelEngine,
+        network: Segmenter,
+        loaders: dict[str, DataLoader],
+        folder: Path,
+        interruption: Interruption | None = None,
+    ) -> None:
+        super().__init__(input_key="images", output_key="logits", target_key="masks", loss_key="loss")
+        self.config, self.folder, self.interruption = config, folder, interruption
+        self.engine = engine
+        self.network = network.to(device=engine.device).to(memory_format=torch.channels_last)
+        self.given_loaders = loaders
+        # A copy made before the engine wraps the network's forward, or it would run the original's weights.
+        self.average: ModelEmaV3 | None = moving_average(self.network, config.ema) if config.ema else None
+        self.validation = ValidationScores(config.task, network.spec.scored_names, config.threshold, config.min_area)
+        self.history = History(folder / "history.csv", config.num_epochs)
+
+    @property
+    def evaluated(self) -> Segmenter:
+        """The network that is validated and published: the moving average where there is one."""
+        return self.average.module if self.average else self.network  # type: ignore[return-value]
+
+    @property
+    def seed(self) -> int:
+        """The run's seed, from which Catalyst seeds each epoch."""
+        return self.config.seed
+
+    @property
+    def num_epochs(self) -> int:
+        """Epochs of the whole run."""
+        return self.config.num_epochs
+
+    def get_engine(self) -> SteelEngine:
+        """Give the engine that has already joined the other processes."""
+        return self.engine
+
+    def get_loggers(self) -> dict[str, Any]:
+        """Log to TensorBoard."""
+        return {"tensorboard": dl.TensorboardLogger(str(self.folder / "tensorboard"))}
+
+    def get_loaders(self) -> "OrderedDict[str, DataLoader]":
+        """Give the loaders."""
+        return OrderedDict(self.given_loaders)
+
+    def get_model(self) -> nn.Module:
+        """Give the network."""
+        return self.network
+
+    def get_criterion(self) -> nn.Module:
+        """Give the loss."""
+        return make_loss(self.config)
+
+    def get_optimizer(self, model: nn.Module) -> torch.optim.Optimizer:
+        """Make the optimizer."""
+        return make_optimizer(self.config, self.network)
+
+    def get_scheduler(self, optimizer: torch.optim.Optimizer) -> Any:
+        """Make the schedule."""
+        scheduler, self.schedule_step = make_scheduler(self.config, optimizer, len(self.given_loaders["train"]))
+        return scheduler
+
+    def get_callbacks(self) -> "OrderedDict[str, dl.Callback]":
+        """Say what happens around each batch and epoch; Catalyst sorts them by their order."""
+        meter = EpochMeter()
+        update = ClippedUpdate(self.config.accumulate, self.config.clip_norm)
+        average = MovingAverage(self.average, update) if self.average else None
+        checkpoints = Checkpoints(
+            self.folder / "checkpoints",
+            self.history,
+            self.validation,
+            average,
+            self.config.top_k,
+            self.config.early_stop,
+        )
+        callbacks: OrderedDict[str, dl.Callback] = OrderedDict(
+            criterion=dl.CriterionCallback(input_key="logits", target_key="masks", metric_key="loss"),
+            validation=self.validation,
+            meter=meter,
+            backward=GuardedBackward(self.config.accumulate),
+            update=update,
+            history=self.history,
+            checkpoints=checkpoints,
+            progress=Progress(self.config.num_epochs),
+            step_end=StepEnd(meter),
+        )
+        if average:
+            callbacks["average"] = average
+        if self.interruption:
+            callbacks["interruption"] = self.interruption
+        if self.scheduler is not None:
+            callbacks["scheduler"] = dl.SchedulerCallback(
+                mode=self.schedule_step, loader_key="valid", metric_key="loss"
+            )
+        return callbacks
+
+    def _setup_loaders(self) -> None:
+        # Our loaders know their process already; accelerate would share them out a second time.
+        self.loaders = self.get_loaders()
+
+    def on_epoch_start(self, runner: dl.IRunner) -> None:
+        """Fix the epoch's batches."""
+        super().on_epoch_start(runner)
+        for loader in self.loaders.values():
+            loader.batch_sampler.set_epoch(self.epoch_step)  # type: ignore[union-attr]
+
+    def on_batch_start(self, runner: dl.IRunner) -> None:
+        """Bring the batch to the device."""
+        super().on_batch_start(runner)
+        device = self.engine.device
+        for key in ("images", "masks"):
+            self.batch[key] = self.batch[key].to(device, non_blocking=True)
+
+    def forward(self, batch: Mapping[str, Any], **kwargs: Any) -> Mapping[str, Any]:
+        """Run the network on a batch: the live one in training, the one to be published in validation."""
+        if self.is_train_loader or self.average is None:
+            return super().forward(batch, **kwargs)
+        with self.engine.autocast():
+            return {"logits": self.average.module(batch["images"])}

@@ -1,0 +1,232 @@
+"""Train a network on a dataset folder: the one function behind ``Train.py``."""
+
+import dataclasses
+import json
+import time
+import warnings
+from pathlib import Path
+from typing import Any
+
+from accelerate.utils import broadcast_object_list, set_seed
+
+from config import TrainConfig
+from utils.data.annotations import Dataset, open_dataset, write_annotations
+from utils.data.checks import verified_sizes
+from utils.data.splits import balance, near_duplicate_groups, read_split, split, write_split
+from utils.errors import InputError
+from utils.files import write_text
+from utils.models.factory import build, encoder_name
+from utils.models.segmenter import Segmenter
+from utils.models.spec import ModelSpec
+from utils.published.weights_file import WeightsFile, load
+from utils.settings import to_plain
+from utils.training import run_folder
+from utils.training.checkpoints import LAST, read_best, read_last
+from utils.training.engine import SteelEngine, make_engine
+from utils.training.interruption import Interruption
+from utils.training.loaders import make_loaders
+from utils.training.losses import make_loss
+from utils.training.provenance import fingerprint, git_commit, versions
+from utils.training.runner import SegmentationRunner
+
+
+@dataclasses.dataclass(frozen=True)
+class TrainResult:
+    """What a training brought.
+
+    Args:
+        folder: the run folder.
+        weights: the weights file.
+        best_epoch: the epoch that the weights are from, counted from 1.
+        epochs: how many were trained.
+        scores: on the validation images, as ``Scores.to_dict`` gives them.
+        seconds: of this call.
+        is_main: whether this process is the one that writes and prints.
+    """
+
+    folder: Path
+    weights: Path
+    best_epoch: int
+    epochs: int
+    scores: dict[str, Any]
+    seconds: float
+    is_main: bool
+
+    def summary(self) -> str:
+        """Give the lines that a user reads at the end."""
+        dice, empty, defects = (self.scores[key] for key in ("mean_dice", "empty_baseline", "defect_dice"))
+        return (
+            f"best epoch {self.best_epoch} of {self.epochs} on {self.scores['images']} validation images:"
+            f" mean Dice {dice:.4f}, empty baseline {empty:.4f}, defect-only Dice {defects:.4f}\n"
+            f"weights: {self.weights}"
+        )
+
+
+def train(config: TrainConfig) -> TrainResult:
+    """Train, or continue an interrupted training.
+
+    Args:
+        config: see ``config.TrainConfig``; with ``resume`` the settings come from that run.
+
+    Returns:
+        Where the files are and how good the best epoch was.
+
+    Raises:
+        InputError: flags or data that cannot be trained on, a loss that is no longer a number, a damaged checkpoint.
+        KeyboardInterrupt: Ctrl-C or SIGTERM; the message says how to go on.
+    """
+    started = time.perf_counter()
+    folder, config = _settings(config)
+    make_loss(config)  # refuses a loss that does not fit the task before any image is read
+    engine = make_engine(config)
+    folder = Path(broadcast_object_list([str(folder)])[0]) if engine.num_processes > 1 else folder
+    dataset, sides = _data(config, folder, engine)
+    spec = ModelSpec(config.architecture, config.encoder, config.task, dataset.annotations.class_names, config.channels)
+    set_seed(config.seed)
+    network = _network(spec, config.encoder_weights)
+    if engine.is_main_process and not (folder / run_folder.SETTINGS).exists():
+        run_folder.write_settings(folder, config)
+    loaders = make_loaders(
+        config,
+        dataset,
+        sides["train"],
+        sides["valid"],
+        engine.process_index,
+        engine.num_processes,
+        engine.device.type == "cuda",
+    )
+    if engine.is_main_process:
+        _announce(config, folder, sides, network, engine)
+    if _is_complete(folder, config):
+        if engine.is_main_process:
+            print("this run is complete; nothing is left to train")
+    else:
+        interruption = Interruption()
+        runner = SegmentationRunner(config, engine, network, loaders, folder, interruption)
+        try:
+            with interruption, warnings.catch_warnings():
+                # Catalyst turns the loss into a number while it still carries its gradient, which torch remarks on.
+                warnings.filterwarnings("ignore", message="Converting a tensor with requires_grad")
+                # Gradients are gathered over several steps, while the schedule counts each one.
+                warnings.filterwarnings("ignore", message="Detected call of `lr_scheduler.step")
+                runner.run()
+        except KeyboardInterrupt:
+            raise KeyboardInterrupt(f"go on with: python Train.py -resume {folder}") from None
+    engine.wait_for_everyone()
+    best = read_best(folder / run_folder.CHECKPOINTS)
+    weights = _publish(config, dataset, network, best, folder) if engine.is_main_process else folder
+    epochs = read_last(folder / run_folder.CHECKPOINTS)["epoch"]
+    seconds = time.perf_counter() - started
+    return TrainResult(folder, weights, best["epoch"], epochs, best["scores"], seconds, engine.is_main_process)
+
+
+def _settings(config: TrainConfig) -> tuple[Path, TrainConfig]:
+    if config.resume is not None:
+        return config.resume, run_folder.read_settings(config)
+    if config.dir is None:
+        raise InputError("Train.py: missing -dir; -h explains every flag")
+    return run_folder.new_folder(config), config
+
+
+def _data(config: TrainConfig, folder: Path, engine: SteelEngine) -> tuple[Dataset, dict[str, list[str]]]:
+    """Open and check the data; the main process writes the split that all others read."""
+    assert config.dir is not None
+    dataset = open_dataset(config.dir)
+    if not dataset.annotations.class_names:
+        raise InputError(f"{config.dir}: train.csv names no defect at all; there is nothing to learn")
+    path = folder / run_folder.SPLIT
+    if engine.is_main_process and not path.exists():
+        _write_split(config, dataset, folder)
+    engine.wait_for_everyone()
+    frame = read_split(path, dataset.images)
+    return dataset, {side: sorted(frame.loc[frame["side"] == side, "image"]) for side in ("train", "valid")}
+
+
+def _write_split(config: TrainConfig, dataset: Dataset, folder: Path) -> None:
+    verified_sizes(dataset, config.num_of_workers, True)
+    if config.split is not None:
+        write_split(read_split(config.split, dataset.images), folder / run_folder.SPLIT)
+        return
+    names = list(dataset.images)
+    annotations = dataset.annotations
+    if config.subset == "balanced":
+        names = balance(annotations, config.per_class, config.seed)
+        rows = annotations.rows
+        write_annotations(rows[rows["image"].isin(names)], folder / run_folder.BALANCED)
+    groups = near_duplicate_groups(dataset, config.num_of_workers, True) if config.group_duplicates else {}
+    frame = split(annotations, names, config.valid_fraction, config.seed, groups)
+    if set(frame["side"]) != {"train", "valid"}:
+        raise InputError(f"{config.dir}: {len(names)} images are too few to keep some for validation; add images")
+    write_split(frame, folder / run_folder.SPLIT)
+
+
+def _network(spec: ModelSpec, encoder_weights: str) -> Segmenter:
+    if encoder_weights in ("imagenet", "none"):
+        return build(spec, None if encoder_weights == "none" else encoder_weights)
+    network = build(spec)
+    stored = load(Path(encoder_weights))
+    if encoder_name(stored.spec.encoder) != encoder_name(spec.encoder) or stored.spec.channels != spec.channels:
+        raise InputError(
+            f"-encoder_weights {encoder_weights}: is for -encoder {stored.spec.encoder} -channels"
+            f" {stored.spec.channels}; nothing in it fits {spec.encoder}"
+        )
+    wanted = network.net.state_dict()
+    fitting = {
+        name: tensor
+        for name, tensor in stored.state_dict.items()
+        if name in wanted and tensor.shape == wanted[name].shape
+    }
+    network.net.load_state_dict(fitting, strict=False)
+    return network
+
+
+def _announce(
+    config: TrainConfig, folder: Path, sides: dict[str, list[str]], network: Segmenter, engine: SteelEngine
+) -> None:
+    size = "their own size" if config.image_size is None else "{}x{}".format(*config.image_size)
+    parameters = sum(parameter.numel() for parameter in network.parameters()) / 1e6
+    processes = f", {engine.num_processes} processes" if engine.num_processes > 1 else ""
+    print(
+        f"{config.architecture} {config.encoder} ({parameters:.1f} M parameters), {config.task},"
+        f" classes {', '.join(network.spec.class_names)}\n"
+        f"{len(sides['train'])} images to train on, {len(sides['valid'])} to validate on, at {size};"
+        f" recipe {config.recipe}, {engine.device.type} {config.precision}{processes}\n"
+        f"run folder: {folder}",
+        flush=True,
+    )
+
+
+def _is_complete(folder: Path, config: TrainConfig) -> bool:
+    if not (folder / run_folder.CHECKPOINTS / LAST).exists():
+        return False
+    state = read_last(folder / run_folder.CHECKPOINTS)
+    return state["epoch"] >= config.num_epochs or state["stopped"]
+
+
+def _publish(config: TrainConfig, dataset: Dataset, network: Segmenter, best: dict[str, Any], folder: Path) -> Path:
+    """Write the best epoch's weights as a weights file, and its scores as ``metrics.json``."""
+    assert config.dir is not None
+    spec = network.spec
+    count = len(spec.scored_names)
+    data = {"dataset": config.dir.resolve().name, "images": "validation split of the run", "epoch": best["epoch"]}
+    file = WeightsFile(
+        spec=spec,
+        state_dict=best["network"],
+        mean=network.mean,
+        std=network.std,
+        input_size=config.image_size,
+        thresholds=(config.threshold,) * count,
+        min_areas=(config.min_area,) * count,
+        metrics={**data, **best["scores"]},
+        provenance={
+            "config": {key: value for key, value in to_plain(config).items() if key not in run_folder.PLACES},
+            "data_fingerprint": fingerprint(dataset),
+            "git_commit": git_commit(),
+            "versions": versions(),
+        },
+    )
+    for old in folder.glob("*.pth"):
+        old.unlink()
+    write_text(folder / "metrics.json", json.dumps({**data, **best["scores"]}, indent=2) + "\n")
+    stem = "-".join((spec.architecture, spec.encoder.replace("-", "_").replace("/", "_"), data["dataset"]))
+    return file.save_named(folder, stem)
