@@ -22,6 +22,7 @@ from utils.inference.opening import (
     choose_weights,
     make_folder,
     open_pipeline,
+    plural,
     progress,
     require_images,
     versions,
