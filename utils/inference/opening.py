@@ -1,5 +1,6 @@
 """From the flags of a command to a pipeline that is ready to run."""
 
+import contextlib
 import hashlib
 import importlib.metadata
 import os
@@ -141,4 +142,8 @@ def make_folder(out: Path) -> Path:
 
 def versions() -> dict[str, str]:
     """Give the versions of Python and of the libraries that a prediction depends on."""
-    return {"python": platform.python_version(), **{name: importlib.metadata.version(name) for name in LIBRARIES}}
+    found = {"python": platform.python_version()}
+    for name in LIBRARIES:
+        with contextlib.suppress(importlib.metadata.PackageNotFoundError):  # some have another build of OpenCV
+            found[name] = importlib.metadata.version(name)
+    return found
