@@ -20,6 +20,7 @@ from utils.models.spec import ModelSpec
 
 FORMAT = "steel-defect-segmentation weights"
 VERSION = 1
+TRAIN_FIRST = "give a weights file or a run folder, or train one first: python Train.py -dir DATA"
 
 
 @dataclasses.dataclass
@@ -158,12 +159,10 @@ def find(weights_dir: Path, name: str | None = None) -> Path:
     if weights_dir.is_file():
         return weights_dir
     if not weights_dir.is_dir():
-        raise InputError(f"-weights_dir {weights_dir}: no such file or folder")
+        raise InputError(f"-weights_dir {weights_dir}: no such file or folder; {TRAIN_FIRST}")
     files = sorted(weights_dir.glob("*.pth"))
     if not files:
-        raise InputError(
-            f"-weights_dir {weights_dir}: no .pth file in it; give the run folder that Train.py wrote, or a weights file"
-        )
+        raise InputError(f"-weights_dir {weights_dir}: no .pth file in it; {TRAIN_FIRST}")
     names = ", ".join(file.stem for file in files)
     if name is not None:
         chosen = [file for file in files if name in (file.name, file.stem)]

@@ -7,6 +7,7 @@ import warnings
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 from accelerate.utils import broadcast_object_list, set_seed
 
 from config import TrainConfig
@@ -144,20 +145,26 @@ def _data(config: TrainConfig, folder: Path, engine: SteelEngine) -> tuple[Datas
 
 def _write_split(config: TrainConfig, dataset: Dataset, folder: Path) -> None:
     verified_sizes(dataset, config.num_of_workers, True)
-    if config.split is not None:
-        write_split(read_split(config.split, dataset.images), folder / run_folder.SPLIT)
-        return
     names = list(dataset.images)
     annotations = dataset.annotations
-    if config.subset == "balanced":
-        names = balance(annotations, config.per_class, config.seed)
-        rows = annotations.rows
-        write_annotations(rows[rows["image"].isin(names)], folder / run_folder.BALANCED)
-    groups = near_duplicate_groups(dataset, config.num_of_workers, True) if config.group_duplicates else {}
-    frame = split(annotations, names, config.valid_fraction, config.seed, groups)
+    if config.split is not None:
+        frame = read_split(config.split, names)
+    else:
+        if config.subset == "balanced":
+            names = balance(annotations, config.per_class, config.seed)
+        groups = near_duplicate_groups(dataset, config.num_of_workers, True, names) if config.group_duplicates else None
+        frame = split(annotations, names, config.valid_fraction, config.seed, groups)
     if set(frame["side"]) != {"train", "valid"}:
-        raise InputError(f"{config.dir}: {len(names)} images are too few to keep some for validation; add images")
+        where = config.split or config.dir
+        raise InputError(f"{where}: {len(frame)} images leave none to {_missing_side(frame)} on; add images")
+    if config.subset == "balanced":
+        rows = annotations.rows
+        write_annotations(rows[rows["image"].isin(set(frame["image"]))], folder / run_folder.BALANCED)
     write_split(frame, folder / run_folder.SPLIT)
+
+
+def _missing_side(frame: pd.DataFrame) -> str:
+    return "validate" if "valid" not in set(frame["side"]) else "train"
 
 
 def _network(spec: ModelSpec, encoder_weights: str) -> Segmenter:
