@@ -5,6 +5,7 @@ import os
 import signal
 from collections.abc import Iterator
 
+import cv2
 import numpy as np
 import torch
 from torch.utils.data import DataLoader, Sampler
@@ -94,6 +95,9 @@ def make_loaders(
         "valid": make(valid, keep_truth=True),
     }
     workers = worker_count(config.num_of_workers, processes)
+    if workers:
+        # A worker that inherits OpenCV's thread pool by fork waits forever when it first touches it: end the pool here.
+        cv2.setNumThreads(1)
     loaders = {}
     for name, part in parts.items():
         batches = EpochBatches(len(part), config.batch_size, config.seed, name == "train", rank, processes)
@@ -127,7 +131,5 @@ def _start_worker(_: int) -> None:
     # The main process alone answers Ctrl-C and SIGTERM: it ends its workers itself.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
-    import cv2
-
     torch.set_num_threads(1)
     cv2.setNumThreads(1)
