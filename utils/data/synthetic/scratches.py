@@ -20,9 +20,9 @@ def draw_style(rng: np.random.Generator, area: float, scale: float) -> Painter:
     size = area / scale**2
     odds: dict[Painter, float]
     if size < 1200.0:
-        odds = {add_flakes: 0.5, add_chips: 0.3, add_lines: 0.2}
+        odds = {add_flakes: 0.5, add_chips: 0.15, add_lines: 0.35}
     elif size < 15000.0:
-        odds = {add_lines: 0.5, add_streaks: 0.15, add_flakes: 0.22, add_chips: 0.13}
+        odds = {add_lines: 0.55, add_streaks: 0.16, add_flakes: 0.23, add_chips: 0.06}
     else:
         odds = {add_lines: 0.3, add_streaks: 0.2, add_flakes: 0.25, add_band: 0.25}
     return list(odds)[int(rng.choice(len(odds), p=list(odds.values())))]
@@ -68,12 +68,12 @@ def add_lines(rng: np.random.Generator, canvas: Canvas, area: float) -> bool:
     dark = rng.random() < 0.78
     room = max(0.0, inner - 4.0 * scale)
     # A short faint line would be noise to anybody.
-    strongest = between(rng, 0.3 if height > 80.0 * scale else 0.4, 0.7)
+    strongest = between(rng, 0.4, 0.75)
     for line in range(count):
-        thickness = float(np.clip(math.exp(rng.normal(0.2, 0.45)), 0.7, 3.5)) * max(scale, 0.6)
+        thickness = float(np.clip(math.exp(rng.normal(0.35, 0.4)), 0.8, 3.5)) * max(scale, 0.6)
         away = columns - (middle + down + np.float32(rng.uniform(-room, room)))
         breaks = np.clip(1.0 + 0.45 * noise(rng, (height, 1), (30.0 * scale, 1.0)), 0.3, 1.6)
-        strength = max(strongest, 0.35 / thickness) if line == 0 else strongest * between(rng, 0.25, 1.0)
+        strength = min(0.9, max(strongest, 0.6 / thickness)) if line == 0 else strongest * between(rng, 0.25, 1.0)
         gain += np.float32(strength) * breaks * np.exp(-(np.abs(away / np.float32(thickness)) ** 2.5))
     if dark:
         gain = -np.minimum(gain, 0.7)
@@ -98,7 +98,7 @@ def add_streaks(rng: np.random.Generator, canvas: Canvas, area: float) -> bool:
     inside = np.clip(2.5 * body, 0.0, 1.0)
     field += inside
     dark = np.clip((field - _level(field, body, between(rng, 0.12, 0.3))) * 2.0, 0.0, 1.0)
-    canvas.paint(window, -between(rng, 0.35, 0.75) * dark * np.clip(3.0 * body, 0.0, 1.0))
+    canvas.paint(window, -between(rng, 0.5, 0.8) * dark * np.clip(3.0 * body, 0.0, 1.0))
     return True
 
 
@@ -118,7 +118,7 @@ def add_flakes(rng: np.random.Generator, canvas: Canvas, area: float) -> bool:
     flakes = np.clip((field - _level(field, body, between(rng, 0.15, 0.35))) * 1.4, 0.0, 1.0)
     flakes *= np.clip(4.0 * body, 0.0, 1.0)
     shadow = np.roll(flakes, max(1, round(1.5 * scale)), axis=0)
-    canvas.paint(window, between(rng, 0.6, 2.4) * flakes - 0.3 * np.clip(shadow - flakes, 0.0, 1.0) - 0.06 * inside)
+    canvas.paint(window, between(rng, 1.0, 2.5) * flakes - 0.3 * np.clip(shadow - flakes, 0.0, 1.0) - 0.06 * inside)
     return True
 
 
@@ -173,7 +173,7 @@ def add_band(rng: np.random.Generator, canvas: Canvas, area: float) -> bool:
     inside = np.clip(1.6 * (0.9 - np.abs(away)), 0.0, 1.0).astype(np.float32)
     bright = np.clip((strokes + 0.8 * inside - 1.3) * 1.5, 0.0, 1.2) * inside
     dark = np.clip((-strokes + 0.5 * inside - 1.3) * 1.5, 0.0, 1.0) * inside
-    canvas.paint(window, between(rng, 0.5, 1.6) * bright - 0.5 * dark - 0.05 * inside)
+    canvas.paint(window, between(rng, 0.9, 2.0) * bright - 0.6 * dark - 0.05 * inside)
     return True
 
 

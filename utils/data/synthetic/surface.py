@@ -49,11 +49,11 @@ def make_surface(rng: np.random.Generator, size: tuple[int, int], edge_chance: f
     scale = height / 256.0
     level = float(np.clip(88.0 * math.exp(0.2 * rng.standard_normal()), 45.0, 160.0))
     image = _rolling_texture(rng, size, scale)
-    if rng.random() < 0.4:
+    if rng.random() < 0.35:
         image += _ripple(rng, size, scale)
-    if rng.random() < 0.5:
+    if rng.random() < 0.4:
         image += _oxide(rng, size, scale)
-    if rng.random() < 0.2:
+    if rng.random() < 0.12:
         image += _glitter(rng, size, scale)
     image = level * _light(rng, size) * np.exp(image)
     surface = Surface(image, np.ones(size, np.float32), 0, width, height, scale, "")
@@ -67,7 +67,7 @@ def make_surface(rng: np.random.Generator, size: tuple[int, int], edge_chance: f
 def _rolling_texture(rng: np.random.Generator, size: tuple[int, int], scale: float) -> FloatImage:
     """Bands and streaks along the rolling direction (down the image), and grain, as log reflectance."""
     height, _ = size
-    strength = between(rng, 0.5, 1.5)
+    strength = between(rng, 0.4, 1.2)
     total = np.zeros(size, np.float32)
     for cell, weight in ((170.0, 0.06), (50.0, 0.04), (14.0, 0.018), (4.0, 0.008)):
         total += np.float32(strength * weight) * noise(rng, size, (height * between(rng, 1.2, 4.0), cell * scale))
@@ -126,7 +126,7 @@ def _oxide(rng: np.random.Generator, size: tuple[int, int], scale: float) -> Flo
     bands = noise(rng, size, (2.0 * height, between(rng, 60.0, 250.0) * scale))
     stain = np.clip((grain + 1.3 * bands - between(rng, 1.3, 2.4)) * 3.0, 0.0, 1.0)
     sign = -1.0 if rng.random() < 0.75 else 0.8
-    return np.float32(sign * between(rng, 0.1, 0.3)) * stain
+    return np.float32(sign * between(rng, 0.08, 0.22)) * stain
 
 
 def _glitter(rng: np.random.Generator, size: tuple[int, int], scale: float) -> FloatImage:
