@@ -205,6 +205,8 @@ class SynthesiseConfig:
     image_size: tuple[int, int] = flag("H,W in pixels; the competition's size", (256, 1600))
     split: Literal["train", "test"] = flag("train writes train_images/ and train.csv; test writes test_images/, test.csv and test_labels.csv", "train")
     class_floor: float = flag("least share of the strips that show each class, 0..0.2; 0: the real shares, with cracks on 2 %", 0.15, low=0, high=0.2)
+    contrast: float = flag("strength of the defects; 1 is as real ones look, 2 lets a network learn them in minutes", 1.0, low=0.1, high=4)
+    distractors: float = flag("how often harmless marks occur, 0..1; 1 is as on real strips", 1.0, low=0, high=1)
     seed: int = flag("fixes every pixel", 42, low=0)
 
 
@@ -213,12 +215,14 @@ class DemoConfig:
     """What ``Demo.py`` does; the defaults fit six minutes on two CPU cores."""
 
     dir: Path = flag("folder to write; an earlier demo in it is replaced", Path("demo"))
-    num_of_images: int = flag("synthetic strips to train on", 160, low=2)
+    num_of_images: int = flag("synthetic strips to train on", 320, low=2)
     num_of_unseen: int = flag("synthetic strips, drawn from another seed, to predict and to score", 40, low=1)
     encoder: str = flag("encoder of the network; the smallest common one learns fastest on a CPU", "resnet18")
     image_size: tuple[int, int] = flag("H,W in pixels that the strips of 256x1600 are resized to; half of each side is a quarter of the work", (128, 800))
+    crop: tuple[int, int] = flag("H,W in pixels of the training crops; small ones give more steps", (128, 256))
     num_epochs: int = flag("passes over the training strips", 8, low=1)
-    batch_size: int = flag("strips per step", 8, low=1)
+    batch_size: int = flag("crops per step; small batches give more steps", 4, low=1)
+    min_area: int = flag("smallest connected defect in pixels of the strip; what minutes of training leave are specks", 400, low=0)
     seed: int = flag("fixes strips and training", 42, low=0)
     device: Device = flag("auto takes a GPU when there is one", "auto")
     threads: int = flag("CPU threads of the network; 0: all cores", 0)

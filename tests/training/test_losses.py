@@ -123,11 +123,13 @@ def ref_loss(task: str, name: str, logits: torch.Tensor, target: torch.Tensor) -
         errors = 1 - x * signs
     entropy = float(-of_truth.mean())
     dice = ref_tversky(p, t, 0.5, 0.5)
+    shown = [channel for channel, row in enumerate(t) if row.any()]
+    shown_dice = ref_tversky(p[shown], t[shown], 0.5, 0.5) if shown else 0.0
     return {
         "bce": entropy,
         "cross_entropy": entropy,
         "dice": dice,
-        "dice_bce": DICE_WEIGHT * dice + (1 - DICE_WEIGHT) * entropy,
+        "dice_bce": DICE_WEIGHT * shown_dice + (1 - DICE_WEIGHT) * entropy,
         "tversky": ref_tversky(p, t, FP, FN),
         "focal": float(-((1 - np.exp(of_truth)) ** GAMMA * of_truth).mean()),
         "lovasz": ref_lovasz(errors, t),

@@ -113,6 +113,10 @@ def train(config: TrainConfig) -> TrainResult:
                 runner.run()
         except KeyboardInterrupt:
             raise KeyboardInterrupt(f"go on with: python Train.py -resume {folder}") from None
+        for loader in loaders.values():
+            loader._iterator = (
+                None  # ends its processes now; at the end of Python they would be killed, with a traceback
+            )
     engine.wait_for_everyone()
     best = read_best(folder / run_folder.CHECKPOINTS)
     weights = _publish(config, dataset, network, best, folder) if engine.is_main_process else folder

@@ -37,10 +37,12 @@ class Canvas:
     Attributes:
         surface: the strip; painting changes its image.
         labels: (H, W) uint8, 0 or the class id of the defect there.
+        contrast: what every painted gain is multiplied by; 1 is as drawn after the real ones.
     """
 
     def __init__(self, surface: Surface) -> None:
         self.surface = surface
+        self.contrast = np.float32(1.0)
         self.labels: Mask = np.zeros(surface.image.shape, np.uint8)
 
     def limit(self, height: float, width: float) -> tuple[int, int]:
@@ -88,9 +90,9 @@ class Canvas:
         return best
 
     def paint(self, window: Window, gain: FloatImage) -> None:
-        """Multiply the strip's grey values by 1 + ``gain``, (h, w) of the window; the dark beyond the edge stays."""
+        """Multiply the strip's grey values by 1 + ``contrast`` * ``gain``, (h, w) of the window; the dark stays."""
         rows, columns, window_rows, window_columns = self._slices(window)
-        part = gain[window_rows, window_columns] * self.surface.steel[rows, columns]
+        part = self.contrast * gain[window_rows, window_columns] * self.surface.steel[rows, columns]
         self.surface.image[rows, columns] *= np.maximum(1.0 + part, 0.04)
 
     def label(self, window: Window, mask: Mask, class_id: int) -> bool:

@@ -8,10 +8,10 @@ from utils.data.synthetic.canvas import Canvas, Window
 from utils.data.synthetic.noise import between, blob, emboss, noise
 
 
-def add_distractors(rng: np.random.Generator, canvas: Canvas, clean: bool) -> None:
-    """Paint a few harmless things; they keep off the labels, and clean strips get more of them."""
-    often = 1.0 if clean else 0.5
-    _add_dust(rng, canvas)
+def add_distractors(rng: np.random.Generator, canvas: Canvas, often: float) -> None:
+    """Paint a few harmless things that keep off the labels; ``often`` is 0..1, where 1 is a real clean strip."""
+    if rng.random() < often:
+        _add_dust(rng, canvas)
     if rng.random() < 0.28 * often:
         _add_drops(rng, canvas)
     if rng.random() < 0.12 * often:

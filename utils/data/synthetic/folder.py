@@ -113,7 +113,13 @@ def _write_strip(config: SynthesiseConfig, image_dir: Path, index: int) -> tuple
     stream = STREAM[config.split]
     offset = float(np.random.default_rng([config.seed, stream]).random())
     classes = draw_class_set(offset, index, config.class_floor)
-    strip = make_strip(np.random.default_rng([config.seed, stream, index]), config.image_size, classes)
+    strip = make_strip(
+        np.random.default_rng([config.seed, stream, index]),
+        config.image_size,
+        classes,
+        config.contrast,
+        config.distractors,
+    )
     name = f"{config.split}_{index:05d}.jpg"
     _, encoded = cv2.imencode(".jpg", cv2.merge([strip.image] * 3), [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])
     (image_dir / name).write_bytes(encoded.tobytes())

@@ -32,13 +32,21 @@ class Strip:
     labels: Mask
 
 
-def make_strip(rng: np.random.Generator, size: tuple[int, int], classes: tuple[int, ...]) -> Strip:
+def make_strip(
+    rng: np.random.Generator,
+    size: tuple[int, int],
+    classes: tuple[int, ...],
+    contrast: float = 1.0,
+    distractors_share: float = 1.0,
+) -> Strip:
     """Make one strip.
 
     Args:
         rng: source of chance; the same state gives the same strip.
         size: (height, width) in pixels.
         classes: sorted ids of the classes that it must show; empty for a clean strip.
+        contrast: strength of the defects; 1 is as real ones look, above 1 they are easier to see.
+        distractors_share: how often harmless marks occur, 0..1; 1 is as on real strips.
 
     Returns:
         The strip.
@@ -47,11 +55,13 @@ def make_strip(rng: np.random.Generator, size: tuple[int, int], classes: tuple[i
     # Pits and cracks come with the edge in the picture; large defects need a strip wide enough to hold them.
     surface = make_surface(rng, size, edge_chance=0.6 if near_edge else 0.4, widest_dark=0.6 if classes else 0.92)
     canvas = Canvas(surface)
-    if not classes and rng.random() < TREAD_SHARE:
+    if not classes and rng.random() < TREAD_SHARE * distractors_share:
         distractors.add_tread(rng, canvas)
+    canvas.contrast = np.float32(contrast)
     for class_id in sorted(classes, reverse=True):
         _add_class(rng, canvas, class_id)
-    distractors.add_distractors(rng, canvas, clean=not classes)
+    canvas.contrast = np.float32(1.0)
+    distractors.add_distractors(rng, canvas, often=distractors_share * (0.5 if classes else 1.0))
     # The sensor's own noise covers strip, defects and the dark alike.
     noisy = surface.image + rng.standard_normal(size, dtype=np.float32) * np.float32(1.3)
     return Strip(np.clip(noisy + 0.5, 0.0, 255.0).astype(np.uint8), canvas.labels)

@@ -11,8 +11,8 @@ from utils.training.losses.base import LossOnLogits
 class DiceBCELoss(LossOnLogits):
     """A weighted mean of Dice loss and binary cross-entropy; of Dice loss and cross-entropy for task multiclass.
 
-    Dice weighs classes alike however few pixels they have, cross-entropy gives every pixel a gradient. Both punish
-    false positives of a class that is absent from the batch.
+    Dice weighs classes alike however few pixels they have, cross-entropy gives every pixel a gradient. Dice looks at
+    the classes that the batch shows, and cross-entropy alone punishes false positives of the others, as with SMP's Dice.
 
     Args:
         task: what the network's channels mean.
@@ -28,14 +28,14 @@ class DiceBCELoss(LossOnLogits):
     def of_masks(self, logits: Tensor, target: Tensor) -> Tensor:
         """See the base class."""
         entropy = F.binary_cross_entropy_with_logits(logits, target)
-        return self._mean(functional.dice(logits.sigmoid(), target), entropy)
+        return self._mean(functional.present_dice(logits.sigmoid(), target), entropy)
 
     def of_index(self, logits: Tensor, index: Tensor) -> Tensor:
         """See the base class."""
         log_probability = logits.log_softmax(1)
         probability = log_probability[:, 1:].exp()
         target = functional.masks_of_index(index, probability.shape[1], probability.dtype)
-        return self._mean(functional.dice(probability, target), F.nll_loss(log_probability, index))
+        return self._mean(functional.present_dice(probability, target), F.nll_loss(log_probability, index))
 
     def _mean(self, dice: Tensor, entropy: Tensor) -> Tensor:
         return self.dice_weight * dice + (1 - self.dice_weight) * entropy

@@ -69,6 +69,16 @@ def tversky(probability: Tensor, target: Tensor, fp: float, fn: float, smooth: f
     return 1 - (tp / (tp + fp * false_positives + fn * false_negatives)).mean()
 
 
+def present_dice(probability: Tensor, target: Tensor, smooth: float = SMOOTH) -> Tensor:
+    """Compute ``dice`` over the classes that the batch shows; 0 when it shows none.
+
+    For use beside a loss that punishes false positives pixel by pixel. The Dice of an absent class is nearly 1 as soon
+    as its probabilities sum to a few pixels, so in batches of few defects it would outweigh the classes that are there.
+    """
+    shown = target.flatten(2).any(2).any(0)
+    return dice(probability[:, shown], target[:, shown], smooth) if shown.any() else probability.sum() * 0.0
+
+
 def dice(probability: Tensor, target: Tensor, smooth: float = SMOOTH) -> Tensor:
     """Compute 1 - 2 tp / (2 tp + FP + FN) of soft counts over the batch, mean of the classes.
 
