@@ -27,7 +27,7 @@ from utils.data.annotations import open_dataset
 from utils.models.factory import build
 from utils.models.spec import ModelSpec
 from utils.training.engine import make_engine
-from utils.training.loaders import make_loaders
+from utils.training.loaders import close, make_loaders
 from utils.training.losses import make_loss
 from utils.training.optimisation import make_optimizer
 from utils.training.runner import SegmentationRunner
@@ -114,6 +114,7 @@ def main(argv: Sequence[str]) -> int:
         results["bare"].append(
             bare_epoch(bare, loaders["train"], make_loss(settings), make_optimizer(settings, bare), config.precision)
         )
+        close(loaders)
         loaders = make_loaders(settings, dataset, names, names[:1], 0, 1, False)
         with tempfile.TemporaryDirectory() as folder:
             runner = TimedRunner(settings, engine, build(spec), loaders, Path(folder))
@@ -121,6 +122,7 @@ def main(argv: Sequence[str]) -> int:
             runner.run()
             row = runner.history.rows[0]
         results["runner"].append((runner.step_times, row["train_seconds_waiting"], row["train_seconds"]))
+        close(loaders)
         print(f"round {number + 1} of {config.rounds} done", flush=True)
     report(config, results)
     return DONE

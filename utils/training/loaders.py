@@ -118,6 +118,12 @@ def make_loaders(
     return loaders
 
 
+def close(loaders: dict[str, DataLoader]) -> None:
+    """End the loading processes now; at the end of Python they would be killed, which torch reports with a traceback."""
+    for loader in loaders.values():
+        loader._iterator = None
+
+
 def worker_count(asked: int | None, processes: int) -> int:
     """Give the number of loading processes: what was asked for, or a quarter of this process's cores, 1 to 8.
 

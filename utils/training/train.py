@@ -25,7 +25,7 @@ from utils.training import run_folder
 from utils.training.checkpoints import LAST, read_best, read_last
 from utils.training.engine import SteelEngine, make_engine
 from utils.training.interruption import Interruption
-from utils.training.loaders import make_loaders
+from utils.training.loaders import close, make_loaders
 from utils.training.losses import make_loss
 from utils.training.provenance import fingerprint, git_commit, versions
 from utils.training.runner import SegmentationRunner
@@ -113,10 +113,7 @@ def train(config: TrainConfig) -> TrainResult:
                 runner.run()
         except KeyboardInterrupt:
             raise KeyboardInterrupt(f"go on with: python Train.py -resume {folder}") from None
-        for loader in loaders.values():
-            loader._iterator = (
-                None  # ends its processes now; at the end of Python they would be killed, with a traceback
-            )
+        close(loaders)
     engine.wait_for_everyone()
     best = read_best(folder / run_folder.CHECKPOINTS)
     weights = _publish(config, dataset, network, best, folder) if engine.is_main_process else folder
