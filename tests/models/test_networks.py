@@ -29,7 +29,7 @@ def test_recipes_set_only_fields_that_exist():
 def test_any_height_and_width(architecture):
     network = build(spec(architecture=architecture)).eval()
     with torch.no_grad():
-        for height, width in ((64, 96), (50, 71)):
+        for height, width in ((128, 160), (130, 151)):
             logits = network(torch.zeros(1, 3, height, width, dtype=torch.uint8))
             assert logits.shape == (1, 2, height, width)
             assert logits.dtype == torch.float32

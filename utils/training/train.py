@@ -113,7 +113,8 @@ def train(config: TrainConfig) -> TrainResult:
                 runner.run()
         except KeyboardInterrupt:
             raise KeyboardInterrupt(f"go on with: python Train.py -resume {folder}") from None
-        close(loaders)
+        finally:
+            close(loaders)
     engine.wait_for_everyone()
     best = read_best(folder / run_folder.CHECKPOINTS)
     weights = _publish(config, dataset, network, best, folder) if engine.is_main_process else folder
