@@ -26,6 +26,9 @@ ARCHITECTURES: dict[str, type[nn.Module]] = {
     "segformer": smp.Segformer,
 }
 
+# Sides in pixels where the encoder's stride is not all: PAN halves its encoder's output, 1/16 of the side, three times.
+MULTIPLES = {"pan": 128}
+
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 
@@ -71,7 +74,8 @@ def build(spec: ModelSpec, encoder_weights: str | None = None) -> Segmenter:
             " -encoder_weights none"
         ) from None
     mean, std = _normalisation(encoder, spec.channels)
-    return Segmenter(net, spec, mean, std, int(getattr(net.encoder, "output_stride", 32)))
+    multiple = MULTIPLES.get(spec.architecture, int(getattr(net.encoder, "output_stride", 32)))
+    return Segmenter(net, spec, mean, std, multiple)
 
 
 def encoder_name(name: str) -> str:
