@@ -151,11 +151,13 @@ def test_interrupting_says_how_to_go_on(strips, tmp_path):
     out = tmp_path / "run"
     flags = "-encoder resnet18 -encoder_weights none -image_size 32,64 -subset all -batch_size 4 -device cpu"
     command = [sys.executable, "Train.py", "-dir", str(strips), "-out", str(out), *flags.split(), "-num_epochs", "500"]
-    process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    process = subprocess.Popen(
+        command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
+    )
     deadline = time.monotonic() + 100
     while not (out / "history.csv").exists() and time.monotonic() < deadline and process.poll() is None:
         time.sleep(0.2)
-    process.send_signal(signal.SIGTERM)
+    os.killpg(process.pid, signal.SIGTERM)  # as a cluster does it: the loading process gets it too
     _, errors = process.communicate(timeout=60)
     assert process.returncode == 130, errors
     assert f"python Train.py -resume {out}" in errors

@@ -33,7 +33,7 @@ class ModelSpec:
         if not self.class_names:
             raise InputError("a network needs at least one class")
         if self.channels not in (1, 3):
-            raise InputError(f"channels {self.channels}: choose 1 (grey) or 3 (colour)")
+            raise InputError(f"-channels {self.channels}: choose 1 (grey) or 3 (colour)")
 
     @property
     def scored_names(self) -> tuple[str, ...]:

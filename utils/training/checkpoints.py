@@ -51,7 +51,13 @@ class Checkpoints(dl.Callback):
     def on_experiment_start(self, runner: dl.IRunner) -> None:
         """Continue from ``last.pth``, or write it for the first time so that epoch 1 can be interrupted too."""
         if (self.folder / LAST).exists():
-            self._restore(runner, _read(self.folder / LAST))
+            try:
+                self._restore(runner, _read(self.folder / LAST))
+            except (RuntimeError, KeyError, ValueError, TypeError, AttributeError, IndexError):
+                raise InputError(
+                    f"{self.folder / LAST}: does not belong to this run's settings; put both back as they were, or"
+                    " start again with another -out"
+                ) from None
         elif runner.engine.is_main_process:
             self._save_last(runner)
         runner.engine.wait_for_everyone()
@@ -145,17 +151,23 @@ def read_best(folder: Path) -> dict[str, Any]:
 
 
 def _write(content: dict[str, Any], path: Path) -> None:
-    # Into an open file: given a name, torch reports a full disk as an error of its own zip writer.
     with replacing(path) as temporary, open(temporary, "wb") as file:
-        torch.save(content, file)
+        try:
+            torch.save(content, file)
+        except RuntimeError as error:
+            # What torch's zip writer makes of a full disk; the disk's own error is behind it.
+            raise error.__context__ if isinstance(error.__context__, OSError) else error from None
 
 
 def _read(path: Path) -> dict[str, Any]:
     if not path.is_file():
         raise InputError(f"{path}: no such checkpoint; this run cannot be resumed, start it again with another -out")
     try:
-        return torch.load(path, map_location="cpu", weights_only=True)
+        content = torch.load(path, map_location="cpu", weights_only=True)
+        if not isinstance(content, dict) or not {"epoch", "network"} <= set(content):
+            raise ValueError
     except Exception as error:
         raise InputError(
             f"{path}: damaged checkpoint ({type(error).__name__}); start again with another -out"
         ) from None
+    return content

@@ -4,18 +4,22 @@ import functools
 import os
 import signal
 from collections.abc import Iterator
+from typing import Any
 
 import cv2
 import numpy as np
 import torch
 from torch.utils.data import DataLoader, Sampler
+from torch.utils.data import Dataset as TorchDataset
 
 from config import TrainConfig
 from utils.data.annotations import Dataset
-from utils.data.dataset import StripDataset, collate
+from utils.data.dataset import Sample, StripDataset, collate
 from utils.errors import InputError
 
 Key = tuple[int, int]
+
+MOST_WORKERS = 64  # even on a small machine, for slow network disks; each takes some 200 MB
 
 
 class EpochBatches(Sampler[list[Key]]):
@@ -79,7 +83,7 @@ def make_loaders(
         ``train`` and ``valid``.
 
     Raises:
-        InputError: too few images to give each process one batch.
+        InputError: too few images to give each process one batch, or too many loading processes.
     """
     make = functools.partial(
         StripDataset, dataset, task=config.task, channels=config.channels, image_size=config.image_size
@@ -98,7 +102,7 @@ def make_loaders(
     if workers:
         # A worker that inherits OpenCV's thread pool by fork waits forever when it first touches it: end the pool here.
         cv2.setNumThreads(1)
-    loaders = {}
+    loaders: dict[str, DataLoader] = {}
     for name, part in parts.items():
         batches = EpochBatches(len(part), config.batch_size, config.seed, name == "train", rank, processes)
         if len(batches) == 0:
@@ -106,10 +110,10 @@ def make_loaders(
                 f"{len(part)} images to {name} on are too few for {processes} processes with -batch_size"
                 f" {config.batch_size}; take fewer processes or a smaller batch"
             )
-        loaders[name] = DataLoader(
-            part,
+        loaders[name] = StripLoader(
+            _Guarded(part),
             batch_sampler=batches,
-            collate_fn=collate,
+            collate_fn=_collate,
             num_workers=workers,
             worker_init_fn=_start_worker if workers else None,
             persistent_workers=workers > 0,
@@ -121,16 +125,73 @@ def make_loaders(
 def close(loaders: dict[str, DataLoader]) -> None:
     """End the loading processes now; at the end of Python they would be killed, which torch reports with a traceback."""
     for loader in loaders.values():
-        loader._iterator = None
+        if loader._iterator is not None:
+            # Not left to the last reference: an exception may hold one.
+            loader._iterator._shutdown_workers()  # type: ignore[attr-defined]
+            loader._iterator = None
+
+
+class StripLoader(DataLoader):
+    """A loader whose workers' errors keep their line; torch would wrap it into the worker's traceback."""
+
+    def __iter__(self) -> Iterator[Any]:  # type: ignore[override]
+        """Give the batches of an epoch.
+
+        Raises:
+            InputError: an image or label cannot be read.
+        """
+        for batch in super().__iter__():
+            if isinstance(batch, InputError):
+                raise batch
+            yield batch
+
+
+class _Guarded(TorchDataset):
+    """Gives a batch of samples, or the error that one of them met."""
+
+    def __init__(self, part: StripDataset) -> None:
+        self.part = part
+
+    def __getitems__(self, keys: list[Key]) -> list[Sample] | InputError:
+        try:
+            return [self.part[key] for key in keys]
+        except InputError as error:
+            return InputError(str(error))  # its subclasses cannot all travel between processes
+
+
+def _collate(samples: list[Sample] | InputError) -> dict[str, Any] | InputError:
+    return samples if isinstance(samples, InputError) else collate(samples)
+
+
+def explain_lost_worker(error: BaseException) -> None:
+    """Raise ``InputError`` when the error is torch's word for a loading process that the system has ended.
+
+    It comes by a signal, thus anywhere in the training and not only where a batch is asked for.
+    """
+    words = ("worker (pid", "shared memory", "</torch_")  # the last is the name of a file in /dev/shm
+    if isinstance(error, RuntimeError) and any(word in str(error) for word in words):
+        raise InputError(
+            "-num_of_workers: the system ended a process that loads images, mostly for lack of memory or of shared"
+            " memory (/dev/shm); take fewer, 0 for none, or a smaller -batch_size"
+        ) from None
 
 
 def worker_count(asked: int | None, processes: int) -> int:
     """Give the number of loading processes: what was asked for, or a quarter of this process's cores, 1 to 8.
 
+    Raises:
+        InputError: more were asked for than this machine can use.
+
     A core decodes and augments some 60 strips of 256x1600 a second; a network on CPU needs fewer than that and every
     other core itself.
     """
-    return asked if asked is not None else max(1, min(8, (os.cpu_count() or 1) // (4 * processes)))
+    cores = os.cpu_count() or 1
+    if asked is not None and asked > max(MOST_WORKERS, 4 * cores):
+        raise InputError(
+            f"-num_of_workers {asked}: this machine has {cores} cores; take {max(MOST_WORKERS, 4 * cores)} or fewer,"
+            " or auto"
+        )
+    return asked if asked is not None else max(1, min(8, cores // (4 * processes)))
 
 
 def _start_worker(_: int) -> None:

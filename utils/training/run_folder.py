@@ -2,6 +2,7 @@
 
 import dataclasses
 import datetime
+import os
 from pathlib import Path
 from typing import Any
 
@@ -25,13 +26,16 @@ def new_folder(config: TrainConfig) -> Path:
     """Choose the folder of a new run.
 
     Raises:
-        InputError: ``-out`` names a folder that already holds a run.
+        InputError: ``-out`` names a folder that already holds a run or cannot be made.
     """
     if config.out is None:
         now = datetime.datetime.now().strftime("%Y%m%d-%H%M%S")
         return Path("runs") / f"{config.architecture}-{config.encoder.replace('/', '_')}-{now}"
-    if config.out.exists() and not config.out.is_dir():
-        raise InputError(f"-out {config.out}: is a file; name a folder")
+    there = next(place for place in (config.out, *config.out.absolute().parents) if place.exists())
+    if not there.is_dir():
+        raise InputError(f"-out {config.out}: {there} is a file; name another folder")
+    if not os.access(there, os.W_OK):
+        raise InputError(f"-out {config.out}: no permission to write in {there}; name another folder")
     if (config.out / SETTINGS).exists():
         raise InputError(f"-out {config.out}: already holds a run; continue it with -resume, or name another folder")
     return config.out
@@ -53,10 +57,14 @@ def read_settings(given: TrainConfig) -> TrainConfig:
     assert given.resume is not None
     path = given.resume / SETTINGS
     if not path.is_file():
-        raise InputError(f"-resume {given.resume}: no run there ({SETTINGS} is missing)")
+        raise InputError(
+            f"-resume {given.resume}: no run there ({SETTINGS} is missing); name a folder that Train.py made"
+        )
     try:
         stored = from_plain(TrainConfig, yaml.safe_load(path.read_text(encoding="utf-8")))
-    except (yaml.YAMLError, UnicodeDecodeError, AttributeError):
+        if stored.dir is None:
+            raise ValueError
+    except (yaml.YAMLError, ValueError, AttributeError, TypeError):  # undecodable text is a ValueError
         raise InputError(f"{path}: damaged; start the run again with another -out") from None
     changes: dict[str, Any] = {}
     for field in dataclasses.fields(TrainConfig):

@@ -21,6 +21,7 @@ from utils.training.losses import make_loss
 from utils.training.meters import EpochMeter, StepEnd, ValidationScores
 from utils.training.optimisation import make_optimizer, make_scheduler
 from utils.training.stepping import ClippedUpdate, GuardedBackward, MovingAverage, moving_average
+from utils.training.tensorboard import TensorboardFiles
 
 
 class SegmentationRunner(dl.SupervisedRunner):
@@ -75,7 +76,7 @@ class SegmentationRunner(dl.SupervisedRunner):
 
     def get_loggers(self) -> dict[str, Any]:
         """Log to TensorBoard."""
-        return {"tensorboard": dl.TensorboardLogger(str(self.folder / "tensorboard"))}
+        return {"tensorboard": TensorboardFiles(str(self.folder / "tensorboard"))}
 
     def get_loaders(self) -> "OrderedDict[str, DataLoader]":
         """Give the loaders."""

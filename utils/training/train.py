@@ -1,18 +1,22 @@
 """Train a network on a dataset folder: the one function behind ``Train.py``."""
 
+import copy
 import dataclasses
 import json
+import math
 import time
 import warnings
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
+import torch
 from accelerate.utils import broadcast_object_list, set_seed
 
 from config import TrainConfig
 from utils.data.annotations import Dataset, open_dataset, write_annotations
 from utils.data.checks import verified_sizes
+from utils.data.images import read_size
 from utils.data.splits import balance, near_duplicate_groups, read_split, split, write_split
 from utils.errors import InputError
 from utils.files import write_text
@@ -25,7 +29,7 @@ from utils.training import run_folder
 from utils.training.checkpoints import LAST, read_best, read_last
 from utils.training.engine import SteelEngine, make_engine
 from utils.training.interruption import Interruption
-from utils.training.loaders import close, make_loaders
+from utils.training.loaders import close, explain_lost_worker, make_loaders, worker_count
 from utils.training.losses import make_loss
 from utils.training.provenance import fingerprint, git_commit, versions
 from utils.training.runner import SegmentationRunner
@@ -55,7 +59,9 @@ class TrainResult:
 
     def summary(self) -> str:
         """Give the lines that a user reads at the end."""
-        dice, empty, defects = (self.scores[key] for key in ("mean_dice", "empty_baseline", "defect_dice"))
+        dice, empty = self.scores["mean_dice"], self.scores["empty_baseline"]
+        # None where no validation image shows a defect.
+        defects = math.nan if self.scores["defect_dice"] is None else self.scores["defect_dice"]
         return (
             f"best epoch {self.best_epoch} of {self.epochs} on {self.scores['images']} validation images:"
             f" mean Dice {dice:.4f}, empty baseline {empty:.4f}, defect-only Dice {defects:.4f}\n"
@@ -78,15 +84,20 @@ def train(config: TrainConfig) -> TrainResult:
     """
     started = time.perf_counter()
     folder, config = _settings(config)
-    make_loss(config)  # refuses a loss that does not fit the task before any image is read
+    # Refuse what is wrong with the flags before any image is read.
+    make_loss(config)
+    encoder_name(config.encoder)
+    worker_count(config.num_of_workers, 1)
     engine = make_engine(config)
     folder = Path(broadcast_object_list([str(folder)])[0]) if engine.num_processes > 1 else folder
-    dataset, sides = _data(config, folder, engine)
+    dataset = _dataset(config)
     spec = ModelSpec(config.architecture, config.encoder, config.task, dataset.annotations.class_names, config.channels)
     set_seed(config.seed)
     network = _network(spec, config.encoder_weights)
-    if engine.is_main_process and not (folder / run_folder.SETTINGS).exists():
-        run_folder.write_settings(folder, config)
+    frame = _split(config, dataset, folder) if engine.is_main_process else None
+    frame = broadcast_object_list([frame])[0] if engine.num_processes > 1 else frame
+    assert frame is not None
+    sides = {side: sorted(frame.loc[frame["side"] == side, "image"]) for side in ("train", "valid")}
     loaders = make_loaders(
         config,
         dataset,
@@ -96,9 +107,13 @@ def train(config: TrainConfig) -> TrainResult:
         engine.num_processes,
         engine.device.type == "cuda",
     )
+    complete = _is_complete(folder, config)
+    _check_batch(config, network, dataset.path(sides["train"][0]), len(sides["train"]))
     if engine.is_main_process:
+        # Nothing is written before everything that can be refused has been looked at.
+        _begin(config, dataset, frame, folder)
         _announce(config, folder, sides, network, engine)
-    if _is_complete(folder, config):
+    if complete:
         if engine.is_main_process:
             print("this run is complete; nothing is left to train")
     else:
@@ -111,8 +126,12 @@ def train(config: TrainConfig) -> TrainResult:
                 # Gradients are gathered over several steps, while the schedule counts each one.
                 warnings.filterwarnings("ignore", message="Detected call of `lr_scheduler.step")
                 runner.run()
-        except KeyboardInterrupt:
-            raise KeyboardInterrupt(f"go on with: python Train.py -resume {folder}") from None
+        except (Exception, KeyboardInterrupt) as error:
+            # A signal to the whole group ends the loading processes too, which torch reports as their failure.
+            if interruption.requested or isinstance(error, KeyboardInterrupt):
+                raise KeyboardInterrupt(f"go on with: python Train.py -resume {folder}") from None
+            explain_lost_worker(error)
+            raise
         finally:
             close(loaders)
     engine.wait_for_everyone()
@@ -131,25 +150,25 @@ def _settings(config: TrainConfig) -> tuple[Path, TrainConfig]:
     return run_folder.new_folder(config), config
 
 
-def _data(config: TrainConfig, folder: Path, engine: SteelEngine) -> tuple[Dataset, dict[str, list[str]]]:
-    """Open and check the data; the main process writes the split that all others read."""
+def _dataset(config: TrainConfig) -> Dataset:
     assert config.dir is not None
     dataset = open_dataset(config.dir)
-    if not dataset.annotations.class_names:
-        raise InputError(f"{config.dir}: train.csv names no defect at all; there is nothing to learn")
-    path = folder / run_folder.SPLIT
-    if engine.is_main_process and not path.exists():
-        _write_split(config, dataset, folder)
-    engine.wait_for_everyone()
-    frame = read_split(path, dataset.images)
-    return dataset, {side: sorted(frame.loc[frame["side"] == side, "image"]) for side in ("train", "valid")}
+    if dataset.annotations.rows.empty:
+        raise InputError(f"{dataset.annotations.source}: names no defect, there is nothing to learn; add rows")
+    return dataset
 
 
-def _write_split(config: TrainConfig, dataset: Dataset, folder: Path) -> None:
+def _split(config: TrainConfig, dataset: Dataset, folder: Path) -> pd.DataFrame:
+    """Give the run's split; a new run checks all images first."""
+    stored = folder / run_folder.SPLIT
+    if (folder / run_folder.SETTINGS).exists() and stored.exists():
+        return read_split(stored, dataset.images)
     verified_sizes(dataset, config.num_of_workers, True)
     names = list(dataset.images)
     annotations = dataset.annotations
     if config.split is not None:
+        if not config.split.is_file():
+            raise InputError(f"-split {config.split}: no such file; name the split.csv of an earlier run")
         frame = read_split(config.split, names)
     else:
         if config.subset == "balanced":
@@ -159,10 +178,36 @@ def _write_split(config: TrainConfig, dataset: Dataset, folder: Path) -> None:
     if set(frame["side"]) != {"train", "valid"}:
         where = config.split or config.dir
         raise InputError(f"{where}: {len(frame)} images leave none to {_missing_side(frame)} on; add images")
+    return frame
+
+
+def _begin(config: TrainConfig, dataset: Dataset, frame: pd.DataFrame, folder: Path) -> None:
+    """Write what a run begins with; the settings come last, since a folder with settings is a run."""
+    if (folder / run_folder.SETTINGS).exists():
+        return
     if config.subset == "balanced":
-        rows = annotations.rows
+        rows = dataset.annotations.rows
         write_annotations(rows[rows["image"].isin(set(frame["image"]))], folder / run_folder.BALANCED)
     write_split(frame, folder / run_folder.SPLIT)
+    run_folder.write_settings(folder, config)
+
+
+def _check_batch(config: TrainConfig, network: Segmenter, image: Path, count: int) -> None:
+    """Try a batch of one image, which networks that normalise over the batch cannot always train on."""
+    if min(config.batch_size, count) > 1:
+        return
+    height, width = config.crop or config.image_size or read_size(image)
+    try:
+        with torch.no_grad():
+            trial = copy.deepcopy(network).cpu().train()
+            trial(torch.zeros(1, config.channels, height, width, dtype=torch.uint8))
+    except ValueError as error:
+        if "more than 1 value per channel" not in str(error):
+            raise
+        raise InputError(
+            f"-batch_size {config.batch_size}: {config.architecture} cannot train on batches of a single image of"
+            f" {height}x{width}; take -batch_size 2 or more, and as many images"
+        ) from None
 
 
 def _missing_side(frame: pd.DataFrame) -> str:
@@ -172,6 +217,8 @@ def _missing_side(frame: pd.DataFrame) -> str:
 def _network(spec: ModelSpec, encoder_weights: str) -> Segmenter:
     if encoder_weights in ("imagenet", "none"):
         return build(spec, None if encoder_weights == "none" else encoder_weights)
+    if not Path(encoder_weights).is_file():
+        raise InputError(f"-encoder_weights {encoder_weights}: no such file; choose imagenet, none or a weights file")
     network = build(spec)
     stored = load(Path(encoder_weights))
     if encoder_name(stored.spec.encoder) != encoder_name(spec.encoder) or stored.spec.channels != spec.channels:
