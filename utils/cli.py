@@ -70,8 +70,8 @@ def parse(config_class: type[Config], argv: Sequence[str], prog: str, descriptio
 def run(main: Callable[[Sequence[str]], int]) -> NoReturn:
     """Run an entry point's ``main`` and end the process with its exit code.
 
-    ``InputError`` and errors of the file system become one line on standard error and exit code 2; Ctrl-C and SIGTERM
-    end with 130; a reader that closes the pipe early ends it quietly.
+    ``InputError``, errors of the file system and a lack of memory become one line on standard error and exit code 2;
+    Ctrl-C and SIGTERM end with 130; a reader that closes the pipe early ends it quietly.
     """
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
@@ -93,10 +93,21 @@ def run(main: Callable[[Sequence[str]], int]) -> NoReturn:
             code = _complain(f"error: {name}{error.strerror or error}{remedy}", BAD_INPUT)
     except KeyboardInterrupt as error:
         code = _complain(f"interrupted{f': {error}' if str(error) else ''}", INTERRUPTED)
+    except Exception as error:
+        if not _lacks_memory(error):
+            raise
+        remedy = "take a smaller -batch_size or -image_size, or close other programs"
+        code = _complain(f"error: not enough memory; {remedy}", BAD_INPUT)
     sys.exit(code)
 
 
 _REMEDIES = {
+    errno.ENOENT: "correct the path",
+    errno.ENOTDIR: "part of the path is a file, name another path",
+    errno.EEXIST: "a file of this name is in the way, name another path",
+    errno.EISDIR: "name a file, not a folder",
+    errno.ENAMETOOLONG: "name a shorter path",
+    errno.EFBIG: "allow larger files (ulimit -f) or write to another disk",
     errno.ENOSPC: "free some space or write to another disk",
     errno.EDQUOT: "free some space or write to another disk",
     errno.EROFS: "write to another folder",
@@ -104,6 +115,13 @@ _REMEDIES = {
     errno.EPERM: "check the permissions",
     errno.EMFILE: "allow more open files (ulimit -n)",
 }
+
+
+def _lacks_memory(error: Exception) -> bool:
+    """Tell whether memory is what is missing: torch and OpenCV have errors of their own, which only they can import."""
+    text = str(error).lower()
+    words = ("out of memory", "can't allocate memory", "insufficient memory")
+    return isinstance(error, MemoryError) or any(word in text for word in words)
 
 
 def _complain(message: str, code: int) -> int:

@@ -18,6 +18,9 @@ Config = TypeVar("Config")
 FLAG_OF_FIELD = {"source": "from"}
 FIELD_OF_FLAG = {flag: name for name, flag in FLAG_OF_FIELD.items()}
 
+# Of an image, in pixels: OpenCV counts in 16 bits when it distorts.
+LARGEST_SIDE = 2**15 - 1
+
 # The word that stands for None, where that is not "none".
 WORD_FOR_NONE = {"num_of_workers": "auto", "image_size": "native", "crop": "native"}
 
@@ -120,6 +123,8 @@ def _parse_word(kind: Any, word: str) -> Any:
             return tuple(parts)
         if len(parts) != 2 or not all(part.isdecimal() and int(part) > 0 for part in parts):
             raise ValueError("expected two positive whole numbers H,W")
+        if max(map(int, parts)) > LARGEST_SIDE:
+            raise ValueError(f"a side has at most {LARGEST_SIDE} pixels")
         return tuple(int(part) for part in parts)
     if kind is bool:
         answers = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}

@@ -1,6 +1,9 @@
 """Files of a run: names, contents, and nothing half-written."""
 
 import csv
+import errno
+import resource
+import signal
 from pathlib import Path
 
 import cv2
@@ -89,3 +92,18 @@ def test_a_picture_replaces_the_one_of_an_earlier_run(tmp_path):
         write_png(tmp_path / "x.png", np.full((3, 4, 3), value, np.uint8))
     assert (cv2.imread(str(tmp_path / "x.png")) == 20).all()
     assert [path.name for path in tmp_path.iterdir()] == ["x.png"]
+
+
+def test_a_table_that_does_not_fit_on_the_disk_is_named_and_leaves_nothing(tmp_path):
+    size, handler = resource.getrlimit(resource.RLIMIT_FSIZE), signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    table = tmp_path / "submission.csv"
+    try:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (100, size[1]))
+        # So few rows stay in the buffer: it is closing that fails.
+        with pytest.raises(OSError) as error, Submission(table) as sink:  # noqa: PT011 - its number is checked below
+            sink.collect(Path("a.png"), ["1 1"] * 50)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, size)
+        signal.signal(signal.SIGXFSZ, handler)
+    assert (error.value.errno, error.value.filename) == (errno.EFBIG, str(table))
+    assert list(tmp_path.iterdir()) == []

@@ -87,16 +87,12 @@ def open_pipeline(
     Args:
         chosen: the network.
         config: the flags.
-        skipped: every image that cannot be read is added here, and told to the user.
+        skipped: every image that cannot be read is added here.
         describe: find each defect's box, area and probability, too.
 
     Raises:
         InputError: the machine cannot run the network as asked.
     """
-
-    def on_skip(image: Skipped) -> None:
-        skipped.append(image)
-        tqdm.write(f"skipped {image.path}: {image.reason}", file=sys.stderr)
 
     network = open_network(chosen.weights, config.backend, config.device, config.precision, config.threads)
     return InspectionPipeline(
@@ -106,7 +102,7 @@ def open_pipeline(
         chosen.decision,
         batch_size=config.batch_size,
         describe=describe,
-        on_skip=on_skip,
+        on_skip=skipped.append,
     )
 
 
@@ -123,10 +119,12 @@ def plural(count: int, noun: str) -> str:
 
 
 def require_images(done: int, skipped: list[Skipped]) -> None:
-    """Raise ``InputError`` when not a single image could be read."""
+    """Name the skipped images on standard error; raise ``InputError`` when not a single one could be read."""
     if not done and skipped:
         first = skipped[0]
         raise InputError(f"no image could be read, {len(skipped)} tried; the first: {first.path}: {first.reason}")
+    for image in skipped:
+        print(f"skipped {image.path}: {image.reason}", file=sys.stderr)
 
 
 def make_folder(out: Path) -> Path:

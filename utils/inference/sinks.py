@@ -7,7 +7,7 @@ written row by row beside their final name and appear when the run is complete.
 import csv
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
-from contextlib import AbstractContextManager
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -98,15 +98,16 @@ class _Table:
         self.path = path
 
     def __enter__(self) -> Any:
-        self._replacing: AbstractContextManager[Path] = replacing(self.path)
-        self._file = open(self._replacing.__enter__(), "w", encoding="utf-8", newline="")
-        self._writer = csv.writer(self._file, lineterminator="\n")
+        # A stack, since closing writes what is left and may fail too: the temporary file must go all the same.
+        self._stack = ExitStack()
+        temporary = self._stack.enter_context(replacing(self.path))
+        file = self._stack.enter_context(open(temporary, "w", encoding="utf-8", newline=""))
+        self._writer = csv.writer(file, lineterminator="\n")
         self._writer.writerow(self.header)
         return self
 
     def __exit__(self, *error: Any) -> None:
-        self._file.close()
-        self._replacing.__exit__(*error)
+        self._stack.__exit__(*error)
 
     def write(self, rows: Iterable[Sequence[Any]]) -> None:
         """Append rows."""

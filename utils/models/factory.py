@@ -64,7 +64,9 @@ def build(spec: ModelSpec, encoder_weights: str | None = None) -> Segmenter:
             )
     except (ValueError, KeyError, NotImplementedError, AssertionError, TypeError) as error:
         reason = " ".join(str(error).split())
-        raise InputError(f"-architecture {spec.architecture} -encoder {spec.encoder}: {reason}") from None
+        raise InputError(
+            f"-architecture {spec.architecture} -encoder {spec.encoder}: {reason}; choose another of either"
+        ) from None
     except Exception as error:
         if encoder_weights is None:
             raise

@@ -37,6 +37,7 @@ class WeightsFile:
         min_areas: per scored class, smallest connected defect in pixels of the original image.
         metrics: scores with the data they were measured on.
         provenance: settings, data fingerprint, git commit, library versions.
+        source: the file that it was read from, for messages.
     """
 
     spec: ModelSpec
@@ -48,6 +49,7 @@ class WeightsFile:
     min_areas: tuple[int, ...]
     metrics: dict[str, Any] = dataclasses.field(default_factory=dict)
     provenance: dict[str, Any] = dataclasses.field(default_factory=dict)
+    source: Path | None = dataclasses.field(default=None, compare=False)
 
     def save(self, path: Path) -> None:
         """Write to ``path`` in one step."""
@@ -88,7 +90,10 @@ class WeightsFile:
             fresh.net.load_state_dict(self.state_dict)
         except RuntimeError as error:
             reason = str(error).splitlines()[-1].strip()
-            raise InputError(f"the weights do not fit {self.spec.architecture} {self.spec.encoder}: {reason}") from None
+            raise InputError(
+                f"{self.source or 'the weights file'}: its weights do not fit {self.spec.architecture}"
+                f" {self.spec.encoder} ({reason}); fetch or train it again"
+            ) from None
         return fresh.eval()
 
 
@@ -135,6 +140,7 @@ def _from_content(path: Path, content: Any) -> WeightsFile:
             min_areas=tuple(map(int, content["min_areas"])),
             metrics=dict(content["metrics"]),
             provenance=dict(content["provenance"]),
+            source=path,
         )
     except (KeyError, TypeError, ValueError, IndexError, InputError) as error:
         raise InputError(f"{path}: damaged weights file ({error}); fetch or train it again") from None

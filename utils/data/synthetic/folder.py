@@ -87,9 +87,15 @@ def synthesise(config: SynthesiseConfig) -> SynthesiseSummary:
     with ThreadPoolExecutor(max_workers=os.cpu_count()) as pool:
         try:
             made = pool.map(partial(_write_strip, config, image_dir), range(config.num_of_images))
-            results.extend(tqdm(made, total=config.num_of_images, desc=f"{config.split} strips", unit="strip"))
-        except BaseException:
+            results.extend(
+                tqdm(made, total=config.num_of_images, desc=f"{config.split} strips", unit="strip", disable=None)
+            )
+        except BaseException as error:
             pool.shutdown(cancel_futures=True)
+            if isinstance(error, OSError):  # a full disk: strips without a table are of no use
+                error.filename = error.filename or str(image_dir)
+                for path in image_dir.iterdir():
+                    path.unlink()
             raise
 
     # The tables come last: without them an interrupted folder is not taken for a finished one.
