@@ -73,11 +73,11 @@ class TrainConfig:
     min_area: int = flag("smallest connected defect in pixels of the original image", 0, low=0)
     top_k: int = flag("best checkpoints to keep beside last.pth", 1, low=1)
     # the machine
-    seed: int = flag("one number that fixes split, order, augmentation and initial weights", 42, low=0)
+    seed: int = flag("one number that fixes split, order, augmentation and initial weights", 42, low=0, high=2**31 - 1)
     num_of_workers: int | None = flag("processes that load images, or auto", None, low=0)
     device: Device = flag("auto takes a GPU when there is one", "auto")
     precision: Precision = flag("f32; bf16 on CPUs and GPUs that have it; f16 on GPUs", "f32")
-    threads: int = flag("CPU threads of the network; 0: all cores", 0, low=0)
+    threads: int = flag("CPU threads of the network; 0: all cores", 0, low=0, high=1024)
 
 
 # Named settings of training. A recipe sets fields of TrainConfig; flags and -config override it.
@@ -132,7 +132,7 @@ class PredictConfig:
     backend: Literal["auto", "torch"] = flag("what runs the network", "auto")
     precision: Precision = flag("f32; bf16 on CPUs and GPUs that have it; f16 on GPUs", "f32")
     device: Device = flag("auto takes a GPU when there is one", "auto")
-    threads: int = flag("CPU threads of the network; 0: all cores", 0, low=0)
+    threads: int = flag("CPU threads of the network; 0: all cores", 0, low=0, high=1024)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -151,7 +151,7 @@ class EvaluateConfig:
     backend: Literal["auto", "torch"] = flag("what runs the network", "auto")
     precision: Precision = flag("f32; bf16 on CPUs and GPUs that have it; f16 on GPUs", "f32")
     device: Device = flag("auto takes a GPU when there is one", "auto")
-    threads: int = flag("CPU threads of the network; 0: all cores", 0, low=0)
+    threads: int = flag("CPU threads of the network; 0: all cores", 0, low=0, high=1024)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -192,7 +192,7 @@ class BalanceConfig:
 
     dir: Path = flag("dataset folder with train.csv")
     per_class: int = flag("images per class; 250 x 4 classes = the published 1,000", 250, low=1)
-    seed: int = flag("fixes which images are taken", 42, low=0)
+    seed: int = flag("fixes which images are taken", 42, low=0, high=2**31 - 1)
     out: Path | None = flag("CSV file to write; none: DIR/train_balanced.csv", None)
 
 
@@ -207,7 +207,7 @@ class SynthesiseConfig:
     class_floor: float = flag("least share of the strips that show each class, 0..0.2; 0: the real shares, with cracks on 2 %", 0.15, low=0, high=0.2)
     contrast: float = flag("strength of the defects; 1 is as real ones look, 2 lets a network learn them in minutes", 1.0, low=0.1, high=4)
     distractors: float = flag("how often harmless marks occur, 0..1; 1 is as on real strips", 1.0, low=0, high=1)
-    seed: int = flag("fixes every pixel", 42, low=0)
+    seed: int = flag("fixes every pixel", 42, low=0, high=2**31 - 1)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -223,6 +223,6 @@ class DemoConfig:
     num_epochs: int = flag("passes over the training strips", 8, low=1)
     batch_size: int = flag("crops per step; small batches give more steps", 4, low=1)
     min_area: int = flag("smallest connected defect in pixels of the strip; what minutes of training leave are specks", 400, low=0)
-    seed: int = flag("fixes strips and training", 42, low=0)
+    seed: int = flag("fixes strips and training", 42, low=0, high=2**31 - 1)
     device: Device = flag("auto takes a GPU when there is one", "auto")
     threads: int = flag("CPU threads of the network; 0: all cores", 0)

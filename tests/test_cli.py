@@ -154,7 +154,7 @@ def test_yaml_value_becomes(yaml_file, line, field, value):
         (TrainConfig, ["-batch_size", "many"], "-batch_size many: expected a whole number"),
         (TrainConfig, ["-batch_size", "2.5"], "-batch_size 2.5: expected a whole number"),
         (TrainConfig, ["-batch_size", "0"], "-batch_size 0: expected 1 or more"),
-        (TrainConfig, ["-seed", "-1"], "-seed -1: expected 0 or more"),
+        (TrainConfig, ["-seed", "-1"], "-seed -1: expected 0 to 2147483647"),
         (TrainConfig, ["-num_of_workers", "lots"], "-num_of_workers lots: expected a whole number or auto"),
         (TrainConfig, ["-lr_encoder", "fast"], "-lr_encoder fast: expected a number"),
         (TrainConfig, ["-lr_encoder", "nan"], "-lr_encoder nan: expected a number"),
@@ -167,6 +167,8 @@ def test_yaml_value_becomes(yaml_file, line, field, value):
         (TrainConfig, ["-image_size", "256,,768"], "expected two positive whole numbers"),
         (TrainConfig, ["-image_size", "0,768"], "expected two positive whole numbers"),
         (TrainConfig, ["-image_size", "256,-768"], "expected two positive whole numbers"),
+        (TrainConfig, ["-image_size", "256,99999999999"], "a side has at most 32767 pixels"),
+        (TrainConfig, ["-seed", "9" * 30], ": expected 0 to 2147483647"),
         (TrainConfig, ["-loss", "dice-bce"], "choose from dice_bce, bce"),
         (TrainConfig, ["-loss", "tversk"], "did you mean tversky?"),
         (TrainConfig, ["-recipe", "mine"], "-recipe mine: no such recipe; choose from balanced-1000"),
@@ -299,6 +301,8 @@ NO_SPACE = os.strerror(errno.ENOSPC)
         ("open('nowhere/train.csv')", 2, "error: nowhere/train.csv: No such file or directory"),
         ("raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))", 2, f"error: {NO_SPACE}; free some space or write"),
         ("raise OSError('no route')", 2, "error: no route"),
+        ("bytearray(2**62)", 2, "error: not enough memory; take a smaller -batch_size or -image_size"),
+        ("raise RuntimeError('CUDA error:\\nout of memory')", 2, "error: not enough memory; take a smaller"),
         ("raise BrokenPipeError(errno.EPIPE, 'Broken pipe')", 2, "error: Broken pipe"),
         ("raise KeyboardInterrupt", 130, "interrupted"),
         ("raise KeyboardInterrupt('go on with: -resume x')", 130, "interrupted: go on with: -resume x"),
@@ -329,7 +333,8 @@ def test_full_disk_names_the_file_and_leaves_the_old_one(tmp_path):
             temporary.write_bytes(bytes(5000))
     """
     ended = subprocess.run(command(body), cwd=ROOT, capture_output=True, text=True)
-    assert (ended.returncode, ended.stderr) == (2, f"error: {path}: {os.strerror(errno.EFBIG)}\n")
+    remedy = "allow larger files (ulimit -f) or write to another disk"
+    assert (ended.returncode, ended.stderr) == (2, f"error: {path}: {os.strerror(errno.EFBIG)}; {remedy}\n")
     assert [file.name for file in tmp_path.iterdir()] == ["history.csv"]
     assert path.read_text() == "old"
 
