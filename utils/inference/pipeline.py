@@ -20,7 +20,7 @@ import torch
 
 from utils.data.images import ImageError, read_image
 from utils.inference.network import Network
-from utils.inference.postprocess import DEFECT, decide, drop_small, find_defects, resize_logits
+from utils.inference.postprocess import DEFECT, decide, find_defects, limit_areas, resize_logits
 from utils.models.spec import ModelSpec
 
 T = TypeVar("T")
@@ -33,10 +33,17 @@ class Decision:
     Attributes:
         thresholds: per scored class, probability 0..1 from which a pixel counts.
         min_areas: per scored class, smallest connected defect in pixels of the original image.
+        max_areas: per scored class, largest connected defect in such pixels, None where there is no limit; left out:
+            no limits.
     """
 
     thresholds: tuple[float, ...]
     min_areas: tuple[int, ...]
+    max_areas: tuple[int | None, ...] = ()
+
+    def __post_init__(self) -> None:
+        if not self.max_areas:
+            object.__setattr__(self, "max_areas", (None,) * len(self.thresholds))
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,7 +53,7 @@ class Inspected:
     Attributes:
         path: the file.
         image: ``(H, W, channels)`` uint8 at its own size.
-        masks: ``(C, H, W)`` bool, C scored classes, small defects dropped.
+        masks: ``(C, H, W)`` bool, C scored classes, without defects that are too small or too large.
         defects: table of dtype ``DEFECT``; empty when the pipeline was not asked to describe.
     """
 
@@ -180,13 +187,13 @@ class InspectionPipeline:
     def _finish(
         self, loaded: _Loaded, logits: torch.Tensor, decided: torch.Tensor, finish: Callable[[Inspected], T]
     ) -> T:
-        min_areas, defects = self.decision.min_areas, np.zeros(0, dtype=DEFECT)
+        areas, defects = (self.decision.min_areas, self.decision.max_areas), np.zeros(0, dtype=DEFECT)
         masks = decided.cpu().numpy()
         if masks.any():  # most images of a coil are clean: their logits need not leave the GPU
             if self.describe:
-                masks, defects = find_defects(masks, logits.cpu().numpy(), self.spec.task, min_areas)
+                masks, defects = find_defects(masks, logits.cpu().numpy(), self.spec.task, *areas)
             else:
-                masks = drop_small(torch.from_numpy(masks)[None], min_areas)[0].numpy()
+                masks = limit_areas(torch.from_numpy(masks)[None], *areas)[0].numpy()
         return finish(Inspected(loaded.path, loaded.image, masks, defects, logits))
 
 
