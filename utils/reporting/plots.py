@@ -27,7 +27,7 @@ SHADES = "Blues"  # light to dark in every kind of sight and on grey paper
 DASHES = ("solid", (0, (6, 2)), (0, (2, 1.5)), (0, (6, 2, 1.5, 2)), (0, (1, 1)))
 SIZE = (6.4, 4.2)  # inches: two beside each other on a screen of 1366 pixels
 
-STYLE: dict[str, Any] = {
+STYLE: Any = {
     "font.family": "sans-serif",
     "font.sans-serif": ["DejaVu Sans"],  # comes with matplotlib: the same picture on every machine
     "font.size": 13,
