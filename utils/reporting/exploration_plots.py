@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from utils.data.exploration.images import LEVELS, ImageStatistics
 from utils.data.exploration.labels import LabelStatistics
@@ -28,7 +29,7 @@ NO_DEFECT = "no defect"
 def images_per_class(labels: LabelStatistics, names: Sequence[str]) -> Figure:
     """Draw how many images show each class."""
     counts = labels.images_per_class().tolist()
-    return draw_bars(names, {"images": counts}, "class", "images", colours=range(len(names)))
+    return _whole(draw_bars(names, {"images": counts}, "class", "images", colours=range(len(names))))
 
 
 def images_per_number(labels: LabelStatistics, clean_known: bool) -> Figure:
@@ -36,7 +37,7 @@ def images_per_number(labels: LabelStatistics, clean_known: bool) -> Figure:
     numbers = labels.images_per_number().tolist()
     first = 0 if clean_known else 1
     shown = [str(k) for k in range(first, len(numbers))]
-    return draw_bars(shown, {"images": numbers[first:]}, "number of classes in the image", "images")
+    return _whole(draw_bars(shown, {"images": numbers[first:]}, "number of classes in the image", "images"))
 
 
 def pixels(labels: LabelStatistics, names: Sequence[str]) -> Figure:
@@ -74,10 +75,20 @@ def areas(labels: LabelStatistics, names: Sequence[str]) -> Iterator[tuple[str, 
         for place, side in ((low, "right"), (high, "left")):
             axes.axvline(place, color=INK, linestyle=(0, (5, 3)), linewidth=1.2)
             percent = "2 %" if side == "right" else "98 %"
-            axes.annotate(percent, (place, 1), (-4 if side == "right" else 4, -12), xycoords=("data", "axes fraction"), textcoords="offset points", ha=side, fontsize=11)
-        axes.margins(y=0.15)
-        axes.set_ylim(0, max(counts.max() * 1.15, 1))
-        yield name, figure
+            axes.annotate(
+                percent,
+                (place, 1),
+                (-4 if side == "right" else 4, -12),
+                xycoords=("data", "axes fraction"),
+                textcoords="offset points",
+                ha=side,
+                fontsize=11,
+            )
+        axes.set_ylim(0, counts.max() * 1.15)
+        # Room for the two words beside the lines.
+        room = (edges[-1] / edges[0]) ** 0.1
+        axes.set_xlim(edges[0] / room, edges[-1] * room)
+        yield name, _whole(figure)
 
 
 def together(labels: LabelStatistics, names: Sequence[str]) -> Figure:
@@ -88,7 +99,7 @@ def together(labels: LabelStatistics, names: Sequence[str]) -> Figure:
 def places(labels: LabelStatistics, names: Sequence[str]) -> Iterator[tuple[str, Figure]]:
     """Draw where on the image each class that occurs lies."""
     assert labels.maps is not None
-    counts = labels.images_per_class()
+    counts = labels.images_per_class().tolist()
     rows, columns = labels.maps.shape[1:]
     size = (6.4, float(np.clip(5.2 * rows / columns, 0.9, 6.4)) + 1.1)
     for index, name in enumerate(names):
@@ -139,6 +150,12 @@ def grey_values(images: ImageStatistics, names: Sequence[str]) -> Figure:
             axes.plot(edges[:-1] + width / 2, histogram / histogram.sum() * 100, label=name, **style)
     finish(axes, "grey value, 0..255", "% of the pixels in steps of 4")
     add_legend(axes)
+    return figure
+
+
+def _whole(figure: Figure) -> Figure:
+    """Mark only whole numbers on the y axis."""
+    figure.axes[0].yaxis.set_major_locator(MaxNLocator(integer=True))
     return figure
 
 

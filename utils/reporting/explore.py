@@ -5,6 +5,7 @@ import os
 import time
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from tqdm import tqdm
 
@@ -65,7 +66,7 @@ def explore(config: ExploreConfig, progress: bool = True) -> ExploreResult:
     total = pictures_to_draw(found, config.examples)
     with tqdm(total=total, desc="drawing examples", disable=None if progress else True) as bar:
         text = render("Exploration", lead(found), sections(found, config.examples, bar.update))
-    write_text(numbers, f"{json.dumps(found.to_dict(), indent=1, allow_nan=False)}\n")
+    write_text(numbers, _lines(found.to_dict()))
     write_text(page, text)
     return ExploreResult(found, page, numbers, time.perf_counter() - start)
 
@@ -82,3 +83,9 @@ def _targets(config: ExploreConfig) -> tuple[Path, Path]:
     if config.dir.is_dir() and not os.access(place, os.W_OK):
         raise InputError(f"{place}: no permission to write there; name another place with -out")
     return page, page.with_suffix(".json")
+
+
+def _lines(figures: dict[str, Any]) -> str:
+    """Give figures as JSON with one key a line: the maps alone have thousands of numbers."""
+    lines = [f"{json.dumps(key)}: {json.dumps(value, allow_nan=False)}" for key, value in figures.items()]
+    return "{{\n{}\n}}\n".format(",\n".join(lines))
