@@ -33,8 +33,9 @@ def make_weights(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path
         channels: int = 3,
         input_size: tuple[int, int] | None = None,
         min_area: int = 0,
+        max_area: int | None = None,
     ) -> Path:
-        key = (task, class_names, channels, input_size, min_area)
+        key = (task, class_names, channels, input_size, min_area, max_area)
         if key not in made:
             spec = ModelSpec("unet", "resnet18", task, class_names, channels)
             torch.manual_seed(1)
@@ -43,7 +44,14 @@ def make_weights(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path
             torch.nn.init.normal_(model.net.segmentation_head[0].weight, std=0.5)
             count = len(spec.scored_names)
             weights = WeightsFile(
-                spec, model.net.state_dict(), model.mean, model.std, input_size, (0.5,) * count, (min_area,) * count
+                spec,
+                model.net.state_dict(),
+                model.mean,
+                model.std,
+                input_size,
+                thresholds=(0.5,) * count,
+                min_areas=(min_area,) * count,
+                max_areas=(max_area,) * count,
             )
             folder = tmp_path_factory.mktemp("weights")
             weights.save_named(folder, "unet-resnet18-test")
@@ -54,13 +62,24 @@ def make_weights(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path
 
 
 @pytest.fixture
-def make_dataset(tmp_path: Path) -> Callable[..., Path]:
-    """Give a function that writes a labelled dataset folder: noise with a bright block (class 1) and a dark one (2)."""
+def make_dataset(tmp_path: Path, write_dataset: Callable[..., Path]) -> Callable[..., Path]:
+    """Give a function that does what ``write_dataset`` does, in a folder of this test's own."""
 
     def make(
         count: int = 5, class_names: tuple[str, ...] | None = ("pits", "cracks"), grey: bool = False, name: str = "data"
     ) -> Path:
-        root = tmp_path / name
+        return write_dataset(tmp_path / name, count, class_names, grey)
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def write_dataset() -> Callable[..., Path]:
+    """Give a function that writes a labelled dataset folder: noise with a bright block (class 1) and a dark one (2)."""
+
+    def write(
+        root: Path, count: int = 5, class_names: tuple[str, ...] | None = ("pits", "cracks"), grey: bool = False
+    ) -> Path:
         (root / "train_images").mkdir(parents=True)
         random = np.random.default_rng(5)
         rows = []
@@ -80,4 +99,4 @@ def make_dataset(tmp_path: Path) -> Callable[..., Path]:
             (root / "classes.txt").write_text("\n".join(class_names))
         return root
 
-    return make
+    return write

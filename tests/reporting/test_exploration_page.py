@@ -24,9 +24,9 @@ def text_of(page: str) -> str:
 
 
 @pytest.fixture(scope="module")
-def result(tmp_path_factory):
+def result(tmp_path_factory, write_dataset):
     """An exploration with its page; the tests below only read it."""
-    root = dataset_in(tmp_path_factory.mktemp("exploration"), count=8)
+    root = write_dataset(tmp_path_factory.mktemp("exploration") / "data", count=8)
     # The same strip turned round: a near-duplicate with texture enough to be known by.
     strip = cv2.GaussianBlur(np.random.default_rng(1).integers(0, 256, (96, 128), dtype=np.uint8), (0, 0), 3)
     strip = cv2.normalize(strip, None, 0, 255, cv2.NORM_MINMAX)

@@ -120,8 +120,8 @@ def _areas(found: Exploration, names: Sequence[str]) -> list:
     labels = found.labels
     parts: list = [
         Text(
-            "The area is the number of pixels of a class in one image. The 2nd and the 98th percentile are the limits that "
-            "published solutions put on what a network finds: less is noise, more is a mistake."
+            "The 2nd and the 98th percentile are where published solutions cut what a network finds: less is noise, more is "
+            "a mistake. -min_area and -max_area bound a connected defect, so take their values from its table."
         ),
         Table(AREA_TITLES, _area_rows(labels.area_table(), names), "Area of the class in an image, px", digits=0),
     ]
