@@ -27,7 +27,7 @@ SHADES = "Blues"  # light to dark in every kind of sight and on grey paper
 DASHES = ("solid", (0, (6, 2)), (0, (2, 1.5)), (0, (6, 2, 1.5, 2)), (0, (1, 1)))
 SIZE = (6.4, 4.2)  # inches: two beside each other on a screen of 1366 pixels
 
-STYLE: dict[str, Any] = {
+STYLE: Any = {
     "font.family": "sans-serif",
     "font.sans-serif": ["DejaVu Sans"],  # comes with matplotlib: the same picture on every machine
     "font.size": 13,
@@ -179,8 +179,8 @@ def draw_bars(
         bars = ax.bar(places + (number - (len(series) - 1) / 2) * width, values, width * 0.94, label=label, **style)
         if write:
             ax.bar_label(bars, [write.format(value) for value in values], padding=2, fontsize=11)
-    ax.set_xticks(places, [_short(name) for name in names])
-    if sum(len(_short(name)) for name in names) > 42:
+    ax.set_xticks(places, [short(name) for name in names])
+    if sum(len(short(name)) for name in names) > 42:
         ax.tick_params(axis="x", rotation=35)
         for tick in ax.get_xticklabels():
             tick.set_ha("right")
@@ -258,9 +258,9 @@ def draw_matrix(
     for (row, column), value in np.ndenumerate(values):
         text = "-" if np.isnan(value) else write.format(value)
         ax.text(column, row, text, ha="center", va="center", color="white" if value > 0.55 * top else INK)
-    ax.set_xticks(range(len(columns)), [_short(name) for name in columns])
-    ax.set_yticks(range(len(rows)), [_short(name) for name in rows])
-    if sum(len(_short(name)) for name in columns) > 9 * fitting[0] - 12:
+    ax.set_xticks(range(len(columns)), [short(name) for name in columns])
+    ax.set_yticks(range(len(rows)), [short(name) for name in rows])
+    if sum(len(short(name)) for name in columns) > 9 * fitting[0] - 12:
         ax.tick_params(axis="x", rotation=35)
         for tick in ax.get_xticklabels():
             tick.set_ha("right")
@@ -338,5 +338,6 @@ def to_png(figure: Figure, dpi: int = 110) -> bytes:
     return data.getvalue()
 
 
-def _short(name: str, length: int = 18) -> str:
+def short(name: str, length: int = 18) -> str:
+    """Cut a name that would push a plot out of shape."""
     return name if len(name) <= length else f"{name[: length - 1]}…"
