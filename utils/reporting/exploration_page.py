@@ -1,10 +1,12 @@
 """The page about a dataset: what ``utils.data.exploration`` gathered, as sections of a report."""
 
+import io
 from collections.abc import Callable, Sequence
 
 import cv2
 import numpy as np
 import pandas as pd
+from PIL import Image
 
 from utils.data.annotations import TRAIN_IMAGES, Dataset
 from utils.data.exploration.examples import choose_clean, choose_examples, shrunk_example
@@ -161,7 +163,7 @@ def _images(found: Exploration, names: Sequence[str]) -> list:
         return [_no_images(found)]
     sizes = images.sizes()
     colour = int(images.table["colour"].sum())
-    rows = [[f"{row.height} x {row.width}", int(row.images)] for row in sizes.head(10).itertuples()]
+    rows = [[f"{height} x {width}", count] for height, width, count in sizes.head(10).to_numpy().tolist()]
     if len(sizes) > 10:
         rows.append([f"{len(sizes) - 10} other sizes", int(sizes["images"].iloc[10:].sum())])
     light = images.light_table()
@@ -285,7 +287,7 @@ def _gallery(pictures: list[Picture]) -> Row:
 
 
 def _width(data: bytes) -> int:
-    return int(cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_REDUCED_GRAYSCALE_8).shape[1]) * 8
+    return Image.open(io.BytesIO(data)).width
 
 
 def _jpeg(picture: np.ndarray) -> bytes:

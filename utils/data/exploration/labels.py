@@ -153,8 +153,8 @@ class LabelStatistics:
 
     def together(self) -> np.ndarray:
         """Count the images that show both of two classes: (C, C) int64, on the diagonal those that show the class."""
-        shown = pd.crosstab(self.areas["image"], self.areas["class_id"])
-        shown = shown.reindex(columns=range(1, len(self.class_names) + 1), fill_value=0).to_numpy(dtype=np.int64)
+        table = pd.crosstab(self.areas["image"], self.areas["class_id"])
+        shown = table.reindex(columns=range(1, len(self.class_names) + 1), fill_value=0).to_numpy(dtype=np.int64)
         return shown.T @ shown
 
     @property
