@@ -9,7 +9,8 @@ import cv2
 import numpy as np
 import pytest
 
-from config import ExploreConfig
+from config import EvaluateConfig, ExploreConfig
+from utils.inference.evaluate import evaluate
 from utils.reporting.explore import explore
 
 sync_api = pytest.importorskip("playwright.sync_api", reason="no playwright: pip install playwright")
@@ -32,13 +33,26 @@ def browser() -> Iterator["sync_api.Browser"]:
         browser.close()
 
 
-def exploration(make_dataset, tmp_path: Path) -> Path:
+def exploration(make_dataset, make_weights, tmp_path: Path) -> Path:
     return explore(ExploreConfig(dir=make_dataset(count=8), out=tmp_path / "out", examples=2), progress=False).page
 
 
-@pytest.mark.parametrize("make", [exploration])
-def test_page_renders_whole_without_errors_and_without_a_network(browser, make, make_dataset, tmp_path):
-    path = make(make_dataset, tmp_path)
+def exploration_of_labels(make_dataset, make_weights, tmp_path: Path) -> Path:
+    table = tmp_path / "train.csv"
+    table.write_text("ImageId,ClassId,EncodedPixels\na.jpg,1,1 5\na.jpg,3,20 4\nb.jpg,3,1 900\n")
+    return explore(ExploreConfig(dir=tmp_path, image_size=(32, 64)), progress=False).page
+
+
+def evaluation(make_dataset, make_weights, tmp_path: Path) -> Path:
+    config = EvaluateConfig(dir=make_dataset(count=6), weights_dir=make_weights(min_area=3), split="all", out=tmp_path)
+    return evaluate(config).out / "report.html"
+
+
+@pytest.mark.parametrize(("make", "pictures"), [(exploration, 15), (exploration_of_labels, 7), (evaluation, 15)])
+def test_page_renders_whole_without_errors_and_without_a_network(
+    browser, make, pictures, make_dataset, make_weights, tmp_path
+):
+    path = make(make_dataset, make_weights, tmp_path)
     complaints: list[str] = []
     asked: list[str] = []
     page = browser.new_page()
@@ -53,10 +67,10 @@ def test_page_renders_whole_without_errors_and_without_a_network(browser, make, 
 
     titles = page.locator("main section h2").all_inner_texts()
     assert titles == page.locator("nav a").all_inner_texts()
-    assert len(titles) >= 8
+    assert len(titles) >= 7
     # Every picture was decoded, and every section shows something below its title.
     assert page.evaluate("[...document.images].every(i => i.complete && i.naturalWidth > 0)")
-    assert page.locator("main img").count() > 10
+    assert page.locator("main img").count() >= pictures
     for section in page.locator("main section").all():
         assert section.bounding_box()["height"] > section.locator("h2").bounding_box()["height"] + 20
 
