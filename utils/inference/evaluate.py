@@ -17,6 +17,9 @@ from utils.data.images import ImageError, read_size
 from utils.data.splits import read_split
 from utils.errors import InputError
 from utils.files import replacing, write_text
+from utils.inference.calibration.calibrator import Calibrator
+from utils.inference.calibration.counting import ImageTable
+from utils.inference.calibration.result import Calibration
 from utils.inference.labels import Labels
 from utils.inference.opening import (
     choose_weights,
@@ -44,6 +47,8 @@ class EvaluateResult:
         out: folder of ``metrics.json`` and ``scores.csv``.
         seconds: for all images, without loading the network.
         network: what ran it.
+        calibration: with ``-calibrate``, the settings that were chosen, and their gain.
+        calibrated: the new weights file; None when it has nothing new.
     """
 
     scores: Scores
@@ -53,6 +58,8 @@ class EvaluateResult:
     out: Path
     seconds: float
     network: str
+    calibration: Calibration | None = None
+    calibrated: Path | None = None
 
     @property
     def images_per_second(self) -> float:
@@ -70,9 +77,13 @@ class EvaluateResult:
             "mean Dice: the competition's score, where an empty prediction of a clean image counts 1;",
             "empty baseline: the mean Dice of predicting nothing; defect Dice: where there is a defect to find",
         ]
+        if self.calibration:
+            said = f"new weights file: {self.calibrated}" if self.calibrated else "the weights file keeps what it has"
+            lines += ["", self.calibration.table(), said, ""]
         if self.skipped:
             lines.append(f"{plural(len(self.skipped), 'image')} skipped, named in {self.out / 'metrics.json'}")
-        lines.append(f"scores in {self.out}: metrics.json, scores.csv")
+        more = ", calibration.csv" if self.calibration else ""
+        lines.append(f"scores in {self.out}: metrics.json, scores.csv{more}")
         return "\n".join(lines)
 
 
@@ -94,20 +105,24 @@ def evaluate(config: EvaluateConfig) -> EvaluateResult:
     labels = Labels(dataset.annotations, spec)
     names = _side(config, dataset, chosen.path.parent)[: config.num_of_images or None]
     _check_labels(dataset, names)
+    calibrator = Calibrator(config, chosen, dataset, labels, names) if config.calibrate else None
     skipped: list[Skipped] = []
     pipeline = open_pipeline(chosen, config, skipped, describe=False)
     out = make_folder(config.out or config.dir / "evaluation")
 
-    def compare(result: Inspected) -> list[torch.Tensor]:
+    def compare(result: Inspected) -> tuple[list[torch.Tensor], list[ImageTable]]:
         truth = labels.masks(result.path.name, *result.image.shape[:2])
-        return list(count(torch.from_numpy(result.masks)[None], torch.from_numpy(truth)[None]))
+        part = list(count(torch.from_numpy(result.masks)[None], torch.from_numpy(truth)[None]))
+        return part, calibrator.count(result, truth) if calibrator else []
 
     images, parts = [], []
     start = time.perf_counter()
     with progress(len(names), "evaluate") as bar:
-        for path, part in pipeline.run([dataset.path(name) for name in names], compare):
+        for path, (part, tables) in pipeline.run([dataset.path(name) for name in names], compare):
             images.append(path.name)
             parts.append(part)
+            if calibrator:
+                calibrator.collect(path.name, tables)
             bar.update()
     require_images(len(images), skipped)
     seconds = time.perf_counter() - start
@@ -118,6 +133,7 @@ def evaluate(config: EvaluateConfig) -> EvaluateResult:
         "valid": f"validation side of {chosen.path.parent / 'split.csv'}",
         "train": f"training side of {chosen.path.parent / 'split.csv'}",
     }[config.split]
+    calibration, calibrated = calibrator.finish(out) if calibrator else (None, None)
     result = EvaluateResult(
         scores=scores(counts, spec.scored_names),
         images=len(images),
@@ -126,6 +142,8 @@ def evaluate(config: EvaluateConfig) -> EvaluateResult:
         out=out,
         seconds=seconds,
         network=pipeline.system.name,
+        calibration=calibration,
+        calibrated=calibrated,
     )
     metrics = {**chosen.to_dict(), **_metrics(config, result)}
     _write_counts(out / "scores.csv", counts, spec.scored_names)
@@ -167,6 +185,8 @@ def _metrics(config: EvaluateConfig, result: EvaluateResult) -> dict[str, Any]:
         "split": config.split,
         "network": result.network,
         **result.scores.to_dict(),
+        **({"calibration": result.calibration.to_dict()} if result.calibration else {}),
+        **({"calibrated_weights": str(result.calibrated)} if result.calibrated else {}),
         "skipped": [{"image": str(image.path), "reason": image.reason} for image in result.skipped],
         "seconds": round(result.seconds, 3),
         "images_per_second": round(result.images_per_second, 3),
