@@ -78,7 +78,11 @@ class EvaluateResult:
             "empty baseline: the mean Dice of predicting nothing; defect Dice: where there is a defect to find",
         ]
         if self.calibration:
-            said = f"new weights file: {self.calibrated}" if self.calibrated else "the weights file keeps what it has"
+            said = (
+                f"new weights file: {self.calibrated}"
+                if self.calibrated
+                else "the weights file keeps what it has: nothing better was found that holds"
+            )
             lines += ["", self.calibration.table(), said, ""]
         if self.skipped:
             lines.append(f"{plural(len(self.skipped), 'image')} skipped, named in {self.out / 'metrics.json'}")

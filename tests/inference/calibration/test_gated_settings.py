@@ -1,5 +1,7 @@
 """Gate and masks together, against prediction image by image."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from drawn import HALF, IMAGES, draw, slow_dice, small_grid
@@ -75,8 +77,9 @@ def test_worth_of_a_soft_gate_is_that_of_its_areas():
 
 
 def test_a_gated_calibration_reports_both_gains_and_the_gate():
-    logits, truth, grid, tables, gated = example(7, images=30)
-    result = solve(["a", "b"], tables, [grid, grid], np.arange(30), folds=3, seed=1, gated=gated)
+    logits, truth, grid, tables, gated = example(7, images=60)
+    gated = replace(gated, now=GateSetting((0.9,) * 3))
+    result = solve(["a", "b"], tables, [grid, grid], np.arange(60), folds=4, seed=1, gated=gated)
     expected = slow(logits, truth, gated, gated.now, [HALF, HALF])
     assert result.before.mean_dice == pytest.approx(expected.mean())
     assert result.before.mean_dice < result.cross_fitted.mean_dice <= result.in_sample.mean_dice

@@ -33,7 +33,7 @@ class ClassResult:
     Attributes:
         before: the setting in use until now.
         best: what was searched for: the best on these images.
-        after: what is to be used: ``best``, or ``before`` where its gain does not hold on other images.
+        after: what is to be used: ``best``, or ``before`` where the gain does not hold on other images.
         dice_before: mean Dice of the class with ``before``.
         dice_in_sample: with ``best``, on the images that it was chosen on.
         dice_cross_fitted: each fold with what is best on the other folds.
@@ -60,8 +60,9 @@ class Calibration:
         counting: number of images that count for false alarms; of the class that has the fewest.
         classes: by name.
         before: with the settings in use until now.
-        in_sample: with the new ones on the images that they were chosen on.
-        cross_fitted: each part of the images with what was chosen on the other parts: the honest figure.
+        in_sample: with what is best on these images.
+        cross_fitted: each part of the images with what would be used on the evidence of the other parts: the honest
+            figure. Without a gain here, everything stays as it is.
         gate: names of the probabilities of an image, the gate in use until now, and the one to be used; None without a
             gate.
         curves: by class and ``together``, false alarms per 1,000 images and the best recall with as few: two arrays.

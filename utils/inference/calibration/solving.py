@@ -93,7 +93,7 @@ def solve(
         counting=min(int(one.clean.sum()) for one in sums),
         classes=classes,
         before=problem.figures(found.before),
-        in_sample=problem.figures(found.in_sample),
+        in_sample=problem.figures(found.best),
         cross_fitted=problem.figures(found.cross_fitted),
         curves={
             **{name: curve([one], shared) for name, one in zip(names, sums, strict=True)},
@@ -118,7 +118,6 @@ class _Found:
         before: worth of what is in use until now.
         best: worth of ``best_cells``.
         crossed: worth of what is best on the other folds.
-        in_sample: worth of what is to be used.
         cross_fitted: worth of what would be used on the evidence of the other folds.
     """
 
@@ -128,7 +127,6 @@ class _Found:
     before: _Worth
     best: _Worth
     crossed: _Worth
-    in_sample: _Worth
     cross_fitted: _Worth
 
 
@@ -177,14 +175,16 @@ class _Problem:
         fits = [fit(*one) for one in zip(sums, grids, strict=True)]
         if target is None:
             best = [one.cell for one in fits]
-            cells = [choose(*one) for one in zip(sums, grids, strict=True)]
             crossed = [one.crossed for one in fits]
             careful = [cross_fit(*one) for one in zip(sums, grids, strict=True)]
+            cells = [choose(*one) for one in zip(sums, grids, strict=True)]
+            if not self._gains(_pick(sums, careful), _pick(sums, [[cell] * len(parts) for cell in now])):
+                cells = now
         else:
             best = cells = list(reach(sums, target, self.shared))
             by_part = [reach([one.of(parts != part) for one in sums], target, self.shared) for part in parts]
             crossed = careful = list(zip(*by_part, strict=True))
-        same = [_pick(sums, [[cell] * len(parts) for cell in chosen]) for chosen in (now, best, cells)]
+        same = [_pick(sums, [[cell] * len(parts) for cell in chosen]) for chosen in (now, best)]
         return _Found(
             best,
             tuple(grid.setting(c) if c != grid.now_cell else grid.now for c, grid in zip(cells, grids, strict=True)),
@@ -192,7 +192,6 @@ class _Problem:
             same[0],
             same[1],
             _pick(sums, crossed),
-            same[2],
             _pick(sums, careful),
         )
 
@@ -218,7 +217,7 @@ class _Problem:
             )
             for c, one in enumerate(before)
         ]
-        holds = self.figures(honest).mean_dice > self.figures(before).mean_dice
+        holds = self._gains(honest, before)
         return _Found(
             best.cells,
             tuple(grid.setting(c) if holds else grid.now for c, grid in zip(best.cells, self.grids, strict=True)),
@@ -226,9 +225,12 @@ class _Problem:
             before,
             in_sample,
             honest,
-            in_sample if holds else before,
             honest,
         )
+
+    def _gains(self, honest: _Worth, before: _Worth) -> bool:
+        """Tell whether there is a gain on images that nothing was chosen on."""
+        return self.figures(honest).mean_dice > self.figures(before).mean_dice + 1e-9
 
     def dice(self, worth: _Worth, index: int) -> float:
         """Add up the Dice of a class."""
