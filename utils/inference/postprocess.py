@@ -86,8 +86,8 @@ def levels(logits: np.ndarray, task: str, thresholds: Sequence[np.ndarray]) -> n
     if task == "multiclass":
         best = logits.argmax(axis=0)
         for channel, steps in enumerate(thresholds):
-            pixels = np.nonzero(best == channel + 1)
-            chosen = torch.from_numpy(logits[(slice(None), *pixels)])
+            pixels = best == channel + 1
+            chosen = torch.from_numpy(logits[:, pixels])
             # Summed by the same function as in ``decide``, so that not even the last digit differs.
             inverse = (chosen - chosen.amax(dim=0)).exp_().sum(dim=0).numpy()
             ends = -(1 / np.asarray(steps)).astype(np.float32)

@@ -133,8 +133,8 @@ def test_near_duplicates_that_are_not_kept_together_would_flatter():
         for apart, gains in ((True, honest), (False, flattering)):
             _, one = chance(seed, 10, 10, apart=apart)
             gains.append(one.dice_cross_fitted - one.dice_before)
-    assert np.mean(flattering) > 0.1
-    assert np.mean(honest) < 0.05
+    assert np.mean(honest) < 0.03
+    assert np.mean(flattering) > np.mean(honest) + 0.1
 
 
 def test_groups_stay_together_and_classes_are_spread():

@@ -66,9 +66,9 @@ class Calibrator:
             areas = label_areas(dataset, labels, _training(self.split, dataset) or names)
             limits = [limits_of(one) for one in areas]
         self.grids = [
-            make_grid(Setting(*now), most, ends, search_areas=config.area_limits == "search")
-            for *now, most, ends in zip(
-                decision.thresholds, decision.min_areas, decision.max_areas, largest, limits, strict=True
+            make_grid(now, most, ends, search_areas=config.area_limits == "search")
+            for now, most, ends in zip(
+                map(Setting, decision.thresholds, decision.min_areas, decision.max_areas), largest, limits, strict=True
             )
         ]
         self._names: list[str] = []
@@ -76,6 +76,7 @@ class Calibrator:
 
     def count(self, result: Inspected, truth: np.ndarray) -> list[ImageTable]:
         """Count an image, in any thread; ``truth`` is (C, H, W) bool."""
+        assert result.logits is not None, "a gate is open while it is calibrated"
         return count_image(result.logits, truth, self.task, self.grids)
 
     def collect(self, name: str, tables: list[ImageTable]) -> None:

@@ -85,9 +85,8 @@ def count_image(logits: np.ndarray, truth: np.ndarray, task: str, grids: Sequenc
 
 def _count_class(level: np.ndarray, truth: np.ndarray, grid: ClassGrid) -> ImageTable:
     """Count a class from the (H, W) uint8 number of thresholds that each pixel reaches."""
-    objects, labels = 1, np.zeros(truth.shape, np.int32)
-    if truth.any():
-        objects, labels = cv2.connectedComponents(truth.view(np.uint8), connectivity=8, ltype=cv2.CV_32S)
+    objects, found = cv2.connectedComponents(truth.view(np.uint8), connectivity=8, ltype=cv2.CV_32S)
+    labels = np.asarray(found, dtype=np.int32)
     sizes = np.bincount(labels[truth], minlength=objects)[1:].astype(np.int32)
     bins: list[np.ndarray] = []
     cover: list[np.ndarray] = []

@@ -129,7 +129,7 @@ class Calibration:
 
     def table(self) -> str:
         """Lay out settings and gains for a terminal."""
-        head = ("class", "threshold", "area px", "Dice before", "in-sample", "cross-fitted", "")
+        head: tuple[str, ...] = ("class", "threshold", "area px", "Dice before", "in-sample", "cross-fitted", "")
         rows = [head]
         for name, one in self.classes.items():
             dice = (one.dice_before, one.dice_in_sample, one.dice_cross_fitted)
@@ -150,14 +150,14 @@ class Calibration:
             f"calibrated for {wanted} on {self.images} images; false alarms: defects per 1,000 {self.alarms_on}",
             f"{'':12}  mean Dice  recall  false alarms",
         ]
-        for words, one in (
+        for words, figures in (
             ("before", self.before),
             ("in-sample", self.in_sample),
             ("cross-fitted", self.cross_fitted),
         ):
-            recall = "-" if one.recall is None else f"{one.recall:.3f}"
-            alarms = "-" if one.false_alarms is None else f"{one.false_alarms:.1f}"
-            lines.append(f"{words:12}  {one.mean_dice:9.4f}  {recall:>6}  {alarms:>12}")
+            recall = "-" if figures.recall is None else f"{figures.recall:.3f}"
+            alarms = "-" if figures.false_alarms is None else f"{figures.false_alarms:.1f}"
+            lines.append(f"{words:12}  {figures.mean_dice:9.4f}  {recall:>6}  {alarms:>12}")
         gain = self.cross_fitted.mean_dice - self.before.mean_dice
         lines.append(
             f"gain in mean Dice to expect on other images: {gain:+.4f}"

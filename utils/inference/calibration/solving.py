@@ -64,7 +64,7 @@ def solve(
     labelled = np.stack([table.truth > 0 for table in tables], axis=1)
     # The rarest class of an image, so that each part has its share of it.
     rank = np.argsort(np.argsort(-labelled.sum(axis=0), kind="stable"), kind="stable") + 1
-    clean = ~labelled.any(axis=1)
+    clean = np.logical_not(labelled.any(axis=1))
     shared = bool(clean.any())
     problem = _Problem(
         tables,
@@ -157,9 +157,9 @@ class _Problem:
     def sums(self, gate: GateSetting | None = None) -> list[Sums]:
         """Sum up every setting of each class, behind a gate; None: the one in use, if any."""
         classes = len(self.grids)
-        if self.gated is None:
-            opened, lows = np.ones((len(self.fold_of), classes), np.bool_), [None] * classes
-        else:
+        opened = np.ones((len(self.fold_of), classes), np.bool_)
+        lows: list[np.ndarray | None] = [None] * classes
+        if self.gated is not None:
             gate = gate or self.gated.now
             opened = self.gated.opened(gate, classes)
             lows = [self.gated.low(grid, c, gate.c) for c, grid in enumerate(self.grids)]
