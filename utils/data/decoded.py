@@ -140,8 +140,8 @@ def decode_once(
     remedy = "take -cache disk or none, or a smaller -image_size"
     _refuse_unless_fitting("ram", decoded, processes, free, of_what, remedy)
     # A file descriptor without a name: the system takes the memory back when the last process has ended.
-    decoded.place = torch.empty(decoded.size, dtype=torch.uint8).share_memory_()
-    memory = decoded.place.numpy()
+    shared = torch.empty(decoded.size, dtype=torch.uint8).share_memory_()
+    decoded.place, memory = shared, shared.numpy()
 
     def store(start: int, image: np.ndarray) -> None:
         memory[start : start + image.size] = image.ravel()

@@ -16,6 +16,7 @@ from config import EvaluateConfig, PredictConfig
 from utils.errors import InputError
 from utils.inference.network import open_network
 from utils.inference.pipeline import Decision, InspectionPipeline, Skipped
+from utils.inference.systems.single import SingleNetwork
 from utils.published.weights_file import WeightsFile, find, load
 
 LIBRARIES = ("torch", "segmentation-models-pytorch", "timm", "opencv-python-headless", "numpy")
@@ -51,6 +52,7 @@ class Chosen:
             "input_size": list(self.weights.input_size) if self.weights.input_size else None,
             "thresholds": dict(zip(names, self.decision.thresholds, strict=True)),
             "min_areas": dict(zip(names, self.decision.min_areas, strict=True)),
+            "max_areas": dict(zip(names, self.decision.max_areas, strict=True)),
         }
 
 
@@ -64,6 +66,7 @@ def choose_weights(config: PredictConfig | EvaluateConfig) -> Chosen:
         raise InputError(f"-threshold {config.threshold:g}: expected a probability 0..1")
     for name, value, least in (
         ("min_area", config.min_area, 0),
+        ("max_area", config.max_area, 0),
         ("num_of_images", config.num_of_images, 0),
         ("batch_size", config.batch_size, 1),
     ):
@@ -75,7 +78,13 @@ def choose_weights(config: PredictConfig | EvaluateConfig) -> Chosen:
     decision = Decision(
         weights.thresholds if config.threshold is None else (config.threshold,) * count,
         weights.min_areas if config.min_area is None else (config.min_area,) * count,
+        weights.max_areas if config.max_area is None else (config.max_area or None,) * count,
     )
+    for name, low, high in zip(weights.spec.scored_names, decision.min_areas, decision.max_areas, strict=True):
+        if high is not None and high < low:
+            raise InputError(
+                f"class {name}: its largest area, {high}, is below its smallest, {low}; correct -max_area or -min_area"
+            )
     return Chosen(path, hashlib.sha256(path.read_bytes()).hexdigest()[:8], weights, decision)
 
 
@@ -94,11 +103,10 @@ def open_pipeline(
         InputError: the machine cannot run the network as asked.
     """
 
-    network = open_network(chosen.weights, config.backend, config.device, config.precision, config.threads)
+    weights = chosen.weights
+    network = open_network(weights, config.backend, config.device, config.precision, config.threads)
     return InspectionPipeline(
-        network,
-        chosen.weights.spec,
-        chosen.weights.input_size,
+        SingleNetwork(network, weights.spec, weights.input_size),
         chosen.decision,
         batch_size=config.batch_size,
         describe=describe,
