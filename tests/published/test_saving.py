@@ -1,9 +1,6 @@
 """Writing a weights file: equal weights give equal bytes, and a disk that fills up leaves nothing half-written."""
 
-import contextlib
 import errno
-import resource
-import signal
 
 import pytest
 import torch
@@ -19,22 +16,6 @@ def a_file() -> WeightsFile:
     return WeightsFile(spec, {"weight": torch.arange(10_000.0)}, HALF, HALF, None, (0.5, 0.5), (0, 0))
 
 
-@contextlib.contextmanager
-def small_disk():
-    """Let no file grow beyond 1,000 bytes: the write fails in the middle, as on a full disk.
-
-    Only around the write itself, since the limit holds for the file that pytest may be printing to as well.
-    """
-    before = resource.getrlimit(resource.RLIMIT_FSIZE)
-    handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, before[1]))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, before)
-        signal.signal(signal.SIGXFSZ, handler)
-
-
 def test_equal_weights_give_one_name_and_equal_bytes(tmp_path):
     first = a_file().save_named(tmp_path / "first", "unet")
     second = a_file().save_named(tmp_path / "second", "unet")
@@ -42,7 +23,7 @@ def test_equal_weights_give_one_name_and_equal_bytes(tmp_path):
     assert first.read_bytes() == second.read_bytes()
 
 
-def test_full_disk_is_an_error_that_names_the_file(tmp_path):
+def test_full_disk_is_an_error_that_names_the_file(tmp_path, small_disk):
     path = tmp_path / "unet.pth"
     with small_disk(), pytest.raises(OSError) as error:  # noqa: PT011 - its number is checked below
         a_file().save(path)
