@@ -298,7 +298,9 @@ def test_help_explains_every_flag_with_its_default(kind, capsys):
     assert stop.value.code == 0
     shown = " ".join(capsys.readouterr().out.split())
     for field in dataclasses.fields(kind):
-        assert f" -{'from' if field.name == 'source' else field.name} " in shown
+        flag = f"-{'from' if field.name == 'source' else field.name}"
+        word = field.name.removesuffix("s").upper() if field.metadata["positional"] else flag
+        assert f" {word} " in shown.replace("[", " ").replace("]", " ").replace("...", " ")
         assert " ".join(field.metadata["help"].split()) in shown
     assert "%%" not in shown
 

@@ -71,8 +71,8 @@ def parse(config_class: type[Config], argv: Sequence[str], prog: str, descriptio
         values = {**RECIPES[recipe], **values}
     missing = [name for name, f in fields.items() if f.default is dataclasses.MISSING and name not in values]
     if missing:
-        shown = [_place(name) if fields[name].metadata["positional"] else flag_of(name) for name in missing]
-        raise InputError(f"{prog}: missing {' '.join(shown)}; -h explains every flag")
+        words_missing = [_place(name) if fields[name].metadata["positional"] else flag_of(name) for name in missing]
+        raise InputError(f"{prog}: missing {' '.join(words_missing)}; -h explains every flag")
     return config_class(**values)
 
 

@@ -1,6 +1,7 @@
 """Every weights file that weights/index.json lists is what it says it is; a made one shows that the check can fail."""
 
 import hashlib
+import shutil
 import socket
 from pathlib import Path
 
@@ -67,8 +68,15 @@ def test_the_table_of_the_folder_is_that_of_the_index():
 
 
 @pytest.fixture
-def made(make_weights, tmp_path) -> tuple[Path, Entry]:
-    """A folder with a weights file in 16-bit numbers, its sample, its card and its index."""
+def made(whole, tmp_path) -> tuple[Path, Entry]:
+    """A copy to spoil of a folder with a weights file in 16-bit numbers, its sample, its card and its index."""
+    folder, entry = whole
+    return Path(shutil.copytree(folder, tmp_path / "copy")), entry
+
+
+@pytest.fixture(scope="module")
+def whole(make_weights, tmp_path_factory) -> tuple[Path, Entry]:
+    tmp_path = tmp_path_factory.mktemp("whole")
     weights = load(next(make_weights().glob("*.pth")))
     model = weights.build()
     weights.state_dict = halved(weights.state_dict)

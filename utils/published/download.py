@@ -146,7 +146,7 @@ def _wanted(config: DownloadWeightsConfig, index: Index) -> list[Entry]:
     names = config.names or ((ALL,) if config.verify else (index.default or ALL,))
     if ALL in names:
         return list(index.entries)
-    return list(dict.fromkeys(map(index.pick, names)))
+    return list({entry.name: entry for entry in map(index.pick, names)}.values())
 
 
 def _states(folder: Path, entries: list[Entry] | tuple[Entry, ...], deep: bool) -> dict[str, str]:

@@ -16,7 +16,8 @@ LONGEST_WAIT = 30.0
 # Seconds to connect, and of silence in the middle.
 TIMEOUTS = (10.0, 30.0)
 MOST_REDIRECTS = 10
-CHUNK = 1 << 17
+# What is lost when the line breaks in the middle of a piece.
+CHUNK = 1 << 13
 KEPT = "what came so far is kept, run the command again to go on"
 
 Moved = Callable[[int], None]

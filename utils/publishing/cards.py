@@ -89,7 +89,7 @@ def loading(file: str, model: Segmenter) -> str:
             "from pathlib import Path\nfrom utils.published.weights_file import load\n\n"
             f'net = load(Path("{file}")).build()  # uint8 images in, logits out\n'
         )
-    made = model.net.config
+    made: Any = model.net.config
     more = f", aux_params={made['aux_params']!r}" if made.get("aux_params") else ""
     kind = type(model.net).__name__.lower()
     return (

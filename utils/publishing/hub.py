@@ -35,7 +35,7 @@ def check(repository: str, net: nn.Module) -> None:
     _ask(repository, lambda api: api.whoami())
 
 
-def write_folder(folder: Path, net: nn.Module, text: str, licence: str = "other") -> None:
+def write_folder(folder: Path, net: Any, text: str, licence: str = "other") -> None:
     """Write what SMP opens, and a card.
 
     Args:

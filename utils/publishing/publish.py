@@ -14,6 +14,8 @@ from typing import Any
 import yaml
 
 from config import EvaluateConfig, PublishWeightsConfig
+from utils.data.annotations import open_dataset
+from utils.data.splits import read_split
 from utils.errors import InputError
 from utils.files import replacing, write_text
 from utils.inference.evaluate import EvaluateResult, evaluate
@@ -88,6 +90,9 @@ def publish(config: PublishWeightsConfig) -> PublishResult:
     path = find(source, config.weights)
     weights = load(path)
     dataset = config.dir or _dataset(source)
+    # Here rather than while measuring, which reads a copy and would name that.
+    if "valid" not in set(read_split(source / "split.csv", open_dataset(dataset).images)["side"]):
+        raise InputError(f"{source / 'split.csv'}: has no image on its valid side to measure on")
     if config.push:
         hub.check(config.push, weights.build().net)
     with tempfile.TemporaryDirectory(prefix="publish-") as name:
