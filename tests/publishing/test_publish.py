@@ -330,6 +330,10 @@ def test_a_push_that_cannot_work_is_refused_before_anything_is_written(
 # Bad runs
 
 
+def without_valid(csv_file: Path) -> None:
+    csv_file.write_text(csv_file.read_text().replace(",valid,", ",train,"))
+
+
 @pytest.mark.parametrize(
     ("spoil", "message"),
     [
@@ -337,9 +341,10 @@ def test_a_push_that_cannot_work_is_refused_before_anything_is_written(
         (lambda run: (run / "config.yaml").write_text("[]"), "config.yaml: damaged; name the dataset folder with -dir"),
         (lambda run: (run / "config.yaml").write_text("dir: nowhere"), "nowhere: no such folder"),
         (lambda run: next(run.glob("*.pth")).unlink(), "no .pth file in it"),
+        (lambda run: without_valid(run / "split.csv"), r"run/split\.csv: has no image on its valid side"),
         (
             lambda run: (run / "split.csv").write_text("image,side,group\n000.png,train,0\n"),
-            "has no image on its valid",
+            r"run/split\.csv, row 2: 000\.png is not in the dataset",
         ),
     ],
 )
