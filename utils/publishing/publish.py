@@ -201,6 +201,8 @@ def _measure(
             split=split,  # type: ignore[arg-type]
             out=folder / "scores",
             batch_size=config.batch_size,
+            resamples=0,
+            examples=0,
             backend="torch",
             device=config.device,
             threads=config.threads,
