@@ -231,6 +231,12 @@ def workers_are_killed(place: Path, patch: Patch) -> None:
     patch.setattr(StripDataset, "__getitem__", lambda self, key: os.kill(os.getpid(), signal.SIGKILL))
 
 
+def little_room(place: Path, patch: Patch) -> None:
+    """Leave a kilobyte of memory and of disk."""
+    patch.setattr("utils.data.decoded._free_memory", lambda: (1000, "of memory"))
+    patch.setattr(shutil, "disk_usage", lambda folder: shutil._ntuple_diskusage(1000, 0, 1000))
+
+
 ONE_IMAGE = all_of(
     *(gone(f"data/train_images/{k:03d}.png") for k in range(1, 5)), change("data/train.csv", "\n001", "\n")
 )
@@ -392,6 +398,8 @@ MACHINE = [
     Case("memory full, training", TRAIN, NO_MEMORY, raising("utils.models.segmenter.Segmenter.forward", ALLOCATION), keeps=True),
     Case("GPU memory full, training", TRAIN, NO_MEMORY, raising("utils.models.segmenter.Segmenter.forward", torch.OutOfMemoryError("CUDA out of memory.\nTried")), keeps=True),
     Case("memory full, predicting", PREDICT, r"the memory of cpu is too small for \d images of \d+x\d+; use a smaller -batch_size, or .*", raising("utils.models.segmenter.Segmenter.forward", ALLOCATION)),
+    Case("images do not fit into memory", f"{TRAIN} -cache ram", r"-cache ram: 5 decoded images need 0\.00 GB, 0\.00 GB of memory may be taken \(80% of what is free\); take -cache disk or none, or a smaller -image_size", little_room),
+    Case("images do not fit onto the disk", f"{TRAIN} -cache disk", r"-cache disk: 5 decoded images need 0\.00 GB, 0\.00 GB in \S*/\.cache may be taken \(80% of what is free\); free some space, or take -cache none", little_room),
     Case("a loading process is killed", f"{TRAIN} -num_of_workers 1", r"-num_of_workers: the system ended a process that loads images, .*; take fewer, 0 for none, or a smaller -batch_size", workers_are_killed, keeps=True),
 ]  # fmt: skip
 
