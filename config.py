@@ -19,9 +19,12 @@ Device = Literal["auto", "cpu", "cuda"]
 Precision = Literal["f32", "bf16", "f16"]
 
 
-def flag(help: str, default: Any = ..., low: float | None = None, high: float | None = None) -> Any:
-    """One field of a command: its help text (unit and reason), its default (required when left out), its range."""
-    metadata = {"help": help, "low": low, "high": high}
+def flag(help: str, default: Any = ..., low: float | None = None, high: float | None = None, positional: bool = False) -> Any:
+    """One field of a command: its help text (unit and reason), its default (required when left out), its range.
+
+    A positional one is given as a word without a flag.
+    """
+    metadata = {"help": help, "low": low, "high": high, "positional": positional}
     return field(metadata=metadata) if default is ... else field(default=default, metadata=metadata)
 
 
@@ -161,6 +164,40 @@ class EvaluateConfig:
     batch_size: int = flag("images per forward pass; more than 4 gains nothing on CPUs", 4, low=1)
     backend: Literal["auto", "torch"] = flag("what runs the network", "auto")
     precision: Precision = flag("f32; bf16 on CPUs and GPUs that have it; f16 on GPUs", "f32")
+    device: Device = flag("auto takes a GPU when there is one", "auto")
+    threads: int = flag("CPU threads of the network; 0: all cores", 0, low=0, high=1024)
+
+
+@dataclass(frozen=True, kw_only=True)
+class DownloadWeightsConfig:
+    """What ``Download_weights.py`` does."""
+
+    names: tuple[str, ...] | None = flag("weights to fetch, by their names with or without the digits of the sha256; all: every one; none: the index's default", None, positional=True)
+    list: bool = flag("show what the index lists and fetch nothing", False)
+    to: Path = flag("folder to put the files into; Predict_masks.py looks there by itself", Path("weights"))
+    verify: bool = flag("check the sha256 of the files that are in the folder and fetch nothing", False)
+    index: str | None = flag("where the list is: a file, a file:// or https:// address, or hf://USER/NAME on the Hugging Face hub; none: STEEL_WEIGHTS_INDEX of the environment, else weights/index.json of this repository", None)
+
+
+@dataclass(frozen=True, kw_only=True)
+class PublishWeightsConfig:
+    """What ``Publish_weights.py`` does."""
+
+    run: Path = flag("run folder of Train.py", positional=True)
+    name: str = flag("name to publish under, ARCHITECTURE-ENCODER-DATA; the first 8 digits of the sha256 are added")
+    weights: str | None = flag("name of the weights file in the run folder when it holds several", None)
+    dir: Path | None = flag("dataset folder of the run, for its validation split; none: the folder that the run was trained on", None)
+    test_dir: Path | None = flag("labelled dataset folder of images that nothing was learnt, chosen or calibrated on, to measure on too", None)
+    to: Path = flag("folder of index.json, the weights files and their cards", Path("weights"))
+    data: str = flag("the data trained on, for the card: name, where it comes from, how many images")
+    terms: str | None = flag("licence or terms of that data, for the card", None)
+    limits: str | None = flag("what the network is not good for, for the card", None)
+    urls: tuple[str, ...] | None = flag("addresses of the folder where the file will be fetched from, as well as beside index.json", None)
+    default: bool = flag("make it what Predict_masks.py takes without -weights; the first of an index is anyway", False)
+    replace: bool = flag("take the place of published weights of this name", False)
+    storage: Literal["auto", "half", "float"] = flag("auto: numbers of 16 bits if mean Dice, defect Dice and IoU of the validation split change by 0.0001 at most, else of 32", "auto")
+    push: str | None = flag("USER/NAME of a model repository on the Hugging Face hub to send it to, in SMP's own format; needs 'hf auth login' once", None)
+    batch_size: int = flag("images per forward pass while measuring", 4, low=1)
     device: Device = flag("auto takes a GPU when there is one", "auto")
     threads: int = flag("CPU threads of the network; 0: all cores", 0, low=0, high=1024)
 
