@@ -159,7 +159,7 @@ def _intervals(evaluation: Evaluation, score: str, label: str) -> Figure:
             ax.plot(ends, [index, index], color=plots.INK, linewidth=2, solid_capstyle="butt")
         if score == "mean_dice":
             ax.plot([values.empty_baseline] * 2, [index - 0.28, index + 0.28], color=plots.INK, linewidth=3)
-        ax.plot(value, index, "o", markersize=11, color=plots.colour(index), markeredgecolor=plots.INK)
+        ax.plot(value, index, "o", markersize=11, clip_on=False, color=plots.colour(index), markeredgecolor=plots.INK)
     ax.set_yticks(range(len(classes)), [plots.short(shown(name)) for name in classes])
     ax.set_ylim(len(classes) - 0.4, -0.6)
     # From the first tenth below all marks: intervals are a few hundredths wide.
@@ -187,7 +187,10 @@ def _images(evaluation: Evaluation) -> list[Any]:
         for label, matrix in presence.confusion.items()
     ]
     numbers = [str(k) for k in range(len(presence.numbers))]
-    many = plots.draw_matrix(presence.numbers, numbers, numbers, "predicted number of classes", "labelled number")
+    side = 2.2 + 0.6 * len(numbers)
+    many = plots.draw_matrix(
+        presence.numbers, numbers, numbers, "predicted number of classes", "labelled number", size=(1.3 * side, side)
+    )
     return [
         Text(
             "Each image as a whole: an image is predicted to show a class when its mask of that class is not empty after"
@@ -241,6 +244,9 @@ def _score_curves(evaluation: Evaluation) -> list[Plot]:
     for caption, x_label, y_label, points in kinds:
         series = {plots.short(named[label]): points(curves) for label, curves in known.items()}
         figure = plots.draw_curves(series, x_label, y_label, colours=colours)
+        if points is _precision_recall:  # between two points of it precision is not in between
+            for line in figure.axes[0].lines:
+                line.set_drawstyle("steps-post")
         figure.axes[0].set(xlim=(-0.02, 1.02), ylim=(-0.02, 1.04))
         drawn.append(Plot(figure, caption, f"{caption[0].upper()}{caption[1:]}."))
     return drawn
