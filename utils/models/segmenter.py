@@ -95,19 +95,21 @@ class Segmenter(nn.Module):
         pixels = torch.addcmul(self.shift, images.to(self.scale.dtype), self.scale)
         below, right = -height % self.multiple, -width % self.multiple
         if below or right:
-            # The border is repeated, since a black one is what the edge of a strip looks like.
-            pixels = functional.pad(pixels, (0, right, 0, below), mode="replicate")
+            # Mirrored steel looks like steel, and is what training pads with; a black border would look like the edge of
+            # a strip. What is too small to be mirrored has its last pixels repeated.
+            mode = "reflect" if below < height and right < width else "replicate"
+            pixels = functional.pad(pixels, (0, right, 0, below), mode=mode)
         return pixels
 
     def _finished(self, answer: Any, height: int, width: int) -> Any:
-        masks, labels = self.parts(answer)
+        masks, labels = parts(answer)
         if masks is None:
             return labels.float()
         masks = masks[..., :height, :width].float()
         return masks if labels is None else (masks, labels.float())
 
-    def parts(self, answer: Any) -> tuple[Any, Any]:
-        """Tell the logits of masks from those of labels in what the network answers; None for what it does not give."""
-        if isinstance(answer, tuple):
-            return answer
-        return (None, answer) if self.spec.is_classifier else (answer, None)
+
+def parts(answer: torch.Tensor | Sequence[torch.Tensor]) -> tuple[Any, Any]:
+    """Tell the logits of masks, which have four axes, from those of labels, which have two; None for what is missing."""
+    tensors = {tensor.ndim: tensor for tensor in ([answer] if isinstance(answer, torch.Tensor) else answer)}
+    return tensors.get(4), tensors.get(2)

@@ -12,7 +12,7 @@ from torch import nn
 from torch.utils.data import DataLoader
 
 from config import TrainConfig
-from utils.models.segmenter import Segmenter
+from utils.models.segmenter import Segmenter, parts
 from utils.training.checkpoints import Checkpoints
 from utils.training.engine import SteelEngine
 from utils.training.history import History, Progress
@@ -179,5 +179,5 @@ class SegmentationRunner(dl.SupervisedRunner):
         else:
             with self.engine.autocast():
                 answer = self.average.module(batch["images"])
-        masks, labels = self.network.parts(answer)
+        masks, labels = parts(answer)
         return {"answer": answer, "logits": masks, "labels": labels}

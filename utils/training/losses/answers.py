@@ -3,9 +3,11 @@
 from collections.abc import Sequence
 from typing import Any
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from utils.models.segmenter import parts
 from utils.training.losses.base import LossOnLogits
 
 
@@ -37,12 +39,11 @@ class AnswerLoss(nn.Module):
         Returns:
             Scalar float32.
         """
-        masks, labels = answer if isinstance(answer, tuple) else (answer, answer)
-        if self.label_weight is None:
-            assert self.masks is not None
-            return self.masks(masks, target)
-        labelled = self.of_labels(labels, target)
-        return self.masks(masks, target) + self.label_weight * labelled if self.masks is not None else labelled
+        masks, labels = parts(answer)
+        losses = [] if self.masks is None else [self.masks(masks, target)]
+        if self.label_weight is not None:
+            losses.append(self.label_weight * self.of_labels(labels, target))
+        return torch.stack(losses).sum()
 
     def of_labels(self, logits: Tensor, target: Tensor) -> Tensor:
         """Compute binary cross-entropy of ``(N, L)`` logits against the masks that have a pixel."""
