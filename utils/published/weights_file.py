@@ -37,6 +37,8 @@ class WeightsFile:
         min_areas: per scored class, smallest connected defect in pixels of the original image.
         label_thresholds: per label of the whole image, probability 0..1 from which an image counts as having it; left
             out, 0.5 each.
+        max_areas: per scored class, largest connected defect in such pixels, None where there is no limit; left out:
+            no limits.
         metrics: scores with the data they were measured on.
         provenance: settings, data fingerprint, git commit, library versions.
         source: the file that it was read from, for messages.
@@ -53,8 +55,11 @@ class WeightsFile:
     metrics: dict[str, Any] = dataclasses.field(default_factory=dict)
     provenance: dict[str, Any] = dataclasses.field(default_factory=dict)
     source: Path | None = dataclasses.field(default=None, compare=False)
+    max_areas: tuple[int | None, ...] = ()
 
     def __post_init__(self) -> None:
+        if not self.max_areas:
+            self.max_areas = (None,) * len(self.thresholds)
         self.label_thresholds = self.label_thresholds or (0.5,) * self.spec.labels
 
     def save(self, path: Path) -> None:
@@ -68,6 +73,7 @@ class WeightsFile:
             "input_size": list(self.input_size) if self.input_size else None,
             "thresholds": list(self.thresholds),
             "min_areas": list(self.min_areas),
+            "max_areas": list(self.max_areas),
             "metrics": self.metrics,
             "provenance": self.provenance,
         }
@@ -147,6 +153,8 @@ def _from_content(path: Path, content: Any) -> WeightsFile:
             thresholds=tuple(map(float, content["thresholds"])),
             min_areas=tuple(map(int, content["min_areas"])),
             label_thresholds=tuple(map(float, content.get("label_thresholds", ()))),
+            # Files written before there were largest areas have none.
+            max_areas=tuple(None if area is None else int(area) for area in content.get("max_areas", ())),
             metrics=dict(content["metrics"]),
             provenance=dict(content["provenance"]),
             source=path,
@@ -154,7 +162,7 @@ def _from_content(path: Path, content: Any) -> WeightsFile:
     except (KeyError, TypeError, ValueError, IndexError, InputError) as error:
         raise InputError(f"{path}: damaged weights file ({error}); fetch or train it again") from None
     count = len(spec.scored_names)
-    if len(file.thresholds) != count or len(file.min_areas) != count:
+    if not len(file.thresholds) == len(file.min_areas) == len(file.max_areas) == count:
         raise InputError(f"{path}: damaged weights file (thresholds for {len(file.thresholds)} of {count} classes)")
     if len(file.label_thresholds) != spec.labels:
         raise InputError(
