@@ -35,10 +35,10 @@ class WeightsFile:
         input_size: (H, W) in pixels that images are resized to before the network; none: their own size.
         thresholds: per scored class, probability 0..1 from which a pixel counts.
         min_areas: per scored class, smallest connected defect in pixels of the original image.
-        label_thresholds: per label of the whole image, probability 0..1 from which an image counts as having it; left
-            out, 0.5 each.
         max_areas: per scored class, largest connected defect in such pixels, None where there is no limit; left out:
             no limits.
+        label_thresholds: per label of the whole image, probability 0..1 from which an image counts as having it; left
+            out: 0.5 each.
         metrics: scores with the data they were measured on.
         provenance: settings, data fingerprint, git commit, library versions.
         source: the file that it was read from, for messages.
@@ -51,11 +51,11 @@ class WeightsFile:
     input_size: tuple[int, int] | None
     thresholds: tuple[float, ...]
     min_areas: tuple[int, ...]
-    label_thresholds: tuple[float, ...] = ()
     metrics: dict[str, Any] = dataclasses.field(default_factory=dict)
     provenance: dict[str, Any] = dataclasses.field(default_factory=dict)
     source: Path | None = dataclasses.field(default=None, compare=False)
     max_areas: tuple[int | None, ...] = ()
+    label_thresholds: tuple[float, ...] = ()
 
     def __post_init__(self) -> None:
         if not self.max_areas:
