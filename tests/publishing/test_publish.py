@@ -46,7 +46,7 @@ def run(tmp_path_factory) -> Path:
     root = tmp_path_factory.mktemp("publish")
     synthesise(SynthesiseConfig(dir=root / "strips", num_of_images=6, image_size=(64, 96), contrast=2))
     names = tuple((root / "strips/classes.txt").read_text().split())
-    spec = ModelSpec("unet", "resnet18", "multilabel", names)
+    spec = ModelSpec("unet", "mobilenetv3_small_100", "multilabel", names)  # small; timm's, which SMP calls tu-...
     torch.manual_seed(2)
     model = build(spec)
     torch.nn.init.normal_(model.net.segmentation_head[0].weight, std=0.5)
