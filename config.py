@@ -245,6 +245,18 @@ class BalanceConfig:
 
 
 @dataclass(frozen=True, kw_only=True)
+class ExploreConfig:
+    """What ``Prepare_data.py explore`` does."""
+
+    dir: Path = flag("dataset folder with train.csv; without train_images/ the labels alone are explored")
+    out: Path | None = flag("folder, or .html file, to write; none: DIR/exploration", None)
+    image_size: tuple[int, int] | None = flag("H,W in pixels of all images, where train_images/ is not there to tell", None)
+    examples: int = flag("images to show of each class; six lie between the smallest and the largest defects", 6, low=0, high=50)
+    near_duplicates: bool = flag("look for the same piece of strip among the images; the slowest part", True)
+    num_of_workers: int | None = flag("threads that read images, or auto", None, low=0)
+
+
+@dataclass(frozen=True, kw_only=True)
 class SynthesiseConfig:
     """What ``Prepare_data.py synthesise`` does."""
 

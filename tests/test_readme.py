@@ -27,6 +27,7 @@ CONFIG_OF_COMMAND = {
     "Prepare_data download": config.DownloadDataConfig,
     "Prepare_data convert": config.ConvertConfig,
     "Prepare_data check": config.CheckConfig,
+    "Prepare_data explore": config.ExploreConfig,
     "Prepare_data balance": config.BalanceConfig,
     "Prepare_data synthesise": config.SynthesiseConfig,
 }
