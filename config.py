@@ -188,6 +188,7 @@ class PublishWeightsConfig:
     weights: str | None = flag("name of the weights file in the run folder when it holds several", None)
     dir: Path | None = flag("dataset folder of the run, for its validation split; none: the folder that the run was trained on", None)
     test_dir: Path | None = flag("labelled dataset folder of images that nothing was learnt, chosen or calibrated on, to measure on too", None)
+    test_data: str | None = flag("those images in words, for the card; none: the folder's name", None)
     to: Path = flag("folder of index.json, the weights files and their cards", Path("weights"))
     data: str = flag("the data trained on, for the card: name, where it comes from, how many images")
     terms: str | None = flag("licence or terms of that data, for the card", None)
