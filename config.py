@@ -218,7 +218,7 @@ class PublishWeightsConfig:
     urls: tuple[str, ...] | None = flag("addresses of the folder where the file will be fetched from, as well as beside index.json", None)
     default: bool = flag("make it what Predict_masks.py takes without -weights; the first of an index is anyway", False)
     replace: bool = flag("take the place of published weights of this name", False)
-    storage: Literal["auto", "half", "float"] = flag("auto: numbers of 16 bits if mean Dice, defect Dice and IoU of the validation split change by 0.0001 at most, else of 32", "auto")
+    storage: Literal["auto", "half", "float"] = flag("auto: numbers of 16 bits if no score of all classes together on the validation split changes by more than 0.0001, else of 32", "auto")
     push: str | None = flag("USER/NAME of a model repository on the Hugging Face hub to send it to, in SMP's own format; needs 'hf auth login' once", None)
     batch_size: int = flag("images per forward pass while measuring", 4, low=1)
     device: Device = flag("auto takes a GPU when there is one", "auto")

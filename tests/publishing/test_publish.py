@@ -354,6 +354,14 @@ def without_valid(csv_file: Path) -> None:
     csv_file.write_text(csv_file.read_text().replace(",valid,", ",train,"))
 
 
+def classifier_instead(run: Path) -> None:
+    path = next(run.glob("*.pth"))
+    weights = load(path)
+    spec = dataclasses.replace(weights.spec, architecture="classifier", task="classify-binary")
+    none = {"thresholds": (), "min_areas": (), "max_areas": (), "label_thresholds": (0.5,)}
+    dataclasses.replace(weights, spec=spec, **none).save(path)
+
+
 @pytest.mark.parametrize(
     ("spoil", "message"),
     [
@@ -361,6 +369,7 @@ def without_valid(csv_file: Path) -> None:
         (lambda run: (run / "config.yaml").write_text("[]"), "config.yaml: damaged; name the dataset folder with -dir"),
         (lambda run: (run / "config.yaml").write_text("dir: nowhere"), "nowhere: no such folder"),
         (lambda run: next(run.glob("*.pth")).unlink(), "no .pth file in it"),
+        (classifier_instead, r"classifies whole images \(classify-binary\); only networks that draw masks"),
         (lambda run: without_valid(run / "split.csv"), r"run/split\.csv: has no image on its valid side"),
         (
             lambda run: (run / "split.csv").write_text("image,side,group\n000.png,train,0\n"),

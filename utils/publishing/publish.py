@@ -89,6 +89,11 @@ def publish(config: PublishWeightsConfig) -> PublishResult:
     source = _run_folder(config)
     path = find(source, config.weights)
     weights = load(path)
+    if weights.spec.is_classifier:
+        raise InputError(
+            f"{path}: classifies whole images ({weights.spec.task}); only networks that draw masks can be published,"
+            " since their scores are what is published with them"
+        )
     dataset = config.dir or _dataset(source)
     # Here rather than while measuring, which reads a copy and would name that.
     if "valid" not in set(read_split(source / "split.csv", open_dataset(dataset).images)["side"]):
