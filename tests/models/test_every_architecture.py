@@ -117,6 +117,24 @@ def test_dense_layers_stand_before_the_labels(architecture):
 
 
 @pytest.mark.parametrize(
+    "keep", [None, torch.tensor([False, True, False, True]), torch.tensor([2]), torch.tensor([False] * 4)]
+)
+def test_a_shared_backbone_decodes_only_what_is_kept(keep):
+    network, batch = make("shared-backbone", "multilabel").eval(), images(33, 45, count=4)
+    decoded = []
+    network.net.decoder.register_forward_hook(lambda _, given, __: decoded.append(len(given[0][-1])))
+    with torch.no_grad():
+        masks, labels = network(batch)
+        features, first = network.encode(batch)
+        kept = network.decode(features, keep)
+    torch.testing.assert_close(first, labels)
+    expected = masks if keep is None else masks[keep]
+    assert kept.shape == expected.shape
+    torch.testing.assert_close(kept, expected, atol=1e-4, rtol=1e-4)
+    assert decoded == [4, len(expected)]
+
+
+@pytest.mark.parametrize(
     ("architecture", "changes", "message"),
     [
         (
