@@ -134,6 +134,21 @@ def test_a_shared_backbone_decodes_only_what_is_kept(keep):
     assert decoded == [4, len(expected)]
 
 
+@pytest.mark.parametrize(("architecture", "decodes"), [("shared-backbone", 2), ("two-head", 4)])
+def test_a_gate_draws_the_chosen_images(architecture, decodes):
+    network, batch = make(architecture, "multilabel").eval(), images(32, 32, count=4)
+    decoded = []
+    network.net.decoder.register_forward_hook(lambda _, given, __: decoded.append(len(given[0][-1])))
+    with torch.no_grad():
+        masks, labels = network(batch)
+        chosen, same = network.chosen(batch, lambda logits: torch.tensor([True, False, False, True]))
+        none, _ = network.chosen(batch, lambda logits: logits[:, 0] > torch.inf)
+    torch.testing.assert_close(chosen, masks[[0, 3]], atol=1e-4, rtol=1e-4)
+    torch.testing.assert_close(same, labels)
+    assert none is None
+    assert decoded[:2] == [4, decodes]
+
+
 @pytest.mark.parametrize(
     ("architecture", "changes", "message"),
     [
