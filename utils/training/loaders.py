@@ -94,10 +94,12 @@ def make_loaders(
     Raises:
         InputError: too few images to give each process one batch, or too many loading processes.
     """
+    target = None if config.target is None else dataset.annotations.class_names.index(config.target) + 1
     make = functools.partial(
         StripDataset,
         dataset,
         task=config.task,
+        target=target,
         images=images or ImageFiles(dataset, config.channels, config.image_size),
     )
     parts = {
