@@ -27,6 +27,7 @@ Architecture = Literal[
     "fcn32s",
     "classifier",
     "two-head",
+    "shared-backbone",
 ]
 Task = Literal["multilabel", "binary", "multiclass", "per-class", "classify-binary", "classify-multilabel"]
 Loss = Literal["dice_bce", "bce", "dice", "tversky", "focal", "lovasz", "cross_entropy"]
