@@ -27,6 +27,7 @@ Architecture = Literal[
     "fcn32s",
     "classifier",
     "two-head",
+    "shared-backbone",
 ]
 Task = Literal["multilabel", "binary", "multiclass", "per-class", "classify-binary", "classify-multilabel"]
 Loss = Literal["dice_bce", "bce", "dice", "tversky", "focal", "lovasz", "cross_entropy"]
@@ -210,6 +211,7 @@ class PublishWeightsConfig:
     weights: str | None = flag("name of the weights file in the run folder when it holds several", None)
     dir: Path | None = flag("dataset folder of the run, for its validation split; none: the folder that the run was trained on", None)
     test_dir: Path | None = flag("labelled dataset folder of images that nothing was learnt, chosen or calibrated on, to measure on too", None)
+    test_data: str | None = flag("those images in words, for the card; none: the folder's name", None)
     to: Path = flag("folder of index.json, the weights files and their cards", Path("weights"))
     data: str = flag("the data trained on, for the card: name, where it comes from, how many images")
     terms: str | None = flag("licence or terms of that data, for the card", None)
@@ -217,7 +219,7 @@ class PublishWeightsConfig:
     urls: tuple[str, ...] | None = flag("addresses of the folder where the file will be fetched from, as well as beside index.json", None)
     default: bool = flag("make it what Predict_masks.py takes without -weights; the first of an index is anyway", False)
     replace: bool = flag("take the place of published weights of this name", False)
-    storage: Literal["auto", "half", "float"] = flag("auto: numbers of 16 bits if mean Dice, defect Dice and IoU of the validation split change by 0.0001 at most, else of 32", "auto")
+    storage: Literal["auto", "half", "float"] = flag("auto: numbers of 16 bits if no score of all classes together on the validation split changes by more than 0.0001, else of 32", "auto")
     push: str | None = flag("USER/NAME of a model repository on the Hugging Face hub to send it to, in SMP's own format; needs 'hf auth login' once", None)
     batch_size: int = flag("images per forward pass while measuring", 4, low=1)
     device: Device = flag("auto takes a GPU when there is one", "auto")
