@@ -95,7 +95,7 @@ def evaluate(config: EvaluateConfig) -> EvaluateResult:
     names = _side(config, dataset, chosen.path.parent)[: config.num_of_images or None]
     _check_labels(dataset, names)
     skipped: list[Skipped] = []
-    pipeline = open_pipeline(chosen, config, skipped, describe=False)
+    pipeline = open_pipeline(chosen, config, skipped, describe=False, images=len(names))
     out = make_folder(config.out or config.dir / "evaluation")
 
     def compare(result: Inspected) -> list[torch.Tensor]:

@@ -81,7 +81,7 @@ def choose_weights(config: PredictConfig | EvaluateConfig) -> Chosen:
 
 
 def open_pipeline(
-    chosen: Chosen, config: PredictConfig | EvaluateConfig, skipped: list[Skipped], *, describe: bool
+    chosen: Chosen, config: PredictConfig | EvaluateConfig, skipped: list[Skipped], *, describe: bool, images: int
 ) -> InspectionPipeline:
     """Make the pipeline that the flags ask for.
 
@@ -90,13 +90,22 @@ def open_pipeline(
         config: the flags.
         skipped: every image that cannot be read is added here.
         describe: find each defect's box, area and probability, too.
+        images: how many will come.
 
     Raises:
         InputError: the machine cannot run the network as asked.
     """
 
     weights = chosen.weights
-    network = open_network(weights, config.backend, config.device, config.precision, config.threads)
+    network = open_network(
+        weights,
+        config.backend,
+        config.device,
+        config.precision,
+        config.threads,
+        images=images,
+        compile=getattr(config, "compile", False),
+    )
     return InspectionPipeline(
         SingleNetwork(network, weights.spec, weights.input_size),
         chosen.decision,
