@@ -52,6 +52,8 @@ class Segmenter(nn.Module):
         pixels = torch.addcmul(self.shift, images.to(self.scale.dtype), self.scale)
         below, right = -height % self.multiple, -width % self.multiple
         if below or right:
-            # The border is repeated, since a black one is what the edge of a strip looks like.
-            pixels = functional.pad(pixels, (0, right, 0, below), mode="replicate")
+            # Mirrored steel looks like steel, and is what training pads with; a black border would look like the edge of
+            # a strip. What is too small to be mirrored has its last pixels repeated.
+            mode = "reflect" if below < height and right < width else "replicate"
+            pixels = functional.pad(pixels, (0, right, 0, below), mode=mode)
         return self.net(pixels)[..., :height, :width].float()

@@ -35,6 +35,8 @@ class WeightsFile:
         input_size: (H, W) in pixels that images are resized to before the network; none: their own size.
         thresholds: per scored class, probability 0..1 from which a pixel counts.
         min_areas: per scored class, smallest connected defect in pixels of the original image.
+        max_areas: per scored class, largest connected defect in such pixels, None where there is no limit; left out:
+            no limits.
         metrics: scores with the data they were measured on.
         provenance: settings, data fingerprint, git commit, library versions.
         source: the file that it was read from, for messages.
@@ -50,6 +52,11 @@ class WeightsFile:
     metrics: dict[str, Any] = dataclasses.field(default_factory=dict)
     provenance: dict[str, Any] = dataclasses.field(default_factory=dict)
     source: Path | None = dataclasses.field(default=None, compare=False)
+    max_areas: tuple[int | None, ...] = ()
+
+    def __post_init__(self) -> None:
+        if not self.max_areas:
+            self.max_areas = (None,) * len(self.thresholds)
 
     def save(self, path: Path) -> None:
         """Write to ``path`` in one step."""
@@ -62,6 +69,7 @@ class WeightsFile:
             "input_size": list(self.input_size) if self.input_size else None,
             "thresholds": list(self.thresholds),
             "min_areas": list(self.min_areas),
+            "max_areas": list(self.max_areas),
             "metrics": self.metrics,
             "provenance": self.provenance,
         }
@@ -138,6 +146,8 @@ def _from_content(path: Path, content: Any) -> WeightsFile:
             input_size=None if size is None else (int(size[0]), int(size[1])),
             thresholds=tuple(map(float, content["thresholds"])),
             min_areas=tuple(map(int, content["min_areas"])),
+            # Files written before there were largest areas have none.
+            max_areas=tuple(None if area is None else int(area) for area in content.get("max_areas", ())),
             metrics=dict(content["metrics"]),
             provenance=dict(content["provenance"]),
             source=path,
@@ -145,7 +155,7 @@ def _from_content(path: Path, content: Any) -> WeightsFile:
     except (KeyError, TypeError, ValueError, IndexError, InputError) as error:
         raise InputError(f"{path}: damaged weights file ({error}); fetch or train it again") from None
     count = len(spec.scored_names)
-    if len(file.thresholds) != count or len(file.min_areas) != count:
+    if not len(file.thresholds) == len(file.min_areas) == len(file.max_areas) == count:
         raise InputError(f"{path}: damaged weights file (thresholds for {len(file.thresholds)} of {count} classes)")
     if len(file.mean) != spec.channels or len(file.std) != spec.channels:
         raise InputError(f"{path}: damaged weights file (mean and std for another number of channels)")

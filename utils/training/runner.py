@@ -52,7 +52,9 @@ class SegmentationRunner(dl.SupervisedRunner):
         self.given_loaders = loaders
         # A copy made before the engine wraps the network's forward, or it would run the original's weights.
         self.average: ModelEmaV3 | None = moving_average(self.network, config.ema) if config.ema else None
-        self.validation = ValidationScores(config.task, network.spec.scored_names, config.threshold, config.min_area)
+        self.validation = ValidationScores(
+            config.task, network.spec.scored_names, config.threshold, config.min_area, config.max_area or None
+        )
         self.history = History(folder / "history.csv", config.num_epochs)
 
     @property
