@@ -1,4 +1,4 @@
-"""A cache folder of its own for each test, so that nothing of the user's is read or written."""
+"""A cache folder that is not the user's; converting takes seconds, so tests share what is converted."""
 
 import numpy as np
 import pytest
@@ -6,8 +6,19 @@ import pytest
 from utils.published.weights_file import find, load
 
 
+@pytest.fixture(scope="session")
+def shared_cache(tmp_path_factory):
+    return tmp_path_factory.mktemp("cache")
+
+
 @pytest.fixture(autouse=True)
+def _cache(shared_cache, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(shared_cache))
+
+
+@pytest.fixture
 def cache(tmp_path, monkeypatch):
+    """An empty cache folder for one test; gives the folder of networks in it."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     return tmp_path / "cache/steel-defects/networks"
 

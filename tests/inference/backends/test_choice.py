@@ -31,7 +31,7 @@ class Fake:
 
 
 @pytest.fixture
-def fakes(monkeypatch):
+def fakes(monkeypatch, cache):
     """Put fake networks behind the names of the backends."""
     made = []
 

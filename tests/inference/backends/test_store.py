@@ -2,8 +2,12 @@
 
 import os
 
+import pytest
+
 from utils.inference.backends import store as module
 from utils.inference.backends.store import Store, fingerprint
+
+pytestmark = pytest.mark.usefixtures("cache")
 
 
 def test_folders_and_notes_are_found_again(weights):

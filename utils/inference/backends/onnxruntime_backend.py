@@ -81,7 +81,7 @@ class OnnxRuntimeNetwork:
             content = to_onnx(self._weights.build(), size)
             session = self._library.InferenceSession(content, self._options)
         except Exception as error:
-            reason = str(error).strip().splitlines()[-1]
+            reason = str(error).strip().splitlines()[0]
             spec = self._weights.spec
             raise InputError(
                 f"-backend onnxruntime: cannot convert {spec.architecture} {spec.encoder} ({reason}); use -backend torch"

@@ -104,9 +104,7 @@ class OpenVinoNetwork:
             model = self._weights.build()
             try:
                 graph = to_openvino(model)
-                # In f32: what is looked for is a wrong graph, not rounding.
-                run = self._core.compile_model(graph, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
-                fits = takes_any_size(model, lambda images: list(run(images).values()))
+                fits = takes_any_size(model, lambda images: self._run_once(graph, images))
             except Exception:
                 fits = False
             self._store.put_note(note, fits)
@@ -114,6 +112,13 @@ class OpenVinoNetwork:
                 return None
             self._keep(name, graph)
         return graph
+
+    def _run_once(self, graph: Any, images: np.ndarray) -> list[np.ndarray]:
+        """Run a graph for any size as it will be used: compiled for one. In f32, since rounding is not in question."""
+        fixed = graph.clone()
+        fixed.reshape(images.shape)
+        compiled = self._core.compile_model(fixed, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
+        return list(compiled(images).values())
 
     def _open_fixed(self, size: tuple[int, int]) -> Any:
         """Give the graph for one size of images."""
@@ -124,7 +129,7 @@ class OpenVinoNetwork:
             try:
                 graph = to_openvino(self._weights.build(), size)
             except Exception as error:
-                reason = str(error).strip().splitlines()[-1]
+                reason = str(error).strip().splitlines()[0]
                 raise InputError(
                     f"-backend openvino: cannot convert {spec.architecture} {spec.encoder} ({reason}); use -backend torch"
                 ) from None

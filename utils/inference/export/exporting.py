@@ -116,6 +116,7 @@ def describe(weights: WeightsFile, path: Path) -> dict[str, Any]:
         "channels": spec.channels,
         "thresholds": list(weights.thresholds),
         "min_areas": list(weights.min_areas),
+        "max_areas": list(weights.max_areas),
         "input": "images: (N, H, W, channels) uint8, RGB or grey, as read from a file",
         "output": "masks: (N, K, H, W) float32 logits; multiclass has the background as channel 0",
     }
@@ -197,7 +198,7 @@ def _convert(convert: Any, opened: Any, model: Segmenter, input_size: Size, exam
     try:
         return convert(model, size, input_size), size
     except Exception as error:
-        spec, reason = model.spec, str(error).strip().splitlines()[-1]
+        spec, reason = model.spec, str(error).strip().splitlines()[0]
         raise InputError(f"{spec.architecture} {spec.encoder} cannot be exported ({reason})") from None
 
 
