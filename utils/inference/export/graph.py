@@ -2,6 +2,8 @@
 
 import contextlib
 import io
+import os
+import sys
 import warnings
 from collections.abc import Iterator
 from typing import Any
@@ -105,7 +107,7 @@ def to_onnx(model: Segmenter, size: Size = None, input_size: Size = None) -> byt
     images = {0: "count"} if size else {0: "count", 1: "height", 2: "width"}
     masks = {0: "count"} if size else {0: "count", 2: "height", 3: "width"}
     packed = io.BytesIO()
-    with _quiet():
+    with _quiet(), _silent_stdout():
         torch.onnx.export(
             Graph(model, size, input_size),
             (_example(model, size),),
@@ -161,3 +163,17 @@ def _quiet() -> Iterator[None]:
     with warnings.catch_warnings(), torch.inference_mode():
         warnings.simplefilter("ignore")
         yield
+
+
+@contextlib.contextmanager
+def _silent_stdout() -> Iterator[None]:
+    """Keep a library from printing a whole network where it fails; it writes past Python's ``sys.stdout``."""
+    sys.stdout.flush()
+    kept = os.dup(1)
+    try:
+        with open(os.devnull, "wb") as nowhere:
+            os.dup2(nowhere.fileno(), 1)
+            yield
+    finally:
+        os.dup2(kept, 1)
+        os.close(kept)
