@@ -40,12 +40,15 @@ class Network(Protocol):
     """A network that is ready to run.
 
     Attributes:
-        name: backend, precision and device, for messages and summaries.
         parallel: number of calls that may run at once, each in a thread of its own.
     """
 
-    name: str
     parallel: int
+
+    @property
+    def name(self) -> str:
+        """Backend, precision and device, for messages and summaries; ``auto`` knows it after the first batch."""
+        ...
 
     def __call__(self, images: np.ndarray, gate: Gate | None = None) -> Outputs:
         """Run on a batch.

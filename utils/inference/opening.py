@@ -19,7 +19,15 @@ from utils.inference.pipeline import Decision, InspectionPipeline, Skipped
 from utils.inference.systems.single import SingleNetwork
 from utils.published.weights_file import WeightsFile, find, load
 
-LIBRARIES = ("torch", "segmentation-models-pytorch", "timm", "opencv-python-headless", "numpy")
+LIBRARIES = (
+    "torch",
+    "openvino",
+    "onnxruntime",
+    "segmentation-models-pytorch",
+    "timm",
+    "opencv-python-headless",
+    "numpy",
+)
 
 
 @dataclass(frozen=True)

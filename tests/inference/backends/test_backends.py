@@ -122,7 +122,9 @@ def test_what_cannot_be_converted_is_one_line(cache, capfd):
     model = build(spec)
     weights = WeightsFile(spec, model.net.state_dict(), model.mean, model.std, None, (0.5, 0.5), (0, 0))
     network = open_network(weights, "onnxruntime", "cpu", "f32", 0)
-    with pytest.raises(InputError, match=r"^-backend onnxruntime: cannot convert pspnet resnet18 \(.*\); use -backend torch$"):
+    with pytest.raises(
+        InputError, match=r"^-backend onnxruntime: cannot convert pspnet resnet18 \(.*\); use -backend torch$"
+    ):
         network(np.zeros((1, 64, 96, 3), dtype=np.uint8))
     assert capfd.readouterr() == ("", "")
 

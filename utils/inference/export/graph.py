@@ -111,7 +111,7 @@ def to_onnx(model: Segmenter, size: Size = None, input_size: Size = None) -> byt
         torch.onnx.export(
             Graph(model, size, input_size),
             (_example(model, size),),
-            packed,
+            packed,  # type: ignore[arg-type]
             input_names=["images"],
             output_names=names,
             dynamic_axes={"images": images, **{name: masks if name == "masks" else {0: "count"} for name in names}},
