@@ -13,6 +13,8 @@ from utils.models.factory import build
 from utils.models.spec import ModelSpec
 from utils.published.weights_file import WeightsFile
 
+SLOW_OPENVINO = [pytest.param("openvino", marks=pytest.mark.slow), "onnxruntime"]  # it converts for seconds
+
 
 def by_model(weights: WeightsFile, images: np.ndarray) -> torch.Tensor:
     with torch.inference_mode():
@@ -78,7 +80,7 @@ def test_the_converted_network_is_kept_and_read_again(weights, images, backend, 
     assert torch.equal(open_network(weights, backend, "cpu", "f32", 0)(images).masks, first)
 
 
-@pytest.mark.parametrize("backend", ["openvino", "onnxruntime"])
+@pytest.mark.parametrize("backend", SLOW_OPENVINO)
 def test_a_cache_folder_that_cannot_be_used_does_not_break_a_run(weights, images, backend, tmp_path, monkeypatch):
     (tmp_path / "file").write_text("not a folder")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
@@ -105,7 +107,7 @@ def test_more_sizes_than_openvino_compiles_for_share_one_graph(weights, monkeypa
     assert len(network._requests) == 2
 
 
-@pytest.mark.parametrize("backend", ["openvino", "onnxruntime"])
+@pytest.mark.parametrize("backend", SLOW_OPENVINO)
 def test_an_architecture_that_fixes_the_size_gets_a_graph_for_each(weights, backend, cache, monkeypatch):
     module = {"openvino": openvino_backend, "onnxruntime": onnxruntime_backend}[backend]
     monkeypatch.setattr(module, "takes_any_size", lambda *given: False)
