@@ -23,9 +23,12 @@ CONFIG_OF_COMMAND = {
     "Evaluate": config.EvaluateConfig,
     "Export_model": config.ExportConfig,
     "Demo": config.DemoConfig,
+    "Download_weights": config.DownloadWeightsConfig,
+    "Publish_weights": config.PublishWeightsConfig,
     "Prepare_data download": config.DownloadDataConfig,
     "Prepare_data convert": config.ConvertConfig,
     "Prepare_data check": config.CheckConfig,
+    "Prepare_data explore": config.ExploreConfig,
     "Prepare_data balance": config.BalanceConfig,
     "Prepare_data synthesise": config.SynthesiseConfig,
 }

@@ -2,8 +2,10 @@
 
 import copy
 import dataclasses
+import functools
 import json
 import math
+import os
 import time
 import warnings
 from pathlib import Path
@@ -16,6 +18,7 @@ from accelerate.utils import broadcast_object_list, set_seed
 from config import TrainConfig
 from utils.data.annotations import Dataset, open_dataset, write_annotations
 from utils.data.checks import verified_sizes
+from utils.data.decoded import DecodedImages, ImageFiles, decode_once
 from utils.data.images import read_size
 from utils.data.splits import balance, near_duplicate_groups, read_split, split, write_split
 from utils.errors import InputError
@@ -100,6 +103,7 @@ def train(config: TrainConfig) -> TrainResult:
     frame = broadcast_object_list([frame])[0] if engine.num_processes > 1 else frame
     assert frame is not None
     sides = {side: sorted(frame.loc[frame["side"] == side, "image"]) for side in ("train", "valid")}
+    complete = _is_complete(folder, config)
     loaders = make_loaders(
         config,
         dataset,
@@ -108,8 +112,8 @@ def train(config: TrainConfig) -> TrainResult:
         engine.process_index,
         engine.num_processes,
         engine.device.type == "cuda",
+        None if complete else _decoded(config, dataset, [*sides["train"], *sides["valid"]], engine),
     )
-    complete = _is_complete(folder, config)
     _check_batch(config, network, dataset.path(sides["train"][0]), len(sides["train"]))
     if engine.is_main_process:
         # Nothing is written before everything that can be refused has been looked at.
@@ -181,6 +185,21 @@ def _split(config: TrainConfig, dataset: Dataset, folder: Path) -> pd.DataFrame:
         where = config.split or config.dir
         raise InputError(f"{where}: {len(frame)} images leave none to {_missing_side(frame)} on; add images")
     return frame
+
+
+def _decoded(config: TrainConfig, dataset: Dataset, names: list[str], engine: SteelEngine) -> DecodedImages | None:
+    """Decode the run's images once, where ``-cache`` says so."""
+    if config.cache == "none":
+        return None
+    files = ImageFiles(dataset, config.channels, config.image_size)
+    beside = int(os.environ.get("LOCAL_WORLD_SIZE", "1")) if engine.num_processes > 1 else 1
+    make = functools.partial(
+        decode_once, config.cache, files, names, config.num_of_workers, beside, engine.is_main_process
+    )
+    if config.cache == "ram":
+        return make()
+    with engine.local_main_process_first():  # the others then find its file
+        return make()
 
 
 def _begin(config: TrainConfig, dataset: Dataset, frame: pd.DataFrame, folder: Path) -> None:
