@@ -35,6 +35,7 @@ class Graph(nn.Module):
         super().__init__()
         self.model, self.input_size = model, input_size
         self.fits = size is not None and not (size[0] % model.multiple or size[1] % model.multiple)
+        self.eval()  # exporters put the model back into the mode of this module
 
     def forward(self, images: torch.Tensor) -> tuple[torch.Tensor, ...]:
         """Run on ``(N, H, W, channels)`` uint8 images; gives masks ``(N, K, H, W)``, labels ``(N, L)`` or both, float32."""
