@@ -46,7 +46,7 @@ def fit(spec: ModelSpec, data: Path, folder: Path, input_size: tuple[int, int] |
     if input_size:
         images = [cv2.resize(image, input_size[::-1], interpolation=cv2.INTER_LINEAR) for image in images]
     settle(model, images)
-    if getattr(spec, "labels", 0):
+    if spec.labels:
         _fit_labels(model, images, labels)
     if spec.outputs:
         _fit_masks(model, images, labels)
@@ -71,7 +71,7 @@ def settle(model: Segmenter, images: Sequence[np.ndarray]) -> None:
 def _read(data: Path, spec: ModelSpec) -> tuple[list[np.ndarray], list[np.ndarray]]:
     annotations = read_annotations(data / "test_labels.csv", read_class_names(data))
     images, labels = [], []
-    for path in sorted((data / "test_images").iterdir())[: None if getattr(spec, "labels", 0) else STRIPS]:
+    for path in sorted((data / "test_images").iterdir())[: None if spec.labels else STRIPS]:
         image = read_image(path, spec.channels)
         images.append(image)
         labels.append(annotations.mask(path.name, *image.shape[:2]))

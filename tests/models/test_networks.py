@@ -3,9 +3,9 @@
 import pytest
 import torch
 
-from config import RECIPES, Architecture, TrainConfig
+from config import RECIPES, TrainConfig
 from utils.errors import InputError
-from utils.models.factory import ARCHITECTURES, IMAGENET_MEAN, build, encoder_name
+from utils.models.factory import IMAGENET_MEAN, build, encoder_name
 from utils.models.segmenter import Segmenter
 from utils.models.spec import ModelSpec
 
@@ -16,23 +16,9 @@ def spec(**changes) -> ModelSpec:
     )
 
 
-def test_config_offers_the_architectures_that_the_factory_makes():
-    assert set(Architecture.__args__) == set(ARCHITECTURES)
-
-
 def test_recipes_set_only_fields_that_exist():
     for recipe in RECIPES.values():
         TrainConfig(**recipe)
-
-
-@pytest.mark.parametrize("architecture", sorted(ARCHITECTURES))
-def test_any_height_and_width(architecture):
-    network = build(spec(architecture=architecture)).eval()
-    with torch.no_grad():
-        for height, width in ((128, 160), (130, 151)):
-            logits = network(torch.zeros(1, 3, height, width, dtype=torch.uint8))
-            assert logits.shape == (1, 2, height, width)
-            assert logits.dtype == torch.float32
 
 
 @pytest.mark.parametrize(("task", "outputs", "scored"), [("multilabel", 2, 2), ("binary", 1, 1), ("multiclass", 3, 2)])
@@ -61,7 +47,7 @@ def test_normalising_equals_the_textbook():
     torch.testing.assert_close(network(images), (images / 255 - mean) / std, atol=1e-5, rtol=1e-5)
 
 
-def test_padding_repeats_the_border():
+def test_padding_mirrors_the_image():
     seen = []
 
     class Record(torch.nn.Module):
@@ -74,8 +60,8 @@ def test_padding_repeats_the_border():
     assert network(images).shape == images.shape
     (pixels,) = seen
     assert pixels.shape[-2:] == (8, 16)
-    assert torch.equal(pixels[..., 6:, :9], pixels[..., 5:6, :9].expand(-1, -1, 2, -1))
-    assert torch.equal(pixels[..., :, 9:], pixels[..., :, 8:9].expand(-1, -1, -1, 7))
+    assert torch.equal(pixels[..., 6:, :9], pixels[..., :6, :9].flip(2)[..., 1:3, :])
+    assert torch.equal(pixels[..., :, 9:], pixels[..., :9].flip(3)[..., 1:8])
 
 
 def test_a_spec_survives_plain_words():

@@ -11,7 +11,7 @@ from torch.utils.data import Dataset as TorchDataset
 from utils.data import transforms
 from utils.data.annotations import Dataset
 from utils.data.decoded import ImageSource
-from utils.data.rectangles import draw, union
+from utils.data.rectangles import Rectangles, draw, union
 
 
 @dataclasses.dataclass(frozen=True)
@@ -40,7 +40,8 @@ class StripDataset(TorchDataset):
     Args:
         dataset: the dataset folder.
         names: images to use.
-        task: ``binary`` merges all classes into one mask.
+        task: of the network; ``scored`` says what it makes of the classes.
+        target: number of the class of task ``per-class``, from 1.
         images: gives their pixels, at the size that the network sees.
         augment: see ``transforms.augmentation``.
         crop: (H, W) in pixels of a random window, taken after resizing.
@@ -55,6 +56,7 @@ class StripDataset(TorchDataset):
         names: Sequence[str],
         *,
         task: str,
+        target: int | None = None,
         images: ImageSource,
         augment: str = "none",
         crop: tuple[int, int] | None = None,
@@ -65,6 +67,7 @@ class StripDataset(TorchDataset):
         self.dataset = dataset
         self.names = tuple(names)
         self.task = task
+        self.target = target
         self.images = images
         self.augment = transforms.augmentation(augment)
         self.crop = crop
@@ -79,9 +82,7 @@ class StripDataset(TorchDataset):
         index, seed = key
         name = self.names[index]
         image, (height, width) = self.images.read(name)
-        defects = self.dataset.annotations.defects(name, height, width)
-        if self.task == "binary":
-            defects = [union(defects)]
+        defects = scored(self.dataset.annotations.defects(name, height, width), self.task, self.target)
         changed_size = image.shape[:2] != (height, width) or self.crop is not None
         truth = draw(defects) if self.keep_truth and changed_size else None
         defects = [part.resized(*image.shape[:2]) for part in defects]
@@ -100,6 +101,19 @@ class StripDataset(TorchDataset):
         if self.blackout:
             image, masks = transforms.black_out(image, masks, self.blackout, random)
         return Sample(image, masks, truth, name)
+
+
+def scored(defects: list[Rectangles], task: str, target: int | None = None) -> list[Rectangles]:
+    """Give the classes that a network of this task learns from; a classifier learns which of them have a pixel.
+
+    Args:
+        defects: of one image, an entry for each class of the dataset.
+        task: ``binary`` and ``classify-binary`` merge all classes into one, ``per-class`` takes that of ``target``.
+        target: number of the class, from 1.
+    """
+    if task in ("binary", "classify-binary"):
+        return [union(defects)]
+    return defects if target is None else [defects[target - 1]]
 
 
 def collate(samples: Sequence[Sample]) -> dict[str, Any]:

@@ -82,6 +82,11 @@ def choose_weights(config: PredictConfig | EvaluateConfig) -> Chosen:
             raise InputError(f"-{name} {value}: expected {least} or more")
     path = find(config.weights_dir, config.weights)
     weights = load(path)
+    if weights.spec.is_classifier:
+        raise InputError(
+            f"{path}: classifies whole images ({weights.spec.task}) and draws no masks; give the weights file of a"
+            " segmenter"
+        )
     count = len(weights.thresholds)
     decision = Decision(
         weights.thresholds if config.threshold is None else (config.threshold,) * count,

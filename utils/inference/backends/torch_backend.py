@@ -5,7 +5,7 @@ import torch
 
 from utils.errors import InputError
 from utils.inference.backends.device import check_precision, choose_device
-from utils.inference.network import Gate, Outputs, Settings, pass_gate
+from utils.inference.network import Gate, Outputs, Settings
 from utils.published.weights_file import WeightsFile
 
 
@@ -42,7 +42,9 @@ class TorchNetwork:
             batch = batch.pin_memory().to(self.device, non_blocking=True)
         try:
             with torch.autocast(self.device.type, self.dtype, enabled=self.dtype != torch.float32):
-                return pass_gate(Outputs.of(self.model(batch)), gate)
+                if gate is not None and self.model.spec.labels and self.model.spec.outputs:
+                    return Outputs(*self.model.chosen(batch, gate))  # a shared backbone decodes no others
+                return Outputs.of(self.model(batch))
         except RuntimeError as error:
             if isinstance(error, torch.OutOfMemoryError) or "can't allocate memory" in str(error):
                 count, height, width = images.shape[:3]

@@ -113,12 +113,14 @@ def describe(weights: WeightsFile, path: Path) -> dict[str, Any]:
         "encoder": spec.encoder,
         "task": spec.task,
         "classes": list(spec.scored_names),
+        "labels": list(spec.label_names),
+        "label_thresholds": list(weights.label_thresholds),
         "channels": spec.channels,
         "thresholds": list(weights.thresholds),
         "min_areas": list(weights.min_areas),
         "max_areas": list(weights.max_areas),
         "input": "images: (N, H, W, channels) uint8, RGB or grey, as read from a file",
-        "output": "masks: (N, K, H, W) float32 logits; multiclass has the background as channel 0",
+        "output": "float32 logits; masks: (N, K, H, W), multiclass has the background as channel 0; labels: (N, L) of whole images",
     }
 
 
