@@ -6,7 +6,7 @@ import torch
 
 from utils.errors import InputError
 from utils.inference import network
-from utils.inference.network import open_network
+from utils.inference.network import Outputs, open_network, pass_gate
 from utils.published.weights_file import find, load
 
 
@@ -25,7 +25,8 @@ def test_logits_are_those_of_the_model(weights, images, backend):
     run = open_network(weights, backend, "cpu", "f32", 0)
     with torch.inference_mode():
         expected = weights.build()(torch.from_numpy(images.transpose(0, 3, 1, 2).copy()))
-    logits = run(images)
+    logits, labels = run(images)
+    assert labels is None
     assert logits.dtype == torch.float32
     assert logits.shape == (3, 2, 40, 70)
     torch.testing.assert_close(logits, expected, rtol=1e-4, atol=1e-3)
@@ -34,14 +35,14 @@ def test_logits_are_those_of_the_model(weights, images, backend):
 
 def test_an_image_has_the_same_logits_in_any_batch(weights, images):
     run = open_network(weights, "torch", "cpu", "f32", 0)
-    alone = torch.cat([run(images[k : k + 1]) for k in range(3)])
-    torch.testing.assert_close(run(images), alone, rtol=1e-4, atol=1e-3)
+    alone = torch.cat([run(images[k : k + 1]).masks for k in range(3)])
+    torch.testing.assert_close(run(images).masks, alone, rtol=1e-4, atol=1e-3)
 
 
 def test_bf16_comes_close_and_gives_float32(weights, images, monkeypatch, capsys):
     monkeypatch.setattr(network, "cpu_has_bf16", lambda: True)
-    exact = open_network(weights, "torch", "cpu", "f32", 0)(images)
-    rounded = open_network(weights, "torch", "cpu", "bf16", 0)(images)
+    exact = open_network(weights, "torch", "cpu", "f32", 0)(images).masks
+    rounded = open_network(weights, "torch", "cpu", "bf16", 0)(images).masks
     assert rounded.dtype == torch.float32
     assert 0 < (rounded - exact).abs().max() < 0.1 * exact.abs().max()
     assert capsys.readouterr().err == ""
@@ -90,3 +91,23 @@ def test_too_little_memory_is_one_line_with_the_way_out(weights, images, raised,
     monkeypatch.setattr(run, "model", fail)
     with pytest.raises(InputError, match=r"3 images of 40x70.*-batch_size"):
         run(images)
+
+
+LABELS = torch.tensor([[3.0, -1.0], [-2.0, -2.0], [-1.0, 0.5]])
+MASKS = torch.arange(24.0).view(3, 2, 2, 2)
+
+
+def test_outputs_are_told_apart_by_their_axes():
+    assert Outputs.of(MASKS) == Outputs(MASKS, None)
+    assert Outputs.of(LABELS) == Outputs(None, LABELS)
+    assert Outputs.of((MASKS, LABELS)) == Outputs(MASKS, LABELS)
+
+
+def test_a_gate_keeps_the_masks_of_chosen_images():
+    both = Outputs(MASKS, LABELS)
+    chosen = pass_gate(both, lambda labels: (labels > 0).any(dim=1))
+    assert torch.equal(chosen.masks, MASKS[[0, 2]])
+    assert torch.equal(chosen.labels, LABELS)
+    assert pass_gate(both, lambda labels: labels[:, 0] > 9).masks is None
+    assert pass_gate(both, None) is both
+    assert torch.equal(pass_gate(Outputs(MASKS, None), lambda labels: labels[:, 0] > 9).masks, MASKS)

@@ -10,7 +10,10 @@ import pytest
 import torch
 
 from utils.inference import pipeline as module
+from utils.inference.network import Outputs
 from utils.inference.pipeline import Decision, InspectionPipeline, Skipped
+from utils.inference.systems.single import SingleNetwork, answers
+from utils.inference.systems.system import Answer
 from utils.models.spec import ModelSpec
 
 SIZES = [(20, 30), (20, 30), (20, 30), (16, 24), (20, 30), (20, 30), (9, 9), (9, 9), (9, 9), (9, 9), (9, 9)]
@@ -21,13 +24,28 @@ class Bright:
 
     name = "bright"
 
-    def __init__(self) -> None:
+    def __init__(self, parallel: int = 1) -> None:
+        self.parallel = parallel
         self.batches: list[tuple[int, ...]] = []
 
-    def __call__(self, images: np.ndarray) -> torch.Tensor:
+    def __call__(self, images: np.ndarray, gate=None) -> Outputs:
         self.batches.append(images.shape)
         red = torch.from_numpy(images[..., 0]).float()
-        return torch.stack([red - 200, 50 - red], dim=1)
+        return Outputs(torch.stack([red - 200, 50 - red], dim=1), None)
+
+
+class Gated:
+    """Judges by red pixels in the small size, and draws masks in the own size where some are bright there."""
+
+    name, parallel, channels, task, sizes = "gated", 2, 3, "multilabel", ((4, 4), None)
+
+    def answer(self, batch, gates=True):
+        answers = []
+        for small, own in zip(batch[4, 4], batch[None], strict=True):
+            labels = np.float32([small[..., 0].max() / 255])
+            masks = Bright()(own[None]).masks[0] if labels[0] > 0.9 or not gates else None
+            answers.append(Answer(masks, labels, (12, 0)))
+        return answers
 
 
 @pytest.fixture
@@ -41,10 +59,9 @@ def paths(tmp_path: Path) -> list[Path]:
 
 
 def make(network, *, channels=3, input_size=None, batch_size=2, min_area=0, skipped=None, describe=True):
+    spec = ModelSpec("unet", "resnet18", "multilabel", ("bright", "dark"), channels)
     return InspectionPipeline(
-        network,
-        ModelSpec("unet", "resnet18", "multilabel", ("bright", "dark"), channels),
-        input_size,
+        SingleNetwork(network, spec, input_size),
         Decision((0.5, 0.5), (min_area, min_area)),
         batch_size=batch_size,
         describe=describe,
@@ -150,3 +167,44 @@ def test_an_error_behind_the_network_ends_the_run(paths):
 
 def test_no_images_give_no_results():
     assert list(make(Bright()).run([], lambda result: None)) == []
+
+
+def test_several_batches_run_at_once_and_the_order_stays(paths):
+    class Slow(Bright):
+        """Lets a batch wait until as many run as may, and the first longest."""
+
+        together = threading.Barrier(3, timeout=10)
+
+        def __call__(self, images, gate=None):
+            self.together.wait()
+            time.sleep(0.05 if len(self.batches) == 0 else 0)
+            return super().__call__(images)
+
+    results = make(Slow(parallel=3), input_size=(8, 8)).run(paths + paths[:1], lambda result: result.masks.sum())
+    assert [path for path, _ in results] == paths + paths[:1]
+
+
+def test_a_system_sees_every_size_and_its_gate_leaves_empty_masks(paths):
+    def run(gates):
+        pipeline = InspectionPipeline(Gated(), Decision((0.5, 0.5), (0, 0)), batch_size=2, gates=gates)
+        return list(pipeline.run(paths, lambda result: result))
+
+    gated, opened = run(True), run(False)
+    assert [path for path, _ in gated] == paths
+    turned_away = [result for _, result in gated if result.labels[0] <= 0.9]
+    assert 0 < len(turned_away) < len(paths)
+    for result in turned_away:
+        assert result.logits is None
+        assert result.masks.shape == (2, *result.image.shape[:2])
+        assert not result.masks.any()
+        assert not len(result.defects)
+    for path, result in opened:
+        assert result.logits.shape == (2, *red(path).shape)
+        areas = result.defects["area_px"][result.defects["class_id"] == 1]
+        assert (areas >= 12).all()  # the answer's own smallest area
+
+
+def test_labels_become_probabilities():
+    (first, second) = answers(Outputs(None, torch.tensor([[0.0, 2.0], [-2.0, 1.0]])), 2)
+    assert (first.masks, second.masks) == (None, None)
+    np.testing.assert_allclose([first.labels[0], first.labels[1] + second.labels[0]], [0.5, 1.0])

@@ -27,7 +27,7 @@ def result() -> Inspected:
     logits[0] = 2.0
     logits[1] = 1.0
     masks, defects = find_defects(masks, logits.numpy(), "multilabel", (0, 0))
-    return Inspected(Path("folder/a, b.jpg"), np.zeros((6, 8, 3), np.uint8), masks, defects, logits)
+    return Inspected(Path("folder/a, b.jpg"), np.zeros((6, 8, 3), np.uint8), masks, defects, None, logits)
 
 
 def test_submission_has_a_row_for_every_image_and_class_and_decodes_again(tmp_path, result):

@@ -125,7 +125,7 @@ def evaluate(config: EvaluateConfig) -> EvaluateResult:
         what=what,
         out=out,
         seconds=seconds,
-        network=pipeline.network.name,
+        network=pipeline.system.name,
     )
     metrics = {**chosen.to_dict(), **_metrics(config, result)}
     _write_counts(out / "scores.csv", counts, spec.scored_names)

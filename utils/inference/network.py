@@ -5,9 +5,9 @@ A new backend is a function ``(weights, settings) -> Network`` with a line in ``
 """
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import numpy as np
 import torch
@@ -18,19 +18,49 @@ from utils.published.weights_file import WeightsFile
 DTYPES = {"f32": torch.float32, "bf16": torch.bfloat16, "f16": torch.float16}
 
 
+class Outputs(NamedTuple):
+    """What a network says about a batch; float32 on any device.
+
+    Attributes:
+        masks: ``(N, K, H, W)`` logits of the pixels; None for networks that judge whole images only.
+        labels: ``(N, L)`` logits of the images; None for networks without such outputs.
+    """
+
+    masks: torch.Tensor | None
+    labels: torch.Tensor | None
+
+    @classmethod
+    def of(cls, answer: torch.Tensor | Sequence[torch.Tensor]) -> "Outputs":
+        """Sort what a module returned: logits of pixels have four axes, those of images two."""
+        tensors = {tensor.ndim: tensor for tensor in ([answer] if isinstance(answer, torch.Tensor) else answer)}
+        return cls(tensors.get(4), tensors.get(2))
+
+
+# Chooses the images whose masks are wanted, from their labels: (N, L) float32 logits -> (N,) bool on the same device.
+Gate = Callable[[torch.Tensor], torch.Tensor]
+
+
 class Network(Protocol):
-    """A network that is ready to run."""
+    """A network that is ready to run.
 
-    name: str  # backend, precision and device, for messages and summaries
+    Attributes:
+        name: backend, precision and device, for messages and summaries.
+        parallel: number of calls that may run at once, each in a thread of its own.
+    """
 
-    def __call__(self, images: np.ndarray) -> torch.Tensor:
+    name: str
+    parallel: int
+
+    def __call__(self, images: np.ndarray, gate: Gate | None = None) -> Outputs:
         """Run on a batch.
 
         Args:
             images: ``(N, H, W, channels)`` uint8, contiguous.
+            gate: for networks with masks and labels. ``masks`` then has the chosen images only, in their order, and
+                is None when there is none; a network that can decodes no others.
 
         Returns:
-            ``(N, outputs, H, W)`` float32 logits, on any device.
+            The logits.
         """
         ...
 
@@ -65,8 +95,18 @@ def open_network(weights: WeightsFile, backend: str, device: str, precision: str
     return BACKENDS[name](weights, Settings(device, precision, threads))
 
 
+def pass_gate(outputs: Outputs, gate: Gate | None) -> Outputs:
+    """Keep the masks of the images that a gate chooses; for networks that have decoded all."""
+    if gate is None or outputs.masks is None or outputs.labels is None:
+        return outputs
+    chosen = gate(outputs.labels)
+    return Outputs(outputs.masks[chosen] if chosen.any() else None, outputs.labels)
+
+
 class TorchNetwork:
     """PyTorch with ``channels_last`` memory and autocast."""
+
+    parallel = 1  # a call uses all threads
 
     def __init__(self, weights: WeightsFile, settings: Settings) -> None:
         self.device = choose_device(settings.device)
@@ -80,7 +120,7 @@ class TorchNetwork:
         self.name = f"torch {settings.precision} on {place}"
 
     @torch.inference_mode()
-    def __call__(self, images: np.ndarray) -> torch.Tensor:
+    def __call__(self, images: np.ndarray, gate: Gate | None = None) -> Outputs:
         """Run on a batch, see ``Network``."""
         # Images lie in memory with channels last already: the permuted view needs no copy.
         batch = torch.from_numpy(images).permute(0, 3, 1, 2)
@@ -88,7 +128,7 @@ class TorchNetwork:
             batch = batch.pin_memory().to(self.device, non_blocking=True)
         try:
             with torch.autocast(self.device.type, self.dtype, enabled=self.dtype != torch.float32):
-                return self.model(batch)
+                return pass_gate(Outputs.of(self.model(batch)), gate)
         except RuntimeError as error:
             if isinstance(error, torch.OutOfMemoryError) or "can't allocate memory" in str(error):
                 count, height, width = images.shape[:3]

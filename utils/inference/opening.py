@@ -16,6 +16,7 @@ from config import EvaluateConfig, PredictConfig
 from utils.errors import InputError
 from utils.inference.network import open_network
 from utils.inference.pipeline import Decision, InspectionPipeline, Skipped
+from utils.inference.systems.single import SingleNetwork
 from utils.published.weights_file import WeightsFile, find, load
 
 LIBRARIES = ("torch", "segmentation-models-pytorch", "timm", "opencv-python-headless", "numpy")
@@ -94,11 +95,10 @@ def open_pipeline(
         InputError: the machine cannot run the network as asked.
     """
 
-    network = open_network(chosen.weights, config.backend, config.device, config.precision, config.threads)
+    weights = chosen.weights
+    network = open_network(weights, config.backend, config.device, config.precision, config.threads)
     return InspectionPipeline(
-        network,
-        chosen.weights.spec,
-        chosen.weights.input_size,
+        SingleNetwork(network, weights.spec, weights.input_size),
         chosen.decision,
         batch_size=config.batch_size,
         describe=describe,

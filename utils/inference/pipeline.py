@@ -1,7 +1,7 @@
-"""The one way from image files to decisions: decode -> batch -> network -> decide -> components -> whatever is wanted.
+"""The one way from image files to decisions: decode -> batch -> networks -> decide -> components -> whatever is wanted.
 
-Images are read in threads ahead of the network; components are found and results are written in threads behind it.
-Both queues are bounded, so memory does not grow with the number of images, and results come in the order of the paths.
+Images are read in threads ahead of the networks; components are found and results are written in threads behind them.
+All queues are bounded, so memory does not grow with the number of images, and results come in the order of the paths.
 """
 
 import os
@@ -19,9 +19,8 @@ import numpy as np
 import torch
 
 from utils.data.images import ImageError, read_image
-from utils.inference.network import Network
 from utils.inference.postprocess import DEFECT, decide, drop_small, find_defects, resize_logits
-from utils.models.spec import ModelSpec
+from utils.inference.systems.system import Answer, Size, System
 
 T = TypeVar("T")
 
@@ -48,18 +47,20 @@ class Inspected:
         image: ``(H, W, channels)`` uint8 at its own size.
         masks: ``(C, H, W)`` bool, C scored classes, small defects dropped.
         defects: table of dtype ``DEFECT``; empty when the pipeline was not asked to describe.
+        labels: ``(L,)`` float32 probabilities of the image as a whole; None when no network judges it so.
     """
 
     path: Path
     image: np.ndarray
     masks: np.ndarray
     defects: np.ndarray
-    _logits: torch.Tensor = field(repr=False)
+    labels: np.ndarray | None
+    _logits: torch.Tensor | None = field(repr=False)
 
     @cached_property
-    def logits(self) -> np.ndarray:
-        """``(K, H, W)`` float32 at the image's own size."""
-        return self._logits.cpu().numpy()
+    def logits(self) -> np.ndarray | None:
+        """``(K, H, W)`` float32 at the image's own size; None when a gate turned the image away."""
+        return None if self._logits is None else self._logits.cpu().numpy()
 
 
 @dataclass(frozen=True)
@@ -74,43 +75,53 @@ class Skipped:
 class _Loaded:
     path: Path
     image: np.ndarray  # at its own size
-    pixels: np.ndarray  # at the network's
+    pixels: dict[Size, np.ndarray]  # at the networks'
+
+    @property
+    def shapes(self) -> list[tuple[int, ...]]:
+        """Give what images of one batch have in common."""
+        return [pixels.shape for pixels in self.pixels.values()]
+
+
+@dataclass(frozen=True)
+class _Judged:
+    loaded: _Loaded
+    answer: Answer
+    logits: torch.Tensor | None  # (K, H, W) at the image's own size
+    decided: torch.Tensor | None  # (C, H, W) bool
 
 
 class InspectionPipeline:
-    """Runs a network over images.
+    """Runs a system of networks over images.
 
     Args:
-        network: what runs it.
-        spec: what it is.
-        input_size: (H, W) in pixels that images are resized to before the network; none: their own size.
+        system: one network or several that work together.
         decision: how logits become masks.
         batch_size: images per forward pass; only images of equal size that follow each other share one.
         describe: find each defect's box, area and probability, too.
+        gates: whether networks may turn images away, see ``System.answer``.
         on_skip: is told at once of every image that cannot be read.
     """
 
     def __init__(
         self,
-        network: Network,
-        spec: ModelSpec,
-        input_size: tuple[int, int] | None,
+        system: System,
         decision: Decision,
         *,
         batch_size: int = 4,
         describe: bool = True,
+        gates: bool = True,
         on_skip: Callable[[Skipped], None] = lambda skipped: None,
     ) -> None:
-        self.network = network
-        self.spec = spec
-        self.input_size = input_size
+        self.system = system
         self.decision = decision
         self.batch_size = batch_size
         self.describe = describe
+        self.gates = gates
         self.on_skip = on_skip
         self.workers = min(os.cpu_count() or 1, 8)
-        # Two batches ahead keep the network fed; the workers' own images come on top.
-        self.window = 2 * batch_size + self.workers
+        # A batch more than run at once, so that none of them waits; the workers' own images come on top.
+        self.window = (system.parallel + 1) * batch_size + self.workers
 
     def run(self, paths: Sequence[Path], finish: Callable[[Inspected], T]) -> Iterator[tuple[Path, T]]:
         """Inspect images in order.
@@ -123,18 +134,31 @@ class InspectionPipeline:
         Yields:
             The path and what ``finish`` returned, in the order of ``paths``; images that cannot be read are left out.
         """
-        with _Workers(self.workers) as readers, _Workers(self.workers) as finishers:
+        with (
+            _Workers(self.workers) as readers,
+            _Workers(self.system.parallel) as runners,
+            _Workers(self.workers) as finishers,
+        ):
+            running: deque[Future[list[_Judged]]] = deque()
             pending: deque[tuple[Path, Future[T]]] = deque()
+
+            def pass_on() -> None:
+                for judged in running.popleft().result():
+                    pending.append((judged.loaded.path, finishers.submit(self._finish, judged, finish)))
+
             for batch in self._batches(self._read(paths, readers)):
-                for loaded, logits, decided in self._infer(batch):
-                    job = finishers.submit(self._finish, loaded, logits, decided, finish)
-                    pending.append((loaded.path, job))
+                running.append(runners.submit(self._judge, batch))
+                if len(running) > self.system.parallel:
+                    pass_on()
                 while pending and (len(pending) > self.window or pending[0][1].done()):
                     path, job = pending.popleft()
                     yield path, job.result()
-            while pending:
-                path, job = pending.popleft()
-                yield path, job.result()
+            while running or pending:
+                if running:
+                    pass_on()
+                while pending and (not running or pending[0][1].done()):
+                    path, job = pending.popleft()
+                    yield path, job.result()
 
     def _read(self, paths: Sequence[Path], readers: "_Workers") -> Iterator[_Loaded]:
         """Read ahead in threads, as far as the window goes; give images in order."""
@@ -150,18 +174,14 @@ class InspectionPipeline:
                 self.on_skip(Skipped(path, error.reason))
 
     def _load(self, path: Path) -> _Loaded:
-        image = read_image(path, channels=self.spec.channels)
-        if self.input_size is None or image.shape[:2] == self.input_size:
-            return _Loaded(path, image, image)
-        height, width = self.input_size
-        resized = cv2.resize(image, (width, height), interpolation=cv2.INTER_LINEAR)
-        return _Loaded(path, image, resized.reshape(height, width, -1))  # OpenCV drops the axis of one channel
+        image = read_image(path, channels=self.system.channels)
+        return _Loaded(path, image, {size: _resize(image, size) for size in self.system.sizes})
 
     def _batches(self, images: Iterator[_Loaded]) -> Iterator[list[_Loaded]]:
         """Group images of equal size that follow each other."""
         batch: list[_Loaded] = []
         for loaded in images:
-            if batch and (len(batch) == self.batch_size or loaded.pixels.shape != batch[0].pixels.shape):
+            if batch and (len(batch) == self.batch_size or loaded.shapes != batch[0].shapes):
                 yield batch
                 batch = []
             batch.append(loaded)
@@ -169,25 +189,41 @@ class InspectionPipeline:
             yield batch
 
     @torch.inference_mode()
-    def _infer(self, batch: list[_Loaded]) -> Iterator[tuple[_Loaded, torch.Tensor, torch.Tensor]]:
-        """Run the network and decide; on a GPU this only queues the work."""
-        logits = self.network(np.stack([loaded.pixels for loaded in batch]))
-        for index, loaded in enumerate(batch):
-            own_size = resize_logits(logits[index : index + 1], *loaded.image.shape[:2])
-            yield loaded, own_size[0], decide(own_size, self.spec.task, self.decision.thresholds)[0]
+    def _judge(self, batch: list[_Loaded]) -> list[_Judged]:
+        """Run the networks and decide; on a GPU this only queues the work."""
+        pixels = {size: np.stack([loaded.pixels[size] for loaded in batch]) for size in self.system.sizes}
+        judged = []
+        for loaded, answer in zip(batch, self.system.answer(pixels, gates=self.gates), strict=True):
+            if answer.masks is None:
+                judged.append(_Judged(loaded, answer, None, None))
+                continue
+            logits = resize_logits(answer.masks[None], *loaded.image.shape[:2])
+            decided = decide(logits, self.system.task, self.decision.thresholds)
+            judged.append(_Judged(loaded, answer, logits[0], decided[0]))
+        return judged
 
     @torch.inference_mode()
-    def _finish(
-        self, loaded: _Loaded, logits: torch.Tensor, decided: torch.Tensor, finish: Callable[[Inspected], T]
-    ) -> T:
-        min_areas, defects = self.decision.min_areas, np.zeros(0, dtype=DEFECT)
-        masks = decided.cpu().numpy()
-        if masks.any():  # most images of a coil are clean: their logits need not leave the GPU
-            if self.describe:
-                masks, defects = find_defects(masks, logits.cpu().numpy(), self.spec.task, min_areas)
-            else:
-                masks = drop_small(torch.from_numpy(masks)[None], min_areas)[0].numpy()
-        return finish(Inspected(loaded.path, loaded.image, masks, defects, logits))
+    def _finish(self, judged: _Judged, finish: Callable[[Inspected], T]) -> T:
+        image, answer, logits = judged.loaded.image, judged.answer, judged.logits
+        min_areas, defects = answer.min_areas or self.decision.min_areas, np.zeros(0, dtype=DEFECT)
+        if judged.decided is None or logits is None:
+            masks = np.zeros((len(self.decision.thresholds), *image.shape[:2]), dtype=np.bool_)
+        else:
+            masks = judged.decided.cpu().numpy()
+            if masks.any():  # most images of a coil are clean: their logits need not leave the GPU
+                if self.describe:
+                    masks, defects = find_defects(masks, logits.cpu().numpy(), self.system.task, min_areas)
+                else:
+                    masks = drop_small(torch.from_numpy(masks)[None], min_areas)[0].numpy()
+        return finish(Inspected(judged.loaded.path, image, masks, defects, answer.labels, logits))
+
+
+def _resize(image: np.ndarray, size: Size) -> np.ndarray:
+    if size is None or image.shape[:2] == size:
+        return image
+    height, width = size
+    resized = cv2.resize(image, (width, height), interpolation=cv2.INTER_LINEAR)
+    return resized.reshape(height, width, -1)  # OpenCV drops the axis of one channel
 
 
 class _Workers(ThreadPoolExecutor):

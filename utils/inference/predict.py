@@ -141,7 +141,7 @@ def predict(config: PredictConfig) -> PredictResult:
         out=out,
         written=(*_written(config.save), "summary.json"),
         seconds=time.perf_counter() - start,
-        network=pipeline.network.name,
+        network=pipeline.system.name,
         overlays=tuple(overlays.written),
     )
     write_text(out / "summary.json", json.dumps(_summary(result, chosen, labels), indent=2, ensure_ascii=False) + "\n")

@@ -82,7 +82,9 @@ class IndexMasks:
 
     def render(self, result: Inspected) -> None:
         """Write the mask of an image."""
-        logits = result.logits if len(result.defects) else np.empty((0, 0, 0), np.float32)
+        logits = result.logits if len(result.defects) else None
+        if logits is None:  # nothing to draw, or nothing that overlaps
+            logits = np.empty((0, 0, 0), np.float32)
         write_png(self.folder / self.names[result.path], index_mask(result.masks, logits, self.task))
 
     def collect(self, path: Path, piece: None) -> None:

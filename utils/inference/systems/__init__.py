@@ -1,0 +1,1 @@
+"""Networks that work together: from the pixels of a batch to an answer for each image."""

@@ -1,0 +1,37 @@
+"""The system of one weights file."""
+
+import torch
+
+from utils.inference.network import Network, Outputs
+from utils.inference.systems.system import Answer, Batch, Size
+from utils.models.spec import ModelSpec
+
+
+class SingleNetwork:
+    """One network that sees every image.
+
+    Args:
+        network: what runs it.
+        spec: what it is.
+        input_size: (H, W) in pixels that images are resized to before the network; none: their own size.
+    """
+
+    def __init__(self, network: Network, spec: ModelSpec, input_size: Size) -> None:
+        self.network = network
+        self.name = network.name
+        self.parallel = network.parallel
+        self.sizes: tuple[Size, ...] = (input_size,)
+        self.channels = spec.channels
+        self.task = spec.task
+
+    def answer(self, batch: Batch, gates: bool = True) -> list[Answer]:
+        """Judge a batch, see ``System``; there is no gate."""
+        (pixels,) = (batch[size] for size in self.sizes)
+        return answers(self.network(pixels), len(pixels))
+
+
+def answers(outputs: Outputs, count: int) -> list[Answer]:
+    """Take the outputs for ``count`` images apart: one answer each, labels as probabilities."""
+    masks = [None] * count if outputs.masks is None else list(outputs.masks)
+    labels = [None] * count if outputs.labels is None else list(torch.sigmoid(outputs.labels).cpu().numpy())
+    return [Answer(*one) for one in zip(masks, labels, strict=True)]
