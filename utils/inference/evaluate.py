@@ -17,6 +17,7 @@ from utils.data.images import ImageError, read_size
 from utils.data.splits import read_split
 from utils.errors import InputError
 from utils.files import replacing, write_text
+from utils.inference.evaluate_labels import LabelsResult, evaluate_labels
 from utils.inference.labels import Labels
 from utils.inference.opening import (
     choose_weights,
@@ -76,7 +77,7 @@ class EvaluateResult:
         return "\n".join(lines)
 
 
-def evaluate(config: EvaluateConfig) -> EvaluateResult:
+def evaluate(config: EvaluateConfig) -> EvaluateResult | LabelsResult:
     """Score a network on the labelled images of a dataset folder.
 
     Args:
@@ -91,6 +92,9 @@ def evaluate(config: EvaluateConfig) -> EvaluateResult:
     chosen = choose_weights(config)
     spec = chosen.weights.spec
     dataset = open_dataset(config.dir)
+    if spec.is_classifier:
+        names = _side(config, dataset, chosen.path.parent)[: config.num_of_images or None]
+        return evaluate_labels(config, chosen, dataset, names, _words(config, chosen.path.parent))
     labels = Labels(dataset.annotations, spec)
     names = _side(config, dataset, chosen.path.parent)[: config.num_of_images or None]
     _check_labels(dataset, names)
@@ -113,16 +117,11 @@ def evaluate(config: EvaluateConfig) -> EvaluateResult:
     seconds = time.perf_counter() - start
     counts = Counts()
     counts.add(images, *(torch.cat(kind) for kind in zip(*parts, strict=True)))
-    what = {
-        "all": f"all labelled images of {config.dir}",
-        "valid": f"validation side of {chosen.path.parent / 'split.csv'}",
-        "train": f"training side of {chosen.path.parent / 'split.csv'}",
-    }[config.split]
     result = EvaluateResult(
         scores=scores(counts, spec.scored_names),
         images=len(images),
         skipped=tuple(skipped),
-        what=what,
+        what=_words(config, chosen.path.parent),
         out=out,
         seconds=seconds,
         network=pipeline.system.name,
@@ -148,6 +147,12 @@ def _side(config: EvaluateConfig, dataset: Dataset, run: Path) -> Sequence[str]:
     if not names:
         raise InputError(f"{csv_file}: has no image on its {config.split} side; use -split all")
     return names
+
+
+def _words(config: EvaluateConfig, run: Path) -> str:
+    """Name the images that are scored."""
+    side = {"valid": "validation", "train": "training"}.get(config.split)
+    return f"{side} side of {run / 'split.csv'}" if side else f"all labelled images of {config.dir}"
 
 
 def _check_labels(dataset: Dataset, names: Sequence[str]) -> None:

@@ -14,7 +14,7 @@ class Labels:
 
     Args:
         annotations: the labels.
-        spec: the network. For ``binary`` all classes are merged, whatever their names.
+        spec: the network. For ``binary`` and ``classify-binary`` all classes are merged, whatever their names.
 
     Raises:
         InputError: the network was trained on other classes. A table without names of its own may have fewer classes
@@ -24,7 +24,7 @@ class Labels:
     def __init__(self, annotations: Annotations, spec: ModelSpec) -> None:
         self.annotations = annotations
         self.spec = spec
-        if spec.task == "binary":
+        if spec.task in ("binary", "classify-binary"):
             return
         have, want = annotations.class_names, spec.class_names
         unnamed = have == _numbers(len(have)) and len(have) <= len(want)
@@ -56,6 +56,13 @@ class Labels:
             else:
                 masks[: len(drawn)] = drawn
         return masks
+
+    def present(self, name: str) -> np.ndarray:
+        """Tell which labels an image has as a whole: ``(L,)`` bool in the order of ``spec.label_names``."""
+        runs = self.annotations.runs(name)
+        if self.spec.task in ("binary", "classify-binary"):
+            return np.array([bool(runs)])
+        return np.array([number in runs for number in range(1, len(self.spec.class_names) + 1)])
 
 
 def labels_beside(images: Path, spec: ModelSpec) -> Labels | None:

@@ -4,6 +4,7 @@ import dataclasses
 import hashlib
 import json
 import math
+import os
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -11,12 +12,11 @@ from utils.errors import InputError
 from utils.files import write_text
 from utils.models.spec import ModelSpec
 from utils.published.gate import MODES, Gate
-from utils.published.weights_file import WeightsFile, load
+from utils.published.weights_file import SYSTEM_SUFFIX, WeightsFile, find, load
 from utils.settings import nearest
 
 FORMAT = "steel-defect-segmentation system"
 VERSION = 1
-SUFFIX = ".system.json"
 TTAS = ("none", "flips")
 KEYS = ("kind", "members", "classes", "gate", "thresholds", "min_areas", "max_areas", "tta", "metrics", "provenance")
 
@@ -107,6 +107,25 @@ class SystemFile:
         any_defect = ("defect",) if self.gate.image is not None else ()
         return (*any_defect, *(self.spec.scored_names if self.gate.classes is not None else ()))
 
+    @property
+    def label_thresholds(self) -> tuple[float, ...]:
+        """The gate's thresholds, one for each of ``label_names``."""
+        return (*(() if self.gate.image is None else (self.gate.image,)), *(self.gate.classes or ()))
+
+    def to_dict(self) -> dict[str, Any]:
+        """Give what a summary says about the system, as plain words and numbers."""
+        members = {role: member.source.name if member.source else None for role, member in self.members.items()}
+        return {"system": self.kind, "members": members, "gate": self._gate_words()}
+
+    def _gate_words(self) -> dict[str, Any]:
+        classes = self.gate.classes
+        return {
+            "mode": self.gate.mode,
+            "image": self.gate.image,
+            "classes": None if classes is None else dict(zip(self.spec.scored_names, classes, strict=True)),
+            "c": self.gate.c,
+        }
+
     def save(self, path: Path) -> None:
         """Write to ``path`` in one step; the members must be files already, best below the same folder.
 
@@ -114,19 +133,13 @@ class SystemFile:
             InputError: a member was never written to a file, or is where no relative path leads.
         """
         names = self.spec.scored_names
-        classes = self.gate.classes
         content = {
             "format": FORMAT,
             "version": VERSION,
             "kind": self.kind,
             "members": {role: _reference(path, member) for role, member in self.members.items()},
             "classes": list(names),
-            "gate": {
-                "mode": self.gate.mode,
-                "image": self.gate.image,
-                "classes": None if classes is None else dict(zip(names, classes, strict=True)),
-                "c": self.gate.c,
-            },
+            "gate": self._gate_words(),
             "thresholds": dict(zip(names, self.thresholds, strict=True)),
             "min_areas": dict(zip(names, self.min_areas, strict=True)),
             "max_areas": dict(zip(names, self.max_areas, strict=True)),
@@ -138,7 +151,7 @@ class SystemFile:
 
 
 def gate_for(kind: str, members: dict[str, WeightsFile], mode: str = "hard", c: float = 1.0) -> Gate:
-    """Give the gate that fits a system's members, with thresholds of 0.5.
+    """Give the gate that fits a system's members, with the thresholds that each has by itself.
 
     Args:
         kind: a name of ``KINDS``.
@@ -147,12 +160,11 @@ def gate_for(kind: str, members: dict[str, WeightsFile], mode: str = "hard", c: 
         c: see ``Gate``.
     """
     if kind == "six-model":
-        return Gate(mode, 0.5, (0.5,) * (len(members) - 2), c)
-    judge = members["classifier" if kind == "two-stage" else "network"].spec
-    masks = members["segmenter" if kind == "two-stage" else "network"].spec.scored_names
-    if judge.task == "classify-binary" or judge.labels != len(masks):
-        return Gate(mode, 0.5, None, c)
-    return Gate(mode, None, (0.5,) * len(masks), c)
+        return Gate(mode, members["binary"].label_thresholds[0], members["multilabel"].label_thresholds, c)
+    judge = members["classifier" if kind == "two-stage" else "network"]
+    if judge.spec.task == "classify-binary":
+        return Gate(mode, judge.label_thresholds[0], None, c)
+    return Gate(mode, None, judge.label_thresholds, c)
 
 
 def read_system(path: Path) -> SystemFile:
@@ -170,7 +182,7 @@ def read_system(path: Path) -> SystemFile:
     except (json.JSONDecodeError, UnicodeDecodeError) as error:
         raise InputError(f"{path}: not a JSON file, or damaged ({error}); {again}") from None
     if not isinstance(content, dict) or content.get("format") != FORMAT:
-        raise InputError(f"{path}: a JSON file, but not a system file; point -weights_dir at one of *{SUFFIX}")
+        raise InputError(f"{path}: a JSON file, but not a system file; point -weights_dir at one of *{SYSTEM_SUFFIX}")
     if content.get("version") != VERSION:
         raise InputError(f"{path}: format version {content.get('version')}, this program reads {VERSION}; update it")
     wrong = set(content) - {"format", "version"} ^ set(KEYS)
@@ -180,6 +192,16 @@ def read_system(path: Path) -> SystemFile:
         return _System(path, content).read()
     except _Wrong as error:
         raise InputError(f"{path}: {error}") from None
+
+
+def open_weights(weights_dir: Path, name: str | None = None) -> WeightsFile | SystemFile:
+    """Find and read what ``-weights_dir`` and ``-weights`` name: a weights file or a system file.
+
+    Raises:
+        InputError: nothing there, or it cannot be used; see ``find``, ``load`` and ``read_system``.
+    """
+    path = find(weights_dir, name)
+    return read_system(path) if path.suffix == ".json" else load(path)
 
 
 class _Wrong(Exception):
@@ -233,6 +255,11 @@ class _System:
                     f"members {next(iter(members))} and {role} were trained on other classes or channels; name weights"
                     " that belong together"
                 )
+        if kind == "two-stage" and members["classifier"].spec.label_names not in (("defect",), names):
+            raise _Wrong("the classifier tells other classes than the segmenter draws; name weights that belong together")
+        sizes = {member.input_size for role, member in members.items() if role.startswith("segmenter")}
+        if len(sizes) > 1:
+            raise _Wrong("the segmenters take different image sizes; name weights that belong together")
         return members
 
     def _member(self, role: str, given: Any) -> WeightsFile:
@@ -307,11 +334,9 @@ def _reference(path: Path, member: WeightsFile) -> dict[str, str]:
     if member.source is None:
         raise InputError(f"{path}: a member of the system is not in a file yet; save it first")
     try:
-        inside = member.source.resolve().relative_to(path.parent.resolve(), walk_up=True)
-    except TypeError:
-        import os
-
         inside = Path(os.path.relpath(member.source.resolve(), path.parent.resolve()))
+    except ValueError:  # another drive of Windows
+        raise InputError(f"{path}: no relative path leads to {member.source}; put both on one drive") from None
     digest = hashlib.sha256(member.source.read_bytes()).hexdigest()
     return {"file": inside.as_posix(), "sha256": digest}
 

@@ -20,6 +20,7 @@ from utils.models.spec import ModelSpec
 
 FORMAT = "steel-defect-segmentation weights"
 VERSION = 1
+SYSTEM_SUFFIX = ".system.json"
 TRAIN_FIRST = "give a weights file or a run folder, or train one first: python Train.py -dir DATA"
 
 
@@ -166,7 +167,7 @@ def find(weights_dir: Path, name: str | None = None) -> Path:
         return weights_dir
     if not weights_dir.is_dir():
         raise InputError(f"-weights_dir {weights_dir}: no such file or folder; {TRAIN_FIRST}")
-    files = sorted(weights_dir.glob("*.pth"))
+    files = sorted([*weights_dir.glob("*.pth"), *weights_dir.glob(f"*{SYSTEM_SUFFIX}")])
     if not files:
         raise InputError(f"-weights_dir {weights_dir}: no .pth file in it; {TRAIN_FIRST}")
     names = ", ".join(file.stem for file in files)
