@@ -12,8 +12,23 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-Architecture = Literal["unet", "unetplusplus", "linknet", "fpn", "pspnet", "deeplabv3plus", "pan", "manet", "upernet", "segformer"]
-Task = Literal["multilabel", "binary", "multiclass"]
+# SMP's names, and those of the files in utils/models/architectures.
+Architecture = Literal[
+    "unet",
+    "unetplusplus",
+    "linknet",
+    "fpn",
+    "pspnet",
+    "deeplabv3plus",
+    "pan",
+    "manet",
+    "upernet",
+    "segformer",
+    "fcn32s",
+    "classifier",
+    "two-head",
+]
+Task = Literal["multilabel", "binary", "multiclass", "per-class", "classify-binary", "classify-multilabel"]
 Loss = Literal["dice_bce", "bce", "dice", "tversky", "focal", "lovasz", "cross_entropy"]
 Device = Literal["auto", "cpu", "cuda"]
 Precision = Literal["f32", "bf16", "f16"]
@@ -39,7 +54,11 @@ class TrainConfig:
     architecture: Architecture = flag("decoder; U-Net is the published choice", "unet")
     encoder: str = flag("any SMP or timm encoder (tu-NAME for timm's)", "resnet50")
     encoder_weights: str = flag("imagenet, none or a weights FILE of this project to start from", "imagenet")
-    task: Task = flag("multilabel: a sigmoid per class, classes may overlap; binary: any defect; multiclass: softmax with background", "multilabel")
+    init_encoder: Path | None = flag("weights FILE whose encoder to start from, as of a defect/no-defect classifier", None)
+    task: Task = flag("multilabel: a sigmoid per class, classes may overlap; binary: any defect; multiclass: softmax with background; per-class: -target alone; classify-binary: image with any defect; classify-multilabel: which classes an image has", "multilabel")
+    target: str | None = flag("class that -task per-class finds, by its name", None)
+    dense: tuple[int, ...] | None = flag("sizes of layers between encoder and labels of whole images; 1024,512,64 is published", None)
+    dropout: float = flag("share of features left out before each of those layers, 0 up to 1", 0.3, low=0, high=0.99)
     channels: int = flag("image channels the network sees; 3 fits ImageNet weights, grey images are repeated", 3)
     # several networks that work together
     system: SystemKind | None = flag("train all networks of a system one after another and write its system file; none: one network", None)
@@ -53,16 +72,19 @@ class TrainConfig:
     crop_defect: float = flag("share of crops placed on a defect, 0..1", 0.5, low=0, high=1)
     subset: Literal["balanced", "all"] = flag("balanced: about per_class images of each class, as published; all: every image", "balanced")
     per_class: int = flag("images per class of the balanced subset; 250 x 4 classes = the published 1,000", 250, low=1)
+    images_with: Literal["auto", "anything", "defect", "target"] = flag("images to use; auto: those with -target for -task per-class, else all", "auto")
     valid_fraction: float = flag("share of the images kept for validation, 0..1", 0.2, low=0.01, high=0.9)
     group_duplicates: bool = flag("keep near-duplicate images on one side of the split, else validation flatters", True)
     split: Path | None = flag("split.csv of an earlier run to use again, so that runs can be compared", None)
     augmentation: Literal["published", "flips", "none"] = flag("published: flips, shift/scale, light, grid and optical distortion", "published")
     blackout: float = flag("probability that a defect is painted black and its label removed, 0..1", 0.0, low=0, high=1)
     # the optimisation
-    loss: Loss = flag("loss on logits; dice_bce is the published one", "dice_bce")
+    loss: Loss = flag("loss on logits; dice_bce is the published one; classifiers have bce", "dice_bce")
     dice_weight: float = flag("share of Dice in dice_bce, 0..1; the rest is BCE", 0.5, low=0, high=1)
     tversky_fp: float = flag("Tversky weight of false positives; 0.1 favours recall", 0.1, low=0)
     tversky_fn: float = flag("Tversky weight of false negatives", 0.9, low=0)
+    label_weight: float = flag("weight of the labels' loss beside the masks' where a network has both heads", 0.5, low=0)
+    class_weights: tuple[str, ...] | None = flag("what a pixel (of classifiers an image) of each class counts against background: W1,W2,..; balanced: from the labels", None)
     optimizer: Literal["adam", "adamw"] = flag("adam is the published one", "adam")
     lr_encoder: float = flag("learning rate of the encoder; below the decoder's, since it starts trained", 1e-3, low=0)
     lr_decoder: float = flag("learning rate of decoder and head", 1e-2, low=0)

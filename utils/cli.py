@@ -186,5 +186,5 @@ def _metavar(kind: Any) -> str:
     if typing.get_origin(kind) is Literal:
         return "|".join(map(str, typing.get_args(kind)))
     if typing.get_origin(kind) is tuple:
-        return "H,W" if typing.get_args(kind)[0] is int else "A,B,..."
+        return {(int, int): "H,W", (int, Ellipsis): "N,N,..."}.get(typing.get_args(kind), "A,B,...")
     return {Path: "PATH", int: "N", float: "X", bool: "true|false"}.get(kind, "NAME")

@@ -117,6 +117,10 @@ def _parse_word(kind: Any, word: str) -> Any:
         return word
     if typing.get_origin(kind) is tuple:
         parts = [part.strip() for part in word.split(",")]
+        if typing.get_args(kind) == (int, Ellipsis):
+            if not all(part.isdecimal() and int(part) > 0 for part in parts):
+                raise ValueError("expected positive whole numbers")
+            return tuple(map(int, parts))
         if typing.get_args(kind)[0] is not int:
             if "" in parts:
                 raise ValueError("expected names between the commas")

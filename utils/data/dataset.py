@@ -39,7 +39,8 @@ class StripDataset(TorchDataset):
     Args:
         dataset: the dataset folder.
         names: images to use.
-        task: ``binary`` merges all classes into one mask.
+        task: of the network; ``scored`` says what it makes of the masks.
+        target: number of the class of task ``per-class``, from 1.
         channels: 3 or 1.
         image_size: (H, W) in pixels to resize to; none keeps each image's own.
         augment: see ``transforms.augmentation``.
@@ -55,6 +56,7 @@ class StripDataset(TorchDataset):
         names: Sequence[str],
         *,
         task: str,
+        target: int | None = None,
         channels: int,
         image_size: tuple[int, int] | None,
         augment: str = "none",
@@ -66,6 +68,7 @@ class StripDataset(TorchDataset):
         self.dataset = dataset
         self.names = tuple(names)
         self.task = task
+        self.target = target
         self.channels = channels
         self.image_size = image_size
         self.augment = transforms.augmentation(augment)
@@ -81,9 +84,7 @@ class StripDataset(TorchDataset):
         index, seed = key
         name = self.names[index]
         image = read_image(self.dataset.path(name), channels=self.channels)
-        masks = self.dataset.annotations.mask(name, image.shape[0], image.shape[1])
-        if self.task == "binary":
-            masks = masks.max(axis=2, keepdims=True)
+        masks = scored(self.dataset.annotations.mask(name, image.shape[0], image.shape[1]), self.task, self.target)
         truth = masks if self.keep_truth else None
         if self.image_size is not None:
             image, masks = transforms.resize(image, masks, *self.image_size)
@@ -101,6 +102,22 @@ class StripDataset(TorchDataset):
         if truth is not None and truth.shape == masks.shape:
             truth = None
         return Sample(image, masks, truth, name)
+
+
+def scored(masks: np.ndarray, task: str, target: int | None = None) -> np.ndarray:
+    """Give the masks that a network of this task learns from.
+
+    Args:
+        masks: ``(H, W, C)`` uint8 0/1, a channel for each class of the dataset.
+        task: ``binary`` and ``classify-binary`` merge all classes into one mask, ``per-class`` takes that of ``target``.
+        target: number of the class, from 1.
+
+    Returns:
+        ``(H, W, K)`` uint8 0/1. A classifier learns which of them have a pixel.
+    """
+    if task in ("binary", "classify-binary"):
+        return masks.max(axis=2, keepdims=True)
+    return masks if target is None else masks[..., target - 1 : target]
 
 
 def collate(samples: Sequence[Sample]) -> dict[str, Any]:

@@ -92,7 +92,7 @@ def evaluate_labels(
 
         with progress(len(names), "evaluate") as bar:
             for path, (probabilities, row) in pipeline.run([dataset.path(name) for name in names], compare):
-                answers.add([path.name], probabilities[None], labels.present(path.name)[None])
+                answers.add([path.name], probabilities[None], labels.shown(path.name)[None])
                 table.collect(path, row)
                 bar.update()
         require_images(len(answers.images), skipped)

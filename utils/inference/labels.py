@@ -24,7 +24,8 @@ class Labels:
     def __init__(self, annotations: Annotations, spec: ModelSpec) -> None:
         self.annotations = annotations
         self.spec = spec
-        if spec.task in ("binary", "classify-binary"):
+        self.merged = spec.task in ("binary", "classify-binary")
+        if self.merged:
             return
         have, want = annotations.class_names, spec.class_names
         unnamed = have == _numbers(len(have)) and len(have) <= len(want)
@@ -51,18 +52,29 @@ class Labels:
         masks = np.zeros((len(self.spec.scored_names), height, width), dtype=np.bool_)
         if self.annotations.runs(name):
             drawn = self.annotations.mask(name, height, width).transpose(2, 0, 1).view(np.bool_)
-            if self.spec.task == "binary":
-                masks[0] = drawn.any(axis=0)
+            if self.merged:
+                masks[:] = drawn.any(axis=0)
+            elif self.spec.target_id is not None:
+                if self.spec.target_id <= len(drawn):  # a table without names may know fewer classes
+                    masks[0] = drawn[self.spec.target_id - 1]
             else:
                 masks[: len(drawn)] = drawn
         return masks
 
-    def present(self, name: str) -> np.ndarray:
-        """Tell which labels an image has as a whole: ``(L,)`` bool in the order of ``spec.label_names``."""
-        runs = self.annotations.runs(name)
-        if self.spec.task in ("binary", "classify-binary"):
-            return np.array([bool(runs)])
-        return np.array([number in runs for number in range(1, len(self.spec.class_names) + 1)])
+    def shown(self, name: str) -> np.ndarray:
+        """Tell what an image has.
+
+        Args:
+            name: file name; an image without labels is clean.
+
+        Returns:
+            ``(L,)`` bool, L names of ``spec.label_names``.
+        """
+        ids = set(self.annotations.runs(name))
+        if self.merged:
+            return np.array([bool(ids)])
+        wanted = range(1, len(self.spec.class_names) + 1) if self.spec.target_id is None else [self.spec.target_id]
+        return np.array([number in ids for number in wanted])
 
 
 def labels_beside(images: Path, spec: ModelSpec) -> Labels | None:

@@ -1,30 +1,16 @@
-"""Make a network from its spec. A new architecture of SMP is one line in ARCHITECTURES."""
+"""Make a network from its spec."""
 
 import warnings
 
-import segmentation_models_pytorch as smp
 import timm
 from huggingface_hub.utils import logging as hub_logging
 from segmentation_models_pytorch.encoders import encoders as smp_encoders
-from torch import nn
 
 from utils.errors import InputError
+from utils.models.architectures import ARCHITECTURES
 from utils.models.segmenter import Segmenter
 from utils.models.spec import ModelSpec
 from utils.settings import nearest
-
-ARCHITECTURES: dict[str, type[nn.Module]] = {
-    "unet": smp.Unet,
-    "unetplusplus": smp.UnetPlusPlus,
-    "linknet": smp.Linknet,
-    "fpn": smp.FPN,
-    "pspnet": smp.PSPNet,
-    "deeplabv3plus": smp.DeepLabV3Plus,
-    "pan": smp.PAN,
-    "manet": smp.MAnet,
-    "upernet": smp.UPerNet,
-    "segformer": smp.Segformer,
-}
 
 # Sides in pixels where the encoder's stride is not all: PAN halves its encoder's output, 1/16 of the side, three times.
 MULTIPLES = {"pan": 128}
@@ -36,7 +22,7 @@ def build(spec: ModelSpec, encoder_weights: str | None = None) -> Segmenter:
     """Make the network that ``spec`` describes.
 
     Args:
-        spec: architecture, encoder, task, classes, channels.
+        spec: what to make.
         encoder_weights: ``imagenet`` fetches the encoder's published weights (network or cache needed); none starts
             from random ones and needs no network.
 
@@ -55,12 +41,17 @@ def build(spec: ModelSpec, encoder_weights: str | None = None) -> Segmenter:
     encoder = encoder_name(spec.encoder)
     if encoder_weights not in (None, "imagenet"):
         raise InputError(f"-encoder_weights {encoder_weights}: choose imagenet, none or a weights file of this project")
+    heads = {"labels": spec.labels, "dense": spec.dense, "dropout": spec.dropout} if spec.labels else {}
     hub_logging.set_verbosity_error()  # its retries would bury our one line
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # SMP warns that tu- encoders take True instead of imagenet
             net = ARCHITECTURES[spec.architecture](
-                encoder_name=encoder, encoder_weights=encoder_weights, in_channels=spec.channels, classes=spec.outputs
+                encoder_name=encoder,
+                encoder_weights=encoder_weights,
+                in_channels=spec.channels,
+                classes=spec.outputs,
+                **heads,
             )
     except (ValueError, KeyError, NotImplementedError, AssertionError, TypeError) as error:
         reason = " ".join(str(error).split())
@@ -76,7 +67,8 @@ def build(spec: ModelSpec, encoder_weights: str | None = None) -> Segmenter:
             " -encoder_weights none"
         ) from None
     mean, std = _normalisation(encoder, spec.channels)
-    multiple = MULTIPLES.get(spec.architecture, int(getattr(net.encoder, "output_stride", 32)))
+    stride = int(getattr(net.encoder, "output_stride", 32))
+    multiple = MULTIPLES.get(spec.architecture, getattr(net, "multiple", stride))
     return Segmenter(net, spec, mean, std, multiple)
 
 

@@ -1,6 +1,7 @@
 """A network together with what it does to an image before and after."""
 
 from collections.abc import Sequence
+from typing import Any, NamedTuple
 
 import torch
 from torch import nn
@@ -9,14 +10,26 @@ from torch.nn import functional
 from utils.models.spec import ModelSpec
 
 
+class Features(NamedTuple):
+    """What the encoder found in some images.
+
+    Attributes:
+        maps: the encoder's features, the finest first, each ``(N, C, h, w)``.
+        size: (H, W) of the images in pixels.
+    """
+
+    maps: tuple[torch.Tensor, ...]
+    size: tuple[int, int]
+
+
 class Segmenter(nn.Module):
-    """uint8 images in, float32 logits of the same height and width out.
+    """uint8 images in, float32 logits of the same height and width (of the whole image for a classifier) out.
 
     Normalising happens here, on the device: a uint8 image is a quarter of the bytes to move, and training, prediction
     and export cannot disagree about it.
 
     Args:
-        net: a plain SMP model; ``net.state_dict()`` is what a weights file stores.
+        net: a plain SMP model or one of ours; ``net.state_dict()`` is what a weights file stores.
         spec: what ``net`` is.
         mean: per channel, in units of 0..1.
         std: per channel, in units of 0..1.
@@ -39,19 +52,64 @@ class Segmenter(nn.Module):
         self.register_buffer("scale", 1.0 / (255.0 * spread), persistent=False)
         self.register_buffer("shift", -torch.tensor(self.mean).view(1, -1, 1, 1) / spread, persistent=False)
 
-    def forward(self, images: torch.Tensor) -> torch.Tensor:
+    def forward(self, images: torch.Tensor) -> torch.Tensor | tuple[torch.Tensor, torch.Tensor]:
         """Run the network.
 
         Args:
             images: ``(N, channels, H, W)`` uint8, RGB or grey, any height and width.
 
         Returns:
-            ``(N, spec.outputs, H, W)`` float32 logits.
+            ``(N, spec.outputs, H, W)`` float32 logits; of a classifier ``(N, spec.labels)`` float32 logits; of a network
+            that has both the pair of them.
         """
+        return self._finished(self.net(self.normalised(images)), *images.shape[-2:])
+
+    def encode(self, images: torch.Tensor) -> tuple[Features, torch.Tensor]:
+        """Run the encoder and the label head alone, of a network that offers this (``shared-backbone``).
+
+        Args:
+            images: as for ``forward``.
+
+        Returns:
+            What ``decode`` needs, and ``(N, spec.labels)`` float32 logits.
+        """
+        maps, labels = self.net.encode(self.normalised(images))  # type: ignore[operator]
+        return Features(tuple(maps), (images.shape[-2], images.shape[-1])), labels.float()
+
+    def decode(self, features: Features, keep: torch.Tensor | None = None) -> torch.Tensor:
+        """Run the decoder on the encoder's features of those images that are worth it.
+
+        Args:
+            features: of N images.
+            keep: ``(N,)`` bool or the indices of the images to decode, on the features' device; none: all.
+
+        Returns:
+            ``(M, spec.outputs, H, W)`` float32 logits of the M images kept, in their order.
+        """
+        maps = features.maps if keep is None else tuple(part[keep] for part in features.maps)
+        return self._finished(self.net.decode(maps), *features.size)  # type: ignore[operator]
+
+    def normalised(self, images: torch.Tensor) -> torch.Tensor:
+        """Give what ``net`` takes: float pixels, height and width filled up to multiples of ``multiple``."""
         height, width = images.shape[-2:]
         pixels = torch.addcmul(self.shift, images.to(self.scale.dtype), self.scale)
         below, right = -height % self.multiple, -width % self.multiple
         if below or right:
-            # The border is repeated, since a black one is what the edge of a strip looks like.
-            pixels = functional.pad(pixels, (0, right, 0, below), mode="replicate")
-        return self.net(pixels)[..., :height, :width].float()
+            # Mirrored steel looks like steel, and is what training pads with; a black border would look like the edge of
+            # a strip. What is too small to be mirrored has its last pixels repeated.
+            mode = "reflect" if below < height and right < width else "replicate"
+            pixels = functional.pad(pixels, (0, right, 0, below), mode=mode)
+        return pixels
+
+    def _finished(self, answer: Any, height: int, width: int) -> Any:
+        masks, labels = parts(answer)
+        if masks is None:
+            return labels.float()
+        masks = masks[..., :height, :width].float()
+        return masks if labels is None else (masks, labels.float())
+
+
+def parts(answer: torch.Tensor | Sequence[torch.Tensor]) -> tuple[Any, Any]:
+    """Tell the logits of masks, which have four axes, from those of labels, which have two; None for what is missing."""
+    tensors = {tensor.ndim: tensor for tensor in ([answer] if isinstance(answer, torch.Tensor) else answer)}
+    return tensors.get(4), tensors.get(2)

@@ -4,8 +4,11 @@ import dataclasses
 from typing import Any
 
 from utils.errors import InputError
+from utils.models.architectures import ARCHITECTURES
 
-TASKS = ("multilabel", "binary", "multiclass")
+MASK_TASKS = ("multilabel", "binary", "multiclass", "per-class")
+LABEL_TASKS = ("classify-binary", "classify-multilabel")
+TASKS = (*MASK_TASKS, *LABEL_TASKS)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -13,12 +16,16 @@ class ModelSpec:
     """Everything that fixes the network's layers.
 
     Args:
-        architecture: SMP's name of the decoder, in lower case (``unet``, ``fpn``, ...).
+        architecture: a name of ``ARCHITECTURES`` (``unet``, ``fpn``, ``classifier``, ...).
         encoder: SMP's or timm's name of the encoder.
-        task: ``multilabel`` (a sigmoid per class), ``binary`` (one sigmoid, any defect) or ``multiclass`` (softmax over
-            background and the classes).
+        task: ``multilabel`` (a sigmoid per class), ``binary`` (one sigmoid, any defect), ``multiclass`` (softmax over
+            background and the classes), ``per-class`` (one sigmoid, the class ``target`` against everything else),
+            ``classify-binary`` (one logit an image, any defect) or ``classify-multilabel`` (a logit per class and image).
         class_names: names of the dataset's classes; class 1 comes first.
         channels: image channels.
+        target: the class of task ``per-class``; none for other tasks.
+        dense: sizes of the layers between the encoder and the logits of whole images.
+        dropout: share of features left out before each of those layers in training, 0..1.
     """
 
     architecture: str
@@ -26,6 +33,9 @@ class ModelSpec:
     task: str
     class_names: tuple[str, ...]
     channels: int = 3
+    target: str | None = None
+    dense: tuple[int, ...] = ()
+    dropout: float = 0.3
 
     def __post_init__(self) -> None:
         if self.task not in TASKS:
@@ -34,27 +44,85 @@ class ModelSpec:
             raise InputError("a network needs at least one class")
         if self.channels not in (1, 3):
             raise InputError(f"-channels {self.channels}: choose 1 (grey) or 3 (colour)")
+        kind = ARCHITECTURES.get(self.architecture)
+        if kind is not None and self.is_classifier == getattr(kind, "has_masks", True):
+            needed = "-architecture classifier" if self.is_classifier else f"-task {' or -task '.join(LABEL_TASKS)}"
+            raise InputError(f"-architecture {self.architecture} is not for -task {self.task}; take {needed}")
+        if self.task == "per-class" and self.target not in self.class_names:
+            given = "needs -target" if self.target is None else f"-target {self.target}: no such class"
+            raise InputError(f"-task per-class: {given}; choose from {', '.join(self.class_names)}")
+        if self.task != "per-class" and self.target is not None:
+            raise InputError(f"-target {self.target}: only for -task per-class")
+        if not 0 <= self.dropout < 1:
+            raise InputError(f"-dropout {self.dropout}: expected 0 or more and less than 1")
+        if self.dense and not self.labels:
+            raise InputError(f"-dense: -architecture {self.architecture} has no labels of whole images; leave it out")
+
+    @property
+    def is_classifier(self) -> bool:
+        """Whether the network answers for whole images only and draws no masks."""
+        return self.task in LABEL_TASKS
 
     @property
     def scored_names(self) -> tuple[str, ...]:
-        """Names of the masks that the network's decision has, in their order."""
-        return ("defect",) if self.task == "binary" else self.class_names
+        """Names of the masks that the network's decision has, in their order; () for a classifier."""
+        return () if self.is_classifier else self._names
+
+    @property
+    def label_names(self) -> tuple[str, ...]:
+        """Names of the logits that the network has for a whole image, in their order; () for a plain segmenter."""
+        kind = ARCHITECTURES.get(self.architecture)
+        return self._names if getattr(kind, "has_labels", False) else ()
 
     @property
     def outputs(self) -> int:
-        """Number of logit channels; multiclass has the background as channel 0."""
+        """Number of mask channels; multiclass has the background as channel 0, a classifier has none."""
         return len(self.scored_names) + (1 if self.task == "multiclass" else 0)
 
+    @property
+    def labels(self) -> int:
+        """Number of logits for a whole image; 0 for a plain segmenter."""
+        return len(self.label_names)
+
+    @property
+    def target_id(self) -> int | None:
+        """Number of the class of task ``per-class``, from 1; none for other tasks."""
+        return None if self.target is None else self.class_names.index(self.target) + 1
+
+    @property
+    def _names(self) -> tuple[str, ...]:
+        if self.task in ("binary", "classify-binary"):
+            return ("defect",)
+        return (self.target,) if self.target is not None else self.class_names
+
     def to_dict(self) -> dict[str, Any]:
-        """Give the spec as plain words, numbers and lists."""
-        return {**dataclasses.asdict(self), "class_names": list(self.class_names)}
+        """Give the spec as plain words, numbers and lists.
+
+        Fields that came later are left out where they have their default, so that earlier programs read the file.
+        """
+        plain = {
+            field.name: getattr(self, field.name)
+            for field in dataclasses.fields(self)
+            if field.name in _FIRST_FIELDS or getattr(self, field.name) != field.default
+        }
+        return {name: list(value) if isinstance(value, tuple) else value for name, value in plain.items()}
 
     @classmethod
     def from_dict(cls, plain: dict[str, Any]) -> "ModelSpec":
         """Rebuild a spec that ``to_dict`` made; raises ``InputError`` when a field is missing or unknown."""
-        expected = {field.name for field in dataclasses.fields(cls)}
-        if set(plain) != expected:
+        known = {field.name for field in dataclasses.fields(cls)}
+        if not _FIRST_FIELDS <= set(plain) <= known:
             raise InputError(
-                f"model spec has {', '.join(sorted(map(str, plain)))}; expected {', '.join(sorted(expected))}"
+                f"model spec has {', '.join(sorted(map(str, plain)))}; expected {', '.join(sorted(_FIRST_FIELDS))}"
+                f" and perhaps {', '.join(sorted(known - _FIRST_FIELDS))}"
             )
-        return cls(**{**plain, "class_names": tuple(map(str, plain["class_names"]))})
+        return cls(
+            **{
+                **plain,
+                "class_names": tuple(map(str, plain["class_names"])),
+                "dense": tuple(map(int, plain.get("dense", ()))),
+            }
+        )
+
+
+_FIRST_FIELDS = {"architecture", "encoder", "task", "class_names", "channels"}

@@ -30,12 +30,14 @@ class WeightsFile:
 
     Args:
         spec: the network.
-        state_dict: of the plain SMP model, tensors on the CPU.
+        state_dict: of the plain SMP model (or ours, ``utils/models/architectures``), tensors on the CPU.
         mean: per channel, in units of 0..1.
         std: per channel, in units of 0..1.
         input_size: (H, W) in pixels that images are resized to before the network; none: their own size.
         thresholds: per scored class, probability 0..1 from which a pixel counts.
         min_areas: per scored class, smallest connected defect in pixels of the original image.
+        label_thresholds: per label of the whole image, probability 0..1 from which an image counts as having it; left
+            out, 0.5 each.
         metrics: scores with the data they were measured on.
         provenance: settings, data fingerprint, git commit, library versions.
         source: the file that it was read from, for messages.
@@ -48,9 +50,13 @@ class WeightsFile:
     input_size: tuple[int, int] | None
     thresholds: tuple[float, ...]
     min_areas: tuple[int, ...]
+    label_thresholds: tuple[float, ...] = ()
     metrics: dict[str, Any] = dataclasses.field(default_factory=dict)
     provenance: dict[str, Any] = dataclasses.field(default_factory=dict)
     source: Path | None = dataclasses.field(default=None, compare=False)
+
+    def __post_init__(self) -> None:
+        self.label_thresholds = self.label_thresholds or (0.5,) * self.spec.labels
 
     def save(self, path: Path) -> None:
         """Write to ``path`` in one step."""
@@ -66,6 +72,8 @@ class WeightsFile:
             "metrics": self.metrics,
             "provenance": self.provenance,
         }
+        if self.spec.labels:
+            described["label_thresholds"] = list(self.label_thresholds)
         # Through JSON, since pickle writes one string that stands in two places shorter than two equal ones.
         content = json.loads(json.dumps(described))
         content["state_dict"] = {name: tensor.detach().cpu().contiguous() for name, tensor in self.state_dict.items()}
@@ -139,6 +147,7 @@ def _from_content(path: Path, content: Any) -> WeightsFile:
             input_size=None if size is None else (int(size[0]), int(size[1])),
             thresholds=tuple(map(float, content["thresholds"])),
             min_areas=tuple(map(int, content["min_areas"])),
+            label_thresholds=tuple(map(float, content.get("label_thresholds", ()))),
             metrics=dict(content["metrics"]),
             provenance=dict(content["provenance"]),
             source=path,
@@ -148,6 +157,10 @@ def _from_content(path: Path, content: Any) -> WeightsFile:
     count = len(spec.scored_names)
     if len(file.thresholds) != count or len(file.min_areas) != count:
         raise InputError(f"{path}: damaged weights file (thresholds for {len(file.thresholds)} of {count} classes)")
+    if len(file.label_thresholds) != spec.labels:
+        raise InputError(
+            f"{path}: damaged weights file (thresholds for {len(file.label_thresholds)} of {spec.labels} labels)"
+        )
     if len(file.mean) != spec.channels or len(file.std) != spec.channels:
         raise InputError(f"{path}: damaged weights file (mean and std for another number of channels)")
     return file

@@ -2,6 +2,7 @@
 
 import math
 import random
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,6 @@ from catalyst import dl
 from utils.errors import InputError
 from utils.files import replacing
 from utils.training.history import History
-from utils.training.meters import ValidationScores
 from utils.training.stepping import MovingAverage
 
 LAST, BEST = "last.pth", "best.pth"
@@ -26,7 +26,8 @@ class Checkpoints(dl.Callback):
     Args:
         folder: where to write.
         history: the epochs so far.
-        validation: the scores to choose the best by.
+        scores: gives the scores of the epoch's validation as plain words and numbers.
+        chosen_by: the figure of validation that the best epoch has the highest of.
         average: moving average of the weights, if there is one; it is what counts as the model then.
         top_k: how many of the best to keep; beyond ``best.pth`` as ``epoch-NNN.pth``.
         early_stop: epochs without gain before the run stops; 0: never.
@@ -36,14 +37,16 @@ class Checkpoints(dl.Callback):
         self,
         folder: Path,
         history: History,
-        validation: ValidationScores,
+        scores: Callable[[], dict[str, Any]],
+        chosen_by: str,
         average: MovingAverage | None,
         top_k: int,
         early_stop: int,
     ) -> None:
         # After the scheduler, whose step of this epoch must be in the file; before the progress line.
         super().__init__(order=dl.CallbackOrder.Checkpoint + 5)
-        self.folder, self.history, self.validation, self.average = folder, history, validation, average
+        self.folder, self.history, self.scores, self.average = folder, history, scores, average
+        self.chosen_by = chosen_by
         self.top_k, self.early_stop = top_k, early_stop
         self.best: list[tuple[float, int]] = []
         self.best_score, self.best_epoch = -math.inf, 0
@@ -64,7 +67,8 @@ class Checkpoints(dl.Callback):
 
     def on_epoch_end(self, runner: dl.IRunner) -> None:
         """Keep what this epoch brought."""
-        score = runner.epoch_metrics["valid"]["dice"]
+        score = runner.epoch_metrics["valid"][self.chosen_by]
+        score = 0.0 if math.isnan(score) else score  # nothing to find in the validation images: the first epoch wins
         if score > self.best_score:
             self.best_score, self.best_epoch = score, runner.epoch_step
             if runner.engine.is_main_process:
@@ -87,10 +91,9 @@ class Checkpoints(dl.Callback):
             (self.folder / f"epoch-{epoch:03d}.pth").unlink(missing_ok=True)
 
     def _save_weights(self, runner: dl.IRunner, path: Path) -> None:
-        scores = self.validation.scores
         content = {
             "epoch": runner.epoch_step,
-            "scores": scores.to_dict() if scores else {},
+            "scores": self.scores(),
             "network": runner.evaluated.net.state_dict(),
         }
         _write(content, path)

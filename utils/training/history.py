@@ -41,14 +41,23 @@ class History(dl.Callback):
 
     def _line(self, row: dict[str, Any]) -> str:
         rates = "/".join(f"{row[key]:.1e}" for key in row if key.startswith("lr_"))
+        figures = "  ".join(f"{word} {row[f'valid_{key}']:.4f}" for key, word in SHOWN.items() if f"valid_{key}" in row)
         waiting = row["train_seconds_waiting"] / row["train_seconds"]
         return (
             f"epoch {row['epoch']:>{len(str(self.num_epochs))}}/{self.num_epochs}"
-            f"  loss {row['train_loss']:.4f}  valid loss {row['valid_loss']:.4f}  Dice {row['valid_dice']:.4f}"
-            f"  defect Dice {row['valid_defect_dice']:.4f}  IoU {row['valid_iou']:.4f}  lr {rates}"
+            f"  loss {row['train_loss']:.4f}  valid loss {row['valid_loss']:.4f}  {figures}  lr {rates}"
             f"  {row['train_images_per_second']:.1f} images/s  {waiting:.0%} waiting"
         )
 
+
+# What the line of an epoch shows of validation, where the network has it.
+SHOWN = {
+    "dice": "Dice",
+    "defect_dice": "defect Dice",
+    "iou": "IoU",
+    "f1": "F1",
+    "average_precision": "avg. precision",
+}
 
 TRAIN_KEYS = ("loss", "seconds", "images_per_second", "seconds_waiting")
 

@@ -85,8 +85,9 @@ def make_loaders(
     Raises:
         InputError: too few images to give each process one batch, or too many loading processes.
     """
+    target = None if config.target is None else dataset.annotations.class_names.index(config.target) + 1
     make = functools.partial(
-        StripDataset, dataset, task=config.task, channels=config.channels, image_size=config.image_size
+        StripDataset, dataset, task=config.task, target=target, channels=config.channels, image_size=config.image_size
     )
     parts = {
         "train": make(

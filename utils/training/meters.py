@@ -2,11 +2,13 @@
 
 import time
 
+import torch
 from catalyst import dl
 
 from utils.inference.postprocess import decide, drop_small, resize_logits
 from utils.scoring.counts import Counts, count
 from utils.scoring.scores import Scores, scores
+from utils.scoring.soft import SmoothDice, SoftCounts, smooth_dice, soft_count
 
 
 class EpochMeter(dl.Callback):
@@ -61,6 +63,8 @@ class StepEnd(dl.Callback):
 class ValidationScores(dl.Callback):
     """Scores of the network's decision at each image's own size, from counts summed over all processes.
 
+    Beside the exact Dice of the decision stands the smooth Dice of the probabilities, see ``utils.scoring.soft``.
+
     Args:
         task: of the network.
         names: of the scored classes.
@@ -72,12 +76,13 @@ class ValidationScores(dl.Callback):
         super().__init__(order=dl.CallbackOrder.Metric + 1)
         self.task, self.names = task, names
         self.thresholds, self.min_areas = (threshold,) * len(names), (min_area,) * len(names)
-        self.counts = Counts()
+        self.counts, self.soft = Counts(), SoftCounts()
         self.scores: Scores | None = None
+        self.smooth: SmoothDice | None = None
 
     def on_loader_start(self, runner: dl.IRunner) -> None:
         """Forget the last epoch."""
-        self.counts = Counts()
+        self.counts, self.soft = Counts(), SoftCounts()
 
     def on_batch_end(self, runner: dl.IRunner) -> None:
         """Count the pixels of one batch."""
@@ -90,20 +95,28 @@ class ValidationScores(dl.Callback):
             height, width = truth.shape[-2:]
             own_size = resize_logits(logits[None, :, : size[0], : size[1]], height, width)
             decided = drop_small(decide(own_size, self.task, self.thresholds), self.min_areas)
-            self.counts.add([name], *count(decided, truth[None].to(decided.device)))
+            target = truth[None].to(decided.device)
+            self.counts.add([name], *count(decided, target))
+            self.soft.add([name], *soft_count(probabilities(own_size, self.task), target))
 
     def on_loader_end(self, runner: dl.IRunner) -> None:
         """Compute the scores of the whole validation set."""
         if not runner.is_valid_loader:
             return
-        together = Counts()
-        for part in runner.engine.gather(self.counts):
-            together.merge(part)
-        self.scores = scores(together, self.names)
+        together, soft = Counts(), SoftCounts()
+        for counts, sums in runner.engine.gather((self.counts, self.soft)):
+            together.merge(counts)
+            soft.merge(sums)
+        self.scores, self.smooth = scores(together, self.names), smooth_dice(soft, self.names)
         figures = {"dice": self.scores.mean_dice, "empty_baseline": self.scores.empty_baseline}
-        optional = {"defect_dice": self.scores.defect_dice, "iou": self.scores.iou}
+        optional = {"defect_dice": self.scores.defect_dice, "iou": self.scores.iou, **self.smooth.to_dict()}
         for name, score in self.scores.classes.items():
             optional |= {f"dice_{name}": score.mean_dice, f"iou_{name}": score.iou}
         nothing = float("nan")  # a class without ground truth has no IoU
         figures |= {key: nothing if value is None else value for key, value in optional.items()}
         runner.loader_metrics.update(figures)
+
+
+def probabilities(logits: torch.Tensor, task: str) -> torch.Tensor:
+    """Give the probability of each scored class, ``(N, C, H, W)`` 0..1, from ``(N, K, H, W)`` logits."""
+    return logits.softmax(1)[:, 1:] if task == "multiclass" else logits.sigmoid()

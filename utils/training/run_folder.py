@@ -44,7 +44,9 @@ def new_folder(config: TrainConfig) -> Path:
 def write_settings(folder: Path, config: TrainConfig) -> None:
     """Write every setting of the run to its ``config.yaml``."""
     assert config.dir is not None
-    plain = to_plain(dataclasses.replace(config, dir=config.dir.resolve(), out=None, resume=None))
+    encoder = config.init_encoder and config.init_encoder.resolve()
+    settled = dataclasses.replace(config, dir=config.dir.resolve(), out=None, resume=None, init_encoder=encoder)
+    plain = to_plain(settled)
     write_text(folder / SETTINGS, yaml.safe_dump(plain, sort_keys=False))
 
 

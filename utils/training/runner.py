@@ -1,7 +1,7 @@
 """Catalyst's supervised runner, told what to train, on what, and what to do around each step."""
 
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,12 +12,13 @@ from torch import nn
 from torch.utils.data import DataLoader
 
 from config import TrainConfig
-from utils.models.segmenter import Segmenter
+from utils.models.segmenter import Segmenter, parts
 from utils.training.checkpoints import Checkpoints
 from utils.training.engine import SteelEngine
 from utils.training.history import History, Progress
 from utils.training.interruption import Interruption
-from utils.training.losses import make_loss
+from utils.training.label_meter import ValidationLabels
+from utils.training.losses import make_criterion
 from utils.training.meters import EpochMeter, StepEnd, ValidationScores
 from utils.training.optimisation import make_optimizer, make_scheduler
 from utils.training.stepping import ClippedUpdate, GuardedBackward, MovingAverage, moving_average
@@ -34,6 +35,7 @@ class SegmentationRunner(dl.SupervisedRunner):
         loaders: ``train`` and ``valid``.
         folder: the run folder.
         interruption: ends the training between two steps when a signal came.
+        class_weights: what a pixel (of a classifier an image) of each class counts in the loss.
     """
 
     def __init__(
@@ -44,21 +46,35 @@ class SegmentationRunner(dl.SupervisedRunner):
         loaders: dict[str, DataLoader],
         folder: Path,
         interruption: Interruption | None = None,
+        class_weights: Sequence[float] | None = None,
     ) -> None:
         super().__init__(input_key="images", output_key="logits", target_key="masks", loss_key="loss")
         self.config, self.folder, self.interruption = config, folder, interruption
+        self.class_weights = class_weights
         self.engine = engine
         self.network = network.to(device=engine.device).to(memory_format=torch.channels_last)
         self.given_loaders = loaders
         # A copy made before the engine wraps the network's forward, or it would run the original's weights.
         self.average: ModelEmaV3 | None = moving_average(self.network, config.ema) if config.ema else None
-        self.validation = ValidationScores(config.task, network.spec.scored_names, config.threshold, config.min_area)
+        spec = network.spec
+        masks = ValidationScores(config.task, spec.scored_names, config.threshold, config.min_area)
+        self.validation = masks if spec.outputs else None
+        self.label_validation = ValidationLabels(spec.label_names, config.threshold) if spec.labels else None
         self.history = History(folder / "history.csv", config.num_epochs)
 
     @property
     def evaluated(self) -> Segmenter:
         """The network that is validated and published: the moving average where there is one."""
         return self.average.module if self.average else self.network  # type: ignore[return-value]
+
+    def scores(self) -> dict[str, Any]:
+        """Give the scores of the last validation: of masks, and of labels under their own name."""
+        found: dict[str, Any] = {}
+        if self.validation and self.validation.scores and self.validation.smooth:
+            found |= {**self.validation.scores.to_dict(), **self.validation.smooth.to_dict()}
+        if self.label_validation and self.label_validation.scores:
+            found["labels"] = self.label_validation.scores.to_dict()
+        return found
 
     @property
     def seed(self) -> int:
@@ -88,7 +104,7 @@ class SegmentationRunner(dl.SupervisedRunner):
 
     def get_criterion(self) -> nn.Module:
         """Give the loss."""
-        return make_loss(self.config)
+        return make_criterion(self.config, self.network.spec, self.class_weights)
 
     def get_optimizer(self, model: nn.Module) -> torch.optim.Optimizer:
         """Make the optimizer."""
@@ -107,14 +123,16 @@ class SegmentationRunner(dl.SupervisedRunner):
         checkpoints = Checkpoints(
             self.folder / "checkpoints",
             self.history,
-            self.validation,
+            self.scores,
+            # Average precision needs no threshold: gates are calibrated after the training, and F1 at one threshold
+            # would choose the epoch that happens to fit that one.
+            "dice" if self.validation else "average_precision",
             average,
             self.config.top_k,
             self.config.early_stop,
         )
         callbacks: OrderedDict[str, dl.Callback] = OrderedDict(
-            criterion=dl.CriterionCallback(input_key="logits", target_key="masks", metric_key="loss"),
-            validation=self.validation,
+            criterion=dl.CriterionCallback(input_key="answer", target_key="masks", metric_key="loss"),
             meter=meter,
             backward=GuardedBackward(self.config.accumulate),
             update=update,
@@ -123,6 +141,10 @@ class SegmentationRunner(dl.SupervisedRunner):
             progress=Progress(self.config.num_epochs),
             step_end=StepEnd(meter),
         )
+        if self.validation:
+            callbacks["validation"] = self.validation
+        if self.label_validation:
+            callbacks["label_validation"] = self.label_validation
         if average:
             callbacks["average"] = average
         if self.interruption:
@@ -153,6 +175,9 @@ class SegmentationRunner(dl.SupervisedRunner):
     def forward(self, batch: Mapping[str, Any], **kwargs: Any) -> Mapping[str, Any]:
         """Run the network on a batch: the live one in training, the one to be published in validation."""
         if self.is_train_loader or self.average is None:
-            return super().forward(batch, **kwargs)
-        with self.engine.autocast():
-            return {"logits": self.average.module(batch["images"])}
+            answer = self.model(batch["images"], **kwargs)
+        else:
+            with self.engine.autocast():
+                answer = self.average.module(batch["images"])
+        masks, labels = parts(answer)
+        return {"answer": answer, "logits": masks, "labels": labels}

@@ -4,6 +4,7 @@ import copy
 import dataclasses
 import json
 import math
+import re
 import time
 import warnings
 from pathlib import Path
@@ -15,24 +16,27 @@ from accelerate.utils import broadcast_object_list, set_seed
 
 from config import TrainConfig
 from utils.data.annotations import Dataset, open_dataset, write_annotations
-from utils.data.checks import verified_sizes
 from utils.data.images import read_size
-from utils.data.splits import balance, near_duplicate_groups, read_split, split, write_split
+from utils.data.splits import write_split
 from utils.errors import InputError
 from utils.files import write_text
-from utils.models.factory import build, encoder_name
+from utils.models.factory import encoder_name
 from utils.models.segmenter import Segmenter
 from utils.models.spec import ModelSpec
-from utils.published.weights_file import WeightsFile, load
+from utils.published.weights_file import WeightsFile
 from utils.settings import to_plain
 from utils.training import run_folder
 from utils.training.checkpoints import LAST, read_best, read_last
+from utils.training.choices import make_spec, settle
+from utils.training.class_weights import class_weights
 from utils.training.engine import SteelEngine, make_engine
 from utils.training.interruption import Interruption
 from utils.training.loaders import close, explain_lost_worker, make_loaders, worker_count
 from utils.training.losses import make_loss
 from utils.training.provenance import fingerprint, git_commit, versions
 from utils.training.runner import SegmentationRunner
+from utils.training.selection import choose_split
+from utils.training.starting import starting_network
 
 
 @dataclasses.dataclass(frozen=True)
@@ -44,7 +48,8 @@ class TrainResult:
         weights: the weights file.
         best_epoch: the epoch that the weights are from, counted from 1.
         epochs: how many were trained.
-        scores: on the validation images, as ``Scores.to_dict`` gives them.
+        scores: on the validation images, as ``Scores.to_dict`` gives them; ``labels`` holds those of answers about
+            whole images, as ``LabelScores.to_dict`` gives them.
         seconds: of this call.
         is_main: whether this process is the one that writes and prints.
     """
@@ -59,12 +64,22 @@ class TrainResult:
 
     def summary(self) -> str:
         """Give the lines that a user reads at the end."""
-        dice, empty = self.scores["mean_dice"], self.scores["empty_baseline"]
-        # None where no validation image shows a defect.
-        defects = math.nan if self.scores["defect_dice"] is None else self.scores["defect_dice"]
+        labels = self.scores.get("labels", {})
+        figures = [
+            # None where no validation image shows a defect.
+            f"{word} {math.nan if part[key] is None else part[key]:.4f}"
+            for part, key, word in (
+                (self.scores, "mean_dice", "mean Dice"),
+                (self.scores, "empty_baseline", "empty baseline"),
+                (self.scores, "defect_dice", "defect-only Dice"),
+                (labels, "f1", "F1 of whole images"),
+                (labels, "average_precision", "average precision"),
+            )
+            if key in part
+        ]
+        images = self.scores.get("images", labels.get("images"))
         return (
-            f"best epoch {self.best_epoch} of {self.epochs} on {self.scores['images']} validation images:"
-            f" mean Dice {dice:.4f}, empty baseline {empty:.4f}, defect-only Dice {defects:.4f}\n"
+            f"best epoch {self.best_epoch} of {self.epochs} on {images} validation images: {', '.join(figures)}\n"
             f"weights: {self.weights}"
         )
 
@@ -91,13 +106,18 @@ def train(config: TrainConfig) -> TrainResult:
     engine = make_engine(config)
     folder = Path(broadcast_object_list([str(folder)])[0]) if engine.num_processes > 1 else folder
     dataset = _dataset(config)
-    spec = ModelSpec(config.architecture, config.encoder, config.task, dataset.annotations.class_names, config.channels)
+    spec = make_spec(config, dataset.annotations.class_names)
     set_seed(config.seed)
-    network = _network(spec, config.encoder_weights)
-    frame = _split(config, dataset, folder) if engine.is_main_process else None
+    network, notes = starting_network(config, spec, (folder / run_folder.CHECKPOINTS / LAST).exists())
+    frame = choose_split(config, spec, dataset, folder) if engine.is_main_process else None
     frame = broadcast_object_list([frame])[0] if engine.num_processes > 1 else frame
     assert frame is not None
     sides = {side: sorted(frame.loc[frame["side"] == side, "image"]) for side in ("train", "valid")}
+    weights_of_classes = class_weights(config, spec, dataset, sides["train"])
+    if weights_of_classes is not None:
+        names = spec.scored_names or spec.label_names
+        words = (f"{name} {weight:.3g}" for name, weight in zip(names, weights_of_classes, strict=True))
+        notes.append(f"class weights: {', '.join(words)}")
     loaders = make_loaders(
         config,
         dataset,
@@ -112,13 +132,13 @@ def train(config: TrainConfig) -> TrainResult:
     if engine.is_main_process:
         # Nothing is written before everything that can be refused has been looked at.
         _begin(config, dataset, frame, folder)
-        _announce(config, folder, sides, network, engine)
+        _announce(config, folder, sides, network, engine, notes)
     if complete:
         if engine.is_main_process:
             print("this run is complete; nothing is left to train")
     else:
         interruption = Interruption()
-        runner = SegmentationRunner(config, engine, network, loaders, folder, interruption)
+        runner = SegmentationRunner(config, engine, network, loaders, folder, interruption, weights_of_classes)
         try:
             with interruption, warnings.catch_warnings():
                 # Catalyst turns the loss into a number while it still carries its gradient, which torch remarks on.
@@ -147,6 +167,7 @@ def _settings(config: TrainConfig) -> tuple[Path, TrainConfig]:
         return config.resume, run_folder.read_settings(config)
     if config.dir is None:
         raise InputError("Train.py: missing -dir; -h explains every flag")
+    config = settle(config)
     return run_folder.new_folder(config), config
 
 
@@ -156,29 +177,6 @@ def _dataset(config: TrainConfig) -> Dataset:
     if dataset.annotations.rows.empty:
         raise InputError(f"{dataset.annotations.source}: names no defect, there is nothing to learn; add rows")
     return dataset
-
-
-def _split(config: TrainConfig, dataset: Dataset, folder: Path) -> pd.DataFrame:
-    """Give the run's split; a new run checks all images first."""
-    stored = folder / run_folder.SPLIT
-    if (folder / run_folder.SETTINGS).exists() and stored.exists():
-        return read_split(stored, dataset.images)
-    verified_sizes(dataset, config.num_of_workers, True)
-    names = list(dataset.images)
-    annotations = dataset.annotations
-    if config.split is not None:
-        if not config.split.is_file():
-            raise InputError(f"-split {config.split}: no such file; name the split.csv of an earlier run")
-        frame = read_split(config.split, names)
-    else:
-        if config.subset == "balanced":
-            names = balance(annotations, config.per_class, config.seed)
-        groups = near_duplicate_groups(dataset, config.num_of_workers, True, names) if config.group_duplicates else None
-        frame = split(annotations, names, config.valid_fraction, config.seed, groups)
-    if set(frame["side"]) != {"train", "valid"}:
-        where = config.split or config.dir
-        raise InputError(f"{where}: {len(frame)} images leave none to {_missing_side(frame)} on; add images")
-    return frame
 
 
 def _begin(config: TrainConfig, dataset: Dataset, frame: pd.DataFrame, folder: Path) -> None:
@@ -210,44 +208,24 @@ def _check_batch(config: TrainConfig, network: Segmenter, image: Path, count: in
         ) from None
 
 
-def _missing_side(frame: pd.DataFrame) -> str:
-    return "validate" if "valid" not in set(frame["side"]) else "train"
-
-
-def _network(spec: ModelSpec, encoder_weights: str) -> Segmenter:
-    if encoder_weights in ("imagenet", "none"):
-        return build(spec, None if encoder_weights == "none" else encoder_weights)
-    if not Path(encoder_weights).is_file():
-        raise InputError(f"-encoder_weights {encoder_weights}: no such file; choose imagenet, none or a weights file")
-    network = build(spec)
-    stored = load(Path(encoder_weights))
-    if encoder_name(stored.spec.encoder) != encoder_name(spec.encoder) or stored.spec.channels != spec.channels:
-        raise InputError(
-            f"-encoder_weights {encoder_weights}: is for -encoder {stored.spec.encoder} -channels"
-            f" {stored.spec.channels}; nothing in it fits {spec.encoder}"
-        )
-    wanted = network.net.state_dict()
-    fitting = {
-        name: tensor
-        for name, tensor in stored.state_dict.items()
-        if name in wanted and tensor.shape == wanted[name].shape
-    }
-    network.net.load_state_dict(fitting, strict=False)
-    return network
-
-
 def _announce(
-    config: TrainConfig, folder: Path, sides: dict[str, list[str]], network: Segmenter, engine: SteelEngine
+    config: TrainConfig,
+    folder: Path,
+    sides: dict[str, list[str]],
+    network: Segmenter,
+    engine: SteelEngine,
+    notes: list[str],
 ) -> None:
     size = "their own size" if config.image_size is None else "{}x{}".format(*config.image_size)
     parameters = sum(parameter.numel() for parameter in network.parameters()) / 1e6
     processes = f", {engine.num_processes} processes" if engine.num_processes > 1 else ""
     print(
         f"{config.architecture} {config.encoder} ({parameters:.1f} M parameters), {config.task},"
-        f" classes {', '.join(network.spec.class_names)}\n"
+        f" classes {', '.join(network.spec.scored_names or network.spec.label_names)}\n"
         f"{len(sides['train'])} images to train on, {len(sides['valid'])} to validate on, at {size};"
         f" recipe {config.recipe}, {engine.device.type} {config.precision}{processes}\n"
-        f"run folder: {folder}",
+        + "".join(f"{note}\n" for note in notes)
+        + f"run folder: {folder}",
         flush=True,
     )
 
@@ -273,6 +251,7 @@ def _publish(config: TrainConfig, dataset: Dataset, network: Segmenter, best: di
         input_size=config.image_size,
         thresholds=(config.threshold,) * count,
         min_areas=(config.min_area,) * count,
+        label_thresholds=(config.threshold,) * spec.labels,
         metrics={**data, **best["scores"]},
         provenance={
             "config": {key: value for key, value in to_plain(config).items() if key not in run_folder.PLACES},
@@ -284,5 +263,11 @@ def _publish(config: TrainConfig, dataset: Dataset, network: Segmenter, best: di
     for old in folder.glob("*.pth"):
         old.unlink()
     write_text(folder / "metrics.json", json.dumps({**data, **best["scores"]}, indent=2) + "\n")
-    stem = "-".join((spec.architecture, spec.encoder.replace("-", "_").replace("/", "_"), data["dataset"]))
-    return file.save_named(folder, stem)
+    return file.save_named(folder, "-".join((*_words(spec), data["dataset"])))
+
+
+def _words(spec: ModelSpec) -> list[str]:
+    """Give what the name of a weights file says about the network; a classifier is called by its task."""
+    first = spec.task if spec.is_classifier else spec.architecture
+    words = [first, spec.encoder, *([spec.target] if spec.target else [])]
+    return [re.sub(r"[^\w.]", "_", word) for word in words]

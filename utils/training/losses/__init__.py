@@ -1,9 +1,12 @@
 """Losses on logits: one file each over the formulas in ``functional``, all with the same arguments."""
 
 import math
+from collections.abc import Sequence
 
 from config import TrainConfig
 from utils.errors import InputError
+from utils.models.spec import ModelSpec
+from utils.training.losses.answers import AnswerLoss
 from utils.training.losses.base import LossOnLogits
 from utils.training.losses.bce import BCELoss
 from utils.training.losses.cross_entropy import CrossEntropyLoss
@@ -14,6 +17,7 @@ from utils.training.losses.lovasz import LovaszLoss
 from utils.training.losses.tversky import TverskyLoss
 
 __all__ = [
+    "AnswerLoss",
     "BCELoss",
     "CrossEntropyLoss",
     "DiceBCELoss",
@@ -22,17 +26,20 @@ __all__ = [
     "LossOnLogits",
     "LovaszLoss",
     "TverskyLoss",
+    "make_criterion",
     "make_loss",
 ]
 
 _WITHOUT_SETTINGS = (BCELoss, CrossEntropyLoss, DiceLoss, FocalLoss, LovaszLoss)
+_LOSSES = {loss.name: loss for loss in (*_WITHOUT_SETTINGS, DiceBCELoss, TverskyLoss)}
 
 
-def make_loss(config: TrainConfig) -> LossOnLogits:
-    """Make the loss that the flags name.
+def make_loss(config: TrainConfig, weights: Sequence[float] | None = None) -> LossOnLogits:
+    """Make the loss of masks that the flags name.
 
     Args:
         config: its ``loss``, ``task``, ``dice_weight``, ``tversky_fp`` and ``tversky_fn`` are used.
+        weights: what a defect pixel of each class counts; see ``LossOnLogits``.
 
     Returns:
         A module: ``loss(logits, target)`` gives a scalar, see ``LossOnLogits.forward``.
@@ -47,8 +54,33 @@ def make_loss(config: TrainConfig) -> LossOnLogits:
         raise InputError(
             f"-tversky_fp {config.tversky_fp} -tversky_fn {config.tversky_fn}: expected 0 or more, one above 0"
         )
+    if config.class_weights is not None and not _LOSSES[config.loss].weighs_pixels:
+        able = ", ".join(name for name, loss in _LOSSES.items() if loss.weighs_pixels)
+        raise InputError(
+            f"-class_weights: -loss {config.loss} looks at a class as a whole and weighs no pixels; take one of {able}"
+        )
     if config.loss == "dice_bce":
-        return DiceBCELoss(config.task, config.dice_weight)
+        return DiceBCELoss(config.task, config.dice_weight, weights)
     if config.loss == "tversky":
         return TverskyLoss(config.task, config.tversky_fp, config.tversky_fn)
-    return {loss.name: loss for loss in _WITHOUT_SETTINGS}[config.loss](config.task)
+    kind = _LOSSES[config.loss]
+    return kind(config.task, weights=weights) if kind.weighs_pixels else kind(config.task)
+
+
+def make_criterion(config: TrainConfig, spec: ModelSpec, weights: Sequence[float] | None = None) -> AnswerLoss:
+    """Make the loss of what a network answers: masks, labels of whole images, or both.
+
+    Args:
+        config: as for ``make_loss``, and ``label_weight``.
+        spec: the network.
+        weights: what a defect pixel of each class counts; of a classifier, an image that has the label.
+
+    Returns:
+        A module: ``loss(answer, masks)`` gives a scalar, see ``AnswerLoss.forward``.
+
+    Raises:
+        InputError: as ``make_loss``.
+    """
+    if spec.is_classifier:
+        return AnswerLoss(None, 1.0, weights)
+    return AnswerLoss(make_loss(config, weights), config.label_weight if spec.labels else None)

@@ -1,5 +1,6 @@
 """What all losses share: the shapes they take, and float32 whatever the network computed in."""
 
+from collections.abc import Sequence
 from typing import ClassVar
 
 import torch
@@ -18,15 +19,19 @@ class LossOnLogits(nn.Module):
 
     Args:
         task: what the network's channels mean.
+        weights: for losses that are a mean of pixels: what a pixel of each class counts, background counts 1; none: all
+            count alike. C numbers above 0.
 
     Raises:
         InputError: the loss does not exist for this task.
     """
 
     name: ClassVar[str]
+    weighs_pixels: ClassVar[bool] = False
 
-    def __init__(self, task: Task = "multilabel") -> None:
+    def __init__(self, task: Task = "multilabel", weights: Sequence[float] | None = None) -> None:
         super().__init__()
+        self.weights = weights
         self.softmax = task == "multiclass"
         needed = "of_index" if self.softmax else "of_masks"
         if getattr(type(self), needed) is getattr(LossOnLogits, needed):
@@ -56,6 +61,14 @@ class LossOnLogits(nn.Module):
         if self.softmax:
             return self.of_index(logits, index_of_masks(target))
         return self.of_masks(logits, target.to(logits.dtype).contiguous())
+
+    def mask_weights(self, logits: Tensor) -> Tensor | None:
+        """Give ``(C, 1, 1)`` weights of defect pixels for ``of_masks``; None when all pixels count alike."""
+        return None if self.weights is None else logits.new_tensor(self.weights).view(-1, 1, 1)
+
+    def index_weights(self, logits: Tensor) -> Tensor | None:
+        """Give ``(C + 1,)`` weights of background and classes for ``of_index``; None when all pixels count alike."""
+        return None if self.weights is None else logits.new_tensor((1.0, *self.weights))
 
     def of_masks(self, logits: Tensor, target: Tensor) -> Tensor:
         """Compute the loss of (N, C, H, W) logits against (N, C, H, W) masks of the same dtype."""

@@ -7,10 +7,11 @@ from utils.training.losses.base import LossOnLogits
 
 
 class BCELoss(LossOnLogits):
-    """Binary cross-entropy of each channel, mean of all pixels and classes."""
+    """Binary cross-entropy of each channel, mean of all pixels and classes; defect pixels count their weight."""
 
     name = "bce"
+    weighs_pixels = True
 
     def of_masks(self, logits: Tensor, target: Tensor) -> Tensor:
         """See the base class."""
-        return F.binary_cross_entropy_with_logits(logits, target)
+        return F.binary_cross_entropy_with_logits(logits, target, pos_weight=self.mask_weights(logits))

@@ -1,5 +1,7 @@
 """The published loss: Dice and binary cross-entropy together."""
 
+from collections.abc import Sequence
+
 import torch.nn.functional as F
 from torch import Tensor
 
@@ -17,17 +19,21 @@ class DiceBCELoss(LossOnLogits):
     Args:
         task: what the network's channels mean.
         dice_weight: share of Dice, 0..1.
+        weights: of defect pixels in cross-entropy; Dice weighs classes alike as it is.
     """
 
     name = "dice_bce"
+    weighs_pixels = True
 
-    def __init__(self, task: Task = "multilabel", dice_weight: float = 0.5) -> None:
-        super().__init__(task)
+    def __init__(
+        self, task: Task = "multilabel", dice_weight: float = 0.5, weights: Sequence[float] | None = None
+    ) -> None:
+        super().__init__(task, weights)
         self.dice_weight = dice_weight
 
     def of_masks(self, logits: Tensor, target: Tensor) -> Tensor:
         """See the base class."""
-        entropy = F.binary_cross_entropy_with_logits(logits, target)
+        entropy = F.binary_cross_entropy_with_logits(logits, target, pos_weight=self.mask_weights(logits))
         return self._mean(functional.present_dice(logits.sigmoid(), target), entropy)
 
     def of_index(self, logits: Tensor, index: Tensor) -> Tensor:
@@ -35,7 +41,9 @@ class DiceBCELoss(LossOnLogits):
         log_probability = logits.log_softmax(1)
         probability = log_probability[:, 1:].exp()
         target = functional.masks_of_index(index, probability.shape[1], probability.dtype)
-        return self._mean(functional.present_dice(probability, target), F.nll_loss(log_probability, index))
+        return self._mean(
+            functional.present_dice(probability, target), F.nll_loss(log_probability, index, self.index_weights(logits))
+        )
 
     def _mean(self, dice: Tensor, entropy: Tensor) -> Tensor:
         return self.dice_weight * dice + (1 - self.dice_weight) * entropy

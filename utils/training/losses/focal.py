@@ -1,5 +1,7 @@
 """Focal loss."""
 
+from collections.abc import Sequence
+
 from segmentation_models_pytorch.losses import BINARY_MODE
 from segmentation_models_pytorch.losses import FocalLoss as SMPFocalLoss
 from torch import Tensor
@@ -18,20 +20,23 @@ class FocalLoss(LossOnLogits):
     Args:
         task: what the network's channels mean.
         gamma: how fast the weight of a pixel falls with its probability; 2 is the published value.
+        weights: of defect pixels.
     """
 
     name = "focal"
+    weighs_pixels = True
 
-    def __init__(self, task: Task = "multilabel", gamma: float = 2.0) -> None:
-        super().__init__(task)
+    def __init__(self, task: Task = "multilabel", gamma: float = 2.0, weights: Sequence[float] | None = None) -> None:
+        super().__init__(task, weights)
         self.gamma = gamma
         # Binary mode takes all channels at once, which gives the mean of the classes: they have equally many pixels.
-        self._of_masks = SMPFocalLoss(BINARY_MODE, gamma=gamma)
+        self._of_masks = SMPFocalLoss(BINARY_MODE, gamma=gamma, reduction=None if weights else "mean")
 
     def of_masks(self, logits: Tensor, target: Tensor) -> Tensor:
         """See the base class."""
-        return self._of_masks(logits, target)
+        loss, weights = self._of_masks(logits, target), self.mask_weights(logits)
+        return loss if weights is None else (loss.view_as(target) * (1 + (weights - 1) * target)).mean()
 
     def of_index(self, logits: Tensor, index: Tensor) -> Tensor:
         """See the base class."""
-        return functional.softmax_focal(logits, index, self.gamma)
+        return functional.softmax_focal(logits, index, self.gamma, self.index_weights(logits))

@@ -88,8 +88,8 @@ def dice(probability: Tensor, target: Tensor, smooth: float = SMOOTH) -> Tensor:
     return tversky(probability, target, fp=0.5, fn=0.5, smooth=smooth)
 
 
-def softmax_focal(logits: Tensor, index: Tensor, gamma: float) -> Tensor:
-    """Compute -(1 - p)^gamma log p of each pixel's true class, mean of the pixels.
+def softmax_focal(logits: Tensor, index: Tensor, gamma: float, weights: Tensor | None = None) -> Tensor:
+    """Compute -(1 - p)^gamma log p of each pixel's true class, mean of the pixels, weighted by their true class.
 
     Lin et al. 2017, "Focal loss for dense object detection", https://arxiv.org/abs/1708.02002, equation 4.
 
@@ -97,12 +97,17 @@ def softmax_focal(logits: Tensor, index: Tensor, gamma: float) -> Tensor:
         logits: (N, K, H, W) float.
         index: (N, H, W) int64, 0..K-1.
         gamma: 0 or more; 0 is cross-entropy.
+        weights: (K,) float above 0; none: all pixels count alike.
 
     Returns:
         Scalar, 0 or more.
     """
     surprise = F.cross_entropy(logits, index, reduction="none")
-    return ((-torch.expm1(-surprise)) ** gamma * surprise).mean()
+    loss = (-torch.expm1(-surprise)) ** gamma * surprise
+    if weights is None:
+        return loss.mean()
+    weight = weights[index]
+    return (weight * loss).sum() / weight.sum()
 
 
 def lovasz_hinge(logits: Tensor, target: Tensor) -> Tensor:

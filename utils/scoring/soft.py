@@ -1,0 +1,130 @@
+"""Smooth Dice: the Dice of probabilities, beside the exact Dice of decided pixels.
+
+A network may have a good smooth Dice and a bad exact one: soft Dice as a loss is content with isolated false positives.
+The two side by side show it.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor
+
+# Pixels added to both sides of the fraction: a clean image has a Dice of 1 when its probabilities sum to far less than
+# one pixel, instead of 0 / 0. The usual value.
+SMOOTH = 1.0
+
+
+def soft_count(probabilities: Tensor, target: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Sum probabilities over the pixels of every image and class.
+
+    Args:
+        probabilities: (N, C, H, W) float, 0..1, on any device.
+        target: the same shape and device, bool or uint8, nonzero = defect.
+
+    Returns:
+        Sums of p t, of p and of t: (N, C) float64, on the same device.
+
+    Raises:
+        ValueError: the shapes differ.
+    """
+    if probabilities.shape != target.shape or target.ndim != 4:
+        raise ValueError(f"expected two (N, C, H, W), got {tuple(probabilities.shape)} and {tuple(target.shape)}")
+    truth = target.bool()
+    # Sums of a million float32 in pairs (torch's way) are exact to six digits; widening every pixel would cost more.
+    both = torch.where(truth, probabilities, 0).sum((2, 3))
+    return both.double(), probabilities.sum((2, 3)).double(), truth.sum((2, 3)).double()
+
+
+def _nothing() -> Tensor:
+    return torch.zeros(0, 0, dtype=torch.float64)
+
+
+@dataclass(eq=False)
+class SoftCounts:
+    """Soft sums of many images, in the order in which they were added.
+
+    Attributes:
+        images: the N names of the images.
+        both, predicted, true: (N, C) float64 sums of p t, p and t on the CPU; (0, 0) before the first image.
+    """
+
+    images: list[str] = field(default_factory=list)
+    both: Tensor = field(default_factory=_nothing)
+    predicted: Tensor = field(default_factory=_nothing)
+    true: Tensor = field(default_factory=_nothing)
+
+    def add(self, images: Sequence[str], both: Tensor, predicted: Tensor, true: Tensor) -> None:
+        """Append the sums of one batch, as ``soft_count`` gives them.
+
+        Raises:
+            ValueError: a shape does not fit the names or the classes so far.
+        """
+        batch = torch.stack((both, predicted, true)).cpu()
+        classes = self.both.shape[1] if self.images else batch.shape[-1]
+        if batch.shape != (3, len(images), classes):
+            raise ValueError(f"expected ({len(images)}, {classes}) sums, got {tuple(batch.shape[1:])}")
+        if self.images:
+            batch = torch.cat((torch.stack((self.both, self.predicted, self.true)), batch), dim=1)
+        self.images = [*self.images, *images]
+        self.both, self.predicted, self.true = batch
+
+    def merge(self, other: "SoftCounts") -> None:
+        """Append the sums of another process or of another part of the images."""
+        if other.images:
+            self.add(other.images, other.both, other.predicted, other.true)
+
+    def sorted_by_image(self) -> "SoftCounts":
+        """Give the sums in order of the images' names, of an image that was added several times the first."""
+        first: dict[str, int] = {}
+        for row, image in enumerate(self.images):
+            first.setdefault(image, row)
+        images = sorted(first)
+        rows = torch.tensor([first[image] for image in images], dtype=torch.int64)
+        return SoftCounts(images, self.both[rows], self.predicted[rows], self.true[rows])
+
+
+@dataclass(frozen=True)
+class SmoothDice:
+    """Mean smooth Dice of a set of images, to be read beside ``Scores``.
+
+    Attributes:
+        smooth_dice: of all image-class pairs, 0..1.
+        defect_smooth_dice: of the pairs that have ground truth; None without any.
+        classes: the same two of each class by its name.
+    """
+
+    smooth_dice: float
+    defect_smooth_dice: float | None
+    classes: dict[str, "SmoothDice"] = field(default_factory=dict)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Give the two numbers as a plain dict."""
+        return {"smooth_dice": self.smooth_dice, "defect_smooth_dice": self.defect_smooth_dice}
+
+
+def smooth_dice(counts: SoftCounts, class_names: Sequence[str]) -> SmoothDice:
+    """Compute (2 sum p t + 1) / (sum p + sum t + 1) of every image and class, and its means.
+
+    Args:
+        counts: of N >= 1 images and C classes; their order does not matter, nor do images that were added twice.
+        class_names: C different names.
+
+    Raises:
+        ValueError: there is no image, or the names are not C different ones.
+    """
+    counts = counts.sorted_by_image()
+    if not counts.images:
+        raise ValueError("no image to score")
+    if len(set(class_names)) != len(class_names) or counts.true.shape[1] != len(class_names):
+        raise ValueError(f"expected {counts.true.shape[1]} different class names, got {', '.join(class_names)}")
+    dice = (2 * counts.both + SMOOTH) / (counts.predicted + counts.true + SMOOTH)
+    known = counts.true > 0
+    classes = {name: _means(dice[:, k], known[:, k]) for k, name in enumerate(class_names)}
+    together = _means(dice, known)
+    return SmoothDice(together.smooth_dice, together.defect_smooth_dice, classes)
+
+
+def _means(dice: Tensor, known: Tensor) -> SmoothDice:
+    return SmoothDice(float(dice.mean()), float(dice[known].mean()) if known.any() else None)

@@ -1,0 +1,108 @@
+"""Which images a run uses, and which of them it keeps for validation."""
+
+import dataclasses
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from config import TrainConfig
+from utils.data.annotations import Annotations, Dataset
+from utils.data.checks import verified_sizes
+from utils.data.splits import balance, near_duplicate_groups, read_split, split
+from utils.errors import InputError
+from utils.models.spec import ModelSpec
+from utils.training import run_folder
+
+
+def choose_split(config: TrainConfig, spec: ModelSpec, dataset: Dataset, folder: Path) -> pd.DataFrame:
+    """Give the run's split; a new run checks all images first.
+
+    Args:
+        config: the run's settings.
+        spec: the network.
+        dataset: the dataset folder.
+        folder: the run folder; a run that exists keeps its split.
+
+    Returns:
+        Columns image, side (``train`` or ``valid``) and group.
+
+    Raises:
+        InputError: images that cannot be read, or too few to train or to validate on.
+    """
+    stored = folder / run_folder.SPLIT
+    if (folder / run_folder.SETTINGS).exists() and stored.exists():
+        return read_split(stored, dataset.images)
+    verified_sizes(dataset, config.num_of_workers, True)
+    annotations = dataset.annotations
+    if config.split is not None:
+        if not config.split.is_file():
+            raise InputError(f"-split {config.split}: no such file; name the split.csv of an earlier run")
+        frame = read_split(config.split, list(dataset.images))
+        frame = frame[frame["image"].isin(set(_usable(config, spec, dataset)))].reset_index(drop=True)
+    else:
+        names = _chosen(config, spec, dataset)
+        groups = near_duplicate_groups(dataset, config.num_of_workers, True, names) if config.group_duplicates else None
+        frame = split(annotations, names, config.valid_fraction, config.seed, groups)
+    if set(frame["side"]) != {"train", "valid"}:
+        where = config.split or config.dir
+        raise InputError(f"{where}: {len(frame)} images leave none to {_missing_side(frame)} on; add images")
+    _check_contrast(spec, annotations, frame)
+    return frame
+
+
+def _usable(config: TrainConfig, spec: ModelSpec, dataset: Dataset) -> list[str]:
+    """Name the images that ``-images_with`` lets through, sorted."""
+    wanted = _wanted(config, spec)
+    runs = dataset.annotations.runs
+    names = {
+        "anything": list(dataset.images),
+        "defect": [name for name in dataset.images if runs(name)],
+        "target": [name for name in dataset.images if spec.target_id in runs(name)],
+    }[wanted]
+    if not names:
+        raise InputError(
+            f"{dataset.annotations.source}: no image shows {spec.target or 'a defect'}; add images that do"
+        )
+    return names
+
+
+def _wanted(config: TrainConfig, spec: ModelSpec) -> str:
+    auto = "target" if spec.target else "anything"
+    return auto if config.images_with == "auto" else config.images_with
+
+
+def _chosen(config: TrainConfig, spec: ModelSpec, dataset: Dataset) -> list[str]:
+    """Name the images of the subset, sorted."""
+    usable = _usable(config, spec, dataset)
+    if config.subset == "all":
+        return usable
+    rows = dataset.annotations.rows
+    inside = rows["image"].isin(set(usable))
+    if _wanted(config, spec) == "target":
+        inside &= rows["class_id"] == spec.target_id
+    chosen = balance(dataclasses.replace(dataset.annotations, rows=rows[inside]), config.per_class, config.seed)
+    if spec.labels:
+        # Whoever answers for whole images has to see clean ones, and the balanced subset has none.
+        clean = [name for name in usable if not dataset.annotations.runs(name)]
+        random = np.random.default_rng(config.seed)
+        chosen = sorted([*chosen, *random.permutation(clean)[: len(chosen)].tolist()])
+    return chosen
+
+
+def _check_contrast(spec: ModelSpec, annotations: Annotations, frame: pd.DataFrame) -> None:
+    """Refuse to teach the difference between two kinds of images of which one is missing."""
+    if spec.task != "classify-binary":
+        return
+    for side, part in frame.groupby("side"):
+        shown = [bool(annotations.runs(name)) for name in part["image"]]
+        if all(shown) or not any(shown):
+            missing = "free of defects" if all(shown) else "with a defect"
+            raise InputError(
+                f"{annotations.source}: -task classify-binary needs images of both kinds, and of the {len(part)} on the"
+                f" {side} side none is {missing}; add some"
+            )
+
+
+def _missing_side(frame: pd.DataFrame) -> str:
+    return "validate" if "valid" not in set(frame["side"]) else "train"
