@@ -8,7 +8,12 @@ from utils.cli import DONE, parse, run
 
 def main(argv: Sequence[str]) -> int:
     """Parse the flags, train, print what came out."""
-    config = parse(TrainConfig, argv, "Train.py", "Train a network, or a system of networks, on a dataset folder; README shows how.")
+    config = parse(
+        TrainConfig,
+        argv,
+        "Train.py",
+        "Train a network, or a system of networks, on a dataset folder; README shows how.",
+    )
     from utils.training.start import start
 
     result = start(config)

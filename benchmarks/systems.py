@@ -49,7 +49,9 @@ class SystemsConfig:
     num_of_images: int = flag("images taken from -dir, a fifth of them to score; 0: all", 1000, low=0)
     num_of_strips: int = flag("synthetic strips to train on; half as many more to score; 0: none", 400, low=0)
     strip_size: tuple[int, int] = flag("H,W in pixels of the strips", (256, 1600))
-    strip_contrast: float = flag("strength of the strips' defects; 2 lets a network learn them in minutes", 2.0, low=0.1, high=4)
+    strip_contrast: float = flag(
+        "strength of the strips' defects; 2 lets a network learn them in minutes", 2.0, low=0.1, high=4
+    )
     only: tuple[str, ...] | None = flag("rows to make, by name; none: all", None)
     minutes: int = flag("begin no row after so many minutes; 0: no limit", 0, low=0)
     encoder: str = flag("encoder of every network but FCN-32s", "resnet18")
@@ -161,7 +163,11 @@ def prepare(config: SystemsConfig) -> list[Data]:
             if not (root / side / "train.csv").exists():
                 # Half the strips are clean, as on the real ones.
                 strips = {"image_size": config.strip_size, "contrast": config.strip_contrast, "class_floor": 0.12}
-                print(synthesise(SynthesiseConfig(dir=root / side, num_of_images=count, seed=config.seed + seed, **strips)))
+                print(
+                    synthesise(
+                        SynthesiseConfig(dir=root / side, num_of_images=count, seed=config.seed + seed, **strips)
+                    )
+                )
         made.append(Data("strips", root / "train", root / "scored", root / "split.csv"))
     for data in made:
         if not data.split.exists():

@@ -256,7 +256,9 @@ class _System:
                     " that belong together"
                 )
         if kind == "two-stage" and members["classifier"].spec.label_names not in (("defect",), names):
-            raise _Wrong("the classifier tells other classes than the segmenter draws; name weights that belong together")
+            raise _Wrong(
+                "the classifier tells other classes than the segmenter draws; name weights that belong together"
+            )
         sizes = {member.input_size for role, member in members.items() if role.startswith("segmenter")}
         if len(sizes) > 1:
             raise _Wrong("the segmenters take different image sizes; name weights that belong together")

@@ -12,17 +12,17 @@ from utils.data.splits import write_split
 from utils.errors import InputError
 from utils.inference.evaluate import evaluate
 from utils.models.factory import encoder_name
-from utils.models.spec import MASK_TASKS
 from utils.published.system_file import SEGMENTERS, SystemFile, gate_for, read_system
 from utils.published.weights_file import SYSTEM_SUFFIX, find, load
 from utils.settings import to_plain
 from utils.training import run_folder
 from utils.training.choices import make_spec, settle
+from utils.training.class_weights import class_weights
 from utils.training.engine import SteelEngine, make_engine
 from utils.training.losses import make_loss
 from utils.training.provenance import fingerprint, git_commit, versions
 from utils.training.selection import choose_split
-from utils.training.train import open_labelled, run_settings, train
+from utils.training.train import open_labelled, train
 
 C_OF_SOFT_GATE = 3.0  # where calibration begins: a class that is surely absent needs three times the area
 
@@ -67,7 +67,7 @@ def train_system(config: TrainConfig) -> SystemResult:
     """
     started = time.perf_counter()
     given = config
-    folder, config = run_settings(config)
+    folder, config = _settings(config)
     _check(config)
     engine = make_engine(config)
     folder = Path(broadcast_object_list([str(folder)])[0]) if engine.num_processes > 1 else folder
@@ -76,9 +76,8 @@ def train_system(config: TrainConfig) -> SystemResult:
     members = members_of(config, class_names)
     for member in members.values():
         # Refuse what is wrong with any of them before the first one trains for hours.
-        make_spec(member, class_names)
-        if member.task in MASK_TASKS:
-            make_loss(member)
+        class_weights(member, make_spec(member, class_names), dataset, [])
+        make_loss(member)
         encoder_name(member.encoder)
     if engine.is_main_process:
         _begin(config, dataset, next(iter(members.values())), folder)
@@ -143,6 +142,14 @@ def system_path(config: TrainConfig, folder: Path) -> Path:
     return folder / f"{config.system}-{encoder}-{config.dir.resolve().name}{SYSTEM_SUFFIX}"
 
 
+def _settings(config: TrainConfig) -> tuple[Path, TrainConfig]:
+    if config.resume is not None:
+        return config.resume, run_folder.read_settings(config)
+    if config.dir is None:
+        raise InputError("Train.py: missing -dir; -h explains every flag")
+    return run_folder.new_folder(config), config
+
+
 def _check(config: TrainConfig) -> None:
     if config.task not in SEGMENTERS:
         raise InputError(f"-task {config.task}: a system draws masks; choose from {', '.join(SEGMENTERS)}")
@@ -186,6 +193,10 @@ def _finish(config: TrainConfig, dataset: Dataset, files: dict[str, Path], path:
     """Write the system file and calibrate it on the validation images; give the lines to print."""
     assert config.system is not None
     assert config.dir is not None
+    if path.exists():
+        stored = read_system(path)
+        if stored.metrics:  # calibrated: it may have been calibrated again since, which is not ours to undo
+            return "this run is complete; nothing is left to train"
     members = {role: load(file) for role, file in files.items()}
     gate = gate_for(config.system, members, config.gate, C_OF_SOFT_GATE if config.gate == "soft" else 1.0)
     count = len(SystemFile(config.system, members, gate, (), (), ()).spec.scored_names)

@@ -42,9 +42,7 @@ class _Gated:
         gate = self.gate if gates else self.gate.opened()
         return gate.passes(probabilities, self.classes)
 
-    def _answer(
-        self, masks: torch.Tensor | None, probabilities: np.ndarray, passes: np.ndarray, gates: bool
-    ) -> Answer:
+    def _answer(self, masks: torch.Tensor | None, probabilities: np.ndarray, passes: np.ndarray, gates: bool) -> Answer:
         """Make the answer about one image.
 
         Args:
@@ -75,9 +73,7 @@ class TwoStage(_Gated):
         probabilities = to_probabilities(labels)
         passes = self._passes(probabilities, gates)
         drawn = run_on(self.networks["segmenter"], batch[self.size_of["segmenter"]], passes.any(axis=1))
-        return [
-            self._answer(masks, *one, gates) for masks, *one in zip(drawn, probabilities, passes, strict=True)
-        ]
+        return [self._answer(masks, *one, gates) for masks, *one in zip(drawn, probabilities, passes, strict=True)]
 
 
 class Joint(_Gated):
@@ -93,9 +89,7 @@ class Joint(_Gated):
         probabilities = to_probabilities(outputs.labels)
         passes = self._passes(probabilities, gates)
         drawn = spread(outputs.masks, passes.any(axis=1))
-        return [
-            self._answer(masks, *one, gates) for masks, *one in zip(drawn, probabilities, passes, strict=True)
-        ]
+        return [self._answer(masks, *one, gates) for masks, *one in zip(drawn, probabilities, passes, strict=True)]
 
     def _choose(self, labels: torch.Tensor) -> torch.Tensor:
         passes = self._passes(to_probabilities(labels), True).any(axis=1)
@@ -129,9 +123,7 @@ class SixModel(_Gated):
                     if drawn[index] is None:
                         drawn[index] = masks.new_full((self.classes, *masks.shape[1:]), OFF)
                     drawn[index][channel] = masks[0]  # type: ignore[index]
-        return [
-            self._answer(masks, *one, gates) for masks, *one in zip(drawn, probabilities, passes, strict=True)
-        ]
+        return [self._answer(masks, *one, gates) for masks, *one in zip(drawn, probabilities, passes, strict=True)]
 
 
 SYSTEMS: dict[str, type[TwoStage | Joint | SixModel]] = {
