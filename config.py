@@ -101,6 +101,7 @@ class TrainConfig:
     # the decision that validation scores and the weights file carries
     threshold: float = flag("probability from which a pixel counts as defect, 0..1", 0.5, low=0, high=1)
     min_area: int = flag("smallest connected defect in pixels of the original image", 0, low=0)
+    max_area: int = flag("largest connected defect in pixels of the original image; 0: no limit", 0, low=0)
     top_k: int = flag("best checkpoints to keep beside last.pth", 1, low=1)
     # the machine
     seed: int = flag("one number that fixes split, order, augmentation and initial weights", 42, low=0, high=2**31 - 1)
@@ -158,6 +159,7 @@ class PredictConfig:
     save: tuple[str, ...] = flag("what to write: overlays,masks,submission,defects,labels (probabilities of the whole image, where a network judges it)", ("overlays", "submission", "defects"))
     threshold: float | None = flag("probability from which a pixel counts as defect, 0..1; none: the weights file's", None, low=0, high=1)
     min_area: int | None = flag("smallest connected defect in pixels; none: the weights file's", None, low=0)
+    max_area: int | None = flag("largest connected defect in pixels; 0: no limit; none: the weights file's", None, low=0)
     tta: Tta = flag("flips: mean of the image, its mirror images and their mirror image, 4 times the work; stored: what the system file says, else none", "stored")
     batch_size: int = flag("images per forward pass; more than 4 gains nothing on CPUs", 4, low=1)
     backend: Literal["auto", "torch"] = flag("what runs the network", "auto")
@@ -178,6 +180,7 @@ class EvaluateConfig:
     out: Path | None = flag("folder for the scores; none: DIR/evaluation", None)
     threshold: float | None = flag("probability from which a pixel counts as defect, 0..1; none: the weights file's", None, low=0, high=1)
     min_area: int | None = flag("smallest connected defect in pixels; none: the weights file's", None, low=0)
+    max_area: int | None = flag("largest connected defect in pixels; 0: no limit; none: the weights file's", None, low=0)
     tta: Tta = flag("flips: mean of the image, its mirror images and their mirror image, 4 times the work; stored: what the system file says, else none", "stored")
     batch_size: int = flag("images per forward pass; more than 4 gains nothing on CPUs", 4, low=1)
     backend: Literal["auto", "torch"] = flag("what runs the network", "auto")

@@ -33,8 +33,9 @@ def make_weights(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path
         channels: int = 3,
         input_size: tuple[int, int] | None = None,
         min_area: int = 0,
+        max_area: int | None = None,
     ) -> Path:
-        key = (task, class_names, channels, input_size, min_area)
+        key = (task, class_names, channels, input_size, min_area, max_area)
         if key not in made:
             spec = ModelSpec("unet", "resnet18", task, class_names, channels)
             torch.manual_seed(1)
@@ -43,7 +44,14 @@ def make_weights(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path
             torch.nn.init.normal_(model.net.segmentation_head[0].weight, std=0.5)
             count = len(spec.scored_names)
             weights = WeightsFile(
-                spec, model.net.state_dict(), model.mean, model.std, input_size, (0.5,) * count, (min_area,) * count
+                spec,
+                model.net.state_dict(),
+                model.mean,
+                model.std,
+                input_size,
+                thresholds=(0.5,) * count,
+                min_areas=(min_area,) * count,
+                max_areas=(max_area,) * count,
             )
             folder = tmp_path_factory.mktemp("weights")
             weights.save_named(folder, "unet-resnet18-test")

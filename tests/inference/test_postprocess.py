@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from utils.inference.postprocess import DEFECT, decide, drop_small, find_defects, index_mask, resize_logits
+from utils.inference.postprocess import DEFECT, decide, find_defects, index_mask, limit_areas, resize_logits
 
 
 def slow_probabilities(logits: np.ndarray, task: str) -> np.ndarray:
@@ -97,28 +97,40 @@ def test_half_precision_logits_decide_like_their_float32_values() -> None:
 
 @pytest.mark.parametrize("density", [0.02, 0.2, 0.5])
 @pytest.mark.parametrize("min_areas", [[0, 1, 2], [3, 5, 10_000], [4, 4, 4]])
-def test_drop_small_keeps_exactly_the_large_components(density: float, min_areas: list[int]) -> None:
+@pytest.mark.parametrize("max_areas", [None, [None, 3, 1], [6, None, 10_000]])
+def test_components_stay_exactly_when_their_area_is_between_the_limits(density, min_areas, max_areas) -> None:
     masks = np.random.default_rng(7).random((2, 3, 19, 23)) < density
     expected = np.zeros_like(masks)
     for n, c in np.ndindex(2, 3):
         for pixels in slow_components(masks[n, c]):
-            if len(pixels) >= min_areas[c]:
+            largest = max_areas[c] if max_areas else None
+            if len(pixels) >= min_areas[c] and (largest is None or len(pixels) <= largest):
                 expected[n, c][tuple(np.array(pixels).T)] = True
     before = torch.from_numpy(masks.copy())
-    np.testing.assert_array_equal(drop_small(before, min_areas).numpy(), expected)
+    np.testing.assert_array_equal(limit_areas(before, min_areas, max_areas).numpy(), expected)
     np.testing.assert_array_equal(before.numpy(), masks)
 
 
 def test_diagonal_neighbours_are_one_defect() -> None:
     masks = torch.eye(6, dtype=torch.bool)[None, None]
-    assert drop_small(masks, [6]).sum() == 6
-    assert drop_small(masks, [7]).sum() == 0
+    assert limit_areas(masks, [6]).sum() == 6
+    assert limit_areas(masks, [7]).sum() == 0
+    assert limit_areas(masks, [0], [6]).sum() == 6
+    assert limit_areas(masks, [0], [5]).sum() == 0
+
+
+@pytest.mark.parametrize(("areas", "name"), [(([1, 1], None), "min_areas"), (([1, 1, 1], [None, 5]), "max_areas")])
+def test_areas_for_another_number_of_classes_are_refused(areas, name) -> None:
+    with pytest.raises(ValueError, match=f"{name} .*: expected 3 numbers"):
+        limit_areas(torch.ones(1, 3, 4, 4, dtype=torch.bool), *areas)
 
 
 @pytest.mark.parametrize("task", ["multilabel", "multiclass"])
-@pytest.mark.parametrize("min_areas", [[0, 0, 0], [3, 20, 1]])
+@pytest.mark.parametrize(
+    ("min_areas", "max_areas"), [([0, 0, 0], [None] * 3), ([3, 20, 1], [None] * 3), ([2, 0, 1], [9, None, 1])]
+)
 @pytest.mark.parametrize("seed", range(3))
-def test_records_equal_flood_fill(task: str, min_areas: list[int], seed: int) -> None:
+def test_records_equal_flood_fill(task, min_areas, max_areas, seed: int) -> None:
     logits = random_logits(task, seed)
     thresholds = [0.7, 0.6, 0.9]
     masks = slow_decide(logits, task, thresholds)
@@ -126,13 +138,13 @@ def test_records_equal_flood_fill(task: str, min_areas: list[int], seed: int) ->
     expected, cleaned = [], np.zeros_like(masks)
     for c in range(3):
         for pixels in slow_components(masks[c]):
-            if len(pixels) < min_areas[c]:
+            if not min_areas[c] <= len(pixels) <= (max_areas[c] or np.inf):
                 continue
             y, x = np.array(pixels).T
             cleaned[c][y, x] = True
             box = (x.min(), y.min(), np.ptp(x) + 1, np.ptp(y) + 1)
             expected.append((c + 1, len(pixels), *box, probabilities[c][y, x].mean()))
-    found_masks, records = find_defects(masks.copy(), logits, task, min_areas)
+    found_masks, records = find_defects(masks.copy(), logits, task, min_areas, max_areas)
     np.testing.assert_array_equal(found_masks, cleaned)
     assert found_masks.dtype == np.bool_
     expected_table = np.array(sorted(expected), dtype=DEFECT)

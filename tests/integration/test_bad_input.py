@@ -303,6 +303,7 @@ FLAGS = [
     Case("value is a word", f"{EVALUATE} -batch_size four", r"-batch_size four: expected a whole number"),
     Case("flag without value", f"{TRAIN} -seed", r"Train\.py: argument -seed: expected one argument; -h explains every flag"),
     Case("seed too large", f"{TRAIN} -seed 5000000000", r"-seed 5000000000: expected 0 to 2147483647"),
+    Case("largest area below the smallest", f"{TRAIN} -min_area 9 -max_area 8", r"-max_area 8: is below -min_area 9; correct one of them"),
     Case("no -dir", f"Train.py {RUN}", r"Train\.py: missing -dir; -h explains every flag"),
     Case("no -dir of Evaluate", "Evaluate.py -weights_dir weights", r"Evaluate\.py: missing -dir; -h explains every flag"),
     Case("neither -dir nor -images", "Predict_masks.py -weights_dir weights", r"give -dir DATASET_FOLDER or -images FOLDER_OR_FILE, one of them; neither was given"),

@@ -77,12 +77,15 @@ def test_every_output_tells_the_same(make_dataset, make_weights, tmp_path, task,
 
 def test_the_summary_names_weights_thresholds_counts_and_versions(make_dataset, make_weights, tmp_path):
     result = predict(
-        PredictConfig(dir=make_dataset(), weights_dir=make_weights(), out=tmp_path, threshold=0.6, min_area=4)
+        PredictConfig(
+            dir=make_dataset(), weights_dir=make_weights(), out=tmp_path, threshold=0.6, min_area=4, max_area=900
+        )
     )
     summary = json.loads((tmp_path / "summary.json").read_text())
     assert summary["weights"].endswith(f"-{summary['sha8']}.pth")
     assert summary["thresholds"] == {"pits": 0.6, "cracks": 0.6}
     assert summary["min_areas"] == {"pits": 4, "cracks": 4}
+    assert summary["max_areas"] == {"pits": 900, "cracks": 900}
     assert (summary["images"], summary["skipped"]) == (5, [])
     assert summary["defects"] == result.defects == sum(found["defects"] for found in summary["found"].values())
     assert summary["images_per_second"] > 0
@@ -101,6 +104,15 @@ def test_thresholds_of_the_flags_decide(make_dataset, make_weights, tmp_path):
     everything = predict(PredictConfig(**settings, threshold=0.0))
     assert {total.images for total in everything.classes.values()} == {5}
     assert predict(PredictConfig(**settings, threshold=0.0, min_area=10_000)).defects == 0
+    assert predict(PredictConfig(**settings, threshold=0.0, max_area=1_000)).defects == 0
+
+
+def test_largest_areas_come_from_the_weights_file_unless_a_flag_overrules_them(make_dataset, make_weights, tmp_path):
+    settings = {"dir": make_dataset(), "weights_dir": make_weights(max_area=5), "out": tmp_path}
+    predict(PredictConfig(**settings))
+    assert 1 <= max(int(row["area_px"]) for row in read_defects(tmp_path / "defects.csv")) <= 5
+    predict(PredictConfig(**settings, max_area=0))
+    assert max(int(row["area_px"]) for row in read_defects(tmp_path / "defects.csv")) > 5
 
 
 def test_only_what_is_asked_for_is_written(make_dataset, make_weights, tmp_path):
@@ -208,6 +220,8 @@ def test_no_readable_image_is_an_error_and_leaves_no_table(tmp_path, make_weight
         ({"dir": "data", "save": ("overlay",)}, "-save overlay: choose from overlays, masks, submission, defects"),
         ({"dir": "data", "threshold": 1.5}, "-threshold 1.5: expected a probability 0..1"),
         ({"dir": "data", "min_area": -1}, "-min_area -1: expected 0 or more"),
+        ({"dir": "data", "max_area": -1}, "-max_area -1: expected 0 or more"),
+        ({"dir": "data", "min_area": 9, "max_area": 8}, "class pits: its largest area, 8, is below its smallest, 9"),
         ({"dir": "data", "num_of_images": -1}, "-num_of_images -1: expected 0 or more"),
         ({"dir": "data", "batch_size": 0}, "-batch_size 0: expected 1 or more"),
         ({"dir": "data", "precision": "f16", "device": "cpu"}, "-precision f16: only for GPUs"),

@@ -1,6 +1,7 @@
 """Writing a weights file: equal weights give equal bytes, and a disk that fills up leaves nothing half-written."""
 
 import contextlib
+import dataclasses
 import errno
 import resource
 import signal
@@ -8,8 +9,9 @@ import signal
 import pytest
 import torch
 
+from utils.errors import InputError
 from utils.models.spec import ModelSpec
-from utils.published.weights_file import WeightsFile
+from utils.published.weights_file import WeightsFile, load
 
 HALF = (0.5, 0.5, 0.5)
 
@@ -40,6 +42,27 @@ def test_equal_weights_give_one_name_and_equal_bytes(tmp_path):
     second = a_file().save_named(tmp_path / "second", "unet")
     assert first.name == second.name
     assert first.read_bytes() == second.read_bytes()
+
+
+@pytest.mark.parametrize("areas", [(), (None, None), (40, None)])
+def test_largest_areas_are_kept(tmp_path, areas):
+    saved = dataclasses.replace(a_file(), max_areas=areas)
+    saved.save(tmp_path / "unet.pth")
+    assert load(tmp_path / "unet.pth").max_areas == (areas or (None, None))
+
+
+def test_files_from_before_there_were_largest_areas_have_none(tmp_path):
+    a_file().save(tmp_path / "new.pth")
+    content = torch.load(tmp_path / "new.pth", weights_only=True)
+    del content["max_areas"]
+    torch.save(content, tmp_path / "old.pth")
+    assert load(tmp_path / "old.pth").max_areas == (None, None)
+
+
+def test_largest_areas_of_another_number_of_classes_are_refused(tmp_path):
+    dataclasses.replace(a_file(), max_areas=(40,)).save(tmp_path / "unet.pth")
+    with pytest.raises(InputError, match=r"unet\.pth: damaged weights file"):
+        load(tmp_path / "unet.pth")
 
 
 def test_full_disk_is_an_error_that_names_the_file(tmp_path):

@@ -11,7 +11,7 @@ import torch
 
 from config import TrainConfig
 from utils.errors import InputError
-from utils.training.losses import TverskyLoss, make_loss
+from utils.training.losses import AnswerLoss, TverskyLoss, make_loss
 from utils.training.losses.functional import SMOOTH, index_of_masks, lovasz_hinge, masks_of_index
 
 SHAPE = (2, 3, 5, 4)
@@ -316,3 +316,56 @@ def test_wrong_settings_name_their_flags(settings, message):
 def test_shapes_that_do_not_fit_are_refused(task, logits, target):
     with pytest.raises(ValueError, match="do not fit"):
         the_loss(task, "dice")(torch.zeros(logits), torch.zeros(target))
+
+
+CLASS_WEIGHTS = (3.0, 0.5, 7.0)
+WEIGHING = [(task, name) for task, name in COMBINATIONS if name in ("bce", "cross_entropy", "dice_bce", "focal")]
+
+
+def weighted(task: str, name: str):
+    config = TrainConfig(dir=Path(), task=task, loss=name, dice_weight=DICE_WEIGHT)
+    return make_loss(config, CLASS_WEIGHTS)
+
+
+@pytest.mark.parametrize(("task", "name"), WEIGHING)
+def test_a_pixel_counts_the_weight_of_its_class(task, name):
+    target, weights = masks("random"), torch.tensor((1.0, *CLASS_WEIGHTS))
+    logits = logits_of("random", target, task)
+    if task == "multiclass":
+        index = index_of_masks(target)
+        entropy = torch.nn.functional.cross_entropy(logits, index, reduction="none")
+        weight = weights[index]
+    else:
+        entropy = torch.nn.functional.binary_cross_entropy_with_logits(logits, target.float(), reduction="none")
+        weight = torch.where(target > 0, weights[1:].view(1, -1, 1, 1), 1.0)
+    loss = entropy * (1 - (-entropy).exp()) ** GAMMA if name == "focal" else entropy
+    # Softmax divides by the sum of the weights as torch does, sigmoids by the number of pixels.
+    expected = (weight * loss).sum() / (weight.sum() if task == "multiclass" else weight.numel())
+    if name == "dice_bce":
+        plain = the_loss(task, name, dice_weight=1.0)(logits, target)
+        expected = DICE_WEIGHT * plain + (1 - DICE_WEIGHT) * expected
+    assert weighted(task, name)(logits, target).item() == pytest.approx(expected.item(), rel=1e-5)
+
+
+@pytest.mark.parametrize(("task", "name"), WEIGHING)
+def test_weights_of_one_change_nothing(task, name):
+    target = masks("random")
+    logits = logits_of("random", target, task)
+    config = TrainConfig(dir=Path(), task=task, loss=name)
+    ones, none = (make_loss(config, weights)(logits, target).item() for weights in ((1.0, 1.0, 1.0), None))
+    assert ones == pytest.approx(none, rel=1e-6)
+
+
+def test_the_loss_of_answers_adds_labels_to_masks():
+    target = masks("absent class", (2, 3, 5, 4))
+    logits, labels = logits_of("random", target, "multilabel"), torch.tensor([[2.0, -1.0, 0.5], [0.0, 1.0, -3.0]])
+    entropy = torch.nn.functional.binary_cross_entropy_with_logits
+    of_labels = entropy(labels, torch.tensor([[1.0, 0.0, 1.0]] * 2))
+    of_masks = the_loss("multilabel", "bce")
+    both = AnswerLoss(of_masks, 0.25)((logits, labels), target)
+    assert both.item() == pytest.approx((of_masks(logits, target) + 0.25 * of_labels).item())
+    assert AnswerLoss(None, 1.0)(labels, target).item() == pytest.approx(of_labels.item())
+    assert AnswerLoss(of_masks, None)(logits, target).item() == of_masks(logits, target).item()
+    heavy = AnswerLoss(None, 1.0, (4.0, 1.0, 1.0))(labels, target)
+    more = entropy(labels[:, :1], torch.ones(2, 1)) * 3 / 3
+    assert heavy.item() == pytest.approx((of_labels + more).item())

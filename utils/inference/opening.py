@@ -66,6 +66,7 @@ class Chosen:
             "input_size": list(self.weights.input_size) if self.weights.input_size else None,
             "thresholds": dict(zip(names, self.decision.thresholds, strict=True)),
             "min_areas": dict(zip(names, self.decision.min_areas, strict=True)),
+            "max_areas": dict(zip(names, self.decision.max_areas, strict=True)),
             **({"label_thresholds": labels} if labels else {}),
         }
 
@@ -80,6 +81,7 @@ def choose_weights(config: PredictConfig | EvaluateConfig) -> Chosen:
         raise InputError(f"-threshold {config.threshold:g}: expected a probability 0..1")
     for name, value, least in (
         ("min_area", config.min_area, 0),
+        ("max_area", config.max_area, 0),
         ("num_of_images", config.num_of_images, 0),
         ("batch_size", config.batch_size, 1),
     ):
@@ -92,7 +94,13 @@ def choose_weights(config: PredictConfig | EvaluateConfig) -> Chosen:
     decision = Decision(
         weights.thresholds if config.threshold is None else (config.threshold,) * count,
         weights.min_areas if config.min_area is None else (config.min_area,) * count,
+        weights.max_areas if config.max_area is None else (config.max_area or None,) * count,
     )
+    for name, low, high in zip(weights.spec.scored_names, decision.min_areas, decision.max_areas, strict=True):
+        if high is not None and high < low:
+            raise InputError(
+                f"class {name}: its largest area, {high}, is below its smallest, {low}; correct -max_area or -min_area"
+            )
     stored = weights.tta if isinstance(weights, SystemFile) else "none"
     tta = stored if config.tta == "stored" else config.tta
     labels = weights.label_thresholds

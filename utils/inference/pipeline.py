@@ -19,7 +19,7 @@ import numpy as np
 import torch
 
 from utils.data.images import ImageError, read_image
-from utils.inference.postprocess import DEFECT, decide, drop_small, find_defects, resize_logits
+from utils.inference.postprocess import DEFECT, decide, find_defects, limit_areas, resize_logits
 from utils.inference.systems.system import Answer, Size, System
 
 T = TypeVar("T")
@@ -32,10 +32,17 @@ class Decision:
     Attributes:
         thresholds: per scored class, probability 0..1 from which a pixel counts.
         min_areas: per scored class, smallest connected defect in pixels of the original image.
+        max_areas: per scored class, largest connected defect in such pixels, None where there is no limit; left out:
+            no limits.
     """
 
     thresholds: tuple[float, ...]
     min_areas: tuple[int, ...]
+    max_areas: tuple[int | None, ...] = ()
+
+    def __post_init__(self) -> None:
+        if not self.max_areas:
+            object.__setattr__(self, "max_areas", (None,) * len(self.thresholds))
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,7 +52,7 @@ class Inspected:
     Attributes:
         path: the file.
         image: ``(H, W, channels)`` uint8 at its own size.
-        masks: ``(C, H, W)`` bool, C scored classes, small defects dropped.
+        masks: ``(C, H, W)`` bool, C scored classes, without defects that are too small or too large.
         defects: table of dtype ``DEFECT``; empty when the pipeline was not asked to describe.
         labels: ``(L,)`` float32 probabilities of the image as a whole; None when no network judges it so.
     """
@@ -205,16 +212,17 @@ class InspectionPipeline:
     @torch.inference_mode()
     def _finish(self, judged: _Judged, finish: Callable[[Inspected], T]) -> T:
         image, answer, logits = judged.loaded.image, judged.answer, judged.logits
-        min_areas, defects = answer.min_areas or self.decision.min_areas, np.zeros(0, dtype=DEFECT)
+        areas = answer.min_areas or self.decision.min_areas, self.decision.max_areas
+        defects = np.zeros(0, dtype=DEFECT)
         if judged.decided is None or logits is None:
             masks = np.zeros((len(self.decision.thresholds), *image.shape[:2]), dtype=np.bool_)
         else:
             masks = judged.decided.cpu().numpy()
             if masks.any():  # most images of a coil are clean: their logits need not leave the GPU
                 if self.describe:
-                    masks, defects = find_defects(masks, logits.cpu().numpy(), self.system.task, min_areas)
+                    masks, defects = find_defects(masks, logits.cpu().numpy(), self.system.task, *areas)
                 else:
-                    masks = drop_small(torch.from_numpy(masks)[None], min_areas)[0].numpy()
+                    masks = limit_areas(torch.from_numpy(masks)[None], *areas)[0].numpy()
         return finish(Inspected(judged.loaded.path, image, masks, defects, answer.labels, logits))
 
 

@@ -71,48 +71,56 @@ def _decide_multiclass(logits: torch.Tensor, thresholds: Sequence[float]) -> tor
     return decision
 
 
-def drop_small(masks: torch.Tensor, min_areas: Sequence[int]) -> torch.Tensor:
-    """Remove connected defects (8 neighbours) that are smaller than their class's smallest area.
+def limit_areas(
+    masks: torch.Tensor, min_areas: Sequence[int], max_areas: Sequence[int | None] | None = None
+) -> torch.Tensor:
+    """Remove connected defects (8 neighbours) that are smaller or larger than their class allows.
 
     Args:
         masks: ``(N, C, H, W)`` bool.
-        min_areas: C areas in pixels; 0 and 1 remove nothing.
+        min_areas: C smallest areas in pixels; 0 and 1 remove nothing.
+        max_areas: C largest areas in pixels; None, for a class or for all: no limit.
 
     Returns:
         ``(N, C, H, W)`` bool on the same device; ``masks`` itself when no class has an area to enforce.
     """
-    if len(min_areas) != masks.shape[1]:
-        raise ValueError(f"min_areas {tuple(min_areas)}: expected {masks.shape[1]} numbers")
-    if max(min_areas) <= 1:
+    limits = _limits(min_areas, max_areas, masks.shape[1])
+    if all(low <= 1 and high is None for low, high in limits):
         return masks
     cleaned = masks.detach().to("cpu", copy=True)
     planes = cleaned.contiguous().view(torch.uint8).numpy()
     for image in planes:
-        for plane, min_area in zip(image, min_areas, strict=True):
-            if min_area > 1:
-                _clean(plane, min_area)
+        for plane, (low, high) in zip(image, limits, strict=True):
+            if low > 1 or high is not None:
+                _clean(plane, low, high)
     return torch.from_numpy(planes).view(torch.bool).to(masks.device)
 
 
 def find_defects(
-    masks: np.ndarray, logits: np.ndarray, task: str, min_areas: Sequence[int]
+    masks: np.ndarray,
+    logits: np.ndarray,
+    task: str,
+    min_areas: Sequence[int],
+    max_areas: Sequence[int | None] | None = None,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Drop small defects of one image and describe those that stay.
+    """Drop the defects of one image that are too small or too large, and describe those that stay.
 
     Args:
         masks: ``(C, H, W)`` bool or uint8 of 0 and 1, from ``decide``; changed in place.
         logits: ``(K, H, W)`` float32 of the same size.
         task: as in ``decide``.
-        min_areas: C areas in pixels; 0 and 1 remove nothing.
+        min_areas: C smallest areas in pixels; 0 and 1 remove nothing.
+        max_areas: C largest areas in pixels; None, for a class or for all: no limit.
 
     Returns:
-        ``masks`` as ``(C, H, W)`` bool without the small defects, and a table of dtype ``DEFECT``, one row per
+        ``masks`` as ``(C, H, W)`` bool without the defects that were dropped, and a table of dtype ``DEFECT``, one row per
         connected defect, by class.
     """
     planes = masks.view(np.uint8)
     found = []
-    for index, (plane, min_area) in enumerate(zip(planes, min_areas, strict=True)):
-        runs = _clean(plane, min_area)
+    limits = _limits(min_areas, max_areas, len(planes))
+    for index, (plane, (low, high)) in enumerate(zip(planes, limits, strict=True)):
+        runs = _clean(plane, low, high)
         if runs is None:
             continue
         channels = logits if task == "multiclass" else logits[index : index + 1]
@@ -202,8 +210,20 @@ class _Runs:
         return left[kept] + x, top[kept] + y, right[kept] + x, bottom[kept] + y
 
 
-def _clean(plane: np.ndarray, min_area: int) -> _Runs | None:
-    """Drop small defects of a (H, W) uint8 plane of 0 and 1 in place; None when nothing is left."""
+def _limits(
+    min_areas: Sequence[int], max_areas: Sequence[int | None] | None, classes: int
+) -> list[tuple[int, int | None]]:
+    """Pair the smallest and the largest area of each class."""
+    if max_areas is None:
+        max_areas = (None,) * classes
+    for name, areas in (("min_areas", min_areas), ("max_areas", max_areas)):
+        if len(areas) != classes:
+            raise ValueError(f"{name} {tuple(areas)}: expected {classes} numbers")
+    return list(zip(min_areas, max_areas, strict=True))
+
+
+def _clean(plane: np.ndarray, min_area: int, max_area: int | None) -> _Runs | None:
+    """Drop defects outside the limits from a (H, W) uint8 plane of 0 and 1 in place; None when nothing is left."""
     x, y, width, height = cv2.boundingRect(plane)
     if width == 0:
         return None
@@ -220,6 +240,8 @@ def _clean(plane: np.ndarray, min_area: int) -> _Runs | None:
     of_run = labels.ravel()[row * width + begin]
     areas = np.bincount(of_run, weights=length, minlength=count).astype(np.int64)
     stays = areas >= max(min_area, 1)
+    if max_area is not None:
+        stays &= areas <= max_area
     kept = np.flatnonzero(stays)
     if kept.size < count - 1:
         box[...] = stays[labels]

@@ -36,8 +36,10 @@ class WeightsFile:
         input_size: (H, W) in pixels that images are resized to before the network; none: their own size.
         thresholds: per scored class, probability 0..1 from which a pixel counts.
         min_areas: per scored class, smallest connected defect in pixels of the original image.
+        max_areas: per scored class, largest connected defect in such pixels, None where there is no limit; left out:
+            no limits.
         label_thresholds: per label of the whole image, probability 0..1 from which an image counts as having it; left
-            out, 0.5 each.
+            out: 0.5 each.
         metrics: scores with the data they were measured on.
         provenance: settings, data fingerprint, git commit, library versions.
         source: the file that it was read from, for messages.
@@ -50,12 +52,15 @@ class WeightsFile:
     input_size: tuple[int, int] | None
     thresholds: tuple[float, ...]
     min_areas: tuple[int, ...]
-    label_thresholds: tuple[float, ...] = ()
     metrics: dict[str, Any] = dataclasses.field(default_factory=dict)
     provenance: dict[str, Any] = dataclasses.field(default_factory=dict)
     source: Path | None = dataclasses.field(default=None, compare=False)
+    max_areas: tuple[int | None, ...] = ()
+    label_thresholds: tuple[float, ...] = ()
 
     def __post_init__(self) -> None:
+        if not self.max_areas:
+            self.max_areas = (None,) * len(self.thresholds)
         self.label_thresholds = self.label_thresholds or (0.5,) * self.spec.labels
 
     def save(self, path: Path) -> None:
@@ -69,6 +74,7 @@ class WeightsFile:
             "input_size": list(self.input_size) if self.input_size else None,
             "thresholds": list(self.thresholds),
             "min_areas": list(self.min_areas),
+            "max_areas": list(self.max_areas),
             "metrics": self.metrics,
             "provenance": self.provenance,
         }
@@ -148,6 +154,8 @@ def _from_content(path: Path, content: Any) -> WeightsFile:
             thresholds=tuple(map(float, content["thresholds"])),
             min_areas=tuple(map(int, content["min_areas"])),
             label_thresholds=tuple(map(float, content.get("label_thresholds", ()))),
+            # Files written before there were largest areas have none.
+            max_areas=tuple(None if area is None else int(area) for area in content.get("max_areas", ())),
             metrics=dict(content["metrics"]),
             provenance=dict(content["provenance"]),
             source=path,
@@ -155,7 +163,7 @@ def _from_content(path: Path, content: Any) -> WeightsFile:
     except (KeyError, TypeError, ValueError, IndexError, InputError) as error:
         raise InputError(f"{path}: damaged weights file ({error}); fetch or train it again") from None
     count = len(spec.scored_names)
-    if len(file.thresholds) != count or len(file.min_areas) != count:
+    if not len(file.thresholds) == len(file.min_areas) == len(file.max_areas) == count:
         raise InputError(f"{path}: damaged weights file (thresholds for {len(file.thresholds)} of {count} classes)")
     if len(file.label_thresholds) != spec.labels:
         raise InputError(

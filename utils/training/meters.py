@@ -5,7 +5,7 @@ import time
 import torch
 from catalyst import dl
 
-from utils.inference.postprocess import decide, drop_small, resize_logits
+from utils.inference.postprocess import decide, limit_areas, resize_logits
 from utils.scoring.counts import Counts, count
 from utils.scoring.scores import Scores, scores
 from utils.scoring.soft import SmoothDice, SoftCounts, smooth_dice, soft_count
@@ -70,12 +70,16 @@ class ValidationScores(dl.Callback):
         names: of the scored classes.
         threshold: probability 0..1 from which a pixel counts.
         min_area: smallest connected defect in pixels.
+        max_area: largest connected defect in pixels; None: no limit.
     """
 
-    def __init__(self, task: str, names: tuple[str, ...], threshold: float, min_area: int) -> None:
+    def __init__(
+        self, task: str, names: tuple[str, ...], threshold: float, min_area: int, max_area: int | None = None
+    ) -> None:
         super().__init__(order=dl.CallbackOrder.Metric + 1)
         self.task, self.names = task, names
         self.thresholds, self.min_areas = (threshold,) * len(names), (min_area,) * len(names)
+        self.max_areas = (max_area,) * len(names)
         self.counts, self.soft = Counts(), SoftCounts()
         self.scores: Scores | None = None
         self.smooth: SmoothDice | None = None
@@ -94,7 +98,7 @@ class ValidationScores(dl.Callback):
         ):
             height, width = truth.shape[-2:]
             own_size = resize_logits(logits[None, :, : size[0], : size[1]], height, width)
-            decided = drop_small(decide(own_size, self.task, self.thresholds), self.min_areas)
+            decided = limit_areas(decide(own_size, self.task, self.thresholds), self.min_areas, self.max_areas)
             target = truth[None].to(decided.device)
             self.counts.add([name], *count(decided, target))
             self.soft.add([name], *soft_count(probabilities(own_size, self.task), target))

@@ -57,7 +57,9 @@ class SegmentationRunner(dl.SupervisedRunner):
         # A copy made before the engine wraps the network's forward, or it would run the original's weights.
         self.average: ModelEmaV3 | None = moving_average(self.network, config.ema) if config.ema else None
         spec = network.spec
-        masks = ValidationScores(config.task, spec.scored_names, config.threshold, config.min_area)
+        masks = ValidationScores(
+            config.task, spec.scored_names, config.threshold, config.min_area, config.max_area or None
+        )
         self.validation = masks if spec.outputs else None
         self.label_validation = ValidationLabels(spec.label_names, config.threshold) if spec.labels else None
         self.history = History(folder / "history.csv", config.num_epochs)

@@ -103,6 +103,8 @@ def train(config: TrainConfig) -> TrainResult:
     make_loss(config)
     encoder_name(config.encoder)
     worker_count(config.num_of_workers, 1)
+    if 0 < config.max_area < config.min_area:
+        raise InputError(f"-max_area {config.max_area}: is below -min_area {config.min_area}; correct one of them")
     engine = make_engine(config)
     folder = Path(broadcast_object_list([str(folder)])[0]) if engine.num_processes > 1 else folder
     dataset = open_labelled(config)
@@ -252,6 +254,7 @@ def _publish(config: TrainConfig, dataset: Dataset, network: Segmenter, best: di
         input_size=config.image_size,
         thresholds=(config.threshold,) * count,
         min_areas=(config.min_area,) * count,
+        max_areas=(config.max_area or None,) * count,
         label_thresholds=(config.threshold,) * spec.labels,
         metrics={**data, **best["scores"]},
         provenance={
