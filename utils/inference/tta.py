@@ -43,7 +43,7 @@ class Flipped:
         masks: torch.Tensor | None = None
         labels: torch.Tensor | None = None
         for axes in FLIPS:
-            turned = np.ascontiguousarray(np.flip(images, [axis + 1 for axis in axes])) if axes else images
+            turned = np.ascontiguousarray(np.flip(images, tuple(axis + 1 for axis in axes))) if axes else images
             answer = self.network(turned, gate)
             if answer.masks is not None:
                 back = answer.masks.flip([axis + 2 for axis in axes]) / len(FLIPS)

@@ -255,10 +255,10 @@ class _System:
                     f"members {next(iter(members))} and {role} were trained on other classes or channels; name weights"
                     " that belong together"
                 )
-        if kind == "two-stage" and members["classifier"].spec.label_names not in (("defect",), names):
-            raise _Wrong(
-                "the classifier tells other classes than the segmenter draws; name weights that belong together"
-            )
+        if kind == "two-stage":
+            drawn = members["segmenter"].spec.scored_names
+            if members["classifier"].spec.label_names not in (("defect",), drawn):
+                raise _Wrong("the classifier tells other classes than the segmenter draws; name weights that fit")
         sizes = {member.input_size for role, member in members.items() if role.startswith("segmenter")}
         if len(sizes) > 1:
             raise _Wrong("the segmenters take different image sizes; name weights that belong together")

@@ -106,7 +106,16 @@ def members_of(config: TrainConfig, class_names: tuple[str, ...]) -> dict[str, T
         InputError: flags that do not fit together.
     """
     # The split is the system's: what it chose is not to be thinned out a second time.
-    one = dataclasses.replace(config, **_NO_SYSTEM, subset="all", resume=None)
+    one = dataclasses.replace(
+        config,
+        system=None,
+        gate="hard",
+        classifier_encoder=None,
+        classifier_size=None,
+        classifier_epochs=None,
+        subset="all",
+        resume=None,
+    )
     masks = dataclasses.replace(one, dense=None)
     labels = dataclasses.replace(
         one,
@@ -129,10 +138,6 @@ def members_of(config: TrainConfig, class_names: tuple[str, ...]) -> dict[str, T
         assert config.system is not None
         members = {"network": dataclasses.replace(one, architecture=config.system)}
     return {role: settle(member) for role, member in members.items()}
-
-
-_NO_SYSTEM = {"system": None, "gate": "hard"}
-_NO_SYSTEM |= {"classifier_encoder": None, "classifier_size": None, "classifier_epochs": None}
 
 
 def system_path(config: TrainConfig, folder: Path) -> Path:
@@ -220,7 +225,6 @@ def _finish(config: TrainConfig, dataset: Dataset, files: dict[str, Path], path:
             dir=config.dir,
             weights_dir=path,
             split="valid",
-            calibrate=True,
             out=path.parent / "evaluation",
             batch_size=config.batch_size,
             device=config.device,

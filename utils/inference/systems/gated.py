@@ -42,6 +42,13 @@ class _Gated:
         gate = self.gate if gates else self.gate.opened()
         return gate.passes(probabilities, self.classes)
 
+    def _answers(
+        self, drawn: Sequence[torch.Tensor | None], probabilities: np.ndarray, passes: np.ndarray, gates: bool
+    ) -> list[Answer]:
+        """Make the answers about a batch, see ``_answer``."""
+        parts = zip(drawn, probabilities, passes, strict=True)
+        return [self._answer(masks, of_image, of_classes, gates) for masks, of_image, of_classes in parts]
+
     def _answer(self, masks: torch.Tensor | None, probabilities: np.ndarray, passes: np.ndarray, gates: bool) -> Answer:
         """Make the answer about one image.
 
@@ -72,8 +79,8 @@ class TwoStage(_Gated):
         labels = self.networks["classifier"](batch[self.size_of["classifier"]]).labels
         probabilities = to_probabilities(labels)
         passes = self._passes(probabilities, gates)
-        drawn = run_on(self.networks["segmenter"], batch[self.size_of["segmenter"]], passes.any(axis=1))
-        return [self._answer(masks, *one, gates) for masks, *one in zip(drawn, probabilities, passes, strict=True)]
+        drawn = run_on(self.networks["segmenter"], batch[self.size_of["segmenter"]], np.any(passes, axis=1))
+        return self._answers(drawn, probabilities, passes, gates)
 
 
 class Joint(_Gated):
@@ -88,12 +95,12 @@ class Joint(_Gated):
         outputs = self.networks["network"](batch[self.size_of["network"]], choose)
         probabilities = to_probabilities(outputs.labels)
         passes = self._passes(probabilities, gates)
-        drawn = spread(outputs.masks, passes.any(axis=1))
-        return [self._answer(masks, *one, gates) for masks, *one in zip(drawn, probabilities, passes, strict=True)]
+        drawn = spread(outputs.masks, np.any(passes, axis=1))
+        return self._answers(drawn, probabilities, passes, gates)
 
     def _choose(self, labels: torch.Tensor) -> torch.Tensor:
-        passes = self._passes(to_probabilities(labels), True).any(axis=1)
-        return torch.from_numpy(passes).to(labels.device)
+        passes = self._passes(to_probabilities(labels), True)
+        return torch.from_numpy(np.any(passes, axis=1)).to(labels.device)
 
 
 class SixModel(_Gated):
@@ -123,7 +130,7 @@ class SixModel(_Gated):
                     if drawn[index] is None:
                         drawn[index] = masks.new_full((self.classes, *masks.shape[1:]), OFF)
                     drawn[index][channel] = masks[0]  # type: ignore[index]
-        return [self._answer(masks, *one, gates) for masks, *one in zip(drawn, probabilities, passes, strict=True)]
+        return self._answers(drawn, probabilities, passes, gates)
 
 
 SYSTEMS: dict[str, type[TwoStage | Joint | SixModel]] = {
