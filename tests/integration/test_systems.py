@@ -22,7 +22,7 @@ from utils.published.weights_file import find
 ROOT = Path(__file__).parents[2]
 SMALL = (
     "-encoder resnet18 -encoder_weights none -image_size 32,64 -subset all -batch_size 4 -device cpu -num_of_workers 0"
-    " -num_epochs 1 -lr_encoder 1e-3 -lr_decoder 1e-3 -augmentation none -threads 1"
+    " -group_duplicates false -valid_fraction 0.34 -num_epochs 1 -lr_encoder 1e-3 -lr_decoder 1e-3 -augmentation none -threads 1"
 )
 
 
@@ -80,7 +80,7 @@ def test_a_system_is_trained_scored_and_run_by_the_three_commands(make_dataset, 
 
 
 def test_six_models(make_dataset, tmp_path):
-    run = train(tmp_path / "run", make_dataset(count=24), "-system six-model -group_duplicates false")
+    run = train(tmp_path / "run", make_dataset(count=24), "-system six-model")
     system = read_system(find(run))
     assert list(system.members) == ["binary", "multilabel", "segmenter-1", "segmenter-2"]
     assert system.label_names == ("defect", "pits", "cracks")
@@ -152,7 +152,7 @@ def test_balanced_systems_see_clean_images_too(make_dataset, tmp_path, monkeypat
     from utils.training import system
 
     monkeypatch.setattr(system, "train", lambda config: (_ for _ in ()).throw(KeyboardInterrupt))
-    data, words = make_dataset(count=30), "-system two-stage -subset balanced -per_class 3 -group_duplicates false"
+    data, words = make_dataset(count=30), "-system two-stage -subset balanced -per_class 3"
     with pytest.raises(KeyboardInterrupt):
         train(tmp_path / "run", data, words)
     kinds = [int(row["image"][:3]) % 3 for row in rows(tmp_path / "run/split.csv")]

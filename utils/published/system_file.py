@@ -222,10 +222,14 @@ class _System:
         if not isinstance(names, list) or not names or not all(isinstance(name, str) for name in names):
             raise _Wrong("classes: expected a list of names")
         members = self._members(kind, tuple(names))
-        file = SystemFile(
+        fitting = gate_for(kind, members)
+        known = SystemFile(kind, members, fitting, (), (), ()).spec.scored_names
+        if known != tuple(names):
+            raise _Wrong(f"classes are {', '.join(names)}, but the members know {', '.join(known)}")
+        return SystemFile(
             kind=kind,
             members=members,
-            gate=Gate(),
+            gate=self._gate(fitting, names),
             thresholds=tuple(self._number("thresholds", name, 0, 1) for name in self._classes("thresholds", names)),
             min_areas=tuple(self._whole("min_areas", name) for name in self._classes("min_areas", names)),
             max_areas=tuple(self._limit("max_areas", name) for name in self._classes("max_areas", names)),
@@ -234,10 +238,6 @@ class _System:
             provenance=self._plain("provenance"),
             source=self.path,
         )
-        if file.spec.scored_names != tuple(names):
-            raise _Wrong(f"classes are {', '.join(names)}, but the members know {', '.join(file.spec.scored_names)}")
-        file.gate = self._gate(gate_for(kind, members), names)
-        return file
 
     def _members(self, kind: str, names: tuple[str, ...]) -> dict[str, WeightsFile]:
         given = self.content["members"]
