@@ -97,3 +97,12 @@ def test_what_is_not_a_demo_is_left_alone(calls, tmp_path, kind):
         demo.run_demo(DemoConfig(dir=mine))
     assert precious.read_text() == "keep"
     assert calls["order"] == []
+
+
+@pytest.mark.parametrize(
+    ("asked", "hardware", "taken"), [("auto", True, "bf16"), ("auto", False, "f32"), ("f32", True, "f32")]
+)
+def test_precision_follows_the_processor_unless_it_is_named(calls, tmp_path, monkeypatch, asked, hardware, taken):
+    monkeypatch.setattr(demo, "cpu_has_bf16", lambda: hardware)
+    demo.run_demo(DemoConfig(dir=tmp_path / "demo", precision=asked))
+    assert [calls[name][0].precision for name in ("train", "predict", "evaluate")] == [taken] * 3

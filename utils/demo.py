@@ -15,6 +15,7 @@ from utils.data.synthetic import synthesise
 from utils.errors import InputError
 from utils.files import write_text
 from utils.inference.evaluate import evaluate
+from utils.inference.network import cpu_has_bf16
 from utils.inference.predict import predict
 from utils.training.train import train
 
@@ -113,7 +114,8 @@ def run_demo(config: DemoConfig) -> DemoResult:
         "group_duplicates": "false",
         "seed": config.seed,
     }
-    machine = {"device": config.device, "threads": config.threads}
+    precision = ("bf16" if cpu_has_bf16() else "f32") if config.precision == "auto" else config.precision
+    machine = {"device": config.device, "precision": precision, "threads": config.threads}
     with _timed(result, "train", config.num_of_images * config.num_epochs):
         _step(train, TrainConfig, "Train.py", {"dir": strips, "out": run, **network, **machine})
     with _timed(result, "predict", config.num_of_unseen):

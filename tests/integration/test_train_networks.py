@@ -78,11 +78,12 @@ def test_a_binary_classifier_learns(strips, tmp_path, capsys):
     fast = {"num_epochs": 12, "lr_encoder": 3e-3, "lr_decoder": 3e-3, "schedule": "onecycle"}
     result = train(settings(strips, tmp_path / "run", task="classify-binary", **fast))
     assert result.scores["labels"]["average_precision"] > 0.9
-    assert result.scores["labels"]["images"] == 8
+    assert result.scores["labels"]["images"] == 7
     history = history_of(result)
     assert set(history) >= LABEL_COLUMNS
     assert not {"valid_dice", "valid_iou"} & set(history)
-    assert result.best_epoch == int(history["epoch"][history["valid_average_precision"].idxmax()])
+    ranking = history["valid_average_precision"] - 1e-6 * history["valid_loss"]
+    assert result.best_epoch == int(history["epoch"][ranking.idxmax()]) > 1
     printed = capsys.readouterr().out
     assert "avg. precision" in printed
     assert "average precision 0.9" in result.summary() or "average precision 1.0" in result.summary()
@@ -105,9 +106,11 @@ def test_a_multilabel_classifier_with_dense_layers(strips, tmp_path):
     assert again.weights == result.weights
 
 
-def test_fcn32s_on_vgg11(strips, tmp_path):
+# torchvision draws 120 million weights for a vgg11, most of which SMP throws away.
+@pytest.mark.parametrize("encoder", ["test_resnet", pytest.param("vgg11", marks=pytest.mark.slow)])
+def test_fcn32s(strips, tmp_path, encoder):
     task = {"task": "multiclass", "loss": "cross_entropy", "class_weights": ("balanced",)}
-    result = train(settings(strips, tmp_path / "run", architecture="fcn32s", encoder="vgg11", **task))
+    result = train(settings(strips, tmp_path / "run", architecture="fcn32s", encoder=encoder, **task))
     assert load(result.weights).build()(images()).shape == (2, 3, 40, 72)
     assert set(history_of(result)) >= {"valid_dice", "valid_smooth_dice", "valid_defect_smooth_dice"}
     assert 0 < result.scores["smooth_dice"] <= 1
@@ -122,7 +125,7 @@ def test_two_heads_are_trained_together(strips, tmp_path):
         assert set(history_of(result)) >= LABEL_COLUMNS | {"valid_dice"}
     head = "classification_head.3.weight"
     assert not torch.equal(weights[0.0][head], weights[1.0][head])
-    assert not torch.equal(weights[0.0]["encoder.model.conv1.weight"], weights[1.0]["encoder.model.conv1.weight"])
+    assert not torch.equal(weights[0.0]["encoder.model.conv1.0.weight"], weights[1.0]["encoder.model.conv1.0.weight"])
     masks, labels = load(result.weights).build()(images())
     assert (masks.shape, labels.shape) == ((2, 2, 40, 72), (2, 2))
     assert {"mean_dice", "labels"} <= set(result.scores)

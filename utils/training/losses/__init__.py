@@ -49,8 +49,8 @@ def make_loss(config: TrainConfig, weights: Sequence[float] | None = None) -> Lo
     """
     if not 0 <= config.dice_weight <= 1:
         raise InputError(f"-dice_weight {config.dice_weight}: expected 0..1")
-    weights = (config.tversky_fp, config.tversky_fn)
-    if not (min(weights) >= 0 and 0 < sum(weights) < math.inf):
+    errors = (config.tversky_fp, config.tversky_fn)
+    if not (min(errors) >= 0 and 0 < sum(errors) < math.inf):
         raise InputError(
             f"-tversky_fp {config.tversky_fp} -tversky_fn {config.tversky_fn}: expected 0 or more, one above 0"
         )
