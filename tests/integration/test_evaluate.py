@@ -2,6 +2,7 @@
 
 import csv
 import json
+import re
 import shutil
 from pathlib import Path
 
@@ -16,6 +17,8 @@ from utils.data.rle import decode
 from utils.errors import InputError
 from utils.inference.evaluate import evaluate
 from utils.inference.predict import predict
+
+TABLES = ["classes.csv", "curves.csv", "objects.csv", "scores.csv", "sizes.csv", "submission.csv"]
 
 
 def run_folder(weights: Path, folder: Path, valid: list[str], train: list[str]) -> Path:
@@ -84,7 +87,9 @@ def test_the_command_prints_all_scores(make_dataset, make_weights, capfd):
     assert printed.err == "", "no terminal, no progress bar"
     for words in ("mean Dice", "empty baseline", "defect Dice", "IoU", "pits", "cracks", "together"):
         assert words in printed.out
-    assert sorted(path.name for path in (root / "evaluation").iterdir()) == ["metrics.json", "scores.csv"]
+    written = sorted(path.name for path in (root / "evaluation").iterdir())
+    assert written == sorted([*TABLES, "metrics.json", "report.html"])
+    assert all(name in printed.out for name in written)
 
 
 def test_a_bad_image_in_the_middle_is_reported_and_left_out(make_dataset, make_weights, tmp_path, capfd):
@@ -132,3 +137,91 @@ def test_a_split_of_other_images_is_an_error(make_dataset, make_weights, tmp_pat
     run = run_folder(make_weights(), tmp_path / "run", ["elsewhere.png"], ["000.png"])
     with pytest.raises(InputError, match=r"split\.csv.*elsewhere\.png"):
         evaluate(EvaluateConfig(dir=make_dataset(), weights_dir=run, out=tmp_path / "out"))
+
+
+def read(path: Path) -> list[dict[str, str]]:
+    with open(path, encoding="utf-8", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def test_tables_agree_with_the_metrics(make_dataset, make_weights, tmp_path):
+    result = evaluate(EvaluateConfig(dir=make_dataset(), weights_dir=make_weights(), split="all", out=tmp_path))
+    metrics = json.loads((tmp_path / "metrics.json").read_text())
+    classes = {row["name"]: row for row in read(tmp_path / "classes.csv")}
+    assert list(classes) == ["pits", "cracks", "together"]
+    for name, told in [*metrics["classes"].items(), ("together", metrics)]:
+        assert float(classes[name]["recall"]) == told["recall"]
+        ends = [float(classes[name][f"mean_dice_{end}"]) for end in ("low", "high")]
+        assert ends == metrics["interval"]["mean_dice"][name]
+        assert ends[0] <= told["mean_dice"] <= ends[1]
+    objects, sizes = read(tmp_path / "objects.csv"), read(tmp_path / "sizes.csv")
+    for side in ("labelled", "predicted"):
+        number = sum(row["side"] == side for row in objects)
+        assert number == sum(int(row[side]) for row in sizes) > 0
+    curves = read(tmp_path / "curves.csv")
+    assert {(row["label"], row["curve"]) for row in curves} >= {
+        ("hasDefect_1", "roc"),
+        ("NoDefect", "precision_recall"),
+    }
+    assert result.written == (
+        "report.html",
+        "metrics.json",
+        "scores.csv",
+        "classes.csv",
+        "sizes.csv",
+        "curves.csv",
+        "objects.csv",
+        "submission.csv",
+    )
+
+
+def test_submission_is_that_of_the_prediction(make_dataset, make_weights, tmp_path):
+    root, weights = make_dataset(), make_weights(min_area=3)
+    evaluate(EvaluateConfig(dir=root, weights_dir=weights, split="all", out=tmp_path / "scores"))
+    predict(PredictConfig(dir=root, weights_dir=weights, out=tmp_path / "out", save=("submission",)))
+    both = [(tmp_path / folder / "submission.csv").read_bytes() for folder in ("scores", "out")]
+    assert both[0] == both[1]
+
+
+@pytest.mark.parametrize("task", ["multilabel", "multiclass", "binary"])
+def test_report_shows_every_section_and_the_learning_curves_of_the_run(make_dataset, make_weights, tmp_path, task):
+    root = make_dataset(count=6)
+    run = run_folder(make_weights(task=task), tmp_path / "run", [f"{n:03d}.png" for n in range(6)], [])
+    rows = ["epoch,train_loss,valid_loss,valid_dice,valid_defect_dice,valid_dice_pits,lr_encoder"]
+    rows += ["1,0.9,0.8,0.2,0.1,nan,0.001", "2,0.5,0.6,0.7,0.4,0.3,0.0005"]
+    (run / "history.csv").write_text("\n".join(rows))
+    evaluate(EvaluateConfig(dir=root, weights_dir=run, out=tmp_path / "out", examples=2))
+    page = (tmp_path / "out/report.html").read_text("utf-8")
+    titles = re.findall(r"<h2>(.*?)</h2>", page)
+    assert titles == [
+        "Contents", "Summary", "Classes", "Images", "Defects", "Exact and smooth Dice", "Learning curves",
+        "Worst images", "Best images", "What was scored",
+    ]  # fmt: skip
+    assert "2 epochs; the best mean Dice came in epoch 2." in page
+    assert page.count("data:image/jpeg") == 4
+    assert "http" not in page
+    assert "Not a number" not in page
+    assert ">nan<" not in page
+
+
+def test_report_without_run_folder_and_without_pictures(make_dataset, make_weights, tmp_path):
+    config = EvaluateConfig(
+        dir=make_dataset(), weights_dir=make_weights(), split="all", out=tmp_path, examples=0, resamples=0
+    )
+    result = evaluate(config)
+    page = (tmp_path / "report.html").read_text("utf-8")
+    assert "does not lie in a run folder" in page
+    assert "image/jpeg" not in page
+    assert json.loads((tmp_path / "metrics.json").read_text())["interval"] is None
+    assert "interval of the mean Dice" not in result.table()
+
+
+def test_same_images_same_report(make_dataset, make_weights, tmp_path):
+    root, weights = make_dataset(), make_weights()
+    pages = []
+    for name in ("a", "b"):
+        evaluate(EvaluateConfig(dir=root, weights_dir=weights, split="all", out=tmp_path / name))
+        text = (tmp_path / name / "report.html").read_text("utf-8")
+        pages.append(re.sub(r"on \d{4}-\d\d-\d\d \d\d:\d\d|[\d.]+ s, [\d.]+ images/s", "", text))
+    assert pages[0] == pages[1]
+    assert (tmp_path / "a/objects.csv").read_bytes() == (tmp_path / "b/objects.csv").read_bytes()

@@ -56,13 +56,18 @@ def reference(predicted: np.ndarray, target: np.ndarray) -> dict:
         if other.any():
             with_defect.append(dice[-1])
     union = (predicted | target).sum()
+    overlap = (predicted & target).sum()
+    ious = [1.0 if not (p | t).any() else (p & t).sum() / (p | t).sum() for p, t in zip(predicted, target, strict=True)]
     return {
         "pairs": len(dice),
         "with_defect": len(with_defect),
         "mean_dice": np.mean(dice),
         "empty_baseline": 1 - len(with_defect) / len(dice),
         "defect_dice": np.mean(with_defect) if with_defect else None,
-        "iou": (predicted & target).sum() / union if with_defect else None,
+        "iou": overlap / union if with_defect else None,
+        "image_iou": np.mean(ious),
+        "precision": overlap / predicted.sum() if predicted.any() else None,
+        "recall": overlap / target.sum() if with_defect else None,
     }
 
 

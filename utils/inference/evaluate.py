@@ -1,25 +1,24 @@
 """Score a network on labelled images."""
 
-import csv
 import json
 import time
 from collections.abc import Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-
-import numpy as np
-import torch
 
 from config import EvaluateConfig
 from utils.data.annotations import Dataset, open_dataset
 from utils.data.images import ImageError, read_size
 from utils.data.splits import read_split
 from utils.errors import InputError
-from utils.files import replacing, write_text
+from utils.files import write_text
 from utils.inference.evaluate_labels import LabelsResult, evaluate_labels
+from utils.inference.examples import draw_examples
 from utils.inference.labels import Labels
 from utils.inference.opening import (
+    Chosen,
     choose_weights,
     make_folder,
     open_pipeline,
@@ -28,9 +27,12 @@ from utils.inference.opening import (
     require_images,
     versions,
 )
-from utils.inference.pipeline import Inspected, Skipped
-from utils.scoring.counts import Counts, count
-from utils.scoring.scores import Scores, scores
+from utils.inference.pipeline import Inspected, InspectionPipeline, Skipped
+from utils.inference.probabilities import class_probabilities
+from utils.inference.score_tables import Objects, write_tables
+from utils.inference.sinks import Submission
+from utils.scoring.evaluation import Collector, Evaluation, ImageFigures, measure
+from utils.scoring.scores import TOGETHER, Scores
 
 
 @dataclass(frozen=True)
@@ -38,22 +40,29 @@ class EvaluateResult:
     """The scores and where they were written.
 
     Attributes:
-        scores: of the images that could be read.
+        evaluation: every figure, of the images that could be read.
         images: their number.
         skipped: images that could not be read.
         what: the images in words.
-        out: folder of ``metrics.json`` and ``scores.csv``.
+        out: folder of what was written.
+        written: names of the files in it.
         seconds: for all images, without loading the network.
         network: what ran it.
     """
 
-    scores: Scores
+    evaluation: Evaluation
     images: int
     skipped: tuple[Skipped, ...]
     what: str
     out: Path
+    written: tuple[str, ...]
     seconds: float
     network: str
+
+    @property
+    def scores(self) -> Scores:
+        """The scores per class and together."""
+        return self.evaluation.scores
 
     @property
     def images_per_second(self) -> float:
@@ -71,14 +80,17 @@ class EvaluateResult:
             "mean Dice: the competition's score, where an empty prediction of a clean image counts 1;",
             "empty baseline: the mean Dice of predicting nothing; defect Dice: where there is a defect to find",
         ]
+        if intervals := self.evaluation.intervals:
+            low, high = intervals.mean_dice[TOGETHER]
+            lines.append(f"{intervals.level:.0%} interval of the mean Dice: {low:.4f} to {high:.4f}")
         if self.skipped:
             lines.append(f"{plural(len(self.skipped), 'image')} skipped, named in {self.out / 'metrics.json'}")
-        lines.append(f"scores in {self.out}: metrics.json, scores.csv")
+        lines += [f"scores in {self.out}: {', '.join(self.written)}", f"open {self.out / 'report.html'} in a browser"]
         return "\n".join(lines)
 
 
 def evaluate(config: EvaluateConfig) -> EvaluateResult | LabelsResult:
-    """Score a network on the labelled images of a dataset folder.
+    """Score a network on the labelled images of a dataset folder, and write a report.
 
     Args:
         config: the flags of ``Evaluate.py``.
@@ -90,46 +102,92 @@ def evaluate(config: EvaluateConfig) -> EvaluateResult | LabelsResult:
         InputError: flags, weights, images or labels are at fault; nothing was written then.
     """
     chosen = choose_weights(config)
-    spec = chosen.weights.spec
     dataset = open_dataset(config.dir)
-    if spec.is_classifier:
-        names = _side(config, dataset, chosen.path.parent)[: config.num_of_images or None]
-        return evaluate_labels(config, chosen, dataset, names, _words(config, chosen.path.parent))
-    labels = Labels(dataset.annotations, spec)
-    names = _side(config, dataset, chosen.path.parent)[: config.num_of_images or None]
+    run = chosen.path.parent
+    if chosen.weights.spec.is_classifier:
+        names = _side(config, dataset, run)[: config.num_of_images or None]
+        return evaluate_labels(config, chosen, dataset, names, _what(config, run))
+    labels = Labels(dataset.annotations, chosen.weights.spec)
+    names = _side(config, dataset, run)[: config.num_of_images or None]
     _check_labels(dataset, names)
     skipped: list[Skipped] = []
     pipeline = open_pipeline(chosen, config, skipped, describe=False)
     out = make_folder(config.out or config.dir / "evaluation")
-
-    def compare(result: Inspected) -> list[torch.Tensor]:
-        truth = labels.masks(result.path.name, *result.image.shape[:2])
-        return list(count(torch.from_numpy(result.masks)[None], torch.from_numpy(truth)[None]))
-
-    images, parts = [], []
     start = time.perf_counter()
-    with progress(len(names), "evaluate") as bar:
-        for path, part in pipeline.run([dataset.path(name) for name in names], compare):
-            images.append(path.name)
-            parts.append(part)
-            bar.update()
-    require_images(len(images), skipped)
+    paths = [dataset.path(name) for name in names]
+    collected = _collect(pipeline, paths, labels, chosen.weights.spec.scored_names, out, skipped)
     seconds = time.perf_counter() - start
-    counts = Counts()
-    counts.add(images, *(torch.cat(kind) for kind in zip(*parts, strict=True)))
+    evaluation = collected.evaluate(config.resamples, config.seed)
     result = EvaluateResult(
-        scores=scores(counts, spec.scored_names),
-        images=len(images),
+        evaluation=evaluation,
+        images=evaluation.scores.images,
         skipped=tuple(skipped),
-        what=_words(config, chosen.path.parent),
+        what=_what(config, run),
         out=out,
+        written=("report.html", "metrics.json", *write_tables(out, evaluation), "objects.csv", "submission.csv"),
         seconds=seconds,
         network=pipeline.system.name,
     )
     metrics = {**chosen.to_dict(), **_metrics(config, result)}
-    _write_counts(out / "scores.csv", counts, spec.scored_names)
-    write_text(out / "metrics.json", json.dumps(metrics, indent=2, ensure_ascii=False) + "\n")
+    write_text(out / "metrics.json", json.dumps(metrics, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+    _write_report(config, chosen, result, pipeline, dataset, labels)
     return result
+
+
+def _collect(
+    pipeline: InspectionPipeline,
+    paths: Sequence[Path],
+    labels: Labels,
+    class_names: tuple[str, ...],
+    out: Path,
+    skipped: list[Skipped],
+) -> Collector:
+    """Measure one image after the other; the two tables with a row per object are written while they go by."""
+    collector = Collector(class_names)
+    with ExitStack() as stack:
+        objects = stack.enter_context(Objects(out / "objects.csv", class_names))
+        submission = stack.enter_context(Submission(out / "submission.csv"))
+
+        def compare(result: Inspected) -> tuple[ImageFigures, list[str]]:
+            truth = labels.masks(result.path.name, *result.image.shape[:2])
+            planes = () if result.logits is None else class_probabilities(result.logits, pipeline.system.task)
+            return measure(result.masks, truth, planes, result.labels), submission.render(result)
+
+        with progress(len(paths), "evaluate") as bar:
+            for path, (figures, codes) in pipeline.run(paths, compare):
+                objects.collect(path.name, figures.objects)
+                submission.collect(path, codes)
+                collector.add(path.name, figures)
+                bar.update()
+        require_images(len(collector), skipped)
+    return collector
+
+
+def _write_report(
+    config: EvaluateConfig,
+    chosen: Chosen,
+    result: EvaluateResult,
+    pipeline: InspectionPipeline,
+    dataset: Dataset,
+    labels: Labels,
+) -> None:
+    # Here, since drawing takes a second to import, and whoever imports this module may not want a report.
+    from utils.reporting.evaluation import evaluation_sections
+    from utils.reporting.learning import read_history
+    from utils.reporting.page import write_page
+
+    worst, best = result.evaluation.extremes(config.examples)
+    # A second pass over these few images: keeping pictures of all in the first would cost more than it saves.
+    drawn = draw_examples(pipeline, [dataset.path(name) for name in (*worst, *best)], labels, result.evaluation)
+    sections = evaluation_sections(
+        result.evaluation,
+        facts=_facts(config, chosen, result),
+        worst=[drawn[name] for name in worst if name in drawn],
+        best=[drawn[name] for name in best if name in drawn],
+        history=read_history(chosen.path.parent / "history.csv"),
+    )
+    lead = f"{plural(result.images, 'image')}, {result.what}, on {time.strftime('%Y-%m-%d %H:%M')}"
+    write_page(result.out / "report.html", f"Evaluation of {chosen.path.stem}", lead, sections)
 
 
 def _side(config: EvaluateConfig, dataset: Dataset, run: Path) -> Sequence[str]:
@@ -149,10 +207,10 @@ def _side(config: EvaluateConfig, dataset: Dataset, run: Path) -> Sequence[str]:
     return names
 
 
-def _words(config: EvaluateConfig, run: Path) -> str:
-    """Name the images that are scored."""
-    side = {"valid": "validation", "train": "training"}.get(config.split)
-    return f"{side} side of {run / 'split.csv'}" if side else f"all labelled images of {config.dir}"
+def _what(config: EvaluateConfig, run: Path) -> str:
+    if config.split == "all":
+        return f"all labelled images of {config.dir}"
+    return f"{'validation' if config.split == 'valid' else 'training'} side of {run / 'split.csv'}"
 
 
 def _check_labels(dataset: Dataset, names: Sequence[str]) -> None:
@@ -171,7 +229,7 @@ def _metrics(config: EvaluateConfig, result: EvaluateResult) -> dict[str, Any]:
         "dataset": str(config.dir),
         "split": config.split,
         "network": result.network,
-        **result.scores.to_dict(),
+        **result.evaluation.to_dict(),
         "skipped": [{"image": str(image.path), "reason": image.reason} for image in result.skipped],
         "seconds": round(result.seconds, 3),
         "images_per_second": round(result.images_per_second, 3),
@@ -179,16 +237,22 @@ def _metrics(config: EvaluateConfig, result: EvaluateResult) -> dict[str, Any]:
     }
 
 
-def _write_counts(path: Path, counts: Counts, class_names: Sequence[str]) -> None:
-    """Write a row for every image and class: pixel counts and the Dice they give."""
-    pixels = torch.stack([counts.tp, counts.fp, counts.fn, counts.tn], dim=-1).numpy()
-    tp, fp, fn = (pixels[..., k].astype(np.float64) for k in range(3))
-    total = 2 * tp + fp + fn
-    dice = np.divide(2 * tp, total, out=np.ones_like(total), where=total > 0)
-    with replacing(path) as temporary, open(temporary, "w", encoding="utf-8", newline="") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(["image", "class_id", "name", "tp", "fp", "fn", "tn", "dice"])
-        for row, image in enumerate(counts.images):
-            for column, name in enumerate(class_names):
-                numbers = pixels[row, column].tolist()
-                writer.writerow([image, column + 1, name, *numbers, f"{dice[row, column]:.6f}"])
+def _facts(config: EvaluateConfig, chosen: Chosen, result: EvaluateResult) -> dict[str, Any]:
+    """Give what the report says about the images, the network and the machine, in words."""
+    facts = {name.replace("_", " "): _words(value) for name, value in chosen.to_dict().items()}
+    facts |= {
+        "images": f"{result.what}: {result.images:,}",
+        "dataset": str(config.dir),
+        "skipped": "; ".join(f"{image.path.name}: {image.reason}" for image in result.skipped) or "none",
+        "network": result.network,
+        "time": f"{result.seconds:.1f} s, {result.images_per_second:.1f} images/s from file to figures",
+    }
+    return facts | {f"version of {name}": version for name, version in versions().items()}
+
+
+def _words(value: Any) -> str:
+    if isinstance(value, dict):
+        return ", ".join(f"{name} {_words(one)}" for name, one in value.items())
+    if isinstance(value, list | tuple):
+        return ", ".join(map(_words, value))
+    return "none" if value is None else str(value)

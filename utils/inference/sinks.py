@@ -91,7 +91,7 @@ class IndexMasks:
         """Leave it at the file."""
 
 
-class _Table:
+class Table:
     """A CSV file that is written row by row and takes its name at the end."""
 
     header: tuple[str, ...]
@@ -116,7 +116,7 @@ class _Table:
         self._writer.writerows(rows)
 
 
-class Submission(_Table):
+class Submission(Table):
     """The competition's table: a row for every image and class, the code empty where there is no defect."""
 
     header = ("ImageId_ClassId", "EncodedPixels")
@@ -130,7 +130,7 @@ class Submission(_Table):
         self.write((f"{path.name}_{class_id}", code) for class_id, code in enumerate(piece, start=1))
 
 
-class Defects(_Table):
+class Defects(Table):
     """A row for every connected defect.
 
     Args:
@@ -156,7 +156,7 @@ class Defects(_Table):
         )
 
 
-class LabelTable(_Table):
+class LabelTable(Table):
     """A row for every image: the probability of each label of the whole image, as the classifier or the gate saw it.
 
     Args:

@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 import torch
-from segmentation_models_pytorch.metrics import f1_score, iou_score
+from segmentation_models_pytorch.metrics import f1_score, iou_score, precision, recall
 
 from utils.scoring.counts import Counts
 
@@ -32,6 +32,9 @@ class Score:
         defect_dice: mean Dice of the pairs that have ground truth; None without any.
         iou: tp / (tp + fp + fn) with pixels summed over all images; None for a class without ground truth. Together:
             the mean over the classes that have one.
+        image_iou: mean IoU of the pairs; 1 where ground truth and prediction are both empty.
+        precision: tp / (tp + fp) with pixels summed over all images, and classes; None without any predicted pixel.
+        recall: tp / (tp + fn) likewise; None without any ground truth.
     """
 
     pairs: int
@@ -40,6 +43,9 @@ class Score:
     empty_baseline: float
     defect_dice: float | None
     iou: float | None
+    image_iou: float
+    precision: float | None
+    recall: float | None
 
 
 @dataclass(frozen=True)
@@ -121,23 +127,39 @@ def scores(counts: Counts, class_names: Sequence[str]) -> Scores:
         raise ValueError("no image to score")
     if len(set(class_names)) != len(class_names) or counts.tp.shape[1] != len(class_names):
         raise ValueError(f"expected {counts.tp.shape[1]} different class names, got {', '.join(class_names)}")
-    # float64, since SMP divides int64 counts in float32, which cannot hold the pixels of a whole set.
-    pixels = [part.double() for part in (counts.tp, counts.fp, counts.fn, counts.tn)]
+    pixels = _as_float(counts)
     dice = f1_score(*pixels, reduction="none", zero_division=1.0)
-    iou = iou_score(*(part.sum(0) for part in pixels), reduction="none", zero_division=0.0)
+    image_iou = iou_score(*pixels, reduction="none", zero_division=1.0)
+    whole = torch.stack([part.sum(0) for part in pixels])
+    iou = iou_score(*whole, reduction="none", zero_division=0.0)
     has_defect = (counts.tp + counts.fn) > 0
 
     classes = {}
     for index, name in enumerate(class_names):
         known = has_defect[:, index]
-        classes[name] = _score(dice[:, index], known, float(iou[index]) if known.any() else None)
+        class_iou = float(iou[index]) if known.any() else None
+        classes[name] = _score(dice[:, index], image_iou[:, index], known, class_iou, whole[:, index])
     present = has_defect.any(0)
     mean_iou = float(iou[present].mean()) if present.any() else None
-    return Scores(len(counts.images), classes, _score(dice.flatten(), has_defect.flatten(), mean_iou))
+    together = _score(dice.flatten(), image_iou.flatten(), has_defect.flatten(), mean_iou, whole.sum(1))
+    return Scores(len(counts.images), classes, together)
 
 
-def _score(dice: torch.Tensor, has_defect: torch.Tensor, iou: float | None) -> Score:
-    """Summarise the Dice of some pairs; both tensors have one value a pair."""
+def pair_dice(counts: Counts) -> torch.Tensor:
+    """Give the Dice of every image and class, 1 where ground truth and prediction are both empty: (N, C) float64."""
+    return f1_score(*_as_float(counts), reduction="none", zero_division=1.0)
+
+
+def _as_float(counts: Counts) -> list[torch.Tensor]:
+    # float64, since SMP divides int64 counts in float32, which cannot hold the pixels of a whole set.
+    return [part.double() for part in (counts.tp, counts.fp, counts.fn, counts.tn)]
+
+
+def _score(
+    dice: torch.Tensor, image_iou: torch.Tensor, has_defect: torch.Tensor, iou: float | None, whole: torch.Tensor
+) -> Score:
+    """Summarise some pairs: the first three have one value a pair, ``whole`` has tp, fp, fn, tn of all of them."""
+    tp, fp, fn, _ = whole
     return Score(
         pairs=len(dice),
         with_defect=int(has_defect.sum()),
@@ -145,4 +167,7 @@ def _score(dice: torch.Tensor, has_defect: torch.Tensor, iou: float | None) -> S
         empty_baseline=float((~has_defect).double().mean()),
         defect_dice=float(dice[has_defect].mean()) if has_defect.any() else None,
         iou=iou,
+        image_iou=float(image_iou.mean()),
+        precision=float(precision(*whole, reduction="none")) if tp + fp > 0 else None,
+        recall=float(recall(*whole, reduction="none")) if tp + fn > 0 else None,
     )
