@@ -39,14 +39,13 @@ class Network(nn.Module):
             nn.ReLU(),
             nn.Dropout(0.5),
         )
-        self.segmentation_head = nn.Sequential(
-            nn.Conv2d(WIDTH, classes, 1),
-            nn.ConvTranspose2d(classes, classes, 2 * STRIDE, STRIDE, STRIDE // 2, bias=False),
-        )
+        scores = nn.Conv2d(WIDTH, classes, 1)
+        enlarge = nn.ConvTranspose2d(classes, classes, 2 * STRIDE, STRIDE, STRIDE // 2, bias=False)
+        self.segmentation_head = nn.Sequential(scores, enlarge)
         initialize_decoder(self.decoder)
-        initialize_head(self.segmentation_head[0])
+        initialize_head(scores)
         with torch.no_grad():
-            self.segmentation_head[1].weight.copy_(bilinear(classes, STRIDE))
+            enlarge.weight.copy_(bilinear(classes, STRIDE))
 
     def forward(self, pixels: torch.Tensor) -> torch.Tensor:
         """Give ``(N, classes, H, W)`` logits of ``(N, in_channels, H, W)`` normalised pixels, H and W multiples of 32."""

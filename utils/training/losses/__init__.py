@@ -30,8 +30,11 @@ __all__ = [
     "make_loss",
 ]
 
-_WITHOUT_SETTINGS = (BCELoss, CrossEntropyLoss, DiceLoss, FocalLoss, LovaszLoss)
-_LOSSES = {loss.name: loss for loss in (*_WITHOUT_SETTINGS, DiceBCELoss, TverskyLoss)}
+_OF_PIXELS = (BCELoss, CrossEntropyLoss, FocalLoss)
+_OF_CLASSES = (DiceLoss, LovaszLoss)
+_LOSSES: dict[str, type[LossOnLogits]] = {
+    loss.name: loss for loss in (*_OF_PIXELS, DiceBCELoss, *_OF_CLASSES, TverskyLoss)
+}
 
 
 def make_loss(config: TrainConfig, weights: Sequence[float] | None = None) -> LossOnLogits:
@@ -63,8 +66,10 @@ def make_loss(config: TrainConfig, weights: Sequence[float] | None = None) -> Lo
         return DiceBCELoss(config.task, config.dice_weight, weights)
     if config.loss == "tversky":
         return TverskyLoss(config.task, config.tversky_fp, config.tversky_fn)
-    kind = _LOSSES[config.loss]
-    return kind(config.task, weights=weights) if kind.weighs_pixels else kind(config.task)
+    for kind in _OF_PIXELS:
+        if kind.name == config.loss:
+            return kind(config.task, weights=weights)
+    return _LOSSES[config.loss](config.task)
 
 
 def make_criterion(config: TrainConfig, spec: ModelSpec, weights: Sequence[float] | None = None) -> AnswerLoss:
