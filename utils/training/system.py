@@ -10,7 +10,7 @@ from config import EvaluateConfig, TrainConfig
 from utils.data.annotations import Dataset
 from utils.data.splits import write_split
 from utils.errors import InputError
-from utils.inference.evaluate import evaluate
+from utils.inference.evaluate import EvaluateResult, evaluate
 from utils.models.factory import encoder_name
 from utils.published.system_file import SEGMENTERS, SystemFile, gate_for, read_system
 from utils.published.weights_file import SYSTEM_SUFFIX, find, load
@@ -136,7 +136,7 @@ def members_of(config: TrainConfig, class_names: tuple[str, ...]) -> dict[str, T
             members[f"segmenter-{number}"] = dataclasses.replace(masks, task="per-class", target=name)
     else:
         assert config.system is not None
-        members = {"network": dataclasses.replace(one, architecture=config.system)}
+        members = {"network": dataclasses.replace(one, architecture=config.system)}  # type: ignore[arg-type]
     return {role: settle(member) for role, member in members.items()}
 
 
@@ -200,7 +200,9 @@ def _finish(config: TrainConfig, dataset: Dataset, files: dict[str, Path], path:
     assert config.dir is not None
     if path.exists():
         stored = read_system(path)
-        if stored.metrics:  # calibrated: it may have been calibrated again since, which is not ours to undo
+        if (
+            "mean_dice" in stored.metrics
+        ):  # finished: it may have been calibrated again since, which is not ours to undo
             return "this run is complete; nothing is left to train"
     members = {role: load(file) for role, file in files.items()}
     gate = gate_for(config.system, members, config.gate, C_OF_SOFT_GATE if config.gate == "soft" else 1.0)
@@ -232,4 +234,8 @@ def _finish(config: TrainConfig, dataset: Dataset, files: dict[str, Path], path:
             threads=config.threads,
         )
     )
+    assert isinstance(result, EvaluateResult)
+    data = {"dataset": config.dir.resolve().name, "images": "validation split of the run"}
+    system = read_system(path)
+    dataclasses.replace(system, metrics={**system.metrics, **data, **result.scores.to_dict()}).save(path)
     return result.table()
