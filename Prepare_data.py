@@ -4,7 +4,7 @@ import difflib
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from config import BalanceConfig, CheckConfig, ConvertConfig, DownloadDataConfig, SynthesiseConfig
+from config import BalanceConfig, CheckConfig, ConvertConfig, DownloadDataConfig, ExploreConfig, SynthesiseConfig
 from utils.cli import BAD_INPUT, DONE, parse, run
 from utils.errors import InputError
 
@@ -22,7 +22,8 @@ commands:
 examples:
   python {prog} download -dir data/severstal
   python {prog} convert -from index-masks -images photos -masks masks -class_names pit,crack -dir data/mine
-  python {prog} check -dir data/mine"""
+  python {prog} check -dir data/mine
+  python {prog} explore -dir data/mine"""
 
 
 def download(config: DownloadDataConfig) -> int:
@@ -75,6 +76,14 @@ def synthesise(config: SynthesiseConfig) -> int:
     return DONE
 
 
+def explore(config: ExploreConfig) -> int:
+    """Look at a dataset folder."""
+    from utils.reporting.explore import explore as work
+
+    print(work(config))
+    return DONE
+
+
 # Name -> settings, what to do, what the help says.
 COMMANDS: dict[str, tuple[type, Callable[[Any], int], str]] = {
     "download": (
@@ -96,6 +105,11 @@ COMMANDS: dict[str, tuple[type, Callable[[Any], int], str]] = {
         BalanceConfig,
         balance,
         "Write train_balanced.csv, about the same number of images of each class; the images need not be there.",
+    ),
+    "explore": (
+        ExploreConfig,
+        explore,
+        "Write exploration.html: what a dataset folder holds, in figures, plots and examples, and exploration.json with the figures.",
     ),
     "synthesise": (
         SynthesiseConfig,

@@ -36,9 +36,12 @@ SystemKind = Literal["two-stage", "six-model", "two-head", "shared-backbone"]
 Tta = Literal["stored", "none", "flips"]
 
 
-def flag(help: str, default: Any = ..., low: float | None = None, high: float | None = None) -> Any:
-    """One field of a command: its help text (unit and reason), its default (required when left out), its range."""
-    metadata = {"help": help, "low": low, "high": high}
+def flag(help: str, default: Any = ..., low: float | None = None, high: float | None = None, positional: bool = False) -> Any:
+    """One field of a command: its help text (unit and reason), its default (required when left out), its range.
+
+    A positional one is given as a word without a flag.
+    """
+    metadata = {"help": help, "low": low, "high": high, "positional": positional}
     return field(metadata=metadata) if default is ... else field(default=default, metadata=metadata)
 
 
@@ -106,6 +109,7 @@ class TrainConfig:
     # the machine
     seed: int = flag("one number that fixes split, order, augmentation and initial weights", 42, low=0, high=2**31 - 1)
     num_of_workers: int | None = flag("processes that load images, or auto", None, low=0)
+    cache: Literal["none", "ram", "disk"] = flag("decode images once instead of every epoch: ram (shared memory) or disk (DIR/.cache, used again by later runs); the samples stay the same", "none")
     device: Device = flag("auto takes a GPU when there is one", "auto")
     precision: Precision = flag("f32; bf16 on CPUs and GPUs that have it; f16 on GPUs", "f32")
     threads: int = flag("CPU threads of the network; 0: all cores", 0, low=0, high=1024)
@@ -181,13 +185,51 @@ class EvaluateConfig:
     threshold: float | None = flag("probability from which a pixel counts as defect, 0..1; none: the weights file's", None, low=0, high=1)
     min_area: int | None = flag("smallest connected defect in pixels; none: the weights file's", None, low=0)
     max_area: int | None = flag("largest connected defect in pixels; 0: no limit; none: the weights file's", None, low=0)
+    calibrate: bool = flag("choose each class's threshold and areas by these images, and write them into the weights file", False)
+    area_limits: Literal["search", "percentiles", "keep"] = flag("of -calibrate; search: the areas that are best; percentiles: 2nd and 98th of the defects trained on, as published; keep: those in use", "search")
+    false_alarms: float | None = flag("of -calibrate: the best recall with at most so many predicted defects per 1,000 clean images; none: the best mean Dice", None, low=0)
+    folds: int = flag("of -calibrate: parts of the images, each scored with what the others chose, for a gain that is honest", 5, low=3, high=100)
     tta: Tta = flag("flips: mean of the image, its mirror images and their mirror image, 4 times the work; stored: what the system file says, else none", "stored")
     resamples: int = flag("times that the images are drawn again for the 95 % interval of the Dice; 0: no interval", 2000, low=0, high=100_000)
     examples: int = flag("worst and best images that the report shows, of each; 0: no pictures in it", 12, low=0, high=100)
-    seed: int = flag("fixes the drawing of resamples", 42, low=0, high=2**31 - 1)
+    seed: int = flag("fixes the drawing of resamples, and the parts of -calibrate", 42, low=0, high=2**31 - 1)
     batch_size: int = flag("images per forward pass; more than 4 gains nothing on CPUs", 4, low=1)
     backend: Literal["auto", "torch"] = flag("what runs the network", "auto")
     precision: Precision = flag("f32; bf16 on CPUs and GPUs that have it; f16 on GPUs", "f32")
+    device: Device = flag("auto takes a GPU when there is one", "auto")
+    threads: int = flag("CPU threads of the network; 0: all cores", 0, low=0, high=1024)
+
+
+@dataclass(frozen=True, kw_only=True)
+class DownloadWeightsConfig:
+    """What ``Download_weights.py`` does."""
+
+    names: tuple[str, ...] | None = flag("weights to fetch, by their names with or without the digits of the sha256; all: every one; none: the index's default", None, positional=True)
+    list: bool = flag("show what the index lists and fetch nothing", False)
+    to: Path = flag("folder to put the files into; Predict_masks.py looks there by itself", Path("weights"))
+    verify: bool = flag("check the sha256 of the files that are in the folder and fetch nothing", False)
+    index: str | None = flag("where the list is: a file, a file:// or https:// address, or hf://USER/NAME on the Hugging Face hub; none: STEEL_WEIGHTS_INDEX of the environment, else weights/index.json of this repository", None)
+
+
+@dataclass(frozen=True, kw_only=True)
+class PublishWeightsConfig:
+    """What ``Publish_weights.py`` does."""
+
+    run: Path = flag("run folder of Train.py", positional=True)
+    name: str = flag("name to publish under, ARCHITECTURE-ENCODER-DATA; the first 8 digits of the sha256 are added")
+    weights: str | None = flag("name of the weights file in the run folder when it holds several", None)
+    dir: Path | None = flag("dataset folder of the run, for its validation split; none: the folder that the run was trained on", None)
+    test_dir: Path | None = flag("labelled dataset folder of images that nothing was learnt, chosen or calibrated on, to measure on too", None)
+    to: Path = flag("folder of index.json, the weights files and their cards", Path("weights"))
+    data: str = flag("the data trained on, for the card: name, where it comes from, how many images")
+    terms: str | None = flag("licence or terms of that data, for the card", None)
+    limits: str | None = flag("what the network is not good for, for the card", None)
+    urls: tuple[str, ...] | None = flag("addresses of the folder where the file will be fetched from, as well as beside index.json", None)
+    default: bool = flag("make it what Predict_masks.py takes without -weights; the first of an index is anyway", False)
+    replace: bool = flag("take the place of published weights of this name", False)
+    storage: Literal["auto", "half", "float"] = flag("auto: numbers of 16 bits if mean Dice, defect Dice and IoU of the validation split change by 0.0001 at most, else of 32", "auto")
+    push: str | None = flag("USER/NAME of a model repository on the Hugging Face hub to send it to, in SMP's own format; needs 'hf auth login' once", None)
+    batch_size: int = flag("images per forward pass while measuring", 4, low=1)
     device: Device = flag("auto takes a GPU when there is one", "auto")
     threads: int = flag("CPU threads of the network; 0: all cores", 0, low=0, high=1024)
 
@@ -232,6 +274,18 @@ class BalanceConfig:
     per_class: int = flag("images per class; 250 x 4 classes = the published 1,000", 250, low=1)
     seed: int = flag("fixes which images are taken", 42, low=0, high=2**31 - 1)
     out: Path | None = flag("CSV file to write; none: DIR/train_balanced.csv", None)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExploreConfig:
+    """What ``Prepare_data.py explore`` does."""
+
+    dir: Path = flag("dataset folder with train.csv; without train_images/ the labels alone are explored")
+    out: Path | None = flag("folder, or .html file, to write; none: DIR/exploration", None)
+    image_size: tuple[int, int] | None = flag("H,W in pixels of all images, where train_images/ is not there to tell", None)
+    examples: int = flag("images to show of each class; six lie between the smallest and the largest defects", 6, low=0, high=50)
+    near_duplicates: bool = flag("look for the same piece of strip among the images; the slowest part", True)
+    num_of_workers: int | None = flag("threads that read images, or auto", None, low=0)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -62,13 +62,24 @@ def make_weights(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path
 
 
 @pytest.fixture
-def make_dataset(tmp_path: Path) -> Callable[..., Path]:
-    """Give a function that writes a labelled dataset folder: noise with a bright block (class 1) and a dark one (2)."""
+def make_dataset(tmp_path: Path, write_dataset: Callable[..., Path]) -> Callable[..., Path]:
+    """Give a function that does what ``write_dataset`` does, in a folder of this test's own."""
 
     def make(
         count: int = 5, class_names: tuple[str, ...] | None = ("pits", "cracks"), grey: bool = False, name: str = "data"
     ) -> Path:
-        root = tmp_path / name
+        return write_dataset(tmp_path / name, count, class_names, grey)
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def write_dataset() -> Callable[..., Path]:
+    """Give a function that writes a labelled dataset folder: noise with a bright block (class 1) and a dark one (2)."""
+
+    def write(
+        root: Path, count: int = 5, class_names: tuple[str, ...] | None = ("pits", "cracks"), grey: bool = False
+    ) -> Path:
         (root / "train_images").mkdir(parents=True)
         random = np.random.default_rng(5)
         rows = []
@@ -88,4 +99,4 @@ def make_dataset(tmp_path: Path) -> Callable[..., Path]:
             (root / "classes.txt").write_text("\n".join(class_names))
         return root
 
-    return make
+    return write

@@ -13,7 +13,16 @@ import pytest
 import yaml
 
 import config as configs
-from config import RECIPES, ConvertConfig, EvaluateConfig, PredictConfig, SynthesiseConfig, TrainConfig
+from config import (
+    RECIPES,
+    ConvertConfig,
+    DownloadWeightsConfig,
+    EvaluateConfig,
+    PredictConfig,
+    PublishWeightsConfig,
+    SynthesiseConfig,
+    TrainConfig,
+)
 from utils.cli import parse
 from utils.errors import InputError
 from utils.settings import from_plain, to_plain
@@ -133,6 +142,29 @@ def test_yaml_value_becomes(yaml_file, line, field, value):
     assert type(got) is type(value)
 
 
+@pytest.mark.parametrize(
+    ("words", "names", "listed"),
+    [
+        ("", None, False),
+        ("a b", ("a", "b"), False),
+        ("a -to x b", ("a", "b"), False),
+        ("-to x a b", ("a", "b"), False),
+        ("-list", None, True),
+        ("-list a", ("a",), True),
+        ("-list true a", ("a",), True),
+        ("-list=false a", ("a",), False),
+        ("-list -verify a", ("a",), True),
+    ],
+)
+def test_words_without_a_flag(words, names, listed):
+    config = parsed(DownloadWeightsConfig, *words.split())
+    assert (config.names, config.list) == (names, listed)
+
+
+def test_words_without_a_flag_may_stand_in_the_file(yaml_file):
+    assert parsed(DownloadWeightsConfig, "-config", yaml_file("names: [a, b]\n")).names == ("a", "b")
+
+
 # What is told about wrong ones
 
 
@@ -176,6 +208,9 @@ def test_yaml_value_becomes(yaml_file, line, field, value):
         (ConvertConfig, ["-from", "coco"], "Command.py: missing -dir; -h explains"),
         (ConvertConfig, [], "Command.py: missing -from -dir;"),
         (ConvertConfig, ["-class_names", "a,,b"], "-class_names a,,b: expected names between the commas"),
+        (DownloadWeightsConfig, ["a", "-verfy"], "no flag -verfy, did you mean -verify?"),
+        (PublishWeightsConfig, ["-data", "x"], "Command.py: missing RUN -name; -h explains every flag"),
+        (PublishWeightsConfig, ["a", "b"], "Command.py: unrecognized arguments: b"),
         (EvaluateConfig, ["-threshold", "low"], "-threshold low: expected a number or none"),
     ],
 )
@@ -224,8 +259,13 @@ def test_file_that_cannot_be_read_is_named(tmp_path):
 
 @pytest.mark.parametrize("kind", CONFIG_CLASSES)
 def test_stored_settings_come_back_equal(kind):
-    words = {ConvertConfig: ["-from", "coco", "-class_names", "a,b", "-link"]}.get(kind, [])
-    config = parsed(kind, "-dir", "data/strips", *words)
+    words = {
+        ConvertConfig: ["-from", "coco", "-class_names", "a,b", "-link"],
+        DownloadWeightsConfig: ["net-a", "net-b", "-list"],
+        PublishWeightsConfig: ["runs/first", "-name", "net", "-data", "strips, all"],
+    }.get(kind, [])
+    where = ["-dir", "data/strips"] if "dir" in {field.name for field in dataclasses.fields(kind)} else []
+    config = parsed(kind, *where, *words)
     through_yaml = yaml.safe_load(yaml.safe_dump(to_plain(config)))
     assert from_plain(kind, through_yaml) == config
 
@@ -258,7 +298,9 @@ def test_help_explains_every_flag_with_its_default(kind, capsys):
     assert stop.value.code == 0
     shown = " ".join(capsys.readouterr().out.split())
     for field in dataclasses.fields(kind):
-        assert f" -{'from' if field.name == 'source' else field.name} " in shown
+        flag = f"-{'from' if field.name == 'source' else field.name}"
+        word = field.name.removesuffix("s").upper() if field.metadata["positional"] else flag
+        assert f" {word} " in shown.replace("[", " ").replace("]", " ").replace("...", " ")
         assert " ".join(field.metadata["help"].split()) in shown
     assert "%%" not in shown
 

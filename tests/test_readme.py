@@ -22,9 +22,12 @@ CONFIG_OF_COMMAND = {
     "Predict_masks": config.PredictConfig,
     "Evaluate": config.EvaluateConfig,
     "Demo": config.DemoConfig,
+    "Download_weights": config.DownloadWeightsConfig,
+    "Publish_weights": config.PublishWeightsConfig,
     "Prepare_data download": config.DownloadDataConfig,
     "Prepare_data convert": config.ConvertConfig,
     "Prepare_data check": config.CheckConfig,
+    "Prepare_data explore": config.ExploreConfig,
     "Prepare_data balance": config.BalanceConfig,
     "Prepare_data synthesise": config.SynthesiseConfig,
 }

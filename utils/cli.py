@@ -14,7 +14,7 @@ from typing import Any, Literal, NoReturn
 
 from config import RECIPES
 from utils.errors import InputError
-from utils.settings import FIELD_OF_FLAG, Config, check_known, convert, flag_of, nearest, to_word, without_none
+from utils.settings import ANSWERS, FIELD_OF_FLAG, Config, check_known, convert, flag_of, nearest, to_word, without_none
 
 DONE, BAD_INPUT, SOME_SKIPPED, INTERRUPTED = 0, 2, 3, 130
 
@@ -39,6 +39,10 @@ def parse(config_class: type[Config], argv: Sequence[str], prog: str, descriptio
     parser = _Parser(prog=prog, description=description, prefix_chars="-", allow_abbrev=False, formatter_class=_Help)
     parser.add_argument("-config", metavar="FILE", help="YAML file of flag: value lines; flags override it")
     for name, field in fields.items():
+        if field.metadata["positional"]:
+            many = "*" if _many(kinds[name]) else "?"
+            parser.add_argument(name, metavar=_place(name), nargs=many, help=field.metadata["help"].replace("%", "%%"))
+            continue
         required = field.default is dataclasses.MISSING
         shown = "required" if required else f"default {to_word(name, field.default)}"
         parser.add_argument(
@@ -49,7 +53,11 @@ def parse(config_class: type[Config], argv: Sequence[str], prog: str, descriptio
             const="true" if kinds[name] is bool else None,
             help=f"{field.metadata['help']} ({shown})".replace("%", "%%"),
         )
-    given = {name: word for name, word in vars(parser.parse_args(list(argv))).items() if word is not None}
+    if any(field.metadata["positional"] for field in fields.values()):
+        parsed = parser.parse_intermixed_args(_close_switches(argv, kinds))
+    else:
+        parsed = parser.parse_args(list(argv))
+    given = {name: word for name, word in vars(parsed).items() if word not in (None, [])}
     words: dict[str, Any] = {}
     config_file = given.pop("config", None)
     if config_file is not None:
@@ -63,7 +71,8 @@ def parse(config_class: type[Config], argv: Sequence[str], prog: str, descriptio
         values = {**RECIPES[recipe], **values}
     missing = [name for name, f in fields.items() if f.default is dataclasses.MISSING and name not in values]
     if missing:
-        raise InputError(f"{prog}: missing {' '.join(map(flag_of, missing))}; -h explains every flag")
+        words_missing = [_place(name) if fields[name].metadata["positional"] else flag_of(name) for name in missing]
+        raise InputError(f"{prog}: missing {' '.join(words_missing)}; -h explains every flag")
     return config_class(**values)
 
 
@@ -179,6 +188,24 @@ def _read_yaml(path: Path, fields: dict[str, Any]) -> dict[str, Any]:
     for key in content:
         check_known(key, fields, f"-config {path}")
     return content
+
+
+def _close_switches(argv: Sequence[str], kinds: dict[str, Any]) -> list[str]:
+    """Write -switch as -switch=true before a word that is no answer to it, since that word has a place of its own."""
+    switches = {flag_of(name) for name, kind in kinds.items() if kind is bool}
+    following = [*argv[1:], ""][: len(argv)]
+    return [
+        f"{word}=true" if word in switches and next_word.lower() not in ANSWERS else word
+        for word, next_word in zip(argv, following, strict=True)
+    ]
+
+
+def _many(kind: Any) -> bool:
+    return typing.get_origin(without_none(kind)[0]) is tuple
+
+
+def _place(name: str) -> str:
+    return name.removesuffix("s").upper()
 
 
 def _metavar(kind: Any) -> str:

@@ -21,6 +21,9 @@ FIELD_OF_FLAG = {flag: name for name, flag in FLAG_OF_FIELD.items()}
 # Of an image, in pixels: OpenCV counts in 16 bits when it distorts.
 LARGEST_SIDE = 2**15 - 1
 
+# What a switch may be set to.
+ANSWERS = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
+
 # The word that stands for None, where that is not "none".
 WORD_FOR_NONE = {"num_of_workers": "auto", "image_size": "native", "crop": "native"}
 
@@ -131,10 +134,9 @@ def _parse_word(kind: Any, word: str) -> Any:
             raise ValueError(f"a side has at most {LARGEST_SIDE} pixels")
         return tuple(int(part) for part in parts)
     if kind is bool:
-        answers = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
-        if word.lower() not in answers:
+        if word.lower() not in ANSWERS:
             raise ValueError("expected true or false")
-        return answers[word.lower()]
+        return ANSWERS[word.lower()]
     if kind is Path:
         try:
             return Path(word).expanduser()

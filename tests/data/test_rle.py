@@ -142,3 +142,23 @@ def test_any_text_is_read_or_refused_and_what_is_read_encodes_back_to_the_same_p
     except rle.RleError:
         return
     assert np.array_equal(rle.decode(rle.encode(mask), 5, 6), slow_decode(text, 5, 6))
+
+
+@pytest.mark.parametrize(
+    "first", [1, 9, 99, 998, 999, 1000, 1001, 9_999, 999_998, 999_999, 1_000_000, 1_000_001, 2_000_500]
+)
+def test_numbers_of_any_length_are_written_whole(first):
+    flat = np.zeros(3_000_000, bool)
+    lengths = [1, 7, 10, 100, 999, 1000, 1001, 12_345, 100_000]
+    expected, start = [], first
+    for length in lengths:
+        flat[start - 1 : start - 1 + length] = True
+        expected += [start, length]
+        start += length + 1
+    assert rle.encode(flat.reshape(1000, 3000, order="F")) == " ".join(map(str, expected))
+
+
+def test_a_mask_of_a_transposed_or_cut_array_is_read_as_it_looks():
+    whole = np.random.default_rng(0).random((30, 40)) < 0.5
+    for mask in (whole.T, whole[::2, 3:], np.asfortranarray(whole), whole.astype(float) * 0.2):
+        assert rle.encode(mask) == slow_encode(np.ascontiguousarray(mask))

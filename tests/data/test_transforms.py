@@ -4,6 +4,13 @@ import numpy as np
 import pytest
 
 from utils.data import transforms
+from utils.data.rectangles import Rectangles
+from utils.data.rle import encode, parse
+
+
+def rectangles_of(masks: np.ndarray) -> list[Rectangles]:
+    height, width = masks.shape[:2]
+    return [Rectangles.of_runs(parse(encode(mask), height, width), height, width) for mask in np.moveaxis(masks, 2, 0)]
 
 
 def strip(height=40, width=60, classes=6):
@@ -50,27 +57,39 @@ def test_none_changes_nothing():
     assert transforms.augmentation("none") is None
 
 
-def test_nearest_matches_a_per_pixel_reference():
-    _, masks = strip()
-    out = transforms.nearest(masks, 17, 25)
-    for row in range(17):
-        for column in range(25):
-            source = masks[int((row + 0.5) * 40 / 17), int((column + 0.5) * 60 / 25)]
-            assert np.array_equal(out[row, column], source)
-
-
 def test_resize_keeps_the_channel_axis_of_grey_images():
-    image, masks = strip()
-    out, out_masks = transforms.resize(image[..., :1], masks, 20, 30)
-    assert out.shape == (20, 30, 1)
-    assert out_masks.shape == (20, 30, 6)
+    image, _ = strip()
+    assert transforms.resize(image[..., :1], 20, 30).shape == (20, 30, 1)
+
+
+def crop_by_drawn_masks(masks, height, width, defect_share, random):
+    """What ``crop_window`` chooses, from masks instead of rectangles."""
+    most_top, most_left = max(masks.shape[0] - height, 0), max(masks.shape[1] - width, 0)
+    present = np.flatnonzero(masks.any(axis=(0, 1)))
+    if present.size and random.random() < defect_share:
+        pixels = np.flatnonzero(masks[:, :, random.choice(present)])
+        row, column = divmod(int(random.choice(pixels)), masks.shape[1])
+        top = random.integers(max(0, row - height + 1), min(row, most_top) + 1)
+        left = random.integers(max(0, column - width + 1), min(column, most_left) + 1)
+        return int(top), int(left)
+    return int(random.integers(0, most_top + 1)), int(random.integers(0, most_left + 1))
+
+
+@pytest.mark.parametrize("size", [(8, 8), (16, 64), (40, 60), (100, 7)])
+@pytest.mark.parametrize("share", [0.0, 0.5, 1.0])
+def test_crops_are_the_same_as_from_drawn_masks(size, share):
+    for seed in range(20):
+        random = np.random.default_rng(seed)
+        masks = (random.random((40, 60, 3)) < (0.2, 0, 0.01)).astype(np.uint8)
+        expected = crop_by_drawn_masks(masks, *size, share, np.random.default_rng(seed))
+        assert transforms.crop_window(rectangles_of(masks), *size, share, np.random.default_rng(seed)) == expected
 
 
 def test_a_crop_on_a_defect_holds_it():
     _, masks = strip()
     random = np.random.default_rng(0)
     for _ in range(50):
-        top, left = transforms.crop_window(masks, 8, 8, 1.0, random)
+        top, left = transforms.crop_window(rectangles_of(masks), 8, 8, 1.0, random)
         assert 0 <= top <= 32
         assert 0 <= left <= 52
         assert masks[top : top + 8, left : left + 8].any()
@@ -78,7 +97,8 @@ def test_a_crop_on_a_defect_holds_it():
 
 def test_crops_reach_every_place_of_a_clean_image():
     random = np.random.default_rng(0)
-    places = {transforms.crop_window(np.zeros((4, 5, 1), np.uint8), 3, 3, 1.0, random) for _ in range(200)}
+    clean = rectangles_of(np.zeros((4, 5, 1), np.uint8))
+    places = {transforms.crop_window(clean, 3, 3, 1.0, random) for _ in range(200)}
     assert places == {(top, left) for top in (0, 1) for left in (0, 1, 2)}
 
 

@@ -231,6 +231,12 @@ def workers_are_killed(place: Path, patch: Patch) -> None:
     patch.setattr(StripDataset, "__getitem__", lambda self, key: os.kill(os.getpid(), signal.SIGKILL))
 
 
+def little_room(place: Path, patch: Patch) -> None:
+    """Leave a kilobyte of memory and of disk."""
+    patch.setattr("utils.data.decoded._free_memory", lambda: (1000, "of memory"))
+    patch.setattr(shutil, "disk_usage", lambda folder: shutil._ntuple_diskusage(1000, 0, 1000))
+
+
 ONE_IMAGE = all_of(
     *(gone(f"data/train_images/{k:03d}.png") for k in range(1, 5)), change("data/train.csv", "\n001", "\n")
 )
@@ -364,6 +370,24 @@ WEIGHTS = [
     Case("start from weights of another encoder", f"{TRAIN} -encoder resnet34 -encoder_weights weights/w.pth", r"-encoder_weights weights/w\.pth: is for -encoder resnet18 -channels 3; nothing in it fits resnet34", own_weights(lambda path: None)),
 ]  # fmt: skip
 
+INDEX = '{"format": "steel-defect-segmentation weights index", "version": 1, "default": null, "weights": []}'
+DOWNLOAD = "Download_weights.py -index list.json -to out"
+PUBLISH = "Publish_weights.py run -name net -data strips -to out"
+
+PUBLISHED = [
+    Case("no index", DOWNLOAD, r".*/list\.json: no such index of weights; name an index\.json or the folder of one"),
+    Case("index is no JSON", DOWNLOAD, r".*/list\.json: damaged index of weights \(.*\); fetch it again", file("list.json", "{")),
+    Case("index lists nothing", DOWNLOAD, r".*/list\.json: lists no weights yet; name another list with -index, or train: .*", file("list.json", INDEX)),
+    Case("index at an odd address", "Download_weights.py -index ftp://a/b", r"-index ftp://a/b: ftp://a/b: expected https://, file:// or hf://USER/REPOSITORY"),
+    Case("folder to download to is a file", "Download_weights.py -to f", r"-to f: is a file; name a folder", file("f")),
+    Case("run to publish not there", PUBLISH, r"run: no such run folder; name one that Train\.py made"),
+    Case("run to publish is none", PUBLISH, r"run: has no config\.yaml, so it is no run folder of Train\.py; name one that is", folder("run")),
+    Case("run to publish has no weights", "Publish_weights.py out -name net -data strips -to out", r"-weights_dir out: no \.pth file in it; .*", a_run),
+    Case("name with the digits", f"{PUBLISH} -name net-12345678", r"-name net-12345678: leave the digits of the sha256 out; they are added"),
+    Case("name is a path", f"{PUBLISH} -name a/b", r"-name a/b: use letters, digits, .*"),
+    Case("no name", "Publish_weights.py run -data strips", r"Publish_weights\.py: missing -name; -h explains every flag"),
+]  # fmt: skip
+
 MACHINE = [
     Case("disk full, training", TRAIN, rf"out/split\.csv: {FULL}", full_disk),
     Case("disk full, predicting", PREDICT, rf"out/\S+: {FULL}", full_disk),
@@ -374,6 +398,8 @@ MACHINE = [
     Case("memory full, training", TRAIN, NO_MEMORY, raising("utils.models.segmenter.Segmenter.forward", ALLOCATION), keeps=True),
     Case("GPU memory full, training", TRAIN, NO_MEMORY, raising("utils.models.segmenter.Segmenter.forward", torch.OutOfMemoryError("CUDA out of memory.\nTried")), keeps=True),
     Case("memory full, predicting", PREDICT, r"the memory of cpu is too small for \d images of \d+x\d+; use a smaller -batch_size, or .*", raising("utils.models.segmenter.Segmenter.forward", ALLOCATION)),
+    Case("images do not fit into memory", f"{TRAIN} -cache ram", r"-cache ram: 5 decoded images need 0\.00 GB, 0\.00 GB of memory may be taken \(80% of what is free\); take -cache disk or none, or a smaller -image_size", little_room),
+    Case("images do not fit onto the disk", f"{TRAIN} -cache disk", r"-cache disk: 5 decoded images need 0\.00 GB, 0\.00 GB in \S*/\.cache may be taken \(80% of what is free\); free some space, or take -cache none", little_room),
     Case("a loading process is killed", f"{TRAIN} -num_of_workers 1", r"-num_of_workers: the system ended a process that loads images, .*; take fewer, 0 for none, or a smaller -batch_size", workers_are_killed, keeps=True),
 ]  # fmt: skip
 
@@ -383,7 +409,7 @@ PROCESSES = [
     Case("weights that would run code", PREDICT, r"weights/w\.pth: refused, .*", own_weights(lambda path: torch.save(Runs(), path))),
 ]  # fmt: skip
 
-CASES = [*TABLE, *IMAGES, *FLAGS, *WEIGHTS, *MACHINE]
+CASES = [*TABLE, *IMAGES, *FLAGS, *WEIGHTS, *PUBLISHED, *MACHINE]
 
 
 @pytest.fixture

@@ -1,5 +1,6 @@
 """Prepare_data.py as a user runs it: what it prints, writes and returns."""
 
+import json
 import subprocess
 import sys
 import time
@@ -11,7 +12,7 @@ import pytest
 from PIL import Image
 
 ROOT = Path(__file__).resolve().parents[2]
-COMMANDS = ["download", "convert", "check", "balance", "synthesise"]
+COMMANDS = ["download", "convert", "check", "balance", "explore", "synthesise"]
 
 
 @pytest.fixture
@@ -77,6 +78,8 @@ def test_help_is_quick_and_explains(prepare, name):
         (["convert", "-from", "coco", "-dir", "x"], "error: convert -from coco needs -images FOLDER and -annotations"),
         (["balance", "-dir", "nowhere"], "error: nowhere: no such folder; -dir expects a folder with train.csv"),
         (["balance", "-dir", "x", "-per_class", "0"], "error: -per_class 0: expected 1 or more"),
+        (["explore", "-dir", "nowhere"], "error: nowhere: no such folder; -dir expects a folder with train.csv"),
+        (["explore", "-dir", "x", "-image_size", "256"], "error: -image_size 256: expected two positive whole numbers"),
         (["download", "-dir", "x", "-archive", "no.zip"], "error: no.zip: no such file or folder; -archive expects"),
     ],
 )
@@ -135,6 +138,17 @@ def test_check_lists_all_problems_and_ends_with_2(prepare, masks, tmp_path):
     ]:
         assert line in out.splitlines()
     assert len(pd.read_csv(tmp_path / "found.csv")) == 3
+
+
+def test_explore_writes_a_page_and_its_figures(prepare, masks, tmp_path):
+    convert(prepare, masks)
+    code, out, _ = prepare("explore", "-dir", "data")
+    assert code == 0
+    assert out.splitlines()[:2] == ["images: 4, 3 with a defect, 1 clean", "images per class: pit 2, crack 1"]
+    page = (tmp_path / "data" / "exploration" / "exploration.html").read_text("utf-8")
+    assert '<section id="examples">' in page
+    figures = json.loads((tmp_path / "data" / "exploration" / "exploration.json").read_text("utf-8"))
+    assert [entry["images"] for entry in figures["classes"]] == [2, 1]
 
 
 def test_synthetic_strips_pass_the_check(prepare):

@@ -179,6 +179,18 @@ def test_workers_do_not_change_the_result(strips, tmp_path):
     assert same(weights_of(alone.folder), weights_of(helped.folder))
 
 
+def test_images_decoded_once_do_not_change_the_result(strips, tmp_path):
+    make = {"num_epochs": 1, "augmentation": "published", "crop": (24, 32), "image_size": (36, 64)}
+    plain = train(settings(strips, tmp_path / "plain", **make))
+    cached = train(settings(strips, tmp_path / "cached", num_of_workers=1, cache="disk", **make))
+    assert same(weights_of(plain.folder), weights_of(cached.folder))
+    assert plain.scores == cached.scores
+    (file,) = (strips / ".cache").glob("decoded-36x64x3-*.bin")
+    written = file.stat().st_mtime_ns
+    assert train(TrainConfig(resume=cached.folder, cache="disk")).weights == cached.weights
+    assert file.stat().st_mtime_ns == written
+
+
 def test_two_processes_score_the_same_weights_alike(strips, tmp_path):
     one = train(settings(strips, tmp_path / "one", num_epochs=1, batch_size=2))
     # A rate of zero keeps the weights; BatchNorm's statistics move, so one epoch of the run before is the start and

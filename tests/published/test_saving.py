@@ -1,10 +1,7 @@
 """Writing a weights file: equal weights give equal bytes, and a disk that fills up leaves nothing half-written."""
 
-import contextlib
 import dataclasses
 import errno
-import resource
-import signal
 
 import pytest
 import torch
@@ -19,22 +16,6 @@ HALF = (0.5, 0.5, 0.5)
 def a_file() -> WeightsFile:
     spec = ModelSpec("unet", "resnet18", "multilabel", ("pit", "crack"))
     return WeightsFile(spec, {"weight": torch.arange(10_000.0)}, HALF, HALF, None, (0.5, 0.5), (0, 0))
-
-
-@contextlib.contextmanager
-def small_disk():
-    """Let no file grow beyond 1,000 bytes: the write fails in the middle, as on a full disk.
-
-    Only around the write itself, since the limit holds for the file that pytest may be printing to as well.
-    """
-    before = resource.getrlimit(resource.RLIMIT_FSIZE)
-    handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, before[1]))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, before)
-        signal.signal(signal.SIGXFSZ, handler)
 
 
 def test_equal_weights_give_one_name_and_equal_bytes(tmp_path):
@@ -65,7 +46,7 @@ def test_largest_areas_of_another_number_of_classes_are_refused(tmp_path):
         load(tmp_path / "unet.pth")
 
 
-def test_full_disk_is_an_error_that_names_the_file(tmp_path):
+def test_full_disk_is_an_error_that_names_the_file(tmp_path, small_disk):
     path = tmp_path / "unet.pth"
     with small_disk(), pytest.raises(OSError) as error:  # noqa: PT011 - its number is checked below
         a_file().save(path)

@@ -9,6 +9,7 @@ import pandas as pd
 
 from utils.data import rle
 from utils.data.images import list_images
+from utils.data.rectangles import Rectangles, draw
 from utils.data.tables import CLASSES_FILE, AnnotationError, class_number, read_listed, read_table, require_columns
 from utils.errors import InputError
 from utils.files import replacing
@@ -63,13 +64,31 @@ class Annotations:
         Raises:
             AnnotationError: a run does not fit the image.
         """
-        mask = np.zeros((height, width, self.num_classes), dtype=np.uint8)
-        for class_id, text in self.runs(image).items():
+        return draw(self.defects(image, height, width))
+
+    def defects(self, image: str, height: int, width: int) -> list[Rectangles]:
+        """Give where the defects of an image are, without drawing them.
+
+        Args:
+            image: file name.
+            height: of the image, pixels.
+            width: of the image, pixels.
+
+        Returns:
+            C classes, those without a defect too; k - 1 is class k.
+
+        Raises:
+            AnnotationError: a run does not fit the image.
+        """
+        codes = self.runs(image)
+        defects = []
+        for class_id in range(1, self.num_classes + 1):
             try:
-                mask[..., class_id - 1] = rle.decode(text, height, width)
+                runs = rle.parse(codes.get(class_id, ""), height, width)
             except rle.RleError as error:
                 raise self.error(image, class_id, error) from None
-        return mask
+            defects.append(Rectangles.of_runs(runs, height, width))
+        return defects
 
     def error(self, image: str, class_id: int, error: rle.RleError) -> AnnotationError:
         """Put file, row, image and class before what is wrong with a run-length code."""

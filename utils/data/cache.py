@@ -1,4 +1,4 @@
-"""Results about files, kept until a file's size or time of change differs."""
+"""Results of checks about files, kept until a file's size or time of change differs."""
 
 import hashlib
 import json
@@ -33,7 +33,7 @@ class FileCache:
         self._name = f"{name}.json"
         self._entries: dict[str, list[Any]] = {}
         self._changed = False
-        for folder in _folders(self._root):
+        for folder in storage_folders(self._root):
             try:
                 stored = json.loads((folder / self._name).read_text(encoding="utf-8"))
                 if stored["version"] == VERSION:
@@ -57,7 +57,7 @@ class FileCache:
         if not self._changed:
             return
         text = json.dumps({"version": VERSION, "entries": self._entries}, separators=(",", ":"))
-        for folder in _folders(self._root):
+        for folder in storage_folders(self._root):
             try:
                 write_text(folder / self._name, text)
                 self._changed = False
@@ -87,8 +87,8 @@ def fingerprint(paths: Iterable[Path]) -> str:
     return digest.hexdigest()
 
 
-def _folders(root: Path) -> list[Path]:
-    """Give the places to store in, best first."""
+def storage_folders(root: Path) -> list[Path]:
+    """Give the places to store what is known about a dataset folder, best first; ``root`` is resolved."""
     base = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
     places = [root / ".cache", base / APPLICATION / hashlib.sha256(str(root).encode()).hexdigest()[:16]]
     try:

@@ -10,7 +10,8 @@ from torch.utils.data import Dataset as TorchDataset
 
 from utils.data import transforms
 from utils.data.annotations import Dataset
-from utils.data.images import read_image
+from utils.data.decoded import ImageSource
+from utils.data.rectangles import Rectangles, draw, union
 
 
 @dataclasses.dataclass(frozen=True)
@@ -20,7 +21,7 @@ class Sample:
     Args:
         image: ``(H, W, channels)`` uint8.
         masks: ``(H, W, C)`` uint8 0/1 of the same size, C scored classes.
-        truth: masks at the image's own size when that differs and they are asked for, else none.
+        truth: masks at the image's own size when ``masks`` are not and they are asked for, else none.
         name: file name.
     """
 
@@ -31,7 +32,7 @@ class Sample:
 
 
 class StripDataset(TorchDataset):
-    """Reads, cuts, resizes and augments one image at a time.
+    """Cuts and augments one image at a time, and draws its masks.
 
     Its keys are ``(index, seed)``: everything random follows from the seed that the sampler gives, so that a sample is
     the same whatever process makes it and after whatever interruption.
@@ -41,8 +42,7 @@ class StripDataset(TorchDataset):
         names: images to use.
         task: of the network; ``scored`` says what it makes of the masks.
         target: number of the class of task ``per-class``, from 1.
-        channels: 3 or 1.
-        image_size: (H, W) in pixels to resize to; none keeps each image's own.
+        images: gives their pixels, at the size that the network sees.
         augment: see ``transforms.augmentation``.
         crop: (H, W) in pixels of a random window, taken after resizing.
         crop_defect: share of windows placed on a defect, 0..1.
@@ -57,8 +57,7 @@ class StripDataset(TorchDataset):
         *,
         task: str,
         target: int | None = None,
-        channels: int,
-        image_size: tuple[int, int] | None,
+        images: ImageSource,
         augment: str = "none",
         crop: tuple[int, int] | None = None,
         crop_defect: float = 0.0,
@@ -69,8 +68,7 @@ class StripDataset(TorchDataset):
         self.names = tuple(names)
         self.task = task
         self.target = target
-        self.channels = channels
-        self.image_size = image_size
+        self.images = images
         self.augment = transforms.augmentation(augment)
         self.crop = crop
         self.crop_defect = crop_defect
@@ -83,41 +81,43 @@ class StripDataset(TorchDataset):
     def __getitem__(self, key: tuple[int, int]) -> Sample:
         index, seed = key
         name = self.names[index]
-        image = read_image(self.dataset.path(name), channels=self.channels)
-        masks = scored(self.dataset.annotations.mask(name, image.shape[0], image.shape[1]), self.task, self.target)
-        truth = masks if self.keep_truth else None
-        if self.image_size is not None:
-            image, masks = transforms.resize(image, masks, *self.image_size)
+        image, (height, width) = self.images.read(name)
+        defects = self.dataset.annotations.defects(name, height, width)
+        defects = scored(defects, self.task, self.target)
+        changed_size = image.shape[:2] != (height, width) or self.crop is not None
+        truth = draw(defects) if self.keep_truth and changed_size else None
+        defects = [part.resized(*image.shape[:2]) for part in defects]
         random = np.random.default_rng(seed)
-        if self.crop is not None:
-            top, left = transforms.crop_window(masks, *self.crop, self.crop_defect, random)
-            window = slice(top, top + self.crop[0]), slice(left, left + self.crop[1])
-            image, masks = transforms.pad(image[window], masks[window], *self.crop)
+        if self.crop is None:
+            masks = draw(defects)
+        else:
+            top, left = transforms.crop_window(defects, *self.crop, self.crop_defect, random)
+            image = image[top : top + self.crop[0], left : left + self.crop[1]]
+            masks = draw([part.window(top, left, *self.crop) for part in defects])
+            image, masks = transforms.pad(image, masks, *self.crop)
         if self.augment is not None:
             self.augment.set_random_seed(seed)
             changed = self.augment(image=image, mask=masks)
             image, masks = changed["image"], changed["mask"]
         if self.blackout:
             image, masks = transforms.black_out(image, masks, self.blackout, random)
-        if truth is not None and truth.shape == masks.shape:
-            truth = None
         return Sample(image, masks, truth, name)
 
 
-def scored(masks: np.ndarray, task: str, target: int | None = None) -> np.ndarray:
+def scored(defects: Sequence[Rectangles], task: str, target: int | None = None) -> list[Rectangles]:
     """Give the masks that a network of this task learns from.
 
     Args:
-        masks: ``(H, W, C)`` uint8 0/1, a channel for each class of the dataset.
+        defects: of one image, for each class of the dataset.
         task: ``binary`` and ``classify-binary`` merge all classes into one mask, ``per-class`` takes that of ``target``.
         target: number of the class, from 1.
 
     Returns:
-        ``(H, W, K)`` uint8 0/1. A classifier learns which of them have a pixel.
+        One for each mask. A classifier learns which of them have a pixel.
     """
     if task in ("binary", "classify-binary"):
-        return masks.max(axis=2, keepdims=True)
-    return masks if target is None else masks[..., target - 1 : target]
+        return [union(defects)]
+    return list(defects) if target is None else [defects[target - 1]]
 
 
 def collate(samples: Sequence[Sample]) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 import re
 
+import cv2
 import numpy as np
 
 from utils.errors import InputError
@@ -66,11 +67,18 @@ def encode(mask: np.ndarray) -> str:
         The pairs, separated by spaces; "" for an empty mask.
     """
     flat = np.zeros(mask.size + 2, dtype=bool)
-    flat[1:-1] = (np.asarray(mask) != 0).ravel(order="F")
-    edges = np.flatnonzero(flat[1:] != flat[:-1]).reshape(-1, 2)
-    edges[:, 1] -= edges[:, 0]
-    edges[:, 0] += 1
-    return " ".join(map(str, edges.ravel().tolist()))
+    # OpenCV turns a mask over in a tenth of numpy's time.
+    defect = mask if mask.dtype == np.bool_ else mask != 0
+    flat[1:-1] = cv2.transpose(defect.view(np.uint8)).view(np.bool_).ravel()
+    edges = np.flatnonzero(flat[1:] != flat[:-1])
+    if mask.size < 2**31:
+        edges = edges.astype(np.int32)  # half as long to divide
+    if not edges.size:
+        return ""
+    starts, ends = edges[::2], edges[1::2]
+    words = [*_digits(starts + 1), *_digits(ends - starts)]
+    # All numbers at once: one by one, those of a mask of noise take 30 ms.
+    return np.stack(words, axis=1).tobytes().translate(None, b"\0").decode("ascii").rstrip()
 
 
 def decode(text: str, height: int, width: int) -> np.ndarray:
@@ -95,6 +103,27 @@ def decode(text: str, height: int, width: int) -> np.ndarray:
     total = int(ends[-1]) if len(ends) else 0
     flat[np.repeat(starts - ends + lengths, lengths) + np.arange(total)] = 1
     return np.ascontiguousarray(flat.reshape(width, height).T)
+
+
+def _digit_table(end: str) -> np.ndarray:
+    """Make (2000,) words of 4 bytes: 0..999 with the end behind, in the second thousand filled up with zeros."""
+    plain = [f"{number or ''}{end}" for number in range(1000)]
+    filled = [f"{number:03d}{end}" for number in range(1000)]
+    return np.frombuffer("".join(text.rjust(4, "\0") for text in [*plain, *filled]).encode(), dtype=np.uint32)
+
+
+_THOUSANDS, _LAST_THREE = _digit_table(""), _digit_table(" ")
+
+
+def _digits(numbers: np.ndarray) -> list[np.ndarray]:
+    """Write positive numbers as text with a space behind: words of 4 bytes, one array for each three digits, 0 bytes to drop."""
+    words: list[np.ndarray] = []
+    table = _LAST_THREE
+    while numbers.any():
+        higher = numbers // 1000
+        words.append(table.take(np.where(higher > 0, numbers - 1000 * higher + 1000, numbers)))
+        numbers, table = higher, _THOUSANDS
+    return words[::-1]
 
 
 def _is_whole(word: str) -> bool:

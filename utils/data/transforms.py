@@ -1,8 +1,12 @@
 """What happens to an image and its masks on the way to the network; every random choice comes from one seed a sample."""
 
+from collections.abc import Sequence
+
 import albumentations as A
 import cv2
 import numpy as np
+
+from utils.data.rectangles import Rectangles
 
 AUGMENTATIONS = ("published", "flips", "none")
 
@@ -35,27 +39,21 @@ def augmentation(name: str) -> A.Compose | None:
     )
 
 
-def resize(image: np.ndarray, masks: np.ndarray, height: int, width: int) -> tuple[np.ndarray, np.ndarray]:
-    """Resize an ``(H, W, channels)`` image (bilinear) and its ``(H, W, C)`` masks (nearest) to the given pixels."""
+def resize(image: np.ndarray, height: int, width: int) -> np.ndarray:
+    """Resize an ``(H, W, channels)`` uint8 image to the given pixels, bilinear."""
     if image.shape[:2] == (height, width):
-        return image, masks
-    return _as_planes(cv2.resize(image, (width, height), interpolation=cv2.INTER_LINEAR)), nearest(masks, height, width)
-
-
-def nearest(masks: np.ndarray, height: int, width: int) -> np.ndarray:
-    """Resize ``(H, W, C)`` uint8 masks of any number of classes without mixing values."""
-    rows = np.minimum((np.arange(height) + 0.5) * masks.shape[0] / height, masks.shape[0] - 1).astype(np.intp)
-    columns = np.minimum((np.arange(width) + 0.5) * masks.shape[1] / width, masks.shape[1] - 1).astype(np.intp)
-    return masks[rows[:, None], columns]
+        return image
+    resized = cv2.resize(image, (width, height), interpolation=cv2.INTER_LINEAR)
+    return resized.reshape(height, width, -1)  # OpenCV drops the axis of one channel
 
 
 def crop_window(
-    masks: np.ndarray, height: int, width: int, defect_share: float, random: np.random.Generator
+    defects: Sequence[Rectangles], height: int, width: int, defect_share: float, random: np.random.Generator
 ) -> tuple[int, int]:
     """Choose where a training crop lies.
 
     Args:
-        masks: ``(H, W, C)`` of the whole image.
+        defects: C classes of the whole image.
         height: of the crop, in pixels; larger than the image means the whole height.
         width: of the crop, in pixels.
         defect_share: probability 0..1 that the crop holds a defect pixel, if the image has one. The class is drawn
@@ -65,11 +63,11 @@ def crop_window(
     Returns:
         Top row and left column.
     """
-    most_top, most_left = max(masks.shape[0] - height, 0), max(masks.shape[1] - width, 0)
-    present = np.flatnonzero(masks.any(axis=(0, 1)))
-    if present.size and random.random() < defect_share:
-        pixels = np.flatnonzero(masks[:, :, random.choice(present)])
-        row, column = divmod(int(random.choice(pixels)), masks.shape[1])
+    most_top, most_left = max(defects[0].height - height, 0), max(defects[0].width - width, 0)
+    present = [part for part in defects if part.count]
+    if present and random.random() < defect_share:
+        part = present[random.integers(len(present))]
+        row, column = part.pixel(int(random.integers(part.count)))
         top = random.integers(max(0, row - height + 1), min(row, most_top) + 1)
         left = random.integers(max(0, column - width + 1), min(column, most_left) + 1)
         return int(top), int(left)
@@ -108,8 +106,3 @@ def pad(image: np.ndarray, masks: np.ndarray, height: int, width: int) -> tuple[
     if amount == ((0, 0), (0, 0), (0, 0)):
         return image, masks
     return np.pad(image, amount, mode="symmetric"), np.pad(masks, amount, mode="symmetric")
-
-
-def _as_planes(image: np.ndarray) -> np.ndarray:
-    """Give back the channel axis that OpenCV drops from grey images."""
-    return image if image.ndim == 3 else image[..., None]

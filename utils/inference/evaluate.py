@@ -1,5 +1,6 @@
 """Score a network on labelled images."""
 
+import dataclasses
 import json
 import time
 from collections.abc import Sequence
@@ -14,6 +15,9 @@ from utils.data.images import ImageError, read_size
 from utils.data.splits import read_split
 from utils.errors import InputError
 from utils.files import write_text
+from utils.inference.calibration.calibrator import Calibrator
+from utils.inference.calibration.counting import ImageTable
+from utils.inference.calibration.result import Calibration
 from utils.inference.evaluate_labels import LabelsResult, evaluate_labels
 from utils.inference.examples import draw_examples
 from utils.inference.labels import Labels
@@ -48,6 +52,8 @@ class EvaluateResult:
         written: names of the files in it.
         seconds: for all images, without loading the network.
         network: what ran it.
+        calibration: with ``-calibrate``, the settings that were chosen, and their gain.
+        calibrated: the new weights file; None when it has nothing new.
     """
 
     evaluation: Evaluation
@@ -58,6 +64,8 @@ class EvaluateResult:
     written: tuple[str, ...]
     seconds: float
     network: str
+    calibration: Calibration | None = None
+    calibrated: Path | None = None
 
     @property
     def scores(self) -> Scores:
@@ -83,6 +91,13 @@ class EvaluateResult:
         if intervals := self.evaluation.intervals:
             low, high = intervals.mean_dice[TOGETHER]
             lines.append(f"{intervals.level:.0%} interval of the mean Dice: {low:.4f} to {high:.4f}")
+        if self.calibration:
+            said = (
+                f"new weights file: {self.calibrated}"
+                if self.calibrated
+                else "the weights file keeps what it has: nothing better was found that holds"
+            )
+            lines += ["", self.calibration.table(), said, ""]
         if self.skipped:
             lines.append(f"{plural(len(self.skipped), 'image')} skipped, named in {self.out / 'metrics.json'}")
         lines += [f"scores in {self.out}: {', '.join(self.written)}", f"open {self.out / 'report.html'} in a browser"]
@@ -110,23 +125,31 @@ def evaluate(config: EvaluateConfig) -> EvaluateResult | LabelsResult:
     labels = Labels(dataset.annotations, chosen.weights.spec)
     names = _side(config, dataset, run)[: config.num_of_images or None]
     _check_labels(dataset, names)
+    calibrator = Calibrator(config, chosen, dataset, labels, names) if config.calibrate else None
     skipped: list[Skipped] = []
     pipeline = open_pipeline(chosen, config, skipped, describe=False)
     out = make_folder(config.out or config.dir / "evaluation")
+    # What a gate turns away is never counted: it stays open while what it is worth is found out.
+    pipeline.gates = calibrator is None
     start = time.perf_counter()
     paths = [dataset.path(name) for name in names]
-    collected = _collect(pipeline, paths, labels, chosen.weights.spec.scored_names, out, skipped)
+    collected = _collect(pipeline, paths, labels, chosen.weights.spec.scored_names, out, skipped, calibrator)
     seconds = time.perf_counter() - start
+    pipeline.gates = True
     evaluation = collected.evaluate(config.resamples, config.seed)
+    calibration, calibrated = calibrator.finish(out) if calibrator else (None, None)
+    tables = (*write_tables(out, evaluation), *(["calibration.csv"] if calibration else []))
     result = EvaluateResult(
         evaluation=evaluation,
         images=evaluation.scores.images,
         skipped=tuple(skipped),
         what=_what(config, run),
         out=out,
-        written=("report.html", "metrics.json", *write_tables(out, evaluation), "objects.csv", "submission.csv"),
+        written=("report.html", "metrics.json", *tables, "objects.csv", "submission.csv"),
         seconds=seconds,
         network=pipeline.system.name,
+        calibration=calibration,
+        calibrated=calibrated,
     )
     metrics = {**chosen.to_dict(), **_metrics(config, result)}
     write_text(out / "metrics.json", json.dumps(metrics, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
@@ -141,6 +164,7 @@ def _collect(
     class_names: tuple[str, ...],
     out: Path,
     skipped: list[Skipped],
+    calibrator: Calibrator | None,
 ) -> Collector:
     """Measure one image after the other; the two tables with a row per object are written while they go by."""
     collector = Collector(class_names)
@@ -148,16 +172,21 @@ def _collect(
         objects = stack.enter_context(Objects(out / "objects.csv", class_names))
         submission = stack.enter_context(Submission(out / "submission.csv"))
 
-        def compare(result: Inspected) -> tuple[ImageFigures, list[str]]:
+        def compare(result: Inspected) -> tuple[ImageFigures, list[str], list[ImageTable]]:
             truth = labels.masks(result.path.name, *result.image.shape[:2])
             planes = () if result.logits is None else class_probabilities(result.logits, pipeline.system.task)
-            return measure(result.masks, truth, planes, result.labels), submission.render(result)
+            counted = calibrator.count(result, truth) if calibrator else []
+            if calibrator:
+                result = dataclasses.replace(result, masks=calibrator.behind_the_gate(result))
+            return measure(result.masks, truth, planes, result.labels), submission.render(result), counted
 
         with progress(len(paths), "evaluate") as bar:
-            for path, (figures, codes) in pipeline.run(paths, compare):
+            for path, (figures, codes, counted) in pipeline.run(paths, compare):
                 objects.collect(path.name, figures.objects)
                 submission.collect(path, codes)
                 collector.add(path.name, figures)
+                if calibrator:
+                    calibrator.collect(path.name, counted)
                 bar.update()
         require_images(len(collector), skipped)
     return collector
@@ -172,6 +201,7 @@ def _write_report(
     labels: Labels,
 ) -> None:
     # Here, since drawing takes a second to import, and whoever imports this module may not want a report.
+    from utils.reporting.calibration import calibration_section
     from utils.reporting.evaluation import evaluation_sections
     from utils.reporting.learning import read_history
     from utils.reporting.page import write_page
@@ -179,12 +209,15 @@ def _write_report(
     worst, best = result.evaluation.extremes(config.examples)
     # A second pass over these few images: keeping pictures of all in the first would cost more than it saves.
     drawn = draw_examples(pipeline, [dataset.path(name) for name in (*worst, *best)], labels, result.evaluation)
+    calibration, new = result.calibration, result.calibrated
+    more = [calibration_section(calibration.to_dict(), new.name if new else None)] if calibration else []
     sections = evaluation_sections(
         result.evaluation,
         facts=_facts(config, chosen, result),
         worst=[drawn[name] for name in worst if name in drawn],
         best=[drawn[name] for name in best if name in drawn],
         history=read_history(chosen.path.parent / "history.csv"),
+        more=more,
     )
     lead = f"{plural(result.images, 'image')}, {result.what}, on {time.strftime('%Y-%m-%d %H:%M')}"
     write_page(result.out / "report.html", f"Evaluation of {chosen.path.stem}", lead, sections)
@@ -230,6 +263,8 @@ def _metrics(config: EvaluateConfig, result: EvaluateResult) -> dict[str, Any]:
         "split": config.split,
         "network": result.network,
         **result.evaluation.to_dict(),
+        **({"calibration": result.calibration.to_dict()} if result.calibration else {}),
+        **({"calibrated_weights": str(result.calibrated)} if result.calibrated else {}),
         "skipped": [{"image": str(image.path), "reason": image.reason} for image in result.skipped],
         "seconds": round(result.seconds, 3),
         "images_per_second": round(result.images_per_second, 3),

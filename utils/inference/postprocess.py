@@ -71,6 +71,35 @@ def _decide_multiclass(logits: torch.Tensor, thresholds: Sequence[float]) -> tor
     return decision
 
 
+def levels(logits: np.ndarray, task: str, thresholds: Sequence[np.ndarray]) -> np.ndarray:
+    """Tell for every pixel how many thresholds it reaches, as if ``decide`` were asked with each of them.
+
+    Args:
+        logits: ``(K, H, W)`` float32 of one image.
+        task: as in ``decide``.
+        thresholds: for each of C classes fewer than 256 probabilities, ascending, above 0 and below 1.
+
+    Returns:
+        ``(C, H, W)`` uint8; where it is above n, ``decide`` says yes with ``thresholds[n]``.
+    """
+    reached = np.zeros((len(thresholds), *logits.shape[1:]), dtype=np.uint8)
+    if task == "multiclass":
+        best = logits.argmax(axis=0)
+        for channel, steps in enumerate(thresholds):
+            pixels = best == channel + 1
+            chosen = torch.from_numpy(logits[:, pixels])
+            # Summed by the same function as in ``decide``, so that not even the last digit differs.
+            inverse = (chosen - chosen.amax(dim=0)).exp_().sum(dim=0).numpy()
+            ends = -(1 / np.asarray(steps)).astype(np.float32)
+            reached[channel][pixels] = np.searchsorted(ends, -inverse, side="right")
+        return reached
+    for channel, steps in enumerate(thresholds):
+        ends = np.array([_logit(step) for step in steps], dtype=np.float32)
+        pixels = np.nonzero(logits[channel] >= ends[0])
+        reached[channel][pixels] = np.searchsorted(ends, logits[channel][pixels], side="right")
+    return reached
+
+
 def limit_areas(
     masks: torch.Tensor, min_areas: Sequence[int], max_areas: Sequence[int | None] | None = None
 ) -> torch.Tensor:

@@ -87,5 +87,15 @@ class Gate:
             None if self.classes is None else (0.0,) * len(self.classes),
         )
 
+    def changed(self, thresholds: Sequence[float], c: float) -> "Gate":
+        """Give a gate of the same labels and mode with other thresholds, in the order of the labels, and another c."""
+        first = int(self.image is not None)
+        return Gate(
+            self.mode,
+            thresholds[0] if first else None,
+            None if self.classes is None else tuple(thresholds[first:]),
+            c,
+        )
+
     def _of_classes(self, probabilities: np.ndarray) -> np.ndarray:
         return probabilities[:, int(self.image is not None) :]

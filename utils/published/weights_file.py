@@ -17,6 +17,7 @@ from utils.files import replacing
 from utils.models.factory import build
 from utils.models.segmenter import Segmenter
 from utils.models.spec import ModelSpec
+from utils.published.index import INDEX, OWN_INDEX, Index, choose, read_index
 
 FORMAT = "steel-defect-segmentation weights"
 VERSION = 1
@@ -30,7 +31,8 @@ class WeightsFile:
 
     Args:
         spec: the network.
-        state_dict: of the plain SMP model (or ours, ``utils/models/architectures``), tensors on the CPU.
+        state_dict: of the plain SMP model (or ours, ``utils/models/architectures``), tensors on the CPU; float32 once read,
+            though a file may store float16.
         mean: per channel, in units of 0..1.
         std: per channel, in units of 0..1.
         input_size: (H, W) in pixels that images are resized to before the network; none: their own size.
@@ -147,7 +149,7 @@ def _from_content(path: Path, content: Any) -> WeightsFile:
         size = content["input_size"]
         file = WeightsFile(
             spec=spec,
-            state_dict=dict(content["state_dict"]),
+            state_dict={name: _full(tensor) for name, tensor in dict(content["state_dict"]).items()},
             mean=tuple(map(float, content["mean"])),
             std=tuple(map(float, content["std"])),
             input_size=None if size is None else (int(size[0]), int(size[1])),
@@ -174,29 +176,54 @@ def _from_content(path: Path, content: Any) -> WeightsFile:
     return file
 
 
+def _full(tensor: torch.Tensor) -> torch.Tensor:
+    """Give numbers that a file stores with 16 bits the 32 that networks compute with."""
+    half = isinstance(tensor, torch.Tensor) and tensor.dtype in (torch.float16, torch.bfloat16)
+    return tensor.float() if half else tensor
+
+
 def find(weights_dir: Path, name: str | None = None) -> Path:
     """Choose the weights file in a folder.
 
     Args:
         weights_dir: a ``.pth`` file, or a folder that holds some (a run folder too).
-        name: file name with or without ``.pth``, needed when the folder holds several.
+        name: with or without ``.pth`` and the digits of the sha256; none takes the default of the folder's
+            ``index.json``, or the only file.
 
     Raises:
-        InputError: nothing there, or more than one to choose from; the message lists the names.
+        InputError: nothing there, or more than one to choose from; the message lists the names, and says how to fetch
+            what is published but not there.
     """
     if weights_dir.is_file():
         return weights_dir
+    index = read_index(weights_dir / INDEX) if (weights_dir / INDEX).is_file() else None
     if not weights_dir.is_dir():
-        raise InputError(f"-weights_dir {weights_dir}: no such file or folder; {TRAIN_FIRST}")
+        raise InputError(f"-weights_dir {weights_dir}: no such file or folder; {_remedy(index, name, weights_dir)}")
     files = sorted([*weights_dir.glob("*.pth"), *weights_dir.glob(f"*{SYSTEM_SUFFIX}")])
-    if not files:
-        raise InputError(f"-weights_dir {weights_dir}: no .pth file in it; {TRAIN_FIRST}")
+    chosen = choose(files, name, index)
+    if chosen is not None:
+        return chosen
     names = ", ".join(file.stem for file in files)
+    if not files:
+        raise InputError(f"-weights_dir {weights_dir}: no .pth file in it; {_remedy(index, name, weights_dir)}")
     if name is not None:
-        chosen = [file for file in files if name in (file.name, file.stem)]
-        if not chosen:
-            raise InputError(f"-weights {name}: not in {weights_dir}, which has {names}")
-        return chosen[0]
-    if len(files) > 1:
-        raise InputError(f"-weights_dir {weights_dir}: holds several weights files, choose with -weights from {names}")
-    return files[0]
+        offer = _offer(index, name, weights_dir)
+        raise InputError(f"-weights {name}: not in {weights_dir}, which has {names}{f'; {offer}' if offer else ''}")
+    raise InputError(f"-weights_dir {weights_dir}: holds several weights files, choose with -weights from {names}")
+
+
+def _offer(index: Index | None, name: str | None, folder: Path) -> str | None:
+    """Give the command that fetches what is published but not there; None when it is not published."""
+    try:
+        published = index or read_index(OWN_INDEX)
+    except InputError:  # a copy of the program without its weights/
+        return None
+    if not published.find(name or published.default or ""):
+        return None
+    words = ["fetch it: python Download_weights.py", *([name] if name else [])]
+    return " ".join([*words, *([] if folder == Path("weights") else ["-to", str(folder)])])
+
+
+def _remedy(index: Index | None, name: str | None, folder: Path) -> str:
+    offer = _offer(index, name, folder)
+    return f"{offer}, or {TRAIN_FIRST}" if offer else TRAIN_FIRST

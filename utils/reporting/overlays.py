@@ -30,6 +30,16 @@ def class_colour(index: int) -> tuple[int, int, int]:
     return red, green, blue
 
 
+def class_label(name: str, index: int) -> str:
+    """Give the name of class ``index + 1`` as a reader wants it: a bare number becomes "class 3"."""
+    return f"class {name}" if name.isdecimal() else name or f"class {index + 1}"
+
+
+def draw_legend(class_names: Sequence[str], width: int) -> np.ndarray:
+    """Draw a colour patch and a name per class: ``(h, width, 3)`` RGB uint8, as many lines as they need."""
+    return _legend(tuple(class_names), width)
+
+
 def draw_overlay(
     image: np.ndarray, masks: np.ndarray, class_names: Sequence[str], truth: np.ndarray | None = None
 ) -> np.ndarray:
@@ -100,9 +110,7 @@ def _scale(height: int) -> float:
 def _legend_name(name: str, index: int) -> str:
     """Spell a name with the letters that OpenCV's font has; a number, or a name that it cannot spell, is "class k"."""
     letters = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode().strip()
-    if name.isdecimal():
-        return f"class {name}"
-    return letters or f"class {index + 1}"
+    return class_label(name if name.isdecimal() else letters, index)
 
 
 def _text_width(text: str, height: int) -> int:

@@ -32,6 +32,14 @@ class Text:
 
 
 @dataclass(frozen=True)
+class Heading:
+    """A title inside a section; the list of contents does not name it."""
+
+    kind: ClassVar[str] = "heading"
+    text: str
+
+
+@dataclass(frozen=True)
 class Numbers:
     """The few numbers that matter most, large and beside each other.
 
@@ -141,7 +149,7 @@ class Section:
     """A part of the report that the list of contents names."""
 
     title: str
-    parts: Sequence[Text | Numbers | Table | Plot | Picture | Row]
+    parts: Sequence[Text | Heading | Numbers | Table | Plot | Picture | Row]
 
     @property
     def anchor(self) -> str:

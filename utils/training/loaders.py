@@ -15,6 +15,7 @@ from torch.utils.data import Dataset as TorchDataset
 from config import TrainConfig
 from utils.data.annotations import Dataset
 from utils.data.dataset import Sample, StripDataset, collate
+from utils.data.decoded import ImageFiles, ImageSource
 from utils.errors import InputError
 
 Key = tuple[int, int]
@@ -66,7 +67,14 @@ class EpochBatches(Sampler[list[Key]]):
 
 
 def make_loaders(
-    config: TrainConfig, dataset: Dataset, train: list[str], valid: list[str], rank: int, processes: int, pin: bool
+    config: TrainConfig,
+    dataset: Dataset,
+    train: list[str],
+    valid: list[str],
+    rank: int,
+    processes: int,
+    pin: bool,
+    images: ImageSource | None = None,
 ) -> dict[str, DataLoader]:
     """Make the loaders of training and validation.
 
@@ -78,6 +86,7 @@ def make_loaders(
         rank: of this process.
         processes: number of processes.
         pin: keep batches in memory that a GPU copies from faster.
+        images: gives the pixels; none: the files, decoded whenever an image is used.
 
     Returns:
         ``train`` and ``valid``.
@@ -87,7 +96,11 @@ def make_loaders(
     """
     target = None if config.target is None else dataset.annotations.class_names.index(config.target) + 1
     make = functools.partial(
-        StripDataset, dataset, task=config.task, target=target, channels=config.channels, image_size=config.image_size
+        StripDataset,
+        dataset,
+        task=config.task,
+        target=target,
+        images=images or ImageFiles(dataset, config.channels, config.image_size),
     )
     parts = {
         "train": make(

@@ -19,7 +19,7 @@ SETTINGS, SPLIT, BALANCED, CHECKPOINTS = "config.yaml", "split.csv", "train_bala
 PLACES = ("dir", "out", "resume", "split")
 
 # What may differ when a run goes on: where the data lies and how the machine does the work, never the result.
-MAY_CHANGE = ("dir", "num_of_workers", "device", "threads")
+MAY_CHANGE = ("dir", "num_of_workers", "cache", "device", "threads")
 
 
 def new_folder(config: TrainConfig) -> Path:

@@ -227,6 +227,7 @@ def _finish(config: TrainConfig, dataset: Dataset, files: dict[str, Path], path:
             dir=config.dir,
             weights_dir=path,
             split="valid",
+            calibrate=True,
             out=path.parent / "evaluation",
             batch_size=config.batch_size,
             device=config.device,

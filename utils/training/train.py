@@ -2,8 +2,10 @@
 
 import copy
 import dataclasses
+import functools
 import json
 import math
+import os
 import re
 import time
 import warnings
@@ -16,6 +18,7 @@ from accelerate.utils import broadcast_object_list, set_seed
 
 from config import TrainConfig
 from utils.data.annotations import Dataset, open_dataset, write_annotations
+from utils.data.decoded import DecodedImages, ImageFiles, decode_once
 from utils.data.images import read_size
 from utils.data.splits import write_split
 from utils.errors import InputError
@@ -120,6 +123,7 @@ def train(config: TrainConfig) -> TrainResult:
         names = spec.scored_names or spec.label_names
         words = (f"{name} {weight:.3g}" for name, weight in zip(names, weights_of_classes, strict=True))
         notes.append(f"class weights: {', '.join(words)}")
+    complete = _is_complete(folder, config)
     loaders = make_loaders(
         config,
         dataset,
@@ -128,8 +132,8 @@ def train(config: TrainConfig) -> TrainResult:
         engine.process_index,
         engine.num_processes,
         engine.device.type == "cuda",
+        None if complete else _decoded(config, dataset, [*sides["train"], *sides["valid"]], engine),
     )
-    complete = _is_complete(folder, config)
     _check_batch(config, network, dataset.path(sides["train"][0]), len(sides["train"]))
     if engine.is_main_process:
         # Nothing is written before everything that can be refused has been looked at.
@@ -180,6 +184,21 @@ def open_labelled(config: TrainConfig) -> Dataset:
     if dataset.annotations.rows.empty:
         raise InputError(f"{dataset.annotations.source}: names no defect, there is nothing to learn; add rows")
     return dataset
+
+
+def _decoded(config: TrainConfig, dataset: Dataset, names: list[str], engine: SteelEngine) -> DecodedImages | None:
+    """Decode the run's images once, where ``-cache`` says so."""
+    if config.cache == "none":
+        return None
+    files = ImageFiles(dataset, config.channels, config.image_size)
+    beside = int(os.environ.get("LOCAL_WORLD_SIZE", "1")) if engine.num_processes > 1 else 1
+    make = functools.partial(
+        decode_once, config.cache, files, names, config.num_of_workers, beside, engine.is_main_process
+    )
+    if config.cache == "ram":
+        return make()
+    with engine.local_main_process_first():  # the others then find its file
+        return make()
 
 
 def _begin(config: TrainConfig, dataset: Dataset, frame: pd.DataFrame, folder: Path) -> None:

@@ -1,0 +1,40 @@
+"""What a benchmark's figures belong to: the hardware, the versions, the threads; and the CSV beside the script."""
+
+import csv
+import importlib.metadata
+import os
+import platform
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+
+def facts(threads: int, *packages: str) -> dict[str, Any]:
+    """Give what a row of figures needs to be understood elsewhere.
+
+    Args:
+        threads: of the network or of whatever is measured.
+        packages: whose versions matter.
+    """
+    versions = {name: importlib.metadata.version(name) for name in packages}
+    return {"cpu": cpu_name(), "cores": os.cpu_count(), "threads": threads, **versions}
+
+
+def cpu_name() -> str:
+    """Name the processor as the operating system does."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+        return next(line.split(":")[1].strip() for line in lines if line.startswith("model name"))
+    except (OSError, StopIteration):
+        return platform.processor() or platform.machine()
+
+
+def write_rows(path: Path, rows: Sequence[dict[str, Any]]) -> None:
+    """Append rows of equal keys to a CSV; a file of other columns is replaced."""
+    columns = list(rows[0])
+    fits = path.exists() and path.read_text(encoding="utf-8").splitlines()[:1] == [",".join(columns)]
+    with open(path, "a" if fits else "w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, columns, lineterminator="\n")
+        if not fits:
+            writer.writeheader()
+        writer.writerows(rows)

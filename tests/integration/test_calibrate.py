@@ -1,0 +1,127 @@
+"""Evaluate.py -calibrate on small images and a random network: what is written is what the next command uses."""
+
+import csv
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import Evaluate
+from config import EvaluateConfig, PredictConfig
+from utils.data.annotations import open_dataset
+from utils.errors import InputError
+from utils.inference.calibration.calibrator import label_areas
+from utils.inference.evaluate import evaluate
+from utils.inference.labels import Labels
+from utils.inference.predict import predict
+from utils.published.weights_file import find, load
+
+
+@pytest.fixture
+def run(make_weights, tmp_path) -> Path:
+    """A run folder: a weights file, and a split with a near-duplicate pair."""
+    folder = shutil.copytree(make_weights(), tmp_path / "run")
+    rows = [f"{number:03d}.png,valid,{min(number, 10)}" for number in range(12)]
+    (folder / "split.csv").write_text("\n".join(["image,side,group", *rows]) + "\n")
+    return folder
+
+
+def everything(folder: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+@pytest.mark.parametrize("limits", ["search", "percentiles"])
+def test_the_next_command_uses_the_calibrated_settings_without_being_told(make_dataset, run, tmp_path, limits):
+    root, old = make_dataset(count=12), find(run)
+    flags = {"dir": root, "weights_dir": run}
+    before = evaluate(EvaluateConfig(**flags, out=tmp_path / "before"))
+    result = evaluate(EvaluateConfig(**flags, out=tmp_path / "out", calibrate=True, area_limits=limits))
+    found = result.calibration
+    assert result.scores == before.scores
+    assert found.before.mean_dice == pytest.approx(before.scores.mean_dice, abs=1e-12)
+    assert found.before.mean_dice < found.cross_fitted.mean_dice <= found.in_sample.mean_dice
+    assert (found.images, found.groups, found.folds) == (12, 11, 5)
+
+    assert find(run) == result.calibrated != old
+    new = load(result.calibrated)
+    assert (run / "uncalibrated" / old.name).is_file()
+    for number, one in enumerate(found.settings):
+        assert (one.threshold, one.min_area, one.max_area) == (
+            new.thresholds[number],
+            new.min_areas[number],
+            new.max_areas[number],
+        )
+    assert new.metrics["calibration"]["cross_fitted"]["mean_dice"] == found.cross_fitted.mean_dice
+    after = evaluate(EvaluateConfig(**flags, out=tmp_path / "after"))
+    for name, one in found.classes.items():
+        expected = one.dice_in_sample if one.after == one.best else one.dice_before
+        assert after.scores.classes[name].mean_dice == pytest.approx(expected, abs=1e-12)
+    predict(PredictConfig(images=root / "train_images", weights_dir=run, out=tmp_path / "predicted"))
+    summary = json.loads((tmp_path / "predicted/summary.json").read_text())
+    assert summary["thresholds"] == dict(zip(("pits", "cracks"), new.thresholds, strict=True))
+    assert summary["max_areas"] == dict(zip(("pits", "cracks"), new.max_areas, strict=True))
+
+    metrics = json.loads((tmp_path / "out/metrics.json").read_text())
+    assert metrics["calibration"]["in_sample"]["mean_dice"] == found.in_sample.mean_dice
+    assert metrics["calibration"]["classes"]["pits"]["after"]["threshold"] == new.thresholds[0]
+    assert metrics["calibrated_weights"] == str(result.calibrated)
+    with open(tmp_path / "out/calibration.csv", newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert {row["class"] for row in rows} <= {"pits", "cracks", "together"}
+    assert max(float(row["recall"]) for row in rows) <= 1
+
+
+def test_a_second_calibration_replaces_the_first_and_keeps_the_file_from_training(make_dataset, run, tmp_path):
+    root, old = make_dataset(count=12), find(run)
+    flags = {"dir": root, "weights_dir": run, "out": tmp_path / "out", "calibrate": True}
+    first = evaluate(EvaluateConfig(**flags)).calibrated
+    second = evaluate(EvaluateConfig(**flags, false_alarms=0)).calibrated
+    assert first != second == find(run)
+    assert [path.name for path in (run / "uncalibrated").iterdir()] == [old.name]
+    again = evaluate(EvaluateConfig(**flags, false_alarms=0))
+    assert again.calibrated is None
+    assert "keeps what it has" in again.table()
+    assert find(run) == second
+
+
+def test_published_weights_stay_as_they_are(make_dataset, run, tmp_path):
+    (run / "index.json").write_text("{}")
+    before = everything(run)
+    result = evaluate(EvaluateConfig(dir=make_dataset(count=12), weights_dir=run, out=tmp_path / "out", calibrate=True))
+    assert result.calibrated.parent == tmp_path / "out"
+    assert everything(run) == before
+
+
+def test_the_command_prints_both_gains_and_the_new_file(make_dataset, run, capsys):
+    words = ["-dir", make_dataset(count=12), "-weights_dir", run, "-calibrate", "-area_limits", "keep"]
+    assert Evaluate.main([str(word) for word in words]) == 0
+    printed = capsys.readouterr().out
+    for line in ("in-sample", "cross-fitted", "gain in mean Dice to expect on other images: +", "new weights file: "):
+        assert line in printed
+    assert load(find(run)).min_areas == (0, 0)
+    assert load(find(run)).max_areas == (None, None)
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        ({"num_of_images": 2}, "-calibrate: 2 images, fewer than 3 that differ"),
+        ({"threshold": 1.0}, "-calibrate: starts from thresholds above 0 and below 1"),
+    ],
+)
+def test_what_cannot_be_calibrated_is_refused_before_anything_is_written(make_dataset, run, tmp_path, flags, message):
+    root, before = make_dataset(count=12), everything(run)
+    with pytest.raises(InputError, match=message):
+        evaluate(EvaluateConfig(dir=root, weights_dir=run, out=tmp_path / "out", calibrate=True, **flags))
+    assert everything(run) == before
+    assert not (tmp_path / "out").exists()
+
+
+def test_areas_of_the_labels_are_those_of_their_connected_defects(make_dataset, make_weights):
+    dataset = open_dataset(make_dataset(count=6))
+    for task, expected in (("multilabel", [{180}, {360}]), ("binary", [{180, 360}])):
+        spec = load(find(make_weights(task=task))).spec
+        areas = label_areas(dataset, Labels(dataset.annotations, spec), dataset.images)
+        assert [set(np.unique(one)) for one in areas] == expected

@@ -1,0 +1,115 @@
+"""The settings that a calibration tries for a class: probability thresholds, and the ends of the areas that count."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+# Steps of 5 %, closer at both ends, where networks that are sure of themselves have most of their pixels.
+THRESHOLDS = (0.01, 0.02, *(k / 20 for k in range(1, 20)), 0.98, 0.99)
+# Areas scatter over orders of magnitude; a quarter more is the least that is told apart.
+RATIO = 1.25
+
+
+@dataclass(frozen=True, order=True)
+class Setting:
+    """How one class is decided.
+
+    Attributes:
+        threshold: probability 0..1 from which a pixel counts.
+        min_area: smallest connected defect in pixels; 0: no limit.
+        max_area: largest connected defect in pixels; None: no limit.
+    """
+
+    threshold: float
+    min_area: int = 0
+    max_area: int | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class ClassGrid:
+    """What is tried for one class.
+
+    Attributes:
+        thresholds: (T,) float64, ascending, inside 0..1.
+        areas: (B,) int64, ascending from 1: bin b holds the defects of ``areas[b]`` to ``areas[b + 1] - 1`` pixels, the
+            last bin all larger ones.
+        low: (P,) first bin of the defects that stay, for each of P choices of limits.
+        high: (P,) one past their last bin; B: no limit.
+        now: the setting in use, which is on the grid.
+    """
+
+    thresholds: np.ndarray
+    areas: np.ndarray
+    low: np.ndarray
+    high: np.ndarray
+    now: Setting
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """(T, P): the settings that are tried."""
+        return len(self.thresholds), len(self.low)
+
+    def setting(self, cell: int) -> Setting:
+        """Give the setting of a cell of the (T, P) grid, counted row by row."""
+        level, pair = divmod(int(cell), len(self.low))
+        low, high = int(self.low[pair]), int(self.high[pair])
+        return Setting(
+            float(self.thresholds[level]),
+            int(self.areas[low]) if low else 0,
+            int(self.areas[high]) - 1 if high < len(self.areas) else None,
+        )
+
+    @cached_property
+    def now_cell(self) -> int:
+        """The cell of the setting in use."""
+        level = int(np.searchsorted(self.thresholds, self.now.threshold))
+        low, high = _bins(self.areas, self.now)
+        pair = int(np.flatnonzero((self.low == low) & (self.high == high))[0])
+        return level * len(self.low) + pair
+
+    @cached_property
+    def distance(self) -> np.ndarray:
+        """How far each cell is from the setting in use, (T * P,): of equally good settings the nearest is taken."""
+        level, pair = divmod(self.now_cell, len(self.low))
+        steps = abs(np.arange(len(self.thresholds)) - level)
+        bins = abs(self.low - self.low[pair]) + abs(self.high - self.high[pair])
+        return (steps[:, None] + bins).ravel()
+
+
+def make_grid(
+    now: Setting, largest: int, limits: tuple[int, int] | None = None, *, search_areas: bool = True
+) -> ClassGrid:
+    """Lay out the grid of one class.
+
+    Args:
+        now: the setting in use.
+        largest: area of the largest labelled defect in pixels; larger limits would all do the same.
+        limits: smallest and largest area, when they are not searched for.
+        search_areas: try every pair of areas; else ``limits``, or those in use.
+    """
+    thresholds = np.unique([*THRESHOLDS, now.threshold])
+    steps = np.ceil(RATIO ** np.arange(1 + np.ceil(np.log(max(largest, 2)) / np.log(RATIO))))
+    known = [now, *([Setting(0, *limits)] if limits else [])]
+    ends = [end for one in known for end in (max(one.min_area, 1), *([one.max_area + 1] if one.max_area else []))]
+    areas = np.unique([1, *steps.astype(np.int64), *ends])
+    if search_areas:
+        low, high = np.triu_indices(len(areas) + 1, 1)
+    else:
+        low, high = np.array(sorted({_bins(areas, one) for one in known})).T
+    return ClassGrid(thresholds, areas, low, high, now)
+
+
+def limits_of(areas: Sequence[int] | np.ndarray) -> tuple[int, int] | None:
+    """Give the 2nd and the 98th percentile of the areas of labelled defects, as published; None without any."""
+    if not len(areas):
+        return None
+    low, high = np.percentile(areas, [2, 98])
+    return int(np.floor(low)), int(np.ceil(high))
+
+
+def _bins(areas: np.ndarray, setting: Setting) -> tuple[int, int]:
+    low = int(np.searchsorted(areas, max(setting.min_area, 1)))
+    high = len(areas) if setting.max_area is None else int(np.searchsorted(areas, setting.max_area + 1))
+    return low, high

@@ -1,0 +1,1 @@
+"""Publishing: a run becomes weights that others can fetch, with a card, and a place on the Hugging Face hub."""

@@ -1,0 +1,186 @@
+"""The card of published weights: what they are, how they came about, how good they are and what they are not good for."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import segmentation_models_pytorch as smp
+from torch import nn
+
+from utils.models.segmenter import Segmenter
+from utils.published.index import Entry
+from utils.published.weights_file import WeightsFile
+from utils.publishing.training import Training
+
+_SCORES = {
+    "images": "images",
+    "mean_dice": "mean Dice",
+    "empty_baseline": "empty baseline",
+    "defect_dice": "defect Dice",
+    "iou": "IoU",
+}
+
+
+@dataclass(frozen=True)
+class Words:
+    """What only the publisher can say.
+
+    Attributes:
+        data: the data trained on.
+        terms: licence or terms of that data; None when unknown.
+        limits: what the network is not good for; None for what holds of all of them.
+    """
+
+    data: str
+    terms: str | None = None
+    limits: str | None = None
+
+
+def card(entry: Entry, weights: WeightsFile, model: Segmenter, training: Training, words: Words) -> str:
+    """Write the card as Markdown.
+
+    Args:
+        entry: of the index, with the scores.
+        weights: the file's content.
+        model: built from it.
+        training: how it came about.
+        words: of the publisher.
+    """
+    size = "their own size" if weights.input_size is None else "{}x{} pixels".format(*weights.input_size)
+    millions = sum(parameter.numel() for parameter in model.parameters()) / 1e6
+    numbers = "16 bits" if entry.storage == "half" else "32 bits"
+    parts = [
+        f"# {entry.name}\n",
+        f"{entry.architecture} {entry.encoder}, task `{entry.task}`, classes {', '.join(entry.classes)};"
+        f" {millions:.1f} million parameters; images at {size}.\n",
+        f"File: `{entry.file}`, {entry.size / 1e6:.1f} MB, numbers of {numbers}\\\nsha256 `{entry.sha256}`\n",
+        "## Scores\n",
+        *(_scores(entry.scores[side]) for side in ("valid", "test") if side in entry.scores),
+        "In the mean Dice an empty prediction of a clean image counts 1. The empty baseline is what predicting nothing"
+        " scores; the defect Dice is the mean where there is something to find.\n",
+        *([_speed(entry.speed)] if entry.speed else []),
+        "## Decision\n",
+        _decision(entry.classes, weights),
+        "## Training\n",
+        f"Data: {words.data}\n",
+        f"```sh\n{training.command}\n```\n",
+        *([_curves(training)] if training.shown else []),
+        _provenance(weights.provenance),
+        "## Use\n",
+        f"```sh\npython Download_weights.py {entry.name}\npython Predict_masks.py -images IMAGES -weights {entry.name}\n```\n",
+        f"Without this project:\n\n```python\n{loading(entry.file, model)}```\n",
+        "## Limits\n",
+        f"{words.limits}\n" if words.limits else "",
+        "The scores hold for images like those that it was measured on: other mills, cameras, lighting and classes need"
+        " training of their own, for which this file can be the start (`-encoder_weights FILE`). Score it on labelled"
+        " images of yours (`Evaluate.py`) before you rely on it.\n",
+        "## Licence and data\n",
+        "The file comes under this repository's MIT licence as far as its makers have a say. It was made from the data"
+        f" named above. {_terms(words.terms)} No image of it is in this repository or in the file.\n",
+    ]
+    return "\n".join(part for part in parts if part)
+
+
+def loading(file: str, model: Segmenter) -> str:
+    """Give the lines of Python that load a file without this project; with it, where SMP has no such network."""
+    if not is_of_smp(model.net):
+        return (
+            "# not a network of segmentation_models_pytorch: run this in a clone of the repository\n"
+            "from pathlib import Path\nfrom utils.published.weights_file import load\n\n"
+            f'net = load(Path("{file}")).build()  # uint8 images in, logits out\n'
+        )
+    made: Any = model.net.config
+    more = f", aux_params={made['aux_params']!r}" if made.get("aux_params") else ""
+    kind = type(model.net).__name__.lower()
+    return (
+        "import torch, segmentation_models_pytorch as smp\n\n"
+        f'file = torch.load("{file}", weights_only=True)\n'
+        f'net = smp.create_model("{kind}", "{made["encoder_name"]}", None, {made["in_channels"]}, {made["classes"]}{more})\n'
+        'net.load_state_dict(file["state_dict"])\n'
+        'mean, std = (torch.tensor(file[name]).view(1, -1, 1, 1) for name in ("mean", "std"))\n'
+        f"# net.eval()((images / 255 - mean) / std): RGB images (N, {made['in_channels']}, H, W), H and W multiples of"
+        f" {model.multiple}, to logits\n"
+    )
+
+
+def is_of_smp(net: nn.Module) -> bool:
+    """Tell whether a network is SMP's own, which its ``save_pretrained`` and ``from_pretrained`` know."""
+    return getattr(smp, type(net).__name__, None) is type(net)
+
+
+def table(entries: Sequence[Entry]) -> str:
+    """List published weights with their scores as a table in Markdown."""
+    lines = [
+        "| name | MB | classes | mean Dice | empty baseline | defect Dice | IoU | measured on | images/s |",
+        "|---|---|---|---|---|---|---|---|---|",
+    ]
+    for entry in entries:
+        score = entry.scores.get("test") or entry.scores["valid"]
+        cells = [
+            f"[{entry.name}]({entry.name}.md)",
+            f"{entry.size / 1e6:.1f}",
+            ", ".join(entry.classes),
+            *(_figure(score.get(key)) for key in ("mean_dice", "empty_baseline", "defect_dice", "iou")),
+            score["data"],
+            f"{entry.speed['images_per_second']:.1f}" if entry.speed else "-",
+        ]
+        lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join(lines) + "\n"
+
+
+def _scores(score: dict[str, Any]) -> str:
+    classes: dict[str, dict[str, Any]] = score.get("classes", {})
+    keys = [key for key in _SCORES if key == "images" or key in score]
+    heads = ["class", *(_SCORES[key] for key in keys if key != "images")]
+    rows = [
+        [name, *(_figure(row.get(key)) for key in keys if key != "images")]
+        for name, row in [*classes.items(), ("together", score)]
+    ]
+    return f"{score['images']} images, {score['data']}:\n\n{_markdown(heads, rows)}"
+
+
+def _decision(names: Sequence[str], weights: WeightsFile) -> str:
+    largest = getattr(weights, "max_areas", None) or (None,) * len(names)
+    rows = [
+        [name, f"{threshold:g}", str(least), "-" if most is None else str(most)]
+        for name, threshold, least, most in zip(names, weights.thresholds, weights.min_areas, largest, strict=True)
+    ]
+    heads = ["class", "probability from", "smallest area, pixels", "largest area, pixels"]
+    return _markdown(heads, rows)
+
+
+def _curves(training: Training) -> str:
+    heads = ["epoch", *training.curves]
+    rows = [
+        [str(epoch), *(f"{curve[row]:.4f}" for curve in training.curves.values())]
+        for row, epoch in enumerate(training.shown)
+    ]
+    time = f" in {training.seconds / 60:.0f} minutes" if training.seconds else ""
+    return f"{training.epochs} epochs{time}; on the validation split:\n\n{_markdown(heads, rows)}"
+
+
+def _speed(speed: dict[str, Any]) -> str:
+    return f"{speed['images_per_second']:.1f} images/s from file to scores: {speed['network']}, {speed['hardware']}.\n"
+
+
+def _provenance(provenance: dict[str, Any]) -> str:
+    versions = ", ".join(f"{name} {number}" for name, number in provenance.get("versions", {}).items())
+    return (
+        f"Program at commit `{provenance.get('git_commit', 'unknown')}`; {versions or 'versions unknown'};"
+        f" fingerprint of the data `{provenance.get('data_fingerprint', 'unknown')}`.\n"
+    )
+
+
+def _terms(terms: str | None) -> str:
+    if terms is None:
+        return "Its terms are those of its publisher: read them before you use the file in a product."
+    return f"Its terms: {terms.rstrip('.')}. Read them before you use the file in a product."
+
+
+def _markdown(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    lines = [heads, ["---"] * len(heads), *rows]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines) + "\n"
+
+
+def _figure(value: float | None) -> str:
+    return "-" if value is None else f"{value:.4f}"

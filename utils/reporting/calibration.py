@@ -1,0 +1,122 @@
+"""The part of an evaluation's report on calibration: what was chosen, what it gains, recall against false alarms."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from utils.reporting import plots
+from utils.reporting.page import Numbers, Plot, Section, Table, Text
+
+TOGETHER = "together"
+
+
+def calibration_section(calibration: Mapping[str, Any], weights: str | None) -> Section:
+    """Lay out a calibration for ``utils.reporting.page``.
+
+    Args:
+        calibration: what ``Calibration.to_dict`` gives.
+        weights: name of the new weights file; None when the old one was kept.
+    """
+    before, in_sample, honest = (calibration[name] for name in ("before", "in_sample", "cross_fitted"))
+    gain = honest["mean_dice"] - before["mean_dice"]
+    rate = calibration["target_false_alarms"]
+    aim = "the best mean Dice" if rate is None else f"the best recall with at most {rate:g} false alarms per 1,000"
+    outcome = f"The settings are in {weights}." if weights else "Nothing better was found that holds on other images."
+    alarms_on = calibration["false_alarms_on"]
+    parts: list[Any] = [
+        Numbers(
+            {
+                "mean Dice before": before["mean_dice"],
+                "in-sample": in_sample["mean_dice"],
+                "cross-fitted": honest["mean_dice"],
+                "gain to expect": f"{gain:+.4f}",
+            },
+            {
+                "mean Dice before": "with the settings in use",
+                "in-sample": "on the images that it was chosen on",
+                "cross-fitted": "each part with what the others chose",
+                "gain to expect": "on other images, cross-fitted",
+            },
+        ),
+        Text(
+            f"Thresholds and areas of each class were chosen for {aim} on {calibration['images']:,} images in"
+            f" {calibration['folds']} parts. {outcome} The in-sample figure flatters, since chance takes part in the choice;"
+            " the cross-fitted one does not. What is kept has no gain that holds."
+        ),
+        Table(
+            [
+                "class",
+                "threshold",
+                "area in px",
+                "was",
+                "area in px",
+                "Dice before",
+                "in-sample",
+                "cross-fitted",
+                "used",
+            ],
+            [_row(plots.short(name), one) for name, one in calibration["classes"].items()],
+            "The best setting of each class on these images, and what was in use.",
+        ),
+        Table(
+            ["", "mean Dice", "recall", f"false alarms per 1,000 {alarms_on}"],
+            [
+                [words, one["mean_dice"], one["recall"], one["false_alarms"]]
+                for words, one in (("before", before), ("in-sample", in_sample), ("cross-fitted", honest))
+            ],
+            "Recall: labelled defects of which at least half is found. False alarms: predicted defects.",
+        ),
+    ]
+    if calibration["gate"]:
+        parts.append(_gate(calibration["gate"]))
+    if any(len(one["recall"]) for one in calibration["curves"].values()):
+        parts.append(
+            Plot(
+                _curves(calibration["curves"], alarms_on),
+                "Curves of the recall against the number of false alarms",
+                "The best recall for every number of false alarms, on these images; at the left edge there are none.",
+            )
+        )
+    return Section("Calibration", parts)
+
+
+def _row(name: str, one: Mapping[str, Any]) -> list[Any]:
+    best, was = one["best"], one["before"]
+    dice = (one[f"mean_dice_{kind}"] for kind in ("before", "in_sample", "cross_fitted"))
+    used = "new" if one["after"] != was else "kept"
+    return [name, f"{best['threshold']:g}", _area(best), f"{was['threshold']:g}", _area(was), *dice, used]
+
+
+def _area(setting: Mapping[str, Any]) -> str:
+    low, high = setting["min_area"], setting["max_area"]
+    if high is not None:
+        return f"{low:,} to {high:,}"
+    return f"{low:,} or more" if low else "any"
+
+
+def _gate(gate: Mapping[str, Any]) -> Table:
+    before, after = gate["before"], gate["after"]
+    rows = [[name, value, after["thresholds"][name]] for name, value in before["thresholds"].items()]
+    if before["c"] != 1 or after["c"] != 1:
+        rows.append(["c of the soft gate", before["c"], after["c"]])
+    return Table(["probability of the image", "before", "after"], rows, "The gate lets through what reaches these.")
+
+
+def _curves(curves: Mapping[str, Mapping[str, Any]], alarms_on: str) -> Figure:
+    names = [name for name, one in curves.items() if len(one["recall"])]
+    positive = [x for name in names for x in curves[name]["false_alarms"] if x > 0]
+    edge = min(positive, default=1.0) / 2  # where a logarithmic axis shows zero
+    series = {
+        plots.short(name): (np.maximum(curves[name]["false_alarms"], edge), np.asarray(curves[name]["recall"]))
+        for name in names
+    }
+    places = [index for index, name in enumerate(curves) if name in names]
+    return plots.draw_curves(
+        series,
+        f"false alarms per 1,000 {alarms_on}",
+        "recall, share of the labelled defects",
+        colours=places,
+        x_log=True,
+    )
