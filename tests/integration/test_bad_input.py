@@ -391,7 +391,7 @@ PUBLISHED = [
 MACHINE = [
     Case("disk full, training", TRAIN, rf"out/split\.csv: {FULL}", full_disk),
     Case("disk full, predicting", PREDICT, rf"out/\S+: {FULL}", full_disk),
-    Case("disk full, scoring", EVALUATE, rf"out/scores\.csv: {FULL}", full_disk),
+    Case("disk full, scoring", EVALUATE, rf"out/\S+: {FULL}", full_disk),
     Case("disk full, balancing", "Prepare_data.py balance -dir data", rf"data/train_balanced\.csv: {FULL}", full_disk),
     Case("disk full at the first checkpoint", TRAIN, r"out/checkpoints/last\.pth: File too large; allow larger files \(ulimit -f\) or write to another disk", disk_of_a_megabyte, keeps=True),
     Case("memory full, reading", TRAIN, NO_MEMORY, raising("utils.training.train.verified_sizes", MemoryError())),

@@ -81,7 +81,7 @@ def _summary(evaluation: Evaluation) -> list[Any]:
         "empty baseline": "mean Dice of predicting nothing",
         "defect-only Dice": _between(evaluation, "defect_dice", TOGETHER),
         "IoU": "mean of the classes, whole set",
-        "images": f"{objects.clean_images:,} of them clean",
+        "images": f"{objects.clean_images or 'none'} of them clean",
         "defects found": f"of {labelled:,} labelled",
         "false alarms": "clean images with one, per 1,000",
     }
@@ -162,7 +162,9 @@ def _intervals(evaluation: Evaluation, score: str, label: str) -> Figure:
         ax.plot(value, index, "o", markersize=11, color=plots.colour(index), markeredgecolor=plots.INK)
     ax.set_yticks(range(len(classes)), [plots.short(shown(name)) for name in classes])
     ax.set_ylim(len(classes) - 0.4, -0.6)
-    ax.set_xlim(0, 1.02)
+    # From the first tenth below all marks: intervals are a few hundredths wide.
+    least = min((x for line in ax.lines for x in line.get_xdata()), default=0.0)  # type: ignore[union-attr]
+    ax.set_xlim(max(0.0, np.floor(10 * least - 0.3) / 10), 1.01)
     plots.finish(ax, label, "")
     ax.grid(axis="y", visible=False)
     return figure
@@ -197,16 +199,12 @@ def _images(evaluation: Evaluation) -> list[Any]:
             "Classification report of scikit-learn. Ratios without anything to divide by count 0.",
         ),
         Row(squares, width=300),
-        Row(
-            [
-                Plot(
-                    many,
-                    "matrix of the number of defect classes, labelled against predicted",
-                    "Images by number of defect classes, labelled (row) against predicted (column).",
-                ),
-                *_score_curves(evaluation),
-            ]
+        Plot(
+            many,
+            "matrix of the number of defect classes, labelled against predicted",
+            "Images by number of defect classes, labelled (row) against predicted (column).",
         ),
+        Row(_score_curves(evaluation)),
         Text(
             "ROC and precision-recall curves need a score rather than a decision: an image's score for a class is the"
             " largest probability of any of its pixels, or what a classifier says about the image where there is one;"
@@ -307,7 +305,9 @@ def _defects(evaluation: Evaluation) -> list[Any]:
             alarms,
             f"False alarms on the {objects.clean_images:,} images without any labelled defect.",
             digits=1,
-        ),
+        )
+        if objects.clean_images
+        else Text("Every image has a labelled defect, so there is no clean one to raise a false alarm on."),
     ]
 
 
@@ -316,7 +316,7 @@ _BY_SIZE = "Labelled defects by size: what share of them was found; above each b
 
 @plots.in_style
 def _by_size(objects: Any, used: np.ndarray) -> Figure:
-    figure, axes = plots.new_figure(size=(7.6, 4.4))
+    figure, axes = plots.new_figure(size=(6.4, 4.6))
     ax = axes[0, 0]
     labelled = objects.labelled.sum(axis=0)[used]
     bottom = np.zeros(len(used))
@@ -382,4 +382,5 @@ def _examples(examples: Sequence[Example], none: str) -> list[Any]:
         for example in examples
     ]
     # Long strips need a line of their own, small images would waste it.
-    return [Row(pictures, width=min(max(example.width for example in examples), 1000))]
+    widest = max(example.width for example in examples)
+    return [Row(pictures, width=330 if widest < 600 else min(widest, 1000))]
