@@ -27,6 +27,7 @@ Architecture = Literal[
     "fcn32s",
     "classifier",
     "two-head",
+    "shared-backbone",
 ]
 Task = Literal["multilabel", "binary", "multiclass", "per-class", "classify-binary", "classify-multilabel"]
 Loss = Literal["dice_bce", "bce", "dice", "tversky", "focal", "lovasz", "cross_entropy"]
@@ -108,7 +109,7 @@ class TrainConfig:
     top_k: int = flag("best checkpoints to keep beside last.pth", 1, low=1)
     # the machine
     seed: int = flag("one number that fixes split, order, augmentation and initial weights", 42, low=0, high=2**31 - 1)
-    num_of_workers: int | None = flag("processes that load images, or auto", None, low=0)
+    num_of_workers: int | None = flag("processes that load images; auto: a quarter of the cores, beside a GPU all but one", None, low=0)
     cache: Literal["none", "ram", "disk"] = flag("decode images once instead of every epoch: ram (shared memory) or disk (DIR/.cache, used again by later runs); the samples stay the same", "none")
     device: Device = flag("auto takes a GPU when there is one", "auto")
     precision: Precision = flag("f32; bf16 on CPUs and GPUs that have it; f16 on GPUs", "f32")

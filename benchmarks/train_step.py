@@ -6,9 +6,7 @@ machine that slows down slows both. Steps are timed without the wait for data, w
     python benchmarks/train_step.py -dir demo/data -encoder resnet18 -image_size 256,768
 """
 
-import csv
 import dataclasses
-import platform
 import statistics
 import sys
 import tempfile
@@ -21,9 +19,11 @@ import torch
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
+from benchmarks.machine import facts, write_rows
 from config import TrainConfig, flag
 from utils.cli import DONE, parse, run
 from utils.data.annotations import open_dataset
+from utils.data.decoded import ImageFiles, decode_once
 from utils.models.factory import build
 from utils.models.spec import ModelSpec
 from utils.training.engine import make_engine
@@ -48,7 +48,8 @@ class StepConfig:
     rounds: int = flag("epochs of each loop, in turn", 3, low=1)
     precision: str = flag("f32 or bf16", "f32")
     threads: int = flag("CPU threads of the network", 2, low=1)
-    num_of_workers: int = flag("loading processes", 1, low=0)
+    num_of_workers: int | None = flag("loading processes, or auto", None, low=0)
+    cache: str = flag("none, ram or disk", "none")
     out: Path = flag("CSV file to append to", Path("benchmarks/train_step.csv"))
 
 
@@ -106,8 +107,11 @@ def main(argv: Sequence[str]) -> int:
     spec = ModelSpec(settings.architecture, settings.encoder, settings.task, dataset.annotations.class_names)
     results: dict[str, list[tuple[list[float], float, float]]] = {"bare": [], "runner": []}
     engine = make_engine(settings)
+    images = None
+    if config.cache != "none":
+        images = decode_once(config.cache, ImageFiles(dataset, settings.channels, settings.image_size), names, None)
     for number in range(config.rounds):
-        loaders = make_loaders(settings, dataset, names, names[:1], 0, 1, False)
+        loaders = make_loaders(settings, dataset, names, names[:1], 0, 1, False, images)
         loaders["train"].batch_sampler.set_epoch(1)
         torch.manual_seed(0)
         bare = build(spec).to(memory_format=torch.channels_last)
@@ -115,7 +119,7 @@ def main(argv: Sequence[str]) -> int:
             bare_epoch(bare, loaders["train"], make_loss(settings), make_optimizer(settings, bare), config.precision)
         )
         close(loaders)
-        loaders = make_loaders(settings, dataset, names, names[:1], 0, 1, False)
+        loaders = make_loaders(settings, dataset, names, names[:1], 0, 1, False, images)
         with tempfile.TemporaryDirectory() as folder:
             runner = TimedRunner(settings, engine, build(spec), loaders, Path(folder))
             runner.step_times = []
@@ -145,32 +149,17 @@ def report(config: StepConfig, results: dict[str, list[tuple[list[float], float,
         "image_size": "native" if config.image_size is None else "{}x{}".format(*config.image_size),
         "batch_size": config.batch_size,
         "precision": config.precision,
-        "threads": config.threads,
-        "num_of_workers": config.num_of_workers,
+        "num_of_workers": "auto" if config.num_of_workers is None else config.num_of_workers,
+        "cache": config.cache,
         "bare_ms": round(1000 * medians["bare"], 1),
         "runner_ms": round(1000 * medians["runner"], 1),
         "overhead_percent": round(100 * (statistics.median(ratios) - 1), 1),
         "waiting_percent": round(100 * waiting, 1),
-        "cpu": cpu_name(),
-        "torch": torch.__version__,
+        **facts(config.threads, "torch"),
     }
     for key, value in row.items():
         print(f"{key:>18}  {value}")
-    new = not config.out.exists()
-    with open(config.out, "a", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, list(row))
-        if new:
-            writer.writeheader()
-        writer.writerow(row)
-
-
-def cpu_name() -> str:
-    """Name the processor as the operating system does."""
-    try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-        return next(line.split(":")[1].strip() for line in lines if line.startswith("model name"))
-    except (OSError, StopIteration):
-        return platform.processor() or platform.machine()
+    write_rows(config.out, [row])
 
 
 if __name__ == "__main__":

@@ -113,6 +113,17 @@ def test_black_out_removes_whole_defects_and_their_labels():
     assert 0 < out_masks.sum() < masks.sum()
 
 
+def test_black_out_leaves_what_it_was_given_as_it_was():
+    image, masks = strip()
+    for given in ((image, masks), (image[:, ::-1], masks[:, ::-1]), (image[3:, 5:, :1], masks[3:, 5:])):
+        before = given[0].copy(), given[1].copy()
+        out, out_masks = transforms.black_out(*given, 1.0, np.random.default_rng(0))
+        assert np.array_equal(given[0], before[0])
+        assert np.array_equal(given[1], before[1])
+        assert not out_masks.any()
+        assert np.array_equal(out, np.where(before[1].any(axis=2, keepdims=True), 0, before[0]))
+
+
 @pytest.mark.parametrize(("height", "width"), [(40, 60), (41, 64), (100, 200)])
 def test_padding_mirrors_image_and_masks_alike(height, width):
     image, masks = strip()

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 
+from utils.data.rle import encode
 from utils.inference.postprocess import DEFECT, decide, find_defects, index_mask, limit_areas, resize_logits
 
 
@@ -225,3 +226,50 @@ def test_postprocessing_of_a_strip_is_fast(kind: str, milliseconds: int) -> None
         torch.set_num_threads(threads)
     # Twice the bar: shared machines lend half a core, and a Python loop over components is still ten times off.
     assert min(times) < 2 * milliseconds / 1000
+
+
+@pytest.mark.parametrize(
+    ("min_areas", "max_areas"), [([0, 0, 0], None), ([4, 9, 2], None), ([0, 2, 0], [50, None, 300])]
+)
+@pytest.mark.parametrize("seed", range(3))
+def test_noise_that_is_nearly_one_component_is_counted_like_any_other(seed: int, min_areas, max_areas) -> None:
+    """Most runs belong to one component, which is counted by what the others leave."""
+    logits = random_logits("multilabel", seed, 40, 60)
+    thresholds = [0.45, 0.55, 0.6]
+    masks = slow_decide(logits, "multilabel", thresholds)
+    probabilities = slow_probabilities(logits, "multilabel")
+    expected, cleaned, largest = [], np.zeros_like(masks), 0
+    for c in range(3):
+        limit = max_areas[c] if max_areas and max_areas[c] is not None else masks[c].size
+        for pixels in slow_components(masks[c]):
+            largest = max(largest, len(pixels))
+            if min_areas[c] <= len(pixels) <= limit:
+                y, x = np.array(pixels).T
+                cleaned[c][y, x] = True
+                box = (x.min(), y.min(), np.ptp(x) + 1, np.ptp(y) + 1)
+                expected.append((c + 1, len(pixels), *box, probabilities[c][y, x].mean()))
+    assert largest > 600
+    found_masks, records = find_defects(masks.copy(), logits, "multilabel", min_areas, max_areas)
+    np.testing.assert_array_equal(found_masks, cleaned)
+    expected_table = np.array(sorted(expected), dtype=DEFECT)
+    records = np.sort(records, order=list(DEFECT.names or ()))
+    for field in ("class_id", "area_px", "x", "y", "width", "height"):
+        np.testing.assert_array_equal(records[field], expected_table[field])
+    np.testing.assert_allclose(records["mean_probability"], expected_table["mean_probability"], rtol=1e-5)
+
+
+def test_time_grows_no_faster_than_the_image() -> None:
+    """A loop over components would take 16 times as long for 4 times the pixels of noise, each with its components."""
+    times = []
+    for width in (400, 1600):
+        logits = np.random.default_rng(0).normal(size=(1, 256, width)).astype(np.float32)
+        logits -= 1.5  # thousands of specks, not one component
+        rounds = []
+        for _ in range(5):
+            masks = decide(torch.from_numpy(logits)[None], "multilabel", [0.5])[0].numpy()
+            start = time.thread_time()
+            masks, _ = find_defects(masks, logits, "multilabel", [0])
+            encode(masks[0])
+            rounds.append(time.thread_time() - start)
+        times.append(min(rounds))
+    assert times[1] < 9 * times[0]

@@ -111,8 +111,8 @@ def test_fcn32s(strips, tmp_path, encoder):
     task = {"task": "multiclass", "loss": "cross_entropy", "class_weights": ("balanced",)}
     result = train(settings(strips, tmp_path / "run", architecture="fcn32s", encoder=encoder, **task))
     assert load(result.weights).build()(images()).shape == (2, 3, 40, 72)
-    assert set(history_of(result)) >= {"valid_dice", "valid_smooth_dice", "valid_defect_smooth_dice"}
-    assert 0 < result.scores["smooth_dice"] <= 1
+    assert set(history_of(result)) >= {"valid_dice", "valid_soft_dice", "valid_defect_soft_dice"}
+    assert 0 < result.scores["soft_dice"] <= 1
 
 
 def test_two_heads_are_trained_together(strips, tmp_path):

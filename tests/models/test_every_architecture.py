@@ -117,6 +117,39 @@ def test_dense_layers_stand_before_the_labels(architecture):
 
 
 @pytest.mark.parametrize(
+    "keep", [None, torch.tensor([False, True, False, True]), torch.tensor([2]), torch.tensor([False] * 4)]
+)
+def test_a_shared_backbone_decodes_only_what_is_kept(keep):
+    network, batch = make("shared-backbone", "multilabel").eval(), images(33, 45, count=4)
+    decoded = []
+    network.net.decoder.register_forward_hook(lambda _, given, __: decoded.append(len(given[0][-1])))
+    with torch.no_grad():
+        masks, labels = network(batch)
+        features, first = network.encode(batch)
+        kept = network.decode(features, keep)
+    torch.testing.assert_close(first, labels)
+    expected = masks if keep is None else masks[keep]
+    assert kept.shape == expected.shape
+    torch.testing.assert_close(kept, expected, atol=1e-4, rtol=1e-4)
+    assert decoded == [4, len(expected)]
+
+
+@pytest.mark.parametrize(("architecture", "decodes"), [("shared-backbone", 2), ("two-head", 4)])
+def test_a_gate_draws_the_chosen_images(architecture, decodes):
+    network, batch = make(architecture, "multilabel").eval(), images(32, 32, count=4)
+    decoded = []
+    network.net.decoder.register_forward_hook(lambda _, given, __: decoded.append(len(given[0][-1])))
+    with torch.no_grad():
+        masks, labels = network(batch)
+        chosen, same = network.chosen(batch, lambda logits: torch.tensor([True, False, False, True]))
+        none, _ = network.chosen(batch, lambda logits: logits[:, 0] > torch.inf)
+    torch.testing.assert_close(chosen, masks[[0, 3]], atol=1e-4, rtol=1e-4)
+    torch.testing.assert_close(same, labels)
+    assert none is None
+    assert decoded[:2] == [4, decodes]
+
+
+@pytest.mark.parametrize(
     ("architecture", "changes", "message"),
     [
         (

@@ -53,3 +53,21 @@ def test_training_processes_take_equally_many_batches(processes):
 @pytest.mark.parametrize(("asked", "processes", "least", "most"), [(None, 1, 1, 8), (0, 1, 0, 0), (5, 2, 5, 5)])
 def test_workers(asked, processes, least, most):
     assert least <= worker_count(asked, processes) <= most
+
+
+@pytest.mark.parametrize(
+    ("cores", "processes", "beside_gpu", "expected"),
+    [
+        (2, 1, False, 1),
+        (16, 1, False, 4),
+        (128, 1, False, 8),
+        (16, 2, False, 2),
+        (16, 1, True, 15),
+        (64, 1, True, 16),
+        (16, 8, True, 1),
+        (1, 1, True, 1),
+    ],
+)
+def test_workers_by_themselves_fit_the_machine(monkeypatch, cores, processes, beside_gpu, expected):
+    monkeypatch.setattr("os.cpu_count", lambda: cores)
+    assert worker_count(None, processes, beside_gpu) == expected

@@ -40,7 +40,7 @@ class StripDataset(TorchDataset):
     Args:
         dataset: the dataset folder.
         names: images to use.
-        task: of the network; ``scored`` says what it makes of the masks.
+        task: of the network; ``scored`` says what it makes of the classes.
         target: number of the class of task ``per-class``, from 1.
         images: gives their pixels, at the size that the network sees.
         augment: see ``transforms.augmentation``.
@@ -82,8 +82,7 @@ class StripDataset(TorchDataset):
         index, seed = key
         name = self.names[index]
         image, (height, width) = self.images.read(name)
-        defects = self.dataset.annotations.defects(name, height, width)
-        defects = scored(defects, self.task, self.target)
+        defects = scored(self.dataset.annotations.defects(name, height, width), self.task, self.target)
         changed_size = image.shape[:2] != (height, width) or self.crop is not None
         truth = draw(defects) if self.keep_truth and changed_size else None
         defects = [part.resized(*image.shape[:2]) for part in defects]
@@ -104,20 +103,17 @@ class StripDataset(TorchDataset):
         return Sample(image, masks, truth, name)
 
 
-def scored(defects: Sequence[Rectangles], task: str, target: int | None = None) -> list[Rectangles]:
-    """Give the masks that a network of this task learns from.
+def scored(defects: list[Rectangles], task: str, target: int | None = None) -> list[Rectangles]:
+    """Give the classes that a network of this task learns from; a classifier learns which of them have a pixel.
 
     Args:
-        defects: of one image, for each class of the dataset.
-        task: ``binary`` and ``classify-binary`` merge all classes into one mask, ``per-class`` takes that of ``target``.
+        defects: of one image, an entry for each class of the dataset.
+        task: ``binary`` and ``classify-binary`` merge all classes into one, ``per-class`` takes that of ``target``.
         target: number of the class, from 1.
-
-    Returns:
-        One for each mask. A classifier learns which of them have a pixel.
     """
     if task in ("binary", "classify-binary"):
         return [union(defects)]
-    return list(defects) if target is None else [defects[target - 1]]
+    return defects if target is None else [defects[target - 1]]
 
 
 def collate(samples: Sequence[Sample]) -> dict[str, Any]:

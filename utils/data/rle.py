@@ -121,7 +121,7 @@ def _digits(numbers: np.ndarray) -> list[np.ndarray]:
     table = _LAST_THREE
     while numbers.any():
         higher = numbers // 1000
-        words.append(table.take(np.where(higher > 0, numbers - 1000 * higher + 1000, numbers)))
+        words.append(table.take(numbers - 1000 * np.maximum(higher - 1, 0)))
         numbers, table = higher, _THOUSANDS
     return words[::-1]
 

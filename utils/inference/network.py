@@ -128,7 +128,9 @@ class TorchNetwork:
             batch = batch.pin_memory().to(self.device, non_blocking=True)
         try:
             with torch.autocast(self.device.type, self.dtype, enabled=self.dtype != torch.float32):
-                return pass_gate(Outputs.of(self.model(batch)), gate)
+                if gate is not None and self.model.spec.labels and self.model.spec.outputs:
+                    return Outputs(*self.model.chosen(batch, gate))  # a shared backbone decodes no others
+                return Outputs.of(self.model(batch))
         except RuntimeError as error:
             if isinstance(error, torch.OutOfMemoryError) or "can't allocate memory" in str(error):
                 count, height, width = images.shape[:3]

@@ -1,6 +1,6 @@
 """A network together with what it does to an image before and after."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import torch
@@ -88,6 +88,26 @@ class Segmenter(nn.Module):
         """
         maps = features.maps if keep is None else tuple(part[keep] for part in features.maps)
         return self._finished(self.net.decode(maps), *features.size)  # type: ignore[operator]
+
+    def chosen(
+        self, images: torch.Tensor, choose: Callable[[torch.Tensor], torch.Tensor]
+    ) -> tuple[torch.Tensor | None, torch.Tensor]:
+        """Judge all images and draw the masks of some; a network that offers ``encode`` decodes no others.
+
+        Args:
+            images: as for ``forward``, N of them.
+            choose: gives from ``(N, spec.labels)`` float32 logits the images to draw, ``(N,)`` bool.
+
+        Returns:
+            ``(M, spec.outputs, H, W)`` float32 logits of the M chosen images (None for M = 0), and the logits of all labels.
+        """
+        if hasattr(self.net, "encode"):
+            features, labels = self.encode(images)
+            keep = choose(labels)
+            return (self.decode(features, keep) if keep.any() else None), labels
+        masks, labels = self(images)
+        keep = choose(labels)
+        return (masks[keep] if keep.any() else None), labels
 
     def normalised(self, images: torch.Tensor) -> torch.Tensor:
         """Give what ``net`` takes: float pixels, height and width filled up to multiples of ``multiple``."""

@@ -1,6 +1,6 @@
-"""Smooth Dice: the Dice of probabilities, beside the exact Dice of decided pixels.
+"""Soft Dice during training: image by image in tensors on any device; ``smooth`` has the same of a whole evaluation.
 
-A network may have a good smooth Dice and a bad exact one: soft Dice as a loss is content with isolated false positives.
+A network may have a good soft Dice and a bad exact one: soft Dice as a loss is content with isolated false positives.
 The two side by side show it.
 """
 
@@ -11,9 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-# Pixels added to both sides of the fraction: a clean image has a Dice of 1 when its probabilities sum to far less than
-# one pixel, instead of 0 / 0. The usual value.
-SMOOTH = 1.0
+from utils.scoring.smooth import SMOOTH
 
 
 def soft_count(probabilities: Tensor, target: Tensor) -> tuple[Tensor, Tensor, Tensor]:
@@ -86,25 +84,25 @@ class SoftCounts:
 
 
 @dataclass(frozen=True)
-class SmoothDice:
-    """Mean smooth Dice of a set of images, to be read beside ``Scores``.
+class SoftDice:
+    """Mean soft Dice of a set of images, to be read beside ``Scores``.
 
     Attributes:
-        smooth_dice: of all image-class pairs, 0..1.
-        defect_smooth_dice: of the pairs that have ground truth; None without any.
+        soft_dice: of all image-class pairs, 0..1.
+        defect_soft_dice: of the pairs that have ground truth; None without any.
         classes: the same two of each class by its name.
     """
 
-    smooth_dice: float
-    defect_smooth_dice: float | None
-    classes: dict[str, "SmoothDice"] = field(default_factory=dict)
+    soft_dice: float
+    defect_soft_dice: float | None
+    classes: dict[str, "SoftDice"] = field(default_factory=dict)
 
     def to_dict(self) -> dict[str, Any]:
         """Give the two numbers as a plain dict."""
-        return {"smooth_dice": self.smooth_dice, "defect_smooth_dice": self.defect_smooth_dice}
+        return {"soft_dice": self.soft_dice, "defect_soft_dice": self.defect_soft_dice}
 
 
-def smooth_dice(counts: SoftCounts, class_names: Sequence[str]) -> SmoothDice:
+def soft_dice(counts: SoftCounts, class_names: Sequence[str]) -> SoftDice:
     """Compute (2 sum p t + 1) / (sum p + sum t + 1) of every image and class, and its means.
 
     Args:
@@ -123,8 +121,8 @@ def smooth_dice(counts: SoftCounts, class_names: Sequence[str]) -> SmoothDice:
     known = counts.true > 0
     classes = {name: _means(dice[:, k], known[:, k]) for k, name in enumerate(class_names)}
     together = _means(dice, known)
-    return SmoothDice(together.smooth_dice, together.defect_smooth_dice, classes)
+    return SoftDice(together.soft_dice, together.defect_soft_dice, classes)
 
 
-def _means(dice: Tensor, known: Tensor) -> SmoothDice:
-    return SmoothDice(float(dice.mean()), float(dice[known].mean()) if known.any() else None)
+def _means(dice: Tensor, known: Tensor) -> SoftDice:
+    return SoftDice(float(dice.mean()), float(dice[known].mean()) if known.any() else None)

@@ -112,7 +112,7 @@ def make_loaders(
         ),
         "valid": make(valid, keep_truth=True),
     }
-    workers = worker_count(config.num_of_workers, processes)
+    workers = worker_count(config.num_of_workers, processes, beside_gpu=pin)
     if workers:
         # A worker that inherits OpenCV's thread pool by fork waits forever when it first touches it: end the pool here.
         cv2.setNumThreads(1)
@@ -190,14 +190,20 @@ def explain_lost_worker(error: BaseException) -> None:
         ) from None
 
 
-def worker_count(asked: int | None, processes: int) -> int:
-    """Give the number of loading processes: what was asked for, or a quarter of this process's cores, 1 to 8.
+def worker_count(asked: int | None, processes: int, beside_gpu: bool = False) -> int:
+    """Give the number of loading processes: what was asked for, or what suits the machine.
+
+    A core decodes and augments some 60 strips of 256x1600 a second. A network on the CPU needs fewer than that and every
+    other core itself: a quarter of this process's cores, 1 to 8. Beside a GPU the cores have nothing else to do: all but
+    one, 1 to 16.
+
+    Args:
+        asked: number of processes; none: choose.
+        processes: that train, each with loading processes of its own.
+        beside_gpu: whether the network runs on a GPU.
 
     Raises:
         InputError: more were asked for than this machine can use.
-
-    A core decodes and augments some 60 strips of 256x1600 a second; a network on CPU needs fewer than that and every
-    other core itself.
     """
     cores = os.cpu_count() or 1
     if asked is not None and asked > max(MOST_WORKERS, 4 * cores):
@@ -205,7 +211,9 @@ def worker_count(asked: int | None, processes: int) -> int:
             f"-num_of_workers {asked}: this machine has {cores} cores; take {max(MOST_WORKERS, 4 * cores)} or fewer,"
             " or auto"
         )
-    return asked if asked is not None else max(1, min(8, cores // (4 * processes)))
+    if asked is not None:
+        return asked
+    return max(1, min(16, cores // processes - 1) if beside_gpu else min(8, cores // (4 * processes)))
 
 
 def _start_worker(_: int) -> None:

@@ -8,7 +8,7 @@ from catalyst import dl
 from utils.inference.postprocess import decide, limit_areas, resize_logits
 from utils.scoring.counts import Counts, count
 from utils.scoring.scores import Scores, scores
-from utils.scoring.soft import SmoothDice, SoftCounts, smooth_dice, soft_count
+from utils.scoring.soft import SoftCounts, SoftDice, soft_count, soft_dice
 
 
 class EpochMeter(dl.Callback):
@@ -63,7 +63,7 @@ class StepEnd(dl.Callback):
 class ValidationScores(dl.Callback):
     """Scores of the network's decision at each image's own size, from counts summed over all processes.
 
-    Beside the exact Dice of the decision stands the smooth Dice of the probabilities, see ``utils.scoring.soft``.
+    Beside the exact Dice of the decision stands the soft Dice of the probabilities, see ``utils.scoring.soft``.
 
     Args:
         task: of the network.
@@ -82,7 +82,7 @@ class ValidationScores(dl.Callback):
         self.max_areas = (max_area,) * len(names)
         self.counts, self.soft = Counts(), SoftCounts()
         self.scores: Scores | None = None
-        self.smooth: SmoothDice | None = None
+        self.soft_dice: SoftDice | None = None
 
     def on_loader_start(self, runner: dl.IRunner) -> None:
         """Forget the last epoch."""
@@ -111,9 +111,9 @@ class ValidationScores(dl.Callback):
         for counts, sums in runner.engine.gather((self.counts, self.soft)):
             together.merge(counts)
             soft.merge(sums)
-        self.scores, self.smooth = scores(together, self.names), smooth_dice(soft, self.names)
+        self.scores, self.soft_dice = scores(together, self.names), soft_dice(soft, self.names)
         figures = {"dice": self.scores.mean_dice, "empty_baseline": self.scores.empty_baseline}
-        optional = {"defect_dice": self.scores.defect_dice, "iou": self.scores.iou, **self.smooth.to_dict()}
+        optional = {"defect_dice": self.scores.defect_dice, "iou": self.scores.iou, **self.soft_dice.to_dict()}
         for name, score in self.scores.classes.items():
             optional |= {f"dice_{name}": score.mean_dice, f"iou_{name}": score.iou}
         nothing = float("nan")  # a class without ground truth has no IoU

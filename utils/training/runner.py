@@ -72,8 +72,8 @@ class SegmentationRunner(dl.SupervisedRunner):
     def scores(self) -> dict[str, Any]:
         """Give the scores of the last validation: of masks, and of labels under their own name."""
         found: dict[str, Any] = {}
-        if self.validation and self.validation.scores and self.validation.smooth:
-            found |= {**self.validation.scores.to_dict(), **self.validation.smooth.to_dict()}
+        if self.validation and self.validation.scores and self.validation.soft_dice:
+            found |= {**self.validation.scores.to_dict(), **self.validation.soft_dice.to_dict()}
         if self.label_validation and self.label_validation.scores:
             found["labels"] = self.label_validation.scores.to_dict()
         return found
