@@ -44,7 +44,7 @@ def sums(folder: Path) -> dict[str, bytes]:
     ("words", "roles", "labels"),
     [
         ("-system two-stage -classifier_size 32,32", ["classifier", "segmenter"], ["pits", "cracks"]),
-        ("-system two-head -gate soft", ["network"], ["pits", "cracks"]),
+        ("-system shared-backbone -gate soft", ["network"], ["pits", "cracks"]),
         ("-system two-stage -task binary", ["classifier", "segmenter"], ["defect"]),
     ],
 )
