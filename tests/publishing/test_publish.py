@@ -24,6 +24,7 @@ from config import (
 )
 from utils.data.synthetic import synthesise
 from utils.errors import InputError
+from utils.inference import evaluate as evaluating
 from utils.inference.evaluate import evaluate
 from utils.inference.predict import predict
 from utils.models.factory import build
@@ -40,17 +41,27 @@ from utils.settings import to_plain
 HEAD = ("epoch", "train_loss", "train_seconds", "valid_loss", "valid_dice", "valid_defect_dice", "valid_seconds")
 
 
+@pytest.fixture(scope="module", autouse=True)
+def _no_pictures():
+    """Leave the report out, whose pictures take longer than everything else and are tested elsewhere."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(evaluating, "_write_report", lambda *_: None)
+        yield
+
+
 @pytest.fixture(scope="module")
 def run(tmp_path_factory) -> Path:
     """A run folder as Train.py leaves it, of a random network, beside its data in ``strips``."""
     root = tmp_path_factory.mktemp("publish")
     synthesise(SynthesiseConfig(dir=root / "strips", num_of_images=6, image_size=(64, 96), contrast=2))
     names = tuple((root / "strips/classes.txt").read_text().split())
-    spec = ModelSpec("unet", "resnet18", "multilabel", names)
+    spec = ModelSpec("unet", "mobilenetv3_small_100", "multilabel", names)  # small; timm's, which SMP calls tu-...
     torch.manual_seed(2)
     model = build(spec)
     torch.nn.init.normal_(model.net.segmentation_head[0].weight, std=0.5)
-    config = TrainConfig(dir=root / "strips", encoder="resnet18", encoder_weights="/home/me/start.pth", num_epochs=25)
+    config = TrainConfig(
+        dir=root / "strips", encoder="mobilenetv3_small_100", encoder_weights="/home/me/start.pth", num_epochs=25
+    )
     provenance = {
         "config": to_plain(dataclasses.replace(config, dir=None)),
         "git_commit": "abc",
@@ -58,10 +69,18 @@ def run(tmp_path_factory) -> Path:
     }
     count = len(spec.scored_names)
     weights = WeightsFile(
-        spec, model.net.state_dict(), model.mean, model.std, None, (0.6,) * count, (7,) * count, {}, provenance
+        spec,
+        model.net.state_dict(),
+        model.mean,
+        model.std,
+        None,
+        (0.6,) * count,
+        (7,) * count,
+        {"epoch": 21},
+        provenance,
     )
     folder = root / "run"
-    weights.save_named(folder, "unet-resnet18-strips")
+    weights.save_named(folder, "unet-small-strips")
     (folder / "config.yaml").write_text(yaml.safe_dump(to_plain(config)))
     images = sorted(path.name for path in (root / "strips/train_images").iterdir())
     rows = [f"{name},{'valid' if number < 3 else 'train'},{number}" for number, name in enumerate(images)]
@@ -74,9 +93,7 @@ def run(tmp_path_factory) -> Path:
 
 
 def settings(run: Path, to: Path, **more) -> PublishWeightsConfig:
-    return PublishWeightsConfig(
-        **{"run": run, "to": to, "name": "unet-resnet18-strips", "data": "6 drawn strips", **more}
-    )
+    return PublishWeightsConfig(**{"run": run, "to": to, "name": "unet-small-strips", "data": "6 drawn strips", **more})
 
 
 @pytest.fixture(scope="module")
@@ -84,7 +101,7 @@ def published(run, tmp_path_factory) -> Path:
     """A folder with an index, a page and the published run."""
     to = tmp_path_factory.mktemp("published")
     (to / "README.md").write_text(f"# weights\n\n{MARKS[0]}\nold\n{MARKS[1]}\n\nend\n")
-    words = ["-name", "unet-resnet18-strips", "-data", "6 drawn strips", "-terms", "free for all.", "-limits", "Toys."]
+    words = ["-name", "unet-small-strips", "-data", "6 drawn strips", "-terms", "free for all.", "-limits", "Toys."]
     words += [
         "-storage",
         "half",
@@ -92,6 +109,8 @@ def published(run, tmp_path_factory) -> Path:
         to,
         "-test_dir",
         run.parent / "strips",
+        "-test_data",
+        "all six",
         "-threads",
         1,
         "-urls",
@@ -104,7 +123,7 @@ def published(run, tmp_path_factory) -> Path:
 def test_the_index_says_what_the_functions_measure(run, published, tmp_path):
     index = read_index(published / "index.json")
     entry = index.pick(index.default)
-    assert (entry.name, entry.architecture, entry.encoder) == ("unet-resnet18-strips", "unet", "resnet18")
+    assert (entry.name, entry.architecture, entry.encoder) == ("unet-small-strips", "unet", "mobilenetv3_small_100")
     assert entry.urls == (entry.file, f"https://example.org/w/{entry.file}")
     everything = EvaluateConfig(dir=run.parent / "strips", weights_dir=run, split="all", out=tmp_path / "all")
     valid = dataclasses.replace(everything, split="valid", out=tmp_path / "valid")
@@ -118,7 +137,7 @@ def test_the_index_says_what_the_functions_measure(run, published, tmp_path):
     assert "torch f32" in entry.speed["network"]
     assert entry.training == {"command": entry.training["command"], "epochs": 25, "seconds": 25 * 72}
     assert entry.training["command"] == (
-        "python Train.py -dir DATA -recipe balanced-1000 -encoder resnet18 -encoder_weights start.pth -num_epochs 25"
+        "python Train.py -dir DATA -recipe balanced-1000 -encoder mobilenetv3_small_100 -encoder_weights start.pth -num_epochs 25"
     )
 
 
@@ -136,12 +155,12 @@ def test_the_file_tells_where_it_comes_from_and_nothing_about_the_disk(run, publ
 
 def test_the_card_has_everything_and_its_lines_of_python_run(published, monkeypatch):
     entry = read_index(published / "index.json").entries[0]
-    text = (published / "unet-resnet18-strips.md").read_text(encoding="utf-8")
+    text = (published / "unet-small-strips.md").read_text(encoding="utf-8")
     for words in (
         entry.sha256,
         "empty baseline",
-        "6 images, strips",
-        "3 images, validation split",
+        "6 images, all six; used for nothing else",
+        "3 images, validation split of the training data",
         "| 0.6 | 7 | - |",
         entry.training["command"],
         "25 epochs in 30 minutes",
@@ -150,7 +169,8 @@ def test_the_card_has_everything_and_its_lines_of_python_run(published, monkeypa
         "Its terms: free for all. Read",
         "Toys.",
         "`abc`",
-        "python Download_weights.py unet-resnet18-strips",
+        "The weights are those of epoch 21.",
+        "python Download_weights.py unet-small-strips",
     ):
         assert words in text
     for number, name in enumerate(entry.classes):
@@ -170,7 +190,7 @@ def test_the_page_has_the_table_and_keeps_its_words(published):
     assert page.startswith(f"# weights\n\n{MARKS[0]}\n\n| name |")
     assert page.endswith(f"{MARKS[1]}\n\nend\n")
     assert "old" not in page
-    assert "[unet-resnet18-strips](unet-resnet18-strips.md)" in page
+    assert "[unet-small-strips](unet-small-strips.md)" in page
 
 
 def test_others_fetch_it_and_predict_with_it_by_default(run, published, tmp_path):
@@ -179,7 +199,7 @@ def test_others_fetch_it_and_predict_with_it_by_default(run, published, tmp_path
     shutil.copy(published / "index.json", to)
     (to / "other.pth").write_bytes(b"something else beside it")
     images = run.parent / "strips/train_images"
-    for name in (None, "unet-resnet18-strips"):
+    for name in (None, "unet-small-strips"):
         result = predict(
             PredictConfig(images=images, weights_dir=to, weights=name, out=tmp_path / "out", save=("defects",))
         )
@@ -190,13 +210,11 @@ def test_publishing_again_changes_nothing_and_another_file_needs_replace(run, pu
     to = tmp_path / "to"
     shutil.copytree(published, to)
     before = read_index(to / "index.json").entries[0]
-    same = settings(run, to, test_dir=run.parent / "strips", storage="half")
+    same = settings(run, to, test_dir=run.parent / "strips", test_data="all six", storage="half")
     assert publish(same).entry.sha256 == before.sha256
     other = dataclasses.replace(same, storage="float")
     files = sorted(path.name for path in to.iterdir())
-    with pytest.raises(
-        InputError, match=rf"-name unet-resnet18-strips: {before.file} is published already; add -replace"
-    ):
+    with pytest.raises(InputError, match=rf"-name unet-small-strips: {before.file} is published already; add -replace"):
         publish(other)
     assert sorted(path.name for path in to.iterdir()) == files
     result = publish(dataclasses.replace(other, replace=True))
@@ -230,7 +248,9 @@ def test_16_bits_are_taken_only_when_the_scores_stay(run, tmp_path, monkeypatch,
     monkeypatch.setattr(publishing, "MOST_CHANGE", limit)
     result = publish(settings(run, tmp_path))
     assert (result.entry.storage, result.change is not None) == (storage, True)
-    stored = torch.load(tmp_path / result.entry.file, weights_only=True)["state_dict"]["encoder.conv1.weight"].dtype
+    stored = torch.load(tmp_path / result.entry.file, weights_only=True)["state_dict"][
+        "segmentation_head.0.weight"
+    ].dtype
     assert stored == {"half": torch.float16, "float": torch.float32}[storage]
     assert "so 32 bits are stored" in result.table() or storage == "half"
 
@@ -334,6 +354,14 @@ def without_valid(csv_file: Path) -> None:
     csv_file.write_text(csv_file.read_text().replace(",valid,", ",train,"))
 
 
+def classifier_instead(run: Path) -> None:
+    path = next(run.glob("*.pth"))
+    weights = load(path)
+    spec = dataclasses.replace(weights.spec, architecture="classifier", task="classify-binary")
+    none = {"thresholds": (), "min_areas": (), "max_areas": (), "label_thresholds": (0.5,)}
+    dataclasses.replace(weights, spec=spec, **none).save(path)
+
+
 @pytest.mark.parametrize(
     ("spoil", "message"),
     [
@@ -341,6 +369,7 @@ def without_valid(csv_file: Path) -> None:
         (lambda run: (run / "config.yaml").write_text("[]"), "config.yaml: damaged; name the dataset folder with -dir"),
         (lambda run: (run / "config.yaml").write_text("dir: nowhere"), "nowhere: no such folder"),
         (lambda run: next(run.glob("*.pth")).unlink(), "no .pth file in it"),
+        (classifier_instead, r"classifies whole images \(classify-binary\); only networks that draw masks"),
         (lambda run: without_valid(run / "split.csv"), r"run/split\.csv: has no image on its valid side"),
         (
             lambda run: (run / "split.csv").write_text("image,side,group\n000.png,train,0\n"),
@@ -364,4 +393,4 @@ def test_a_run_without_a_history_has_a_card_without_curves(run, tmp_path):
     (copy / "history.csv").unlink()
     entry = publish(settings(copy, tmp_path / "to", storage="float")).entry
     assert entry.training["epochs"] == 0
-    assert "on the validation split:" not in (tmp_path / "to/unet-resnet18-strips.md").read_text()
+    assert "On the validation split:" not in (tmp_path / "to/unet-small-strips.md").read_text()

@@ -64,7 +64,7 @@ def card(entry: Entry, weights: WeightsFile, model: Segmenter, training: Trainin
         "## Training\n",
         f"Data: {words.data}\n",
         f"```sh\n{training.command}\n```\n",
-        *([_curves(training)] if training.shown else []),
+        *([_curves(training, weights.metrics.get("epoch"))] if training.shown else []),
         _provenance(weights.provenance),
         "## Use\n",
         f"```sh\npython Download_weights.py {entry.name}\npython Predict_masks.py -images IMAGES -weights {entry.name}\n```\n",
@@ -140,23 +140,25 @@ def _scores(score: dict[str, Any]) -> str:
 
 
 def _decision(names: Sequence[str], weights: WeightsFile) -> str:
-    largest = getattr(weights, "max_areas", None) or (None,) * len(names)
     rows = [
         [name, f"{threshold:g}", str(least), "-" if most is None else str(most)]
-        for name, threshold, least, most in zip(names, weights.thresholds, weights.min_areas, largest, strict=True)
+        for name, threshold, least, most in zip(
+            names, weights.thresholds, weights.min_areas, weights.max_areas, strict=True
+        )
     ]
     heads = ["class", "probability from", "smallest area, pixels", "largest area, pixels"]
     return _markdown(heads, rows)
 
 
-def _curves(training: Training) -> str:
+def _curves(training: Training, best: int | None) -> str:
     heads = ["epoch", *training.curves]
     rows = [
         [str(epoch), *(f"{curve[row]:.4f}" for curve in training.curves.values())]
         for row, epoch in enumerate(training.shown)
     ]
     time = f" in {training.seconds / 60:.0f} minutes" if training.seconds else ""
-    return f"{training.epochs} epochs{time}; on the validation split:\n\n{_markdown(heads, rows)}"
+    taken = f" The weights are those of epoch {best}." if best else ""
+    return f"{training.epochs} epochs{time}.{taken} On the validation split:\n\n{_markdown(heads, rows)}"
 
 
 def _speed(speed: dict[str, Any]) -> str:

@@ -89,6 +89,11 @@ def publish(config: PublishWeightsConfig) -> PublishResult:
     source = _run_folder(config)
     path = find(source, config.weights)
     weights = load(path)
+    if weights.spec.is_classifier:
+        raise InputError(
+            f"{path}: classifies whole images ({weights.spec.task}); only networks that draw masks can be published,"
+            " since their scores are what is published with them"
+        )
     dataset = config.dir or _dataset(source)
     # Here rather than while measuring, which reads a copy and would name that.
     if "valid" not in set(read_split(source / "split.csv", open_dataset(dataset).images)["side"]):
@@ -99,12 +104,13 @@ def publish(config: PublishWeightsConfig) -> PublishResult:
         folder = Path(name)
         chosen, change, valid = _stored(config, weights, folder, source, dataset)
         tested = _measure(config, chosen, folder / "test", config.test_dir, "all") if config.test_dir else None
-        scores = {"valid": _score(valid, f"validation split of the run, {dataset.resolve().name}")}
-        if tested:
-            scores["test"] = _score(tested, f"{Path(str(config.test_dir)).resolve().name}, used for nothing else")
+        scores = {"valid": _score(valid, "validation split of the training data")}
+        if config.test_dir and tested:
+            what = config.test_data or config.test_dir.resolve().name
+            scores["test"] = _score(tested, f"{what}; used for nothing else")
         final = dataclasses.replace(
             chosen,
-            metrics={**scores["valid"], **({"test": scores["test"]} if tested else {})},
+            metrics={**_epoch(weights), **scores["valid"], **({"test": scores["test"]} if tested else {})},
             provenance={
                 **weights.provenance,
                 "config": without_places(weights.provenance.get("config", {})),
@@ -213,6 +219,10 @@ def _measure(
     if result.skipped:
         raise InputError(f"{result.skipped[0].path}: cannot be read, and scores of some images only are not published")
     return result
+
+
+def _epoch(weights: WeightsFile) -> dict[str, Any]:
+    return {"epoch": weights.metrics["epoch"]} if "epoch" in weights.metrics else {}
 
 
 def _score(result: EvaluateResult, data: str) -> dict[str, Any]:
