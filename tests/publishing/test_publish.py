@@ -79,7 +79,7 @@ def run(tmp_path_factory) -> Path:
         None,
         (0.6,) * count,
         (7,) * count,
-        {"epoch": 21},
+        MEASURED,
         provenance,
     )
     folder = root / "run"
