@@ -110,7 +110,7 @@ def publish(config: PublishWeightsConfig) -> PublishResult:
             scores["test"] = _score(tested, f"{what}; used for nothing else")
         final = dataclasses.replace(
             chosen,
-            metrics={**_epoch(weights), **scores["valid"], **({"test": scores["test"]} if tested else {})},
+            metrics={**_kept(weights), **scores["valid"], **({"test": scores["test"]} if tested else {})},
             provenance={
                 **weights.provenance,
                 "config": without_places(weights.provenance.get("config", {})),
@@ -221,8 +221,9 @@ def _measure(
     return result
 
 
-def _epoch(weights: WeightsFile) -> dict[str, Any]:
-    return {"epoch": weights.metrics["epoch"]} if "epoch" in weights.metrics else {}
+def _kept(weights: WeightsFile) -> dict[str, Any]:
+    """Give what the run's own scores say besides figures: where the weights and their thresholds come from."""
+    return {key: weights.metrics[key] for key in ("epoch", "calibration") if key in weights.metrics}
 
 
 def _score(result: EvaluateResult, data: str) -> dict[str, Any]:
