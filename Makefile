@@ -15,7 +15,7 @@ INSTALLED := $(VENV)/.installed
 UV_INSTALL := $(BIN)/uv pip install --python $(BIN)/python
 
 .DELETE_ON_ERROR:
-.PHONY: help install demo test test-all lint types format lock clean distclean
+.PHONY: help install demo test test-all lint types format pictures lock clean distclean
 
 help:  ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1	\2/p' Makefile | expand -t 20
@@ -41,6 +41,9 @@ types: $(INSTALLED)  ## type checker on config.py and utils/
 format: $(INSTALLED)  ## put the code into the format that lint wants
 	@$(BIN)/ruff check --fix --output-format concise .
 	@$(BIN)/ruff format .
+
+pictures: $(INSTALLED)  ## images/: the README's pictures, those of the training from the last make demo
+	@$(BIN)/python images/draw.py $(ARGS)
 
 lock: $(BIN)/uv  ## requirements.lock from requirements.txt (newest versions: ARGS=--upgrade)
 	@$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --no-annotate --no-emit-index-url \

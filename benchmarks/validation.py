@@ -55,8 +55,8 @@ class TimedRunner(SegmentationRunner):
     def get_callbacks(self) -> Any:
         callbacks = super().get_callbacks()
         self.times: dict[str, list[float]] = {}
-        for key in ("criterion", "validation"):
-            callbacks[key].on_batch_end = self._timed(key, callbacks[key].on_batch_end)
+        for part, key in {"loss": "criterion", "scores": "validation"}.items():
+            callbacks[key].on_batch_end = self._timed(part, callbacks[key].on_batch_end)
         return callbacks
 
     def handle_batch(self, batch: Any) -> None:
@@ -117,14 +117,14 @@ def main(argv: Sequence[str]) -> int:
         whole.append(1000 * row["valid_seconds"] / len(names))
         for part, times in runner.times.items():
             parts.setdefault(part, []).append(statistics.mean(times))
-        parts.setdefault("waiting for images", []).append(1000 * row["valid_seconds_waiting"] / len(names))
+        parts.setdefault("waiting", []).append(1000 * row["valid_seconds_waiting"] / len(names))
         print(f"{len(alone)} of {config.rounds} rounds done", flush=True)
     ratio = statistics.median(b / a for a, b in zip(alone, whole, strict=True))
     result = {
         "network_alone_ms": round(statistics.median(alone), 2),
-        "validation_ms": round(statistics.median(whole), 2),
+        "whole_ms": round(statistics.median(whole), 2),
         "ratio": round(ratio, 3),
-        **{f"{part}_ms".replace(" ", "_"): round(statistics.median(times), 2) for part, times in parts.items()},
+        **{f"{part}_ms": round(statistics.median(times), 2) for part, times in parts.items()},
     }
     what = {
         "architecture": config.architecture,

@@ -91,3 +91,11 @@ def test_readme_loads_a_weights_file_in_plain_smp(task, tmp_path, monkeypatch):
     with torch.no_grad():
         expected = file.build()(images)
         torch.testing.assert_close(shown["net"].eval()((images / 255 - mean) / std), expected, atol=1e-4, rtol=1e-3)
+
+
+def test_every_picture_is_shown_and_small():
+    pictures = [path for path in (ROOT / "images").iterdir() if path.suffix in (".png", ".jpg", ".svg")]
+    assert pictures
+    for path in pictures:
+        assert f"(images/{path.name})" in README
+        assert path.stat().st_size < 300_000

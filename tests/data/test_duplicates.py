@@ -134,3 +134,15 @@ def test_groups_are_described():
     groups = {"a": 0, "b": 0, "c": 1}
     assert describe_groups(groups) == "3 images in 2 groups, 1 without near-duplicates, largest 2"
     assert describe_groups({}) == "0 images in 0 groups, 0 without near-duplicates, largest 0"
+
+
+def test_groups_do_not_depend_on_how_much_is_compared_at_a_time(dataset, monkeypatch):
+    pictures = {}
+    for seed in range(4):
+        whole = strip(seed)
+        pictures |= {f"{seed}a": whole[:200, :200], f"{seed}b": whole[60:260, :200][:, ::-1]}
+    expected = groups_of(dataset(pictures))
+    assert len(expected) == 4
+    monkeypatch.setattr(duplicates, "BLOCK_BYTES", 1)
+    monkeypatch.setattr(duplicates.FileCache, "get", lambda *_: None)
+    assert groups_of(dataset(pictures)) == expected

@@ -304,7 +304,7 @@ FLAGS = [
     Case("unknown flag", f"{TRAIN} -batchsize 4", r"Train\.py: no flag -batchsize, did you mean -batch_size\?; -h lists all"),
     Case("unknown flag of Predict", f"{PREDICT} -treshold 1", r"Predict_masks\.py: no flag -treshold, did you mean -threshold\?; -h lists all"),
     Case("unknown command", "Prepare_data.py chek -dir data", r"Prepare_data\.py: no command chek, did you mean check\?; choose from .*"),
-    Case("wrong choice", f"{TRAIN} -task multilable", r"-task multilable: choose from multilabel, binary, multiclass, did you mean multilabel\?"),
+    Case("wrong choice", f"{TRAIN} -task multilable", r"-task multilable: choose from multilabel, binary, multiclass, per-class, classify-binary, classify-multilabel, did you mean multilabel\?"),
     Case("number out of range", f"{TRAIN} -valid_fraction 1.5", r"-valid_fraction 1\.5: expected 0\.01 to 0\.9"),
     Case("value is a word", f"{EVALUATE} -batch_size four", r"-batch_size four: expected a whole number"),
     Case("flag without value", f"{TRAIN} -seed", r"Train\.py: argument -seed: expected one argument; -h explains every flag"),
@@ -394,7 +394,7 @@ MACHINE = [
     Case("disk full, scoring", EVALUATE, rf"out/\S+: {FULL}", full_disk),
     Case("disk full, balancing", "Prepare_data.py balance -dir data", rf"data/train_balanced\.csv: {FULL}", full_disk),
     Case("disk full at the first checkpoint", TRAIN, r"out/checkpoints/last\.pth: File too large; allow larger files \(ulimit -f\) or write to another disk", disk_of_a_megabyte, keeps=True),
-    Case("memory full, reading", TRAIN, NO_MEMORY, raising("utils.training.train.verified_sizes", MemoryError())),
+    Case("memory full, reading", TRAIN, NO_MEMORY, raising("utils.training.selection.verified_sizes", MemoryError())),
     Case("memory full, training", TRAIN, NO_MEMORY, raising("utils.models.segmenter.Segmenter.forward", ALLOCATION), keeps=True),
     Case("GPU memory full, training", TRAIN, NO_MEMORY, raising("utils.models.segmenter.Segmenter.forward", torch.OutOfMemoryError("CUDA out of memory.\nTried")), keeps=True),
     Case("memory full, predicting", PREDICT, r"the memory of cpu is too small for \d images of \d+x\d+; use a smaller -batch_size, or .*", raising("utils.models.segmenter.Segmenter.forward", ALLOCATION)),
@@ -488,7 +488,7 @@ def test_the_spoilt_pickle_does_run_code_where_nothing_refuses_it(place):
 
 @pytest.mark.parametrize("words", [TRAIN, PREDICT, EVALUATE, MASKS])
 def test_ctrl_c_before_the_work_begins_leaves_nothing(words, place, limits, monkeypatch, capfd):
-    for target in ("training.train._network", "inference.opening.load", "data.convert.folder._refuse_existing"):
+    for target in ("training.train.starting_network", "inference.opening.load", "data.convert.folder._refuse_existing"):
         raising(f"utils.{target}", KeyboardInterrupt())(place, monkeypatch)
     before = files(place)
     assert command(words, monkeypatch) == 130

@@ -35,6 +35,7 @@ OVERLAP = 0.15  # least share of the image that two shifted images must have in 
 HASH_BITS = 4  # bits of 64 in which the hashes of a candidate may differ
 SAME_HASH = 0.75  # correlation of whole images with like hashes; different ones stay below 0.7
 SAME_SHIFTED = 0.9  # correlation of an overlap; below it, many pairs share only the look of a stripe
+BLOCK_BYTES = 2**27  # bytes of the table of similarities that is compared at a time
 LARGEST_SHARE, LARGEST_LEAST = 0.05, 8  # a group never grows beyond this share (and number) of the images
 
 
@@ -159,8 +160,10 @@ def _candidates(pictures: list[_Picture]) -> Iterator[tuple[int, list[list[int]]
     owner = np.repeat(np.arange(len(pictures)), [len(picture.points) for picture in pictures])
     points = np.concatenate([picture.points for picture in pictures])
     patches = np.concatenate([picture.patches for picture in pictures])
-    for start in range(0, len(pictures), 128):
-        stop = min(start + 128, len(pictures))
+    # All patches of a block are compared with all others: fewer images a block when there are many in all.
+    block = int(np.clip(BLOCK_BYTES // (4 * POINTS**2 * len(pictures)), 1, 128))
+    for start in range(0, len(pictures), block):
+        stop = min(start + block, len(pictures))
         yield start, _alike_hashes(hashes, shapes, start, stop), SAME_HASH
         yield stop, _alike_patches(owner, points, patches, shapes, start, stop), SAME_SHIFTED
 

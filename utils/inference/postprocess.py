@@ -156,7 +156,7 @@ def find_defects(
         runs, areas, kept = cleaned
         channels = logits if task == "multiclass" else logits[index : index + 1]
         pixels = np.flatnonzero(runs.window(whole).view(np.bool_))
-        probability = _probability(np.stack([runs.window(c).ravel()[pixels] for c in channels]), task, index)
+        probability = _probability(np.stack([runs.window(c).ravel().take(pixels) for c in channels]), task, index)
         left, top, right, bottom = runs.boxes()[:, kept]
         records = np.zeros(kept.size, dtype=DEFECT)
         records["class_id"] = index + 1
@@ -234,10 +234,12 @@ class _Runs:
         padded[:, 1:-1] = box
         flat = padded.ravel()
         edges = np.flatnonzero(flat[1:] != flat[:-1])
+        if flat.size < 2**31:
+            edges = edges.astype(np.int32)  # half as long to calculate with
         start, length = edges[::2], edges[1::2] - edges[::2]
         row = start // (width + 2)
         begin = start - row * (width + 2)
-        labels = label_image.ravel()[row * width + begin]
+        labels = label_image.ravel().take(row * width + begin)
         # Found in a sample: a component of more than half of the runs cannot hide from it.
         largest = int(np.bincount(labels[:: max(labels.size // 256, 1)]).argmax())
         others = np.flatnonzero(labels != largest)

@@ -38,9 +38,20 @@ def learning_parts(history: History | None, class_names: tuple[str, ...]) -> lis
         ("loss", {"training": "train_loss", "validation": "valid_loss"}, "loss", "Loss of training and validation."),
         (
             "Dice",
-            {"mean": "valid_dice", "where there is a defect": "valid_defect_dice", "empty": "valid_empty_baseline"},
+            {
+                "mean": "valid_dice",
+                "where there is a defect": "valid_defect_dice",
+                "empty": "valid_empty_baseline",
+                "soft": "valid_soft_dice",
+            },
             "Dice, 0 to 1",
-            "Dice on the validation images; empty: what predicting nothing scores.",
+            "Dice on the validation images; empty: what predicting nothing scores; soft: of probabilities.",
+        ),
+        (
+            "scores of images",
+            {"F1": "valid_f1", "ROC area": "valid_roc_auc", "average precision": "valid_average_precision"},
+            "score, 0 to 1",
+            "Scores of the answers about whole images, mean of the labels, on the validation images.",
         ),
         (
             "Dice of each class",

@@ -170,6 +170,11 @@ def cell(value: Any, digits: int = 4) -> str:
     return f"{value:,.{digits}f}" if isinstance(value, float) else str(value)
 
 
+def shown(name: str) -> str:
+    """Name a class for a reader: a bare number becomes "class 3"."""
+    return f"class {name}" if name.isdecimal() else name
+
+
 def render(title: str, lead: str, sections: Sequence[Section]) -> str:
     """Lay out a report.
 

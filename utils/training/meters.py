@@ -97,7 +97,9 @@ class ValidationScores(dl.Callback):
             batch["logits"], batch["sizes"], batch["truth"], batch["names"], strict=True
         ):
             height, width = truth.shape[-2:]
-            own_size = resize_logits(logits[None, :, : size[0], : size[1]], height, width)
+            # A network in channels_last memory gives its logits in it too, which takes longer to resize than to copy.
+            cut = logits[None, :, : size[0], : size[1]].contiguous()
+            own_size = resize_logits(cut, height, width)
             decided = limit_areas(decide(own_size, self.task, self.thresholds), self.min_areas, self.max_areas)
             target = truth[None].to(decided.device)
             self.counts.add([name], *count(decided, target))
