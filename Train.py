@@ -1,4 +1,4 @@
-"""Train a segmentation network on a dataset folder."""
+"""Train a network, or all networks of a system, on a dataset folder."""
 
 from collections.abc import Sequence
 
@@ -8,10 +8,15 @@ from utils.cli import DONE, parse, run
 
 def main(argv: Sequence[str]) -> int:
     """Parse the flags, train, print what came out."""
-    config = parse(TrainConfig, argv, "Train.py", "Train a segmentation network on a dataset folder; README shows how.")
-    from utils.training.train import train
+    config = parse(
+        TrainConfig,
+        argv,
+        "Train.py",
+        "Train a network, or a system of networks, on a dataset folder; README shows how.",
+    )
+    from utils.training.start import start
 
-    result = train(config)
+    result = start(config)
     if result.is_main:
         print(result.summary())
     return DONE

@@ -33,6 +33,9 @@ Task = Literal["multilabel", "binary", "multiclass", "per-class", "classify-bina
 Loss = Literal["dice_bce", "bce", "dice", "tversky", "focal", "lovasz", "cross_entropy"]
 Device = Literal["auto", "cpu", "cuda"]
 Precision = Literal["f32", "bf16", "f16"]
+Backend = Literal["auto", "openvino", "onnxruntime", "torch"]
+SystemKind = Literal["two-stage", "six-model", "two-head", "shared-backbone"]
+Tta = Literal["stored", "none", "flips"]
 
 
 def flag(help: str, default: Any = ..., low: float | None = None, high: float | None = None, positional: bool = False) -> Any:
@@ -62,6 +65,12 @@ class TrainConfig:
     dense: tuple[int, ...] | None = flag("sizes of layers between encoder and labels of whole images; 1024,512,64 is published", None)
     dropout: float = flag("share of features left out before each of those layers, 0 up to 1", 0.3, low=0, high=0.99)
     channels: int = flag("image channels the network sees; 3 fits ImageNet weights, grey images are repeated", 3)
+    # several networks that work together
+    system: SystemKind | None = flag("train all networks of a system one after another and write its system file; none: one network", None)
+    gate: Literal["hard", "soft"] = flag("of a system; hard: no mask below the calibrated probability; soft: the less likely a class, the larger its defects must be", "hard")
+    classifier_encoder: str | None = flag("encoder of a system's classifiers; none: as -encoder", None)
+    classifier_size: tuple[int, int] | None = flag("H,W in pixels that images are resized to for a system's classifiers; none: as -image_size", None)
+    classifier_epochs: int | None = flag("epochs of a system's classifiers; none: as -num_epochs", None, low=1)
     # the data
     image_size: tuple[int, int] | None = flag("H,W in pixels that images are resized to, or native; 256,768 is the published size", (256, 768))
     crop: tuple[int, int] | None = flag("H,W in pixels of random training crops, or native for the whole image", None)
@@ -149,18 +158,20 @@ class PredictConfig:
 
     dir: Path | None = flag("dataset folder; test_images/ is read, or train_images/ when there is none", None)
     images: Path | None = flag("a folder of images or a single image, instead of -dir", None)
-    weights_dir: Path = flag("folder of weights files (a run folder too) or one .pth file", Path("weights"))
+    weights_dir: Path = flag("folder of weights files (a run folder too), one .pth file or one system file (.json)", Path("weights"))
     weights: str | None = flag("name of the weights file in weights_dir when it holds several", None)
     num_of_images: int = flag("images to predict, in order of their names; 0: all", 0, low=0)
     out: Path | None = flag("folder for the results; none: DIR/results", None)
-    save: tuple[str, ...] = flag("what to write: overlays,masks,submission,defects", ("overlays", "submission", "defects"))
+    save: tuple[str, ...] = flag("what to write: overlays,masks,submission,defects,labels (probabilities of the whole image, where a network judges it)", ("overlays", "submission", "defects"))
     threshold: float | None = flag("probability from which a pixel counts as defect, 0..1; none: the weights file's", None, low=0, high=1)
     min_area: int | None = flag("smallest connected defect in pixels; none: the weights file's", None, low=0)
     max_area: int | None = flag("largest connected defect in pixels; 0: no limit; none: the weights file's", None, low=0)
+    tta: Tta = flag("flips: mean of the image, its mirror images and their mirror image, 4 times the work; stored: what the system file says, else none", "stored")
     batch_size: int = flag("images per forward pass; more than 4 gains nothing on CPUs", 4, low=1)
-    backend: Literal["auto", "torch"] = flag("what runs the network", "auto")
-    precision: Precision = flag("f32; bf16 on CPUs and GPUs that have it; f16 on GPUs", "f32")
+    backend: Backend = flag("what runs the network; auto: the fastest whose masks agree with torch f32 (Dice 0.999 in every class)", "auto")
+    precision: Literal["auto", "f32", "bf16", "f16"] = flag("auto: as for backend; bf16 on CPUs and GPUs that have it; f16 on GPUs", "auto")
     device: Device = flag("auto takes a GPU when there is one", "auto")
+    compile: bool = flag("torch.compile for the torch backend: a minute at the start, faster after it", False)
     threads: int = flag("CPU threads of the network; 0: all cores", 0, low=0, high=1024)
 
 
@@ -169,7 +180,7 @@ class EvaluateConfig:
     """What ``Evaluate.py`` does."""
 
     dir: Path = flag("labelled dataset folder: train_images/ and train.csv")
-    weights_dir: Path = flag("folder of weights files (a run folder too) or one .pth file", Path("weights"))
+    weights_dir: Path = flag("folder of weights files (a run folder too), one .pth file or one system file (.json)", Path("weights"))
     weights: str | None = flag("name of the weights file in weights_dir when it holds several", None)
     split: Literal["valid", "train", "all"] = flag("images to score: a side of the run's split.csv, or all labelled ones", "valid")
     num_of_images: int = flag("images to score, in order of their names; 0: all", 0, low=0)
@@ -181,14 +192,30 @@ class EvaluateConfig:
     area_limits: Literal["search", "percentiles", "keep"] = flag("of -calibrate; search: the areas that are best; percentiles: 2nd and 98th of the defects trained on, as published; keep: those in use", "search")
     false_alarms: float | None = flag("of -calibrate: the best recall with at most so many predicted defects per 1,000 clean images; none: the best mean Dice", None, low=0)
     folds: int = flag("of -calibrate: parts of the images, each scored with what the others chose, for a gain that is honest", 5, low=3, high=100)
+    tta: Tta = flag("flips: mean of the image, its mirror images and their mirror image, 4 times the work; stored: what the system file says, else none", "stored")
     resamples: int = flag("times that the images are drawn again for the 95 % interval of the Dice; 0: no interval", 2000, low=0, high=100_000)
     examples: int = flag("worst and best images that the report shows, of each; 0: no pictures in it", 12, low=0, high=100)
     seed: int = flag("fixes the drawing of resamples, and the parts of -calibrate", 42, low=0, high=2**31 - 1)
     batch_size: int = flag("images per forward pass; more than 4 gains nothing on CPUs", 4, low=1)
-    backend: Literal["auto", "torch"] = flag("what runs the network", "auto")
-    precision: Precision = flag("f32; bf16 on CPUs and GPUs that have it; f16 on GPUs", "f32")
+    backend: Backend = flag("what runs the network; auto: the fastest whose masks agree with torch f32 (Dice 0.999 in every class)", "auto")
+    precision: Literal["auto", "f32", "bf16", "f16"] = flag("f32, so that scores do not depend on the machine; auto: as for backend; bf16 on CPUs and GPUs that have it; f16 on GPUs", "f32")
     device: Device = flag("auto takes a GPU when there is one", "auto")
     threads: int = flag("CPU threads of the network; 0: all cores", 0, low=0, high=1024)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExportConfig:
+    """What ``Export_model.py`` does."""
+
+    weights_dir: Path = flag("folder of weights files (a run folder too) or one .pth file", Path("weights"))
+    weights: str | None = flag("name of the weights file in weights_dir when it holds several", None)
+    format: Literal["onnx", "openvino"] = flag("onnx: one .onnx file that many programs read; openvino: .xml and .bin, fastest on CPUs", "onnx")
+    precision: Literal["f32", "f16"] = flag("of the numbers in the file; f16 halves it, the computing stays f32 or what the program that runs it takes", "f32")
+    int8: bool = flag("compute in 8-bit integers, for openvino; needs -dir or -images to calibrate on, refused when Dice falls by more than 0.005", False)
+    dir: Path | None = flag("dataset folder whose images, and labels if there are any, the exported network is compared on", None)
+    images: Path | None = flag("a folder of images or a single image to compare on; with neither, synthetic strips", None)
+    num_of_images: int = flag("images to compare on; int8 calibrates on as many others", 16, low=1)
+    out: Path | None = flag("folder for the files; none: beside the weights file", None)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -22,7 +22,7 @@ import torch
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from benchmarks.train_step import cpu_name
+from benchmarks.machine import cpu_name
 from config import RECIPES, Device, Precision, TrainConfig, flag
 from utils.cli import DONE, parse, run
 from utils.data.annotations import Dataset, open_dataset

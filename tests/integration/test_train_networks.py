@@ -9,12 +9,11 @@ import pandas as pd
 import pytest
 import torch
 
-from config import EvaluateConfig, PredictConfig, TrainConfig
+from config import EvaluateConfig, TrainConfig
 from utils.data.annotations import open_dataset
 from utils.data.rle import encode
 from utils.errors import InputError
 from utils.inference.evaluate import evaluate
-from utils.inference.predict import predict
 from utils.published.weights_file import load
 from utils.training.choices import make_spec
 from utils.training.class_weights import class_weights
@@ -242,14 +241,3 @@ def test_a_binary_classifier_needs_clean_images(strips, tmp_path):
     config = settings(strips, tmp_path / "run", task="classify-binary", images_with="defect")
     with pytest.raises(InputError, match=r"needs images of both kinds, .* none is free of defects"):
         train(config)
-
-
-def test_whoever_draws_masks_refuses_a_classifier(strips, tmp_path):
-    result = train(settings(strips, tmp_path / "run", task="classify-binary"))
-    for job in (
-        lambda: predict(PredictConfig(dir=strips, weights_dir=result.folder, out=tmp_path / "out", device="cpu")),
-        lambda: evaluate(EvaluateConfig(dir=strips, weights_dir=result.folder, out=tmp_path / "out", device="cpu")),
-    ):
-        with pytest.raises(InputError, match=r"classifies whole images \(classify-binary\) and draws no masks"):
-            job()
-    assert not (tmp_path / "out").exists()

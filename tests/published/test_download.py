@@ -484,7 +484,9 @@ def test_to_may_not_be_a_file(tmp_path):
 
 def test_a_file_that_is_missing_beside_its_own_index_is_told_so(tmp_path):
     index = write_index(tmp_path, entry())
-    with pytest.raises(InputError, match="is missing or damaged, and this is where the index has it"):
+    with pytest.raises(
+        InputError, match="is missing or damaged, and comes with the repository; get it back by 'git checkout"
+    ):
         download(DownloadWeightsConfig(index=index, to=tmp_path))
 
 

@@ -41,6 +41,9 @@ from utils.settings import to_plain
 HEAD = ("epoch", "train_loss", "train_seconds", "valid_loss", "valid_dice", "valid_defect_dice", "valid_seconds")
 
 
+MEASURED = {"epoch": 21, "mean_dice": 0.1, "calibration": {"split": "valid"}}
+
+
 @pytest.fixture(scope="module", autouse=True)
 def _no_pictures():
     """Leave the report out, whose pictures take longer than everything else and are tested elsewhere."""
@@ -76,7 +79,7 @@ def run(tmp_path_factory) -> Path:
         None,
         (0.6,) * count,
         (7,) * count,
-        {"epoch": 21},
+        MEASURED,
         provenance,
     )
     folder = root / "run"
@@ -146,6 +149,7 @@ def test_the_file_tells_where_it_comes_from_and_nothing_about_the_disk(run, publ
     weights = load(published / entry.file)
     assert weights.metrics["mean_dice"] == entry.scores["valid"]["mean_dice"]
     assert weights.metrics["test"]["mean_dice"] == entry.scores["test"]["mean_dice"]
+    assert (weights.metrics["epoch"], weights.metrics["calibration"]) == (21, {"split": "valid"})
     assert weights.provenance["config"]["encoder_weights"] == "start.pth"
     assert (weights.thresholds[0], weights.min_areas[0]) == (0.6, 7)
     for path in published.iterdir():
@@ -170,6 +174,7 @@ def test_the_card_has_everything_and_its_lines_of_python_run(published, monkeypa
         "Toys.",
         "`abc`",
         "The weights are those of epoch 21.",
+        "Chosen on the validation images (`Evaluate.py -calibrate`)",
         "python Download_weights.py unet-small-strips",
     ):
         assert words in text

@@ -1,5 +1,6 @@
 """Score a network on labelled images."""
 
+import dataclasses
 import json
 import time
 from collections.abc import Sequence
@@ -17,6 +18,7 @@ from utils.files import write_text
 from utils.inference.calibration.calibrator import Calibrator
 from utils.inference.calibration.counting import ImageTable
 from utils.inference.calibration.result import Calibration
+from utils.inference.evaluate_labels import LabelsResult, evaluate_labels
 from utils.inference.examples import draw_examples
 from utils.inference.labels import Labels
 from utils.inference.opening import (
@@ -102,7 +104,7 @@ class EvaluateResult:
         return "\n".join(lines)
 
 
-def evaluate(config: EvaluateConfig) -> EvaluateResult:
+def evaluate(config: EvaluateConfig) -> EvaluateResult | LabelsResult:
     """Score a network on the labelled images of a dataset folder, and write a report.
 
     Args:
@@ -116,18 +118,24 @@ def evaluate(config: EvaluateConfig) -> EvaluateResult:
     """
     chosen = choose_weights(config)
     dataset = open_dataset(config.dir)
-    labels = Labels(dataset.annotations, chosen.weights.spec)
     run = chosen.path.parent
+    if chosen.weights.spec.is_classifier:
+        names = _side(config, dataset, run)[: config.num_of_images or None]
+        return evaluate_labels(config, chosen, dataset, names, _what(config, run))
+    labels = Labels(dataset.annotations, chosen.weights.spec)
     names = _side(config, dataset, run)[: config.num_of_images or None]
     _check_labels(dataset, names)
     calibrator = Calibrator(config, chosen, dataset, labels, names) if config.calibrate else None
     skipped: list[Skipped] = []
-    pipeline = open_pipeline(chosen, config, skipped, describe=False)
+    pipeline = open_pipeline(chosen, config, skipped, describe=False, images=len(names))
     out = make_folder(config.out or config.dir / "evaluation")
+    # What a gate turns away is never counted: it stays open while what it is worth is found out.
+    pipeline.gates = calibrator is None
     start = time.perf_counter()
     paths = [dataset.path(name) for name in names]
     collected = _collect(pipeline, paths, labels, chosen.weights.spec.scored_names, out, skipped, calibrator)
     seconds = time.perf_counter() - start
+    pipeline.gates = True
     evaluation = collected.evaluate(config.resamples, config.seed)
     calibration, calibrated = calibrator.finish(out) if calibrator else (None, None)
     tables = (*write_tables(out, evaluation), *(["calibration.csv"] if calibration else []))
@@ -168,6 +176,8 @@ def _collect(
             truth = labels.masks(result.path.name, *result.image.shape[:2])
             planes = () if result.logits is None else class_probabilities(result.logits, pipeline.system.task)
             counted = calibrator.count(result, truth) if calibrator else []
+            if calibrator:
+                result = dataclasses.replace(result, masks=calibrator.behind_the_gate(result))
             return measure(result.masks, truth, planes, result.labels), submission.render(result), counted
 
         with progress(len(paths), "evaluate") as bar:

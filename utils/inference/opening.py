@@ -14,37 +14,59 @@ from tqdm import tqdm
 
 from config import EvaluateConfig, PredictConfig
 from utils.errors import InputError
-from utils.inference.network import open_network
+from utils.inference.network import Network, open_network
 from utils.inference.pipeline import Decision, InspectionPipeline, Skipped
-from utils.inference.systems.single import SingleNetwork
-from utils.published.weights_file import WeightsFile, find, load
+from utils.inference.systems.making import make_system
+from utils.published.system_file import SystemFile, open_weights
+from utils.published.weights_file import WeightsFile
 
-LIBRARIES = ("torch", "segmentation-models-pytorch", "timm", "opencv-python-headless", "numpy")
+LIBRARIES = (
+    "torch",
+    "openvino",
+    "onnxruntime",
+    "segmentation-models-pytorch",
+    "timm",
+    "opencv-python-headless",
+    "numpy",
+)
 
 
 @dataclass(frozen=True)
 class Chosen:
-    """The weights file that the flags name.
+    """The weights file or system file that the flags name.
 
     Attributes:
         path: the file.
         sha8: first 8 hex digits of its sha256.
         weights: its content.
         decision: its thresholds and areas, or those of the flags.
+        tta: ``none`` or ``flips``; the system file's unless the flag says otherwise.
+        label_thresholds: per label of the whole image, probability 0..1 from which an image has it.
     """
 
     path: Path
     sha8: str
-    weights: WeightsFile
+    weights: WeightsFile | SystemFile
     decision: Decision
+    tta: str = "none"
+    label_thresholds: tuple[float, ...] = ()
+
+    @property
+    def label_names(self) -> tuple[str, ...]:
+        """Names of the probabilities of the whole image; () when no network has any."""
+        return self.weights.label_names if isinstance(self.weights, SystemFile) else self.weights.spec.label_names
 
     def to_dict(self) -> dict[str, Any]:
         """Give what a summary says about the network and its decision, as plain words and numbers."""
         spec = self.weights.spec
         names = spec.scored_names
+        system = self.weights.to_dict() if isinstance(self.weights, SystemFile) else {}
+        labels = dict(zip(self.label_names, self.label_thresholds, strict=True))
         return {
             "weights": self.path.name,
             "sha8": self.sha8,
+            **system,
+            "tta": self.tta,
             "architecture": spec.architecture,
             "encoder": spec.encoder,
             "task": spec.task,
@@ -53,6 +75,7 @@ class Chosen:
             "thresholds": dict(zip(names, self.decision.thresholds, strict=True)),
             "min_areas": dict(zip(names, self.decision.min_areas, strict=True)),
             "max_areas": dict(zip(names, self.decision.max_areas, strict=True)),
+            **({"label_thresholds": labels} if labels else {}),
         }
 
 
@@ -72,13 +95,9 @@ def choose_weights(config: PredictConfig | EvaluateConfig) -> Chosen:
     ):
         if value is not None and value < least:
             raise InputError(f"-{name} {value}: expected {least} or more")
-    path = find(config.weights_dir, config.weights)
-    weights = load(path)
-    if weights.spec.is_classifier:
-        raise InputError(
-            f"{path}: classifies whole images ({weights.spec.task}) and draws no masks; give the weights file of a"
-            " segmenter"
-        )
+    weights = open_weights(config.weights_dir, config.weights)
+    path = weights.source
+    assert path is not None
     count = len(weights.thresholds)
     decision = Decision(
         weights.thresholds if config.threshold is None else (config.threshold,) * count,
@@ -90,11 +109,16 @@ def choose_weights(config: PredictConfig | EvaluateConfig) -> Chosen:
             raise InputError(
                 f"class {name}: its largest area, {high}, is below its smallest, {low}; correct -max_area or -min_area"
             )
-    return Chosen(path, hashlib.sha256(path.read_bytes()).hexdigest()[:8], weights, decision)
+    stored = weights.tta if isinstance(weights, SystemFile) else "none"
+    tta = stored if config.tta == "stored" else config.tta
+    labels = weights.label_thresholds
+    if config.threshold is not None and weights.spec.is_classifier:
+        labels = (config.threshold,) * len(labels)
+    return Chosen(path, hashlib.sha256(path.read_bytes()).hexdigest()[:8], weights, decision, tta, labels)
 
 
 def open_pipeline(
-    chosen: Chosen, config: PredictConfig | EvaluateConfig, skipped: list[Skipped], *, describe: bool
+    chosen: Chosen, config: PredictConfig | EvaluateConfig, skipped: list[Skipped], *, describe: bool, images: int
 ) -> InspectionPipeline:
     """Make the pipeline that the flags ask for.
 
@@ -103,15 +127,25 @@ def open_pipeline(
         config: the flags.
         skipped: every image that cannot be read is added here.
         describe: find each defect's box, area and probability, too.
+        images: how many will come.
 
     Raises:
         InputError: the machine cannot run the network as asked.
     """
 
-    weights = chosen.weights
-    network = open_network(weights, config.backend, config.device, config.precision, config.threads)
+    def open_one(member: WeightsFile) -> Network:
+        return open_network(
+            member,
+            config.backend,
+            config.device,
+            config.precision,
+            config.threads,
+            images=images,
+            compile=getattr(config, "compile", False),
+        )
+
     return InspectionPipeline(
-        SingleNetwork(network, weights.spec, weights.input_size),
+        make_system(chosen.weights, open_one, chosen.decision.min_areas, chosen.tta),
         chosen.decision,
         batch_size=config.batch_size,
         describe=describe,

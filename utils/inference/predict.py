@@ -5,7 +5,7 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +28,7 @@ from utils.inference.opening import (
     versions,
 )
 from utils.inference.pipeline import Inspected, Skipped
-from utils.inference.sinks import SAVES, Defects, IndexMasks, Overlays, Sink, Submission, picture_names
+from utils.inference.sinks import SAVES, Defects, IndexMasks, LabelTable, Overlays, Sink, Submission, picture_names
 
 
 @dataclass(frozen=True)
@@ -54,6 +54,7 @@ class PredictResult:
         seconds: for all images, without loading the network.
         network: what ran it.
         overlays: the first few pictures.
+        labels: images by label of the whole image, where a network judges that.
     """
 
     images: int
@@ -65,6 +66,7 @@ class PredictResult:
     seconds: float
     network: str
     overlays: tuple[Path, ...]
+    labels: dict[str, int] = field(default_factory=dict)
 
     @property
     def images_per_second(self) -> float:
@@ -73,12 +75,18 @@ class PredictResult:
 
     def table(self) -> str:
         """Lay out what was found for a terminal."""
-        width = max(map(len, [*self.classes, "class"]))
-        lines = [f"{'class'.ljust(width)}  images with it  defects     pixels"]
-        for name, total in self.classes.items():
-            lines.append(f"{name.ljust(width)}  {total.images:14d}  {total.defects:7d}  {total.area_px:9d}")
+        width = max(map(len, [*self.classes, *self.labels, "class"]))
+        if self.classes:
+            lines = [f"{'class'.ljust(width)}  images with it  defects     pixels"]
+            for name, total in self.classes.items():
+                lines.append(f"{name.ljust(width)}  {total.images:14d}  {total.defects:7d}  {total.area_px:9d}")
+        else:
+            lines = ["this network judges whole images: it gives probabilities instead of masks and overlays", ""]
+            lines.append(f"{'label'.ljust(width)}  images with it")
+            lines += [f"{name.ljust(width)}  {images:14d}" for name, images in self.labels.items()]
         speed = f"{self.seconds:.1f} s, {self.images_per_second:.1f} images/s, {self.network}"
-        lines += ["", f"{plural(self.images, 'image')}, {plural(self.defects, 'defect')}; {speed}"]
+        found = f"{plural(self.images, 'image')}{', ' + plural(self.defects, 'defect') if self.classes else ''}"
+        lines += ["", f"{found}; {speed}"]
         if self.skipped:
             lines.append(f"{plural(len(self.skipped), 'image')} skipped, named in {self.out / 'summary.json'}")
         lines.append(f"results in {self.out}: {', '.join(self.written)}")
@@ -101,33 +109,39 @@ def predict(config: PredictConfig) -> PredictResult:
     paths, default_out = _images(config)
     chosen = choose_weights(config)
     spec = chosen.weights.spec
-    labels = _labels(config, paths[0].parent, chosen) if "overlays" in config.save else None
+    save = _saves(config.save, chosen)
+    labels = _labels(config, paths[0].parent, chosen) if "overlays" in save else None
     skipped: list[Skipped] = []
-    pipeline = open_pipeline(chosen, config, skipped, describe=True)
+    pipeline = open_pipeline(chosen, config, skipped, describe=True, images=len(paths))
     out = make_folder(config.out or default_out)
     names = picture_names(paths)
     overlays = Overlays(out / "overlays", names, spec.scored_names, _truth(labels))
     totals = np.zeros((len(spec.scored_names), 3), dtype=np.int64)
+    labelled = np.zeros(len(chosen.label_names), dtype=np.int64)
     done = 0
 
     with ExitStack() as stack:
         sinks: list[Sink] = []
-        if "overlays" in config.save:
+        if "overlays" in save:
             sinks.append(overlays)
-        if "masks" in config.save:
+        if "masks" in save:
             sinks.append(IndexMasks(out / "masks", names, spec.task))
-        if "submission" in config.save:
+        if "submission" in save:
             sinks.append(stack.enter_context(Submission(out / "submission.csv")))
-        if "defects" in config.save:
+        if "defects" in save:
             sinks.append(stack.enter_context(Defects(out / "defects.csv", spec.scored_names)))
+        if "labels" in save:
+            sinks.append(stack.enter_context(LabelTable(out / "labels.csv", chosen.label_names)))
 
-        def finish(result: Inspected) -> tuple[np.ndarray, list[Any]]:
-            return _count(result), [sink.render(result) for sink in sinks]
+        def finish(result: Inspected) -> tuple[np.ndarray, np.ndarray, list[Any]]:
+            has = np.zeros(0) if result.labels is None else result.labels
+            return _count(result), has >= chosen.label_thresholds, [sink.render(result) for sink in sinks]
 
         start = time.perf_counter()
         with progress(len(paths), "predict") as bar:
-            for path, (found, pieces) in pipeline.run(paths, finish):
+            for path, (found, has, pieces) in pipeline.run(paths, finish):
                 totals += found
+                labelled += has
                 for sink, piece in zip(sinks, pieces, strict=True):
                     sink.collect(path, piece)
                 done += 1
@@ -139,10 +153,11 @@ def predict(config: PredictConfig) -> PredictResult:
         defects=int(totals[:, 1].sum()),
         classes={name: ClassTotal(*map(int, row)) for name, row in zip(spec.scored_names, totals, strict=True)},
         out=out,
-        written=(*_written(config.save), "summary.json"),
+        written=(*_written(save), "summary.json"),
         seconds=time.perf_counter() - start,
         network=pipeline.system.name,
         overlays=tuple(overlays.written),
+        labels=dict(zip(chosen.label_names, labelled.tolist(), strict=True)),
     )
     write_text(out / "summary.json", json.dumps(_summary(result, chosen, labels), indent=2, ensure_ascii=False) + "\n")
     return result
@@ -161,6 +176,15 @@ def _check_saves(save: Sequence[str]) -> None:
     unknown = [word for word in save if word not in SAVES]
     if unknown:
         raise InputError(f"-save {','.join(unknown)}: choose from {', '.join(SAVES)}")
+
+
+def _saves(asked: Sequence[str], chosen: Chosen) -> Sequence[str]:
+    """Give what there is to write: a classifier draws no masks, whatever was asked for."""
+    if chosen.weights.spec.is_classifier:
+        return ("labels",)
+    if "labels" in asked and not chosen.label_names:
+        raise InputError(f"-save labels: {chosen.path.name} judges no whole images; leave it out, or use a classifier")
+    return asked
 
 
 def _images(config: PredictConfig) -> tuple[list[Path], Path]:
@@ -207,7 +231,7 @@ def _truth(labels: Labels | None) -> Callable[[Inspected], np.ndarray | None]:
 
 
 def _written(save: Sequence[str]) -> list[str]:
-    names = {"overlays": "overlays/", "masks": "masks/", "submission": "submission.csv", "defects": "defects.csv"}
+    names = {"overlays": "overlays/", "masks": "masks/"} | {word: f"{word}.csv" for word in SAVES[2:]}
     return [names[word] for word in SAVES if word in save]
 
 
@@ -218,6 +242,7 @@ def _summary(result: PredictResult, chosen: Chosen, labels: Labels | None) -> di
         "images": result.images,
         "defects": result.defects,
         "found": {name: vars(total) for name, total in result.classes.items()},
+        **({"images_with_label": result.labels} if result.labels else {}),
         "skipped": [{"image": str(image.path), "reason": image.reason} for image in result.skipped],
         "ground_truth": str(labels.annotations.source) if labels else None,
         "written": list(result.written),

@@ -20,7 +20,7 @@ from utils.inference.pipeline import Inspected
 from utils.inference.postprocess import index_mask
 from utils.reporting.overlays import draw_overlay
 
-SAVES = ("overlays", "masks", "submission", "defects")
+SAVES = ("overlays", "masks", "submission", "defects", "labels")
 
 
 class Sink(Protocol):
@@ -154,6 +154,28 @@ class Defects(Table):
             (path.name, class_id, self.class_names[class_id - 1], *rest, f"{probability:.4f}")
             for class_id, *rest, probability in piece
         )
+
+
+class LabelTable(Table):
+    """A row for every image: the probability of each label of the whole image, as the classifier or the gate saw it.
+
+    Args:
+        path: of the table.
+        label_names: of the labels.
+    """
+
+    def __init__(self, path: Path, label_names: Sequence[str]) -> None:
+        super().__init__(path)
+        self.header = ("image", *label_names)
+
+    def render(self, result: Inspected) -> list[str]:
+        """Give the probabilities of an image."""
+        assert result.labels is not None, "only for networks with labels"
+        return [f"{probability:.4f}" for probability in result.labels]
+
+    def collect(self, path: Path, piece: list[str]) -> None:
+        """Append the row of an image."""
+        self.write([(path.name, *piece)])
 
 
 def picture_names(paths: Sequence[Path]) -> dict[Path, str]:

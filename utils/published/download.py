@@ -169,7 +169,9 @@ def _fetch(index: Index, entry: Entry, path: Path) -> None:
     reasons: list[str] = []
     for address in index.addresses(entry):
         if address.startswith("file:") and local_path(address).absolute() == path.absolute():
-            reasons.append(f"{path}: is missing or damaged, and this is where the index has it; get a fresh clone")
+            reasons.append(
+                f"{path}: is missing or damaged, and comes with the repository; get it back by 'git checkout {path}'"
+            )
             continue
         try:
             _fetch_checked(address, entry, part)

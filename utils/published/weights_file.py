@@ -21,6 +21,7 @@ from utils.published.index import INDEX, OWN_INDEX, Index, choose, read_index
 
 FORMAT = "steel-defect-segmentation weights"
 VERSION = 1
+SYSTEM_SUFFIX = ".system.json"
 TRAIN_FIRST = "give a weights file or a run folder, or train one first: python Train.py -dir DATA"
 
 
@@ -198,7 +199,7 @@ def find(weights_dir: Path, name: str | None = None) -> Path:
     index = read_index(weights_dir / INDEX) if (weights_dir / INDEX).is_file() else None
     if not weights_dir.is_dir():
         raise InputError(f"-weights_dir {weights_dir}: no such file or folder; {_remedy(index, name, weights_dir)}")
-    files = sorted(weights_dir.glob("*.pth"))
+    files = sorted([*weights_dir.glob("*.pth"), *weights_dir.glob(f"*{SYSTEM_SUFFIX}")])
     chosen = choose(files, name, index)
     if chosen is not None:
         return chosen

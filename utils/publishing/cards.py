@@ -147,7 +147,12 @@ def _decision(names: Sequence[str], weights: WeightsFile) -> str:
         )
     ]
     heads = ["class", "probability from", "smallest area, pixels", "largest area, pixels"]
-    return _markdown(heads, rows)
+    if "calibration" not in weights.metrics:
+        return _markdown(heads, rows)
+    remark = (
+        "Chosen on the validation images (`Evaluate.py -calibrate`), whose scores above are a little too good for that."
+    )
+    return f"{_markdown(heads, rows)}\n{remark}\n"
 
 
 def _curves(training: Training, best: int | None) -> str:

@@ -110,7 +110,7 @@ def publish(config: PublishWeightsConfig) -> PublishResult:
             scores["test"] = _score(tested, f"{what}; used for nothing else")
         final = dataclasses.replace(
             chosen,
-            metrics={**_epoch(weights), **scores["valid"], **({"test": scores["test"]} if tested else {})},
+            metrics={**_kept(weights), **scores["valid"], **({"test": scores["test"]} if tested else {})},
             provenance={
                 **weights.provenance,
                 "config": without_places(weights.provenance.get("config", {})),
@@ -214,13 +214,16 @@ def _measure(
             threads=config.threads,
         )
     )
+    if not isinstance(result, EvaluateResult):
+        raise InputError(f"{folder}: judges whole images only; what is published here draws masks")
     if result.skipped:
         raise InputError(f"{result.skipped[0].path}: cannot be read, and scores of some images only are not published")
     return result
 
 
-def _epoch(weights: WeightsFile) -> dict[str, Any]:
-    return {"epoch": weights.metrics["epoch"]} if "epoch" in weights.metrics else {}
+def _kept(weights: WeightsFile) -> dict[str, Any]:
+    """Give what the run's own scores say besides figures: where the weights and their thresholds come from."""
+    return {key: weights.metrics[key] for key in ("epoch", "calibration") if key in weights.metrics}
 
 
 def _score(result: EvaluateResult, data: str) -> dict[str, Any]:

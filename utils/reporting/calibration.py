@@ -108,8 +108,12 @@ def _curves(curves: Mapping[str, Mapping[str, Any]], alarms_on: str) -> Figure:
     names = [name for name, one in curves.items() if len(one["recall"])]
     positive = [x for name in names for x in curves[name]["false_alarms"] if x > 0]
     edge = min(positive, default=1.0) / 2  # where a logarithmic axis shows zero
+    # A staircase: the recall rises where one more false alarm is allowed, and not before.
     series = {
-        plots.short(name): (np.maximum(curves[name]["false_alarms"], edge), np.asarray(curves[name]["recall"]))
+        plots.short(name): (
+            np.repeat(np.maximum(curves[name]["false_alarms"], edge), 2)[1:],
+            np.repeat(curves[name]["recall"], 2)[:-1],
+        )
         for name in names
     }
     places = [index for index, name in enumerate(curves) if name in names]

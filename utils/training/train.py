@@ -110,7 +110,7 @@ def train(config: TrainConfig) -> TrainResult:
         raise InputError(f"-max_area {config.max_area}: is below -min_area {config.min_area}; correct one of them")
     engine = make_engine(config)
     folder = Path(broadcast_object_list([str(folder)])[0]) if engine.num_processes > 1 else folder
-    dataset = _dataset(config)
+    dataset = open_labelled(config)
     spec = make_spec(config, dataset.annotations.class_names)
     set_seed(config.seed)
     network, notes = starting_network(config, spec, (folder / run_folder.CHECKPOINTS / LAST).exists())
@@ -177,7 +177,8 @@ def _settings(config: TrainConfig) -> tuple[Path, TrainConfig]:
     return run_folder.new_folder(config), config
 
 
-def _dataset(config: TrainConfig) -> Dataset:
+def open_labelled(config: TrainConfig) -> Dataset:
+    """Open the dataset folder of a run; ``InputError`` when it names no defect."""
     assert config.dir is not None
     dataset = open_dataset(config.dir)
     if dataset.annotations.rows.empty:

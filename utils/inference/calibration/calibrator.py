@@ -9,6 +9,7 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+import torch
 
 from config import EvaluateConfig
 from utils.data import rle
@@ -18,12 +19,16 @@ from utils.data.splits import read_split
 from utils.errors import InputError
 from utils.files import replacing
 from utils.inference.calibration.counting import ImageTable, count_image, join
+from utils.inference.calibration.gated import Gated, GateSetting
+from utils.inference.calibration.gates import GateLayout
 from utils.inference.calibration.grid import Setting, limits_of, make_grid
 from utils.inference.calibration.result import Calibration
 from utils.inference.calibration.solving import solve
 from utils.inference.labels import Labels
 from utils.inference.opening import Chosen
 from utils.inference.pipeline import Inspected
+from utils.inference.postprocess import limit_areas
+from utils.published.system_file import SystemFile
 
 UNCALIBRATED = "uncalibrated"  # folder beside the new weights file that keeps the one from training
 LEAST = 3  # groups of images: two to choose on while the third is scored
@@ -71,13 +76,28 @@ class Calibrator:
                 map(Setting, decision.thresholds, decision.min_areas, decision.max_areas), largest, limits, strict=True
             )
         ]
+        self.gate = chosen.weights.gate if isinstance(chosen.weights, SystemFile) else None
         self._names: list[str] = []
         self._tables: list[list[ImageTable]] = []
+        self._labels: dict[str, np.ndarray] = {}
 
     def count(self, result: Inspected, truth: np.ndarray) -> list[ImageTable]:
         """Count an image, in any thread; ``truth`` is (C, H, W) bool."""
         assert result.logits is not None, "a gate is open while it is calibrated"
+        if self.gate is not None:
+            assert result.labels is not None
+            self._labels[result.path.name] = result.labels
         return count_image(result.logits, truth, self.task, self.grids)
+
+    def behind_the_gate(self, result: Inspected) -> np.ndarray:
+        """Give the masks that the gate in use would leave, which is open while it is calibrated: (C, H, W) bool."""
+        if self.gate is None or not result.masks.any():
+            return result.masks
+        assert result.labels is not None
+        passes = self.gate.passes(result.labels[None], len(result.masks))[0]
+        areas = self.gate.areas(self.chosen.decision.min_areas, result.labels)
+        masks = torch.from_numpy(result.masks & passes[:, None, None])[None]
+        return limit_areas(masks, areas, self.chosen.decision.max_areas)[0].numpy()
 
     def collect(self, name: str, tables: list[ImageTable]) -> None:
         """Take what ``count`` made of an image."""
@@ -98,9 +118,22 @@ class Calibrator:
             folds=self.config.folds,
             seed=self.config.seed,
             target=self.config.false_alarms,
+            gated=self._gated(),
         )
         write_curves(out / "calibration.csv", result)
         return result, self._publish(result, out) if result.changed else None
+
+    def _gated(self) -> Gated | None:
+        """Put together what the gate saw, if there is one."""
+        if self.gate is None:
+            return None
+        return Gated(
+            np.stack([self._labels[name] for name in self._names]),
+            GateLayout(self.gate.image is not None, self.gate.classes is not None),
+            GateSetting(self.chosen.label_thresholds, self.gate.c if self.gate.mode == "soft" else 1.0),
+            self.gate.mode == "soft",
+            self.chosen.label_names,
+        )
 
     def _publish(self, result: Calibration, out: Path) -> Path:
         """Write the new settings: beside the old file, which makes room, or to ``out`` when it is a published one."""
@@ -115,6 +148,15 @@ class Calibrator:
             metrics={**weights.metrics, "calibration": {**data, **facts}},
         )
         published = (old.parent / "index.json").is_file()
+        if isinstance(new, SystemFile):
+            assert isinstance(weights, SystemFile)
+            assert result.gate is not None
+            new.gate = weights.gate.changed(*vars(result.gate[2]).values())
+            if not published and "calibration" not in weights.metrics:
+                weights.save(old.parent / UNCALIBRATED / old.name)
+            path = (out if published else old.parent) / old.name
+            new.save(path)
+            return path
         path = new.save_named(out if published else old.parent, re.sub(r"-[0-9a-f]{8}$", "", old.stem))
         if published or path == old:
             return path

@@ -1,0 +1,36 @@
+"""From a weights file or a system file to networks that are ready to work together."""
+
+from collections.abc import Callable, Sequence
+
+from utils.inference.network import Network
+from utils.inference.systems.gated import SYSTEMS
+from utils.inference.systems.single import SingleNetwork
+from utils.inference.systems.system import System
+from utils.inference.tta import Flipped
+from utils.published.system_file import SystemFile
+from utils.published.weights_file import WeightsFile
+
+
+def make_system(
+    weights: WeightsFile | SystemFile,
+    open_one: Callable[[WeightsFile], Network],
+    min_areas: Sequence[int],
+    tta: str = "none",
+) -> System:
+    """Make a weights file, or all members of a system file, ready to run.
+
+    Args:
+        weights: what was read.
+        open_one: makes one network ready to run.
+        min_areas: per scored class, smallest defect in pixels, from which a soft gate starts.
+        tta: ``flips`` lets every network look at the mirror images too, ``none`` does not.
+    """
+
+    def ready(member: WeightsFile) -> Network:
+        network = open_one(member)
+        return Flipped(network) if tta == "flips" else network
+
+    if isinstance(weights, SystemFile):
+        networks = {role: ready(member) for role, member in weights.members.items()}
+        return SYSTEMS[weights.kind](weights, networks, min_areas)
+    return SingleNetwork(ready(weights), weights.spec, weights.input_size)

@@ -1,0 +1,242 @@
+"""Train all networks of a system on one split, one after another, and calibrate what they decide together."""
+
+import dataclasses
+import time
+from pathlib import Path
+
+from accelerate.utils import broadcast_object_list
+
+from config import EvaluateConfig, TrainConfig
+from utils.data.annotations import Dataset
+from utils.data.splits import write_split
+from utils.errors import InputError
+from utils.inference.evaluate import EvaluateResult, evaluate
+from utils.models.factory import encoder_name
+from utils.published.system_file import SEGMENTERS, SystemFile, gate_for, read_system
+from utils.published.weights_file import SYSTEM_SUFFIX, find, load
+from utils.settings import to_plain
+from utils.training import run_folder
+from utils.training.choices import make_spec, settle
+from utils.training.class_weights import class_weights
+from utils.training.engine import SteelEngine, make_engine
+from utils.training.losses import make_loss
+from utils.training.provenance import fingerprint, git_commit, versions
+from utils.training.selection import choose_split
+from utils.training.train import open_labelled, train
+
+C_OF_SOFT_GATE = 3.0  # where calibration begins: a class that is surely absent needs three times the area
+
+
+@dataclasses.dataclass(frozen=True)
+class SystemResult:
+    """What the training of a system brought.
+
+    Args:
+        folder: the run folder; every member has a run folder of its own in it.
+        weights: the system file.
+        members: weights file of each member, by role.
+        report: the scores of the whole on the validation images, as lines.
+        seconds: of this call.
+        is_main: whether this process is the one that writes and prints.
+    """
+
+    folder: Path
+    weights: Path
+    members: dict[str, Path]
+    report: str
+    seconds: float
+    is_main: bool
+
+    def summary(self) -> str:
+        """Give the lines that a user reads at the end."""
+        return f"\n{self.report}\nsystem file: {self.weights}"
+
+
+def train_system(config: TrainConfig) -> SystemResult:
+    """Train a system, or continue one that was interrupted: finished members are not trained again.
+
+    Args:
+        config: see ``config.TrainConfig``; ``system`` is set, or ``resume`` names the run of a system.
+
+    Returns:
+        Where the files are and how good the whole is.
+
+    Raises:
+        InputError: flags or data that cannot be trained on; see ``train``.
+        KeyboardInterrupt: Ctrl-C or SIGTERM; the message says how to go on.
+    """
+    started = time.perf_counter()
+    given = config
+    folder, config = _settings(config)
+    _check(config)
+    engine = make_engine(config)
+    folder = Path(broadcast_object_list([str(folder)])[0]) if engine.num_processes > 1 else folder
+    dataset = open_labelled(config)
+    class_names = dataset.annotations.class_names
+    members = members_of(config, class_names)
+    for member in members.values():
+        # Refuse what is wrong with any of them before the first one trains for hours.
+        class_weights(member, make_spec(member, class_names), dataset, [])
+        make_loss(member)
+        encoder_name(member.encoder)
+    if engine.is_main_process:
+        _begin(config, dataset, next(iter(members.values())), folder)
+    engine.wait_for_everyone()
+    try:
+        files = {}
+        for number, (role, member) in enumerate(members.items(), start=1):
+            if engine.is_main_process:
+                print(f"\nnetwork {number} of {len(members)}, {role}: {folder / role}", flush=True)
+            files[role] = _train_member(member, given, folder, role, engine)
+        path = system_path(config, folder)
+        report = _finish(config, dataset, files, path) if engine.is_main_process else ""
+    except KeyboardInterrupt:
+        raise KeyboardInterrupt(f"go on with: python Train.py -resume {folder}") from None
+    return SystemResult(folder, path, files, report, time.perf_counter() - started, engine.is_main_process)
+
+
+def members_of(config: TrainConfig, class_names: tuple[str, ...]) -> dict[str, TrainConfig]:
+    """Give the settings of each network of a system, by role; folder and split are still open.
+
+    Args:
+        config: of the system.
+        class_names: of the dataset.
+
+    Raises:
+        InputError: flags that do not fit together.
+    """
+    # The split is the system's: what it chose is not to be thinned out a second time.
+    one = dataclasses.replace(
+        config,
+        system=None,
+        gate="hard",
+        classifier_encoder=None,
+        classifier_size=None,
+        classifier_epochs=None,
+        subset="all",
+        resume=None,
+    )
+    masks = dataclasses.replace(one, dense=None)
+    labels = dataclasses.replace(
+        one,
+        architecture="classifier",
+        task="classify-binary",
+        encoder=config.classifier_encoder or config.encoder,
+        image_size=config.classifier_size or config.image_size,
+        num_epochs=config.classifier_epochs or config.num_epochs,
+        loss="bce",
+    )
+    multilabel = dataclasses.replace(labels, task="classify-multilabel")
+    if config.system == "two-stage":
+        members = {"classifier": labels if config.task == "binary" else multilabel, "segmenter": masks}
+    elif config.system == "six-model":
+        # The second is asked about defective images only, so it learns from these.
+        members = {"binary": labels, "multilabel": dataclasses.replace(multilabel, images_with="defect")}
+        for number, name in enumerate(class_names, start=1):
+            members[f"segmenter-{number}"] = dataclasses.replace(masks, task="per-class", target=name)
+    else:
+        assert config.system is not None
+        members = {"network": dataclasses.replace(one, architecture=config.system)}  # type: ignore[arg-type]
+    return {role: settle(member) for role, member in members.items()}
+
+
+def system_path(config: TrainConfig, folder: Path) -> Path:
+    """Give the system file of a run folder."""
+    assert config.dir is not None
+    encoder = config.encoder.replace("-", "_").replace("/", "_")
+    return folder / f"{config.system}-{encoder}-{config.dir.resolve().name}{SYSTEM_SUFFIX}"
+
+
+def _settings(config: TrainConfig) -> tuple[Path, TrainConfig]:
+    if config.resume is not None:
+        return config.resume, run_folder.read_settings(config)
+    if config.dir is None:
+        raise InputError("Train.py: missing -dir; -h explains every flag")
+    return run_folder.new_folder(config), config
+
+
+def _check(config: TrainConfig) -> None:
+    if config.task not in SEGMENTERS:
+        raise InputError(f"-task {config.task}: a system draws masks; choose from {', '.join(SEGMENTERS)}")
+    if config.system == "six-model" and config.task != "multilabel":
+        raise InputError(f"-task {config.task}: a six-model system has a network for each class; leave -task out")
+    if config.system in ("two-head", "shared-backbone"):
+        for name in ("classifier_encoder", "classifier_size", "classifier_epochs"):
+            if getattr(config, name) is not None:
+                raise InputError(f"-{name}: -system {config.system} is one network with one encoder; leave it out")
+
+
+def _begin(config: TrainConfig, dataset: Dataset, first: TrainConfig, folder: Path) -> None:
+    """Write what the run begins with; the settings come last, since a folder with settings is a run.
+
+    The first member is the one that has to see clean images too: the split is made for it.
+    """
+    if (folder / run_folder.SETTINGS).exists():
+        return
+    asked = dataclasses.replace(first, subset=config.subset, images_with=config.images_with)
+    frame = choose_split(asked, make_spec(asked, dataset.annotations.class_names), dataset, folder)
+    write_split(frame, folder / run_folder.SPLIT)
+    run_folder.write_settings(folder, config)
+
+
+def _train_member(member: TrainConfig, given: TrainConfig, folder: Path, role: str, engine: SteelEngine) -> Path:
+    """Train, continue or just find one network; give its weights file."""
+    home = folder / role
+    begun, finished = (home / run_folder.SETTINGS).exists(), any(home.glob("*.pth"))
+    engine.wait_for_everyone()  # all processes have looked before the first one writes
+    if finished:
+        if engine.is_main_process:
+            print("trained already")
+        return find(home)
+    if begun:
+        changes = {name: getattr(given, name) for name in run_folder.MAY_CHANGE}
+        return train(TrainConfig(resume=home, **changes)).weights
+    return train(dataclasses.replace(member, out=home, split=folder / run_folder.SPLIT)).weights
+
+
+def _finish(config: TrainConfig, dataset: Dataset, files: dict[str, Path], path: Path) -> str:
+    """Write the system file and calibrate it on the validation images; give the lines to print."""
+    assert config.system is not None
+    assert config.dir is not None
+    if path.exists():
+        stored = read_system(path)
+        if (
+            "mean_dice" in stored.metrics
+        ):  # finished: it may have been calibrated again since, which is not ours to undo
+            return "this run is complete; nothing is left to train"
+    members = {role: load(file) for role, file in files.items()}
+    gate = gate_for(config.system, members, config.gate, C_OF_SOFT_GATE if config.gate == "soft" else 1.0)
+    count = len(SystemFile(config.system, members, gate, (), (), ()).spec.scored_names)
+    system = SystemFile(
+        kind=config.system,
+        members=members,
+        gate=gate,
+        thresholds=(config.threshold,) * count,
+        min_areas=(config.min_area,) * count,
+        max_areas=(config.max_area or None,) * count,
+        provenance={
+            "config": {key: value for key, value in to_plain(config).items() if key not in run_folder.PLACES},
+            "data_fingerprint": fingerprint(dataset),
+            "git_commit": git_commit(),
+            "versions": versions(),
+        },
+    )
+    system.save(path)
+    result = evaluate(
+        EvaluateConfig(
+            dir=config.dir,
+            weights_dir=path,
+            split="valid",
+            calibrate=True,
+            out=path.parent / "evaluation",
+            batch_size=config.batch_size,
+            device=config.device,
+            precision=config.precision,
+            threads=config.threads,
+        )
+    )
+    assert isinstance(result, EvaluateResult)
+    data = {"dataset": config.dir.resolve().name, "images": "validation split of the run"}
+    system = read_system(path)
+    dataclasses.replace(system, metrics={**system.metrics, **data, **result.scores.to_dict()}).save(path)
+    return result.table()
