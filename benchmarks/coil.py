@@ -133,9 +133,9 @@ def measure(config: CoilConfig, system: str, case: str, count: int) -> dict[str,
 def make_weights(config: CoilConfig, system: str, data: Path) -> Path:
     """Fit the networks, and join them by a system file if there are several."""
     from fitted import fit
-    from utils.published.system_file import SystemFile, gate_for
 
     from utils.models.spec import ModelSpec
+    from utils.published.system_file import SystemFile, gate_for
     from utils.published.weights_file import load
 
     names = tuple((data / "classes.txt").read_text("utf-8").split())
