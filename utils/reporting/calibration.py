@@ -43,22 +43,22 @@ def calibration_section(calibration: Mapping[str, Any], weights: str | None) -> 
         Text(
             f"Thresholds and areas of each class were chosen for {aim} on {calibration['images']:,} images in"
             f" {calibration['folds']} parts. {outcome} The in-sample figure flatters, since chance takes part in the choice;"
-            " the cross-fitted one does not. What is kept has no gain that holds."
+            " the cross-fitted one does not. Where a class keeps its setting, the new one is no better on other images."
         ),
         Table(
             [
                 "class",
                 "threshold",
                 "area in px",
-                "was",
-                "area in px",
+                "threshold before",
+                "area before",
                 "Dice before",
                 "in-sample",
                 "cross-fitted",
                 "used",
             ],
             [_row(plots.short(name), one) for name, one in calibration["classes"].items()],
-            "The best setting of each class on these images, and what was in use.",
+            "The best setting of each class on these images, and the one in use before.",
         ),
         Table(
             ["", "mean Dice", "recall", f"false alarms per 1,000 {alarms_on}"],
