@@ -1,6 +1,7 @@
 """What it costs to bring an image from its file to the network in training, part by part and as a whole.
 
-The parts are timed one after the other on each image, in one thread; the figure is the median over images and rounds.
+The parts are timed one after the other on each image, in one thread, by processor time, so that a busy machine does not add to
+them; the figure is the median over images and rounds.
 Where the project does something otherwise than usual, the usual way stands below it. The loader as a whole is timed over
 epochs that take turns with its other settings.
 
@@ -57,9 +58,9 @@ class Stopwatch:
         self.times: dict[str, list[float]] = {}
 
     def __call__(self, part: str, work: Callable[..., Any], *arguments: Any, **named: Any) -> Any:
-        started = time.perf_counter()
+        started = time.thread_time()
         result = work(*arguments, **named)
-        self.times.setdefault(part, []).append(1000 * (time.perf_counter() - started))
+        self.times.setdefault(part, []).append(1000 * (time.thread_time() - started))
         return result
 
     def medians(self) -> dict[str, float]:
