@@ -330,7 +330,7 @@ FLAGS = [
     Case("f16 training on a CPU", f"{TRAIN} -precision f16", r"-precision f16: CPUs train in f32 or bf16; take -precision bf16"),
     Case("f16 scoring on a CPU", f"{EVALUATE} -device cpu -precision f16", r"-precision f16: only for GPUs; use bf16 or f32 on a CPU"),
     Case("500 workers", f"{TRAIN} -num_of_workers 500", r"-num_of_workers 500: this machine has 2 cores; take 64 or fewer, or auto", lambda place, patch: patch.setattr(os, "cpu_count", lambda: 2)),
-    Case("unknown thing to save", f"{PREDICT} -save overlay", r"-save overlay: choose from overlays, masks, submission, defects"),
+    Case("unknown thing to save", f"{PREDICT} -save overlay", r"-save overlay: choose from overlays, masks, submission, defects, labels"),
     Case("-out holds a run", TRAIN, r"-out out: already holds a run; continue it with -resume, or name another folder", a_run),
     Case("-out is a file", TRAIN, r"-out out: .*/out is a file; name another folder|-out out: out is a file; name another folder", file("out")),
     Case("-out below a file", f"{TRAIN} -out f/run", r"-out f/run: .*f is a file; name another folder", file("f")),
@@ -488,7 +488,11 @@ def test_the_spoilt_pickle_does_run_code_where_nothing_refuses_it(place):
 
 @pytest.mark.parametrize("words", [TRAIN, PREDICT, EVALUATE, MASKS])
 def test_ctrl_c_before_the_work_begins_leaves_nothing(words, place, limits, monkeypatch, capfd):
-    for target in ("training.train.starting_network", "inference.opening.load", "data.convert.folder._refuse_existing"):
+    for target in (
+        "training.train.starting_network",
+        "inference.opening.open_weights",
+        "data.convert.folder._refuse_existing",
+    ):
         raising(f"utils.{target}", KeyboardInterrupt())(place, monkeypatch)
     before = files(place)
     assert command(words, monkeypatch) == 130

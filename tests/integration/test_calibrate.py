@@ -87,7 +87,8 @@ def test_a_second_calibration_replaces_the_first_and_keeps_the_file_from_trainin
 
 
 def test_published_weights_stay_as_they_are(make_dataset, run, tmp_path):
-    (run / "index.json").write_text("{}")
+    empty = {"format": "steel-defect-segmentation weights index", "version": 1, "default": None, "weights": []}
+    (run / "index.json").write_text(json.dumps(empty))
     before = everything(run)
     result = evaluate(EvaluateConfig(dir=make_dataset(count=12), weights_dir=run, out=tmp_path / "out", calibrate=True))
     assert result.calibrated.parent == tmp_path / "out"

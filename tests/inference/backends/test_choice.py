@@ -93,7 +93,7 @@ def test_a_few_images_are_not_worth_measuring(weights, fakes, capsys):
     made = fakes(torch=TORCH)
     assert open_network(weights, "auto", "cpu", "auto", 0, images=3).name == "torch f32"
     assert made == ["torch f32"]
-    assert "3 images are too few" in capsys.readouterr().err
+    assert capsys.readouterr().err == ""  # nothing was chosen: the summary names what ran
 
 
 def test_a_precision_or_a_backend_may_be_fixed(weights, images, fakes):

@@ -69,8 +69,8 @@ def choose(weights: WeightsFile, settings: Settings, backends: Sequence[str], im
         _tell(choice, " (measured earlier)")
         return _open(weights, settings, choice.backend, choice.precision)
     if images is not None and images < FEWEST:
+        # Measuring would take longer than the images do; what ran stands behind the result.
         plain = next((c for c in candidates if c == ("torch", "f32")), candidates[-1])
-        _tell(Choice(*plain, f"{images} images are too few to measure others"))
         return _open(weights, settings, *plain)
     return ChoosingNetwork(weights, settings, candidates, store, key)
 
