@@ -42,7 +42,7 @@ format: $(INSTALLED)  ## put the code into the format that lint wants
 	@$(BIN)/ruff check --fix --output-format concise .
 	@$(BIN)/ruff format .
 
-pictures: $(INSTALLED)  ## images/: the README's pictures, those of the training from the last make demo
+pictures: $(INSTALLED)  ## images/: the README's pictures (learning curves of a run too: ARGS="-run RUN")
 	@$(BIN)/python images/draw.py $(ARGS)
 
 lock: $(BIN)/uv  ## requirements.lock from requirements.txt (newest versions: ARGS=--upgrade)

@@ -33,6 +33,7 @@ Task = Literal["multilabel", "binary", "multiclass", "per-class", "classify-bina
 Loss = Literal["dice_bce", "bce", "dice", "tversky", "focal", "lovasz", "cross_entropy"]
 Device = Literal["auto", "cpu", "cuda"]
 Precision = Literal["f32", "bf16", "f16"]
+Backend = Literal["auto", "openvino", "onnxruntime", "torch"]
 SystemKind = Literal["two-stage", "six-model", "two-head", "shared-backbone"]
 Tta = Literal["stored", "none", "flips"]
 
@@ -167,9 +168,10 @@ class PredictConfig:
     max_area: int | None = flag("largest connected defect in pixels; 0: no limit; none: the weights file's", None, low=0)
     tta: Tta = flag("flips: mean of the image, its mirror images and their mirror image, 4 times the work; stored: what the system file says, else none", "stored")
     batch_size: int = flag("images per forward pass; more than 4 gains nothing on CPUs", 4, low=1)
-    backend: Literal["auto", "torch"] = flag("what runs the network", "auto")
-    precision: Precision = flag("f32; bf16 on CPUs and GPUs that have it; f16 on GPUs", "f32")
+    backend: Backend = flag("what runs the network; auto: the fastest whose masks agree with torch f32 (Dice 0.999 in every class)", "auto")
+    precision: Literal["auto", "f32", "bf16", "f16"] = flag("auto: as for backend; bf16 on CPUs and GPUs that have it; f16 on GPUs", "auto")
     device: Device = flag("auto takes a GPU when there is one", "auto")
+    compile: bool = flag("torch.compile for the torch backend: a minute at the start, faster after it", False)
     threads: int = flag("CPU threads of the network; 0: all cores", 0, low=0, high=1024)
 
 
@@ -195,10 +197,25 @@ class EvaluateConfig:
     examples: int = flag("worst and best images that the report shows, of each; 0: no pictures in it", 12, low=0, high=100)
     seed: int = flag("fixes the drawing of resamples, and the parts of -calibrate", 42, low=0, high=2**31 - 1)
     batch_size: int = flag("images per forward pass; more than 4 gains nothing on CPUs", 4, low=1)
-    backend: Literal["auto", "torch"] = flag("what runs the network", "auto")
-    precision: Precision = flag("f32; bf16 on CPUs and GPUs that have it; f16 on GPUs", "f32")
+    backend: Backend = flag("what runs the network; auto: the fastest whose masks agree with torch f32 (Dice 0.999 in every class)", "auto")
+    precision: Literal["auto", "f32", "bf16", "f16"] = flag("f32, so that scores do not depend on the machine; auto: as for backend; bf16 on CPUs and GPUs that have it; f16 on GPUs", "f32")
     device: Device = flag("auto takes a GPU when there is one", "auto")
     threads: int = flag("CPU threads of the network; 0: all cores", 0, low=0, high=1024)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExportConfig:
+    """What ``Export_model.py`` does."""
+
+    weights_dir: Path = flag("folder of weights files (a run folder too) or one .pth file", Path("weights"))
+    weights: str | None = flag("name of the weights file in weights_dir when it holds several", None)
+    format: Literal["onnx", "openvino"] = flag("onnx: one .onnx file that many programs read; openvino: .xml and .bin, fastest on CPUs", "onnx")
+    precision: Literal["f32", "f16"] = flag("of the numbers in the file; f16 halves it, the computing stays f32 or what the program that runs it takes", "f32")
+    int8: bool = flag("compute in 8-bit integers, for openvino; needs -dir or -images to calibrate on, refused when Dice falls by more than 0.005", False)
+    dir: Path | None = flag("dataset folder whose images, and labels if there are any, the exported network is compared on", None)
+    images: Path | None = flag("a folder of images or a single image to compare on; with neither, synthetic strips", None)
+    num_of_images: int = flag("images to compare on; int8 calibrates on as many others", 16, low=1)
+    out: Path | None = flag("folder for the files; none: beside the weights file", None)
 
 
 @dataclass(frozen=True, kw_only=True)

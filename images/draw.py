@@ -1,8 +1,8 @@
 """Draw the README's pictures into this folder: ``make pictures``.
 
 From synthetic strips: ``strips.jpg`` (each class with its outlines) and, where there is a browser, ``exploration.png``
-(the page of ``Prepare_data.py explore`` about them). With a finished demo beside it, ``make demo`` first:
-``prediction.jpg`` (unseen strips, the prediction above the truth) and ``learning_curves.png``.
+(the page of ``Prepare_data.py explore`` about them). From a run folder, ``make pictures ARGS="-run runs/first"``:
+``learning_curves.png``.
 """
 
 import argparse
@@ -14,8 +14,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
-import cv2  # noqa: E402 - the project's own modules are found from here on
-import numpy as np  # noqa: E402
+import numpy as np  # noqa: E402 - the project's own modules are found from here on
 from PIL import Image  # noqa: E402
 
 from config import ExploreConfig, SynthesiseConfig  # noqa: E402
@@ -35,7 +34,7 @@ GAP = 6  # pixels between pictures
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("-demo", type=Path, default=ROOT / "demo", help="folder of a finished demo (default demo)")
+    parser.add_argument("-run", type=Path, help="run folder whose learning curves are drawn too")
     parser.add_argument("-out", type=Path, default=ROOT / "images", help="folder to write (default images)")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as place:
@@ -44,11 +43,8 @@ def main() -> None:
         found = explore(ExploreConfig(dir=strips, out=Path(place) / "exploration", near_duplicates=False))
         draw_strips(found, options.out / "strips.jpg")
         photograph(found.page, options.out / "exploration.png")
-    if (options.demo / "run" / "history.csv").is_file():
-        draw_prediction(options.demo / "results" / "overlays", options.out / "prediction.jpg")
-        draw_learning(options.demo / "run" / "history.csv", options.out / "learning_curves.png")
-    else:
-        print(f"no finished demo in {options.demo}: prediction.jpg and learning_curves.png stay as they are")
+    if options.run:
+        draw_learning(options.run / "history.csv", options.out / "learning_curves.png")
 
 
 def draw_strips(found: ExploreResult, path: Path) -> None:
@@ -84,23 +80,17 @@ def photograph(page: Path, path: Path) -> None:
     print(path)
 
 
-def draw_prediction(overlays: Path, path: Path) -> None:
-    """Put the first overlays below each other, whatever they show: chosen ones would flatter."""
-    pictures = [cv2.cvtColor(cv2.imread(str(file)), cv2.COLOR_BGR2RGB) for file in sorted(overlays.iterdir())[:3]]
-    half = [cv2.resize(p, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA) for p in pictures]
-    save_jpeg(np.concatenate([np.pad(p, ((0, GAP), (0, 0), (0, 0)), constant_values=255) for p in half]), path)
-
-
 def draw_learning(history: Path, path: Path) -> None:
-    """Draw how the Dice of the validation strips went."""
+    """Draw how the Dice of the validation images went."""
     curves = read_history(history)
-    assert curves, f"{history} has no numbers"
+    if not curves:
+        sys.exit(f"error: {history}: no numbers of epochs; -run expects a run folder")
     series = {
         "mean Dice": (curves["epoch"], curves["valid_dice"]),
         "where there is a defect": (curves["epoch"], curves["valid_defect_dice"]),
         "predicting nothing": (curves["epoch"], curves["valid_empty_baseline"]),
     }
-    figure = draw_curves(series, "epoch", "Dice on validation strips, 0 to 1", colours=(3, 0, 4))
+    figure = draw_curves(series, "epoch", "Dice on validation images, 0 to 1", colours=(3, 0, 4))
     whole_numbers(figure.axes[0])
     with replacing(path) as temporary:
         temporary.write_bytes(to_png(figure))

@@ -21,6 +21,7 @@ CONFIG_OF_COMMAND = {
     "Train": config.TrainConfig,
     "Predict_masks": config.PredictConfig,
     "Evaluate": config.EvaluateConfig,
+    "Export_model": config.ExportConfig,
     "Demo": config.DemoConfig,
     "Download_weights": config.DownloadWeightsConfig,
     "Publish_weights": config.PublishWeightsConfig,

@@ -14,8 +14,8 @@ from utils.cli import parse
 from utils.data.synthetic import synthesise
 from utils.errors import InputError
 from utils.files import write_text
+from utils.inference.backends.device import cpu_has_bf16
 from utils.inference.evaluate import evaluate
-from utils.inference.network import cpu_has_bf16
 from utils.inference.predict import predict
 from utils.training.train import train
 

@@ -45,7 +45,7 @@ def sums(folder: Path) -> dict[str, bytes]:
     [
         ("-system two-stage -classifier_size 32,32", ["classifier", "segmenter"], ["pits", "cracks"]),
         ("-system shared-backbone -gate soft", ["network"], ["pits", "cracks"]),
-        ("-system two-stage -task binary", ["classifier", "segmenter"], ["defect"]),
+        pytest.param("-system two-stage -task binary", ["classifier", "segmenter"], ["defect"], marks=pytest.mark.slow),
     ],
 )
 def test_a_system_is_trained_scored_and_run_by_the_three_commands(make_dataset, tmp_path, capsys, words, roles, labels):
@@ -79,6 +79,7 @@ def test_a_system_is_trained_scored_and_run_by_the_three_commands(make_dataset, 
     assert "4 flips" in metrics["network"]
 
 
+@pytest.mark.slow
 def test_six_models(make_dataset, tmp_path):
     run = train(tmp_path / "run", make_dataset(count=24), "-system six-model")
     system = read_system(find(run))

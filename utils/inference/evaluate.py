@@ -127,7 +127,7 @@ def evaluate(config: EvaluateConfig) -> EvaluateResult | LabelsResult:
     _check_labels(dataset, names)
     calibrator = Calibrator(config, chosen, dataset, labels, names) if config.calibrate else None
     skipped: list[Skipped] = []
-    pipeline = open_pipeline(chosen, config, skipped, describe=False)
+    pipeline = open_pipeline(chosen, config, skipped, describe=False, images=len(names))
     out = make_folder(config.out or config.dir / "evaluation")
     # What a gate turns away is never counted: it stays open while what it is worth is found out.
     pipeline.gates = calibrator is None

@@ -80,7 +80,7 @@ def evaluate_labels(
     """
     labels = Labels(dataset.annotations, chosen.weights.spec)
     skipped: list[Skipped] = []
-    pipeline = open_pipeline(chosen, config, skipped, describe=False)
+    pipeline = open_pipeline(chosen, config, skipped, describe=False, images=len(names))
     out = make_folder(config.out or config.dir / "evaluation")
     answers = LabelAnswers()
     start = time.perf_counter()

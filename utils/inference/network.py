@@ -1,10 +1,8 @@
-"""What runs the network: uint8 images in, logits out, behind one small interface.
+"""What runs a network: uint8 images in, logits out, behind one small interface.
 
-A new backend is a function ``(weights, settings) -> Network`` with a line in ``BACKENDS``, and its name in the
-``backend`` fields of ``config.py``.
+The backends that do it are in ``utils/inference/backends``, one file each.
 """
 
-import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
@@ -14,8 +12,6 @@ import torch
 
 from utils.errors import InputError
 from utils.published.weights_file import WeightsFile
-
-DTYPES = {"f32": torch.float32, "bf16": torch.bfloat16, "f16": torch.float16}
 
 
 class Outputs(NamedTuple):
@@ -44,12 +40,15 @@ class Network(Protocol):
     """A network that is ready to run.
 
     Attributes:
-        name: backend, precision and device, for messages and summaries.
         parallel: number of calls that may run at once, each in a thread of its own.
     """
 
-    name: str
     parallel: int
+
+    @property
+    def name(self) -> str:
+        """Backend, precision and device, for messages and summaries; ``auto`` knows it after the first batch."""
+        ...
 
     def __call__(self, images: np.ndarray, gate: Gate | None = None) -> Outputs:
         """Run on a batch.
@@ -67,32 +66,58 @@ class Network(Protocol):
 
 @dataclass(frozen=True)
 class Settings:
-    """How to run a network, in the words of the flags."""
+    """How to run a network, in the words of the flags.
+
+    Attributes:
+        device: ``auto`` (a GPU when there is one), ``cpu`` or ``cuda``.
+        precision: ``f32``, ``bf16`` or ``f16``; for ``open_network`` also ``auto``.
+        threads: CPU threads; 0: all cores.
+        compile: let ``torch.compile`` translate the network; other backends always do the like.
+    """
 
     device: str = "auto"
     precision: str = "f32"
     threads: int = 0
+    compile: bool = False
 
 
-def open_network(weights: WeightsFile, backend: str, device: str, precision: str, threads: int) -> Network:
+def open_network(
+    weights: WeightsFile,
+    backend: str,
+    device: str,
+    precision: str,
+    threads: int,
+    *,
+    compile: bool = False,
+    images: int | None = None,
+) -> Network:
     """Make a weights file ready to run.
 
     Args:
         weights: the network.
-        backend: a name of ``BACKENDS``; ``auto`` takes the first.
-        device: ``auto`` (a GPU when there is one), ``cpu`` or ``cuda``.
-        precision: ``f32``, ``bf16`` or ``f16``.
-        threads: CPU threads; 0 leaves the number as it is.
+        backend: a name of ``BACKENDS``; ``auto`` takes the fastest whose masks agree with those of torch.
+        device: see ``Settings``.
+        precision: see ``Settings``; ``auto`` as for ``backend``.
+        threads: see ``Settings``.
+        compile: see ``Settings``.
+        images: how many images will come, for ``auto``, which does not measure for a few; none: many.
 
     Raises:
-        InputError: the machine has no such device, or the device cannot compute in this precision.
+        InputError: the machine has no such device, the backend is not installed, or it cannot compute in this
+            precision on this device.
     """
+    # Here, since the backends need this module.
+    from utils.inference.backends import BACKENDS
+    from utils.inference.backends.choice import choose
+
     if threads < 0:
         raise InputError(f"-threads {threads}: expected 0 (all cores) or more")
-    name = next(iter(BACKENDS)) if backend == "auto" else backend
-    if name not in BACKENDS:
+    if backend not in ("auto", *BACKENDS):
         raise InputError(f"-backend {backend}: choose from auto, {', '.join(BACKENDS)}")
-    return BACKENDS[name](weights, Settings(device, precision, threads))
+    settings = Settings(device, precision, threads, compile)
+    if "auto" in (backend, precision):
+        return choose(weights, settings, [backend] if backend != "auto" else list(BACKENDS), images)
+    return BACKENDS[backend](weights, settings)
 
 
 def pass_gate(outputs: Outputs, gate: Gate | None) -> Outputs:
@@ -101,77 +126,3 @@ def pass_gate(outputs: Outputs, gate: Gate | None) -> Outputs:
         return outputs
     chosen = gate(outputs.labels)
     return Outputs(outputs.masks[chosen] if chosen.any() else None, outputs.labels)
-
-
-class TorchNetwork:
-    """PyTorch with ``channels_last`` memory and autocast."""
-
-    parallel = 1  # a call uses all threads
-
-    def __init__(self, weights: WeightsFile, settings: Settings) -> None:
-        self.device = choose_device(settings.device)
-        self.dtype = check_precision(settings.precision, self.device)
-        if settings.threads:
-            torch.set_num_threads(settings.threads)
-        # Sizes repeat from batch to batch: looking for the fastest convolution once pays off.
-        torch.backends.cudnn.benchmark = self.device.type == "cuda"
-        self.model = weights.build().to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-        place = torch.cuda.get_device_name(self.device) if self.device.type == "cuda" else "cpu"
-        self.name = f"torch {settings.precision} on {place}"
-
-    @torch.inference_mode()
-    def __call__(self, images: np.ndarray, gate: Gate | None = None) -> Outputs:
-        """Run on a batch, see ``Network``."""
-        # Images lie in memory with channels last already: the permuted view needs no copy.
-        batch = torch.from_numpy(images).permute(0, 3, 1, 2)
-        if self.device.type == "cuda":
-            batch = batch.pin_memory().to(self.device, non_blocking=True)
-        try:
-            with torch.autocast(self.device.type, self.dtype, enabled=self.dtype != torch.float32):
-                if gate is not None and self.model.spec.labels and self.model.spec.outputs:
-                    return Outputs(*self.model.chosen(batch, gate))  # a shared backbone decodes no others
-                return Outputs.of(self.model(batch))
-        except RuntimeError as error:
-            if isinstance(error, torch.OutOfMemoryError) or "can't allocate memory" in str(error):
-                count, height, width = images.shape[:3]
-                raise InputError(
-                    f"the memory of {self.name.split(' on ')[1]} is too small for {count} images of {height}x{width};"
-                    " use a smaller -batch_size, or weights trained with a smaller -image_size"
-                ) from None
-            raise
-
-
-def choose_device(device: str) -> torch.device:
-    """Give the device of a ``-device`` flag; raises ``InputError`` when the machine has no such device."""
-    if device == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    if device == "cuda" and not torch.cuda.is_available():
-        raise InputError(
-            "-device cuda: PyTorch finds no GPU here; use -device cpu, or install a driver and a CUDA build"
-        )
-    return torch.device(device)
-
-
-def check_precision(precision: str, device: torch.device) -> torch.dtype:
-    """Give the dtype of a ``-precision`` flag for a device.
-
-    Raises:
-        InputError: the device cannot compute in it. A CPU that only emulates bf16 is a warning, since it is slow but
-            right.
-    """
-    if precision == "f16" and device.type == "cpu":
-        raise InputError("-precision f16: only for GPUs; use bf16 or f32 on a CPU")
-    if precision == "bf16" and device.type == "cpu" and not cpu_has_bf16():
-        print("warning: -precision bf16: this CPU only emulates it, f32 is faster here", file=sys.stderr)
-    return DTYPES[precision]
-
-
-def cpu_has_bf16() -> bool:
-    """Tell whether this CPU multiplies bf16 numbers in hardware (AVX-512 BF16, AMX or Arm's bf16)."""
-    for probe in ("_is_avx512_bf16_supported", "_is_amx_tile_supported", "_is_arm_bf16_supported"):
-        if getattr(torch.cpu, probe, lambda: False)():
-            return True
-    return False
-
-
-BACKENDS: dict[str, Callable[[WeightsFile, Settings], Network]] = {"torch": TorchNetwork}

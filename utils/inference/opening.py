@@ -20,7 +20,15 @@ from utils.inference.systems.making import make_system
 from utils.published.system_file import SystemFile, open_weights
 from utils.published.weights_file import WeightsFile
 
-LIBRARIES = ("torch", "segmentation-models-pytorch", "timm", "opencv-python-headless", "numpy")
+LIBRARIES = (
+    "torch",
+    "openvino",
+    "onnxruntime",
+    "segmentation-models-pytorch",
+    "timm",
+    "opencv-python-headless",
+    "numpy",
+)
 
 
 @dataclass(frozen=True)
@@ -110,7 +118,7 @@ def choose_weights(config: PredictConfig | EvaluateConfig) -> Chosen:
 
 
 def open_pipeline(
-    chosen: Chosen, config: PredictConfig | EvaluateConfig, skipped: list[Skipped], *, describe: bool
+    chosen: Chosen, config: PredictConfig | EvaluateConfig, skipped: list[Skipped], *, describe: bool, images: int
 ) -> InspectionPipeline:
     """Make the pipeline that the flags ask for.
 
@@ -119,13 +127,22 @@ def open_pipeline(
         config: the flags.
         skipped: every image that cannot be read is added here.
         describe: find each defect's box, area and probability, too.
+        images: how many will come.
 
     Raises:
         InputError: the machine cannot run the network as asked.
     """
 
     def open_one(member: WeightsFile) -> Network:
-        return open_network(member, config.backend, config.device, config.precision, config.threads)
+        return open_network(
+            member,
+            config.backend,
+            config.device,
+            config.precision,
+            config.threads,
+            images=images,
+            compile=getattr(config, "compile", False),
+        )
 
     return InspectionPipeline(
         make_system(chosen.weights, open_one, chosen.decision.min_areas, chosen.tta),

@@ -264,7 +264,9 @@ class _Runs:
         """Sum a value of each pixel, in reading order, over each component; (count,) float64."""
         end, length = np.cumsum(self.length)[self.others], self.length[self.others]
         pixels = values[_spread(end - length, length)]
-        sums = np.bincount(np.repeat(self.labels[self.others], length), weights=pixels, minlength=self.count)
+        labels = np.repeat(self.labels[self.others], length)
+        # Of nothing, NumPy counts in whole numbers, weights or not.
+        sums = np.bincount(labels, weights=pixels, minlength=self.count).astype(np.float64)
         if self.largest:
             sums[self.largest] = values.sum(dtype=np.float64) - sums.sum()
         return sums

@@ -112,7 +112,7 @@ def predict(config: PredictConfig) -> PredictResult:
     save = _saves(config.save, chosen)
     labels = _labels(config, paths[0].parent, chosen) if "overlays" in save else None
     skipped: list[Skipped] = []
-    pipeline = open_pipeline(chosen, config, skipped, describe=True)
+    pipeline = open_pipeline(chosen, config, skipped, describe=True, images=len(paths))
     out = make_folder(config.out or default_out)
     names = picture_names(paths)
     overlays = Overlays(out / "overlays", names, spec.scored_names, _truth(labels))

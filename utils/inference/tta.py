@@ -22,8 +22,12 @@ class Flipped:
 
     def __init__(self, network: Network) -> None:
         self.network = network
-        self.name = f"{network.name}, 4 flips"
         self.parallel = network.parallel
+
+    @property
+    def name(self) -> str:
+        """Name of the network, and what is done with it."""
+        return f"{self.network.name}, 4 flips"
 
     def __call__(self, images: np.ndarray, gate: Gate | None = None) -> Outputs:
         """Run on a batch, see ``Network``."""

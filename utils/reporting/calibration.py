@@ -43,22 +43,22 @@ def calibration_section(calibration: Mapping[str, Any], weights: str | None) -> 
         Text(
             f"Thresholds and areas of each class were chosen for {aim} on {calibration['images']:,} images in"
             f" {calibration['folds']} parts. {outcome} The in-sample figure flatters, since chance takes part in the choice;"
-            " the cross-fitted one does not. What is kept has no gain that holds."
+            " the cross-fitted one does not. Where a class keeps its setting, the new one is no better on other images."
         ),
         Table(
             [
                 "class",
                 "threshold",
                 "area in px",
-                "was",
-                "area in px",
+                "threshold before",
+                "area before",
                 "Dice before",
                 "in-sample",
                 "cross-fitted",
                 "used",
             ],
             [_row(plots.short(name), one) for name, one in calibration["classes"].items()],
-            "The best setting of each class on these images, and what was in use.",
+            "The best setting of each class on these images, and the one in use before.",
         ),
         Table(
             ["", "mean Dice", "recall", f"false alarms per 1,000 {alarms_on}"],
@@ -108,8 +108,12 @@ def _curves(curves: Mapping[str, Mapping[str, Any]], alarms_on: str) -> Figure:
     names = [name for name, one in curves.items() if len(one["recall"])]
     positive = [x for name in names for x in curves[name]["false_alarms"] if x > 0]
     edge = min(positive, default=1.0) / 2  # where a logarithmic axis shows zero
+    # A staircase: the recall rises where one more false alarm is allowed, and not before.
     series = {
-        plots.short(name): (np.maximum(curves[name]["false_alarms"], edge), np.asarray(curves[name]["recall"]))
+        plots.short(name): (
+            np.repeat(np.maximum(curves[name]["false_alarms"], edge), 2)[1:],
+            np.repeat(curves[name]["recall"], 2)[:-1],
+        )
         for name in names
     }
     places = [index for index, name in enumerate(curves) if name in names]

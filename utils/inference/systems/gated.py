@@ -34,8 +34,13 @@ class _Gated:
         self.parallel = min(network.parallel for network in networks.values())
         self.channels, self.task = file.spec.channels, file.spec.task
         self.classes = len(file.spec.scored_names)
-        names = dict.fromkeys(network.name for network in networks.values())
-        self.name = f"{file.kind}, {' and '.join(names)}"
+        self.kind = file.kind
+
+    @property
+    def name(self) -> str:
+        """Kind of the system and names of its networks."""
+        names = dict.fromkeys(network.name for network in self.networks.values())
+        return f"{self.kind}, {' and '.join(names)}"
 
     def _passes(self, probabilities: np.ndarray, gates: bool) -> np.ndarray:
         """Tell which classes of which images may have a mask: (N, C) bool."""

@@ -18,11 +18,15 @@ class SingleNetwork:
 
     def __init__(self, network: Network, spec: ModelSpec, input_size: Size) -> None:
         self.network = network
-        self.name = network.name
         self.parallel = network.parallel
         self.sizes: tuple[Size, ...] = (input_size,)
         self.channels = spec.channels
         self.task = spec.task
+
+    @property
+    def name(self) -> str:
+        """Name of the network."""
+        return self.network.name
 
     def answer(self, batch: Batch, gates: bool = True) -> list[Answer]:
         """Judge a batch, see ``System``; there is no gate."""

@@ -32,18 +32,21 @@ class System(Protocol):
     """One network or several, ready to run.
 
     Attributes:
-        name: what runs them, for messages and summaries.
         parallel: number of ``answer`` calls that may run at once, each in a thread of its own.
         sizes: input sizes that it wants; a batch holds the images in each of them.
         channels: of the images, 1 or 3.
         task: of the masks, as in ``postprocess.decide``.
     """
 
-    name: str
     parallel: int
     sizes: tuple[Size, ...]
     channels: int
     task: str
+
+    @property
+    def name(self) -> str:
+        """What runs them, for messages and summaries."""
+        ...
 
     def answer(self, batch: Batch, gates: bool = True) -> list[Answer]:
         """Judge a batch.

@@ -1,0 +1,159 @@
+"""Whole coils: thousands of strips of which all, half or few are clean, by one network and by a classifier before it.
+
+The networks are fitted to the strips that are listed again and again, so the gate is nearly always right: what is measured
+is time, not skill. Rows that the CSV has already are left out.
+
+    python benchmarks/coil.py
+    python benchmarks/coil.py -cases half -systems two-stage -images 500
+"""
+
+import concurrent.futures
+import datetime
+import multiprocessing
+import os
+import resource
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+from inference import link, make_strips, read_rows
+from machine import facts, write_rows
+
+from config import PredictConfig, flag
+from utils.cli import DONE, parse, run
+
+SHARES = {"clean": 0.0, "five-percent": 0.05, "half": 0.5}  # of the strips that have a defect
+PACKAGES = ("torch", "openvino", "opencv-python-headless")
+
+
+@dataclass(frozen=True, kw_only=True)
+class CoilConfig:
+    """What this benchmark does."""
+
+    cases: tuple[str, ...] = flag("clean, five-percent, half", tuple(SHARES))
+    systems: tuple[str, ...] = flag(
+        "plain: the segmenter alone; two-stage: behind the classifier", ("two-stage", "plain")
+    )
+    segmenter: str = flag("ARCHITECTURE:ENCODER", "linknet:resnet18")
+    classifier: str = flag("encoder of the classifier", "resnet18")
+    classifier_size: tuple[int, int] = flag("H,W in pixels that strips are resized to for the classifier", (128, 800))
+    images: tuple[int, ...] = flag("strips of a coil; several numbers show that memory does not grow", (2500,))
+    backend: str = flag("what runs the networks", "openvino")
+    precision: str = flag("f32 or bf16", "bf16")
+    strips: int = flag("different synthetic strips", 64, low=12)
+    threads: int = flag("CPU threads, and cores", 2, low=1)
+    work: Path = flag("folder for strips, networks and results", Path(tempfile.gettempdir()) / "steel-benchmark")
+    out: Path = flag("CSV file to append to", Path(__file__).parent / "coil.csv")
+
+
+def main(argv: Sequence[str]) -> int:
+    """Measure what is missing and print it."""
+    config = parse(CoilConfig, argv, "coil.py", "Time whole coils.")
+    os.environ["OMP_NUM_THREADS"] = str(config.threads)
+    os.environ["XDG_CACHE_HOME"] = str(config.work / "cache")
+    for system in config.systems:
+        for case in config.cases:
+            for count in config.images:
+                row = {
+                    "system": system,
+                    "case": case,
+                    "strips": count,
+                    "segmenter": config.segmenter,
+                    "classifier": config.classifier if system != "plain" else "",
+                    "classifier_size": "{}x{}".format(*config.classifier_size) if system != "plain" else "",
+                    "backend": config.backend,
+                    "precision": config.precision,
+                }
+                if any(all(old[k] == str(v) for k, v in row.items()) for old in read_rows(config.out)):
+                    continue
+                context = multiprocessing.get_context("spawn")
+                with concurrent.futures.ProcessPoolExecutor(1, mp_context=context) as pool:
+                    found = pool.submit(measure, config, system, case, count).result()
+                write_rows(config.out, [{**row, **found, **facts(config.threads, *PACKAGES)}])
+                print(", ".join(map(str, [*row.values(), *found.values()])), flush=True)
+    return DONE
+
+
+def measure(config: CoilConfig, system: str, case: str, count: int) -> dict[str, Any]:
+    """Predict one coil in this process."""
+    if hasattr(os, "sched_setaffinity"):
+        os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[: config.threads])
+    import torch
+
+    from utils.data.annotations import read_annotations, read_class_names
+    from utils.inference.predict import predict
+
+    torch.set_num_threads(config.threads)
+    data = make_strips(config)
+    weights = make_weights(config, system, data)
+    annotations = read_annotations(data / "test_labels.csv", read_class_names(data))
+    images = sorted((data / "test_images").iterdir())
+    defective = [path for path in images if annotations.runs(path.name)]
+    clean = [path for path in images if not annotations.runs(path.name)]
+    wanted = round(SHARES[case] * count)
+    # Defects are spread over the coil: every so many strips one.
+    order = [
+        defective[number % len(defective)] if (number * wanted) % count < wanted else clean[number % len(clean)]
+        for number in range(count)
+    ]
+    listed = link(order, count, config.work / "coil")
+    load = os.getloadavg()[0]
+    cpu = time.process_time()
+    result = predict(
+        PredictConfig(
+            images=listed[0].parent,
+            weights_dir=weights,
+            out=config.work / "coil-results",
+            save=("submission", "defects"),
+            backend=config.backend,  # type: ignore[arg-type]
+            precision=config.precision,  # type: ignore[arg-type]
+            device="cpu",
+            threads=config.threads,
+        )
+    )
+    cpu = time.process_time() - cpu
+    return {
+        "seconds": round(result.seconds, 1),
+        "images_per_second": round(result.images_per_second, 2),
+        "cpu_ms_per_image": round(1e3 * cpu / count, 2),
+        "defects": result.defects,
+        "peak_mb": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024),
+        "weights": "random, last layer fitted to synthetic strips",
+        "date": datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%d"),
+        "load_average": f"{load:.1f}..{os.getloadavg()[0]:.1f}",
+    }
+
+
+def make_weights(config: CoilConfig, system: str, data: Path) -> Path:
+    """Fit the networks, and join them by a system file if there are several."""
+    from fitted import fit
+
+    from utils.models.spec import ModelSpec
+    from utils.published.system_file import SystemFile, gate_for
+    from utils.published.weights_file import load
+
+    names = tuple((data / "classes.txt").read_text("utf-8").split())
+    folder = config.work / "weights"
+    architecture, encoder = config.segmenter.split(":")
+    segmenter = fit(ModelSpec(architecture, encoder, "multilabel", names), data, folder)
+    if system == "plain":
+        return segmenter
+    judge = ModelSpec("classifier", config.classifier, "classify-binary", names)
+    classifier = fit(judge, data, folder, config.classifier_size)
+    members = {"classifier": load(classifier), "segmenter": load(segmenter)}
+    drawn = members["segmenter"]
+    file = SystemFile(
+        "two-stage", members, gate_for("two-stage", members), drawn.thresholds, drawn.min_areas, drawn.max_areas
+    )
+    file.save(folder / "two-stage.json")
+    return folder / "two-stage.json"
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,139 @@
+"""Every backend gives the model's own logits, whatever the size, the batch and the thread."""
+
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import pytest
+import torch
+
+from utils.errors import InputError
+from utils.inference.backends import BACKENDS, device, onnxruntime_backend, openvino_backend
+from utils.inference.network import Settings, open_network
+from utils.models.factory import build
+from utils.models.spec import ModelSpec
+from utils.published.weights_file import WeightsFile
+
+SLOW_OPENVINO = [pytest.param("openvino", marks=pytest.mark.slow), "onnxruntime"]  # it converts for seconds
+
+
+def by_model(weights: WeightsFile, images: np.ndarray) -> torch.Tensor:
+    with torch.inference_mode():
+        return weights.build()(torch.from_numpy(images.transpose(0, 3, 1, 2).copy()))
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_logits_are_those_of_the_model_for_any_size_batch_and_thread(weights, images, backend):
+    network = open_network(weights, backend, "cpu", "f32", 2)
+    assert network.name == f"{backend} f32 on cpu"
+    batches = [images, images[:1], np.ascontiguousarray(images[:, :33, :31]), images[1:]]
+    with ThreadPoolExecutor(network.parallel) as threads:
+        results = list(threads.map(network, batches))
+    for batch, (masks, labels) in zip(batches, results, strict=True):
+        assert labels is None
+        assert masks.dtype == torch.float32
+        torch.testing.assert_close(masks, by_model(weights, batch), rtol=1e-3, atol=2e-3)
+
+
+@pytest.mark.parametrize("backend", ["torch", "openvino"])
+def test_bf16_comes_close_and_gives_float32(weights, images, backend, monkeypatch, capsys):
+    monkeypatch.setattr(device, "cpu_has_bf16", lambda: True)
+    exact = by_model(weights, images)
+    rounded = open_network(weights, backend, "cpu", "bf16", 0)(images).masks
+    assert rounded.dtype == torch.float32
+    assert (rounded - exact).abs().max() < 0.1 * exact.abs().max()
+    assert capsys.readouterr().err == ""
+
+
+def test_bf16_without_hardware_is_a_warning(weights, monkeypatch, capsys):
+    monkeypatch.setattr(device, "cpu_has_bf16", lambda: False)
+    open_network(weights, "torch", "cpu", "bf16", 0)
+    assert capsys.readouterr().err == "warning: -precision bf16: this CPU only emulates it, f32 is faster here\n"
+
+
+def test_threads_set_the_number_of_threads(weights):
+    before = torch.get_num_threads()
+    try:
+        open_network(weights, "torch", "cpu", "f32", before + 1)
+        assert torch.get_num_threads() == before + 1
+    finally:
+        torch.set_num_threads(before)
+
+
+@pytest.mark.parametrize(
+    "raised", [torch.OutOfMemoryError("CUDA out of memory"), RuntimeError("DefaultCPUAllocator: can't allocate memory")]
+)
+def test_too_little_memory_is_one_line_with_the_way_out(weights, images, raised, monkeypatch):
+    run = open_network(weights, "torch", "cpu", "f32", 0)
+
+    def fail(batch):
+        raise raised
+
+    monkeypatch.setattr(run, "model", fail)
+    with pytest.raises(InputError, match=r"3 images of 40x70.*-batch_size"):
+        run(images)
+
+
+@pytest.mark.parametrize("backend", ["openvino", "onnxruntime"])
+def test_the_converted_network_is_kept_and_read_again(weights, images, backend, monkeypatch):
+    first = open_network(weights, backend, "cpu", "f32", 0)(images).masks
+    monkeypatch.setattr(WeightsFile, "build", lambda self: pytest.fail("converted again"))
+    assert torch.equal(open_network(weights, backend, "cpu", "f32", 0)(images).masks, first)
+
+
+@pytest.mark.parametrize("backend", SLOW_OPENVINO)
+def test_a_cache_folder_that_cannot_be_used_does_not_break_a_run(weights, images, backend, tmp_path, monkeypatch):
+    (tmp_path / "file").write_text("not a folder")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
+    masks = open_network(weights, backend, "cpu", "f32", 0)(images).masks
+    torch.testing.assert_close(masks, by_model(weights, images), rtol=1e-3, atol=2e-3)
+
+
+def test_damaged_files_in_the_cache_are_made_anew(weights, images, cache):
+    open_network(weights, "onnxruntime", "cpu", "f32", 0)
+    (kept,) = cache.rglob("network.onnx")
+    kept.write_text("nonsense")
+    masks = open_network(weights, "onnxruntime", "cpu", "f32", 0)(images).masks
+    torch.testing.assert_close(masks, by_model(weights, images), rtol=1e-3, atol=2e-3)
+    assert kept.read_bytes() != b"nonsense"
+
+
+def test_more_sizes_than_openvino_compiles_for_share_one_graph(weights, monkeypatch):
+    monkeypatch.setattr(openvino_backend, "SIZES", 1)
+    network = open_network(weights, "openvino", "cpu", "f32", 0)
+    random = np.random.default_rng(1)
+    for height, width in ((32, 32), (40, 33), (5, 70), (32, 32)):
+        images = random.integers(0, 256, (2, height, width, 3), dtype=np.uint8)
+        torch.testing.assert_close(network(images).masks, by_model(weights, images), rtol=1e-3, atol=2e-3)
+    assert len(network._requests) == 2
+
+
+@pytest.mark.parametrize("backend", SLOW_OPENVINO)
+def test_an_architecture_that_fixes_the_size_gets_a_graph_for_each(weights, backend, cache, monkeypatch):
+    module = {"openvino": openvino_backend, "onnxruntime": onnxruntime_backend}[backend]
+    monkeypatch.setattr(module, "takes_any_size", lambda *given: False)
+    network = open_network(weights, backend, "cpu", "f32", 0)
+    random = np.random.default_rng(1)
+    images = random.integers(0, 256, (1, 40, 96, 3), dtype=np.uint8)
+    torch.testing.assert_close(network(images).masks, by_model(weights, images), rtol=1e-3, atol=2e-3)
+    assert list(cache.glob("*/*40x96"))
+
+
+def test_what_cannot_be_converted_is_one_line(cache, capfd):
+    # PSPNet pools to grids that ONNX does not have.
+    spec = ModelSpec("pspnet", "resnet18", "multilabel", ("pits", "cracks"))
+    model = build(spec)
+    weights = WeightsFile(spec, model.net.state_dict(), model.mean, model.std, None, (0.5, 0.5), (0, 0))
+    network = open_network(weights, "onnxruntime", "cpu", "f32", 0)
+    with pytest.raises(
+        InputError, match=r"^-backend onnxruntime: cannot convert pspnet resnet18 \(.*\); use -backend torch$"
+    ):
+        network(np.zeros((1, 64, 96, 3), dtype=np.uint8))
+    assert capfd.readouterr() == ("", "")
+
+
+def test_compile_asks_torch_to_translate_the_network(weights, monkeypatch):
+    asked = []
+    monkeypatch.setattr(torch.nn.Module, "compile", lambda self: asked.append(self))
+    network = BACKENDS["torch"](weights, Settings("cpu", "f32", compile=True))
+    assert asked == [network.model]
+    assert network.name == "torch compiled f32 on cpu"

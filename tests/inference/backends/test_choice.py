@@ -1,0 +1,151 @@
+"""auto takes the fastest whose masks agree with torch, says why, and remembers it."""
+
+import time
+
+import numpy as np
+import pytest
+import torch
+
+from utils.errors import InputError
+from utils.inference import backends
+from utils.inference.backends import choice
+from utils.inference.backends.choice import agreement, list_candidates
+from utils.inference.network import Outputs, Settings, open_network
+
+
+class Fake:
+    """Takes some time an image, and is wrong in some pixels."""
+
+    parallel = 1
+    made: tuple[str, ...] = ()
+
+    def __init__(self, name: str, seconds: float, wrong: int = 0) -> None:
+        self.name, self.seconds, self.wrong = name, seconds, wrong
+
+    def __call__(self, images: np.ndarray, gate=None) -> Outputs:
+        time.sleep(self.seconds * len(images))
+        logits = torch.full((len(images), 2, *images.shape[1:3]), -1.0)
+        logits[:, :, :20, :50] = 1.0
+        logits[:, 1, 30, : self.wrong] = 1.0
+        return Outputs(logits, None)
+
+
+@pytest.fixture
+def fakes(monkeypatch, cache):
+    """Put fake networks behind the names of the backends."""
+    made = []
+
+    def put(**kinds: dict[str, Fake]) -> list[str]:
+        def maker(backend):
+            def make(weights, settings):
+                made.append(f"{backend} {settings.precision}")
+                found = kinds[backend][settings.precision]
+                if isinstance(found, InputError):
+                    raise found
+                return found
+
+            return make
+
+        for backend in backends.BACKENDS:
+            monkeypatch.setitem(backends.BACKENDS, backend, maker(backend))
+        monkeypatch.setattr(choice, "cpu_has_bf16", lambda: True)
+        monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+        return made
+
+    return put
+
+
+TORCH = {"f32": Fake("torch f32", 0.02), "bf16": Fake("torch bf16", 0.03)}
+
+
+def test_the_fastest_that_agrees_is_taken_and_remembered(weights, images, fakes, capsys):
+    made = fakes(
+        openvino={"bf16": Fake("openvino bf16", 0.0, wrong=40), "f32": Fake("openvino f32", 0.004)},
+        onnxruntime={"f32": Fake("onnxruntime f32", 0.01)},
+        torch=TORCH,
+    )
+    network = open_network(weights, "auto", "cpu", "auto", 0)
+    masks = network(images).masks
+    assert network.name == "openvino f32"
+    assert torch.equal(masks, TORCH["f32"](images).masks)
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("backend: openvino f32: ")
+    assert "openvino bf16 differs (Dice 0.98" in line
+    made.clear()
+    assert open_network(weights, "auto", "cpu", "auto", 0).name == "openvino f32"
+    assert made == ["openvino f32"]
+    assert capsys.readouterr().err.startswith("backend: openvino f32 (measured earlier): ")
+
+
+def test_torch_stays_where_nothing_agrees_or_runs(weights, images, fakes, capsys):
+    fakes(
+        openvino={"bf16": Fake("openvino bf16", 0.0, wrong=70), "f32": InputError("too small a machine")},
+        onnxruntime={"f32": Fake("onnxruntime f32", 0.05)},
+        torch=TORCH,
+    )
+    network = open_network(weights, "auto", "cpu", "auto", 0)
+    network(images)
+    assert network.name == "torch f32"
+    assert "openvino f32 does not run (too small a machine)" in capsys.readouterr().err
+
+
+def test_a_few_images_are_not_worth_measuring(weights, fakes, capsys):
+    made = fakes(torch=TORCH)
+    assert open_network(weights, "auto", "cpu", "auto", 0, images=3).name == "torch f32"
+    assert made == ["torch f32"]
+    assert "3 images are too few" in capsys.readouterr().err
+
+
+def test_a_precision_or_a_backend_may_be_fixed(weights, images, fakes):
+    fakes(openvino={"bf16": Fake("openvino bf16", 0.0), "f32": Fake("openvino f32", 0.01)}, torch=TORCH)
+    network = open_network(weights, "openvino", "cpu", "auto", 0)
+    network(images)
+    assert network.name == "openvino bf16"
+    assert open_network(weights, "torch", "cpu", "f32", 0).name == "torch f32"
+
+
+def test_candidates_are_those_that_the_machine_has(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr(choice, "cpu_has_bf16", lambda: False)
+    every = list(backends.BACKENDS)
+    assert list_candidates(Settings(precision="auto"), every) == [
+        ("openvino", "f32"),
+        ("onnxruntime", "f32"),
+        ("torch", "f32"),
+    ]
+    monkeypatch.setattr(choice, "cpu_has_bf16", lambda: True)
+    monkeypatch.setattr(choice.importlib.util, "find_spec", lambda name: None)
+    assert list_candidates(Settings(precision="auto"), every) == [("torch", "bf16"), ("torch", "f32")]
+    assert list_candidates(Settings(precision="bf16"), every) == [("torch", "bf16")]
+
+
+@pytest.mark.parametrize(
+    ("changed", "expected"),
+    [
+        (0, 1.0),
+        (8, 1.0),  # a class that is hardly there has no steady Dice: 8 of 1,000,000 pixels are specks
+        (5000, 1 - 5000 / (2 * 10_000 + 5000)),
+    ],
+)
+def test_agreement_is_the_least_dice_of_a_class(weights, changed, expected):
+    first = torch.full((1, 2, 1000, 1000), -5.0)
+    first[:, 1, :100, :100] = 5.0
+    second = first.clone()
+    second.view(2, -1)[1, -changed or 10**6 :] = 5.0
+    assert agreement(Outputs(first, None), Outputs(second, None), weights) == pytest.approx(expected)
+
+
+@pytest.mark.parametrize(("other", "expected"), [(0.505, 1.0), (0.6, 0.0), (float("nan"), 0.0)])
+def test_probabilities_of_whole_images_have_to_agree_too(weights, other, expected):
+    first, second = (torch.logit(torch.tensor([[value]])) for value in (0.5, other))
+    assert agreement(Outputs(None, first), Outputs(None, second), weights) == expected
+
+
+def test_real_backends_agree(weights, images, capsys):
+    """With nothing replaced: whatever is taken gives torch's masks."""
+    network = open_network(weights, "auto", "cpu", "f32", 0)
+    masks = network(images).masks
+    with torch.inference_mode():
+        wanted = weights.build()(torch.from_numpy(images.transpose(0, 3, 1, 2).copy()))
+    torch.testing.assert_close(masks, wanted, rtol=1e-3, atol=2e-3)
+    assert capsys.readouterr().err.startswith("backend: ")

@@ -1,0 +1,216 @@
+"""What ``-backend auto`` and ``-precision auto`` take: the fastest whose masks agree with those of torch in f32.
+
+Both are measured on the first images of the run, once for each network and machine: the choice is kept on disk.
+"""
+
+import importlib.metadata
+import importlib.util
+import json
+import os
+import platform
+import sys
+import threading
+import time
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass
+
+import numpy as np
+import torch
+
+from utils.errors import InputError
+from utils.inference.backends.device import choose_device, cpu_has_bf16, cpu_threads
+from utils.inference.backends.store import Store
+from utils.inference.network import Gate, Network, Outputs, Settings
+from utils.inference.postprocess import decide
+from utils.published.weights_file import WeightsFile
+
+AGREEMENT = 0.999  # least Dice of a class between the masks of two backends
+SPECKS = 1e-5  # share of the pixels that may differ whatever the Dice: a class that is hardly there has no steady one
+LABELS = 0.01  # largest difference between probabilities of whole images
+FEWEST = 16  # images of a run from which measuring pays
+SHOWN = 4  # images to measure on
+PATIENCE = 20.0  # seconds, after which a backend that is faster than torch is good enough
+
+
+@dataclass(frozen=True)
+class Choice:
+    """What was taken, and why."""
+
+    backend: str
+    precision: str
+    reason: str
+
+
+def choose(weights: WeightsFile, settings: Settings, backends: Sequence[str], images: int | None) -> Network:
+    """Make the fastest of several ready to run.
+
+    Args:
+        weights: the network.
+        settings: how to run it; its precision may be ``auto``.
+        backends: names of ``BACKENDS`` to choose from.
+        images: how many will come; none: many.
+
+    Raises:
+        InputError: the machine has no such device, or none of the backends can run here.
+    """
+    candidates = list_candidates(settings, backends)
+    if not candidates:
+        from utils.inference.backends import BACKENDS
+
+        return BACKENDS[backends[0]](weights, settings)  # its refusal says what is missing
+    if len(candidates) == 1:
+        return _open(weights, settings, *candidates[0])
+    store = Store(weights)
+    key = _key(settings, candidates)
+    kept = store.note(key)
+    if kept is not None:
+        choice = Choice(**kept)
+        _tell(choice, " (measured earlier)")
+        return _open(weights, settings, choice.backend, choice.precision)
+    if images is not None and images < FEWEST:
+        plain = next((c for c in candidates if c == ("torch", "f32")), candidates[-1])
+        _tell(Choice(*plain, f"{images} images are too few to measure others"))
+        return _open(weights, settings, *plain)
+    return ChoosingNetwork(weights, settings, candidates, store, key)
+
+
+def list_candidates(settings: Settings, backends: Sequence[str]) -> list[tuple[str, str]]:
+    """List the backends and precisions that this machine has, the likely fastest first."""
+    gpu = choose_device(settings.device).type == "cuda"
+    precisions = [settings.precision]
+    if settings.precision == "auto":
+        precisions = ["bf16", "f32"] if (torch.cuda.is_bf16_supported() if gpu else cpu_has_bf16()) else ["f32"]
+    return [
+        (backend, precision)
+        for backend in backends
+        for precision in precisions
+        if backend == "torch" or (not gpu and importlib.util.find_spec(backend))
+        if backend != "onnxruntime" or precision == "f32"
+    ]
+
+
+class ChoosingNetwork:
+    """Measures on the first batch, then is the network that won.
+
+    Args:
+        weights: the network.
+        settings: how to run it.
+        candidates: pairs of backend and precision.
+        store: where the choice is kept.
+        key: of the choice there.
+    """
+
+    def __init__(
+        self,
+        weights: WeightsFile,
+        settings: Settings,
+        candidates: Sequence[tuple[str, str]],
+        store: Store,
+        key: str,
+    ) -> None:
+        self._weights, self._settings, self._candidates = weights, settings, candidates
+        self._store, self._key = store, key
+        self._lock = threading.Lock()
+        self._network: Network | None = None
+        self.parallel = min(cpu_threads(settings.threads), 8) + 1
+        self._turns = threading.Semaphore()
+
+    @property
+    def name(self) -> str:
+        """Name of the network that won."""
+        return self._network.name if self._network else "auto"
+
+    def __call__(self, images: np.ndarray, gate: Gate | None = None) -> Outputs:
+        """Run on a batch, see ``Network``."""
+        with self._lock:
+            if self._network is None:
+                choice, self._network = self._measure(images[:SHOWN])
+                _tell(choice)
+                self._store.put_note(self._key, asdict(choice))
+                self._turns = threading.Semaphore(self._network.parallel)
+        with self._turns:
+            return self._network(images, gate)
+
+    def _measure(self, images: np.ndarray) -> tuple[Choice, Network]:
+        started = time.perf_counter()
+        best: Network = _open(self._weights, self._settings, "torch", "f32")
+        choice = Choice("torch", "f32", "nothing that agrees with it is faster")
+        least, reference = _run(best, images)
+        base, remarks = least, []
+        for backend, precision in self._candidates:
+            if (backend, precision) == ("torch", "f32"):
+                continue
+            if choice.backend != "torch" and time.perf_counter() - started > PATIENCE:
+                break
+            try:
+                network = _open(self._weights, self._settings, backend, precision)
+                seconds, outputs = _run(network, images)
+            except (InputError, RuntimeError, MemoryError) as error:
+                remarks.append(f"{backend} {precision} does not run ({str(error).splitlines()[0]})")
+                continue
+            dice = agreement(reference, outputs, self._weights)
+            if dice < AGREEMENT:
+                remarks.append(f"{backend} {precision} differs (Dice {dice:.4f}, {seconds * 1e3:.0f} ms)")
+            elif seconds < least:
+                best, least = network, seconds
+                reason = f"{seconds * 1e3:.0f} ms an image instead of {base * 1e3:.0f}, same masks (Dice {dice:.4f})"
+                choice = Choice(backend, precision, reason)
+        return Choice(choice.backend, choice.precision, "; ".join([choice.reason, *remarks])), best
+
+
+def agreement(reference: Outputs, outputs: Outputs, weights: WeightsFile) -> float:
+    """Compare what two backends decide about the same images.
+
+    Args:
+        reference: of torch in f32.
+        outputs: of the other one.
+        weights: with the thresholds of the masks.
+
+    Returns:
+        The least Dice of a class, 0..1; 1 where at most ``SPECKS`` of the pixels differ; 0 when probabilities of whole
+        images differ by more than ``LABELS``.
+    """
+    if reference.labels is not None and outputs.labels is not None:
+        apart = torch.sigmoid(reference.labels.cpu()) - torch.sigmoid(outputs.labels.cpu())
+        if not bool(apart.abs().max() <= LABELS):  # not a number is no agreement either
+            return 0.0
+    if reference.masks is None or outputs.masks is None:
+        return 1.0
+    mine, theirs = (decide(o.masks.cpu(), weights.spec.task, weights.thresholds) for o in (reference, outputs))  # type: ignore[union-attr]
+    least = 1.0
+    for a, b in zip(mine.transpose(0, 1), theirs.transpose(0, 1), strict=True):
+        differ = int((a ^ b).sum())
+        if differ > SPECKS * a.numel():
+            least = min(least, 1 - differ / int(a.sum() + b.sum()))
+    return least
+
+
+def _open(weights: WeightsFile, settings: Settings, backend: str, precision: str) -> Network:
+    from utils.inference.backends import BACKENDS
+
+    compile = settings.compile and backend == "torch"
+    return BACKENDS[backend](weights, Settings(settings.device, precision, settings.threads, compile))
+
+
+def _run(network: Network, images: np.ndarray) -> tuple[float, Outputs]:
+    """Give seconds an image, with as many calls at once as the network takes, and what it says about the images."""
+    network(images[:1])  # what is only done once is not to count
+    calls = max(network.parallel - 1, 1)  # of those that may run at once one is there to wait
+    with ThreadPoolExecutor(calls) as threads:
+        start = time.perf_counter()
+        done = list(threads.map(network, [images] * calls))
+        if done[0].masks is not None and done[0].masks.is_cuda:
+            torch.cuda.synchronize()
+        seconds = time.perf_counter() - start
+    return seconds / (calls * len(images)), done[0]
+
+
+def _key(settings: Settings, candidates: Sequence[tuple[str, str]]) -> str:
+    versions = [importlib.metadata.version(backend) for backend in sorted({backend for backend, _ in candidates})]
+    machine = [platform.processor(), platform.machine(), os.cpu_count(), cpu_threads(settings.threads)]
+    return json.dumps([candidates, versions, machine, settings.device, settings.compile])
+
+
+def _tell(choice: Choice, why: str = "") -> None:
+    print(f"backend: {choice.backend} {choice.precision}{why}: {choice.reason}", file=sys.stderr)

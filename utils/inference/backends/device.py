@@ -1,0 +1,80 @@
+"""What this machine can compute with: devices, precisions, threads, installed libraries."""
+
+import importlib
+import os
+import sys
+from types import ModuleType
+
+import torch
+
+from utils.errors import InputError
+
+DTYPES = {"f32": torch.float32, "bf16": torch.bfloat16, "f16": torch.float16}
+
+
+def choose_device(device: str) -> torch.device:
+    """Give the device of a ``-device`` flag; raises ``InputError`` when the machine has no such device."""
+    if device == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    if device == "cuda" and not torch.cuda.is_available():
+        raise InputError(
+            "-device cuda: PyTorch finds no GPU here; use -device cpu, or install a driver and a CUDA build"
+        )
+    return torch.device(device)
+
+
+def check_precision(precision: str, device: torch.device) -> torch.dtype:
+    """Give the dtype of a ``-precision`` flag for a device.
+
+    Raises:
+        InputError: the device cannot compute in it. A CPU that only emulates bf16 is a warning, since it is slow but
+            right.
+    """
+    if precision == "f16" and device.type == "cpu":
+        raise InputError("-precision f16: only for GPUs; use bf16 or f32 on a CPU")
+    if precision == "bf16" and device.type == "cpu" and not cpu_has_bf16():
+        print("warning: -precision bf16: this CPU only emulates it, f32 is faster here", file=sys.stderr)
+    return DTYPES[precision]
+
+
+def require_cpu(backend: str, device: str) -> torch.device:
+    """Give the CPU to a backend that has nothing else; raises ``InputError`` when a GPU was asked for."""
+    if device == "cuda":
+        raise InputError(f"-backend {backend}: runs on CPUs only; use -backend torch for a GPU, or -device cpu")
+    return torch.device("cpu")
+
+
+def cpu_has_bf16() -> bool:
+    """Tell whether this CPU multiplies bf16 numbers in hardware (AVX-512 BF16, AMX or Arm's bf16)."""
+    for probe in ("_is_avx512_bf16_supported", "_is_amx_tile_supported", "_is_arm_bf16_supported"):
+        if getattr(torch.cpu, probe, lambda: False)():
+            return True
+    return False
+
+
+def cpu_threads(threads: int) -> int:
+    """Give the number of threads that ``-threads`` means: 0 is all cores that this process may use."""
+    if threads:
+        return threads
+    # A container or taskset may allow fewer cores than the machine has.
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def optional(flag: str, *packages: str, instead: str = "") -> ModuleType:
+    """Import a library that not everybody has, and make sure of others that it needs.
+
+    Args:
+        flag: what asks for it, for the message.
+        packages: names to import; the first one is given back.
+        instead: what else the user can do.
+
+    Raises:
+        InputError: one of them is not installed; the message says how to install it.
+    """
+    try:
+        modules = [importlib.import_module(name) for name in packages]
+    except ImportError as error:
+        command = f".venv/bin/uv pip install {' '.join(packages)}"
+        remedy = f", or {instead}" if instead else ""
+        raise InputError(f"{flag}: the package {error.name} is not installed; run {command}{remedy}") from None
+    return modules[0]

@@ -1,0 +1,152 @@
+"""OpenVINO: the fastest on CPUs, in bf16 where the CPU has it."""
+
+import queue
+import threading
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from utils.errors import InputError
+from utils.inference.backends.device import check_precision, cpu_threads, optional, require_cpu
+from utils.inference.backends.store import Store
+from utils.inference.export.graph import takes_any_size, to_openvino
+from utils.inference.network import Gate, Outputs, Settings, pass_gate
+from utils.inference.systems.system import Size
+from utils.published.weights_file import WeightsFile
+
+SIZES = 4  # of images that are compiled for; further ones share a slower graph for any size
+MOST_STREAMS = 8  # images that are worked on at once, each by its share of the threads
+
+
+class OpenVinoNetwork:
+    """OpenVINO on the CPU; normalisation and padding are part of its graph.
+
+    Several images run at once, each on few threads: that keeps all cores busy where one image alone would not.
+
+    Args:
+        weights: the network.
+        settings: how to run it.
+    """
+
+    def __init__(self, weights: WeightsFile, settings: Settings) -> None:
+        openvino = optional("-backend openvino", "openvino", instead="use -backend torch")
+        check_precision(settings.precision, require_cpu("openvino", settings.device))
+        self._weights, self._store = weights, Store(weights)
+        self._version = openvino.__version__.split("-")[0]
+        self._core = openvino.Core()
+        threads = cpu_threads(settings.threads)
+        self._streams = min(threads, MOST_STREAMS)
+        # One more than run, so that no stream waits for Python between two batches.
+        self.parallel = self._streams + 1
+        self._options = {
+            "INFERENCE_PRECISION_HINT": settings.precision,
+            "NUM_STREAMS": self._streams,
+            "INFERENCE_NUM_THREADS": threads,
+            "ENABLE_CPU_PINNING": False,  # a thread that is tied to a core waits there for whatever else runs on it
+        }
+        self.name = f"openvino {settings.precision} on cpu"
+        self._lock = threading.Lock()
+        self._requests: dict[Size, queue.SimpleQueue] = {}
+        self._any_size = self._open_any_size()
+
+    def __call__(self, images: np.ndarray, gate: Gate | None = None) -> Outputs:
+        """Run on a batch, see ``Network``."""
+        requests = self._compiled((images.shape[1], images.shape[2]))
+        request = requests.get()
+        try:
+            # One by one: on a CPU a batch is no faster, and its intermediate results leave the caches.
+            arrays: list[np.ndarray] = []
+            for index in range(len(images)):
+                results = request.infer({0: images[index : index + 1]}, share_inputs=True, share_outputs=True)
+                parts = list(results.values())
+                if not arrays:
+                    arrays = [np.empty((len(images), *part.shape[1:]), dtype=np.float32) for part in parts]
+                for array, part in zip(arrays, parts, strict=True):
+                    array[index] = part[0]
+        except RuntimeError as error:
+            if "alloc" in str(error):
+                raise InputError(
+                    f"the memory is too small for images of {images.shape[1]}x{images.shape[2]} with -backend openvino;"
+                    " use fewer -threads, or weights trained with a smaller -image_size"
+                ) from None
+            raise
+        finally:
+            requests.put(request)
+        return pass_gate(Outputs.of([torch.from_numpy(array) for array in arrays]), gate)
+
+    def _compiled(self, size: tuple[int, int]) -> queue.SimpleQueue:
+        """Give the idle requests for a size; compile for it when it is new."""
+        with self._lock:
+            key: Size = size if size in self._requests or len(self._requests) < SIZES or not self._any_size else None
+            if key not in self._requests:
+                graph = self._any_size.clone() if self._any_size else self._open_fixed(size)
+                graph.reshape([1, *(key or (-1, -1)), self._weights.spec.channels])
+                compiled = self._core.compile_model(graph, "CPU", {**self._options, **self._kept_compiled()})
+                self._requests[key] = queue.SimpleQueue()
+                for _ in range(self._streams):
+                    self._requests[key].put(compiled.create_infer_request())
+            return self._requests[key]
+
+    def _kept_compiled(self) -> dict[str, str]:
+        """Give the option that makes OpenVINO keep what it compiles, where there is a place for it."""
+        place = self._store.place(f"openvino-{self._version}-compiled")
+        return {"CACHE_DIR": str(place)} if place else {}
+
+    def _open_any_size(self) -> Any:
+        """Give the graph for any size of images; None for architectures that need one for each size."""
+        name, note = f"openvino-{self._version}-any", f"openvino {self._version} takes any size"
+        if self._store.note(note) is False:
+            return None
+        graph = self._read(name)
+        if graph is None:
+            model = self._weights.build()
+            try:
+                graph = to_openvino(model)
+                fits = takes_any_size(model, lambda images: self._run_once(graph, images))
+            except Exception:
+                fits = False
+            self._store.put_note(note, fits)
+            if not fits:
+                return None
+            self._keep(name, graph)
+        return graph
+
+    def _run_once(self, graph: Any, images: np.ndarray) -> list[np.ndarray]:
+        """Run a graph for any size as it will be used: compiled for one. In f32, since rounding is not in question."""
+        fixed = graph.clone()
+        fixed.reshape(images.shape)
+        compiled = self._core.compile_model(fixed, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
+        return list(compiled(images).values())
+
+    def _open_fixed(self, size: tuple[int, int]) -> Any:
+        """Give the graph for one size of images."""
+        name = f"openvino-{self._version}-{size[0]}x{size[1]}"
+        graph = self._read(name)
+        if graph is None:
+            spec = self._weights.spec
+            try:
+                graph = to_openvino(self._weights.build(), size)
+            except Exception as error:
+                reason = str(error).strip().splitlines()[0]
+                raise InputError(
+                    f"-backend openvino: cannot convert {spec.architecture} {spec.encoder} ({reason}); use -backend torch"
+                ) from None
+            self._keep(name, graph)
+        return graph
+
+    def _read(self, name: str) -> Any:
+        folder = self._store.folder(name)
+        try:
+            return self._core.read_model(folder / "network.xml") if folder else None
+        except RuntimeError:  # damaged: made anew
+            return None
+
+    def _keep(self, name: str, graph: Any) -> None:
+        def write(folder: Path) -> None:
+            import openvino
+
+            openvino.save_model(graph, folder / "network.xml", compress_to_fp16=False)
+
+        self._store.keep(name, write)

@@ -1,0 +1,103 @@
+"""Converted networks and choices of a backend, kept on disk between runs.
+
+They lie in the user's cache folder under the hash of the weights. A folder that cannot be read or written costs time and
+nothing else.
+"""
+
+import contextlib
+import hashlib
+import json
+import os
+import shutil
+import uuid
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from utils.data.cache import APPLICATION
+from utils.files import write_text
+from utils.published.weights_file import WeightsFile
+
+VERSION = 1  # raise it when a conversion changes what it makes
+KEPT = 12  # networks; some 100 MB each
+ROOM = 2**30  # bytes that have to be free for libraries that end the run when they cannot write
+
+
+class Store:
+    """What is kept of one network; nothing is made before there is something to keep."""
+
+    def __init__(self, weights: WeightsFile) -> None:
+        self.root: Path | None = None
+        with contextlib.suppress(OSError, RuntimeError):  # no home folder, no permission
+            base = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / APPLICATION / "networks"
+            self.root = base / fingerprint(weights)
+            if self.root.is_dir():
+                os.utime(self.root)  # used now
+
+    def folder(self, name: str) -> Path | None:
+        """Give the folder kept under a name, if there is one."""
+        return self.root / name if self.root and (self.root / name).is_dir() else None
+
+    def place(self, name: str) -> Path | None:
+        """Give a folder that a library may write to as it likes, if there is room for one."""
+        if self.root is None:
+            return None
+        with contextlib.suppress(OSError):
+            self._make()
+            (self.root / name).mkdir(exist_ok=True)
+            if os.access(self.root / name, os.W_OK) and shutil.disk_usage(self.root).free > ROOM:
+                return self.root / name
+        return None
+
+    def keep(self, name: str, write: Callable[[Path], object]) -> None:
+        """Let ``write`` fill a folder and keep that under a name."""
+        if self.root is None:
+            return
+        temporary = self.root / f".{uuid.uuid4().hex[:8]}.part"
+        try:
+            self._make()
+            temporary.mkdir()
+            write(temporary)
+            shutil.rmtree(self.root / name, ignore_errors=True)  # it was damaged
+            os.replace(temporary, self.root / name)
+        except (OSError, RuntimeError):  # OpenVINO raises RuntimeError when it cannot write
+            pass
+        finally:
+            shutil.rmtree(temporary, ignore_errors=True)
+
+    def note(self, key: str) -> Any:
+        """Give the value noted under a key, or None."""
+        return self._notes().get(key)
+
+    def put_note(self, key: str, value: Any) -> None:
+        """Note a value, anything that JSON can hold, under a key."""
+        if self.root is not None:
+            with contextlib.suppress(OSError):
+                self._make()
+                write_text(self.root / "notes.json", json.dumps({**self._notes(), key: value}, indent=1))
+
+    def _make(self) -> None:
+        """Make the folder, and remove those of the networks that were not used for longest."""
+        assert self.root is not None
+        self.root.mkdir(parents=True, exist_ok=True)
+        folders = sorted(self.root.parent.iterdir(), key=lambda folder: folder.stat().st_mtime, reverse=True)
+        for folder in folders[KEPT:]:
+            shutil.rmtree(folder, ignore_errors=True)
+
+    def _notes(self) -> dict[str, Any]:
+        try:
+            assert self.root is not None
+            notes = json.loads((self.root / "notes.json").read_text("utf-8"))
+            return notes if isinstance(notes, dict) else {}
+        except (AssertionError, OSError, ValueError):
+            return {}
+
+
+def fingerprint(weights: WeightsFile) -> str:
+    """Give a word that changes with the network's layers or weights, and not with thresholds or metrics."""
+    described = [VERSION, weights.spec.to_dict(), weights.mean, weights.std]
+    digest = hashlib.sha256(json.dumps(described, sort_keys=True).encode())
+    for name, tensor in sorted(weights.state_dict.items()):
+        digest.update(name.encode())
+        digest.update(tensor.detach().cpu().contiguous().numpy().tobytes())
+    return digest.hexdigest()[:16]

@@ -1,0 +1,146 @@
+"""How far an exported network is from the original, on images."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from utils.data.images import ImageError, read_image
+from utils.data.synthetic.strip import make_strip
+from utils.errors import InputError
+from utils.inference.labels import Labels
+from utils.inference.network import Outputs
+from utils.inference.postprocess import decide
+from utils.models.spec import ModelSpec
+from utils.scoring.counts import Counts, count
+from utils.scoring.scores import scores
+
+SYNTHETIC_SIZE = (256, 1600)
+
+Run = Callable[[np.ndarray], Outputs]  # (1, H, W, channels) uint8 -> logits at the image's own size
+
+
+@dataclass(frozen=True)
+class Example:
+    """An image to compare on; ``truth`` is ``(C, H, W)`` bool, or None without labels."""
+
+    name: str
+    pixels: np.ndarray
+    truth: np.ndarray | None = None
+
+
+@dataclass(frozen=True)
+class Parity:
+    """What was found.
+
+    Attributes:
+        images: how many were compared.
+        difference: largest difference between logits of masks; None without masks.
+        labels: largest difference between probabilities of whole images; None without such outputs.
+        dice: by class, Dice between the masks of both over all images; 1 where neither has any.
+        scores: mean Dice against the labels, of the original and of the export; None without labels.
+    """
+
+    images: int
+    difference: float | None
+    labels: float | None
+    dice: dict[str, float]
+    scores: tuple[float, float] | None
+
+    @property
+    def loss(self) -> float:
+        """What the export loses of the mean Dice; without labels, what its masks lack of the original's."""
+        if self.scores is not None:
+            return self.scores[0] - self.scores[1]
+        return 1 - min(self.dice.values()) if self.dice else self.labels or 0.0
+
+    def __str__(self) -> str:
+        """Lay it out for a terminal."""
+        lines = [f"parity with torch f32 on {self.images} images:"]
+        if self.difference is not None:
+            lines.append(f"  logits differ by at most {self.difference:.2g}")
+            lines += [f"  Dice between the masks of {name}: {dice:.5f}" for name, dice in self.dice.items()]
+        if self.labels is not None:
+            lines.append(f"  probabilities of whole images differ by at most {self.labels:.2g}")
+        if self.scores is not None:
+            lines.append(f"  mean Dice against the labels: {self.scores[0]:.4f}, exported {self.scores[1]:.4f}")
+        return "\n".join(lines)
+
+
+def compare(
+    examples: Sequence[Example], original: Run, exported: Run, spec: ModelSpec, thresholds: Sequence[float]
+) -> Parity:
+    """Run both networks on every image.
+
+    Args:
+        examples: the images.
+        original: the network in torch, f32.
+        exported: the same behind its new format.
+        spec: the network.
+        thresholds: per scored class.
+    """
+    difference = apart = 0.0
+    pixels = torch.zeros(2, len(spec.scored_names), dtype=torch.float64)  # that both call defect, that one does
+    mine, theirs = Counts(), Counts()
+    has_masks = has_labels = labelled = False
+    for example in examples:
+        a, b = original(example.pixels[None]), exported(example.pixels[None])
+        if a.labels is not None and b.labels is not None:
+            has_labels = True
+            apart = max(apart, float((torch.sigmoid(a.labels.cpu()) - torch.sigmoid(b.labels)).abs().max()))
+        if a.masks is None or b.masks is None:
+            continue
+        has_masks = True
+        difference = max(difference, float((a.masks.cpu() - b.masks).abs().max()))
+        first, second = (decide(o.cpu(), spec.task, thresholds) for o in (a.masks, b.masks))
+        both, only_second, only_first, _ = count(second, first)
+        pixels += torch.cat([both, only_first + only_second])
+        if example.truth is not None:
+            labelled = True
+            truth = torch.from_numpy(example.truth)[None]
+            mine.add([example.name], *count(first, truth))
+            theirs.add([example.name], *count(second, truth))
+    dice = {}
+    if has_masks:
+        overlap = torch.where(pixels.any(dim=0), 2 * pixels[0] / (2 * pixels[0] + pixels[1]), 1.0)
+        dice = dict(zip(spec.scored_names, overlap.tolist(), strict=True))
+    scored = tuple(scores(counts, spec.scored_names).mean_dice for counts in (mine, theirs)) if labelled else None
+    return Parity(
+        len(examples),
+        difference if has_masks else None,
+        apart if has_labels else None,
+        dice,
+        scored,  # type: ignore[arg-type]
+    )
+
+
+def read_examples(paths: Sequence[Path], channels: int, labels: Labels | None) -> list[Example]:
+    """Read images with their labels; those that cannot be read are left out.
+
+    Raises:
+        InputError: none can be read.
+    """
+    examples = []
+    for path in paths:
+        try:
+            pixels = read_image(path, channels)
+        except ImageError as error:
+            last = error
+            continue
+        truth = labels.masks(path.name, *pixels.shape[:2]) if labels else None
+        examples.append(Example(path.name, pixels, truth))
+    if paths and not examples:
+        raise InputError(f"none of {len(paths)} images can be read; the last: {last}")
+    return examples
+
+
+def draw_examples(number: int, channels: int) -> list[Example]:
+    """Draw synthetic strips with and without defects."""
+    random = np.random.default_rng(0)
+    drawn = []
+    for index in range(number):
+        grey = make_strip(random, SYNTHETIC_SIZE, (index % 5,) if index % 5 else ()).image
+        drawn.append(Example(f"synthetic {index}", np.repeat(grey[..., None], channels, axis=2)))
+    return drawn
