@@ -9,11 +9,12 @@ import pandas as pd
 import pytest
 import torch
 
-from config import EvaluateConfig, TrainConfig
+from config import EvaluateConfig, PredictConfig, TrainConfig
 from utils.data.annotations import open_dataset
 from utils.data.rle import encode
 from utils.errors import InputError
 from utils.inference.evaluate import evaluate
+from utils.inference.predict import predict
 from utils.published.weights_file import load
 from utils.training.choices import make_spec
 from utils.training.class_weights import class_weights
@@ -149,6 +150,12 @@ def test_one_class_trains_on_the_images_that_show_it(strips, tmp_path):
     )
     assert list(scores.scores.classes) == ["long bar"]
     assert scores.scores.classes["long bar"].with_defect == 12
+    found = predict(
+        PredictConfig(dir=strips, weights_dir=result.weights, out=tmp_path / "found", device="cpu", threshold=0.0)
+    )
+    assert found.defects == 24
+    assert set(pd.read_csv(found.out / "submission.csv")["ImageId_ClassId"].str[-2:]) == {"_2"}
+    assert set(pd.read_csv(found.out / "defects.csv")["class_id"]) == {2}
 
 
 def test_the_balanced_subset_has_clean_images_for_those_that_judge_whole_images(strips, tmp_path):

@@ -127,9 +127,9 @@ def predict(config: PredictConfig) -> PredictResult:
         if "masks" in save:
             sinks.append(IndexMasks(out / "masks", names, spec.task))
         if "submission" in save:
-            sinks.append(stack.enter_context(Submission(out / "submission.csv")))
+            sinks.append(stack.enter_context(Submission(out / "submission.csv", spec.target_id or 1)))
         if "defects" in save:
-            sinks.append(stack.enter_context(Defects(out / "defects.csv", spec.scored_names)))
+            sinks.append(stack.enter_context(Defects(out / "defects.csv", spec.scored_names, spec.target_id or 1)))
         if "labels" in save:
             sinks.append(stack.enter_context(LabelTable(out / "labels.csv", chosen.label_names)))
 

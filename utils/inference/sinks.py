@@ -117,9 +117,18 @@ class Table:
 
 
 class Submission(Table):
-    """The competition's table: a row for every image and class, the code empty where there is no defect."""
+    """The competition's table: a row for every image and class, the code empty where there is no defect.
+
+    Args:
+        path: of the table.
+        first_class: number of the first scored class; of a network for one class, that class's.
+    """
 
     header = ("ImageId_ClassId", "EncodedPixels")
+
+    def __init__(self, path: Path, first_class: int = 1) -> None:
+        super().__init__(path)
+        self.first_class = first_class
 
     def render(self, result: Inspected) -> list[str]:
         """Encode each class."""
@@ -127,7 +136,7 @@ class Submission(Table):
 
     def collect(self, path: Path, piece: list[str]) -> None:
         """Append the rows of an image."""
-        self.write((f"{path.name}_{class_id}", code) for class_id, code in enumerate(piece, start=1))
+        self.write((f"{path.name}_{class_id}", code) for class_id, code in enumerate(piece, self.first_class))
 
 
 class Defects(Table):
@@ -136,13 +145,14 @@ class Defects(Table):
     Args:
         path: of the table.
         class_names: of the scored classes.
+        first_class: number of the first of them.
     """
 
     header = ("image", "class_id", "name", "area_px", "x", "y", "width", "height", "mean_probability")
 
-    def __init__(self, path: Path, class_names: Sequence[str]) -> None:
+    def __init__(self, path: Path, class_names: Sequence[str], first_class: int = 1) -> None:
         super().__init__(path)
-        self.class_names = class_names
+        self.class_names, self.first_class = class_names, first_class
 
     def render(self, result: Inspected) -> list[tuple[Any, ...]]:
         """Give the rows of an image as plain numbers."""
@@ -151,8 +161,8 @@ class Defects(Table):
     def collect(self, path: Path, piece: list[tuple[Any, ...]]) -> None:
         """Append the rows of an image."""
         self.write(
-            (path.name, class_id, self.class_names[class_id - 1], *rest, f"{probability:.4f}")
-            for class_id, *rest, probability in piece
+            (path.name, self.first_class + mask - 1, self.class_names[mask - 1], *rest, f"{probability:.4f}")
+            for mask, *rest, probability in piece
         )
 
 

@@ -1,5 +1,6 @@
 """Which images make up which batch, the same for one process and for many."""
 
+import contextlib
 import functools
 import os
 import signal
@@ -139,10 +140,12 @@ def make_loaders(
 def close(loaders: dict[str, DataLoader]) -> None:
     """End the loading processes now; at the end of Python they would be killed, which torch reports with a traceback."""
     for loader in loaders.values():
-        if loader._iterator is not None:
-            # Not left to the last reference: an exception may hold one.
-            loader._iterator._shutdown_workers()  # type: ignore[attr-defined]
-            loader._iterator = None
+        # Not left to the last reference: an exception may hold one.
+        iterator, loader._iterator = loader._iterator, None
+        if iterator is not None:
+            # Torch raises wherever the program is when a signal has ended a loading process: here that is what is wanted.
+            with contextlib.suppress(RuntimeError):
+                iterator._shutdown_workers()  # type: ignore[attr-defined]
 
 
 class StripLoader(DataLoader):
