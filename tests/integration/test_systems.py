@@ -182,7 +182,12 @@ def test_a_classifier_alone_gives_probabilities_and_its_own_scores(make_dataset,
     data = make_dataset(count=18)
     run = train(tmp_path / "run", data, f"-task {task}")
     names = ["defect"] if task == "classify-binary" else ["pits", "cracks"]
-    assert Predict_masks.main(f"-dir {data} -weights_dir {run} -out {tmp_path / 'out'} -device cpu".split()) == 0
+    assert (
+        Predict_masks.main(
+            f"-dir {data} -weights_dir {run} -out {tmp_path / 'out'} -device cpu -backend torch -precision f32".split()
+        )
+        == 0
+    )
     printed = capsys.readouterr().out
     assert "judges whole images: it gives probabilities instead of masks and overlays" in printed
     assert {path.name for path in (tmp_path / "out").iterdir()} == {"labels.csv", "summary.json"}
@@ -190,7 +195,9 @@ def test_a_classifier_alone_gives_probabilities_and_its_own_scores(make_dataset,
     assert list(table[0]) == ["image", *names]
 
     out = tmp_path / "scores"
-    words = f"-dir {data} -weights_dir {run} -split all -out {out} -device cpu -threshold 0.4"
+    words = (
+        f"-dir {data} -weights_dir {run} -split all -out {out} -device cpu -backend torch -precision f32 -threshold 0.4"
+    )
     assert Evaluate.main(words.split()) == 0
     printed = capsys.readouterr().out
     assert all(word in printed for word in ("accuracy", "precision", "recall", "F1", "ROC-AUC", "avg. precision"))
@@ -202,9 +209,19 @@ def test_a_classifier_alone_gives_probabilities_and_its_own_scores(make_dataset,
         right = ((said[:, column] >= 0.4) == truth[:, column]).mean()
         assert metrics["classes"][name]["accuracy"] == pytest.approx(right)
     assert rows(out / "labels.csv") == table
+    matrix = metrics["presence"]["confusion"]["hasDefect_1"]
+    assert sum(map(sum, matrix)) == len(table)
+    assert matrix[1][1] == ((said[:, 0] >= 0.4) & truth[:, 0]).sum()
+    page = (out / "report.html").read_text("utf-8")
+    assert all(f"<h2>{title}</h2>" in page for title in ("Images", "Learning curves", "What was scored"))
 
     flipped = tmp_path / "flipped"
-    assert Predict_masks.main(f"-dir {data} -weights_dir {run} -out {flipped} -device cpu -tta flips".split()) == 0
+    assert (
+        Predict_masks.main(
+            f"-dir {data} -weights_dir {run} -out {flipped} -device cpu -backend torch -precision f32 -tta flips".split()
+        )
+        == 0
+    )
     assert rows(flipped / "labels.csv") != table
 
 

@@ -20,6 +20,7 @@ from utils.inference.calibration.counting import ImageTable
 from utils.inference.calibration.result import Calibration
 from utils.inference.evaluate_labels import LabelsResult, evaluate_labels
 from utils.inference.examples import draw_examples
+from utils.inference.facts import facts
 from utils.inference.labels import Labels
 from utils.inference.opening import (
     Chosen,
@@ -213,7 +214,7 @@ def _write_report(
     more = [calibration_section(calibration.to_dict(), new.name if new else None)] if calibration else []
     sections = evaluation_sections(
         result.evaluation,
-        facts=_facts(config, chosen, result),
+        facts=facts(config, chosen, result),
         worst=[drawn[name] for name in worst if name in drawn],
         best=[drawn[name] for name in best if name in drawn],
         history=read_history(chosen.path.parent / "history.csv"),
@@ -270,24 +271,3 @@ def _metrics(config: EvaluateConfig, result: EvaluateResult) -> dict[str, Any]:
         "images_per_second": round(result.images_per_second, 3),
         "versions": versions(),
     }
-
-
-def _facts(config: EvaluateConfig, chosen: Chosen, result: EvaluateResult) -> dict[str, Any]:
-    """Give what the report says about the images, the network and the machine, in words."""
-    facts = {name.replace("_", " "): _words(value) for name, value in chosen.to_dict().items()}
-    facts |= {
-        "images": f"{result.what}: {result.images:,}",
-        "dataset": str(config.dir),
-        "skipped": "; ".join(f"{image.path.name}: {image.reason}" for image in result.skipped) or "none",
-        "network": result.network,
-        "time": f"{result.seconds:.1f} s, {result.images_per_second:.1f} images/s from file to figures",
-    }
-    return facts | {f"version of {name}": version for name, version in versions().items()}
-
-
-def _words(value: Any) -> str:
-    if isinstance(value, dict):
-        return ", ".join(f"{name} {_words(one)}" for name, one in value.items())
-    if isinstance(value, list | tuple):
-        return ", ".join(map(_words, value))
-    return "none" if value is None else str(value)

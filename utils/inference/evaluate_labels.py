@@ -12,11 +12,13 @@ import numpy as np
 from config import EvaluateConfig
 from utils.data.annotations import Dataset
 from utils.files import write_text
+from utils.inference.facts import facts
 from utils.inference.labels import Labels
 from utils.inference.opening import Chosen, make_folder, open_pipeline, plural, progress, require_images, versions
 from utils.inference.pipeline import Inspected, Skipped
 from utils.inference.sinks import LabelTable
 from utils.scoring.labels import LabelAnswers, LabelScores, label_scores
+from utils.scoring.presence import Presence, presence
 
 
 @dataclass(frozen=True)
@@ -27,7 +29,7 @@ class LabelsResult:
         scores: of the images that could be read.
         skipped: images that could not be read.
         what: the images in words.
-        out: folder of ``metrics.json`` and ``labels.csv``.
+        out: folder of ``report.html``, ``metrics.json`` and ``labels.csv``.
         seconds: for all images, without loading the network.
         network: what ran it.
     """
@@ -38,6 +40,11 @@ class LabelsResult:
     out: Path
     seconds: float
     network: str
+
+    @property
+    def images(self) -> int:
+        """Number of images that were scored."""
+        return self.scores.images
 
     @property
     def images_per_second(self) -> float:
@@ -56,7 +63,8 @@ class LabelsResult:
         ]
         if self.skipped:
             lines.append(f"{plural(len(self.skipped), 'image')} skipped, named in {self.out / 'metrics.json'}")
-        lines.append(f"scores in {self.out}: metrics.json, labels.csv")
+        lines.append(f"scores in {self.out}: report.html, metrics.json, labels.csv")
+        lines.append(f"open {self.out / 'report.html'} in a browser")
         return "\n".join(lines)
 
 
@@ -104,9 +112,27 @@ def evaluate_labels(
         seconds=time.perf_counter() - start,
         network=pipeline.system.name,
     )
-    metrics = {**chosen.to_dict(), **_metrics(config, result)}
+    shown = presence(answers.truth, answers.probabilities >= np.array(chosen.label_thresholds), answers.probabilities)
+    _write_report(config, chosen, result, shown)
+    metrics = {**chosen.to_dict(), **_metrics(config, result), "presence": shown.to_dict()}
     write_text(out / "metrics.json", json.dumps(metrics, indent=2, ensure_ascii=False) + "\n")
     return result
+
+
+def _write_report(config: EvaluateConfig, chosen: Chosen, result: LabelsResult, shown: Presence) -> None:
+    # Here, since drawing takes a second to import, and whoever imports this module may not want a report.
+    from utils.reporting.evaluation import classifier_sections
+    from utils.reporting.learning import read_history
+    from utils.reporting.page import write_page
+
+    sections = classifier_sections(
+        shown,
+        chosen.label_names,
+        facts=facts(config, chosen, result),
+        history=read_history(chosen.path.parent / "history.csv"),
+    )
+    lead = f"{plural(result.images, 'image')}, {result.what}, on {time.strftime('%Y-%m-%d %H:%M')}"
+    write_page(result.out / "report.html", f"Evaluation of {chosen.path.stem}", lead, sections)
 
 
 def _metrics(config: EvaluateConfig, result: LabelsResult) -> dict[str, Any]:
