@@ -1,5 +1,6 @@
 """Every backend gives the model's own logits, whatever the size, the batch and the thread."""
 
+import threading
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -95,6 +96,23 @@ def test_damaged_files_in_the_cache_are_made_anew(weights, images, cache):
     masks = open_network(weights, "onnxruntime", "cpu", "f32", 0)(images).masks
     torch.testing.assert_close(masks, by_model(weights, images), rtol=1e-3, atol=2e-3)
     assert kept.read_bytes() != b"nonsense"
+
+
+def test_many_calls_at_once_do_not_wait_for_each_other_for_ever(weights):
+    network = open_network(weights, "openvino", "cpu", "f32", 2)
+    images = np.random.default_rng(1).integers(0, 256, (2, 40, 70, 3), dtype=np.uint8)
+    expected = network(images).masks
+    right = []
+
+    def call() -> None:
+        right.extend(torch.equal(network(images).masks, expected) for _ in range(80))
+
+    threads = [threading.Thread(target=call, daemon=True) for _ in range(network.parallel)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(timeout=60)
+    assert right == [True] * 80 * network.parallel
 
 
 def test_more_sizes_than_openvino_compiles_for_share_one_graph(weights, monkeypatch):

@@ -59,8 +59,7 @@ class OpenVinoNetwork:
             # One by one: on a CPU a batch is no faster, and its intermediate results leave the caches.
             arrays: list[np.ndarray] = []
             for index in range(len(images)):
-                results = request.infer({0: images[index : index + 1]}, share_inputs=True, share_outputs=True)
-                parts = list(results.values())
+                parts = request(images[index : index + 1])
                 if not arrays:
                     arrays = [np.empty((len(images), *part.shape[1:]), dtype=np.float32) for part in parts]
                 for array, part in zip(arrays, parts, strict=True):
@@ -85,8 +84,11 @@ class OpenVinoNetwork:
                 graph.reshape([1, *(key or (-1, -1)), self._weights.spec.channels])
                 compiled = self._core.compile_model(graph, "CPU", {**self._options, **self._kept_compiled()})
                 self._requests[key] = queue.SimpleQueue()
-                for _ in range(self._streams):
-                    self._requests[key].put(compiled.create_infer_request())
+                if key is None:
+                    self._requests[key].put(lambda images: list(compiled(images).values()))
+                else:
+                    for _ in range(self._streams):
+                        self._requests[key].put(_Request(compiled))
             return self._requests[key]
 
     def _kept_compiled(self) -> dict[str, str]:
@@ -150,3 +152,28 @@ class OpenVinoNetwork:
             openvino.save_model(graph, folder / "network.xml", compress_to_fp16=False)
 
         self._store.keep(name, write)
+
+
+class _Request:
+    """A request for images of one size, with memory of its own for what goes in and comes out.
+
+    ``InferRequest.infer`` asks the request for its tensors each time, and two threads that do so while images of both run
+    may wait for each other for ever (OpenVINO 2026.4). Here the tensors are set once.
+    """
+
+    def __init__(self, compiled: Any) -> None:
+        import openvino
+
+        self._request = compiled.create_infer_request()
+        self._input = np.zeros(tuple(compiled.inputs[0].shape), dtype=np.uint8)
+        self._request.set_input_tensor(0, openvino.Tensor(self._input, shared_memory=True))
+        self._outputs = [np.zeros(tuple(output.shape), dtype=np.float32) for output in compiled.outputs]
+        for index, array in enumerate(self._outputs):
+            self._request.set_output_tensor(index, openvino.Tensor(array, shared_memory=True))
+
+    def __call__(self, images: np.ndarray) -> list[np.ndarray]:
+        """Run on one image, ``(1, H, W, channels)`` uint8; the answer is overwritten by the next call."""
+        self._input[...] = images
+        self._request.start_async()
+        self._request.wait()
+        return self._outputs
