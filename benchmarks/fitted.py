@@ -22,8 +22,8 @@ from utils.models.segmenter import Segmenter
 from utils.models.spec import ModelSpec
 from utils.published.weights_file import WeightsFile
 
-STRIPS = 12  # to fit masks on; labels of whole images take all there are
-STEPS = 25  # of the decoder's training, four crops each
+STRIPS = 6  # to fit masks on; labels of whole images take all there are
+STEPS = 15  # of the decoder's training, four crops each
 MIN_AREA = 600  # pixels, as usual on these images
 SAMPLES = 40_000  # pixels to fit on, half of them of defects
 

@@ -159,7 +159,7 @@ def measure(config: InferenceConfig, row: Row, estimate: float) -> dict[str, Any
         "cpu_ms_per_image": round(1e3 * cpu / count, 2),
         "mean_dice": dice,
         "peak_mb": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024),
-        "weights": "random encoder, decoder trained for 25 steps on synthetic strips",
+        "weights": "random encoder, decoder trained for 15 steps on synthetic strips",
         "device": config.device,
         "date": datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%d"),
         "load_average": f"{load_before:.1f}..{os.getloadavg()[0]:.1f}",
