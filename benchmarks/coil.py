@@ -124,7 +124,7 @@ def measure(config: CoilConfig, system: str, case: str, count: int) -> dict[str,
         "cpu_ms_per_image": round(1e3 * cpu / count, 2),
         "defects": result.defects,
         "peak_mb": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024),
-        "weights": "random, last layer fitted to synthetic strips",
+        "weights": "random encoders, decoder and last layers trained on synthetic strips",
         "date": datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%d"),
         "load_average": f"{load:.1f}..{os.getloadavg()[0]:.1f}",
     }
