@@ -41,7 +41,7 @@ class CoilConfig:
         "plain: the segmenter alone; two-stage: behind the classifier", ("two-stage", "plain")
     )
     segmenter: str = flag("ARCHITECTURE:ENCODER", "linknet:resnet18")
-    classifier: str = flag("encoder of the classifier", "resnet18")
+    classifier: str = flag("encoder of the classifier, a quick one", "tu-mobilenetv3_large_100")
     classifier_size: tuple[int, int] = flag("H,W in pixels that strips are resized to for the classifier", (128, 800))
     images: tuple[int, ...] = flag("strips of a coil; several numbers show that memory does not grow", (2500,))
     backend: str = flag("what runs the networks", "openvino")

@@ -32,7 +32,9 @@ class MergedBlock(nn.Module):
         weight, bias = fused.weight.detach(), fused.bias
         out, beside = weight.shape[0], weight.shape[1] - upsampled
         self.doubling = nn.ConvTranspose2d(upsampled, out, kernel_size=4, stride=2, padding=1, bias=bias is not None)
-        self.doubling.weight = nn.Parameter(_doubled(_doubled(weight[:, :upsampled], 2), 3).transpose(0, 1).contiguous())
+        self.doubling.weight = nn.Parameter(
+            _doubled(_doubled(weight[:, :upsampled], 2), 3).transpose(0, 1).contiguous()
+        )
         if bias is not None:
             self.doubling.bias = nn.Parameter(bias.detach())
         self.beside = nn.Conv2d(beside, out, kernel_size=3, padding=1, bias=False) if beside else None
@@ -41,7 +43,11 @@ class MergedBlock(nn.Module):
         self.conv2, self.attention2 = block.conv2, block.attention2
 
     def forward(
-        self, feature_map: torch.Tensor, target_height: Any, target_width: Any, skip_connection: torch.Tensor | None = None
+        self,
+        feature_map: torch.Tensor,
+        target_height: Any,
+        target_width: Any,
+        skip_connection: torch.Tensor | None = None,
     ) -> torch.Tensor:
         """Double ``(N, C, h, w)`` and convolve it with the encoder's ``(N, S, 2h, 2w)``; see ``UnetDecoderBlock``."""
         found = self.doubling(feature_map)
@@ -83,7 +89,9 @@ def _observer(name: str, upsampled: dict[str, int]) -> Any:
     """Give a hook that notes how many channels a block doubles, if doubling is what it does."""
 
     def observe(block: nn.Module, args: tuple, kwargs: dict[str, Any]) -> None:
-        named = dict(zip(("feature_map", "target_height", "target_width", "skip_connection"), args, strict=False)) | kwargs
+        named = (
+            dict(zip(("feature_map", "target_height", "target_width", "skip_connection"), args, strict=False)) | kwargs
+        )
         height, width = named["feature_map"].shape[-2:]
         if (named["target_height"], named["target_width"]) == (2 * height, 2 * width):
             upsampled[name] = named["feature_map"].shape[1]
