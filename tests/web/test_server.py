@@ -3,6 +3,8 @@
 import json
 import os
 import re
+import shlex
+import shutil
 import signal
 import socket
 import subprocess
@@ -21,6 +23,7 @@ from utils.web.security import Policy
 from utils.web.serving import bind, check
 
 ROOT = Path(__file__).parents[2]
+README = (ROOT / "README.md").read_text("utf-8")
 REQUEST = post(form([("a.png", png(pixels(250)))]))
 
 
@@ -107,6 +110,29 @@ def test_load_of_many_clients_keeps_every_answer_with_its_question(red):
             thread.join(60)
         assert wrong == []
         assert max(batch[0] for batch in red.batches) > 1, "nothing was gathered into batches"
+
+
+def test_client_of_the_readme_works_in_twenty_lines(server, tmp_path, monkeypatch, capsys):
+    code = next(code for code in re.findall(r"```python\n(.*?)```", README, re.DOTALL) if "Retry-After" in code)
+    assert len(code.splitlines()) == 20
+    (tmp_path / "a.png").write_bytes(png(pixels(250)))
+    (tmp_path / "b.pdf").write_bytes(b"%PDF")
+    monkeypatch.setattr(sys, "argv", ["client.py", str(tmp_path / "a.png"), str(tmp_path / "b.pdf")])
+    exec(code.replace("http://127.0.0.1:7860", server.address), {})
+    said = capsys.readouterr().out.splitlines()
+    assert said[:2] == [f"{tmp_path / 'a.png'} inspected", "bright 64 {'x': 0, 'y': 0, 'width': 8, 'height': 8} 1.0"]
+    assert "The file is a PDF; send JPEG, PNG, BMP or TIFF." in said[2]
+
+
+@pytest.mark.skipif(shutil.which("curl") is None, reason="curl is not installed")
+@pytest.mark.parametrize("line", re.findall(r"^curl (.*?)(?:  +#.*)?$", README, re.MULTILINE))
+def test_curl_lines_of_the_readme_work(server, tmp_path, line):
+    for name in ("strip.jpg", "1.jpg", "2.jpg"):
+        (tmp_path / name).write_bytes(png(pixels(250)))
+    words = shlex.split(line.replace("http://127.0.0.1:7860", server.address))
+    answer = subprocess.run(["curl", "-sf", *words], cwd=tmp_path, capture_output=True, text=True)
+    assert answer.returncode == 0
+    assert answer.stdout
 
 
 @pytest.mark.parametrize(
