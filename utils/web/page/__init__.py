@@ -1,0 +1,69 @@
+"""The page for people: strips, what was found in them, and why, in a browser.
+
+``sources`` is where images come from, ``choosing`` which weights; ``visit`` what is known of a visitor and ``desk`` what
+happens when somebody does something. ``telling`` says it to the browser, where ``workbench.js`` draws it; ``layout`` is the
+page around it, ``downloads`` gives pictures and tables, ``mounting`` puts all of it into the server.
+"""
+
+import contextlib
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+from fastapi import FastAPI
+
+from config import ServeConfig
+from utils.web.inspector import Inspector
+from utils.web.page.choosing import Opened, find_weights
+from utils.web.page.desk import Desk
+from utils.web.page.downloads import make_routes
+from utils.web.page.mounting import Gate, Page
+from utils.web.page.sources import draw_samples, open_folder
+
+
+def mount(app: FastAPI, inspector: Inspector, config: ServeConfig) -> FastAPI:
+    """Put the page at ``/`` of the server; what the server answers already stays.
+
+    Args:
+        app: the server.
+        inspector: loaded at start; the page leaves it open.
+        config: the flags of ``Serve.py``.
+
+    Returns:
+        ``app``; its ``state.page`` is a ``Gate``, whose ``stop`` ends the answers that last as long as a page is open.
+
+    Raises:
+        InputError: the folder of ``-dir`` has no images.
+    """
+    parts = open_folder(config.dir) if config.dir else []
+
+    def open_file(path: Path) -> Inspector:
+        return type(inspector).open(
+            path,
+            backend=config.backend,
+            precision=config.precision,
+            device=config.device,
+            threads=config.threads,
+            batch_size=config.batch_size,
+            room=inspector.room,
+            most_pixels=inspector.most_pixels,
+        )
+
+    def make() -> Desk:
+        opened = Opened(inspector, find_weights(config.weights_dir), open_file)
+        return Desk(opened, draw_samples(), parts)
+
+    gate = Gate()
+    page = Page(make, gate, config.max_bytes, config.max_images)
+    app.include_router(make_routes(lambda: page.desk))
+    before = app.router.lifespan_context
+
+    @contextlib.asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[Any]:
+        async with before(app) as state, page.running():
+            yield state
+
+    app.router.lifespan_context = lifespan
+    app.state.page = gate
+    app.mount("/", gate)
+    return app
