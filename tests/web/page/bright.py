@@ -2,11 +2,13 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import ClassVar
 
 import cv2
 import numpy as np
 import torch
 
+from utils.errors import InputError
 from utils.inference.postprocess import decide, find_defects
 from utils.web.decoding import Refusal, open_upload, unpack
 from utils.web.inspection import Inspection, Refused, Upload, verdict_of
@@ -19,7 +21,7 @@ class Bright:
     """Sees pits where pixels are bright and cracks where they are dark; its probability of a pit is the grey value / 255."""
 
     room, most_pixels = 64, 4_000_000
-    opened: dict[str, "Bright"] = {}
+    opened: ClassVar[dict[str, "Bright"]] = {}
 
     def __init__(self, name: str = "bright", class_names: tuple[str, ...] = CLASS_NAMES) -> None:
         self.calls = 0  # images that the "network" has seen
@@ -46,6 +48,8 @@ class Bright:
     @classmethod
     def open(cls, path: Path, *args: object, **settings: object) -> "Bright":
         name = path.stem.rpartition("-")[0]
+        if name == "broken":
+            raise InputError(f"{path}: damaged; fetch it again")
         cls.opened[name] = cls(name)
         return cls.opened[name]
 

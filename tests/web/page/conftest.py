@@ -24,7 +24,7 @@ def bright() -> Bright:
 def other_weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder whose weights files the page offers; it looks at their names only."""
     folder = tmp_path_factory.mktemp("weights")
-    for name in ("bright", "second"):
+    for name in ("bright", "broken", "second"):
         (folder / f"{name}-00000000.pth").write_bytes(b"never opened")
     return folder
 
@@ -51,22 +51,21 @@ def serve(other_weights: Path) -> Iterator[Callable[..., Running]]:
         config = ServeConfig(weights_dir=other_weights, dir=folder)
         app = mount(FastAPI(), inspector, config)
         listener = socket.create_server(("127.0.0.1", 0))
-        server = uvicorn.Server(uvicorn.Config(app, log_level="warning"))
+        server = uvicorn.Server(uvicorn.Config(app, log_level="critical", timeout_graceful_shutdown=1))
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
         thread.start()
 
         def stop() -> None:
-            app.state.page.stop()  # as the server's own signal handler does; setting a flag and cancelling is all it is
             server.should_exit = True
             thread.join(30)
             assert not thread.is_alive(), "the server does not end"
 
         stops.append(stop)
         until = time.monotonic() + 120
-        while app.state.page.inside is None:
+        while app.state.page.made is None:
             assert time.monotonic() < until, "no page"
-            assert not app.state.page.failed
             time.sleep(0.05)
+        assert app.state.page.made
         return Running(f"http://127.0.0.1:{listener.getsockname()[1]}/", inspector, app, stop)
 
     yield start

@@ -71,6 +71,9 @@ def test_what_left_the_shelf_is_made_again_the_same(desk, visit, bright):
     desk.show(visit, next(iter(visit.images)))
     assert bright.calls == 13
     assert tell(desk, visit)["shown"] == before[0]["shown"]
+    desk.decide(visit, [0.95, 0.95], everywhere=True)  # an image that is made anew for that pushes nothing out
+    assert desk.shelf.get(visit, visit.shown) is not None
+    assert {image["defects"] for image in tell(desk, visit)["images"]} == {0}
 
 
 def test_thresholds_hold_for_images_that_come_later_and_that_come_back(desk, visit):
@@ -105,7 +108,10 @@ def test_key_that_no_page_sends_shows_nothing_else(desk, visit, key):
 def test_other_weights_inspect_all_images_anew_and_few_stay_open(desk, visit):
     see(desk, visit, **{"a.png": strip((10, 10, 20, 20, 240)), "b.png": strip()})
     desk.decide(visit, [0.99, 0.99], everywhere=True)
-    assert desk.opened.names == ["bright", "second"]
+    assert desk.opened.names[:3] == ["bright", "broken", "second"]
+    with pytest.raises(InputError, match="damaged"):
+        list(desk.use(visit, "broken"))
+    assert tell(desk, visit)["shown"]["found"] == []  # as it was
     for _ in desk.use(visit, "second"):
         pass
     assert Bright.opened["second"].calls == 2
@@ -186,11 +192,11 @@ def test_folder_has_labels_where_they_fit_and_a_word_where_not(make_dataset, tmp
 def test_downloads_are_what_the_command_line_writes(make_dataset, make_weights, tmp_path, task):
     folder, weights = make_dataset(count=5), make_weights(task=task, min_area=3)
     config = PredictConfig(
-        images=folder / "train_images", weights_dir=weights, backend="torch", out=tmp_path, batch_size=2,
+        images=folder / "train_images", weights_dir=weights, backend="torch", out=tmp_path, batch_size=1,
         save=("masks", "submission", "defects"),
     )  # fmt: skip
     predict(config)
-    with Inspector.open(weights, None, backend="torch", precision="f32", batch_size=2) as inspector:
+    with Inspector.open(weights, None, backend="torch", precision="f32", batch_size=1) as inspector:
         desk = Desk(Opened(inspector, {}, Inspector.open), [], open_folder(folder))
         visit = desk.visits.of("one")
         for _ in desk.inspect(visit, desk.parts[0].images(desk.parts[0].names)):

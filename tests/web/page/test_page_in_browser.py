@@ -3,7 +3,9 @@
 import csv
 import io
 import tempfile
+import time
 import zipfile
+import zlib
 from pathlib import Path
 
 import cv2
@@ -228,13 +230,14 @@ def test_results_are_downloaded(page):
 
 def test_bad_files_are_refused_in_plain_words_and_the_good_ones_inspected(page):
     whole = cv2.imencode(".jpg", np.full((64, 400), 128, np.uint8))[1].tobytes()
-    header = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR" + (30_000).to_bytes(4, "big") * 2 + b"\x08\0\0\0\0"
+    header = b"IHDR" + (30_000).to_bytes(4, "big") * 2 + b"\x08\0\0\0\0"
+    huge = b"\x89PNG\r\n\x1a\n\0\0\0\r" + header + zlib.crc32(header).to_bytes(4, "big")
     page.click('[data-do="clear"]')
     good = {f"{number}.png": strip((10 + number, 10, 20, 20, 240)) for number in range(16)}
     bad = {
         "order.pdf": b"%PDF-1.7 nothing",
         "empty.png": b"",
-        "huge.png": header,
+        "huge.png": huge,
         "<img src=x onerror=alert(1)>.jpg": whole[:300],
     }
     upload(page, good | bad)
@@ -256,7 +259,8 @@ def test_folder_is_browsed_with_its_labels(page):
     page.click('[data-do="clear"]')
     page.wait_for_selector('[data-part="empty"]:visible')
     page.locator("#words textarea, #words input").fill("003")
-    page.get_by_label("Image (1)").click()
+    page.wait_for_function("document.querySelector('#found').innerText.trim() === '1 image'")
+    page.get_by_label("Image", exact=True).click()
     page.get_by_role("option", name="003.png").click()
     shows(page, "003.png")
     assert page.locator('[data-part="truthcaption"]').inner_text() == "ground truthpits"
@@ -267,6 +271,10 @@ def test_folder_is_browsed_with_its_labels(page):
 
 def test_other_weights_are_chosen_and_inspect_anew(page):
     send(page, a_png=TWO)
+    page.get_by_label("Weights").click()
+    page.get_by_role("option", name="broken").click()
+    page.get_by_text("damaged; fetch it again").wait_for()
+    page.wait_for_function("document.querySelector('#weights input').value === 'bright'")
     page.get_by_label("Weights").click()
     page.get_by_role("option", name="second").click()
     page.wait_for_function("document.querySelector('.top h1 + p').innerText.startsWith('second')")
@@ -284,6 +292,21 @@ def test_page_fits_its_screens(page):
         frame = page.locator(".wb-frame").first.bounding_box()
         assert frame["width"] > 0.9 * width
         assert frame["y"] + frame["height"] < height, "the strip is not in sight"
+
+
+def test_visit_is_left_when_its_page_is_closed(running, browser):
+    desk = running.app.state.page.desk
+    before = {visit.token for visit in desk.visits.all()}
+    view = browser.new_page()
+    view.goto(running.url, timeout=LATE)
+    view.wait_for_selector(".wb-thumb", timeout=LATE)
+    (visit,) = [visit for visit in desk.visits.all() if visit.token not in before]
+    assert not visit.left
+    view.close()
+    until = time.monotonic() + 60
+    while not visit.left:
+        assert time.monotonic() < until
+        time.sleep(0.1)
 
 
 def test_server_ends_while_a_page_is_open_and_leaves_nothing_behind(serve, browser):

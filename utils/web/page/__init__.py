@@ -6,6 +6,7 @@ page around it, ``downloads`` gives pictures and tables, ``mounting`` puts all o
 """
 
 import contextlib
+import uuid
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -13,9 +14,10 @@ from typing import Any
 from fastapi import FastAPI
 
 from config import ServeConfig
-from utils.web.inspector import Inspector
+from utils.web.inspection import Inspection, Refused
+from utils.web.inspector import About, Inspector
 from utils.web.page.choosing import Opened, find_weights
-from utils.web.page.desk import Desk
+from utils.web.page.desk import Asked, Desk, Keep
 from utils.web.page.downloads import make_routes
 from utils.web.page.mounting import Gate, Page
 from utils.web.page.sources import draw_samples, open_folder
@@ -30,7 +32,7 @@ def mount(app: FastAPI, inspector: Inspector, config: ServeConfig) -> FastAPI:
         config: the flags of ``Serve.py``.
 
     Returns:
-        ``app``; its ``state.page`` is a ``Gate``, whose ``stop`` ends the answers that last as long as a page is open.
+        ``app``; its ``state.page`` is a ``Page``, which is ``made`` some seconds after the start.
 
     Raises:
         InputError: the folder of ``-dir`` has no images.
@@ -51,10 +53,10 @@ def mount(app: FastAPI, inspector: Inspector, config: ServeConfig) -> FastAPI:
 
     def make() -> Desk:
         opened = Opened(inspector, find_weights(config.weights_dir), open_file)
-        return Desk(opened, draw_samples(), parts)
+        return Desk(opened, draw_samples(), parts, _keeper(config.save) if config.save else None)
 
     gate = Gate()
-    page = Page(make, gate, config.max_bytes, config.max_images)
+    page = Page(make, gate, config.max_mb * 1_000_000, config.max_images)
     app.include_router(make_routes(lambda: page.desk))
     before = app.router.lifespan_context
 
@@ -64,6 +66,24 @@ def mount(app: FastAPI, inspector: Inspector, config: ServeConfig) -> FastAPI:
             yield state
 
     app.router.lifespan_context = lifespan
-    app.state.page = gate
+    app.state.page = page
     app.mount("/", gate)
     return app
+
+
+def _keeper(folder: Path) -> Keep:
+    """Keep uploads and their answers as the API does with its requests."""
+    from utils.web.answers import image_answer, join, pack, refusal_answer
+    from utils.web.storage import save_request
+
+    def keep(about: About, asked: Asked) -> None:
+        number, uploads = uuid.uuid4().hex[:16], [upload for upload, _ in asked]
+        refused = sum(isinstance(answer, Refused) for _, answer in asked)
+        images = [
+            pack(refusal_answer(answer) if isinstance(answer, Refused) else image_answer(about, answer, overlay=False))
+            for _, answer in asked
+        ]
+        seconds = max((answer.seconds for _, answer in asked if isinstance(answer, Inspection)), default=0.0)
+        save_request(folder, number, uploads, join(number, about.file, seconds, refused, images))
+
+    return keep

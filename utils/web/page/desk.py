@@ -3,20 +3,20 @@
 Every action takes a visit, changes it under its lock, and leaves it to ``telling`` to say what a browser is to see.
 """
 
-import contextlib
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
-
-import numpy as np
 
 from utils.errors import InputError
 from utils.web.inspection import Inspection, Refused, Upload, redecide
-from utils.web.inspector import Inspector
+from utils.web.inspector import About, Inspector
 from utils.web.page.choosing import Opened
 from utils.web.page.drawing import thumbnail
-from utils.web.page.sources import Part, Sample, Source
+from utils.web.page.sources import Part, Sample, Source, Uploaded
 from utils.web.page.visit import Finding, Run, Seen, Shelf, Visit, Visits, now
+
+Asked = list[tuple[Upload, Inspection | Refused]]  # images and the answers about them
+Keep = Callable[[About, Asked], None]
 
 PORTION = 8  # images that are inspected together before the page shows something
 
@@ -28,9 +28,13 @@ class Desk:
         opened: the inspectors.
         samples: strips at hand.
         parts: of the folder named at start; none when none was named.
+        keep: is told what came by upload and what was answered; None: nothing is kept.
     """
 
-    def __init__(self, opened: Opened, samples: Sequence[Sample], parts: Sequence[Part]) -> None:
+    def __init__(
+        self, opened: Opened, samples: Sequence[Sample], parts: Sequence[Part], keep: Keep | None = None
+    ) -> None:
+        self.keep = keep
         self.opened, self.samples, self.parts = opened, list(samples), list(parts)
         self.shelf = Shelf()
         self.visits = Visits(self._begin, self.shelf.forget)
@@ -63,7 +67,11 @@ class Desk:
         begin, done, first = now(), 0, True
         for number in range(0, len(fresh), PORTION):
             with visit.lock:
-                done += self._run(visit, fresh[number : number + PORTION])
+                portion = fresh[number : number + PORTION]
+                asked = self._run(visit, portion)
+                if self.keep is not None and any(isinstance(seen.source, Uploaded) for seen in portion):
+                    self.keep(self.inspector(visit).about, asked)
+                done += _inspected(asked)
                 if done:
                     visit.run = Run(done, now() - begin)
                 there = [seen for seen in added if seen.finding is not None and seen.key in visit.images]
@@ -93,7 +101,7 @@ class Desk:
             about = self.inspector(visit).about
             visit.thresholds = about.thresholds if thresholds is None else _numbers(thresholds, len(about.thresholds))
             for seen in list(visit.images.values()) if everywhere else self._in_sight(visit):
-                self.current(visit, seen)
+                self.current(visit, seen, shelve=False)
 
     def use(self, visit: Visit, name: str) -> Iterator[None]:
         """Use other weights, and inspect the images of the visit anew.
@@ -111,17 +119,14 @@ class Desk:
             self.shelf.forget(visit)
             for seen in visit.images.values():
                 seen.finding = None
-            shown, sources = visit.shown, [seen.source for seen in visit.images.values()]
-            order = list(visit.images.values())
+            # The one in sight comes first.
+            order = sorted(visit.images.values(), key=lambda seen: seen.key != visit.shown)
         begin, done = now(), 0
-        yield
-        for number in range(0, len(sources), PORTION):
+        for number in range(0, len(order), PORTION):
             with visit.lock:
                 portion = [s for s in order[number : number + PORTION] if s.key in visit.images and s.finding is None]
-                done += self._run(visit, portion)
+                done += _inspected(self._run(visit, portion))
                 visit.run = Run(done, now() - begin)
-                if shown in visit.images and visit.shown is None:
-                    visit.shown = shown
             yield
 
     def clear(self, visit: Visit) -> None:
@@ -131,24 +136,32 @@ class Desk:
             visit.refused, visit.run, visit.shown = [], None, None
             self.shelf.forget(visit)
 
-    def current(self, visit: Visit, seen: Seen) -> Inspection | None:
+    def current(self, visit: Visit, seen: Seen, shelve: bool = True) -> Inspection | None:
         """Give what is known about an image with the visit's thresholds, made anew as far as need be.
+
+        Args:
+            visit: whose.
+            seen: the image.
+            shelve: keep what had to be made anew; whoever goes through all images leaves the shelf as it is, or each
+                would push out the next.
 
         Returns:
             None when the image cannot be inspected any more.
         """
         with visit.lock:
             inspection = self.shelf.get(visit, seen.key)
+            kept = inspection is not None
             if inspection is None:
-                self._run(visit, [seen])
-                inspection = self.shelf.get(visit, seen.key)
+                ((_, answer),) = self._run(visit, [seen], shelve) or [(None, None)]
+                inspection = answer if isinstance(answer, Inspection) else None
             if inspection is None or seen.finding is None:
                 return None
             if seen.finding.thresholds != visit.thresholds:
                 about = self.inspector(visit).about
                 inspection = redecide(inspection, visit.thresholds, about.min_areas, about.max_areas)
-                self.shelf.put(visit, seen.key, inspection)
                 seen.finding = Finding.of(inspection, visit.thresholds)
+                if kept or shelve:
+                    self.shelf.put(visit, seen.key, inspection)
             return inspection
 
     def _begin(self) -> Visit:
@@ -162,30 +175,28 @@ class Desk:
         if self.current(visit, seen) is not None:
             visit.shown = seen.key
 
-    def _run(self, visit: Visit, images: Sequence[Seen]) -> int:
-        """Run the network; give the number of images that could be inspected, and forget the others."""
+    def _run(self, visit: Visit, images: Sequence[Seen], shelve: bool = True) -> Asked:
+        """Run the network; images that cannot be inspected are noted as refused and forgotten."""
         ready: list[tuple[Seen, Upload]] = []
         for seen in images:
             try:
                 ready.append((seen, Upload(seen.name, seen.source.data())))
             except InputError as error:
                 self._refuse(visit, seen, Refused(seen.name, str(error), "damaged"))
-        answers = self._ask(visit, [upload for _, upload in ready])
-        done = 0
+        uploads = [upload for _, upload in ready]
+        answers = self._ask(visit, uploads)
+        about = self.inspector(visit).about
         for (seen, _), answer in zip(ready, answers, strict=True):
             if isinstance(answer, Refused):
                 self._refuse(visit, seen, answer)
                 continue
-            about = self.inspector(visit).about
-            # The pipeline has decided with the weights' own thresholds; others are for ``current``.
+            # The network's run has decided with the weights' own thresholds; others are for ``current``.
             seen.finding = Finding.of(answer, about.thresholds)
             seen.thumb = seen.thumb or thumbnail(answer.image)
-            self.shelf.put(visit, seen.key, answer)
-            if visit.thresholds != about.thresholds:
-                with contextlib.suppress(ValueError):
-                    self.current(visit, seen)
-            done += 1
-        return done
+            if shelve:
+                self.shelf.put(visit, seen.key, answer)
+                self.current(visit, seen)  # with the visitor's thresholds, if they are others
+        return list(zip(uploads, answers, strict=True))
 
     def _ask(self, visit: Visit, uploads: Sequence[Upload]) -> list[Inspection | Refused]:
         answers = self.inspector(visit).inspect(uploads, keep_logits=True)
@@ -202,9 +213,13 @@ class Desk:
         self.shelf.forget(visit, seen.key)
 
 
+def _inspected(asked: Asked) -> int:
+    return sum(isinstance(answer, Inspection) for _, answer in asked)
+
+
 def _numbers(sent: Any, count: int) -> tuple[float, ...]:
     """Check thresholds that a browser sent."""
     right = isinstance(sent, list) and len(sent) == count
     if not right or not all(type(one) in (int, float) and math.isfinite(one) and 0 <= one <= 1 for one in sent):
         raise InputError(f"thresholds: expected {count} numbers 0..1; load the page again")
-    return tuple(float(np.float64(one)) for one in sent)
+    return tuple(map(float, sent))

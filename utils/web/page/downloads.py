@@ -112,7 +112,7 @@ def _all(desk: Desk, visit: Visit) -> Iterator[tuple[Seen, Inspection]]:
         images = list(visit.images.values())
     for seen in images:
         with visit.lock:
-            inspection = desk.current(visit, seen) if seen.key in visit.images else None
+            inspection = desk.current(visit, seen, shelve=False) if seen.key in visit.images else None
         if inspection is not None:
             yield seen, inspection
 

@@ -55,19 +55,15 @@ def build(desk: Desk, most_files: int) -> gr.Blocks:
                 # Gradio's own way leaves an empty file behind for every upload, and forgets what files were called.
                 files.preprocess = MethodType(_take_files, files)  # type: ignore[method-assign]
             if desk.parts:
-                with gr.Tab("Folder"), gr.Row(equal_height=True):
-                    part = gr.Dropdown(
-                        [one.title for one in desk.parts], value=desk.parts[0].title, label="Folder", type="index"
-                    )
-                    words = gr.Textbox(label="Name contains", max_lines=1, elem_id="words")
+                with gr.Tab("Folder"), gr.Row(elem_classes="browse"):
+                    titles = [part.title for part in desk.parts]
+                    part = gr.Dropdown(titles, value=titles[0], label="Folder", type="index", min_width=160)
+                    words = gr.Textbox(label="Name contains", max_lines=1, elem_id="words", min_width=160)
                     image = gr.Dropdown(
-                        _offered(desk.parts[0], ""),
-                        value=None,
-                        label=_found(desk.parts[0], ""),
-                        elem_id="image",
-                        scale=2,
+                        _offered(desk.parts[0], ""), value=None, label="Image", elem_id="image", scale=2, min_width=200
                     )
-                    more = gr.Button(f"inspect the next {AT_ONCE}", scale=1, elem_id="more")
+                    more = gr.Button(f"inspect the next {AT_ONCE}", size="sm", elem_id="more", min_width=200)
+                    found = gr.HTML(_found(desk.parts[0], ""), apply_default_css=False, elem_id="found", min_width=160)
         bench = gr.HTML(
             None,
             html_template=_read("workbench.html"),
@@ -91,10 +87,11 @@ def build(desk: Desk, most_files: int) -> gr.Blocks:
                 yield shown(visit)
 
         @_plainly
-        def begin(request: gr.Request) -> Iterator[dict[str, Any]]:
+        def begin(request: gr.Request) -> Iterator[Any]:
             visit = desk.visits.of(_session(request))
-            sources = [] if visit.images else desk.samples
-            yield from steps(visit, desk.inspect(visit, sources))
+            for value in steps(visit, desk.inspect(visit, [] if visit.images else desk.samples)):
+                # What runs the network is known once it has seen an image.
+                yield value, _heading(desk.inspector(visit).about)
 
         @_plainly
         def take_sample(number: int, request: gr.Request) -> Iterator[dict[str, Any]]:
@@ -134,16 +131,20 @@ def build(desk: Desk, most_files: int) -> gr.Blocks:
         @_plainly
         def use(name: str, request: gr.Request) -> Iterator[Any]:
             visit = desk.visits.of(_session(request))
-            for value in steps(visit, desk.use(visit, name)):
-                about = desk.inspector(visit).about
-                yield value, _heading(about), _card(about, desk)
+            try:
+                for value in steps(visit, desk.use(visit, name)):
+                    about = desk.inspector(visit).about
+                    yield value, _heading(about), _card(about, desk), gr.skip()
+            except InputError as error:  # the list goes back to what is in use
+                gr.Warning(html.escape(str(error)))
+                yield gr.skip(), gr.skip(), gr.skip(), visit.weights
 
         def leave(request: gr.Request) -> None:
             desk.visits.leave(_session(request))
 
         quick: dict[str, Any] = {"show_progress": "hidden", "concurrency_limit": 4, "api_visibility": "private"}
         slow: dict[str, Any] = {"show_progress": "minimal", "concurrency_limit": 4, "api_visibility": "private"}
-        page.load(begin, None, bench, **slow)
+        page.load(begin, None, [bench, heading], **slow)
         for number, button in enumerate([*samples, every_sample]):
             of_this = number if number < len(samples) else -1
             button.click(_with(take_sample, of_this), None, bench, **slow)
@@ -151,7 +152,7 @@ def build(desk: Desk, most_files: int) -> gr.Blocks:
         bench.pick(pick, None, bench, trigger_mode="always_last", **quick)
         bench.decide(decide, None, bench, trigger_mode="always_last", **quick)
         bench.forget(forget, None, bench, **quick)
-        weights.input(use, weights, [bench, heading, card], **slow)
+        weights.input(use, weights, [bench, heading, card, weights], **slow)
         page.unload(leave)
         if desk.parts:
             browse = _Browsing(desk)
@@ -159,7 +160,7 @@ def build(desk: Desk, most_files: int) -> gr.Blocks:
                 [part.input, words.input],
                 _plainly(browse.search),
                 [part, words],
-                image,
+                [image, found],
                 trigger_mode="always_last",
                 **quick,
             )
@@ -178,7 +179,7 @@ class _Browsing:
     def search(self, part: int, words: str) -> Any:
         """Offer the names that hold what was typed."""
         chosen = self.desk.parts[part]
-        return gr.update(choices=_offered(chosen, words), value=None, label=_found(chosen, words))
+        return gr.update(choices=_offered(chosen, words), value=None), _found(chosen, words)
 
     def open(self, part: int, name: str | None, request: gr.Request) -> Iterator[dict[str, Any]]:
         """Inspect one image."""
@@ -284,8 +285,8 @@ def _offered(part: Part, words: str) -> list[str]:
 
 def _found(part: Part, words: str) -> str:
     count = len(part.matching(words))
-    shown = f", the first {MOST_LISTED} listed" if count > MOST_LISTED else ""
-    return f"Image ({count:,}{shown})"
+    listed = f"; the first {MOST_LISTED} are listed" if count > MOST_LISTED else ""
+    return f"{count:,} image{'' if count == 1 else 's'}{listed}"
 
 
 def _heading(about: About) -> str:

@@ -35,7 +35,7 @@ _EXACT = {
     "/gradio_api/reset",
 }
 _BELOW = ("/assets/", "/static/", "/gradio_api/heartbeat/")
-_ENDLESS = ("/gradio_api/heartbeat/", "/gradio_api/queue/data")
+STYLES = ("page.css", "workbench.css")
 # Nothing from elsewhere, whatever a library would like to fetch. Gradio's own scripts need the two "unsafe".
 POLICY = (
     "default-src 'self'; script-src 'self' 'unsafe-inline' 'unsafe-eval'; style-src 'self' 'unsafe-inline';"
@@ -50,26 +50,12 @@ opens by itself in a few seconds.</p></body></html>"""
 class Gate:
     """Stands before Gradio's application.
 
-    Until that is there, a browser is asked to wait; addresses that the page has no use for do not exist; and when the
-    server stops, answers that would go on for as long as a page is open (server-sent events) end.
+    Until that is there, a browser is asked to wait; addresses that the page has no use for do not exist.
     """
 
     def __init__(self) -> None:
         self.inside: ASGIApp | None = None
         self.failed = False
-        self._endless: set[asyncio.Task[None]] = set()
-        self._stopping = False
-        self._loop: asyncio.AbstractEventLoop | None = None
-
-    def stop(self) -> None:
-        """End the endless answers, and begin none; may be called from any thread and from a signal's handler."""
-        self._stopping = True
-        if self._loop is not None and not self._loop.is_closed():
-            self._loop.call_soon_threadsafe(self._end)
-
-    def _end(self) -> None:
-        for task in self._endless:
-            task.cancel()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request."""
@@ -82,33 +68,13 @@ class Gate:
             await PlainTextResponse("Not found", 404)(scope, receive, send)
         elif self.failed:
             await PlainTextResponse("The page could not be made; the server's log says why.", 500)(scope, receive, send)
-        elif self._stopping:
-            await PlainTextResponse("The server is stopping.", 503)(scope, receive, send)
         elif self.inside is None:
             answer: Any = PlainTextResponse("The page is being made.", 503, {"Retry-After": "2"})
             if path == "/":
                 answer = HTMLResponse(_SOON, headers={"Cache-Control": "no-store"})
             await answer(scope, receive, send)
-        elif path.startswith(_ENDLESS):
-            await self._answer_until_stop(self.inside, scope, receive, _with_headers(send))
         else:
             await self.inside(scope, receive, _with_headers(send))
-
-    async def _answer_until_stop(self, inside: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:
-        self._loop = asyncio.get_running_loop()
-        work: asyncio.Task[None] = asyncio.ensure_future(inside(scope, receive, send))  # type: ignore[arg-type]
-        self._endless.add(work)
-        try:
-            await work
-        except asyncio.CancelledError:
-            if not self._stopping:
-                work.cancel()
-                raise
-            # The connection may be gone, or the answer not begun: either way there is nobody to tell.
-            with contextlib.suppress(Exception):
-                await send({"type": "http.response.body", "body": b"", "more_body": False})
-        finally:
-            self._endless.discard(work)
 
 
 def _with_headers(send: Send) -> Send:
@@ -137,6 +103,11 @@ class Page:
         self.make, self.gate, self.most_bytes, self.most_files = make, gate, most_bytes, most_files
         self.desk: Desk | None = None
 
+    @property
+    def made(self) -> bool | None:
+        """Whether the page is there; None while it is being made."""
+        return False if self.gate.failed else True if self.gate.inside is not None else None
+
     @contextlib.asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
         """Run from the start of the server to its end."""
@@ -145,7 +116,6 @@ class Page:
         try:
             yield
         finally:
-            self.gate.stop()
             ended.set()
             await task
 
@@ -191,5 +161,6 @@ class Page:
             theme=gr.themes.Default(
                 font=["system-ui", "Segoe UI", "Roboto", "sans-serif"], font_mono=["ui-monospace", "monospace"]
             ),
-            css_paths=[HERE / "workbench.css", HERE / "page.css"],
+            # In the head as it is: Gradio would rewrite the selectors of ``css``.
+            head="<style>{}</style>".format("".join((HERE / name).read_text("utf-8") for name in STYLES)),
         )

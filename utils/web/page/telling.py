@@ -104,8 +104,15 @@ def _shown(seen: Seen, inspection: Inspection, about: About) -> dict[str, Any]:
         "more": len(inspection.defects) - len(rows),
         "labels": labels,
         "gated": inspection.logits is None and bool(about.class_names),
-        "truth": _truth(seen.source.truth(height, width), about),
+        "truth": _truth_once(seen, height, width, about),
     }
+
+
+def _truth_once(seen: Seen, height: int, width: int, about: About) -> dict[str, Any] | None:
+    """Draw the labels when an image is first shown: they stay while thresholds move."""
+    if seen.truth_told is None or seen.truth_told[0] != about.file:
+        seen.truth_told = about.file, _truth(seen.source.truth(height, width), about)
+    return seen.truth_told[1]
 
 
 def _truth(truth: Truth | None, about: About) -> dict[str, Any] | None:

@@ -10,6 +10,7 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
@@ -63,13 +64,23 @@ class Finding:
 
 @dataclass(eq=False)
 class Seen:
-    """An image of a visit."""
+    """An image of a visit.
+
+    Attributes:
+        key: by which the browser names it.
+        name: of the file; no other image of the visit has it.
+        source: what gives its bytes and labels.
+        finding: None until it is inspected.
+        thumb: a small JPEG, from then on.
+        truth_told: the file of the weights, and what the browser is told of the labels beside their classes.
+    """
 
     key: str
     name: str
     source: Source
     finding: Finding | None = None
     thumb: bytes = b""
+    truth_told: tuple[str, dict[str, Any] | None] | None = None
 
 
 @dataclass(frozen=True)
@@ -203,10 +214,13 @@ class Visits:
 
     def find(self, token: str) -> Visit | None:
         """Give the visit that a token belongs to."""
-        with self._lock:
-            visits = list(self._by_session.values())
         wanted = token.encode("utf-8", "replace")
-        return next((visit for visit in visits if secrets.compare_digest(visit.token.encode(), wanted)), None)
+        return next((visit for visit in self.all() if secrets.compare_digest(visit.token.encode(), wanted)), None)
+
+    def all(self) -> list[Visit]:
+        """Give the visits that are remembered."""
+        with self._lock:
+            return list(self._by_session.values())
 
     def clear(self) -> None:
         """Forget all."""

@@ -8,6 +8,7 @@ const make = (tag, settings, ...children) => {
   return node;
 };
 const SVG = "http://www.w3.org/2000/svg";
+const shortly = (value) => String(Math.round(1000 * value) / 1000);
 const percent = (value) => (100 * value).toFixed(1) + " %";
 
 let told = null; // the last value
@@ -15,7 +16,9 @@ let pictured = ""; // key of the image whose picture is in the sheet
 let picked = -1; // number of the defect that is picked
 const hidden = new Set(); // names of classes that are switched off
 const view = { scale: 1, x: 0, y: 0 }; // how far in, and where: shares of the frame
-let waiting = null; // timer of the threshold that is being moved
+let chosen = []; // threshold of each class, as the sliders stand
+let touched = 0; // when one of them was moved
+let waiting = null; // timer of what is to be sent
 
 // --- what is told -----------------------------------------------------------------------------------------------------
 
@@ -148,12 +151,12 @@ function drawClasses() {
   const count = told.classes.map(() => 0);
   const shown = told.shown ? told.shown.defects : [];
   for (const defect of shown) count[defect.kind] += 1;
+  // Not under somebody's hand: what comes back is older than where the sliders are now.
+  if (Date.now() - touched > 700 || chosen.length !== told.classes.length) chosen = told.classes.map((one) => one.threshold);
   told.classes.forEach((one, kind) => {
     const row = box.querySelector('[data-class="' + kind + '"]');
-    const slider = row.querySelector("input[type=range]");
-    // Not under somebody's hand: what comes back is older than where the slider is now.
-    if (waiting === null && document.activeElement !== slider) slider.value = one.threshold;
-    row.querySelector("output").textContent = Number(slider.value).toFixed(2);
+    row.querySelector("input[type=range]").value = chosen[kind];
+    row.querySelector("output").textContent = shortly(chosen[kind]);
     row.querySelector(".wb-count").textContent = told.shown && told.shown.more ? "" : count[kind];
   });
   told.labels.forEach((one, number) => {
@@ -171,9 +174,9 @@ function classRow(one, kind) {
   box.addEventListener("change", () => { hidden[box.checked ? "delete" : "add"](one.name); hideClasses(); });
   const slider = make("input", { type: "range", min: 0.01, max: 0.99, step: 0.01, value: one.threshold });
   slider.setAttribute("aria-label", "threshold of " + one.name);
-  slider.title = "a pixel counts from this probability; the weights say " + one.own.toFixed(2);
-  slider.addEventListener("input", () => moved(false));
-  slider.addEventListener("change", () => moved(true));
+  slider.title = "a pixel counts from this probability; the weights say " + shortly(one.own);
+  slider.addEventListener("input", () => moved(kind, slider, false));
+  slider.addEventListener("change", () => moved(kind, slider, true));
   const row = make("div", { className: "wb-class" },
     make("label", {}, box, swatch(one.colour), make("span", { textContent: one.name })), slider, make("output"), make("span", { className: "wb-count" }));
   row.dataset.class = kind;
@@ -182,21 +185,19 @@ function classRow(one, kind) {
 
 function labelRow(one, number) {
   const meter = make("meter", { min: 0, max: 1, high: one.threshold });
-  meter.title = "the image has it from " + one.threshold.toFixed(2);
+  meter.title = "the image has it from " + shortly(one.threshold);
   const row = make("div", { className: "wb-class" }, make("span", { textContent: one.name }), meter, make("output"));
   row.dataset.label = number;
   return row;
 }
 
 // While a slider moves, the image in sight is decided anew; when it rests, all images are.
-function moved(rests) {
-  const sliders = [...part("classes").querySelectorAll("input[type=range]")];
-  for (const slider of sliders) slider.parentNode.querySelector("output").textContent = Number(slider.value).toFixed(2);
+function moved(kind, slider, rests) {
+  chosen[kind] = Number(slider.value);
+  touched = Date.now();
+  slider.parentNode.querySelector("output").textContent = shortly(chosen[kind]);
   clearTimeout(waiting);
-  waiting = setTimeout(() => {
-    waiting = null;
-    trigger("decide", { thresholds: sliders.map((slider) => Number(slider.value)), all: rests });
-  }, rests ? 0 : 40);
+  waiting = setTimeout(() => trigger("decide", { thresholds: chosen, all: rests }), rests ? 0 : 40);
 }
 
 function hideClasses() {
@@ -331,11 +332,7 @@ const ACTIONS = {
   out: () => zoom(1 / 1.5),
   fit,
   reset: () => {
-    for (const [kind, one] of told.classes.entries()) {
-      const row = part("classes").querySelector('[data-class="' + kind + '"]');
-      row.querySelector("input[type=range]").value = one.own;
-      row.querySelector("output").textContent = one.own.toFixed(2);
-    }
+    touched = 0;
     trigger("decide", { thresholds: null, all: true });
   },
   clear: () => trigger("forget", {}),
