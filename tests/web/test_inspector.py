@@ -9,57 +9,12 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-import torch
+from red import Red, make_inspector, pixels, png
 
 from config import PredictConfig
 from utils.data.rle import encode
-from utils.inference.network import Outputs
-from utils.inference.pipeline import Decision, InspectionPipeline
 from utils.inference.predict import predict
-from utils.inference.systems.single import SingleNetwork
-from utils.models.spec import ModelSpec
-from utils.web.inspector import About, Busy, Closing, Inspection, Inspector, Refused, Upload, redecide
-
-
-class Red:
-    """Class 1 is where red is bright; can be held back, and remembers the batches it saw."""
-
-    name, parallel = "red", 2
-
-    def __init__(self) -> None:
-        self.batches: list[tuple[int, ...]] = []
-        self.go = threading.Event()
-        self.go.set()
-
-    def __call__(self, images: np.ndarray, gate=None) -> Outputs:
-        self.go.wait(20)
-        self.batches.append(images.shape)
-        if (images == 13).all(axis=(1, 2, 3)).any():
-            raise RuntimeError("a bug")
-        if (images == 14).all(axis=(1, 2, 3)).any():
-            raise MemoryError
-        return Outputs(torch.from_numpy(images[..., :1].transpose(0, 3, 1, 2).astype(np.float32)) - 127.5, None)
-
-
-def about(**changes) -> About:
-    known = {
-        "name": "red",
-        "file": "red.pth",
-        "kind": "network",
-        "class_names": ("red",),
-        "thresholds": (0.5,),
-        "min_areas": (0,),
-        "max_areas": (None,),
-        "label_names": (),
-        "label_thresholds": (),
-        "first_class": 1,
-        "task": "multilabel",
-        "card": None,
-        "scores": {},
-        "backend": "red",
-        "summary": {},
-    }
-    return About(**{**known, **changes})
+from utils.web.inspector import Busy, Closing, Inspection, Inspector, Refused, Upload, redecide
 
 
 @pytest.fixture
@@ -72,23 +27,13 @@ def make(red):
     made = []
 
     def make(**settings) -> Inspector:
-        spec = ModelSpec("unet", "resnet18", "multilabel", ("red",), 3)
-        pipeline = InspectionPipeline(SingleNetwork(red, spec, None), Decision((0.5,), (0,)), batch_size=4)
-        made.append(Inspector(pipeline, about(), **settings))
+        made.append(make_inspector(red, **settings))
         return made[-1]
 
     yield make
     red.go.set()
     for inspector in made:
         inspector.close(10)
-
-
-def pixels(value: int, size: tuple[int, int] = (8, 8)) -> np.ndarray:
-    return np.full((*size, 3), value, np.uint8)
-
-
-def png(array: np.ndarray) -> bytes:
-    return cv2.imencode(".png", array)[1].tobytes()
 
 
 @pytest.mark.parametrize(
@@ -125,23 +70,23 @@ def test_answers_equal_the_command_lines_to_the_pixel(make_dataset, make_weights
 
 
 def test_deciding_anew_follows_thresholds_and_areas(make):
-    image = pixels(0)
-    image[:4, :4, 0], image[6:, 6:, 0] = 128, 131  # logits 0.5 and 3.5
+    image = pixels(100)
+    image[:4, :4, 0], image[6:, 6:, 0] = 200, 203  # logits 0.5 and 3.5
     answer = make().inspect([Upload("a", image)], keep_logits=True)[0]
-    assert (answer.verdict, answer.classes, answer.defects["area_px"].tolist()) == ("defective", ("red",), [16, 4])
-    assert redecide(answer, (0.9,), (0,)).defects["area_px"].tolist() == [4]
-    assert redecide(answer, (0.5,), (5,)).defects["area_px"].tolist() == [16]
-    assert redecide(answer, (0.5,), (0,), (5,)).defects["area_px"].tolist() == [4]
-    nothing = redecide(answer, (1.0,), (0,))
+    assert (answer.verdict, answer.classes, answer.defects["area_px"].tolist()) == ("defective", ("bright",), [16, 4])
+    assert redecide(answer, (0.9, 0.5), (0, 0)).defects["area_px"].tolist() == [4]
+    assert redecide(answer, (0.5, 0.5), (5, 0)).defects["area_px"].tolist() == [16]
+    assert redecide(answer, (0.5, 0.5), (0, 0), (5, None)).defects["area_px"].tolist() == [4]
+    nothing = redecide(answer, (1.0, 0.5), (0, 0))
     assert (nothing.verdict, nothing.classes, nothing.masks.any()) == ("clean", (), False)
     with pytest.raises(ValueError, match="thresholds"):
-        redecide(answer, (0.5, 0.5), (0,))
+        redecide(answer, (0.5,), (0, 0))
 
 
 def test_without_logits_deciding_anew_changes_nothing(make):
     answer = make().inspect([Upload("a", pixels(200))])[0]
     assert answer.logits is None
-    assert redecide(answer, (1.0,), (0,)) is answer
+    assert redecide(answer, (1.0, 1.0), (0, 0)) is answer
 
 
 def test_every_caller_gets_the_answers_to_its_own_images_in_order(make):
@@ -152,7 +97,7 @@ def test_every_caller_gets_the_answers_to_its_own_images_in_order(make):
         images = [random.integers(0, 256, (8 + number % 3, 8, 3), dtype=np.uint8) for _ in range(12)]
         answers = inspector.inspect([Upload(f"{number}-{k}", image) for k, image in enumerate(images)])
         return all(
-            answer.name == f"{number}-{k}" and np.array_equal(answer.masks[0], image[..., 0] >= 128)
+            answer.name == f"{number}-{k}" and np.array_equal(answer.masks, [image[..., 0] >= 200, image[..., 0] <= 9])
             for k, (answer, image) in enumerate(zip(answers, images, strict=True))
         )
 
@@ -165,7 +110,7 @@ def test_images_of_equal_size_share_batches(make, red):
     inspector = make()
     red.go.clear()
     # Both runners are held with one image each; what comes meanwhile waits and is gathered.
-    held = [inspector.submit([Upload("held", pixels(0, (4, side)))]) for side in (3, 4)]
+    held = [inspector.submit([Upload("held", pixels(100, (4, side)))]) for side in (3, 4)]
     time.sleep(0.2)
     sizes = [(8, 8), (9, 9), (8, 8), (8, 8), (9, 9), (8, 8), (8, 8)]
     futures = inspector.submit([Upload(str(k), pixels(k, size)) for k, size in enumerate(sizes)])
@@ -189,14 +134,14 @@ BAD = {
     "not_an_image": b"%PDF-1.7 something",
     "truncated": png(np.random.default_rng(0).integers(0, 256, (40, 40, 3), dtype=np.uint8))[:800],
     "damaged": png(pixels(5))[:20],
-    "too_many_pixels": png(np.zeros((101, 100), np.uint8)),
+    "too_many_pixels": png(pixels(0, (101, 100))),
 }
 
 
 def test_bad_images_are_refused_one_by_one_and_the_others_answered(make):
     inspector = make(most_pixels=10_000)
     uploads = [Upload("first", pixels(200)), *(Upload(code, data) for code, data in BAD.items()), Upload("last", b"x")]
-    uploads[-1] = Upload("last", png(pixels(0)))
+    uploads[-1] = Upload("last", png(pixels(100)))
     answers = inspector.inspect(uploads)
     assert [answer.name for answer in answers] == ["first", *BAD, "last"]
     assert [answer.verdict for answer in (answers[0], answers[-1])] == ["defective", "clean"]
@@ -210,7 +155,7 @@ def test_bad_images_are_refused_one_by_one_and_the_others_answered(make):
 def test_one_image_that_breaks_the_network_does_not_spoil_its_batch(make, red, caplog):
     inspector = make()
     red.go.clear()
-    futures = inspector.submit([Upload(str(value), pixels(value)) for value in (0, 13, 200, 14)])
+    futures = inspector.submit([Upload(str(value), pixels(value)) for value in (100, 13, 200, 14)])
     time.sleep(0.1)
     red.go.set()
     answers = [future.result(10) for future in futures]
@@ -229,7 +174,7 @@ def test_one_image_that_breaks_the_network_does_not_spoil_its_batch(make, red, c
 def test_a_full_house_turns_all_images_of_a_call_away(make, red):
     inspector = make(room=3)
     red.go.clear()
-    accepted = inspector.submit([Upload("a", pixels(200)), Upload("b", pixels(0))])
+    accepted = inspector.submit([Upload("a", pixels(200)), Upload("b", pixels(100))])
     with pytest.raises(Busy) as busy:
         inspector.submit([Upload("c", pixels(0)), Upload("d", pixels(0))])
     assert busy.value.retry_after >= 1
@@ -243,7 +188,7 @@ def test_a_full_house_turns_all_images_of_a_call_away(make, red):
 def test_what_takes_too_long_is_refused_and_not_run(make, red):
     inspector = make()
     red.go.clear()
-    held = [inspector.submit([Upload("held", pixels(0, (4, side)))]) for side in (3, 4)]
+    held = [inspector.submit([Upload("held", pixels(100, (4, side)))]) for side in (3, 4)]
     time.sleep(0.2)
     assert inspector.inspect([Upload("late", pixels(0, (5, 5)))], timeout=0.1) == [
         Refused("late", "The inspection took too long; send fewer or smaller images.", "timeout")

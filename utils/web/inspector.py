@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from config import PredictConfig
+from utils.data.synthetic.strip import make_strip
 from utils.inference.opening import Chosen, choose_weights, open_pipeline
 from utils.inference.pipeline import Decision, Inspected, InspectionPipeline
 from utils.inference.systems.system import Answer
@@ -29,6 +30,7 @@ __all__ = ["REFUSALS", "About", "Busy", "Closing", "Inspection", "Inspector", "R
 
 MOST_PIXELS = 20_000_000
 ROOM = 64
+STRIP = (256, 1600)  # height and width of the competition's images
 
 
 @dataclass(frozen=True)
@@ -235,6 +237,13 @@ class Inspector:
             answer = _wait(future, left())
             answers.append(Refused(image.name, late, "timeout") if answer is None else answer)
         return answers
+
+    def warm_up(self) -> None:
+        """Inspect synthetic strips, so that what is only done once is done: choosing a backend, compiling for a size."""
+        # Where backends are still to be measured, their masks are compared, and more than one strip says more.
+        count = 4 if self._pipeline.system.name.endswith("auto") else 1
+        strips = [make_strip(np.random.default_rng(seed), STRIP, (1, 3), contrast=2.0).image for seed in range(count)]
+        self.inspect([Upload(f"strip {number}", strip) for number, strip in enumerate(strips)])
 
     def close(self, timeout: float | None = None) -> bool:
         """Accept no more and finish what was accepted; False when that took longer than ``timeout`` seconds."""

@@ -12,7 +12,7 @@ from config import ServeConfig
 from utils.errors import InputError
 from utils.web.inspection import Upload
 from utils.web.page import mount
-from utils.web.page.mounting import Gate, Page
+from utils.web.page.mounting import Gate, GatedRoute, Page
 
 CLOSED = [
     "/docs",
@@ -33,7 +33,12 @@ CLOSED = [
 
 def served(gate: Gate) -> TestClient:
     app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
-    app.mount("/", gate)
+
+    @app.get("/healthz")
+    def health() -> str:
+        return "alive"
+
+    app.router.routes.append(GatedRoute("/", gate))
     return TestClient(app)
 
 
@@ -51,6 +56,7 @@ def test_address_that_the_page_has_no_use_for_does_not_exist(path):
     assert client.get("/").text == "inside"
     for method in ("GET", "POST"):
         assert client.request(method, path).status_code == 404
+    assert client.post("/healthz").status_code == 405  # the API's own, as without a page
 
 
 def test_answers_let_a_browser_load_nothing_from_elsewhere():
@@ -68,7 +74,7 @@ def test_server_goes_on_without_a_page_that_cannot_be_made(caplog):
     gate = Gate()
     page = Page(make, gate, 1000, 3)
     app = FastAPI(lifespan=lambda app: page.running())
-    app.mount("/", gate)
+    app.router.routes.append(GatedRoute("/", gate))
     with TestClient(app) as client:
         until = time.monotonic() + 60
         while page.made is None:

@@ -231,7 +231,7 @@ def test_results_are_downloaded(page):
 def test_bad_files_are_refused_in_plain_words_and_the_good_ones_inspected(page):
     whole = cv2.imencode(".jpg", np.full((64, 400), 128, np.uint8))[1].tobytes()
     header = b"IHDR" + (30_000).to_bytes(4, "big") * 2 + b"\x08\0\0\0\0"
-    huge = b"\x89PNG\r\n\x1a\n\0\0\0\r" + header + zlib.crc32(header).to_bytes(4, "big")
+    huge = b"\x89PNG\r\n\x1a\n\0\0\0\r" + header + zlib.crc32(header).to_bytes(4, "big") + b"\0\0\0\0IDAT"
     page.click('[data-do="clear"]')
     good = {f"{number}.png": strip((10 + number, 10, 20, 20, 240)) for number in range(16)}
     bad = {
@@ -258,7 +258,7 @@ def test_folder_is_browsed_with_its_labels(page):
     page.get_by_role("tab", name="Folder").click()
     page.click('[data-do="clear"]')
     page.wait_for_selector('[data-part="empty"]:visible')
-    page.locator("#words textarea, #words input").fill("003")
+    page.locator("#words textarea, #words input").press_sequentially("003")
     page.wait_for_function("document.querySelector('#found').innerText.trim() === '1 image'")
     page.get_by_label("Image", exact=True).click()
     page.get_by_role("option", name="003.png").click()
@@ -273,7 +273,7 @@ def test_other_weights_are_chosen_and_inspect_anew(page):
     send(page, a_png=TWO)
     page.get_by_label("Weights").click()
     page.get_by_role("option", name="broken").click()
-    page.get_by_text("damaged; fetch it again").wait_for()
+    page.get_by_text("damaged; fetch it again").first.wait_for()
     page.wait_for_function("document.querySelector('#weights input').value === 'bright'")
     page.get_by_label("Weights").click()
     page.get_by_role("option", name="second").click()

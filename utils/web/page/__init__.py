@@ -6,6 +6,7 @@ page around it, ``downloads`` gives pictures and tables, ``mounting`` puts all o
 """
 
 import contextlib
+import threading
 import uuid
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -14,22 +15,25 @@ from typing import Any
 from fastapi import FastAPI
 
 from config import ServeConfig
+from utils.web.answers import image_answer, join, pack, refusal_answer
 from utils.web.inspection import Inspection, Refused
 from utils.web.inspector import About, Inspector
 from utils.web.page.choosing import Opened, find_weights
 from utils.web.page.desk import Asked, Desk, Keep
 from utils.web.page.downloads import make_routes
-from utils.web.page.mounting import Gate, Page
+from utils.web.page.mounting import Gate, GatedRoute, Page
 from utils.web.page.sources import draw_samples, open_folder
+from utils.web.storage import save_request
 
 
-def mount(app: FastAPI, inspector: Inspector, config: ServeConfig) -> FastAPI:
+def mount(app: FastAPI, inspector: Inspector, config: ServeConfig, after: threading.Event | None = None) -> FastAPI:
     """Put the page at ``/`` of the server; what the server answers already stays.
 
     Args:
         app: the server.
         inspector: loaded at start; the page leaves it open.
         config: the flags of ``Serve.py``.
+        after: making the page, which takes seconds of computing, waits for this; None: it begins with the server.
 
     Returns:
         ``app``; its ``state.page`` is a ``Page``, which is ``made`` some seconds after the start.
@@ -56,7 +60,7 @@ def mount(app: FastAPI, inspector: Inspector, config: ServeConfig) -> FastAPI:
         return Desk(opened, draw_samples(), parts, _keeper(config.save) if config.save else None)
 
     gate = Gate()
-    page = Page(make, gate, config.max_mb * 1_000_000, config.max_images)
+    page = Page(make, gate, config.max_mb * 1_000_000, config.max_images, after)
     app.include_router(make_routes(lambda: page.desk))
     before = app.router.lifespan_context
 
@@ -67,14 +71,12 @@ def mount(app: FastAPI, inspector: Inspector, config: ServeConfig) -> FastAPI:
 
     app.router.lifespan_context = lifespan
     app.state.page = page
-    app.mount("/", gate)
+    app.router.routes.append(GatedRoute("/", gate))
     return app
 
 
 def _keeper(folder: Path) -> Keep:
     """Keep uploads and their answers as the API does with its requests."""
-    from utils.web.answers import image_answer, join, pack, refusal_answer
-    from utils.web.storage import save_request
 
     def keep(about: About, asked: Asked) -> None:
         number, uploads = uuid.uuid4().hex[:16], [upload for upload, _ in asked]

@@ -1,10 +1,12 @@
 """Which weights the page can use: those loaded at start, and others that lie beside them or were published."""
 
+import os
 import threading
 from collections import OrderedDict
 from collections.abc import Callable
 from pathlib import Path
 
+from utils.errors import InputError
 from utils.published.index import INDEX, OWN_INDEX, bare, read_index
 from utils.published.weights_file import SYSTEM_SUFFIX
 from utils.web.inspector import Inspector
@@ -83,7 +85,10 @@ class Opened:
         surplus: list[Inspector] = []
         with self._lock:
             if name not in self._others:
-                self._others[name] = self._open_file(path)
+                try:
+                    self._others[name] = self._open_file(path)
+                except InputError as error:  # where the file lies is no business of a browser's
+                    raise InputError(str(error).replace(str(path.parent) + os.sep, "")) from None
             self._others.move_to_end(name)
             while len(self._others) > MOST_OPENED:
                 surplus.append(self._others.popitem(last=False)[1])

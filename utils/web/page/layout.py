@@ -157,7 +157,7 @@ def build(desk: Desk, most_files: int) -> gr.Blocks:
         if desk.parts:
             browse = _Browsing(desk)
             gr.on(
-                [part.input, words.input],
+                [part.input, words.input, words.change],
                 _plainly(browse.search),
                 [part, words],
                 [image, found],

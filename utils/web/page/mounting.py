@@ -1,16 +1,18 @@
-"""The page's place in the server: made in the background, before it a gate that lets through what the page needs."""
+"""The page's place in the server: made in the background, behind a gate that lets through what the page needs."""
 
 import asyncio
 import contextlib
 import logging
 import os
 import tempfile
+import threading
 from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 from fastapi import FastAPI
 from starlette.datastructures import MutableHeaders
 from starlette.responses import HTMLResponse, PlainTextResponse
+from starlette.routing import Match, Mount
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from utils.web.page.desk import Desk
@@ -50,7 +52,7 @@ opens by itself in a few seconds.</p></body></html>"""
 class Gate:
     """Stands before Gradio's application.
 
-    Until that is there, a browser is asked to wait; addresses that the page has no use for do not exist.
+    Until that is there, a browser is asked to wait.
     """
 
     def __init__(self) -> None:
@@ -59,22 +61,26 @@ class Gate:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request."""
-        if scope["type"] != "http":
-            if scope["type"] == "websocket":
-                await send({"type": "websocket.close", "code": 1000})
-            return
-        path = scope["path"].removeprefix(scope.get("root_path", "")) or "/"
-        if path not in _EXACT and not path.startswith(_BELOW):
-            await PlainTextResponse("Not found", 404)(scope, receive, send)
-        elif self.failed:
+        if self.failed:
             await PlainTextResponse("The page could not be made; the server's log says why.", 500)(scope, receive, send)
         elif self.inside is None:
             answer: Any = PlainTextResponse("The page is being made.", 503, {"Retry-After": "2"})
-            if path == "/":
+            if scope["path"].endswith("/"):
                 answer = HTMLResponse(_SOON, headers={"Cache-Control": "no-store"})
             await answer(scope, receive, send)
         else:
             await self.inside(scope, receive, _with_headers(send))
+
+
+class GatedRoute(Mount):
+    """The gate's place among the routes of the server: addresses that the page has no use for do not exist."""
+
+    def matches(self, scope: Scope) -> tuple[Match, Scope]:
+        """Tell whether a request is for the page."""
+        path = scope["path"].removeprefix(scope.get("root_path", "")) or "/"
+        if scope["type"] != "http" or not (path in _EXACT or path.startswith(_BELOW)):
+            return Match.NONE, {}
+        return super().matches(scope)
 
 
 def _with_headers(send: Send) -> Send:
@@ -97,9 +103,18 @@ class Page:
         gate: that is opened then.
         most_bytes: of an uploaded file.
         most_files: of an upload.
+        after: what making it waits for.
     """
 
-    def __init__(self, make: Callable[[], Desk], gate: Gate, most_bytes: int, most_files: int) -> None:
+    def __init__(
+        self,
+        make: Callable[[], Desk],
+        gate: Gate,
+        most_bytes: int,
+        most_files: int,
+        after: threading.Event | None = None,
+    ) -> None:
+        self.after = after
         self.make, self.gate, self.most_bytes, self.most_files = make, gate, most_bytes, most_files
         self.desk: Desk | None = None
 
@@ -120,6 +135,10 @@ class Page:
             await task
 
     async def _run(self, ended: asyncio.Event) -> None:
+        while self.after is not None and not self.after.is_set() and not ended.is_set():
+            await asyncio.sleep(0.05)
+        if ended.is_set():
+            return
         # Gradio keeps uploads in a folder of its own until they are taken: it goes with the server.
         with tempfile.TemporaryDirectory(prefix="steel-inspector-", ignore_cleanup_errors=True) as place:
             os.environ["GRADIO_TEMP_DIR"] = place

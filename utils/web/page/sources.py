@@ -168,7 +168,12 @@ class Part:
         try:
             return read_annotations(self.table, read_class_names(self.table.parent))
         except InputError as error:
-            return str(error)
+            return self._plain(error)
+
+    def _plain(self, error: InputError) -> str:
+        """Leave out where the table lies: that is no business of a browser's."""
+        assert self.table is not None
+        return str(error).replace(str(self.table), self.table.name)
 
     def truth(self, name: str, height: int, width: int) -> Truth | None:
         """Draw the labels of an image; an image without a row is clean."""
@@ -180,7 +185,7 @@ class Part:
         try:
             masks = labels.mask(name, height, width).transpose(2, 0, 1).astype(np.bool_)
         except InputError as error:
-            return Truth((), None, f"no ground truth: {error}")
+            return Truth((), None, f"no ground truth: {self._plain(error)}")
         return Truth(labels.class_names, masks)
 
 
