@@ -152,8 +152,8 @@ class Desk:
             inspection = self.shelf.get(visit, seen.key)
             kept = inspection is not None
             if inspection is None:
-                ((_, answer),) = self._run(visit, [seen], shelve) or [(None, None)]
-                inspection = answer if isinstance(answer, Inspection) else None
+                answers = [answer for _, answer in self._run(visit, [seen], shelve)]
+                inspection = next((answer for answer in answers if isinstance(answer, Inspection)), None)
             if inspection is None or seen.finding is None:
                 return None
             if seen.finding.thresholds != visit.thresholds:
@@ -169,7 +169,8 @@ class Desk:
         return Visit(weights=self.opened.default, thresholds=self.opened.served.about.thresholds)
 
     def _in_sight(self, visit: Visit) -> list[Seen]:
-        return [visit.images[visit.shown]] if visit.shown in visit.images else []
+        shown = visit.images.get(visit.shown or "")
+        return [shown] if shown else []
 
     def _show(self, visit: Visit, seen: Seen) -> None:
         if self.current(visit, seen) is not None:

@@ -48,7 +48,7 @@ class Truth:
         if self.class_names == tuple(class_names):
             return self.masks
         if task == "binary":
-            return self.masks.any(axis=0, keepdims=True)
+            return np.logical_or.reduce(self.masks, axis=0, keepdims=True)
         if task == "per-class" and class_names[0] in self.class_names:
             return self.masks[self.class_names.index(class_names[0])][None]
         return None
