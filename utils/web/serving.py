@@ -16,6 +16,8 @@ from utils.errors import InputError
 from utils.web.app import Application
 from utils.web.inspector import Inspector
 from utils.web.metrics import Metrics
+from utils.web.page import mount
+from utils.web.page.sources import open_folder
 from utils.web.security import Policy
 from utils.web.server import Server
 
@@ -42,6 +44,8 @@ def serve(config: ServeConfig) -> None:
         metrics = Metrics()
         inspector = open_inspector(config, metrics)
         application = Application(inspector, config, metrics)
+        ready = threading.Event()
+        mount(application.app, inspector, config, after=ready)
         address = shown_address(config.host, sock.getsockname()[1])
 
         def started() -> None:
@@ -53,6 +57,8 @@ def serve(config: ServeConfig) -> None:
             except Exception as error:
                 log.error("the first image could not be inspected", exc_info=error)
                 return
+            finally:
+                ready.set()  # making the page would have slowed the first image down
             application.set_ready()
             about = inspector.about
             print(f"{address}  {about.file}, {about.backend}; ready in {time.monotonic() - start:.1f} s", flush=True)
@@ -91,8 +97,8 @@ def check(config: ServeConfig) -> None:
         raise InputError(
             f"-max_images {config.max_images}: such a request would never fit into -queue {config.queue}; raise -queue"
         )
-    if config.dir is not None and not config.dir.is_dir():
-        raise InputError(f"-dir {config.dir}: no such folder")
+    if config.dir is not None:
+        open_folder(config.dir)
     if config.save is not None:
         try:
             config.save.mkdir(parents=True, exist_ok=True)
