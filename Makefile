@@ -17,7 +17,7 @@ INSTALLED := $(VENV)/.installed
 UV_INSTALL := $(BIN)/uv pip install --python $(BIN)/python
 
 .DELETE_ON_ERROR:
-.PHONY: help install demo test test-all lint types format pictures lock clean distclean
+.PHONY: help install demo serve test test-all lint types format pictures lock clean distclean
 
 help:  ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1	\2/p' Makefile | expand -t 20
@@ -26,6 +26,9 @@ install: $(INSTALLED)  ## .venv with everything in it (the others do this first)
 
 demo: $(INSTALLED)  ## synthetic strips, a short training, overlays and a score, in minutes
 	@$(BIN)/python Demo.py $(ARGS)
+
+serve: $(INSTALLED)  ## the inspector at http://127.0.0.1:7860: a page and an HTTP API (another folder of weights: ARGS="-weights_dir runs/first")
+	@$(BIN)/python Serve.py $(ARGS)
 
 test: $(INSTALLED)  ## the tests with coverage, without the slow ones
 	@$(BIN)/python -m pytest $(ALL_CORES) --cov --cov-report=term:skip-covered $(ARGS)

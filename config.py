@@ -219,6 +219,40 @@ class ExportConfig:
 
 
 @dataclass(frozen=True, kw_only=True)
+class ServeConfig:
+    """What ``Serve.py`` does."""
+
+    dir: Path | None = flag("folder of images that the page lets people browse, a dataset folder too; none: samples and uploads only", None)
+    weights_dir: Path = flag("folder of weights files (a run folder too), one .pth file or one system file (.json)", Path("weights"))
+    weights: str | None = flag("name of the weights file in weights_dir when it holds several", None)
+    # who may come in
+    host: str = flag("address to listen on; another than this computer's own needs -token or -insecure", "127.0.0.1")
+    port: int = flag("port to listen on; 0: any that is free", 7860, low=0, high=65535)
+    token: str | None = flag("word of 16 letters or more that every caller has to send; none: STEEL_SERVE_TOKEN of the environment, else no word", None)
+    insecure: bool = flag("let everybody in who reaches -host, without -token", False)
+    origins: tuple[str, ...] | None = flag("web pages of other origins that browsers may call the API from, as https://line3.example.com; none: no others", None)
+    save: Path | None = flag("folder to keep each request's images and answer in; none: nothing is kept", None)
+    # how much of one request
+    max_images: int = flag("images in a request", 32, low=1)
+    max_mb: int = flag("megabytes of a request, all images together", 64, low=1, high=1024)
+    max_pixels: int = flag("height times width of an image; decoded it takes 3 bytes a pixel, in the network a hundred times that", 20_000_000, low=1024)
+    max_seconds: int = flag("seconds from the first byte of a request to its answer", 60, low=1)
+    # how many at once
+    queue: int = flag("images accepted and not yet answered, of all requests together; more are turned away with Retry-After", 64, low=1)
+    wait_ms: int = flag("milliseconds that an image may wait for others to share its batch; alone it does not wait", 5, low=0, high=1000)
+    batch_size: int = flag("images per forward pass; more than 4 gains nothing on CPUs", 4, low=1)
+    # the network
+    threshold: float | None = flag("probability from which a pixel counts as defect, 0..1; none: the weights file's", None, low=0, high=1)
+    min_area: int | None = flag("smallest connected defect in pixels; none: the weights file's", None, low=0)
+    max_area: int | None = flag("largest connected defect in pixels; 0: no limit; none: the weights file's", None, low=0)
+    tta: Tta = flag("flips: mean of the image, its mirror images and their mirror image, 4 times the work; stored: what the system file says, else none", "stored")
+    backend: Backend = flag("what runs the network; auto: the fastest whose masks agree with torch f32 (Dice 0.999 in every class)", "auto")
+    precision: Literal["auto", "f32", "bf16", "f16"] = flag("auto: as for backend; bf16 on CPUs and GPUs that have it; f16 on GPUs", "auto")
+    device: Device = flag("auto takes a GPU when there is one", "auto")
+    threads: int = flag("CPU threads of the network; 0: all cores", 0, low=0, high=1024)
+
+
+@dataclass(frozen=True, kw_only=True)
 class DownloadWeightsConfig:
     """What ``Download_weights.py`` does."""
 

@@ -1,9 +1,11 @@
-"""Small datasets and networks that tests share."""
+"""Small datasets and networks that tests share, and a browser."""
 
 import csv
 import os
-from collections.abc import Callable
+import shutil
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 # Small networks gain nothing from more threads, and threads that wait for each other make a busy machine crawl.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -20,6 +22,8 @@ from utils.published.weights_file import WeightsFile
 
 # (height, width) of the images that make_dataset makes in turn: sizes change in the middle and come back.
 SIZES = ((48, 80), (48, 80), (33, 57), (64, 40), (48, 80))
+
+BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 
 
 @pytest.fixture(scope="session")
@@ -100,3 +104,19 @@ def write_dataset() -> Callable[..., Path]:
         return root
 
     return write
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    """Chromium or Chrome of the machine, or the one that playwright installs; without one the test is skipped."""
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        found = next(filter(None, map(shutil.which, BROWSERS)), playwright.chromium.executable_path)
+        if not Path(found).exists():
+            pytest.skip("no browser: apt-get install chromium, or .venv/bin/playwright install chromium")
+        # Chromium refuses to start its sandbox as root, as in containers.
+        root = hasattr(os, "geteuid") and os.geteuid() == 0
+        browser = playwright.chromium.launch(executable_path=found, args=["--no-sandbox"] if root else [])
+        yield browser
+        browser.close()

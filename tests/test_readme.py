@@ -22,6 +22,7 @@ CONFIG_OF_COMMAND = {
     "Predict_masks": config.PredictConfig,
     "Evaluate": config.EvaluateConfig,
     "Export_model": config.ExportConfig,
+    "Serve": config.ServeConfig,
     "Demo": config.DemoConfig,
     "Download_weights": config.DownloadWeightsConfig,
     "Publish_weights": config.PublishWeightsConfig,
@@ -86,7 +87,9 @@ def test_readme_loads_a_weights_file_in_plain_smp(task, tmp_path, monkeypatch):
     file.save(tmp_path / "weights.pth")
     monkeypatch.chdir(tmp_path)
     shown: dict = {}
-    exec(re.search(r"```python\n(.*?)```", README, re.DOTALL)[1], shown)
+    exec(
+        next(code for code in re.findall(r"```python\n(.*?)```", README, re.DOTALL) if "load_state_dict" in code), shown
+    )
     images = torch.randint(0, 256, (1, 3, 64, 96), dtype=torch.uint8)
     mean, std = (torch.tensor(values).view(1, 3, 1, 1) for values in (file.mean, file.std))
     with torch.no_grad():

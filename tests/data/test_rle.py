@@ -162,3 +162,13 @@ def test_a_mask_of_a_transposed_or_cut_array_is_read_as_it_looks():
     whole = np.random.default_rng(0).random((30, 40)) < 0.5
     for mask in (whole.T, whole[::2, 3:], np.asfortranarray(whole), whole.astype(float) * 0.2):
         assert rle.encode(mask) == slow_encode(np.ascontiguousarray(mask))
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_part_of_a_mask_is_written_as_the_whole(seed):
+    random = np.random.default_rng(seed)
+    mask = np.zeros((17, 23), bool)
+    y, height = (0, 17) if seed % 4 == 0 else (3, 9)  # whole columns run into each other
+    x, width = (int(random.integers(0, 10)), int(random.integers(1, 13)))
+    mask[y : y + height, x : x + width] = random.random((height, width)) < (0.3, 0.9, 1.0)[seed % 3]
+    assert rle.encode_part(mask[y : y + height, x : x + width], x, y, 17) == rle.encode(mask)

@@ -1,8 +1,5 @@
 """The pages as a browser shows them, opened from disk; skipped where there is no browser."""
 
-import os
-import shutil
-from collections.abc import Iterator
 from pathlib import Path
 
 import cv2
@@ -13,24 +10,9 @@ from config import EvaluateConfig, ExploreConfig
 from utils.inference.evaluate import evaluate
 from utils.reporting.explore import explore
 
-sync_api = pytest.importorskip("playwright.sync_api", reason="no playwright: pip install playwright")
+pytest.importorskip("playwright.sync_api", reason="no playwright: pip install playwright")
 
 SCREENS = [(1366, 768), (1920, 1080), (390, 844)]
-NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator["sync_api.Browser"]:
-    """Chromium or Chrome of the machine, or the one that playwright installs."""
-    with sync_api.sync_playwright() as playwright:
-        found = next(filter(None, map(shutil.which, NAMES)), playwright.chromium.executable_path)
-        if not Path(found).exists():
-            pytest.skip("no browser: apt-get install chromium, or .venv/bin/playwright install chromium")
-        # Chromium refuses to start its sandbox as root, as in containers.
-        root = hasattr(os, "geteuid") and os.geteuid() == 0
-        browser = playwright.chromium.launch(executable_path=found, args=["--no-sandbox"] if root else [])
-        yield browser
-        browser.close()
 
 
 def exploration(make_dataset, make_weights, tmp_path: Path) -> Path:

@@ -61,11 +61,16 @@ def read_image(path: Path, channels: int = 3) -> np.ndarray:
     if channels not in (1, 3):
         raise ValueError(f"channels {channels}: expected 1 or 3")
     with _opened(path) as image:
-        if image.mode.startswith(("I", "F")):
-            pixels = _to_8_bit(np.asarray(image))
-            return np.repeat(pixels[..., None], channels, axis=2)
-        wanted = "RGB" if channels == 3 else "L"
-        pixels = np.asarray(image if image.mode == wanted else image.convert(wanted))
+        return to_pixels(image, channels)
+
+
+def to_pixels(image: Image.Image, channels: int = 3) -> np.ndarray:
+    """Give an opened image as ``read_image`` does: ``(H, W, channels)`` uint8, writable."""
+    if image.mode.startswith(("I", "F")):
+        pixels = _to_8_bit(np.asarray(image))
+        return np.repeat(pixels[..., None], channels, axis=2)
+    wanted = "RGB" if channels == 3 else "L"
+    pixels = np.asarray(image if image.mode == wanted else image.convert(wanted))
     # PIL's buffer is read-only, but torch.from_numpy and in-place drawing want to write.
     return pixels.reshape(*pixels.shape[:2], channels).copy()
 

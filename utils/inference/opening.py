@@ -118,7 +118,12 @@ def choose_weights(config: PredictConfig | EvaluateConfig) -> Chosen:
 
 
 def open_pipeline(
-    chosen: Chosen, config: PredictConfig | EvaluateConfig, skipped: list[Skipped], *, describe: bool, images: int
+    chosen: Chosen,
+    config: PredictConfig | EvaluateConfig,
+    skipped: list[Skipped],
+    *,
+    describe: bool,
+    images: int | None,
 ) -> InspectionPipeline:
     """Make the pipeline that the flags ask for.
 
@@ -127,7 +132,7 @@ def open_pipeline(
         config: the flags.
         skipped: every image that cannot be read is added here.
         describe: find each defect's box, area and probability, too.
-        images: how many will come.
+        images: how many will come; none: many.
 
     Raises:
         InputError: the machine cannot run the network as asked.

@@ -78,11 +78,19 @@ class Skipped:
     reason: str
 
 
-@dataclass(frozen=True)
-class _Loaded:
+@dataclass(frozen=True, eq=False)
+class Loaded:
+    """An image that is ready for the networks.
+
+    Attributes:
+        path: the file, or the name of an image that comes from elsewhere.
+        image: ``(H, W, channels)`` uint8 at its own size.
+        pixels: the same at each of the networks' sizes.
+    """
+
     path: Path
-    image: np.ndarray  # at its own size
-    pixels: dict[Size, np.ndarray]  # at the networks'
+    image: np.ndarray
+    pixels: dict[Size, np.ndarray]
 
     @property
     def shapes(self) -> list[tuple[int, ...]]:
@@ -90,16 +98,28 @@ class _Loaded:
         return [pixels.shape for pixels in self.pixels.values()]
 
 
-@dataclass(frozen=True)
-class _Judged:
-    loaded: _Loaded
+@dataclass(frozen=True, eq=False)
+class Judged:
+    """What the networks say about an image; on a GPU it may still be under way.
+
+    Attributes:
+        loaded: the image.
+        answer: of the system.
+        logits: ``(K, H, W)`` float32 at the image's own size; None when a gate turned it away.
+        decided: ``(C, H, W)`` bool, before areas are looked at; None likewise.
+    """
+
+    loaded: Loaded
     answer: Answer
-    logits: torch.Tensor | None  # (K, H, W) at the image's own size
-    decided: torch.Tensor | None  # (C, H, W) bool
+    logits: torch.Tensor | None
+    decided: torch.Tensor | None
 
 
 class InspectionPipeline:
     """Runs a system of networks over images.
+
+    ``run`` takes files. For images that come one by one from elsewhere its steps can be called by themselves, each from
+    any thread: ``prepare``, ``judge`` (of images of equal ``shapes``, at most ``system.parallel`` calls at once), ``finish``.
 
     Args:
         system: one network or several that work together.
@@ -146,15 +166,15 @@ class InspectionPipeline:
             _Workers(self.system.parallel) as runners,
             _Workers(self.workers) as finishers,
         ):
-            running: deque[Future[list[_Judged]]] = deque()
+            running: deque[Future[list[Judged]]] = deque()
             pending: deque[tuple[Path, Future[T]]] = deque()
 
             def pass_on() -> None:
                 for judged in running.popleft().result():
-                    pending.append((judged.loaded.path, finishers.submit(self._finish, judged, finish)))
+                    pending.append((judged.loaded.path, finishers.submit(self.finish, judged, finish)))
 
             for batch in self._batches(self._read(paths, readers)):
-                running.append(runners.submit(self._judge, batch))
+                running.append(runners.submit(self.judge, batch))
                 if len(running) > self.system.parallel:
                     pass_on()
                 while pending and (len(pending) > self.window or pending[0][1].done()):
@@ -167,7 +187,7 @@ class InspectionPipeline:
                     path, job = pending.popleft()
                     yield path, job.result()
 
-    def _read(self, paths: Sequence[Path], readers: "_Workers") -> Iterator[_Loaded]:
+    def _read(self, paths: Sequence[Path], readers: "_Workers") -> Iterator[Loaded]:
         """Read ahead in threads, as far as the window goes; give images in order."""
         rest = iter(paths)
         ahead = deque((path, readers.submit(self._load, path)) for path in islice(rest, self.window))
@@ -180,13 +200,16 @@ class InspectionPipeline:
             except ImageError as error:
                 self.on_skip(Skipped(path, error.reason))
 
-    def _load(self, path: Path) -> _Loaded:
-        image = read_image(path, channels=self.system.channels)
-        return _Loaded(path, image, {size: _resize(image, size) for size in self.system.sizes})
+    def _load(self, path: Path) -> Loaded:
+        return self.prepare(path, read_image(path, channels=self.system.channels))
 
-    def _batches(self, images: Iterator[_Loaded]) -> Iterator[list[_Loaded]]:
+    def prepare(self, path: Path, image: np.ndarray) -> Loaded:
+        """Bring an image, ``(H, W, channels)`` uint8, to the networks' sizes."""
+        return Loaded(path, image, {size: _resize(image, size) for size in self.system.sizes})
+
+    def _batches(self, images: Iterator[Loaded]) -> Iterator[list[Loaded]]:
         """Group images of equal size that follow each other."""
-        batch: list[_Loaded] = []
+        batch: list[Loaded] = []
         for loaded in images:
             if batch and (len(batch) == self.batch_size or loaded.shapes != batch[0].shapes):
                 yield batch
@@ -196,21 +219,22 @@ class InspectionPipeline:
             yield batch
 
     @torch.inference_mode()
-    def _judge(self, batch: list[_Loaded]) -> list[_Judged]:
+    def judge(self, batch: list[Loaded]) -> list[Judged]:
         """Run the networks and decide; on a GPU this only queues the work."""
         pixels = {size: np.stack([loaded.pixels[size] for loaded in batch]) for size in self.system.sizes}
         judged = []
         for loaded, answer in zip(batch, self.system.answer(pixels, gates=self.gates), strict=True):
             if answer.masks is None:
-                judged.append(_Judged(loaded, answer, None, None))
+                judged.append(Judged(loaded, answer, None, None))
                 continue
             logits = resize_logits(answer.masks[None], *loaded.image.shape[:2])
             decided = decide(logits, self.system.task, self.decision.thresholds)
-            judged.append(_Judged(loaded, answer, logits[0], decided[0]))
+            judged.append(Judged(loaded, answer, logits[0], decided[0]))
         return judged
 
     @torch.inference_mode()
-    def _finish(self, judged: _Judged, finish: Callable[[Inspected], T]) -> T:
+    def finish(self, judged: Judged, finish: Callable[[Inspected], T]) -> T:
+        """Find the defects in what was decided, and give what ``finish`` makes of them."""
         image, answer, logits = judged.loaded.image, judged.answer, judged.logits
         areas = answer.min_areas or self.decision.min_areas, self.decision.max_areas
         defects = np.zeros(0, dtype=DEFECT)

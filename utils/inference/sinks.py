@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, TextIO
 
 import cv2
 import numpy as np
@@ -104,12 +104,16 @@ class Table:
         self._stack = ExitStack()
         temporary = self._stack.enter_context(replacing(self.path))
         file = self._stack.enter_context(open(temporary, "w", encoding="utf-8", newline=""))
-        self._writer = csv.writer(file, lineterminator="\n")
-        self._writer.writerow(self.header)
-        return self
+        return self.into(file)
 
     def __exit__(self, *error: Any) -> None:
         self._stack.__exit__(*error)
+
+    def into(self, file: TextIO) -> Any:
+        """Write into an open text file, with its header; ``path`` is not used then."""
+        self._writer = csv.writer(file, lineterminator="\n")
+        self._writer.writerow(self.header)
+        return self
 
     def write(self, rows: Iterable[Sequence[Any]]) -> None:
         """Append rows."""
@@ -196,7 +200,12 @@ def picture_names(paths: Sequence[Path]) -> dict[Path, str]:
 
 def write_png(path: Path, pixels: np.ndarray) -> None:
     """Write ``(H, W)`` or ``(H, W, 3)`` BGR pixels as PNG in one step."""
+    with replacing(path) as temporary:
+        temporary.write_bytes(encode_png(pixels))
+
+
+def encode_png(pixels: np.ndarray) -> bytes:
+    """Give ``(H, W)`` or ``(H, W, 3)`` BGR pixels as the bytes of a PNG."""
     # With zlib's own strategy files are 40 % smaller than with OpenCV's default, in the same time.
     _, encoded = cv2.imencode(".png", pixels, [cv2.IMWRITE_PNG_STRATEGY, cv2.IMWRITE_PNG_STRATEGY_DEFAULT])
-    with replacing(path) as temporary:
-        temporary.write_bytes(encoded.tobytes())
+    return encoded.tobytes()

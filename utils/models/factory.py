@@ -2,10 +2,6 @@
 
 import warnings
 
-import timm
-from huggingface_hub.utils import logging as hub_logging
-from segmentation_models_pytorch.encoders import encoders as smp_encoders
-
 from utils.errors import InputError
 from utils.models.architectures import ARCHITECTURES
 from utils.models.segmenter import Segmenter
@@ -33,6 +29,9 @@ def build(spec: ModelSpec, encoder_weights: str | None = None) -> Segmenter:
         InputError: unknown architecture or encoder, an encoder that the architecture cannot use, or weights that
             cannot be fetched.
     """
+    # Here, since it takes seconds: who runs a converted network builds none.
+    from huggingface_hub.utils import logging as hub_logging
+
     if spec.architecture not in ARCHITECTURES:
         raise InputError(
             f"-architecture {spec.architecture}: no such architecture{nearest(spec.architecture, list(ARCHITECTURES))};"
@@ -78,6 +77,9 @@ def encoder_name(name: str) -> str:
     Raises:
         InputError: neither SMP nor timm has it; the message names the nearest ones.
     """
+    import timm
+    from segmentation_models_pytorch.encoders import encoders as smp_encoders
+
     if name in smp_encoders or name.startswith("timm-"):
         return name
     bare = name.removeprefix("tu-")
@@ -89,6 +91,9 @@ def encoder_name(name: str) -> str:
 
 def _normalisation(encoder: str, channels: int) -> tuple[tuple[float, ...], tuple[float, ...]]:
     """Give the mean and std that the encoder's ImageNet weights were trained with, in units of 0..1."""
+    import timm
+    from segmentation_models_pytorch.encoders import encoders as smp_encoders
+
     mean: tuple[float, ...] = IMAGENET_MEAN
     std: tuple[float, ...] = IMAGENET_STD
     settings = smp_encoders.get(encoder, {}).get("pretrained_settings", {}).get("imagenet", {})

@@ -4,7 +4,7 @@ import dataclasses
 from typing import Any
 
 from utils.errors import InputError
-from utils.models.architectures import ARCHITECTURES
+from utils.models.architectures import ARCHITECTURES, own_class
 
 MASK_TASKS = ("multilabel", "binary", "multiclass", "per-class")
 LABEL_TASKS = ("classify-binary", "classify-multilabel")
@@ -44,8 +44,8 @@ class ModelSpec:
             raise InputError("a network needs at least one class")
         if self.channels not in (1, 3):
             raise InputError(f"-channels {self.channels}: choose 1 (grey) or 3 (colour)")
-        kind = ARCHITECTURES.get(self.architecture)
-        if kind is not None and self.is_classifier == getattr(kind, "has_masks", True):
+        has_masks = getattr(own_class(self.architecture), "has_masks", True)
+        if self.architecture in ARCHITECTURES and self.is_classifier == has_masks:
             needed = "-architecture classifier" if self.is_classifier else f"-task {' or -task '.join(LABEL_TASKS)}"
             raise InputError(f"-architecture {self.architecture} is not for -task {self.task}; take {needed}")
         if self.task == "per-class" and self.target not in self.class_names:
@@ -71,7 +71,7 @@ class ModelSpec:
     @property
     def label_names(self) -> tuple[str, ...]:
         """Names of the logits that the network has for a whole image, in their order; () for a plain segmenter."""
-        kind = ARCHITECTURES.get(self.architecture)
+        kind = own_class(self.architecture)
         return self._names if getattr(kind, "has_labels", False) else ()
 
     @property

@@ -78,8 +78,7 @@ def draw_masks(image: np.ndarray, masks: np.ndarray) -> np.ndarray:
         ``(H, W, 3)`` RGB uint8; pixels outside of all masks are those of ``image``.
     """
     picture = cv2.cvtColor(image, cv2.COLOR_GRAY2RGB) if image.shape[2] == 1 else image.copy()
-    thickness = int(np.clip(round(min(image.shape[:2]) / 128), 1, 4))
-    kernel = np.ones((2 * thickness + 1, 2 * thickness + 1), np.uint8)
+    kernel = _outline_kernel(image.shape[0], image.shape[1])
     outlines = []
     for index, mask in enumerate(masks):
         plane = np.ascontiguousarray(mask).view(np.uint8)
@@ -90,12 +89,32 @@ def draw_masks(image: np.ndarray, masks: np.ndarray) -> np.ndarray:
         part = picture[y : y + height, x : x + width]
         colour = np.full_like(part, class_colour(index))
         cv2.copyTo(cv2.addWeighted(part, 1 - FILL, colour, FILL, 0), inside, part)
-        # Outside of the picture counts as background, so that defects at its border get a closed outline.
-        core = cv2.erode(inside, kernel, borderType=cv2.BORDER_CONSTANT, borderValue=0)
-        outlines.append((part, colour, inside - core))
+        outlines.append((part, colour, _outline(inside, kernel)))
     for part, colour, outline in outlines:  # after all fills, or a later class would tint an earlier one's outline
         cv2.copyTo(colour, outline, part)
     return picture
+
+
+def inner_outline(mask: np.ndarray) -> np.ndarray:
+    """Give the outline along the inside of a mask's edge, as ``draw_masks`` draws it.
+
+    Args:
+        mask: ``(H, W)`` bool or uint8 of 0 and 1.
+
+    Returns:
+        ``(H, W)`` uint8 of 0 and 1.
+    """
+    return _outline(np.ascontiguousarray(mask).view(np.uint8), _outline_kernel(*mask.shape))
+
+
+def _outline(plane: np.ndarray, kernel: np.ndarray) -> np.ndarray:
+    # Outside of the picture counts as background, so that defects at its border get a closed outline.
+    return plane - cv2.erode(plane, kernel, borderType=cv2.BORDER_CONSTANT, borderValue=0)
+
+
+def _outline_kernel(height: int, width: int) -> np.ndarray:
+    thickness = int(np.clip(round(min(height, width) / 128), 1, 4))
+    return np.ones((2 * thickness + 1, 2 * thickness + 1), np.uint8)
 
 
 def _text_height(width: int) -> int:

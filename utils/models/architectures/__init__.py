@@ -13,20 +13,55 @@ A new one is a file here and its name in ``config.Architecture``. The file is ca
 """
 
 import importlib
+from collections.abc import Iterator, MutableMapping
 from pathlib import Path
 from typing import get_args
 
-import segmentation_models_pytorch as smp
 from torch import nn
 
 from config import Architecture
 
 
-def _class_of(name: str) -> type[nn.Module]:
+class _Architectures(MutableMapping[str, type[nn.Module]]):
+    """Classes by name, each imported when it is asked for: SMP and timm take seconds, and who runs a converted network needs neither."""
+
+    def __init__(self) -> None:
+        self._classes: dict[str, type[nn.Module] | None] = dict.fromkeys(get_args(Architecture))
+
+    def __getitem__(self, name: str) -> type[nn.Module]:
+        found = self._classes[name]
+        if found is None:
+            found = self._classes[name] = own_class(name) or _class_of_smp(name)
+        return found
+
+    def __setitem__(self, name: str, kind: type[nn.Module]) -> None:
+        self._classes[name] = kind
+
+    def __delitem__(self, name: str) -> None:
+        del self._classes[name]
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._classes  # without importing it
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._classes)
+
+    def __len__(self) -> int:
+        return len(self._classes)
+
+
+def own_class(name: str) -> type[nn.Module] | None:
+    """Give the class of an architecture that has a file here; None for SMP's, which have masks alone."""
     module = name.replace("-", "_")
-    if (Path(__file__).parent / f"{module}.py").is_file():
+    if name in get_args(Architecture) and (Path(__file__).parent / f"{module}.py").is_file():
         return importlib.import_module(f"{__name__}.{module}").Network
+    return None
+
+
+def _class_of_smp(name: str) -> type[nn.Module]:
+    import segmentation_models_pytorch as smp
+
     return next(kind for kind in vars(smp).values() if isinstance(kind, type) and kind.__name__.lower() == name)
 
 
-ARCHITECTURES: dict[str, type[nn.Module]] = {name: _class_of(name) for name in get_args(Architecture)}
+ARCHITECTURES = _Architectures()

@@ -1,0 +1,262 @@
+"""What the page does for a visitor, without a browser: what is kept, what is made anew, what is refused."""
+
+import csv
+import io
+import time
+import zipfile
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from bright import Bright, strip
+from fastapi import FastAPI
+from fastapi.testclient import TestClient
+
+from config import PredictConfig
+from utils.errors import InputError
+from utils.inference.predict import predict
+from utils.web.inspector import Inspector
+from utils.web.page.choosing import Opened, find_weights
+from utils.web.page.desk import Desk
+from utils.web.page.downloads import make_routes
+from utils.web.page.sources import Uploaded, draw_samples, open_folder
+from utils.web.page.telling import tell
+from utils.web.page.visit import MOST_IMAGES, Visits
+
+
+@pytest.fixture
+def desk(bright, other_weights) -> Desk:
+    return Desk(Opened(bright, find_weights(other_weights), Bright.open), [], [])
+
+
+@pytest.fixture
+def visit(desk):
+    return desk.visits.of("one")
+
+
+def see(desk, visit, **files: bytes) -> None:
+    for _ in desk.inspect(visit, [Uploaded(name, data) for name, data in files.items()]):
+        pass
+
+
+PITS = {f"{n}.png": strip((10 * n, 10, 20, 20, 240)) for n in range(1, 12)}
+
+
+def test_images_come_in_portions_in_their_order(desk, visit):
+    told = []
+    for _ in desk.inspect(visit, [Uploaded(name, data) for name, data in PITS.items()]):
+        told.append(tell(desk, visit))
+    assert [len(value["images"]) for value in told] == [8, 11]
+    assert [image["name"] for image in told[-1]["images"]] == list(PITS)
+    assert told[0]["shown"]["name"] == told[-1]["shown"]["name"] == "1.png"
+    assert [value["version"] for value in told] == [1, 2]
+
+
+def test_same_image_is_taken_once_and_another_of_its_name_beside_it(desk, visit, bright):
+    see(desk, visit, **{"a.png": strip()})
+    see(desk, visit, **{"a.png": strip()})
+    assert bright.calls == 1
+    see(desk, visit, **{"a.png": strip((5, 5, 9, 9, 250))})
+    assert [seen.name for seen in visit.images.values()] == ["a.png", "a (2).png"]
+    assert visit.images[visit.shown].name == "a (2).png"
+
+
+def test_what_left_the_shelf_is_made_again_the_same(desk, visit, bright):
+    see(desk, visit, **PITS)
+    before = [tell(desk, visit)]
+    desk.shelf.room = 1
+    see(desk, visit, **{"last.png": strip()})
+    assert bright.calls == 12
+    desk.show(visit, next(iter(visit.images)))
+    assert bright.calls == 13
+    assert tell(desk, visit)["shown"] == before[0]["shown"]
+    desk.decide(visit, [0.95, 0.95], everywhere=True)  # an image that is made anew for that pushes nothing out
+    assert desk.shelf.get(visit, visit.shown) is not None
+    assert {image["defects"] for image in tell(desk, visit)["images"]} == {0}
+
+
+def test_thresholds_hold_for_images_that_come_later_and_that_come_back(desk, visit):
+    see(desk, visit, **{"a.png": strip((10, 10, 20, 20, 215))})
+    assert tell(desk, visit)["shown"]["found"] == ["pits"]
+    desk.decide(visit, [0.9, 0.9], everywhere=True)
+    assert tell(desk, visit)["shown"]["found"] == []
+    see(desk, visit, **{"b.png": strip((10, 10, 20, 20, 215), (60, 10, 20, 20, 250))})
+    desk.shelf.forget(visit)
+    assert [image["defects"] for image in tell(desk, visit)["images"]] == [0, 1]
+    desk.decide(visit, None, everywhere=False)
+    value = tell(desk, visit)
+    assert [image["old"] for image in value["images"]] == [True, False]  # only the one in sight was decided anew
+    assert value["shown"]["name"] == "b.png"
+    assert len(value["shown"]["defects"]) == 2
+
+
+@pytest.mark.parametrize("sent", ["x", [0.5], [0.5, 2], [0.5, "1"], [0.5, float("nan")], [True, 0.5], {"0": 1}, 7])
+def test_thresholds_that_no_page_sends_are_refused(desk, visit, sent):
+    with pytest.raises(InputError, match="expected 2 numbers"):
+        desk.decide(visit, sent, everywhere=True)
+
+
+@pytest.mark.parametrize("key", [None, 5, "99", "../../etc/passwd", ["1"], {}])
+def test_key_that_no_page_sends_shows_nothing_else(desk, visit, key):
+    see(desk, visit, **{"a.png": strip()})
+    shown = visit.shown
+    desk.show(visit, key)
+    assert visit.shown == shown
+
+
+def test_other_weights_inspect_all_images_anew_and_few_stay_open(desk, visit):
+    see(desk, visit, **{"a.png": strip((10, 10, 20, 20, 240)), "b.png": strip()})
+    desk.decide(visit, [0.99, 0.99], everywhere=True)
+    assert desk.opened.names[:3] == ["bright", "broken", "second"]
+    with pytest.raises(InputError, match=r"^broken-00000000\.pth: damaged"):
+        list(desk.use(visit, "broken"))
+    assert tell(desk, visit)["shown"]["found"] == []  # as it was
+    for _ in desk.use(visit, "second"):
+        pass
+    assert Bright.opened["second"].calls == 2
+    assert tell(desk, visit)["shown"]["found"] == ["pits"]  # with the weights' own thresholds
+    Bright.opened["second"].closed = True  # by another visitor's choice
+    desk.opened._others.clear()
+    see(desk, visit, **{"c.png": strip()})
+    assert len(visit.images) == 3
+    with pytest.raises(InputError, match="no such weights"):
+        list(desk.use(visit, "../elsewhere"))
+
+
+def test_visits_do_not_see_each_other_and_end(desk, visit):
+    see(desk, visit, **{"a.png": strip()})
+    other = desk.visits.of("two")
+    assert tell(desk, other)["images"] == []
+    assert desk.visits.find(visit.token) is visit
+    assert desk.visits.find(visit.token[:-1] + "é") is None
+    desk.visits.leave("one", grace=0)
+    for _ in range(200):
+        if desk.visits.find(visit.token) is None:
+            break
+        time.sleep(0.01)
+    assert desk.visits.find(visit.token) is None
+    assert desk.shelf.get(visit, "1") is None
+
+
+def test_visit_that_comes_back_in_time_stays(desk, visit):
+    desk.visits.leave("one", grace=0.05)
+    assert desk.visits.of("one") is visit
+    time.sleep(0.1)
+    assert desk.visits.of("one") is visit
+
+
+def test_old_visits_and_old_images_make_room(desk, visit):
+    ended = []
+    visits = Visits(ended=ended.append)
+    first = visits.of("first")
+    for number in range(64):
+        visits.of(str(number))
+    assert ended == [first]
+    for number in range(MOST_IMAGES + 3):
+        visit.add(Uploaded(f"{number}.png", b""))
+    assert len(visit.images) == MOST_IMAGES
+    assert next(iter(visit.images.values())).name == "3.png"
+
+
+def test_samples_are_the_same_every_time_and_show_what_they_are_called():
+    samples = draw_samples()
+    assert [sample.data() for sample in samples] == [sample.data() for sample in draw_samples()]
+    for sample in samples:
+        truth = sample.truth(256, 1600)
+        shown = [name for name, mask in zip(truth.class_names, truth.masks, strict=True) if mask.any()]
+        assert all(name in sample.name for name in shown)
+        assert bool(shown) != ("clean" in sample.name)
+
+
+def test_folder_has_labels_where_they_fit_and_a_word_where_not(make_dataset, tmp_path):
+    (part,) = open_folder(make_dataset(count=5))
+    assert part.title == "train_images"
+    assert part.matching("03") == ["003.png"]
+    (image,) = part.images(["003.png", "../../etc/passwd", "nothing.png"])
+    truth = image.truth(33 + 15, 80)
+    assert [mask.sum() for mask in truth.masks] == [180, 0]
+    assert image.truth(5, 5).note.startswith("no ground truth: train.csv")
+    plain = tmp_path / "plain"
+    plain.mkdir()
+    with pytest.raises(InputError, match="holds no image files"):
+        open_folder(plain)
+    (plain / "a.png").write_bytes(strip())
+    (part,) = open_folder(plain)
+    assert part.images(["a.png"])[0].truth(64, 400) is None
+    with pytest.raises(InputError, match="no such folder"):
+        open_folder(plain / "a.png")
+
+
+@pytest.mark.parametrize("task", ["multilabel", "binary", "multiclass"])
+def test_downloads_are_what_the_command_line_writes(make_dataset, make_weights, tmp_path, task):
+    folder, weights = make_dataset(count=5), make_weights(task=task, min_area=3)
+    config = PredictConfig(
+        images=folder / "train_images", weights_dir=weights, backend="torch", out=tmp_path, batch_size=1,
+        save=("masks", "submission", "defects"),
+    )  # fmt: skip
+    predict(config)
+    with Inspector.open(weights, None, backend="torch", precision="f32", batch_size=1) as inspector:
+        desk = Desk(Opened(inspector, {}, Inspector.open), [], open_folder(folder))
+        visit = desk.visits.of("one")
+        for _ in desk.inspect(visit, desk.parts[0].images(desk.parts[0].names)):
+            pass
+        desk.shelf.forget(visit, "2")  # as if there had been no room for it
+        app = FastAPI()
+        app.include_router(make_routes(lambda: desk))
+        client = TestClient(app)
+
+        def fetch(name: str) -> bytes:
+            answer = client.get(f"/page/{visit.token}/{name}")
+            assert answer.status_code == 200, name
+            return answer.content
+
+        assert fetch("submission.csv") == (tmp_path / "submission.csv").read_bytes()
+        assert fetch("defects.csv") == (tmp_path / "defects.csv").read_bytes()
+        assert len(fetch("defects.csv").splitlines()) > 5
+        with zipfile.ZipFile(io.BytesIO(fetch("masks.zip"))) as packed:
+            assert packed.testzip() is None
+            assert {name: packed.read(name) for name in packed.namelist()} == {
+                f"masks/{path.name}": path.read_bytes() for path in (tmp_path / "masks").iterdir()
+            }
+
+
+def test_overlay_is_what_the_command_line_draws(make_dataset, make_weights, tmp_path):
+    folder, weights = make_dataset(count=3), make_weights(min_area=3)
+    predict(PredictConfig(dir=folder, weights_dir=weights, backend="torch", out=tmp_path, save=("overlays",)))
+    with Inspector.open(weights, None, backend="torch", precision="f32") as inspector:
+        desk = Desk(Opened(inspector, {}, Inspector.open), [], open_folder(folder))
+        visit = desk.visits.of("one")
+        list(desk.inspect(visit, desk.parts[0].images(desk.parts[0].names)))
+        app = FastAPI()
+        app.include_router(make_routes(lambda: desk))
+        for seen in visit.images.values():
+            sent = TestClient(app).get(f"/page/{visit.token}/overlay/{seen.key}.png").content
+            assert sent == (tmp_path / "overlays" / seen.name).read_bytes()
+
+
+def test_nobody_without_the_token_gets_a_picture(desk, visit):
+    see(desk, visit, **{"a.png": strip((10, 10, 20, 20, 240))})
+    app = FastAPI()
+    app.include_router(make_routes(lambda: desk))
+    client = TestClient(app)
+    other = desk.visits.of("two").token
+    for path in ("picture/1.jpg", "thumb/1.jpg", "overlay/1.png"):
+        assert client.get(f"/page/{visit.token}/{path}").status_code == 200
+        assert client.get(f"/page/{other}/{path}").status_code == 404
+        assert client.get(f"/page/x/{path}").status_code == 404
+        assert client.get(f"/page/{visit.token}/{path.replace('1', '2')}").status_code == 404
+    table = csv.reader(io.StringIO(client.get(f"/page/{other}/defects.csv").text))
+    assert len(list(table)) == 1  # the header
+    sent = cv2.imdecode(np.frombuffer(client.get(f"/page/{visit.token}/picture/1.jpg").content, np.uint8), 0)
+    assert sent.shape == (64, 400)
+
+
+def test_weights_are_listed_by_name_and_a_run_of_the_same_name_beside_them(tmp_path: Path):
+    for file in ("a-0000aaaa.pth", "a-0000bbbb.pth", "systems/pair.system.json"):
+        (tmp_path / file).parent.mkdir(exist_ok=True)
+        (tmp_path / file).write_bytes(b"")
+    found = find_weights(tmp_path)
+    assert [*found][:3] == ["pair", "a", "a-0000bbbb"]
+    assert "unet-resnet18-neuseg" in found  # published
+    assert find_weights(tmp_path / "a-0000aaaa.pth") == found

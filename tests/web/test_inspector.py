@@ -1,0 +1,276 @@
+"""One network for many callers: what they get is what the command line gives, in order, within bounds, until it closes."""
+
+import csv
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from red import Red, make_inspector, pixels, png
+
+from config import PredictConfig
+from utils.data.rle import encode
+from utils.inference.predict import predict
+from utils.web.inspector import Busy, Closing, Inspection, Inspector, Refused, Upload, redecide
+
+
+@pytest.fixture
+def red():
+    return Red()
+
+
+@pytest.fixture
+def make(red):
+    made = []
+
+    def make(**settings) -> Inspector:
+        made.append(make_inspector(red, **settings))
+        return made[-1]
+
+    yield make
+    red.go.set()
+    for inspector in made:
+        inspector.close(10)
+
+
+@pytest.mark.parametrize(
+    ("task", "input_size", "channels"), [("multilabel", None, 3), ("multiclass", (32, 64), 3), ("binary", (32, 64), 1)]
+)
+def test_answers_equal_the_command_lines_to_the_pixel(make_dataset, make_weights, tmp_path, task, input_size, channels):
+    root = make_dataset()
+    folder = make_weights(task=task, input_size=input_size, channels=channels)
+    out = tmp_path / "out"
+    predict(PredictConfig(dir=root, weights_dir=folder, out=out, backend="torch", precision="f32"))
+    with open(out / "submission.csv", newline="") as file:
+        codes = {row["ImageId_ClassId"]: row["EncodedPixels"] for row in csv.DictReader(file)}
+    with open(out / "defects.csv", newline="") as file:
+        rows = list(csv.DictReader(file))
+    paths = sorted((root / "train_images").iterdir()) * 2
+    with Inspector.open(folder, backend="torch", precision="f32") as inspector:
+        answers = inspector.inspect([Upload(path.name, path.read_bytes()) for path in paths], keep_logits=True)
+        decoded = inspector.inspect([Upload(p.name, cv2.imread(str(p))[..., ::-1]) for p in paths])
+        known = inspector.about
+    assert [answer.name for answer in answers] == [path.name for path in paths]
+    for answer, other in zip(answers, decoded, strict=True):
+        for class_id, mask in enumerate(answer.masks, start=1):
+            assert (encode(mask) if mask.any() else "") == codes[f"{answer.name}_{class_id}"]
+        mine = [row for row in rows if row["image"] == answer.name]
+        assert [int(row["area_px"]) for row in mine] == answer.defects["area_px"].tolist()
+        assert [row["mean_probability"] for row in mine] == [f"{p:.4f}" for p in answer.defects["mean_probability"]]
+        assert answer.classes == tuple(dict.fromkeys(row["name"] for row in mine))
+        assert answer.verdict == ("defective" if mine else "clean")
+        np.testing.assert_array_equal(answer.masks, other.masks)
+        again = redecide(answer, known.thresholds, known.min_areas, known.max_areas)
+        np.testing.assert_array_equal(answer.masks, again.masks)
+        np.testing.assert_array_equal(answer.defects, again.defects)
+    assert any(len(answer.defects) for answer in answers)
+
+
+def test_deciding_anew_follows_thresholds_and_areas(make):
+    image = pixels(100)
+    image[:4, :4, 0], image[6:, 6:, 0] = 200, 203  # logits 0.5 and 3.5
+    answer = make().inspect([Upload("a", image)], keep_logits=True)[0]
+    assert (answer.verdict, answer.classes, answer.defects["area_px"].tolist()) == ("defective", ("bright",), [16, 4])
+    assert redecide(answer, (0.9, 0.5), (0, 0)).defects["area_px"].tolist() == [4]
+    assert redecide(answer, (0.5, 0.5), (5, 0)).defects["area_px"].tolist() == [16]
+    assert redecide(answer, (0.5, 0.5), (0, 0), (5, None)).defects["area_px"].tolist() == [4]
+    nothing = redecide(answer, (1.0, 0.5), (0, 0))
+    assert (nothing.verdict, nothing.classes, nothing.masks.any()) == ("clean", (), False)
+    with pytest.raises(ValueError, match="thresholds"):
+        redecide(answer, (0.5,), (0, 0))
+
+
+def test_without_logits_deciding_anew_changes_nothing(make):
+    answer = make().inspect([Upload("a", pixels(200))])[0]
+    assert answer.logits is None
+    assert redecide(answer, (1.0, 1.0), (0, 0)) is answer
+
+
+def test_every_caller_gets_the_answers_to_its_own_images_in_order(make):
+    inspector = make(room=16)
+    random = np.random.default_rng(1)
+
+    def call(number: int) -> bool:
+        images = [random.integers(0, 256, (8 + number % 3, 8, 3), dtype=np.uint8) for _ in range(12)]
+        answers = inspector.inspect([Upload(f"{number}-{k}", image) for k, image in enumerate(images)])
+        return all(
+            answer.name == f"{number}-{k}" and np.array_equal(answer.masks, [image[..., 0] >= 200, image[..., 0] <= 9])
+            for k, (answer, image) in enumerate(zip(answers, images, strict=True))
+        )
+
+    with ThreadPoolExecutor(8) as threads:
+        assert all(threads.map(call, range(24)))
+    assert inspector.inside == 0
+
+
+def test_images_of_equal_size_share_batches(make, red):
+    red.parallel = 1
+    inspector = make()
+    red.go.clear()
+    # The runner is held with one image; what comes meanwhile waits and is gathered.
+    held = inspector.submit([Upload("held", pixels(100, (4, 4)))])
+    wait_until(lambda: not inspector._batches._idle)
+    sizes = [(8, 8), (9, 9), (8, 8), (8, 8), (9, 9), (8, 8), (8, 8)]
+    futures = inspector.submit([Upload(str(k), pixels(k, size)) for k, size in enumerate(sizes)])
+    wait_until(lambda: len(inspector._batches._ready) == len(sizes))
+    red.go.set()
+    assert [future.result(10).image.shape[:2] for future in futures] == sizes
+    assert held[0].result(10).name == "held"
+    assert red.batches[1:] == [(4, 8, 8, 3), (2, 9, 9, 3), (1, 8, 8, 3)]
+
+
+def test_images_are_shared_among_those_that_have_nothing_to_do(make, red):
+    inspector = make(wait=5.0)
+    wait_until(lambda: inspector._batches._idle == red.parallel)
+    futures = inspector.submit([Upload(str(k), pixels(100)) for k in range(4)])
+    assert [future.result(10).name for future in futures] == list("0123")
+    assert red.batches == [(2, 8, 8, 3), (2, 8, 8, 3)]
+
+
+def test_a_lone_image_does_not_wait_for_others(make):
+    inspector = make(wait=5.0)
+    start = time.monotonic()
+    inspector.inspect([Upload("a", pixels(1))])
+    assert time.monotonic() - start < 2
+
+
+def wait_until(true) -> None:
+    deadline = time.monotonic() + 10
+    while not true():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+BAD = {
+    "empty": b"",
+    "not_an_image": b"%PDF-1.7 something",
+    "truncated": png(np.random.default_rng(0).integers(0, 256, (40, 40, 3), dtype=np.uint8))[:800],
+    "damaged": png(pixels(5))[:20],
+    "too_many_pixels": png(pixels(0, (101, 100))),
+}
+
+
+def test_bad_images_are_refused_one_by_one_and_the_others_answered(make):
+    inspector = make(most_pixels=10_000)
+    uploads = [Upload("first", pixels(200)), *(Upload(code, data) for code, data in BAD.items()), Upload("last", b"x")]
+    uploads[-1] = Upload("last", png(pixels(100)))
+    answers = inspector.inspect(uploads)
+    assert [answer.name for answer in answers] == ["first", *BAD, "last"]
+    assert [answer.verdict for answer in (answers[0], answers[-1])] == ["defective", "clean"]
+    refused = answers[1:-1]
+    assert all(isinstance(answer, Refused) for answer in refused)
+    assert [answer.code for answer in refused] == list(BAD)
+    assert all(answer.reason.endswith(".") and "\n" not in answer.reason for answer in refused)
+    assert inspector.inside == 0
+
+
+def test_one_image_that_breaks_the_network_does_not_spoil_its_batch(make, red, caplog):
+    inspector = make()
+    red.go.clear()
+    futures = inspector.submit([Upload(str(value), pixels(value)) for value in (100, 13, 200, 14)])
+    time.sleep(0.1)
+    red.go.set()
+    answers = [future.result(10) for future in futures]
+    assert [getattr(answer, "verdict", None) or answer.code for answer in answers] == [
+        "clean",
+        "failed",
+        "defective",
+        "out_of_memory",
+    ]
+    number = answers[1].reason.split("error, ")[1].split()[0]
+    assert number in caplog.text
+    assert "a bug" in caplog.text
+    assert "a bug" not in answers[1].reason
+
+
+def test_a_full_house_turns_all_images_of_a_call_away(make, red):
+    inspector = make(room=3)
+    red.go.clear()
+    accepted = inspector.submit([Upload("a", pixels(200)), Upload("b", pixels(100))])
+    with pytest.raises(Busy) as busy:
+        inspector.submit([Upload("c", pixels(0)), Upload("d", pixels(0))])
+    assert busy.value.retry_after >= 1
+    assert inspector.inside == 2
+    assert inspector.inspect([Upload("e", pixels(0))] * 3, timeout=0.2)[-1].code in ("busy", "timeout")
+    red.go.set()
+    assert [future.result(10).verdict for future in accepted] == ["defective", "clean"]
+    assert len(inspector.inspect([Upload("c", pixels(0))] * 10)) == 10
+
+
+def test_what_takes_too_long_is_refused_and_not_run(make, red):
+    inspector = make()
+    red.go.clear()
+    held = [inspector.submit([Upload("held", pixels(100, (4, side)))]) for side in (3, 4)]
+    time.sleep(0.2)
+    assert inspector.inspect([Upload("late", pixels(0, (5, 5)))], timeout=0.1) == [
+        Refused("late", "The inspection took too long; send fewer or smaller images.", "timeout")
+    ]
+    red.go.set()
+    assert all(one[0].result(10).verdict == "clean" for one in held)
+    inspector.close(10)
+    assert (1, 5, 5, 3) not in red.batches
+
+
+def test_decoded_pixels_are_bounded_too(make, red):
+    inspector = make(most_pixels=64, room=64)
+    red.go.clear()
+    futures = inspector.submit([Upload(str(k), pixels(k)) for k in range(20)])
+    time.sleep(0.3)
+    assert sum(job.loaded is not None for job in inspector._batches._ready) <= 4
+    red.go.set()
+    assert [future.result(10).name for future in futures] == [str(k) for k in range(20)]
+
+
+def test_closing_finishes_what_was_accepted_and_refuses_the_rest(make, red):
+    before = threading.active_count()
+    inspector = make()
+    red.go.clear()
+    futures = inspector.submit([Upload(str(k), pixels(200)) for k in range(6)])
+    closed = []
+    closer = threading.Thread(target=lambda: closed.append(inspector.close()))
+    closer.start()
+    time.sleep(0.1)
+    with pytest.raises(Closing):
+        inspector.submit([Upload("late", pixels(0))])
+    assert inspector.inspect([Upload("late", pixels(0))])[0].code == "closing"
+    red.go.set()
+    closer.join(10)
+    assert closed == [True]
+    assert [future.result(0).verdict for future in futures] == ["defective"] * 6
+    assert threading.active_count() == before
+
+
+def test_closing_gives_up_after_its_time(make, red):
+    inspector = make()
+    red.go.clear()
+    inspector.submit([Upload("a", pixels(0))])
+    assert not inspector.close(0.1)
+
+
+def test_what_is_loaded_is_told(make_weights):
+    folder = make_weights(min_area=7)
+    with Inspector.open(folder, backend="torch", precision="f32", device="cpu", threshold=0.25) as inspector:
+        known = inspector.about
+    file = next(folder.iterdir())
+    assert (known.name, known.file, known.kind) == ("unet-resnet18-test", file.name, "network")
+    assert (known.class_names, known.thresholds, known.min_areas) == (("pits", "cracks"), (0.25, 0.25), (7, 7))
+    assert (known.max_areas, known.first_class, known.card) == ((None, None), 1, None)
+    assert known.backend == "torch f32 on cpu"
+    assert known.summary["weights"] == file.name
+
+
+def test_card_and_scores_of_published_weights_are_found():
+    published = Path(__file__).parents[2] / "weights"
+    with Inspector.open(published, backend="torch", precision="f32") as inspector:
+        known = inspector.about
+    assert known.card is not None
+    assert known.card.startswith(f"# {known.name}")
+    assert "valid" in known.scores
+
+
+def test_types_that_the_contract_names_are_here():
+    answer = Inspection("a", pixels(0), np.zeros((1, 8, 8), bool), np.zeros(0), None, None, 0.0, "clean", ())
+    assert answer.class_names == ()

@@ -1,0 +1,263 @@
+"""The routes of the API: inspect, model, health, readiness, metrics."""
+
+import asyncio
+import contextlib
+import time
+from collections.abc import Sequence
+from concurrent.futures import Future
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from fastapi import APIRouter, Query, Request, Response
+from fastapi.responses import JSONResponse
+
+from utils.web.answers import (
+    InspectAnswer,
+    LimitsAnswer,
+    ModelAnswer,
+    Problems,
+    StateAnswer,
+    image_answer,
+    join,
+    model_answer,
+    pack,
+    refusal_answer,
+)
+from utils.web.decoding import FORMATS
+from utils.web.inspection import REFUSALS
+from utils.web.inspector import Busy, Closing, Inspection, Inspector, Refused, Upload
+from utils.web.limits import House, Limits, Problem, closing_problem
+from utils.web.metrics import Metrics
+from utils.web.reading import FIELD, read_uploads
+from utils.web.storage import save_request
+
+REASONS = {
+    400: "The request is malformed.",
+    401: "The token is missing or wrong.",
+    403: "A page of another origin called.",
+    408: "The request took too long.",
+    413: "Too many bytes, images or pixels.",
+    415: "Not a form, or not a single image of a known format.",
+    421: "The host name is another one's.",
+    422: "A wrong field or value, or no image that can be read.",
+    431: "The head of the request is too long.",
+    503: "The queue is full, or the server is starting or shutting down; Retry-After says when to try again.",
+}
+BODY = {
+    "required": True,
+    "content": {
+        "multipart/form-data": {
+            "schema": {
+                "type": "object",
+                "required": [FIELD],
+                "additionalProperties": False,
+                "properties": {
+                    FIELD: {
+                        "type": "array",
+                        "minItems": 1,
+                        "description": "one file for each image: JPEG, PNG, BMP or TIFF",
+                        "items": {"type": "string", "format": "binary"},
+                    }
+                },
+            },
+            "encoding": {FIELD: {"contentType": "image/jpeg, image/png, image/bmp, image/tiff"}},
+        }
+    },
+}
+
+
+def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    """Describe the answers of some statuses."""
+    example = {"error": {"code": "truncated", "message": "The image file is cut off.", "id": "5f0c1e9ab2d34c77"}}
+    shown = {"application/json": {"example": example}}
+    return {status: {"model": Problems, "description": REASONS[status], "content": shown} for status in statuses}
+
+
+class Api:
+    """The routes around one inspector.
+
+    Args:
+        inspector: what answers.
+        limits: of a request.
+        house: what is under way.
+        metrics: to count with.
+        save: folder to keep requests in; None: nothing is kept.
+    """
+
+    def __init__(
+        self, inspector: Inspector, limits: Limits, house: House, metrics: Metrics, save: Path | None = None
+    ) -> None:
+        self.inspector, self.limits, self.house, self.metrics, self.save = inspector, limits, house, metrics, save
+        self.ready = False
+
+    def router(self) -> APIRouter:
+        """Give the routes."""
+        router = APIRouter()
+        router.add_api_route(
+            "/api/v1/inspect",
+            self.inspect,
+            methods=["POST"],
+            operation_id="inspect",
+            summary="Find the defects of one or many images",
+            response_model=InspectAnswer,
+            responses=problems(400, 401, 403, 408, 413, 415, 421, 422, 431, 503),
+            openapi_extra={"requestBody": BODY},
+            tags=["inspection"],
+        )
+        router.add_api_route(
+            "/api/v1/model",
+            self.model,
+            methods=["GET"],
+            operation_id="model",
+            summary="What is loaded, its classes and thresholds, and what a request may have",
+            response_model=ModelAnswer,
+            responses=problems(400, 401, 403, 421, 431, 503),
+            tags=["inspection"],
+        )
+        for path, name, summary in (
+            ("/healthz", "health", "Whether the process answers"),
+            ("/readyz", "readiness", "Whether images are inspected"),
+        ):
+            router.add_api_route(
+                path,
+                self.health if name == "health" else self.readiness,
+                methods=["GET"],
+                operation_id=name,
+                summary=summary,
+                response_model=StateAnswer,
+                responses=problems(400, 403, 421, 431) if name == "health" else problems(400, 403, 421, 431, 503),
+                tags=["operation"],
+            )
+        router.add_api_route(
+            "/metrics",
+            self.show_metrics,
+            methods=["GET"],
+            operation_id="metrics",
+            summary="Counters for Prometheus",
+            response_class=Response,
+            responses={
+                200: {"content": {"text/plain": {"schema": {"type": "string"}}}},
+                **problems(400, 401, 403, 421, 431, 503),
+            },
+            tags=["operation"],
+        )
+        return router
+
+    async def inspect(
+        self,
+        request: Request,
+        overlay: Annotated[
+            Literal["png"] | None, Query(description="png: each image with its defects drawn, in base64")
+        ] = None,
+    ) -> Response:
+        """Inspect the images of a form. The answer has one entry for each, in their order; a bad image among good ones
+        has an entry with its error, and a request without a single good one is answered with the error of the first.
+        """
+        loop = asyncio.get_running_loop()
+        start: float = request.state.start
+        deadline = loop.time() + self.limits.seconds
+        uploads = await read_uploads(request, self.limits, self.house, deadline)
+
+        def finish(inspection: Inspection) -> bytes:
+            self._count(inspection)
+            return pack(image_answer(self.inspector.about, inspection, overlay == "png"))
+
+        try:
+            futures = self.inspector.submit(uploads, finish)
+        except Busy as busy:
+            raise Problem(503, "busy", str(busy), retry_after=busy.retry_after) from None
+        except Closing:
+            raise closing_problem() from None
+        self.house.accepted += 1
+        try:
+            images = await self._answers(request, futures, deadline)
+            refused = [image for image in images if isinstance(image, Refused)]
+            for image in refused:
+                self.metrics.images.labels(image.code).inc()
+            if len(refused) == len(images):
+                raise Problem(REFUSALS[refused[0].code], refused[0].code, _first(refused, uploads))
+            packed = [pack(refusal_answer(image)) if isinstance(image, Refused) else image for image in images]
+            number = request.state.number
+            file = self.inspector.about.file
+            answer = join(number, file, time.monotonic() - start, len(refused), packed)
+            if self.save is not None:
+                await asyncio.to_thread(save_request, self.save, number, uploads, answer)
+            return Response(answer, media_type="application/json")
+        finally:
+            self.house.accepted -= 1
+
+    async def model(self) -> ModelAnswer:
+        """Say what is loaded."""
+        limits = self.limits
+        about = LimitsAnswer(
+            max_images=limits.images,
+            max_bytes=limits.bytes,
+            max_pixels=limits.pixels,
+            max_seconds=limits.seconds,
+            formats=list(FORMATS),
+        )
+        return model_answer(self.inspector.about, about)
+
+    async def health(self) -> StateAnswer:
+        """Answer as long as the process does."""
+        return StateAnswer(status="alive")
+
+    async def readiness(self) -> StateAnswer:
+        """Answer 200 once the first image went through, and 503 before that and during the shutdown."""
+        if self.house.closing:
+            raise closing_problem()
+        if not self.ready:
+            raise Problem(503, "starting", "The server is starting; try again in 1 s.", retry_after=1)
+        return StateAnswer(status="ready")
+
+    async def show_metrics(self) -> Response:
+        """Write the counters."""
+        return Response(self.metrics.text(), media_type="text/plain; version=0.0.4")
+
+    async def _answers(
+        self, request: Request, futures: "Sequence[Future[Any]]", deadline: float
+    ) -> "list[bytes | Refused]":
+        """Wait for the answers about all images; when time is up or nobody waits any more, drop what is left."""
+        waiting = [asyncio.wrap_future(future) for future in futures]
+        gone = asyncio.ensure_future(_gone(request))
+        together = asyncio.ensure_future(asyncio.wait(waiting))
+        try:
+            left = max(0.0, deadline - asyncio.get_running_loop().time())
+            await asyncio.wait((together, gone), timeout=left, return_when=asyncio.FIRST_COMPLETED)
+            if together.done():
+                return [future.result() for future in waiting]
+            if gone.done():
+                raise Problem(400, "disconnected", "The client has gone.")
+            raise Problem(
+                408, "timeout", f"The request took longer than {self.limits.seconds:g} s; send fewer or smaller images."
+            )
+        finally:
+            for task in (gone, together):
+                task.cancel()
+                with contextlib.suppress(asyncio.CancelledError):
+                    await task
+            for future in waiting:
+                future.cancel()
+
+    def _count(self, inspection: Inspection) -> None:
+        self.metrics.images.labels(inspection.verdict).inc()
+        self.metrics.image_seconds.observe(inspection.seconds)
+        for class_id in inspection.defects["class_id"].tolist():
+            self.metrics.defects.labels(inspection.class_names[class_id - 1]).inc()
+
+
+async def _gone(request: Request) -> None:
+    """Return when the client has closed the connection."""
+    while (await request.receive())["type"] != "http.disconnect":
+        pass
+
+
+def _first(refused: "Sequence[Refused]", uploads: Sequence[Upload]) -> str:
+    """Give the reason of the first image, with its name where there are several."""
+    one = refused[0]
+    return one.reason if len(uploads) == 1 else f"{one.name}: {one.reason}"
+
+
+def problem_response(problem: Problem, number: str) -> JSONResponse:
+    """Give the answer for a problem."""
+    return JSONResponse(problem.body(number), problem.status, problem.headers)

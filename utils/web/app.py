@@ -1,0 +1,110 @@
+"""The application: the guard around the API and the page."""
+
+from typing import Any
+
+from fastapi import FastAPI, Request, Response
+from fastapi.exceptions import RequestValidationError
+from fastapi.openapi.utils import get_openapi
+from starlette.exceptions import HTTPException
+from starlette.middleware.cors import CORSMiddleware
+
+from config import ServeConfig
+from utils.web.api import Api, problem_response
+from utils.web.inspector import Inspector
+from utils.web.limits import FORM_BYTES, MOST_BODIES, House, Limits, Problem
+from utils.web.metrics import Metrics
+from utils.web.security import Guard, Policy, bug_problem
+
+ABOUT = """Finds defects in photographs of flat steel.
+
+Every answer other than 200 has the form `{"error": {"code", "message", "id"}}`. A `503` with `Retry-After` means that the
+queue is full: send the request again after that time."""
+
+
+class Application:
+    """What ``Serve.py`` serves; ``guard`` is the ASGI application.
+
+    Args:
+        inspector: what answers; it was opened with ``metrics.batches.observe`` as ``on_batch``.
+        config: the flags.
+        metrics: to count with.
+
+    Raises:
+        InputError: flags that contradict each other, see ``Policy``.
+    """
+
+    def __init__(self, inspector: Inspector, config: ServeConfig, metrics: Metrics) -> None:
+        self.inspector, self.metrics = inspector, metrics
+        policy = Policy(config)
+        limits = Limits(config.max_images, config.max_mb * 10**6 + FORM_BYTES, config.max_pixels, config.max_seconds)
+        self.house = House(MOST_BODIES * limits.bytes)
+        self.api = Api(inspector, limits, self.house, metrics, config.save)
+        metrics.watch(lambda: inspector.inside, inspector.room)
+        self.app = self._routes(policy)
+        self.guard = Guard(self.app, policy, self.house, metrics, limits.bytes)
+
+    def set_ready(self) -> None:
+        """Tell that images are inspected from now on."""
+        about = self.inspector.about
+        self.metrics.tell_loaded(about.file, about.backend)
+        self.metrics.ready.set(1)
+        self.api.ready = True
+
+    def close(self) -> None:
+        """Refuse what comes from now on."""
+        self.metrics.ready.set(0)
+        self.house.close()
+
+    def _routes(self, policy: Policy) -> FastAPI:
+        app = FastAPI(
+            title="Steel inspector",
+            version="1",
+            description=ABOUT,
+            openapi_url="/api/v1/openapi.json",
+            docs_url=None,  # its page would fetch scripts from elsewhere
+            redoc_url=None,
+        )
+        app.include_router(self.api.router())
+        if policy.origins:
+            app.add_middleware(
+                CORSMiddleware,
+                allow_origins=policy.origins,
+                allow_methods=["GET", "POST"],
+                allow_headers=["Authorization", "Content-Type"],
+                expose_headers=["X-Request-Id", "Retry-After"],
+            )
+
+        @app.exception_handler(Problem)
+        async def answer_problem(request: Request, problem: Problem) -> Response:
+            return problem_response(problem, request.state.number)
+
+        @app.exception_handler(Exception)
+        async def answer_bug(request: Request, error: Exception) -> Response:
+            return problem_response(bug_problem(request.state.number), request.state.number)
+
+        @app.exception_handler(RequestValidationError)
+        async def answer_value(request: Request, error: RequestValidationError) -> Response:
+            first = error.errors()[0]
+            place = " ".join(map(str, first["loc"]))
+            return problem_response(Problem(422, "wrong_value", f"{place}: {first['msg']}."), request.state.number)
+
+        @app.exception_handler(HTTPException)
+        async def answer_status(request: Request, error: HTTPException) -> Response:
+            words = {404: ("not_found", "There is nothing at this address."), 405: ("wrong_method", "Not this method.")}
+            code, message = words.get(error.status_code, ("error", str(error.detail)))
+            problem = Problem(error.status_code, code, message, headers=dict(error.headers or {}))
+            return problem_response(problem, request.state.number)
+
+        def describe() -> dict[str, Any]:
+            if app.openapi_schema is None:
+                described = get_openapi(title=app.title, version=app.version, description=ABOUT, routes=app.routes)
+                described["components"]["securitySchemes"] = {"token": {"type": "http", "scheme": "bearer"}}
+                for path, operations in described["paths"].items():
+                    if policy.needs_token and path not in ("/healthz", "/readyz"):
+                        for operation in operations.values():
+                            operation["security"] = [{"token": []}]
+                app.openapi_schema = described
+            return app.openapi_schema
+
+        app.openapi = describe  # type: ignore[method-assign]
+        return app

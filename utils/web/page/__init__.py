@@ -1,0 +1,91 @@
+"""The page for people: strips, what was found in them, and why, in a browser.
+
+``sources`` is where images come from, ``choosing`` which weights; ``visit`` what is known of a visitor and ``desk`` what
+happens when somebody does something. ``telling`` says it to the browser, where ``workbench.js`` draws it; ``layout`` is the
+page around it, ``downloads`` gives pictures and tables, ``mounting`` puts all of it into the server.
+"""
+
+import contextlib
+import threading
+import uuid
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+from fastapi import FastAPI
+
+from config import ServeConfig
+from utils.web.answers import image_answer, join, pack, refusal_answer
+from utils.web.inspection import Inspection, Refused
+from utils.web.inspector import About, Inspector
+from utils.web.page.choosing import Opened, find_weights
+from utils.web.page.desk import Asked, Desk, Keep
+from utils.web.page.downloads import make_routes
+from utils.web.page.mounting import Gate, GatedRoute, Page
+from utils.web.page.sources import draw_samples, open_folder
+from utils.web.storage import save_request
+
+
+def mount(app: FastAPI, inspector: Inspector, config: ServeConfig, after: threading.Event | None = None) -> FastAPI:
+    """Put the page at ``/`` of the server; what the server answers already stays.
+
+    Args:
+        app: the server.
+        inspector: loaded at start; the page leaves it open.
+        config: the flags of ``Serve.py``.
+        after: making the page, which takes seconds of computing, waits for this; None: it begins with the server.
+
+    Returns:
+        ``app``; its ``state.page`` is a ``Page``, which is ``made`` some seconds after the start.
+
+    Raises:
+        InputError: the folder of ``-dir`` has no images.
+    """
+    parts = open_folder(config.dir) if config.dir else []
+
+    def open_file(path: Path) -> Inspector:
+        return type(inspector).open(
+            path,
+            backend=config.backend,
+            precision=config.precision,
+            device=config.device,
+            threads=config.threads,
+            batch_size=config.batch_size,
+            room=inspector.room,
+            most_pixels=inspector.most_pixels,
+        )
+
+    def make() -> Desk:
+        opened = Opened(inspector, find_weights(config.weights_dir), open_file)
+        return Desk(opened, draw_samples(), parts, _keeper(config.save) if config.save else None)
+
+    gate = Gate()
+    page = Page(make, gate, config.max_mb * 1_000_000, config.max_images, after)
+    app.include_router(make_routes(lambda: page.desk))
+    before = app.router.lifespan_context
+
+    @contextlib.asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[Any]:
+        async with before(app) as state, page.running():
+            yield state
+
+    app.router.lifespan_context = lifespan
+    app.state.page = page
+    app.router.routes.append(GatedRoute("/", gate))
+    return app
+
+
+def _keeper(folder: Path) -> Keep:
+    """Keep uploads and their answers as the API does with its requests."""
+
+    def keep(about: About, asked: Asked) -> None:
+        number, uploads = uuid.uuid4().hex[:16], [upload for upload, _ in asked]
+        refused = sum(isinstance(answer, Refused) for _, answer in asked)
+        images = [
+            pack(refusal_answer(answer) if isinstance(answer, Refused) else image_answer(about, answer, overlay=False))
+            for _, answer in asked
+        ]
+        seconds = max((answer.seconds for _, answer in asked if isinstance(answer, Inspection)), default=0.0)
+        save_request(folder, number, uploads, join(number, about.file, seconds, refused, images))
+
+    return keep

@@ -1,0 +1,105 @@
+"""Which weights the page can use: those loaded at start, and others that lie beside them or were published."""
+
+import os
+import threading
+from collections import OrderedDict
+from collections.abc import Callable
+from pathlib import Path
+
+from utils.errors import InputError
+from utils.published.index import INDEX, OWN_INDEX, bare, read_index
+from utils.published.weights_file import SYSTEM_SUFFIX
+from utils.web.inspector import Inspector
+
+MOST_OPENED = 2  # inspectors that stay open beside the one loaded at start
+
+
+def find_weights(weights_dir: Path) -> dict[str, Path]:
+    """List the weights files and system files that can be chosen.
+
+    Args:
+        weights_dir: folder or file that ``-weights_dir`` names.
+
+    Returns:
+        Name (without the digits of the sha256, where that is enough to tell them apart) -> file: those of the folder
+        and its ``systems/``, then the published ones of this repository that are here.
+    """
+    folder = weights_dir if weights_dir.is_dir() else weights_dir.parent
+    files = [path for place in (folder, folder / "systems") for path in sorted(place.glob(f"*{SYSTEM_SUFFIX}"))]
+    files += sorted(folder.glob("*.pth"))
+    published = OWN_INDEX.parent
+    if OWN_INDEX.is_file() and published.resolve() != folder.resolve():
+        listed = [published / entry.file for entry in read_index(OWN_INDEX).entries]
+        files += [path for path in listed if path.is_file()]
+    found: dict[str, Path] = {}
+    for path in files:
+        stem = path.name.removesuffix(SYSTEM_SUFFIX).removesuffix(".pth")
+        name = bare(stem)
+        found[name if name not in found else stem] = path
+    return found
+
+
+def not_here(weights_dir: Path) -> list[str]:
+    """Name the published weights that are listed but still to be fetched."""
+    index = weights_dir / INDEX
+    index = index if index.is_file() else OWN_INDEX
+    if not index.is_file():
+        return []
+    return [entry.name for entry in read_index(index).entries if not (index.parent / entry.file).is_file()]
+
+
+class Opened:
+    """Inspectors by the names of their weights, opened when first wanted; the least used are closed again.
+
+    Args:
+        served: the inspector loaded at start, which is never closed here.
+        files: the others, see ``find_weights``.
+        open_file: loads a weights file.
+    """
+
+    def __init__(self, served: Inspector, files: dict[str, Path], open_file: Callable[[Path], Inspector]) -> None:
+        self.served = served
+        self.default = served.about.name
+        others = {name: path for name, path in files.items() if path.name != served.about.file}
+        if self.default in others:  # one name and two files: a run folder's and a published one
+            others[others[self.default].stem] = others.pop(self.default)
+        self._files, self._open_file = others, open_file
+        self._others: OrderedDict[str, Inspector] = OrderedDict()
+        self._lock = threading.Lock()
+
+    @property
+    def names(self) -> list[str]:
+        """All that can be chosen, the one loaded at start first."""
+        return [self.default, *self._files]
+
+    def get(self, name: str) -> Inspector:
+        """Give the inspector of some weights, and load them if need be.
+
+        Raises:
+            InputError: the file cannot be used.
+            KeyError: no such name.
+        """
+        if name == self.default:
+            return self.served
+        path = self._files[name]
+        surplus: list[Inspector] = []
+        with self._lock:
+            if name not in self._others:
+                try:
+                    self._others[name] = self._open_file(path)
+                except InputError as error:  # where the file lies is no business of a browser's
+                    raise InputError(str(error).replace(str(path.parent) + os.sep, "")) from None
+            self._others.move_to_end(name)
+            while len(self._others) > MOST_OPENED:
+                surplus.append(self._others.popitem(last=False)[1])
+            found = self._others[name]
+        for inspector in surplus:
+            inspector.close()
+        return found
+
+    def close(self) -> None:
+        """Close all but the one loaded at start."""
+        with self._lock:
+            others, self._others = list(self._others.values()), OrderedDict()
+        for inspector in others:
+            inspector.close()

@@ -1,0 +1,187 @@
+"""Pictures and results of a visit by HTTP, made from memory while they are sent: nothing is written to disk.
+
+The address holds the visit's token, which nobody can guess, and keys that are looked up; no path comes from a browser.
+"""
+
+import io
+import zipfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import cv2
+import numpy as np
+from fastapi import APIRouter, HTTPException, Response
+from fastapi.responses import StreamingResponse
+
+from utils.inference.pipeline import Inspected
+from utils.inference.postprocess import index_mask
+from utils.inference.sinks import Defects, LabelTable, Submission, Table, encode_png, picture_names
+from utils.reporting.overlays import draw_overlay
+from utils.web.inspection import Inspection
+from utils.web.inspector import About
+from utils.web.page.desk import Desk
+from utils.web.page.drawing import picture
+from utils.web.page.visit import Seen, Visit
+
+PREFIX = "/page"
+HEADERS = {"Cache-Control": "private, no-store", "X-Content-Type-Options": "nosniff"}
+# An image's key never means another image, so its picture may stay in the browser while the page is open.
+KEPT = {"Cache-Control": "private, max-age=600, immutable", "X-Content-Type-Options": "nosniff"}
+
+
+def make_routes(find_desk: Callable[[], Desk | None]) -> APIRouter:
+    """Make the routes.
+
+    Args:
+        find_desk: gives the page's services; None while the page is being made.
+    """
+    routes = APIRouter(prefix=PREFIX, include_in_schema=False)
+
+    def known(token: str) -> tuple[Desk, Visit]:
+        desk = find_desk()
+        visit = desk.visits.find(token) if desk else None
+        if desk is None or visit is None:
+            raise HTTPException(404, "This visit has ended; load the page again.")
+        return desk, visit
+
+    @routes.get("/{token}/picture/{key}.jpg")
+    def send_picture(token: str, key: str) -> Response:
+        desk, visit = known(token)
+        return Response(picture(_inspection(desk, visit, key).image), media_type="image/jpeg", headers=KEPT)
+
+    @routes.get("/{token}/thumb/{key}.jpg")
+    def send_thumbnail(token: str, key: str) -> Response:
+        _, visit = known(token)
+        seen = visit.images.get(key)
+        if seen is None or not seen.thumb:
+            raise HTTPException(404, "No such image in this visit.")
+        return Response(seen.thumb, media_type="image/jpeg", headers=KEPT)
+
+    @routes.get("/{token}/overlay/{key}.png")
+    def send_overlay(token: str, key: str) -> Response:
+        desk, visit = known(token)
+        with visit.lock:
+            about = desk.inspector(visit).about
+            inspection = _inspection(desk, visit, key)
+            png = _overlay(inspection, about, visit.images[key])
+        return Response(png, media_type="image/png", headers=_attachment("overlay.png"))
+
+    @routes.get("/{token}/overlays.zip")
+    def send_overlays(token: str) -> Response:
+        return _zip("overlays", *known(token), make=_overlay)
+
+    @routes.get("/{token}/masks.zip")
+    def send_masks(token: str) -> Response:
+        return _zip("masks", *known(token), make=_index_mask)
+
+    @routes.get("/{token}/submission.csv")
+    def send_submission(token: str) -> Response:
+        desk, visit = known(token)
+        about = desk.inspector(visit).about
+        return _table(desk, visit, Submission(Path("submission.csv"), about.first_class))
+
+    @routes.get("/{token}/defects.csv")
+    def send_defects(token: str) -> Response:
+        desk, visit = known(token)
+        about = desk.inspector(visit).about
+        return _table(desk, visit, Defects(Path("defects.csv"), about.class_names, about.first_class))
+
+    @routes.get("/{token}/labels.csv")
+    def send_labels(token: str) -> Response:
+        desk, visit = known(token)
+        about = desk.inspector(visit).about
+        if not about.label_names:
+            raise HTTPException(404, "These weights judge no whole images.")
+        return _table(desk, visit, LabelTable(Path("labels.csv"), about.label_names))
+
+    return routes
+
+
+def _inspection(desk: Desk, visit: Visit, key: str) -> Inspection:
+    with visit.lock:
+        seen = visit.images.get(key)
+        inspection = desk.current(visit, seen) if seen else None
+    if inspection is None:
+        raise HTTPException(404, "No such image in this visit.")
+    return inspection
+
+
+def _all(desk: Desk, visit: Visit) -> Iterator[tuple[Seen, Inspection]]:
+    """Give all images of a visit one after the other, each decided with the thresholds of now."""
+    with visit.lock:
+        images = list(visit.images.values())
+    for seen in images:
+        with visit.lock:
+            inspection = desk.current(visit, seen, shelve=False) if seen.key in visit.images else None
+        if inspection is not None:
+            yield seen, inspection
+
+
+def _table(desk: Desk, visit: Visit, table: Table) -> Response:
+    """Send a table as ``Predict_masks.py`` writes it."""
+    text = io.StringIO()
+    sink = table.into(text)
+    for seen, inspection in _all(desk, visit):
+        path = Path(seen.name)
+        sink.collect(path, sink.render(_inspected(path, inspection)))
+    return Response(text.getvalue(), media_type="text/csv; charset=utf-8", headers=_attachment(table.path.name))
+
+
+def _zip(folder: str, desk: Desk, visit: Visit, make: Callable[[Inspection, About, Seen], bytes]) -> Response:
+    """Send a picture of each image, as they are made."""
+    about = desk.inspector(visit).about
+    with visit.lock:
+        paths = [Path(seen.name) for seen in visit.images.values()]
+    names = picture_names(paths)
+
+    def chunks() -> Iterator[bytes]:
+        pipe = _Pipe()
+        with zipfile.ZipFile(pipe, "w", zipfile.ZIP_STORED) as packed:  # PNGs are packed already
+            for seen, inspection in _all(desk, visit):
+                name = names.get(Path(seen.name), f"{seen.name}.png")
+                packed.writestr(f"{folder}/{name}", make(inspection, about, seen))
+                yield pipe.take()
+        yield pipe.take()
+
+    return StreamingResponse(chunks(), media_type="application/zip", headers=_attachment(f"{folder}.zip"))
+
+
+def _overlay(inspection: Inspection, about: About, seen: Seen) -> bytes:
+    truth = seen.source.truth(*inspection.image.shape[:2])
+    labels = truth.of_network(about.class_names, about.task) if truth else None
+    drawn = draw_overlay(inspection.image, inspection.masks, about.class_names, labels)
+    return encode_png(cv2.cvtColor(drawn, cv2.COLOR_RGB2BGR))
+
+
+def _index_mask(inspection: Inspection, about: About, seen: Seen) -> bytes:
+    logits = inspection.logits if len(inspection.defects) and inspection.logits is not None else np.empty((0, 0, 0))
+    return encode_png(index_mask(inspection.masks, logits, about.task))
+
+
+def _inspected(path: Path, inspection: Inspection) -> Inspected:
+    return Inspected(path, inspection.image, inspection.masks, inspection.defects, inspection.labels, None)
+
+
+def _attachment(name: str) -> dict[str, str]:
+    return {**HEADERS, "Content-Disposition": f'attachment; filename="{name}"'}
+
+
+class _Pipe(io.RawIOBase):
+    """A file that is only written to; what came in since can be taken out."""
+
+    def __init__(self) -> None:
+        self._new = bytearray()
+
+    def writable(self) -> bool:
+        """Tell that it can be written to."""
+        return True
+
+    def write(self, data: bytes) -> int:  # type: ignore[override]
+        """Take bytes in."""
+        self._new += data
+        return len(data)
+
+    def take(self) -> bytes:
+        """Give what was written since the last time."""
+        taken, self._new = bytes(self._new), bytearray()
+        return taken

@@ -1,0 +1,330 @@
+"""The page as Gradio draws it: where images come from, the workbench, and what is known about the weights."""
+
+import functools
+import html
+import inspect as introspection
+import logging
+import secrets
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from types import MethodType
+from typing import Any
+
+import gradio as gr
+
+from utils.errors import InputError
+from utils.web.inspector import About
+from utils.web.page.desk import Desk
+from utils.web.page.sources import Part, Source, Uploaded
+from utils.web.page.telling import tell
+from utils.web.page.visit import Visit
+
+TITLE = "Inspector of flat steel"
+HERE = Path(__file__).parent
+MOST_LISTED = 200  # names of a folder that a list offers; more are found by typing a part of the name
+AT_ONCE = 24  # images of a folder that one press of the button inspects
+ORPHANS = (60, 600)  # every so many seconds, uploads that nobody took and that are older than so many are removed
+
+log = logging.getLogger(__name__)
+
+
+def build(desk: Desk, most_files: int) -> gr.Blocks:
+    """Make the page.
+
+    Args:
+        desk: what it does.
+        most_files: uploads that are inspected at once.
+    """
+    served = desk.opened.served.about
+    with gr.Blocks(title=TITLE, analytics_enabled=False, fill_width=True, delete_cache=ORPHANS) as page:
+        with gr.Row(elem_classes="top"):
+            heading = gr.HTML(_heading(served), apply_default_css=False, scale=5, min_width=500)
+            names = desk.opened.names
+            weights = gr.Dropdown(names, value=names[0], label="Weights", scale=1, min_width=260, elem_id="weights")
+        with gr.Tabs(elem_id="sources"):
+            with gr.Tab("Samples"), gr.Row():
+                samples = [gr.Button(_title(sample.name), size="sm", min_width=90) for sample in desk.samples]
+                every_sample = gr.Button("all samples", size="sm", min_width=90, variant="primary")
+            with gr.Tab("Upload", id="upload"):
+                files = gr.File(
+                    label=f"Images: JPEG, PNG, BMP or TIFF, up to {most_files} at once. They stay in memory.",
+                    file_count="multiple",
+                    height=140,
+                    elem_id="files",
+                )
+                # Gradio's own way leaves an empty file behind for every upload, and forgets what files were called.
+                files.preprocess = MethodType(_take_files, files)  # type: ignore[method-assign]
+            if desk.parts:
+                with gr.Tab("Folder"), gr.Row(elem_classes="browse"):
+                    titles = [part.title for part in desk.parts]
+                    part = gr.Dropdown(titles, value=titles[0], label="Folder", type="index", min_width=160)
+                    words = gr.Textbox(label="Name contains", max_lines=1, elem_id="words", min_width=160)
+                    image = gr.Dropdown(
+                        _offered(desk.parts[0], ""), value=None, label="Image", elem_id="image", scale=2, min_width=200
+                    )
+                    more = gr.Button(f"inspect the next {AT_ONCE}", size="sm", elem_id="more", min_width=200)
+                    found = gr.HTML(_found(desk.parts[0], ""), apply_default_css=False, elem_id="found", min_width=160)
+        bench = gr.HTML(
+            None,
+            html_template=_read("workbench.html"),
+            js_on_load=_read("workbench.js"),
+            apply_default_css=False,
+            elem_id="workbench",
+        )
+        with gr.Accordion("About these weights", open=False, elem_id="about"):
+            card = gr.Markdown(_card(served, desk))
+
+        def shown(visit: Visit) -> dict[str, Any]:
+            return tell(desk, visit)
+
+        def steps(visit: Visit, work: Iterator[None]) -> Iterator[dict[str, Any]]:
+            """Tell after each portion what is new, so that the first images are seen while others are inspected."""
+            nothing = True
+            for _ in work:
+                nothing = False
+                yield shown(visit)
+            if nothing:
+                yield shown(visit)
+
+        @_plainly
+        def begin(request: gr.Request) -> Iterator[Any]:
+            visit = desk.visits.of(_session(request))
+            for value in steps(visit, desk.inspect(visit, [] if visit.images else desk.samples)):
+                # What runs the network is known once it has seen an image.
+                yield value, _heading(desk.inspector(visit).about)
+
+        @_plainly
+        def take_sample(number: int, request: gr.Request) -> Iterator[dict[str, Any]]:
+            visit = desk.visits.of(_session(request))
+            chosen: list[Source] = list(desk.samples if number < 0 else desk.samples[number : number + 1])
+            yield from steps(visit, desk.inspect(visit, chosen))
+
+        @_plainly
+        def take_uploads(sent: list[Uploaded] | None, request: gr.Request) -> Iterator[Any]:
+            if not sent:
+                yield gr.skip(), gr.skip()
+                return
+            visit = desk.visits.of(_session(request))
+            if len(sent) > most_files:
+                gr.Warning(f"{len(sent)} files came, the first {most_files} are inspected; send the rest after them.")
+            for value in steps(visit, desk.inspect(visit, sent[:most_files])):
+                yield value, None
+
+        @_plainly
+        def pick(event: gr.EventData, request: gr.Request) -> dict[str, Any]:
+            visit = desk.visits.of(_session(request))
+            desk.show(visit, _sent(event).get("key"))
+            return shown(visit)
+
+        @_plainly
+        def decide(event: gr.EventData, request: gr.Request) -> dict[str, Any]:
+            visit, sent = desk.visits.of(_session(request)), _sent(event)
+            desk.decide(visit, sent.get("thresholds"), everywhere=sent.get("all") is True)
+            return shown(visit)
+
+        @_plainly
+        def forget(request: gr.Request) -> dict[str, Any]:
+            visit = desk.visits.of(_session(request))
+            desk.clear(visit)
+            return shown(visit)
+
+        @_plainly
+        def use(name: str, request: gr.Request) -> Iterator[Any]:
+            visit = desk.visits.of(_session(request))
+            try:
+                for value in steps(visit, desk.use(visit, name)):
+                    about = desk.inspector(visit).about
+                    yield value, _heading(about), _card(about, desk), gr.skip()
+            except InputError as error:  # the list goes back to what is in use
+                gr.Warning(html.escape(str(error)))
+                yield gr.skip(), gr.skip(), gr.skip(), visit.weights
+
+        def leave(request: gr.Request) -> None:
+            desk.visits.leave(_session(request))
+
+        quick: dict[str, Any] = {"show_progress": "hidden", "concurrency_limit": 4, "api_visibility": "private"}
+        slow: dict[str, Any] = {"show_progress": "minimal", "concurrency_limit": 4, "api_visibility": "private"}
+        page.load(begin, None, [bench, heading], **slow)
+        for number, button in enumerate([*samples, every_sample]):
+            of_this = number if number < len(samples) else -1
+            button.click(_with(take_sample, of_this), None, bench, **slow)
+        files.upload(take_uploads, files, [bench, files], **slow)
+        bench.pick(pick, None, bench, trigger_mode="always_last", **quick)
+        bench.decide(decide, None, bench, trigger_mode="always_last", **quick)
+        bench.forget(forget, None, bench, **quick)
+        weights.input(use, weights, [bench, heading, card, weights], **slow)
+        page.unload(leave)
+        if desk.parts:
+            browse = _Browsing(desk)
+            gr.on(
+                [part.input, words.input, words.change],
+                _plainly(browse.search),
+                [part, words],
+                [image, found],
+                trigger_mode="always_last",
+                **quick,
+            )
+            image.input(_plainly(browse.open), [part, image], bench, **slow)
+            more.click(_plainly(browse.go_on), [part, words], [bench, more], **slow)
+    page.queue(default_concurrency_limit=4, max_size=256, api_open=False)
+    return page
+
+
+class _Browsing:
+    """Going through the folder that was named at start."""
+
+    def __init__(self, desk: Desk) -> None:
+        self.desk = desk
+
+    def search(self, part: int, words: str) -> Any:
+        """Offer the names that hold what was typed."""
+        chosen = self.desk.parts[part]
+        return gr.update(choices=_offered(chosen, words), value=None), _found(chosen, words)
+
+    def open(self, part: int, name: str | None, request: gr.Request) -> Iterator[dict[str, Any]]:
+        """Inspect one image."""
+        visit = self.desk.visits.of(_session(request))
+        images = self.desk.parts[part].images([name] if name else [])
+        for _ in self.desk.inspect(visit, images):
+            yield tell(self.desk, visit)
+
+    def go_on(self, part: int, words: str, request: gr.Request) -> Iterator[Any]:
+        """Inspect the next images of those that match."""
+        visit, chosen = self.desk.visits.of(_session(request)), self.desk.parts[part]
+        names = chosen.matching(words)
+        if (visit.part, visit.words) != (part, words) or visit.position >= len(names):
+            visit.part, visit.words, visit.position = part, words, 0
+        images = chosen.images(names[visit.position : visit.position + AT_ONCE])
+        visit.position += len(images)
+        left = len(names) - visit.position
+        label = f"inspect the next {min(AT_ONCE, left)} ({left} left)" if left else "inspect from the first again"
+        if not images:
+            raise InputError("no name contains this; type another part of the name")
+        for _ in self.desk.inspect(visit, images):
+            yield tell(self.desk, visit), label
+
+
+def _plainly(action: Callable[..., Any]) -> Callable[..., Any]:
+    """Say in one sentence what went wrong: bad input as it is, anything else with a number that the log knows."""
+
+    def complaint(error: Exception) -> gr.Error:
+        if isinstance(error, InputError):
+            return gr.Error(html.escape(str(error)), title="This does not work", print_exception=False)
+        number = secrets.token_hex(4)
+        log.error("page error %s", number, exc_info=error)
+        return gr.Error(
+            f"Something went wrong. Number {number} in the server's log says what.",
+            title="Error",
+            print_exception=False,
+        )
+
+    if introspection.isgeneratorfunction(action):
+
+        @functools.wraps(action)
+        def run_steps(*words: Any, **named: Any) -> Iterator[Any]:
+            try:
+                yield from action(*words, **named)
+            except Exception as error:
+                raise complaint(error) from None
+
+        return run_steps
+
+    @functools.wraps(action)
+    def run(*words: Any, **named: Any) -> Any:
+        try:
+            return action(*words, **named)
+        except Exception as error:
+            raise complaint(error) from None
+
+    return run
+
+
+def _with(action: Callable[..., Any], number: int) -> Callable[..., Any]:
+    def of_number(request: gr.Request) -> Iterator[Any]:
+        yield from action(number, request)
+
+    return of_number
+
+
+def _take_files(files: gr.File, payload: Any) -> list[Uploaded] | None:
+    """Take uploads into memory and remove their files at once."""
+    if payload is None:
+        return None
+    taken = []
+    for sent in getattr(payload, "root", payload):
+        path = Path(sent.path)  # Gradio has checked that it is an upload of its own
+        name = (sent.orig_name or path.name).replace("\\", "/").rpartition("/")[2] or "image"
+        taken.append(Uploaded(name[:200], path.read_bytes()))
+    for sent in getattr(payload, "root", payload):
+        Path(sent.path).unlink(missing_ok=True)
+    return taken
+
+
+def _session(request: gr.Request) -> str:
+    if not request.session_hash:
+        raise InputError("no session; load the page again")
+    return request.session_hash
+
+
+def _sent(event: gr.EventData) -> dict[str, Any]:
+    """Give what a browser sent with an event; it may be anything."""
+    return event._data if isinstance(event._data, dict) else {}
+
+
+def _read(name: str) -> str:
+    return (HERE / name).read_text("utf-8")
+
+
+def _title(sample: str) -> str:
+    return sample.rpartition(".")[0].partition("-")[2].partition("-")[2].replace("-", " and ")
+
+
+def _offered(part: Part, words: str) -> list[str]:
+    return part.matching(words)[:MOST_LISTED]
+
+
+def _found(part: Part, words: str) -> str:
+    count = len(part.matching(words))
+    listed = f"; the first {MOST_LISTED} are listed" if count > MOST_LISTED else ""
+    return f"{count:,} image{'' if count == 1 else 's'}{listed}"
+
+
+def _heading(about: About) -> str:
+    classes = ", ".join(about.class_names or about.label_names)
+    rows = [
+        f"<strong>{html.escape(about.name)}</strong> ({about.kind})",
+        html.escape(classes),
+        html.escape(about.backend),
+    ]
+    return f"<h1>{TITLE}</h1><p>{' &middot; '.join(rows)}</p>"
+
+
+def _card(about: About, desk: Desk) -> str:
+    """Give the card of the weights, or what is known without one, as Markdown."""
+    lines = [f"File `{about.file}`, run by {about.backend}.", ""]
+    if about.class_names:
+        lines += ["| class | probability from | smallest area, px | largest area, px |", "|---|---|---|---|"]
+        rows = zip(about.class_names, about.thresholds, about.min_areas, about.max_areas, strict=True)
+        lines += [f"| {name} | {t:g} | {low} | {'-' if high is None else high} |" for name, t, low, high in rows]
+    if about.label_names:
+        lines += ["", "| label of the whole image | probability from |", "|---|---|"]
+        lines += [f"| {name} | {t:g} |" for name, t in zip(about.label_names, about.label_thresholds, strict=True)]
+    lines += ["", *_scores(about.scores)]
+    if about.card:
+        lines += ["", "---", "", about.card]
+    return "\n".join(lines)
+
+
+def _scores(scores: dict[str, Any]) -> list[str]:
+    """Lay out scores: plain ones, or those of each set of images that they were measured on."""
+    groups = {name: part for name, part in scores.items() if isinstance(part, dict) and "mean_dice" in part}
+    if "mean_dice" in scores:
+        groups = {str(scores.get("data", "validation")): scores, **groups}
+    if not groups:
+        return ["No scores are known of them: `Evaluate.py` measures them on labelled images."]
+    wanted = {"mean_dice": "mean Dice", "empty_baseline": "empty baseline", "defect_dice": "defect Dice", "iou": "IoU"}
+    lines = [f"| measured on | images | {' | '.join(wanted.values())} |", "|---|---|---|---|---|---|"]
+    for name, part in groups.items():
+        figures = [f"{part[key]:.4f}" if isinstance(part.get(key), float) else "-" for key in wanted]
+        lines.append(f"| {part.get('data', name)} | {part.get('images', '-')} | {' | '.join(figures)} |")
+    return lines

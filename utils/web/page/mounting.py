@@ -1,0 +1,185 @@
+"""The page's place in the server: made in the background, behind a gate that lets through what the page needs."""
+
+import asyncio
+import contextlib
+import logging
+import os
+import tempfile
+import threading
+from collections.abc import AsyncIterator, Callable
+from typing import Any
+
+from fastapi import FastAPI
+from starlette.datastructures import MutableHeaders
+from starlette.responses import HTMLResponse, PlainTextResponse
+from starlette.routing import Match, Mount
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from utils.web.page.desk import Desk
+
+log = logging.getLogger(__name__)
+
+# What a browser that has the page open asks for. All else that Gradio answers is closed: nobody needs it here.
+_EXACT = {
+    "/",
+    "/config",
+    "/theme.css",
+    "/favicon.ico",
+    "/manifest.json",
+    "/robots.txt",
+    "/gradio_api/info",
+    "/gradio_api/startup-events",
+    "/gradio_api/queue/join",
+    "/gradio_api/queue/data",
+    "/gradio_api/upload",
+    "/gradio_api/upload_progress",
+    "/gradio_api/cancel",
+    "/gradio_api/reset",
+}
+_BELOW = ("/assets/", "/static/", "/gradio_api/heartbeat/")
+STYLES = ("page.css", "workbench.css")
+# Nothing from elsewhere, whatever a library would like to fetch. Gradio's own scripts need the two "unsafe".
+POLICY = (
+    "default-src 'self'; script-src 'self' 'unsafe-inline' 'unsafe-eval'; style-src 'self' 'unsafe-inline';"
+    " img-src 'self' data: blob:; font-src 'self' data:; connect-src 'self'; worker-src 'self' blob:;"
+    " object-src 'none'; base-uri 'self'; form-action 'self'; frame-ancestors 'self'"
+)
+_SOON = """<!doctype html><html lang="en"><head><meta charset="utf-8"><meta http-equiv="refresh" content="1">
+<title>Inspector</title></head><body style="font-family: sans-serif; margin: 3em"><p>The page is being made; it
+opens by itself in a few seconds.</p></body></html>"""
+
+
+class Gate:
+    """Stands before Gradio's application.
+
+    Until that is there, a browser is asked to wait.
+    """
+
+    def __init__(self) -> None:
+        self.inside: ASGIApp | None = None
+        self.failed = False
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a request."""
+        if self.failed:
+            await PlainTextResponse("The page could not be made; the server's log says why.", 500)(scope, receive, send)
+        elif self.inside is None:
+            answer: Any = PlainTextResponse("The page is being made.", 503, {"Retry-After": "2"})
+            if scope["path"].endswith("/"):
+                answer = HTMLResponse(_SOON, headers={"Cache-Control": "no-store"})
+            await answer(scope, receive, send)
+        else:
+            await self.inside(scope, receive, _with_headers(send))
+
+
+class GatedRoute(Mount):
+    """The gate's place among the routes of the server: addresses that the page has no use for do not exist."""
+
+    def matches(self, scope: Scope) -> tuple[Match, Scope]:
+        """Tell whether a request is for the page."""
+        path = scope["path"].removeprefix(scope.get("root_path", "")) or "/"
+        if scope["type"] != "http" or not (path in _EXACT or path.startswith(_BELOW)):
+            return Match.NONE, {}
+        return super().matches(scope)
+
+
+def _with_headers(send: Send) -> Send:
+    async def sending(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            headers = MutableHeaders(scope=message)
+            headers.setdefault("Content-Security-Policy", POLICY)
+            headers.setdefault("X-Content-Type-Options", "nosniff")
+            headers.setdefault("Referrer-Policy", "no-referrer")
+        await send(message)
+
+    return sending
+
+
+class Page:
+    """Makes the page while the server already answers, and clears up behind it.
+
+    Args:
+        make: makes what the page does, in a thread; it may take seconds.
+        gate: that is opened then.
+        most_bytes: of an uploaded file.
+        most_files: of an upload.
+        after: what making it waits for.
+    """
+
+    def __init__(
+        self,
+        make: Callable[[], Desk],
+        gate: Gate,
+        most_bytes: int,
+        most_files: int,
+        after: threading.Event | None = None,
+    ) -> None:
+        self.after = after
+        self.make, self.gate, self.most_bytes, self.most_files = make, gate, most_bytes, most_files
+        self.desk: Desk | None = None
+
+    @property
+    def made(self) -> bool | None:
+        """Whether the page is there; None while it is being made."""
+        return False if self.gate.failed else True if self.gate.inside is not None else None
+
+    @contextlib.asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        """Run from the start of the server to its end."""
+        ended = asyncio.Event()
+        task = asyncio.create_task(self._run(ended))
+        try:
+            yield
+        finally:
+            ended.set()
+            await task
+
+    async def _run(self, ended: asyncio.Event) -> None:
+        while self.after is not None and not self.after.is_set() and not ended.is_set():
+            await asyncio.sleep(0.05)
+        if ended.is_set():
+            return
+        # Gradio keeps uploads in a folder of its own until they are taken: it goes with the server.
+        with tempfile.TemporaryDirectory(prefix="steel-inspector-", ignore_cleanup_errors=True) as place:
+            os.environ["GRADIO_TEMP_DIR"] = place
+            try:
+                shell = await asyncio.to_thread(self._build)
+                async with shell.router.lifespan_context(shell):
+                    self.gate.inside = shell
+                    await ended.wait()
+            except Exception:
+                self.gate.failed = True
+                log.exception("the page could not be made; the API works without it")
+            finally:
+                self.gate.inside = None
+                if self.desk is not None:
+                    await asyncio.to_thread(self.desk.close)
+
+    def _build(self) -> FastAPI:
+        """Make the page; importing Gradio alone takes seconds."""
+        os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
+        import gradio as gr
+
+        from utils.web.page.layout import HERE, build
+
+        self.desk = self.make()
+        shell = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
+        return gr.mount_gradio_app(
+            shell,
+            build(self.desk, self.most_files),
+            path="/",
+            footer_links=[],
+            run_history=False,
+            show_error=False,
+            max_file_size=self.most_bytes,
+            ssr_mode=False,
+            enable_monitoring=False,
+            mcp_server=False,
+            pwa=False,
+            # Fonts of the system: Gradio's own would come from elsewhere.
+            theme=gr.themes.Default(
+                font=["system-ui", "Segoe UI", "Roboto", "sans-serif"], font_mono=["ui-monospace", "monospace"]
+            ),
+            # In the head as it is: Gradio would rewrite the selectors of ``css``.
+            head="<style>{}</style>".format("".join((HERE / name).read_text("utf-8") for name in STYLES)),
+        )

@@ -1,0 +1,167 @@
+"""From the body of a request to its images, in memory alone and within bounds; nothing is written to disk."""
+
+import asyncio
+import re
+from collections.abc import AsyncIterator
+
+from python_multipart.exceptions import FormParserError
+from python_multipart.multipart import MultipartParser, parse_options_header
+from starlette.requests import ClientDisconnect, Request
+
+from utils.web.inspection import Upload
+from utils.web.limits import House, Limits, Problem, closing_problem
+
+FIELD = "images"
+LONGEST_NAME = 255  # letters that are kept of a file's name
+
+
+async def read_uploads(request: Request, limits: Limits, house: House, deadline: float) -> list[Upload]:
+    """Read the images of a request.
+
+    Args:
+        request: ``multipart/form-data`` with a file for each image, in fields called ``images``.
+        limits: of a request.
+        house: counts the bytes of all requests.
+        deadline: until when, in the event loop's time.
+
+    Raises:
+        Problem: malformed, too large, too many, too slow, or cut short by the shutdown.
+    """
+    kind, options = parse_options_header(request.headers.get("content-type"))
+    if kind != b"multipart/form-data":
+        raise Problem(415, "not_multipart", f"Send multipart/form-data with the images in fields named {FIELD!r}.")
+    if not options.get(b"boundary"):
+        raise Problem(400, "malformed", "The Content-Type names no boundary.")
+    taken = 0
+    try:
+        form = _Form(options[b"boundary"], limits)
+        async with asyncio.timeout_at(deadline) as timeout:
+            house.reading.add(timeout)
+            try:
+                async for chunk in _bounded(request, limits.bytes):
+                    house.take(len(chunk))
+                    taken += len(chunk)
+                    form.write(chunk)
+            finally:
+                house.reading.discard(timeout)
+        return form.finish()
+    except FormParserError as error:
+        raise Problem(400, "malformed", f"The form is malformed: {_first_line(error)}.", close=True) from None
+    except TimeoutError:
+        if house.closing:
+            raise closing_problem() from None
+        raise Problem(
+            408, "timeout", f"The request took longer than {limits.seconds:g} s to arrive; send less.", close=True
+        ) from None
+    except ClientDisconnect:
+        raise Problem(400, "disconnected", "The request broke off.", close=True) from None
+    finally:
+        # What the images take from here on is bounded by the queue.
+        house.bytes -= taken
+
+
+async def _bounded(request: Request, most: int) -> AsyncIterator[bytes]:
+    """Give the body in pieces; raise ``Problem`` when it is longer than allowed."""
+    problem = Problem(
+        413, "too_many_bytes", f"The request has more than {most / 1e6:.0f} MB; send fewer images at once.", close=True
+    )
+    declared = request.headers.get("content-length", "")
+    if declared.isdecimal() and int(declared) > most:
+        raise problem
+    seen = 0
+    async for chunk in request.stream():
+        seen += len(chunk)
+        if seen > most:
+            raise problem
+        yield chunk
+
+
+class _Form:
+    """Takes a form apart.
+
+    Args:
+        boundary: between its parts.
+        limits: of a request.
+    """
+
+    def __init__(self, boundary: bytes, limits: Limits) -> None:
+        self._limits = limits
+        self._uploads: list[Upload] = []
+        self._headers: dict[bytes, bytes] = {}
+        self._header, self._value = bytearray(), bytearray()
+        self._data: list[bytes] = []
+        self._name = ""
+        self._ended = False
+        self._parser = MultipartParser(
+            boundary,
+            {
+                "on_part_begin": self._begin,
+                "on_header_field": lambda data, start, end: self._header.extend(data[start:end]),
+                "on_header_value": lambda data, start, end: self._value.extend(data[start:end]),
+                "on_header_end": self._end_header,
+                "on_headers_finished": self._start_data,
+                "on_part_data": lambda data, start, end: self._data.append(data[start:end]),
+                "on_part_end": self._end_part,
+                "on_end": self._end,
+            },
+        )
+
+    def write(self, chunk: bytes) -> None:
+        """Take the next piece of the body."""
+        self._parser.write(chunk)
+
+    def finish(self) -> list[Upload]:
+        """Give the images, in the order of the form."""
+        self._parser.finalize()
+        if not self._ended:
+            raise Problem(400, "malformed", "The form has no end; check its Content-Length and boundary.")
+        if not self._uploads:
+            raise Problem(422, "no_images", f"There is no image; send a file in a field named {FIELD!r}.")
+        return self._uploads
+
+    def _begin(self) -> None:
+        self._headers = {}
+        self._data = []
+        if len(self._uploads) >= self._limits.images:
+            raise Problem(
+                413,
+                "too_many_images",
+                f"The request has more than {self._limits.images} images; send them in several requests.",
+                close=True,
+            )
+
+    def _end_header(self) -> None:
+        self._headers[bytes(self._header).lower()] = bytes(self._value)
+        self._header.clear()
+        self._value.clear()
+
+    def _start_data(self) -> None:
+        kind, options = parse_options_header(self._headers.get(b"content-disposition"))
+        field = options.get(b"name", b"")
+        if kind != b"form-data" or field != FIELD.encode() or b"filename" not in options:
+            raise Problem(
+                422, "unknown_field", f"The form has another field than {FIELD!r} with a file name.", close=True
+            )
+        self._name = plain_name(options[b"filename"]) or f"image {len(self._uploads) + 1}"
+
+    def _end_part(self) -> None:
+        self._uploads.append(Upload(self._name, b"".join(self._data)))
+        self._data = []
+
+    def _end(self) -> None:
+        self._ended = True
+
+
+def plain_name(raw: bytes) -> str:
+    """Give the last part of a file's name as text that can be shown; it is for the answer, never for a path."""
+    try:
+        text = raw.decode("utf-8")
+    except UnicodeDecodeError:
+        text = raw.decode("latin-1")
+    last = re.split(r"[/\\]", text)[-1]
+    shown = "".join(letter for letter in last if letter.isprintable()).strip()
+    return "" if shown in (".", "..") else shown[:LONGEST_NAME]
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).splitlines()[0].rstrip(".")[:200] if str(error) else "it cannot be read"

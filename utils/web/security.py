@@ -1,0 +1,270 @@
+"""Who may come in: the guard stands before the API and the page, and sees every request first."""
+
+import asyncio
+import base64
+import binascii
+import hashlib
+import hmac
+import ipaddress
+import json
+import logging
+import os
+import re
+import time
+import uuid
+from collections.abc import Awaitable, Callable, MutableMapping
+from typing import Any
+from urllib.parse import urlsplit
+
+from config import ServeConfig
+from utils.errors import InputError
+from utils.web.limits import FORM_BYTES, HEAD_BYTES, House, Problem, closing_problem
+from utils.web.metrics import Metrics
+
+log = logging.getLogger("steel.web")
+
+Scope = MutableMapping[str, Any]
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+App = Callable[[Scope, Receive, Send], Awaitable[None]]
+
+SHORTEST_TOKEN = 16
+TOKEN_VARIABLE = "STEEL_SERVE_TOKEN"
+OPEN = frozenset({"/healthz", "/readyz"})  # a supervisor asks without a token
+# A program's requests carry a bearer token; browsers can send one only for pages that ask for a password.
+PROGRAMS = ("/api/", "/metrics")
+HEADERS = (
+    (b"x-content-type-options", b"nosniff"),
+    (b"x-frame-options", b"SAMEORIGIN"),
+    (b"content-security-policy", b"frame-ancestors 'self'"),
+    (b"referrer-policy", b"same-origin"),
+    (b"cross-origin-resource-policy", b"same-origin"),
+)
+
+
+class Policy:
+    """Who may come in, by the flags.
+
+    Args:
+        config: the flags of ``Serve.py``.
+
+    Raises:
+        InputError: the flags would open the server to everybody by accident, or an origin is none.
+    """
+
+    def __init__(self, config: ServeConfig) -> None:
+        token = config.token or os.environ.get(TOKEN_VARIABLE) or None
+        if token is not None and (len(token) < SHORTEST_TOKEN or not token.isascii() or re.search(r"\s", token)):
+            raise InputError(
+                f"-token: expected {SHORTEST_TOKEN} or more letters and digits without spaces; make one with"
+                " python -c 'import secrets; print(secrets.token_urlsafe())'"
+            )
+        self.local = is_local(config.host)
+        if not self.local and token is None and not config.insecure:
+            raise InputError(
+                f"-host {config.host}: other computers could send images; give -token WORD, or -insecure to let"
+                " everybody in"
+            )
+        self._token = None if token is None else hashlib.sha256(token.encode()).digest()
+        self.origins = tuple(_origin(word) for word in config.origins or ())
+        names = {"localhost", "127.0.0.1", "::1", config.host, *(urlsplit(origin).hostname for origin in self.origins)}
+        # Without this a page of any web site could have its own name lead here, and read the answers.
+        self.hosts = frozenset(name.lower() for name in names if name) if self.local else None
+
+    @property
+    def needs_token(self) -> bool:
+        """Whether callers have to send a token."""
+        return self._token is not None
+
+    def is_token(self, word: str) -> bool:
+        """Compare in a time that does not depend on how much of it is right."""
+        assert self._token is not None
+        return hmac.compare_digest(hashlib.sha256(word.encode("utf-8", "replace")).digest(), self._token)
+
+    def check(self, method: str, path: str, headers: dict[bytes, bytes]) -> None:
+        """Let a request pass or raise the ``Problem`` that it is answered with."""
+        host = headers.get(b"host", b"").decode("latin-1")
+        if self.hosts is not None and _name(host) not in self.hosts:
+            raise Problem(421, "wrong_host", "This server does not answer to that host name.")
+        origin = headers.get(b"origin", b"").decode("latin-1")
+        foreign = bool(origin) and urlsplit_netloc(origin) != host.lower()
+        if foreign and origin.lower() not in self.origins:
+            raise Problem(403, "foreign_origin", "Pages of other origins may not call this server; see -origins.")
+        if not self.needs_token or path in OPEN:
+            return
+        if foreign and method == "OPTIONS" and b"access-control-request-method" in headers:
+            return  # a browser asks first, and sends no token with that
+        scheme, _, word = headers.get(b"authorization", b"").decode("latin-1").partition(" ")
+        program = path.startswith(PROGRAMS)
+        if scheme.lower() == "bearer" and self.is_token(word.strip()):
+            return
+        # Not for programs' paths: a browser sends a password by itself, also where another site makes it ask.
+        if scheme.lower() == "basic" and not program and self.is_token(_password(word)):
+            return
+        ask = "Bearer" if program else 'Basic realm="the token as password, any user name", charset="UTF-8"'
+        message = "Send the header Authorization: Bearer TOKEN with the server's token."
+        raise Problem(401, "no_token" if not scheme else "wrong_token", message, headers={"WWW-Authenticate": ask})
+
+
+class Guard:
+    """Wraps an application: checks, counts and limits every request, and gives every answer an id.
+
+    Args:
+        app: the API and the page.
+        policy: who may come in.
+        house: what is under way.
+        metrics: to count with.
+        most_bytes: of the body of any request.
+    """
+
+    def __init__(self, app: App, policy: Policy, house: House, metrics: Metrics, most_bytes: int) -> None:
+        self.app, self.policy, self.house, self.metrics = app, policy, house, metrics
+        self.most_bytes = most_bytes + FORM_BYTES
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a request."""
+        if scope["type"] == "lifespan":
+            await self.app(scope, receive, send)
+            return
+        if scope["type"] != "http":
+            await send({"type": "websocket.close", "code": 1008})
+            return
+        await _Visit(self, scope, receive, send).answer()
+
+
+class _Visit:
+    """One request on its way through the guard."""
+
+    def __init__(self, guard: Guard, scope: Scope, receive: Receive, send: Send) -> None:
+        self.guard, self.scope, self._receive, self._send = guard, scope, receive, send
+        self.number = uuid.uuid4().hex[:16]
+        self.start = time.monotonic()
+        self.status = 0
+        self.bytes = 0
+        self.done = False
+
+    async def answer(self) -> None:
+        guard, scope = self.guard, self.scope
+        scope.setdefault("state", {})["number"] = self.number
+        scope["state"]["start"] = self.start
+        guard.house.requests += 1
+        try:
+            headers = dict(scope["headers"])
+            self._admit(headers)
+            await guard.app(scope, self.receive, self.send)
+        except Problem as problem:
+            await self._refuse(problem)
+        except asyncio.CancelledError:
+            if not guard.house.closing:
+                raise
+            await self._refuse(closing_problem())
+        except Exception as error:
+            # What is wrong with us is for the log; the client gets the number under which it stands there.
+            log.error("error %s at %s %s", self.number, scope["method"], scope["path"], exc_info=error)
+            await self._refuse(bug_problem(self.number))
+        finally:
+            guard.house.requests -= 1
+            guard.metrics.answered(scope["path"], self.status or 499, time.monotonic() - self.start)
+
+    def _admit(self, headers: dict[bytes, bytes]) -> None:
+        """Raise the ``Problem`` that a request is turned away with."""
+        guard, path = self.guard, self.scope["path"]
+        head = sum(len(name) + len(value) + 4 for name, value in self.scope["headers"])
+        if head + len(self.scope.get("raw_path", b"")) + len(self.scope["query_string"]) > HEAD_BYTES:
+            raise Problem(
+                431, "too_long_head", f"The head of the request has more than {HEAD_BYTES} bytes.", close=True
+            )
+        if b"transfer-encoding" in headers and b"content-length" in headers:
+            # Where one ends the body by the length and another by the chunks, a second request hides in the first.
+            raise Problem(400, "malformed", "The request has a length and chunks; send one of them.", close=True)
+        guard.policy.check(self.scope["method"], path, headers)
+        if guard.house.closing and path not in OPEN:
+            raise closing_problem()
+        if guard.house.requests > guard.house.most_requests and path not in OPEN:
+            raise Problem(503, "busy", "The server is busy; try again in 1 s.", retry_after=1, close=True)
+        declared = headers.get(b"content-length", b"0")
+        if declared.isdigit() and len(declared) < 20 and int(declared) > guard.most_bytes:
+            raise self._too_long()
+
+    def _too_long(self) -> Problem:
+        megabytes = self.guard.most_bytes / 1e6
+        return Problem(413, "too_many_bytes", f"The request has more than {megabytes:.0f} MB; send less.", close=True)
+
+    async def receive(self) -> Message:
+        """Give the application the next piece of the body."""
+        message = await self._receive()
+        self.bytes += len(message.get("body", b""))
+        if self.bytes > self.guard.most_bytes:
+            raise self._too_long()
+        return message
+
+    async def send(self, message: Message) -> None:
+        """Send a piece of the answer, with the headers that all answers have."""
+        if message["type"] == "http.response.start":
+            self.status = message["status"]
+            have = {name.lower() for name, _ in message.get("headers", ())}
+            more = [(name, value) for name, value in HEADERS if name not in have]
+            if self.scope["path"].startswith(PROGRAMS) and b"cache-control" not in have:
+                more.append((b"cache-control", b"no-store"))
+            if self.guard.house.closing and b"connection" not in have:
+                more.append((b"connection", b"close"))
+            more.append((b"x-request-id", self.number.encode()))
+            message = {**message, "headers": [*message.get("headers", ()), *more]}
+        elif message["type"] == "http.response.body" and not message.get("more_body"):
+            self.done = True
+        await self._send(message)
+
+    async def _refuse(self, problem: Problem) -> None:
+        """Answer with a problem; an answer that has begun is left as it is, and ends."""
+        if self.done:
+            return
+        if self.status:
+            await self.send({"type": "http.response.body", "body": b"", "more_body": False})
+            return
+        body = json.dumps(problem.body(self.number)).encode()
+        headers = [(name.lower().encode(), value.encode("latin-1")) for name, value in problem.headers.items()]
+        headers += [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(body))]
+        await self.send({"type": "http.response.start", "status": problem.status, "headers": headers})
+        await self.send({"type": "http.response.body", "body": body})
+
+
+def bug_problem(number: str) -> Problem:
+    """Give the answer to a request that we failed at."""
+    return Problem(500, "failed", f"The server made an error, {number} in its log.")
+
+
+def is_local(host: str) -> bool:
+    """Tell whether only this computer can reach an address."""
+    try:
+        return ipaddress.ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return host.lower() == "localhost"
+
+
+def urlsplit_netloc(origin: str) -> str:
+    """Give host and port of an origin in small letters; nothing for ``null`` and what cannot be read."""
+    try:
+        return urlsplit(origin).netloc.lower()
+    except ValueError:
+        return ""
+
+
+def _name(host: str) -> str:
+    """Give the name of a ``Host`` header without the port."""
+    name = host[: host.find("]") + 1] if host.startswith("[") else host.partition(":")[0]
+    return name.strip("[]").lower()
+
+
+def _origin(word: str) -> str:
+    parts = urlsplit(word)
+    if parts.scheme not in ("http", "https") or not parts.netloc or parts.path not in ("", "/") or parts.query:
+        raise InputError(f"-origins {word}: expected https://NAME or http://NAME:PORT")
+    return f"{parts.scheme}://{parts.netloc}".lower()
+
+
+def _password(word: str) -> str:
+    try:
+        return base64.b64decode(word, validate=True).decode("utf-8", "replace").partition(":")[2]
+    except (binascii.Error, ValueError):
+        return ""

@@ -1,0 +1,143 @@
+"""From the flags of ``Serve.py`` to a server that runs until it is told to stop."""
+
+import asyncio
+import logging
+import os
+import socket
+import sys
+import threading
+import time
+import warnings
+
+import psutil
+from PIL import Image
+
+from config import ServeConfig
+from utils.errors import InputError
+from utils.web.app import Application
+from utils.web.inspector import Inspector
+from utils.web.metrics import Metrics
+from utils.web.page import mount
+from utils.web.page.sources import open_folder
+from utils.web.security import Policy
+from utils.web.server import Server
+
+log = logging.getLogger("steel.web")
+
+
+def serve(config: ServeConfig) -> None:
+    """Serve until SIGTERM or Ctrl-C.
+
+    Args:
+        config: the flags.
+
+    Raises:
+        InputError: flags, weights or the port are at fault; nothing was served.
+    """
+    check(config)
+    sock = bind(config.host, config.port)
+    with sock:
+        logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(message)s", stream=sys.stderr)
+        # Images are bounded by -max_pixels; PIL's own remark on large ones says nothing new.
+        warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+        Image.init()  # before threads open images at once
+        metrics = Metrics()
+        inspector = open_inspector(config, metrics)
+        application = Application(inspector, config, metrics)
+        ready = threading.Event()
+        mount(application.app, inspector, config, after=ready)
+        address = shown_address(config.host, sock.getsockname()[1])
+
+        def started() -> None:
+            threading.Thread(target=warm_up, name="warm-up", daemon=True).start()
+
+        def warm_up() -> None:
+            try:
+                inspector.warm_up()
+            except Exception as error:
+                log.error("the first image could not be inspected", exc_info=error)
+                return
+            finally:
+                ready.set()  # making the page would have slowed the first image down
+            application.set_ready()
+            about = inspector.about
+            print(f"{address}  {about.file}, {about.backend}; ready in {age():.1f} s", flush=True)
+
+        server = Server(application.guard, application.house, started, application.close, config.max_seconds)
+        asyncio.run(server.serve(sockets=[sock]))
+        inspector.close(0 if server.force_exit else config.max_seconds)
+    print("stopped", flush=True)
+
+
+def age() -> float:
+    """Give the seconds since this process began, the time for loading Python's modules included."""
+    return time.time() - psutil.Process().create_time()
+
+
+def open_inspector(config: ServeConfig, metrics: Metrics) -> Inspector:
+    """Load what the flags name."""
+    return Inspector.open(
+        config.weights_dir,
+        config.weights,
+        backend=config.backend,
+        precision=config.precision,
+        device=config.device,
+        threads=config.threads,
+        batch_size=config.batch_size,
+        tta=config.tta,
+        threshold=config.threshold,
+        min_area=config.min_area,
+        max_area=config.max_area,
+        room=config.queue,
+        most_pixels=config.max_pixels,
+        wait=config.wait_ms / 1e3,
+        on_batch=metrics.batches.observe,
+    )
+
+
+def check(config: ServeConfig) -> None:
+    """Refuse flags that contradict each other, before anything is loaded."""
+    Policy(config)
+    if config.max_images > config.queue:
+        raise InputError(
+            f"-max_images {config.max_images}: such a request would never fit into -queue {config.queue}; raise -queue"
+        )
+    if config.dir is not None:
+        open_folder(config.dir)
+    if config.save is not None:
+        try:
+            config.save.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise InputError(f"-save {config.save}: cannot make this folder ({error.strerror}); name another") from None
+        if not os.access(config.save, os.W_OK):
+            raise InputError(f"-save {config.save}: no permission to write there; name another folder")
+
+
+def bind(host: str, port: int) -> socket.socket:
+    """Take a port, without listening yet.
+
+    Raises:
+        InputError: the port is taken, not allowed, or the address is none of this computer's.
+    """
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(
+            host.strip("[]"), port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )[0]
+    except (socket.gaierror, UnicodeError):
+        raise InputError(f"-host {host}: no such address; 127.0.0.1 is this computer, 0.0.0.0 all networks") from None
+    sock = socket.socket(family, kind, protocol)
+    if os.name == "posix":
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        sock.bind(address)
+    except OSError as error:
+        sock.close()
+        raise InputError(f"-port {port}: {error.strerror} on {host}; name another with -port") from None
+    return sock
+
+
+def shown_address(host: str, port: int) -> str:
+    """Give the address to type into a browser."""
+    host = host.strip("[]")
+    name = {"0.0.0.0": socket.gethostname(), "::": socket.gethostname()}.get(host, host)
+    return f"http://{f'[{name}]' if ':' in name else name}:{port}"
