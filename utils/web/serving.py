@@ -38,7 +38,8 @@ def serve(config: ServeConfig) -> None:
     sock = bind(config.host, config.port)
     with sock:
         logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(message)s", stream=sys.stderr)
-        # Images are bounded by -max_pixels; PIL's own remark on large ones says nothing new.
+        # What PIL remarks on images that strangers made is not worth a line each.
+        warnings.filterwarnings("ignore", module=r"PIL\.")
         warnings.simplefilter("ignore", Image.DecompressionBombWarning)
         Image.init()  # before threads open images at once
         metrics = Metrics()
