@@ -8,6 +8,7 @@ import sys
 import threading
 import time
 import warnings
+from pathlib import Path
 
 import psutil
 from PIL import Image
@@ -37,16 +38,19 @@ def serve(config: ServeConfig) -> None:
     check(config)
     sock = bind(config.host, config.port)
     with sock:
+        metrics = Metrics()
+        inspector = open_inspector(config, metrics)
+        application = Application(inspector, config, metrics)
         logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(message)s", stream=sys.stderr)
         # What PIL remarks on images that strangers made is not worth a line each.
         warnings.filterwarnings("ignore", module=r"PIL\.")
         warnings.simplefilter("ignore", Image.DecompressionBombWarning)
         Image.init()  # before threads open images at once
-        metrics = Metrics()
-        inspector = open_inspector(config, metrics)
-        application = Application(inspector, config, metrics)
         ready = threading.Event()
         mount(application.app, inspector, config, after=ready)
+        if config.save is not None:
+            make_save_folder(config.save)
+        failed: list[Exception] = []
         address = shown_address(config.host, sock.getsockname()[1])
 
         def started() -> None:
@@ -56,10 +60,10 @@ def serve(config: ServeConfig) -> None:
             try:
                 inspector.warm_up()
             except Exception as error:
-                log.error("the first image could not be inspected", exc_info=error)
+                failed.append(error)
+                server.should_exit = True
                 return
-            finally:
-                ready.set()  # making the page would have slowed the first image down
+            ready.set()  # making the page before would have slowed the first image down
             application.set_ready()
             about = inspector.about
             print(f"{address}  {about.file}, {about.backend}; ready in {age():.1f} s", flush=True)
@@ -67,6 +71,8 @@ def serve(config: ServeConfig) -> None:
         server = Server(application.guard, application.house, started, application.close, config.max_seconds)
         asyncio.run(server.serve(sockets=[sock]))
         inspector.close(0 if server.force_exit else config.max_seconds)
+    if failed:
+        raise failed[0]
     print("stopped", flush=True)
 
 
@@ -105,13 +111,16 @@ def check(config: ServeConfig) -> None:
         )
     if config.dir is not None:
         open_folder(config.dir)
-    if config.save is not None:
-        try:
-            config.save.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise InputError(f"-save {config.save}: cannot make this folder ({error.strerror}); name another") from None
-        if not os.access(config.save, os.W_OK):
-            raise InputError(f"-save {config.save}: no permission to write there; name another folder")
+
+
+def make_save_folder(folder: Path) -> None:
+    """Make the folder of ``-save``; raises ``InputError`` when that is not possible."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"-save {folder}: cannot make this folder ({error.strerror}); name another") from None
+    if not os.access(folder, os.W_OK):
+        raise InputError(f"-save {folder}: no permission to write there; name another folder")
 
 
 def bind(host: str, port: int) -> socket.socket:
