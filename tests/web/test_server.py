@@ -196,6 +196,15 @@ def test_a_network_that_does_not_run_here_ends_the_start(make_weights, tmp_path,
     assert "this processor cannot do that" in caplog.text
 
 
+def test_sigterm_while_it_loads_ends_with_0_too(monkeypatch):
+    before = signal.getsignal(signal.SIGTERM)
+    monkeypatch.setattr("utils.web.serving.open_inspector", lambda *_: signal.raise_signal(signal.SIGTERM))
+    with pytest.raises(SystemExit) as stop:
+        serve(ServeConfig(port=0))
+    assert stop.value.code == 0
+    assert signal.getsignal(signal.SIGTERM) is before
+
+
 @pytest.mark.parametrize("number", [signal.SIGTERM, pytest.param(signal.SIGINT, marks=pytest.mark.slow)])
 def test_the_command_serves_until_a_signal_and_ends_with_0(make_weights, tmp_path, number):
     words = ["-weights_dir", make_weights(input_size=(32, 64)), "-port", "0", "-backend", "torch", "-precision", "f32"]

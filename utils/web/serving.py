@@ -1,13 +1,16 @@
 """From the flags of ``Serve.py`` to a server that runs until it is told to stop."""
 
 import asyncio
+import contextlib
 import logging
 import os
+import signal
 import socket
 import sys
 import threading
 import time
 import warnings
+from collections.abc import Iterator
 from pathlib import Path
 
 import psutil
@@ -36,8 +39,7 @@ def serve(config: ServeConfig) -> None:
         InputError: flags, weights or the port are at fault; nothing was served.
     """
     check(config)
-    sock = bind(config.host, config.port)
-    with sock:
+    with ending_well(), bind(config.host, config.port) as sock:
         metrics = Metrics()
         inspector = open_inspector(config, metrics)
         application = Application(inspector, config, metrics)
@@ -74,6 +76,19 @@ def serve(config: ServeConfig) -> None:
     if failed:
         raise failed[0]
     print("stopped", flush=True)
+
+
+@contextlib.contextmanager
+def ending_well() -> Iterator[None]:
+    """Let SIGTERM end the process with exit code 0 also while it loads; from then on ``Server`` takes care of that."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(0))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def age() -> float:
