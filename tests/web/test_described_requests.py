@@ -37,7 +37,7 @@ def test_no_request_is_an_error_of_the_server(described, method, path):
     operation = described[path][method]
     statuses = set()
 
-    @settings(max_examples=40, deadline=None, derandomize=True, database=None, suppress_health_check=list(HealthCheck))
+    @settings(max_examples=150, deadline=None, derandomize=True, database=None, suppress_health_check=list(HealthCheck))
     @given(st.sampled_from(list(GenerationMode)).flatmap(lambda mode: operation.as_strategy(generation_mode=mode)))
     def send(case):
         # Any bytes fit the description of a file, but only images are accepted.

@@ -107,19 +107,27 @@ def test_every_caller_gets_the_answers_to_its_own_images_in_order(make):
 
 
 def test_images_of_equal_size_share_batches(make, red):
+    red.parallel = 1
     inspector = make()
     red.go.clear()
-    # Both runners are held with one image each; what comes meanwhile waits and is gathered.
-    held = [inspector.submit([Upload("held", pixels(100, (4, side)))]) for side in (3, 4)]
-    time.sleep(0.2)
+    # The runner is held with one image; what comes meanwhile waits and is gathered.
+    held = inspector.submit([Upload("held", pixels(100, (4, 4)))])
+    wait_until(lambda: not inspector._batches._idle)
     sizes = [(8, 8), (9, 9), (8, 8), (8, 8), (9, 9), (8, 8), (8, 8)]
     futures = inspector.submit([Upload(str(k), pixels(k, size)) for k, size in enumerate(sizes)])
-    while len(inspector._batches._ready) < len(sizes):
-        time.sleep(0.01)
+    wait_until(lambda: len(inspector._batches._ready) == len(sizes))
     red.go.set()
     assert [future.result(10).image.shape[:2] for future in futures] == sizes
-    assert [one[0].result(10).name for one in held] == ["held", "held"]
-    assert sorted(red.batches[2:]) == [(1, 8, 8, 3), (2, 9, 9, 3), (4, 8, 8, 3)]
+    assert held[0].result(10).name == "held"
+    assert red.batches[1:] == [(4, 8, 8, 3), (2, 9, 9, 3), (1, 8, 8, 3)]
+
+
+def test_images_are_shared_among_those_that_have_nothing_to_do(make, red):
+    inspector = make(wait=5.0)
+    wait_until(lambda: inspector._batches._idle == red.parallel)
+    futures = inspector.submit([Upload(str(k), pixels(100)) for k in range(4)])
+    assert [future.result(10).name for future in futures] == list("0123")
+    assert red.batches == [(2, 8, 8, 3), (2, 8, 8, 3)]
 
 
 def test_a_lone_image_does_not_wait_for_others(make):
@@ -127,6 +135,13 @@ def test_a_lone_image_does_not_wait_for_others(make):
     start = time.monotonic()
     inspector.inspect([Upload("a", pixels(1))])
     assert time.monotonic() - start < 2
+
+
+def wait_until(true) -> None:
+    deadline = time.monotonic() + 10
+    while not true():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
 
 
 BAD = {

@@ -89,7 +89,7 @@ class Batches:
         self._allowance = 4 * most_pixels
         self._changed = threading.Condition()
         self._ready: deque[_Job] = deque()
-        self._inside = self._coming = self._pixels = 0
+        self._inside = self._coming = self._pixels = self._idle = 0
         self._pace = 0.1  # seconds between two answers while there is work, a moving average
         self._last = 0.0
         self._closing = self._stopped = False
@@ -199,21 +199,27 @@ class Batches:
                 self._run(jobs)
 
     def _gather(self) -> list[_Job] | None:
-        """Take the image that came first and others of its sizes; None when there will be no more."""
+        """Take the image that came first and others of its sizes; None when there will be no more.
+
+        What is there is shared among the runners that have nothing to do: one that takes all lets the others be idle.
+        """
         with self._changed:
+            self._idle += 1
             self._changed.wait_for(lambda: self._ready or self._stopped)
             if not self._ready:
                 return None
-            first = self._ready.popleft()
-            batch = [first]
+            batch = [self._ready.popleft()]
+            shapes = _shapes(batch[0])
             until = time.monotonic() + self.wait
             while True:
+                wanted = min(self.pipeline.batch_size, -(-(len(batch) + len(self._ready) + self._coming) // self._idle))
                 for job in list(self._ready):
-                    if len(batch) < self.pipeline.batch_size and _shapes(job) == _shapes(first):
+                    if len(batch) < wanted and _shapes(job) == shapes:
                         self._ready.remove(job)
                         batch.append(job)
                 left = until - time.monotonic()
-                if len(batch) == self.pipeline.batch_size or not self._coming or left <= 0:
+                if len(batch) >= wanted or not self._coming or left <= 0:
+                    self._idle -= 1
                     return batch
                 self._changed.wait(left)
 

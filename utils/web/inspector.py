@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from config import PredictConfig
-from utils.data.synthetic.strip import make_strip
+from utils.errors import InputError
 from utils.inference.opening import Chosen, choose_weights, open_pipeline
 from utils.inference.pipeline import Decision, Inspected, InspectionPipeline
 from utils.inference.systems.system import Answer
@@ -239,11 +239,16 @@ class Inspector:
         return answers
 
     def warm_up(self) -> None:
-        """Inspect synthetic strips, so that what is only done once is done: choosing a backend, compiling for a size."""
-        # Where backends are still to be measured, their masks are compared, and more than one strip says more.
-        count = 4 if self._pipeline.system.name.endswith("auto") else 1
-        strips = [make_strip(np.random.default_rng(seed), STRIP, (1, 3), contrast=2.0).image for seed in range(count)]
-        self.inspect([Upload(f"strip {number}", strip) for number, strip in enumerate(strips)])
+        """Inspect an image, so that what is only done once is done: choosing a backend, compiling for a size."""
+        images = [np.full(STRIP, 128, np.uint8)]
+        if "auto" in self._pipeline.system.name.replace(",", " ").split():
+            # Backends are still to be measured, and their masks compared: that needs something to see.
+            from utils.data.synthetic.strip import make_strip
+
+            images = [make_strip(np.random.default_rng(seed), STRIP, (1, 3), contrast=2.0).image for seed in range(4)]
+        for answer in self.inspect([Upload("warm-up", image) for image in images]):
+            if isinstance(answer, Refused):
+                raise InputError(f"the first image could not be inspected: {answer.reason}")
 
     def close(self, timeout: float | None = None) -> bool:
         """Accept no more and finish what was accepted; False when that took longer than ``timeout`` seconds."""

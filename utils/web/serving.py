@@ -9,6 +9,7 @@ import threading
 import time
 import warnings
 
+import psutil
 from PIL import Image
 
 from config import ServeConfig
@@ -33,7 +34,6 @@ def serve(config: ServeConfig) -> None:
     Raises:
         InputError: flags, weights or the port are at fault; nothing was served.
     """
-    start = time.monotonic()
     check(config)
     sock = bind(config.host, config.port)
     with sock:
@@ -61,12 +61,17 @@ def serve(config: ServeConfig) -> None:
                 ready.set()  # making the page would have slowed the first image down
             application.set_ready()
             about = inspector.about
-            print(f"{address}  {about.file}, {about.backend}; ready in {time.monotonic() - start:.1f} s", flush=True)
+            print(f"{address}  {about.file}, {about.backend}; ready in {age():.1f} s", flush=True)
 
         server = Server(application.guard, application.house, started, application.close, config.max_seconds)
         asyncio.run(server.serve(sockets=[sock]))
         inspector.close(0 if server.force_exit else config.max_seconds)
     print("stopped", flush=True)
+
+
+def age() -> float:
+    """Give the seconds since this process began, the time for loading Python's modules included."""
+    return time.time() - psutil.Process().create_time()
 
 
 def open_inspector(config: ServeConfig, metrics: Metrics) -> Inspector:

@@ -40,6 +40,9 @@ class _Architectures(MutableMapping[str, type[nn.Module]]):
     def __delitem__(self, name: str) -> None:
         del self._classes[name]
 
+    def __contains__(self, name: object) -> bool:
+        return name in self._classes  # without importing it
+
     def __iter__(self) -> Iterator[str]:
         return iter(self._classes)
 
