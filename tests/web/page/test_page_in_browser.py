@@ -266,6 +266,7 @@ def test_folder_is_browsed_with_its_labels(page):
     page.click('[data-do="next"]')  # to itself: there is no other
     assert page.locator('[data-part="truthcaption"]').inner_text() == "ground truthpits"
     page.locator("#words textarea, #words input").fill("")
+    page.wait_for_function("document.querySelector('#found').innerText.trim() === '5 images'")
     page.locator("#more").click()
     page.wait_for_function("document.querySelectorAll('.wb-thumb').length === 5")
 
