@@ -10,6 +10,8 @@ TORCH ?=
 PYTHON ?= $(shell for python in python3 python3.13 python3.12 python3.11 python; do $$python -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' 2>/dev/null && echo $$python && break; done)
 
 BIN := $(VENV)/bin
+# Tests of one module stay in one process, since they share what is slow to make.
+ALL_CORES := --numprocesses auto --maxprocesses 8 --dist loadfile
 INSTALLED := $(VENV)/.installed
 # --python: without it uv installs into whatever environment the user's shell has activated.
 UV_INSTALL := $(BIN)/uv pip install --python $(BIN)/python
@@ -29,10 +31,10 @@ serve: $(INSTALLED)  ## the inspector at http://127.0.0.1:7860: a page and an HT
 	@$(BIN)/python Serve.py $(ARGS)
 
 test: $(INSTALLED)  ## the tests with coverage, without the slow ones
-	@$(BIN)/python -m pytest --cov --cov-report=term:skip-covered $(ARGS)
+	@$(BIN)/python -m pytest $(ALL_CORES) --cov --cov-report=term:skip-covered $(ARGS)
 
 test-all: $(INSTALLED)  ## every test, the slow ones too
-	@$(BIN)/python -m pytest -m "" --cov --cov-report=term:skip-covered $(ARGS)
+	@$(BIN)/python -m pytest -m "" $(ALL_CORES) --cov --cov-report=term:skip-covered $(ARGS)
 
 lint: $(INSTALLED)  ## style and format, nothing is changed
 	@$(BIN)/ruff check --output-format concise .

@@ -41,7 +41,7 @@ class CoilConfig:
         "plain: the segmenter alone; two-stage: behind the classifier", ("two-stage", "plain")
     )
     segmenter: str = flag("ARCHITECTURE:ENCODER", "linknet:resnet18")
-    classifier: str = flag("encoder of the classifier", "resnet18")
+    classifier: str = flag("encoder of the classifier, a quick one", "tu-mobilenetv3_large_100")
     classifier_size: tuple[int, int] = flag("H,W in pixels that strips are resized to for the classifier", (128, 800))
     images: tuple[int, ...] = flag("strips of a coil; several numbers show that memory does not grow", (2500,))
     backend: str = flag("what runs the networks", "openvino")
@@ -124,7 +124,7 @@ def measure(config: CoilConfig, system: str, case: str, count: int) -> dict[str,
         "cpu_ms_per_image": round(1e3 * cpu / count, 2),
         "defects": result.defects,
         "peak_mb": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024),
-        "weights": "random, last layer fitted to synthetic strips",
+        "weights": "random encoders, decoder and last layers trained on synthetic strips",
         "date": datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%d"),
         "load_average": f"{load:.1f}..{os.getloadavg()[0]:.1f}",
     }

@@ -30,6 +30,7 @@ from config import PredictConfig, SynthesiseConfig, flag
 from utils.cli import DONE, parse, run
 
 BATCH = 4
+SCORED = 8  # strips that the mean Dice is of, in every row the same
 KEY = ("architecture", "encoder", "what", "backend", "precision", "threads")
 PACKAGES = ("torch", "openvino", "onnxruntime", "opencv-python-headless", "matplotlib")
 
@@ -139,7 +140,7 @@ def measure(config: InferenceConfig, row: Row, estimate: float) -> dict[str, Any
     else:
         count = max(len(images), min(int(config.seconds / estimate), 4000))
         if row.what.startswith("script"):
-            count = max(4, int(count / 3))
+            count = max(SCORED, int(count / 3))
         listed = link(images, count, config.work / "listed")
         out = config.work / "results"
         cpu_before = time.process_time()
@@ -158,7 +159,7 @@ def measure(config: InferenceConfig, row: Row, estimate: float) -> dict[str, Any
         "cpu_ms_per_image": round(1e3 * cpu / count, 2),
         "mean_dice": dice,
         "peak_mb": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024),
-        "weights": "random, last layer fitted to synthetic strips",
+        "weights": "random encoder, decoder trained for 15 steps on synthetic strips",
         "device": config.device,
         "date": datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%d"),
         "load_average": f"{load_before:.1f}..{os.getloadavg()[0]:.1f}",
@@ -238,7 +239,7 @@ def link(images: Sequence[Path], count: int, folder: Path) -> list[Path]:
 
 
 def mean_dice(submission: Path, data: Path, images: Sequence[Path]) -> float:
-    """Score a submission on the labels of the strips, each strip once."""
+    """Score a submission on the labels of the first few strips."""
     import pandas as pd
     import torch
 
@@ -250,7 +251,7 @@ def mean_dice(submission: Path, data: Path, images: Sequence[Path]) -> float:
     annotations = read_annotations(data / "test_labels.csv", read_class_names(data))
     codes = pd.read_csv(submission, keep_default_na=False).set_index("ImageId_ClassId")["EncodedPixels"]
     counts, classes = Counts(), annotations.num_classes
-    for path in images[: len(list((data / "test_images").iterdir()))]:
+    for path in images[:SCORED]:
         truth = torch.from_numpy(annotations.mask(path.name.partition("-")[2], 256, 1600).transpose(2, 0, 1) > 0)
         found = [rle.decode(codes[f"{path.name}_{k}"], 256, 1600) for k in range(1, classes + 1)]
         predicted = torch.stack([torch.from_numpy(mask > 0) for mask in found])

@@ -49,10 +49,10 @@ class ServingConfig:
     what: tuple[str, ...] = flag("start: time until it is ready; load: images/s and latency; memory: over many requests", ("start", "load", "memory"))  # fmt: skip
     weights_dir: Path = flag("folder of weights files, or one", ROOT / "weights")
     clients: tuple[int, ...] = flag("clients at once, each with one request under way", (1, 4, 16))
-    requests: int = flag("requests of each load", 120, low=16)
+    requests: int = flag("requests of each load", 64, low=16)
     rounds: int = flag("times that pipeline and loads are measured in turn; the medians count", 3, low=1)
     many: int = flag("requests of the long run", 10_000, low=FEW)
-    strips: int = flag("different synthetic strips of 256x1600 pixels", 24, low=4)
+    strips: int = flag("different synthetic strips of 256x1600 pixels", 12, low=4)
     backend: str = flag("what runs the network", "openvino")
     precision: str = flag("of its numbers", "bf16")
     threads: int = flag("CPU threads of the network", 2, low=1)
@@ -64,19 +64,15 @@ def main(argv: Sequence[str]) -> int:
     """Measure and print."""
     config = parse(ServingConfig, argv, "serving.py", "Time the inspector under load against the pipeline alone.")
     strips = make_strips(config)
-    rows: list[dict[str, Any]] = []
-    if "start" in config.what:
-        rows.append(measure_start(config))
-    if "load" in config.what:
-        rows += measure_load(config, strips)
-    if "memory" in config.what:
-        rows.append(measure_memory(config, strips))
     known = facts(config.threads, *PACKAGES)
-    write_rows(config.out, [{**dict.fromkeys(COLUMNS, ""), **row, **known} for row in rows])
+    for name, measure in MEASURES.items():
+        if name in config.what:
+            rows = list(measure(config, strips))  # written at once: what follows may be interrupted
+            write_rows(config.out, [{**dict.fromkeys(COLUMNS, ""), **row, **known} for row in rows])
     return DONE
 
 
-def measure_start(config: ServingConfig) -> dict[str, Any]:
+def measure_start(config: ServingConfig, strips: Sequence[Path]) -> Iterator[dict[str, Any]]:
     """Start it five times with everything converted and compiled by the time before: the slowest counts."""
     with serving(config):
         pass
@@ -85,11 +81,11 @@ def measure_start(config: ServingConfig) -> dict[str, Any]:
         start = time.perf_counter()
         with serving(config):
             seconds.append(time.perf_counter() - start)
-    return tell(what="start", start_s=round(max(seconds), 2), backend=f"{config.backend} {config.precision}")
+    yield tell(what="start", start_s=round(max(seconds), 2), backend=f"{config.backend} {config.precision}")
 
 
 def measure_load(config: ServingConfig, strips: Sequence[Path]) -> Iterator[dict[str, Any]]:
-    """Measure pipeline and loads in turn, so that a machine that is slow for a while is so for all of them."""
+    """Measure the pipeline and a server under each load in turn, so that a machine that is slow for a while is so for all of them."""
     alone: list[float] = []
     found: dict[int, list[Load]] = {clients: [] for clients in config.clients}
     bodies = [form(path) for path in strips]
@@ -99,9 +95,9 @@ def measure_load(config: ServingConfig, strips: Sequence[Path]) -> Iterator[dict
         with concurrent.futures.ProcessPoolExecutor(1, mp_context=context) as pool:
             speed, expected = pool.submit(run_pipeline, config, strips).result()
         alone.append(speed)
-        for clients in config.clients:
-            with serving(config) as server, concurrent.futures.ProcessPoolExecutor(1, mp_context=context) as pool:
-                pool.submit(load, server.port, bodies, 16, min(clients, 4)).result()
+        with serving(config) as server, concurrent.futures.ProcessPoolExecutor(1, mp_context=context) as pool:
+            pool.submit(load, server.port, bodies, 8, 4).result()
+            for clients in config.clients:
                 found[clients].append(pool.submit(load, server.port, bodies, config.requests, clients).result())
     pipeline = statistics.median(alone)
     backend = f"{config.backend} {config.precision}"
@@ -122,7 +118,7 @@ def measure_load(config: ServingConfig, strips: Sequence[Path]) -> Iterator[dict
         )
 
 
-def measure_memory(config: ServingConfig, strips: Sequence[Path]) -> dict[str, Any]:
+def measure_memory(config: ServingConfig, strips: Sequence[Path]) -> Iterator[dict[str, Any]]:
     """Send many small images and look at the server's memory early and late."""
     import cv2
     import psutil
@@ -144,7 +140,7 @@ def measure_memory(config: ServingConfig, strips: Sequence[Path]) -> dict[str, A
         rest = pool.submit(load, server.port, bodies, config.many - FEW, 16).result()
         late = process.memory_info().rss
     latencies = sorted(rest.latencies)
-    return tell(
+    yield tell(
         what="memory",
         image=f"{CROP}x{CROP}",
         clients=16,
@@ -156,6 +152,9 @@ def measure_memory(config: ServingConfig, strips: Sequence[Path]) -> dict[str, A
         backend=f"{config.backend} {config.precision}",
         **{f"p{share}_ms": round(1e3 * at(latencies, share)) for share in (50, 95, 99)},
     )
+
+
+MEASURES = {"start": measure_start, "load": measure_load, "memory": measure_memory}
 
 
 @dataclass

@@ -301,6 +301,10 @@ IMAGES = [
 ]  # fmt: skip
 
 FLAGS = [
+    Case("server for everybody", "Serve.py -weights_dir weights -host 0.0.0.0", r"-host 0\.0\.0\.0: other computers could send images; give -token WORD, or -insecure to let everybody in"),
+    Case("server without weights", "Serve.py -weights_dir nowhere -port 0 -save kept", r"-weights_dir nowhere: no such file or folder; .*"),
+    Case("server on a port that needs rights or is none", "Serve.py -weights_dir weights -port 70000", r"-port 70000: expected 0 to 65535"),
+    Case("server at an address of others", "Serve.py -weights_dir weights -host 192.0.2.1 -insecure", r"-port 7860: Cannot assign requested address on 192\.0\.2\.1; name another with -port"),
     Case("unknown flag", f"{TRAIN} -batchsize 4", r"Train\.py: no flag -batchsize, did you mean -batch_size\?; -h lists all"),
     Case("unknown flag of Predict", f"{PREDICT} -treshold 1", r"Predict_masks\.py: no flag -treshold, did you mean -threshold\?; -h lists all"),
     Case("unknown command", "Prepare_data.py chek -dir data", r"Prepare_data\.py: no command chek, did you mean check\?; choose from .*"),

@@ -1,6 +1,7 @@
 """One network for many callers: what they get is what the command line gives, in order, within bounds, until it closes."""
 
 import csv
+import dataclasses
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -14,6 +15,8 @@ from red import Red, make_inspector, pixels, png
 from config import PredictConfig
 from utils.data.rle import encode
 from utils.inference.predict import predict
+from utils.inference.systems.gated import NEVER
+from utils.published.gate import Gate
 from utils.web.inspector import Busy, Closing, Inspection, Inspector, Refused, Upload, redecide
 
 
@@ -81,6 +84,21 @@ def test_deciding_anew_follows_thresholds_and_areas(make):
     assert (nothing.verdict, nothing.classes, nothing.masks.any()) == ("clean", (), False)
     with pytest.raises(ValueError, match="thresholds"):
         redecide(answer, (0.5,), (0, 0))
+
+
+def test_deciding_anew_keeps_what_the_gate_said():
+    logits = np.full((2, 10, 20), -1, np.float32)
+    logits[0, :3, :3] = logits[0, :2, 10:13] = logits[1, 5:, :] = 1  # 9 and 6 pixels of class 1, 100 of class 2
+    gate, labels = Gate("soft", None, (0.1, 0.95), 3.0), np.float32([0.5, 0.9])
+    plain = Inspection(
+        "a", pixels(0, (10, 20)), np.zeros((2, 10, 20), bool), np.zeros(0), labels, logits, 0, "clean", (), ("b", "d")
+    )
+    gated = dataclasses.replace(plain, gate=gate, gate_areas=(gate.areas((4, 4), labels)[0], NEVER))
+    assert gated.gate_areas[0] == 8
+    assert redecide(plain, (0.5, 0.5), (4, 4)).defects["area_px"].tolist() == [9, 6, 100]
+    assert redecide(gated, (0.5, 0.5), (4, 4)).defects["area_px"].tolist() == [9]
+    assert redecide(gated, (0.5, 0.5), (2, 2)).defects["area_px"].tolist() == [9, 6]
+    assert redecide(gated, (0.5, 0.5), (5, 2)).defects["area_px"].tolist() == []
 
 
 def test_without_logits_deciding_anew_changes_nothing(make):

@@ -20,7 +20,7 @@ from red import Red, form, make_application, pixels, png, post, read_answer, run
 from config import ServeConfig
 from utils.errors import InputError
 from utils.web.security import Policy
-from utils.web.serving import bind, check
+from utils.web.serving import bind, check, make_save_folder, serve
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text("utf-8")
@@ -147,7 +147,6 @@ def test_curl_lines_of_the_readme_work(server, tmp_path, line):
         ({"origins": ("https://a.b/path",)}, "-origins https://a.b/path"),
         ({"max_images": 65}, "-max_images 65: such a request would never fit into -queue 64"),
         ({"dir": Path("nowhere")}, "-dir nowhere: no such folder"),
-        ({"save": Path("README.md")}, "-save README.md: cannot make this folder"),
     ],
 )
 def test_flags_that_contradict_each_other_are_refused(flags, message, monkeypatch):
@@ -156,6 +155,14 @@ def test_flags_that_contradict_each_other_are_refused(flags, message, monkeypatc
         check(ServeConfig(**flags))
     assert message in str(error.value)
     assert "short" not in str(error.value)
+
+
+def test_a_folder_to_save_to_that_cannot_be_made(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(InputError, match="cannot make this folder"):
+        make_save_folder(tmp_path / "file")
+    make_save_folder(tmp_path / "new/folder")
+    assert (tmp_path / "new/folder").is_dir()
 
 
 def test_other_computers_are_let_in_with_a_token_or_by_an_open_word(monkeypatch):
@@ -176,6 +183,26 @@ def test_a_port_that_is_taken_and_an_address_that_is_none():
             bind("127.0.0.1", port)
     with pytest.raises(InputError, match=r"-host no\.such\.host\.invalid: no such address"):
         bind("no.such.host.invalid", 0)
+
+
+def test_a_network_that_does_not_run_here_ends_the_start(make_weights, tmp_path, monkeypatch, caplog):
+    def broken(*_):
+        raise RuntimeError("this processor cannot do that")
+
+    monkeypatch.setattr("utils.inference.pipeline.InspectionPipeline.judge", broken)
+    settings = {"backend": "torch", "precision": "f32", "device": "cpu"}
+    with pytest.raises(InputError, match="the first image could not be inspected: The server made an error, "):
+        serve(ServeConfig(weights_dir=make_weights(), port=0, save=tmp_path / "kept", **settings))
+    assert "this processor cannot do that" in caplog.text
+
+
+def test_sigterm_while_it_loads_ends_with_0_too(monkeypatch):
+    before = signal.getsignal(signal.SIGTERM)
+    monkeypatch.setattr("utils.web.serving.open_inspector", lambda *_: signal.raise_signal(signal.SIGTERM))
+    with pytest.raises(SystemExit) as stop:
+        serve(ServeConfig(port=0))
+    assert stop.value.code == 0
+    assert signal.getsignal(signal.SIGTERM) is before
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, pytest.param(signal.SIGINT, marks=pytest.mark.slow)])

@@ -17,7 +17,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from utils.errors import InputError
 from utils.inference.pipeline import Inspected, InspectionPipeline, Judged, Loaded
 from utils.inference.systems.system import Answer
 from utils.web.decoding import Refusal, open_upload, unpack
@@ -285,7 +284,7 @@ def _answer(job: _Job, answer: Any) -> None:
 def _failed(job: _Job, error: Exception) -> Refused:
     """Answer for an image that could not be judged; what exactly happened is for the log alone."""
     text = str(error).lower()
-    if isinstance(error, (MemoryError, InputError)) or "alloc" in text or "out of memory" in text:
+    if isinstance(error, MemoryError) or "alloc" in text or "memory" in text:
         log.warning("no memory for an image: %s", error)
         return Refused(
             job.upload.name, "The server lacks the memory for this image; send a smaller one.", "out_of_memory"

@@ -248,7 +248,9 @@ class Inspector:
             images = [make_strip(np.random.default_rng(seed), STRIP, (1, 3), contrast=2.0).image for seed in range(4)]
         for answer in self.inspect([Upload("warm-up", image) for image in images]):
             if isinstance(answer, Refused):
-                raise InputError(f"the first image could not be inspected: {answer.reason}")
+                raise InputError(
+                    f"the first image could not be inspected: {answer.reason.rstrip('.')}; take another -backend"
+                )
 
     def close(self, timeout: float | None = None) -> bool:
         """Accept no more and finish what was accepted; False when that took longer than ``timeout`` seconds."""

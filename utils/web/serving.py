@@ -1,13 +1,17 @@
 """From the flags of ``Serve.py`` to a server that runs until it is told to stop."""
 
 import asyncio
+import contextlib
 import logging
 import os
+import signal
 import socket
 import sys
 import threading
 import time
 import warnings
+from collections.abc import Iterator
+from pathlib import Path
 
 import psutil
 from PIL import Image
@@ -35,17 +39,20 @@ def serve(config: ServeConfig) -> None:
         InputError: flags, weights or the port are at fault; nothing was served.
     """
     check(config)
-    sock = bind(config.host, config.port)
-    with sock:
-        logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(message)s", stream=sys.stderr)
-        # Images are bounded by -max_pixels; PIL's own remark on large ones says nothing new.
-        warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-        Image.init()  # before threads open images at once
+    with ending_well(), bind(config.host, config.port) as sock:
         metrics = Metrics()
         inspector = open_inspector(config, metrics)
         application = Application(inspector, config, metrics)
+        logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(message)s", stream=sys.stderr)
+        # What PIL remarks on images that strangers made is not worth a line each.
+        warnings.filterwarnings("ignore", module=r"PIL\.")
+        warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+        Image.init()  # before threads open images at once
         ready = threading.Event()
         mount(application.app, inspector, config, after=ready)
+        if config.save is not None:
+            make_save_folder(config.save)
+        failed: list[Exception] = []
         address = shown_address(config.host, sock.getsockname()[1])
 
         def started() -> None:
@@ -55,10 +62,10 @@ def serve(config: ServeConfig) -> None:
             try:
                 inspector.warm_up()
             except Exception as error:
-                log.error("the first image could not be inspected", exc_info=error)
+                failed.append(error)
+                server.should_exit = True
                 return
-            finally:
-                ready.set()  # making the page would have slowed the first image down
+            ready.set()  # making the page before would have slowed the first image down
             application.set_ready()
             about = inspector.about
             print(f"{address}  {about.file}, {about.backend}; ready in {age():.1f} s", flush=True)
@@ -66,7 +73,22 @@ def serve(config: ServeConfig) -> None:
         server = Server(application.guard, application.house, started, application.close, config.max_seconds)
         asyncio.run(server.serve(sockets=[sock]))
         inspector.close(0 if server.force_exit else config.max_seconds)
+    if failed:
+        raise failed[0]
     print("stopped", flush=True)
+
+
+@contextlib.contextmanager
+def ending_well() -> Iterator[None]:
+    """Let SIGTERM end the process with exit code 0 also while it loads; from then on ``Server`` takes care of that."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(0))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def age() -> float:
@@ -104,13 +126,16 @@ def check(config: ServeConfig) -> None:
         )
     if config.dir is not None:
         open_folder(config.dir)
-    if config.save is not None:
-        try:
-            config.save.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise InputError(f"-save {config.save}: cannot make this folder ({error.strerror}); name another") from None
-        if not os.access(config.save, os.W_OK):
-            raise InputError(f"-save {config.save}: no permission to write there; name another folder")
+
+
+def make_save_folder(folder: Path) -> None:
+    """Make the folder of ``-save``; raises ``InputError`` when that is not possible."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"-save {folder}: cannot make this folder ({error.strerror}); name another") from None
+    if not os.access(folder, os.W_OK):
+        raise InputError(f"-save {folder}: no permission to write there; name another folder")
 
 
 def bind(host: str, port: int) -> socket.socket:

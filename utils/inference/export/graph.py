@@ -13,6 +13,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
+from utils.inference.export.upsampling import merge_upsampling
 from utils.inference.network import Outputs
 from utils.inference.systems.system import Size
 from utils.models.segmenter import Segmenter
@@ -87,8 +88,10 @@ def to_openvino(model: Segmenter, size: Size = None, input_size: Size = None) ->
     """
     import openvino
 
+    # Not for ONNX, whose programs are slower at transposed convolutions than at what they spare.
+    merged = merge_upsampling(model)
     with _quiet():
-        converted = openvino.convert_model(Graph(model, size, input_size), example_input=_example(model, size))
+        converted = openvino.convert_model(Graph(merged, size, input_size), example_input=_example(model, size))
     converted.reshape([-1, *(size or (-1, -1)), model.spec.channels])
     converted.inputs[0].get_tensor().set_names({"images"})
     for output, name in zip(converted.outputs, output_names(model), strict=True):
