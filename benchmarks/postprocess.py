@@ -60,8 +60,12 @@ def strip_logits(seed: int, height: int, width: int) -> np.ndarray:
 
 
 def noise_logits(seed: int, height: int, width: int) -> np.ndarray:
-    """Give ``(4, H, W)`` float32 logits of which every second one, at random, is above 0."""
-    return np.random.default_rng(seed).standard_normal((CLASSES, height, width)).astype(np.float32)
+    """Give ``(4, H, W)`` float32 logits of which every second one, at random, is above 0.
+
+    None is so near to 0 that the usual way's sigmoid rounds it to the other side of 0.5.
+    """
+    logits = np.random.default_rng(seed).standard_normal((CLASSES, height, width)).astype(np.float32)
+    return np.where(np.abs(logits) < 1e-5, np.float32(1e-5), logits)
 
 
 KINDS: dict[str, Callable[[int, int, int], np.ndarray]] = {"strips": strip_logits, "noise": noise_logits}
