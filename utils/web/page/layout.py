@@ -157,14 +157,10 @@ def build(desk: Desk, most_files: int, most_bytes: int) -> gr.Blocks:
         page.unload(leave)
         if desk.parts:
             browse = _Browsing(desk)
-            gr.on(
-                [part.input, words.input, words.change],
-                _plainly(browse.search),
-                [part, words],
-                [image, found],
-                trigger_mode="always_last",
-                **quick,
-            )
+            # Every change is sent, one after the other: of events that wait for each other the last may get lost.
+            each = {**quick, "trigger_mode": "multiple", "concurrency_limit": 1, "concurrency_id": "search"}
+            for changed in (part.input, words.change):
+                changed(_plainly(browse.search), [part, words], [image, found], **each)
             image.select(_plainly(browse.open), [part, image], bench, **slow)
             more.click(_plainly(browse.go_on), [part, words], [bench, more], **slow)
     page.queue(default_concurrency_limit=4, max_size=256, api_open=False)
