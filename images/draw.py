@@ -1,12 +1,13 @@
 """Draw the README's pictures into this folder: ``make pictures``.
 
 From synthetic strips: ``strips.jpg`` (each class with its outlines) and, where there is a browser, ``exploration.png``
-(the page of ``Prepare_data.py explore`` about them) and ``inspector.png`` (the page of ``Serve.py``, with the weights of
+(the page of ``Prepare_data.py explore`` about them) and ``inspector.jpg`` (the page of ``Serve.py``, with the weights of
 ``-weights_dir``). From a run folder, ``make pictures ARGS="-run runs/first"``: ``learning_curves.png``.
 """
 
 import argparse
 import contextlib
+import io
 import shutil
 import socket
 import sys
@@ -60,7 +61,7 @@ def main() -> None:
                 print("no browser (apt-get install chromium): the pictures of pages stay as they are")
             else:
                 show_exploration(browser, found.page, options.out / "exploration.png")
-                show_inspector(browser, options.weights_dir, options.out / "inspector.png")
+                show_inspector(browser, options.weights_dir, options.out / "inspector.jpg")
     if options.run:
         draw_learning(options.run / "history.csv", options.out / "learning_curves.png")
 
@@ -135,10 +136,13 @@ def show_inspector(browser: "Browser", weights_dir: Path, path: Path) -> None:
 
 
 def photograph(view: "Page", path: Path) -> None:
-    """Save what a browser shows, in few colours."""
+    """Save what a browser shows: as PNG in few colours, or as JPEG where there are photographs in it."""
+    shot = Image.open(io.BytesIO(view.screenshot(timeout=PATIENCE))).convert("RGB")
     with replacing(path) as temporary:
-        view.screenshot(path=temporary, timeout=PATIENCE)
-        Image.open(temporary).convert("RGB").quantize(64).save(temporary, optimize=True)
+        if path.suffix == ".png":
+            shot.quantize(64).save(temporary, optimize=True)
+        else:
+            shot.save(temporary, quality=85, optimize=True)
     print(path)
 
 

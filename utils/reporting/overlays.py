@@ -95,16 +95,18 @@ def draw_masks(image: np.ndarray, masks: np.ndarray) -> np.ndarray:
     return picture
 
 
-def inner_outline(mask: np.ndarray) -> np.ndarray:
-    """Give the outline along the inside of a mask's edge, as ``draw_masks`` draws it.
+def inner_outline(mask: np.ndarray, thickness: int | None = None) -> np.ndarray:
+    """Give the outline along the inside of a mask's edge.
 
     Args:
         mask: ``(H, W)`` bool or uint8 of 0 and 1.
+        thickness: in pixels; None: as ``draw_masks`` draws it on an image of this size.
 
     Returns:
         ``(H, W)`` uint8 of 0 and 1.
     """
-    return _outline(np.ascontiguousarray(mask).view(np.uint8), _outline_kernel(*mask.shape))
+    kernel = _outline_kernel(*mask.shape) if thickness is None else _square(thickness)
+    return _outline(np.ascontiguousarray(mask).view(np.uint8), kernel)
 
 
 def _outline(plane: np.ndarray, kernel: np.ndarray) -> np.ndarray:
@@ -113,7 +115,10 @@ def _outline(plane: np.ndarray, kernel: np.ndarray) -> np.ndarray:
 
 
 def _outline_kernel(height: int, width: int) -> np.ndarray:
-    thickness = int(np.clip(round(min(height, width) / 128), 1, 4))
+    return _square(int(np.clip(round(min(height, width) / 128), 1, 4)))
+
+
+def _square(thickness: int) -> np.ndarray:
     return np.ones((2 * thickness + 1, 2 * thickness + 1), np.uint8)
 
 

@@ -4,6 +4,7 @@ import csv
 import io
 import time
 import zipfile
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import cv2
@@ -74,6 +75,19 @@ def test_what_left_the_shelf_is_made_again_the_same(desk, visit, bright):
     desk.decide(visit, [0.95, 0.95], everywhere=True)  # an image that is made anew for that pushes nothing out
     assert desk.shelf.get(visit, visit.shown) is not None
     assert {image["defects"] for image in tell(desk, visit)["images"]} == {0}
+
+
+def test_visit_is_not_locked_between_portions_and_any_thread_may_go_on(desk, visit):
+    see(desk, visit, **{"a.png": strip()})
+    for files in (PITS, {"a.png": strip()}, {}):
+        work = desk.inspect(visit, [Uploaded(name, data) for name, data in files.items()])
+        while True:
+            with ThreadPoolExecutor(1) as other:
+                if other.submit(lambda work=work: next(work, "end")).result() == "end":
+                    break
+            assert visit.lock.acquire(blocking=False)
+            visit.lock.release()
+    assert len(visit.images) == 12
 
 
 def test_thresholds_hold_for_images_that_come_later_and_that_come_back(desk, visit):

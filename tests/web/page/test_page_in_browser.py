@@ -264,7 +264,11 @@ def test_folder_is_browsed_with_its_labels(page):
     page.get_by_role("option", name="003.png").click()
     shows(page, "003.png")
     assert page.locator('[data-part="truthcaption"]').inner_text() == "ground truthpits"
-    page.locator("#words textarea, #words input").fill("")
+    words = page.locator("#words textarea, #words input")
+    words.click()
+    words.press("Control+A")
+    words.press("Backspace")
+    page.wait_for_function("document.querySelector('#found').innerText.trim() === '5 images'")
     page.locator("#more").click()
     page.wait_for_function("document.querySelectorAll('.wb-thumb').length === 5")
 
@@ -273,7 +277,7 @@ def test_other_weights_are_chosen_and_inspect_anew(page):
     send(page, a_png=TWO)
     page.get_by_label("Weights").click()
     page.get_by_role("option", name="broken").click()
-    page.get_by_text("damaged; fetch it again").first.wait_for()
+    page.get_by_text("damaged; fetch it again").wait_for()
     page.wait_for_function("document.querySelector('#weights input').value === 'bright'")
     page.get_by_label("Weights").click()
     page.get_by_role("option", name="second").click()

@@ -62,8 +62,6 @@ class Desk:
             fresh = [seen for seen in added if seen.finding is None and seen.key in visit.images]
             if added and not fresh:
                 self._show(visit, added[0])
-                yield
-                return
         begin, done, first = now(), 0, True
         for number in range(0, len(fresh), PORTION):
             with visit.lock:
@@ -78,7 +76,7 @@ class Desk:
                 if there and first:
                     self._show(visit, there[0])
                     first = False
-            yield
+            yield  # without the lock, which another thread may be the one to release
 
     def show(self, visit: Visit, key: Any) -> None:
         """Bring an image into sight; one that is not there is let be."""

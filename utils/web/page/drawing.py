@@ -1,4 +1,4 @@
-"""Pictures for a browser: the image itself, and over it a transparent layer a class for fills and one for outlines.
+"""Pictures for a browser: the image itself, and over it transparent layers for the fill and the outline of each class.
 
 The layers have the masks' own pixels. How strong the fill is, which classes are seen and how far one looks in is then a
 matter of the browser alone.
@@ -37,7 +37,8 @@ def layers(masks: np.ndarray, colours: list[int]) -> list[dict[str, str] | None]
         colours: for each mask the number of its colour, from 0.
 
     Returns:
-        For each class the addresses (``data:``) of two PNGs, ``fill`` and ``outline``; None where a mask is empty.
+        For each class the addresses (``data:``) of three PNGs: ``fill``, ``outline``, and ``edge``, an outline of one
+        pixel for looking closely; None where a mask is empty.
     """
     drawn: list[dict[str, str] | None] = []
     for mask, index in zip(masks, colours, strict=True):
@@ -45,7 +46,7 @@ def layers(masks: np.ndarray, colours: list[int]) -> list[dict[str, str] | None]
             drawn.append(None)
             continue
         plane = _reduced(np.ascontiguousarray(mask).view(np.uint8), _scale(mask))
-        parts = {"fill": plane, "outline": inner_outline(plane)}
+        parts = {"fill": plane, "outline": inner_outline(plane), "edge": inner_outline(plane, 1)}
         drawn.append({name: _address(part, class_colour(index)) for name, part in parts.items()})
     return drawn
 

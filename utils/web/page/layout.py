@@ -21,6 +21,9 @@ from utils.web.page.visit import Visit
 
 TITLE = "Inspector of flat steel"
 HERE = Path(__file__).parent
+SAMPLES_HINT = (
+    "Strips drawn by the computer. Weights that know photographs of one mill may see nothing in them, or too much."
+)
 MOST_LISTED = 200  # names of a folder that a list offers; more are found by typing a part of the name
 AT_ONCE = 24  # images of a folder that one press of the button inspects
 ORPHANS = (60, 600)  # every so many seconds, uploads that nobody took and that are older than so many are removed
@@ -28,12 +31,13 @@ ORPHANS = (60, 600)  # every so many seconds, uploads that nobody took and that 
 log = logging.getLogger(__name__)
 
 
-def build(desk: Desk, most_files: int) -> gr.Blocks:
+def build(desk: Desk, most_files: int, most_bytes: int) -> gr.Blocks:
     """Make the page.
 
     Args:
         desk: what it does.
         most_files: uploads that are inspected at once.
+        most_bytes: of them together.
     """
     served = desk.opened.served.about
     with gr.Blocks(title=TITLE, analytics_enabled=False, fill_width=True, delete_cache=ORPHANS) as page:
@@ -42,9 +46,11 @@ def build(desk: Desk, most_files: int) -> gr.Blocks:
             names = desk.opened.names
             weights = gr.Dropdown(names, value=names[0], label="Weights", scale=1, min_width=260, elem_id="weights")
         with gr.Tabs(elem_id="sources"):
-            with gr.Tab("Samples"), gr.Row():
-                samples = [gr.Button(_title(sample.name), size="sm", min_width=90) for sample in desk.samples]
-                every_sample = gr.Button("all samples", size="sm", min_width=90, variant="primary")
+            with gr.Tab("Samples"):
+                with gr.Row():
+                    samples = [gr.Button(_title(sample.name), size="sm", min_width=90) for sample in desk.samples]
+                    every_sample = gr.Button("all samples", size="sm", min_width=90, variant="primary")
+                gr.HTML(SAMPLES_HINT, apply_default_css=False, elem_classes="hint")
             with gr.Tab("Upload", id="upload"):
                 files = gr.File(
                     label=f"Images: JPEG, PNG, BMP or TIFF, up to {most_files} at once. They stay in memory.",
@@ -70,6 +76,7 @@ def build(desk: Desk, most_files: int) -> gr.Blocks:
             js_on_load=_read("workbench.js"),
             apply_default_css=False,
             elem_id="workbench",
+            most_bytes=most_bytes,
         )
         with gr.Accordion("About these weights", open=False, elem_id="about"):
             card = gr.Markdown(_card(served, desk))
@@ -78,13 +85,7 @@ def build(desk: Desk, most_files: int) -> gr.Blocks:
             return tell(desk, visit)
 
         def steps(visit: Visit, work: Iterator[None]) -> Iterator[dict[str, Any]]:
-            """Tell after each portion what is new, so that the first images are seen while others are inspected."""
-            nothing = True
-            for _ in work:
-                nothing = False
-                yield shown(visit)
-            if nothing:
-                yield shown(visit)
+            return _steps(desk, visit, work)
 
         @_plainly
         def begin(request: gr.Request) -> Iterator[Any]:
@@ -152,19 +153,15 @@ def build(desk: Desk, most_files: int) -> gr.Blocks:
         bench.pick(pick, None, bench, trigger_mode="always_last", **quick)
         bench.decide(decide, None, bench, trigger_mode="always_last", **quick)
         bench.forget(forget, None, bench, **quick)
-        weights.input(use, weights, [bench, heading, card, weights], **slow)
+        weights.select(use, weights, [bench, heading, card, weights], **slow)
         page.unload(leave)
         if desk.parts:
             browse = _Browsing(desk)
-            gr.on(
-                [part.input, words.input, words.change],
-                _plainly(browse.search),
-                [part, words],
-                [image, found],
-                trigger_mode="always_last",
-                **quick,
-            )
-            image.input(_plainly(browse.open), [part, image], bench, **slow)
+            # Every change is sent, one after the other: of events that wait for each other the last may get lost.
+            each = {**quick, "trigger_mode": "multiple", "concurrency_limit": 1, "concurrency_id": "search"}
+            for changed in (part.input, words.change):
+                changed(_plainly(browse.search), [part, words], [image, found], **each)
+            image.select(_plainly(browse.open), [part, image], bench, **slow)
             more.click(_plainly(browse.go_on), [part, words], [bench, more], **slow)
     page.queue(default_concurrency_limit=4, max_size=256, api_open=False)
     return page
@@ -185,8 +182,7 @@ class _Browsing:
         """Inspect one image."""
         visit = self.desk.visits.of(_session(request))
         images = self.desk.parts[part].images([name] if name else [])
-        for _ in self.desk.inspect(visit, images):
-            yield tell(self.desk, visit)
+        yield from _steps(self.desk, visit, self.desk.inspect(visit, images))
 
     def go_on(self, part: int, words: str, request: gr.Request) -> Iterator[Any]:
         """Inspect the next images of those that match."""
@@ -200,8 +196,18 @@ class _Browsing:
         label = f"inspect the next {min(AT_ONCE, left)} ({left} left)" if left else "inspect from the first again"
         if not images:
             raise InputError("no name contains this; type another part of the name")
-        for _ in self.desk.inspect(visit, images):
-            yield tell(self.desk, visit), label
+        for value in _steps(self.desk, visit, self.desk.inspect(visit, images)):
+            yield value, label
+
+
+def _steps(desk: Desk, visit: Visit, work: Iterator[None]) -> Iterator[dict[str, Any]]:
+    """Tell after each portion what is new, so that the first images are seen while others are inspected."""
+    told = False
+    for _ in work:
+        told = True
+        yield tell(desk, visit)
+    if not told:
+        yield tell(desk, visit)
 
 
 def _plainly(action: Callable[..., Any]) -> Callable[..., Any]:

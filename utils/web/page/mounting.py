@@ -101,7 +101,7 @@ class Page:
     Args:
         make: makes what the page does, in a thread; it may take seconds.
         gate: that is opened then.
-        most_bytes: of an uploaded file.
+        most_bytes: of an upload, all files together.
         most_files: of an upload.
         after: what making it waits for.
     """
@@ -166,7 +166,7 @@ class Page:
         shell = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
         return gr.mount_gradio_app(
             shell,
-            build(self.desk, self.most_files),
+            build(self.desk, self.most_files, self.most_bytes),
             path="/",
             footer_links=[],
             run_history=False,

@@ -47,7 +47,7 @@ function drawRefused() {
   const box = part("refused");
   box.hidden = !told.refused.length;
   box.replaceChildren();
-  if (!told.refused.length) return;
+  if (box.hidden) return;
   const list = told.refused.map((one) => make("li", {}, make("strong", { textContent: one.name }), ": " + one.reason));
   const count = told.refused.length === 1 ? "1 file was not inspected" : told.refused.length + " files were not inspected";
   box.append(make("p", { textContent: count }), make("ul", {}, ...list));
@@ -103,7 +103,7 @@ function drawSheet(sheet, drawn, fresh) {
   }
   const kept = [sheet.firstChild];
   for (const { layer, name } of drawn) {
-    for (const kind of layer ? ["fill", "outline"] : []) {
+    for (const kind of layer ? ["fill", "outline", "edge"] : []) {
       const image = make("img", { className: "wb-layer wb-" + kind, src: layer[kind], alt: "", draggable: false });
       image.dataset.kind = name;
       kept.push(image);
@@ -267,6 +267,7 @@ function place() {
   const move = "scale(" + view.scale + ") translate(" + 100 * (0.5 - view.x) + "%, " + 100 * (0.5 - view.y) + "%)";
   for (const sheet of element.querySelectorAll(".wb-sheet")) {
     sheet.style.transform = move;
+    sheet.style.setProperty("--zoom", view.scale);
     sheet.classList.toggle("wb-close", told && told.shown && sheet.clientWidth * view.scale > 2 * told.shown.width);
   }
   part("scale").textContent = view.scale.toFixed(1) + "x";
@@ -298,7 +299,8 @@ function drawGallery() {
     const best = image.probability ? percent(image.probability) : "";
     const item = make("button", { type: "button", className: "wb-thumb" + (image.key === shown ? " wb-shown" : "") + (image.old ? " wb-old" : "") },
       make("img", { src: address("thumb/" + image.key + ".jpg"), alt: "", loading: "lazy" }),
-      make("span", { className: "wb-name", textContent: image.name }), make("span", { className: "wb-verdict wb-" + image.verdict, textContent: verdictOf(image) }),
+      make("span", { className: "wb-name", textContent: image.name }),
+      make("span", { className: "wb-verdict wb-" + image.verdict, textContent: verdictOf(image), title: verdictOf(image) }),
       make("span", { className: "wb-note", textContent: what + best }));
     item.dataset.key = image.key;
     item.setAttribute("role", "listitem");
@@ -395,6 +397,26 @@ for (const frame of element.querySelectorAll(".wb-frame")) {
     zoom(event.deltaY < 0 ? 1.25 : 0.8, ...at(event));
   }, { passive: false });
 }
+
+// An upload that the server would not take whole is stopped here: it would only see the connection break.
+function checkUpload(event) {
+  if (!element.isConnected) { window.removeEventListener(event.type, checkUpload, true); return; }
+  if (!event.target.closest || !event.target.closest("#files")) return;
+  const files = [...((event.dataTransfer || event.target).files || [])];
+  const size = files.reduce((sum, file) => sum + file.size, 0);
+  if (size <= props.most_bytes) return;
+  event.preventDefault();
+  event.stopImmediatePropagation();
+  const box = part("refused");
+  box.hidden = false;
+  const megabytes = (bytes) => (bytes / 1e6).toFixed(1) + " MB";
+  box.replaceChildren(make("p", {
+    textContent: "These files have " + megabytes(size) + " together, and at most " + megabytes(props.most_bytes) + " are taken at once; send them in parts.",
+  }));
+  if (event.type === "change") event.target.value = "";
+}
+window.addEventListener("change", checkUpload, true);
+window.addEventListener("drop", checkUpload, true);
 
 watch("value", update);
 update();
