@@ -137,7 +137,8 @@ def test_images_of_equal_size_share_batches(make, red):
     red.go.set()
     assert [future.result(10).image.shape[:2] for future in futures] == sizes
     assert held[0].result(10).name == "held"
-    assert red.batches[1:] == [(4, 8, 8, 3), (2, 9, 9, 3), (1, 8, 8, 3)]
+    # Which size comes first depends on the threads that decode.
+    assert sorted(red.batches[1:]) == [(1, 8, 8, 3), (2, 9, 9, 3), (4, 8, 8, 3)]
 
 
 def test_images_are_shared_among_those_that_have_nothing_to_do(make, red):

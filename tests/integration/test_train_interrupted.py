@@ -1,0 +1,134 @@
+"""Training that is killed, interrupted, resumed, or spread over processes."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from small_training import draw_strips, history_of, same, settings, weights_of
+
+from config import TrainConfig
+from utils.errors import InputError
+from utils.training.train import train
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture(scope="module")
+def strips(tmp_path_factory) -> Path:
+    return draw_strips(tmp_path_factory.mktemp("strips"))
+
+
+@pytest.mark.parametrize("changes", [{}, {"schedule": "onecycle", "optimizer": "adamw", "ema": 0.9, "accumulate": 2}])
+def test_a_killed_run_resumes_bit_equal(strips, tmp_path, changes):
+    make = {"num_epochs": 3, "augmentation": "published", "crop_defect": 0.5, "crop": (32, 32), **changes}
+    whole = train(settings(strips, tmp_path / "whole", **make))
+
+    script = (
+        "import sys, os, signal\n"
+        "from catalyst import dl\n"
+        "from config import TrainConfig\n"
+        "from utils.training import stepping\n"
+        "from utils.training.train import train\n"
+        "from utils.settings import from_plain\n"
+        "import yaml, dataclasses, pathlib\n"
+        "before = stepping.GuardedBackward.on_batch_end\n"
+        "def after(self, runner):\n"
+        "    if runner.epoch_step == 2 and runner.loader_batch_step == 3: os.kill(os.getpid(), signal.SIGKILL)\n"
+        "    before(self, runner)\n"
+        "stepping.GuardedBackward.on_batch_end = after\n"
+        "plain = yaml.safe_load(pathlib.Path(sys.argv[1]).read_text())\n"
+        "train(dataclasses.replace(from_plain(TrainConfig, plain), out=pathlib.Path(sys.argv[2])))\n"
+    )
+    killed = tmp_path / "killed"
+    command = [sys.executable, "-c", script, str(whole.folder / "config.yaml"), str(killed)]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120)
+    assert done.returncode == -signal.SIGKILL, done.stderr
+    assert not list(killed.glob("*.pth"))
+
+    resumed = train(TrainConfig(resume=killed))
+    assert same(weights_of(whole.folder), weights_of(resumed.folder))
+    pd.testing.assert_frame_equal(history_of(whole.folder), history_of(resumed.folder), check_exact=True)
+    assert resumed.best_epoch == whole.best_epoch
+    assert resumed.scores == whole.scores
+
+
+def test_interrupting_says_how_to_go_on(strips, tmp_path):
+    out = tmp_path / "run"
+    flags = "-encoder resnet18 -encoder_weights none -image_size 32,64 -subset all -batch_size 4 -device cpu"
+    command = [sys.executable, "Train.py", "-dir", str(strips), "-out", str(out), *flags.split(), "-num_epochs", "500"]
+    process = subprocess.Popen(
+        command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
+    )
+    deadline = time.monotonic() + 100
+    while not (out / "history.csv").exists() and time.monotonic() < deadline and process.poll() is None:
+        time.sleep(0.2)
+    os.killpg(process.pid, signal.SIGTERM)  # as a cluster does it: the loading process gets it too
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == 130, errors
+    assert f"python Train.py -resume {out}" in errors
+    assert "Traceback" not in errors
+    assert (out / "checkpoints/last.pth").exists()
+
+
+def test_resuming_a_finished_run_trains_nothing(strips, tmp_path):
+    result = train(settings(strips, tmp_path / "run", num_epochs=1))
+    before = (result.folder / "history.csv").read_bytes()
+    again = train(TrainConfig(resume=result.folder))
+    assert again.weights == result.weights
+    assert (result.folder / "history.csv").read_bytes() == before
+
+
+def test_two_processes_score_the_same_weights_alike(strips, tmp_path):
+    one = train(settings(strips, tmp_path / "one", num_epochs=1, batch_size=2))
+    # A rate of zero keeps the weights; BatchNorm's statistics move, so one epoch of the run before is the start and
+    # only the validation of unchanged weights is compared: see the momentum below.
+    flags = {"encoder_weights": str(one.weights), "num_epochs": 1, "lr_encoder": 0.0, "lr_decoder": 0.0}
+    config = settings(strips, tmp_path / "unused", batch_size=2, split=one.folder / "split.csv", **flags)
+    script = (
+        "import sys, yaml, pathlib, dataclasses\n"
+        "from torch import nn\n"
+        "from config import TrainConfig\n"
+        "from utils.settings import from_plain\n"
+        "from utils.training import train as room\n"
+        "from utils.training import starting\n"
+        "make = starting.build\n"
+        "def frozen(*arguments):\n"
+        "    model = make(*arguments)\n"
+        "    for part in model.modules():\n"
+        "        if isinstance(part, nn.BatchNorm2d): part.momentum = 0.0\n"
+        "    return model\n"
+        "starting.build = frozen\n"
+        "plain = yaml.safe_load(pathlib.Path(sys.argv[1]).read_text())\n"
+        "room.train(dataclasses.replace(from_plain(TrainConfig, plain), out=pathlib.Path(sys.argv[2])))\n"
+    )
+    import yaml
+
+    from utils.settings import to_plain
+
+    (tmp_path / "settings.yaml").write_text(yaml.safe_dump(to_plain(config)))
+    (tmp_path / "go.py").write_text(script)
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
+    for processes in (1, 2):
+        command = [sys.executable, "-m", "torch.distributed.run", "--standalone", f"--nproc_per_node={processes}"]
+        command += [str(tmp_path / "go.py"), str(tmp_path / "settings.yaml"), str(tmp_path / f"by{processes}")]
+        done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=180)
+        assert done.returncode == 0, done.stderr[-3000:]
+        assert done.stdout.count("epoch 1/1") == 1
+    single, double = (history_of(tmp_path / f"by{processes}") for processes in (1, 2))
+    valid = [column for column in single if column.startswith("valid_")]
+    assert len(valid) >= 8
+    pd.testing.assert_frame_equal(single[valid], double[valid], rtol=1e-6, atol=1e-6, check_exact=False)
+    assert len(list((tmp_path / "by2").glob("*.pth"))) == 1
+
+
+def test_a_resumed_run_keeps_its_settings(strips, tmp_path):
+    result = train(settings(strips, tmp_path / "run", num_epochs=1))
+    with pytest.raises(InputError, match="-num_epochs: a resumed run keeps its settings"):
+        train(TrainConfig(resume=result.folder, num_epochs=7))
+    with pytest.raises(InputError, match="already holds a run"):
+        train(settings(strips, result.folder))
