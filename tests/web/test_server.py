@@ -19,8 +19,9 @@ from red import Red, form, make_application, pixels, png, post, read_answer, run
 
 from config import ServeConfig
 from utils.errors import InputError
+from utils.inference.opening import make_folder
 from utils.web.security import Policy
-from utils.web.serving import bind, check, make_save_folder, serve
+from utils.web.serving import bind, check, serve
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text("utf-8")
@@ -159,9 +160,9 @@ def test_flags_that_contradict_each_other_are_refused(flags, message, monkeypatc
 
 def test_a_folder_to_save_to_that_cannot_be_made(tmp_path):
     (tmp_path / "file").write_text("")
-    with pytest.raises(InputError, match="cannot make this folder"):
-        make_save_folder(tmp_path / "file")
-    make_save_folder(tmp_path / "new/folder")
+    with pytest.raises(InputError, match=r"-save .*cannot make this folder"):
+        make_folder(tmp_path / "file", "-save")
+    make_folder(tmp_path / "new/folder", "-save")
     assert (tmp_path / "new/folder").is_dir()
 
 

@@ -179,14 +179,16 @@ def require_images(done: int, skipped: list[Skipped]) -> None:
         print(f"skipped {image.path}: {image.reason}", file=sys.stderr)
 
 
-def make_folder(out: Path) -> Path:
-    """Make the folder for the results; raises ``InputError`` when that is not possible."""
+def make_folder(out: Path, flag: str = "-out") -> Path:
+    """Make the folder that a flag names for results; raises ``InputError`` when that is not possible."""
     try:
         out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise InputError(f"-out {out}: cannot make this folder ({error.strerror}); name another with -out") from None
+        raise InputError(
+            f"{flag} {out}: cannot make this folder ({error.strerror}); name another with {flag}"
+        ) from None
     if not os.access(out, os.W_OK):
-        raise InputError(f"-out {out}: no permission to write there; name another folder with -out")
+        raise InputError(f"{flag} {out}: no permission to write there; name another folder with {flag}")
     return out
 
 

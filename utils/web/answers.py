@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from utils.data.rle import encode_part
 from utils.inference.components import defect_shapes
+from utils.inference.sinks import encode_png
 from utils.reporting.overlays import draw_overlay
 from utils.web.inspector import About, Inspection, Refused
 
@@ -125,8 +126,7 @@ def image_answer(about: About, inspection: Inspection, overlay: bool) -> dict[st
     picture = None
     if overlay:
         drawn = draw_overlay(inspection.image, inspection.masks, about.class_names or about.label_names)
-        _, data = cv2.imencode(".png", cv2.cvtColor(drawn, cv2.COLOR_RGB2BGR))
-        picture = base64.b64encode(data.tobytes()).decode("ascii")
+        picture = base64.b64encode(encode_png(cv2.cvtColor(drawn, cv2.COLOR_RGB2BGR))).decode("ascii")
     shapes = defect_shapes(inspection.masks, inspection.defects)
     return {
         "name": inspection.name,

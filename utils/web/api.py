@@ -114,18 +114,18 @@ class Api:
             responses=problems(400, 401, 403, 421, 431, 503),
             tags=["inspection"],
         )
-        for path, name, summary in (
-            ("/healthz", "health", "Whether the process answers"),
-            ("/readyz", "readiness", "Whether images are inspected"),
+        for path, answer, name, summary, statuses in (
+            ("/healthz", self.health, "health", "Whether the process answers", (400, 403, 421, 431)),
+            ("/readyz", self.readiness, "readiness", "Whether images are inspected", (400, 403, 421, 431, 503)),
         ):
             router.add_api_route(
                 path,
-                self.health if name == "health" else self.readiness,
+                answer,
                 methods=["GET"],
                 operation_id=name,
                 summary=summary,
                 response_model=StateAnswer,
-                responses=problems(400, 403, 421, 431) if name == "health" else problems(400, 403, 421, 431, 503),
+                responses=problems(*statuses),
                 tags=["operation"],
             )
         router.add_api_route(

@@ -13,7 +13,7 @@ from utils.web.api import Api, problem_response
 from utils.web.inspector import Inspector
 from utils.web.limits import FORM_BYTES, MOST_BODIES, House, Limits, Problem
 from utils.web.metrics import Metrics
-from utils.web.security import Guard, Policy, bug_problem
+from utils.web.security import OPEN, Guard, Policy, bug_problem
 
 ABOUT = """Finds defects in photographs of flat steel.
 
@@ -100,7 +100,7 @@ class Application:
                 described = get_openapi(title=app.title, version=app.version, description=ABOUT, routes=app.routes)
                 described["components"]["securitySchemes"] = {"token": {"type": "http", "scheme": "bearer"}}
                 for path, operations in described["paths"].items():
-                    if policy.needs_token and path not in ("/healthz", "/readyz"):
+                    if policy.needs_token and path not in OPEN:
                         for operation in operations.values():
                             operation["security"] = [{"token": []}]
                 app.openapi_schema = described

@@ -104,11 +104,6 @@ class Batches:
         """Images that were accepted and have no answer yet."""
         return self._inside
 
-    @property
-    def closing(self) -> bool:
-        """Whether nothing is accepted any more."""
-        return self._closing
-
     def submit(self, uploads: Sequence[Upload], make: Make) -> "list[Future[Any]]":
         """Accept all of some images, or none.
 

@@ -15,10 +15,10 @@ from typing import Any
 
 import numpy as np
 
-from config import PredictConfig
+from config import PredictConfig, ServeConfig
 from utils.errors import InputError
 from utils.inference.opening import Chosen, choose_weights, open_pipeline
-from utils.inference.pipeline import Decision, Inspected, InspectionPipeline
+from utils.inference.pipeline import Inspected, InspectionPipeline
 from utils.inference.systems.system import Answer
 from utils.published.gate import Gate
 from utils.published.index import INDEX, bare, read_index
@@ -28,8 +28,6 @@ from utils.web.inspection import REFUSALS, Inspection, Refused, Upload, redecide
 
 __all__ = ["REFUSALS", "About", "Busy", "Closing", "Inspection", "Inspector", "Refused", "Upload", "redecide"]
 
-MOST_PIXELS = 20_000_000
-ROOM = 64
 STRIP = (256, 1600)  # height and width of the competition's images
 
 
@@ -91,9 +89,9 @@ class Inspector:
         about: About,
         *,
         gate: Gate | None = None,
-        room: int = ROOM,
-        most_pixels: int = MOST_PIXELS,
-        wait: float = 0.005,
+        room: int = ServeConfig.queue,
+        most_pixels: int = ServeConfig.max_pixels,
+        wait: float = ServeConfig.wait_ms / 1e3,
         on_batch: Callable[[int], None] = lambda size: None,
     ) -> None:
         self._pipeline, self._about, self._gate = pipeline, about, gate
@@ -157,11 +155,6 @@ class Inspector:
     def about(self) -> About:
         """What is loaded, and what runs it."""
         return dataclasses.replace(self._about, backend=self._pipeline.system.name)
-
-    @property
-    def decision(self) -> Decision:
-        """Thresholds and areas in use."""
-        return self._pipeline.decision
 
     @property
     def inside(self) -> int:

@@ -2,7 +2,6 @@
 
 import asyncio
 import re
-from collections.abc import AsyncIterator
 
 from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser, parse_options_header
@@ -25,7 +24,7 @@ async def read_uploads(request: Request, limits: Limits, house: House, deadline:
         deadline: until when, in the event loop's time.
 
     Raises:
-        Problem: malformed, too large, too many, too slow, or cut short by the shutdown.
+        Problem: malformed, too many, too slow, or cut short by the shutdown.
     """
     kind, options = parse_options_header(request.headers.get("content-type"))
     if kind != b"multipart/form-data":
@@ -38,7 +37,7 @@ async def read_uploads(request: Request, limits: Limits, house: House, deadline:
         async with asyncio.timeout_at(deadline) as timeout:
             house.reading.add(timeout)
             try:
-                async for chunk in _bounded(request, limits.bytes):
+                async for chunk in request.stream():  # the guard bounds its length
                     house.take(len(chunk))
                     taken += len(chunk)
                     form.write(chunk)
@@ -58,22 +57,6 @@ async def read_uploads(request: Request, limits: Limits, house: House, deadline:
     finally:
         # What the images take from here on is bounded by the queue.
         house.bytes -= taken
-
-
-async def _bounded(request: Request, most: int) -> AsyncIterator[bytes]:
-    """Give the body in pieces; raise ``Problem`` when it is longer than allowed."""
-    problem = Problem(
-        413, "too_many_bytes", f"The request has more than {most / 1e6:.0f} MB; send fewer images at once.", close=True
-    )
-    declared = request.headers.get("content-length", "")
-    if declared.isdecimal() and int(declared) > most:
-        raise problem
-    seen = 0
-    async for chunk in request.stream():
-        seen += len(chunk)
-        if seen > most:
-            raise problem
-        yield chunk
 
 
 class _Form:

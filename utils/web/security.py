@@ -18,7 +18,7 @@ from urllib.parse import urlsplit
 
 from config import ServeConfig
 from utils.errors import InputError
-from utils.web.limits import FORM_BYTES, HEAD_BYTES, House, Problem, closing_problem
+from utils.web.limits import HEAD_BYTES, House, Problem, closing_problem
 from utils.web.metrics import Metrics
 
 log = logging.getLogger("steel.web")
@@ -120,7 +120,7 @@ class Guard:
 
     def __init__(self, app: App, policy: Policy, house: House, metrics: Metrics, most_bytes: int) -> None:
         self.app, self.policy, self.house, self.metrics = app, policy, house, metrics
-        self.most_bytes = most_bytes + FORM_BYTES
+        self.most_bytes = most_bytes
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request."""

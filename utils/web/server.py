@@ -6,7 +6,6 @@ import logging
 import signal
 import threading
 from collections.abc import Callable, Iterator
-from types import FrameType
 from typing import Any
 
 import h11
@@ -132,7 +131,3 @@ class Server(uvicorn.Server):
         finally:
             for number, handler in before.items():
                 signal.signal(number, handler)
-
-    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        """Begin the shutdown; a second Ctrl-C ends it at once."""
-        super().handle_exit(sig, frame)

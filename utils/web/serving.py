@@ -11,13 +11,13 @@ import threading
 import time
 import warnings
 from collections.abc import Iterator
-from pathlib import Path
 
 import psutil
 from PIL import Image
 
 from config import ServeConfig
 from utils.errors import InputError
+from utils.inference.opening import make_folder
 from utils.web.app import Application
 from utils.web.inspector import Inspector
 from utils.web.metrics import Metrics
@@ -51,7 +51,7 @@ def serve(config: ServeConfig) -> None:
         ready = threading.Event()
         mount(application.app, inspector, config, after=ready)
         if config.save is not None:
-            make_save_folder(config.save)
+            make_folder(config.save, "-save")
         failed: list[Exception] = []
         address = shown_address(config.host, sock.getsockname()[1])
 
@@ -126,16 +126,6 @@ def check(config: ServeConfig) -> None:
         )
     if config.dir is not None:
         open_folder(config.dir)
-
-
-def make_save_folder(folder: Path) -> None:
-    """Make the folder of ``-save``; raises ``InputError`` when that is not possible."""
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise InputError(f"-save {folder}: cannot make this folder ({error.strerror}); name another") from None
-    if not os.access(folder, os.W_OK):
-        raise InputError(f"-save {folder}: no permission to write there; name another folder")
 
 
 def bind(host: str, port: int) -> socket.socket:
