@@ -1,10 +1,14 @@
-"""Whole coils: thousands of strips of which all, half or few are clean, by one network and by a classifier before it.
+"""Whole coils: thousands of strips of which all, half or few are clean, by one network and by those that judge first.
 
 The networks are fitted to the strips that are listed again and again, so the gate is nearly always right: what is measured
 is time, not skill. Rows that the CSV has already are left out.
 
     python benchmarks/coil.py
     python benchmarks/coil.py -cases half -systems two-stage -images 500
+    python benchmarks/coil.py -cases clean,half -systems plain,two-stage,two-head,shared-backbone -images 500 \
+        -segmenter unet:resnet18 -classifier resnet18 -classifier_size 256,1600
+
+The last one gives every system the same encoder, size and decoder, as two heads and the shared backbone have U-Net's.
 """
 
 import concurrent.futures
@@ -29,6 +33,7 @@ from config import PredictConfig, flag
 from utils.cli import DONE, parse, run
 
 SHARES = {"clean": 0.0, "five-percent": 0.05, "half": 0.5}  # of the strips that have a defect
+JOINT = ("two-head", "shared-backbone")
 PACKAGES = ("torch", "openvino", "opencv-python-headless")
 
 
@@ -38,7 +43,9 @@ class CoilConfig:
 
     cases: tuple[str, ...] = flag("clean, five-percent, half", tuple(SHARES))
     systems: tuple[str, ...] = flag(
-        "plain: the segmenter alone; two-stage: behind the classifier", ("two-stage", "plain")
+        "plain: the segmenter alone; two-stage: behind the classifier; two-head, shared-backbone: one U-Net of the"
+        " segmenter's encoder that judges, too",
+        ("two-stage", "plain"),
     )
     segmenter: str = flag("ARCHITECTURE:ENCODER", "linknet:resnet18")
     classifier: str = flag("encoder of the classifier, a quick one", "tu-mobilenetv3_large_100")
@@ -65,8 +72,8 @@ def main(argv: Sequence[str]) -> int:
                     "case": case,
                     "strips": count,
                     "segmenter": config.segmenter,
-                    "classifier": config.classifier if system != "plain" else "",
-                    "classifier_size": "{}x{}".format(*config.classifier_size) if system != "plain" else "",
+                    "classifier": config.classifier if system == "two-stage" else "",
+                    "classifier_size": "{}x{}".format(*config.classifier_size) if system == "two-stage" else "",
                     "backend": config.backend,
                     "precision": config.precision,
                 }
@@ -141,18 +148,21 @@ def make_weights(config: CoilConfig, system: str, data: Path) -> Path:
     names = tuple((data / "classes.txt").read_text("utf-8").split())
     folder = config.work / "weights"
     architecture, encoder = config.segmenter.split(":")
-    segmenter = fit(ModelSpec(architecture, encoder, "multilabel", names), data, folder)
-    if system == "plain":
-        return segmenter
-    judge = ModelSpec("classifier", config.classifier, "classify-binary", names)
-    classifier = fit(judge, data, folder, config.classifier_size)
-    members = {"classifier": load(classifier), "segmenter": load(segmenter)}
-    drawn = members["segmenter"]
-    file = SystemFile(
-        "two-stage", members, gate_for("two-stage", members), drawn.thresholds, drawn.min_areas, drawn.max_areas
-    )
-    file.save(folder / "two-stage.json")
-    return folder / "two-stage.json"
+    if system in JOINT:
+        members = {"network": load(fit(ModelSpec(system, encoder, "multilabel", names), data, folder))}
+        drawn = members["network"]
+    else:
+        segmenter = fit(ModelSpec(architecture, encoder, "multilabel", names), data, folder)
+        if system == "plain":
+            return segmenter
+        judge = ModelSpec("classifier", config.classifier, "classify-binary", names)
+        classifier = fit(judge, data, folder, config.classifier_size)
+        members = {"classifier": load(classifier), "segmenter": load(segmenter)}
+        drawn = members["segmenter"]
+    gate = gate_for(system, members)
+    file = SystemFile(system, members, gate, drawn.thresholds, drawn.min_areas, drawn.max_areas)
+    file.save(folder / f"{system}.json")
+    return folder / f"{system}.json"
 
 
 if __name__ == "__main__":

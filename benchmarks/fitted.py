@@ -18,7 +18,7 @@ from torch.nn import functional
 from utils.data.annotations import read_annotations, read_class_names
 from utils.data.images import read_image
 from utils.models.factory import build
-from utils.models.segmenter import Segmenter
+from utils.models.segmenter import Segmenter, parts
 from utils.models.spec import ModelSpec
 from utils.published.weights_file import WeightsFile
 
@@ -145,7 +145,7 @@ def _train_decoder(model: Segmenter, images: Sequence[np.ndarray], labels: Seque
             window = np.s_[top : top + 128, left : left + 256]
             batch.append(images[at][window].transpose(2, 0, 1))
             wanted.append(labels[at][window].transpose(2, 0, 1))
-        logits = model(torch.from_numpy(np.stack(batch)))
+        logits, _ = parts(model(torch.from_numpy(np.stack(batch))))
         truth = torch.from_numpy(np.stack(wanted)).float()
         loss = functional.binary_cross_entropy_with_logits(logits, truth)
         optimizer.zero_grad()

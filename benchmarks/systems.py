@@ -26,7 +26,7 @@ import torch
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from config import Device, EvaluateConfig, Precision, SynthesiseConfig, TrainConfig, flag
+from config import Backend, Device, EvaluateConfig, Precision, SynthesiseConfig, TrainConfig, flag
 from utils.cli import DONE, parse, run
 from utils.data.annotations import Dataset, open_dataset, write_annotations
 from utils.data.splits import near_duplicate_groups, split, write_split
@@ -63,6 +63,7 @@ class SystemsConfig:
     seed: int = flag("of data and training", 42, low=0)
     device: Device = flag("auto takes a GPU when there is one", "auto")
     precision: Precision = flag("f32; bf16 where the machine has it", "f32")
+    backend: Backend = flag("what runs the networks that are scored, in f32; seconds an image are its own", "auto")
     threads: int = flag("CPU threads; 0: all cores", 0, low=0)
     num_of_workers: int | None = flag("processes that load images, or auto", None, low=0)
     out: Path = flag("CSV file to add to; the Markdown table beside it is written anew", Path("benchmarks/systems.csv"))
@@ -208,7 +209,8 @@ def measure(config: SystemsConfig, data: Data, name: str) -> dict[str, Any]:
     path = find(folder)
     weights = open_weights(path)
     is_classifier = weights.spec.is_classifier
-    common = {"batch_size": 4, "device": config.device, "threads": config.threads, "tta": row.tta}
+    common: dict[str, Any] = {"batch_size": 4, "device": config.device, "threads": config.threads}
+    common |= {"backend": config.backend, "tta": row.tta}
     if not is_classifier and (row.of or not isinstance(weights, SystemFile)):
         # Thresholds that are chosen for every row the same way, on the validation images; a system's are already.
         path = variant(path, folder / "variants" / file_name(name), row.soft)

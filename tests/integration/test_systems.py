@@ -230,3 +230,36 @@ def test_a_segmenter_has_no_labels_to_save(make_dataset, make_weights, tmp_path)
     with pytest.raises(InputError, match=r"-save labels: .* judges no whole images"):
         Predict_masks.main(words.split())
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("words", "roles"),
+    [
+        ("-system two-stage -classifier_size 32,32", ["classifier", "segmenter"]),
+        pytest.param("-system shared-backbone", ["network"], marks=pytest.mark.slow),
+    ],
+)
+def test_several_processes_train_one_system(make_dataset, tmp_path, words, roles):
+    data, run = make_dataset(count=18), tmp_path / "run"
+    command = [
+        sys.executable,
+        "-m",
+        "torch.distributed.run",
+        "--standalone",
+        "--nproc_per_node=2",
+        str(ROOT / "Train.py"),
+    ]
+    command += [*f"-dir {data} -out {run}".split(), *SMALL.split(), *words.split()]
+    done = subprocess.run(
+        command, cwd=ROOT, env={**os.environ, "OMP_NUM_THREADS": "1"}, capture_output=True, text=True, timeout=300
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert done.stdout.count("system file:") == 1
+    assert done.stdout.count("epoch 1/1") == len(roles)
+    assert list(read_system(find(run)).members) == roles
+    assert [len(list((run / role).glob("*.pth"))) for role in roles] == [1] * len(roles)
+    assert len(list(run.glob("*.system.json"))) == 1
+    # What is complete stays as it is, whoever resumes it.
+    before = sums(run)
+    assert Train.main(["-resume", str(run)]) == 0
+    assert sums(run) == before

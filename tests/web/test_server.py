@@ -199,7 +199,7 @@ def test_a_network_that_does_not_run_here_ends_the_start(make_weights, tmp_path,
 
 def test_sigterm_while_it_loads_ends_with_0_too(monkeypatch):
     before = signal.getsignal(signal.SIGTERM)
-    monkeypatch.setattr("utils.web.serving.open_inspector", lambda *_: signal.raise_signal(signal.SIGTERM))
+    monkeypatch.setattr("utils.web.serving.Inspector.open", lambda *_, **__: signal.raise_signal(signal.SIGTERM))
     with pytest.raises(SystemExit) as stop:
         serve(ServeConfig(port=0))
     assert stop.value.code == 0

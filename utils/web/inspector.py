@@ -70,6 +70,24 @@ class About:
     summary: dict[str, Any]
 
 
+def settings_of(config: ServeConfig) -> dict[str, Any]:
+    """Give what ``Inspector.open`` is told by the flags of ``Serve.py``, for whichever weights it opens."""
+    return {
+        "backend": config.backend,
+        "precision": config.precision,
+        "device": config.device,
+        "threads": config.threads,
+        "batch_size": config.batch_size,
+        "tta": config.tta,
+        "threshold": config.threshold,
+        "min_area": config.min_area,
+        "max_area": config.max_area,
+        "room": config.queue,
+        "most_pixels": config.max_pixels,
+        "wait": config.wait_ms / 1e3,
+    }
+
+
 class Inspector:
     """One loaded weights file or system; thread-safe; images of all callers share batches.
 

@@ -19,7 +19,7 @@ from config import ServeConfig
 from utils.errors import InputError
 from utils.inference.opening import make_folder
 from utils.web.app import Application
-from utils.web.inspector import Inspector
+from utils.web.inspector import Inspector, settings_of
 from utils.web.metrics import Metrics
 from utils.web.page import mount
 from utils.web.page.sources import open_folder
@@ -41,7 +41,8 @@ def serve(config: ServeConfig) -> None:
     check(config)
     with ending_well(), bind(config.host, config.port) as sock:
         metrics = Metrics()
-        inspector = open_inspector(config, metrics)
+        settings = settings_of(config)
+        inspector = Inspector.open(config.weights_dir, config.weights, on_batch=metrics.batches.observe, **settings)
         application = Application(inspector, config, metrics)
         logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(message)s", stream=sys.stderr)
         # What PIL remarks on images that strangers made is not worth a line each.
@@ -94,27 +95,6 @@ def ending_well() -> Iterator[None]:
 def age() -> float:
     """Give the seconds since this process began, the time for loading Python's modules included."""
     return time.time() - psutil.Process().create_time()
-
-
-def open_inspector(config: ServeConfig, metrics: Metrics) -> Inspector:
-    """Load what the flags name."""
-    return Inspector.open(
-        config.weights_dir,
-        config.weights,
-        backend=config.backend,
-        precision=config.precision,
-        device=config.device,
-        threads=config.threads,
-        batch_size=config.batch_size,
-        tta=config.tta,
-        threshold=config.threshold,
-        min_area=config.min_area,
-        max_area=config.max_area,
-        room=config.queue,
-        most_pixels=config.max_pixels,
-        wait=config.wait_ms / 1e3,
-        on_batch=metrics.batches.observe,
-    )
 
 
 def check(config: ServeConfig) -> None:

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from utils.errors import InputError
-from utils.inference.backends import BACKENDS, device, onnxruntime_backend, openvino_backend
+from utils.inference.backends import BACKENDS, device, onnxruntime_backend, openvino_backend, openvino_steps
 from utils.inference.network import Settings, open_network
 from utils.models.factory import build
 from utils.models.spec import ModelSpec
@@ -155,3 +155,62 @@ def test_compile_asks_torch_to_translate_the_network(weights, monkeypatch):
     network = BACKENDS["torch"](weights, Settings("cpu", "f32", compile=True))
     assert asked == [network.model]
     assert network.name == "torch compiled f32 on cpu"
+
+
+@pytest.fixture(scope="module")
+def judging() -> WeightsFile:
+    """A network with a shared backbone."""
+    torch.manual_seed(2)
+    spec = ModelSpec("shared-backbone", "resnet18", "multilabel", ("pits", "cracks"))
+    model = build(spec)
+    weights = {"thresholds": (0.5, 0.5), "min_areas": (0, 0)}
+    return WeightsFile(spec, model.net.state_dict(), model.mean, model.std, None, **weights)
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("shape", [(40, 70), (64, 96)])
+def test_a_gate_gives_the_masks_of_the_images_it_chooses(judging, backend, shape):
+    images = np.random.default_rng(0).integers(0, 256, (4, *shape, 3), dtype=np.uint8)
+    with torch.inference_mode():
+        masks, labels = judging.build()(torch.from_numpy(images.transpose(0, 3, 1, 2).copy()))
+    chosen = labels[:, 0] > labels[:, 0].median()
+    assert 0 < chosen.sum() < 4
+    network = open_network(judging, backend, "cpu", "f32", 2)
+    found = network(images, lambda logits: logits[:, 0] > labels[:, 0].median() + 1e-4)
+    torch.testing.assert_close(found.labels, labels, rtol=1e-3, atol=2e-3)
+    torch.testing.assert_close(found.masks, masks[chosen], rtol=1e-3, atol=2e-3)
+    assert network(images, lambda logits: logits[:, 0] > 1e6).masks is None
+    torch.testing.assert_close(network(images).masks, masks, rtol=1e-3, atol=2e-3)
+
+
+def test_openvino_decodes_only_what_the_gate_chooses(judging, monkeypatch):
+    drawn = []
+    draw = openvino_steps._Pair.draw
+    monkeypatch.setattr(openvino_steps._Pair, "draw", lambda pair: drawn.append(1) or draw(pair))
+    network = open_network(judging, "openvino", "cpu", "f32", 2)
+    images = np.random.default_rng(0).integers(0, 256, (4, 40, 70, 3), dtype=np.uint8)
+    assert network(images, lambda logits: torch.tensor([False])).masks is None
+    drawn.clear()  # what was converted just now was compared with the whole network, too
+    turns = iter([True, False, False, True])
+    found = network(images, lambda logits: torch.tensor([next(turns)]))
+    assert len(drawn) == 2
+    with torch.inference_mode():
+        masks, _ = judging.build()(torch.from_numpy(images.transpose(0, 3, 1, 2).copy()))
+    torch.testing.assert_close(found.masks, masks[[0, 3]], rtol=1e-3, atol=2e-3)
+
+
+def test_the_halves_are_kept_and_read_again(judging, cache, monkeypatch):
+    images = np.random.default_rng(0).integers(0, 256, (2, 40, 70, 3), dtype=np.uint8)
+    first = open_network(judging, "openvino", "cpu", "f32", 0)(images, lambda logits: torch.tensor([True])).masks
+    monkeypatch.setattr(WeightsFile, "build", lambda self: pytest.fail("converted again"))
+    again = open_network(judging, "openvino", "cpu", "f32", 0)(images, lambda logits: torch.tensor([True])).masks
+    assert torch.equal(first, again)
+
+
+def test_halves_that_do_not_fit_leave_the_whole_network(judging, cache, monkeypatch):
+    monkeypatch.setattr(openvino_steps, "takes_any_size", lambda *given: False)
+    network = open_network(judging, "openvino", "cpu", "f32", 0)
+    images = np.random.default_rng(0).integers(0, 256, (2, 40, 70, 3), dtype=np.uint8)
+    whole = network(images).masks
+    found = network(images, lambda logits: torch.arange(len(logits)) == 1).masks
+    assert torch.equal(found, whole[1:])

@@ -10,6 +10,7 @@ import torch
 
 from utils.errors import InputError
 from utils.inference.backends.device import check_precision, cpu_threads, optional, require_cpu
+from utils.inference.backends.openvino_steps import Steps, has_steps
 from utils.inference.backends.store import Store
 from utils.inference.export.graph import takes_any_size, to_openvino
 from utils.inference.network import Gate, Outputs, Settings, pass_gate
@@ -49,10 +50,26 @@ class OpenVinoNetwork:
         self.name = f"openvino {settings.precision} on cpu"
         self._lock = threading.Lock()
         self._requests: dict[Size, queue.SimpleQueue] = {}
+        self._steps: Steps | None = None
         self._any_size = self._open_any_size()
 
     def __call__(self, images: np.ndarray, gate: Gate | None = None) -> Outputs:
         """Run on a batch, see ``Network``."""
+        try:
+            steps = self._in_steps((images.shape[1], images.shape[2])) if gate else None
+            if steps is not None and gate is not None:
+                return steps(images, gate)
+            return pass_gate(self._whole(images), gate)
+        except RuntimeError as error:
+            if "alloc" in str(error):
+                raise InputError(
+                    f"the memory is too small for images of {images.shape[1]}x{images.shape[2]} with -backend openvino;"
+                    " use fewer -threads, or weights trained with a smaller -image_size"
+                ) from None
+            raise
+
+    def _whole(self, images: np.ndarray) -> Outputs:
+        """Run all of the network."""
         requests = self._compiled((images.shape[1], images.shape[2]))
         request = requests.get()
         try:
@@ -64,16 +81,20 @@ class OpenVinoNetwork:
                     arrays = [np.empty((len(images), *part.shape[1:]), dtype=np.float32) for part in parts]
                 for array, part in zip(arrays, parts, strict=True):
                     array[index] = part[0]
-        except RuntimeError as error:
-            if "alloc" in str(error):
-                raise InputError(
-                    f"the memory is too small for images of {images.shape[1]}x{images.shape[2]} with -backend openvino;"
-                    " use fewer -threads, or weights trained with a smaller -image_size"
-                ) from None
-            raise
         finally:
             requests.put(request)
-        return pass_gate(Outputs.of([torch.from_numpy(array) for array in arrays]), gate)
+        return Outputs.of([torch.from_numpy(array) for array in arrays])
+
+    def _in_steps(self, size: tuple[int, int]) -> Steps | None:
+        """Give the two halves of a network that has them, unless they are compiled for enough other sizes."""
+        if not has_steps(self._weights.spec):
+            return None
+        with self._lock:
+            if self._steps is None:
+                options = {**self._options, **self._kept_compiled()}
+                self._steps = Steps(self._weights, self._store, self._core, self._version, options, self._streams)
+            known = size in self._steps.sizes or len(self._steps.sizes) < SIZES
+            return self._steps if self._steps.fits and known else None
 
     def _compiled(self, size: tuple[int, int]) -> queue.SimpleQueue:
         """Give the idle requests for a size; compile for it when it is new."""

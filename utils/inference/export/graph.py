@@ -47,14 +47,15 @@ class Graph(nn.Module):
                 masks = functional.interpolate(masks, size=(height, width), mode="bilinear", align_corners=False)
         else:
             if not self.fits:
-                images = self._filled(images, height, width)
+                images = self.filled(images)
             masks, labels = Outputs.of(self.model(images.permute(0, 3, 1, 2)))
             if masks is not None and not self.fits:
                 masks = masks[:, :, :height, :width]
         return tuple(part for part in (masks, labels) if part is not None)
 
-    def _filled(self, images: torch.Tensor, height: Any, width: Any) -> torch.Tensor:
+    def filled(self, images: torch.Tensor) -> torch.Tensor:
         """Fill up to the network's multiple like the model itself, which branches on the size where this gathers."""
+        height, width = images.shape[1], images.shape[2]
         below, right = -height % self.model.multiple, -width % self.model.multiple
         tiny = torch.as_tensor(below >= height) | torch.as_tensor(right >= width)
 
@@ -70,6 +71,41 @@ class Graph(nn.Module):
         pixels = images.permute(0, 3, 1, 2).float()
         pixels = functional.interpolate(pixels, size=self.input_size, mode="bilinear", align_corners=False)
         return pixels.round().to(torch.uint8)
+
+
+class EncoderGraph(nn.Module):
+    """The first half of a network that judges images before it draws their masks (``Segmenter.encode``).
+
+    Args:
+        model: such a network, in evaluation mode.
+    """
+
+    def __init__(self, model: Segmenter) -> None:
+        super().__init__()
+        self.model, self.whole = model, Graph(model)
+        self.eval()
+
+    def forward(self, images: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        """Give of ``(N, H, W, channels)`` uint8 images the labels ``(N, L)`` and the encoder's maps, float32."""
+        features, labels = self.model.encode(self.whole.filled(images).permute(0, 3, 1, 2))
+        return labels, *features.maps
+
+
+class DecoderGraph(nn.Module):
+    """The second half: masks of the encoder's maps, of the size that the images were filled up to.
+
+    Args:
+        model: as for ``EncoderGraph``.
+    """
+
+    def __init__(self, model: Segmenter) -> None:
+        super().__init__()
+        self.net = model.net
+        self.eval()
+
+    def forward(self, *maps: torch.Tensor) -> torch.Tensor:
+        """Give ``(N, K, H, W)`` float32 logits; see ``Segmenter.decode``."""
+        return self.net.decode(maps)  # type: ignore[operator,no-any-return]
 
 
 def output_names(model: Segmenter) -> list[str]:
@@ -97,6 +133,27 @@ def to_openvino(model: Segmenter, size: Size = None, input_size: Size = None) ->
     for output, name in zip(converted.outputs, output_names(model), strict=True):
         output.get_tensor().set_names({name})
     return converted
+
+
+def to_openvino_in_steps(model: Segmenter) -> tuple[Any, Any]:
+    """Convert the two halves of a network that offers ``encode`` and ``decode``, for images of any size; f32 weights.
+
+    Args:
+        model: the network, in evaluation mode.
+
+    Returns:
+        An ``openvino.Model`` with input ``images`` and outputs ``labels`` and one for each of the encoder's maps, and one
+        that takes these maps and gives ``masks`` of the size that the images were filled up to.
+    """
+    import openvino
+
+    merged = merge_upsampling(model)
+    images = _example(model, None)
+    with _quiet():
+        encoder = openvino.convert_model(EncoderGraph(merged), example_input=images)
+        _, *maps = EncoderGraph(merged)(images)
+        decoder = openvino.convert_model(DecoderGraph(merged), example_input=tuple(maps))
+    return encoder, decoder
 
 
 def to_onnx(model: Segmenter, size: Size = None, input_size: Size = None) -> bytes:

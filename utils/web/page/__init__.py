@@ -17,7 +17,7 @@ from fastapi import FastAPI
 from config import ServeConfig
 from utils.web.answers import image_answer, join, pack, refusal_answer
 from utils.web.inspection import Inspection, Refused
-from utils.web.inspector import About, Inspector
+from utils.web.inspector import About, Inspector, settings_of
 from utils.web.page.choosing import Opened, find_weights
 from utils.web.page.desk import Asked, Desk, Keep
 from utils.web.page.downloads import make_routes
@@ -44,16 +44,7 @@ def mount(app: FastAPI, inspector: Inspector, config: ServeConfig, after: thread
     parts = open_folder(config.dir) if config.dir else []
 
     def open_file(path: Path) -> Inspector:
-        return type(inspector).open(
-            path,
-            backend=config.backend,
-            precision=config.precision,
-            device=config.device,
-            threads=config.threads,
-            batch_size=config.batch_size,
-            room=inspector.room,
-            most_pixels=inspector.most_pixels,
-        )
+        return type(inspector).open(path, **settings_of(config))
 
     def make() -> Desk:
         opened = Opened(inspector, find_weights(config.weights_dir), open_file)
