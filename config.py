@@ -86,6 +86,7 @@ class TrainConfig:
     # the optimisation
     loss: Loss = flag("loss on logits; dice_bce is the published one; classifiers have bce", "dice_bce")
     dice_weight: float = flag("share of Dice in dice_bce, 0..1; the rest is BCE", 0.5, low=0, high=1)
+    dice_of: Literal["batch", "image"] = flag("batch: Dice of dice_bce over the images of a step, as published; image: of each image and class, as the competition counts, which spares clean images false positives", "batch")
     tversky_fp: float = flag("Tversky weight of false positives; 0.1 favours recall", 0.1, low=0)
     tversky_fn: float = flag("Tversky weight of false negatives", 0.9, low=0)
     label_weight: float = flag("weight of the labels' loss beside the masks' where a network has both heads", 0.5, low=0)

@@ -283,6 +283,44 @@ def test_tversky_flags_weigh_false_positives_and_false_negatives():
     assert loss(missed, target).item() == pytest.approx(1 - 28.0064 / (28.0064 + 0.9 * 4), rel=1e-4)
 
 
+@pytest.mark.parametrize("logit_kind", ["random", "right", "wrong", "all 100", "all -100"])
+@pytest.mark.parametrize("mask_kind", ["random", "empty", "full", "single pixel", "absent class"])
+@pytest.mark.parametrize("task", ["multilabel", "multiclass"])
+def test_dice_of_each_image_is_the_reference(task, mask_kind, logit_kind):
+    target = masks(mask_kind)
+    logits = logits_of(logit_kind, target, task).requires_grad_()
+    loss = the_loss(task, "dice_bce", dice_weight=1.0, dice_of="image")(logits, target)
+    loss.backward()
+    x, truth = logits.detach().double(), target.double().numpy()
+    p = (x.softmax(1)[:, 1:] if task == "multiclass" else x.sigmoid()).numpy()
+    if task == "multiclass":
+        index = index_of_masks(target).numpy()
+        truth = np.stack([index == k + 1 for k in range(target.shape[1])], axis=1).astype(float)
+    pixels = target.shape[2] * target.shape[3]
+    parts = []
+    for image in range(len(target)):
+        for k in range(target.shape[1]):
+            tp = (p[image, k] * truth[image, k]).sum() + (0 if truth[image, k].any() else 0.005 * pixels)
+            wrong = (p[image, k] * (1 - truth[image, k])).sum() + ((1 - p[image, k]) * truth[image, k]).sum()
+            parts.append(1 - tp / (tp + wrong / 2))
+    assert loss.item() == pytest.approx(np.mean(parts), rel=2e-6, abs=2e-6)
+    assert torch.isfinite(logits.grad).all()
+
+
+def test_dice_of_each_image_punishes_what_dice_of_the_batch_forgives():
+    # The class is in the first image alone, and found there; a speck of it in the second is hardly seen in the batch.
+    target = torch.zeros(2, 1, 40, 40)
+    target[0, 0, :20] = 1
+    right = torch.where(target > 0, 30.0, -30.0)
+    speck = right.clone()
+    speck[1, 0, :2, :20] = 30
+    grown = {}
+    for dice_of in ("batch", "image"):
+        loss = the_loss("binary", "dice_bce", dice_weight=1.0, dice_of=dice_of)
+        grown[dice_of] = loss(speck, target).item() - loss(right, target).item()
+    assert grown["image"] > 10 * grown["batch"] > 0
+
+
 @pytest.mark.parametrize(
     ("settings", "message"),
     [

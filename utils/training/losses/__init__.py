@@ -41,7 +41,7 @@ def make_loss(config: TrainConfig, weights: Sequence[float] | None = None) -> Lo
     """Make the loss of masks that the flags name.
 
     Args:
-        config: its ``loss``, ``task``, ``dice_weight``, ``tversky_fp`` and ``tversky_fn`` are used.
+        config: its ``loss``, ``task``, ``dice_weight``, ``dice_of``, ``tversky_fp`` and ``tversky_fn`` are used.
         weights: what a defect pixel of each class counts; see ``LossOnLogits``.
 
     Returns:
@@ -63,7 +63,7 @@ def make_loss(config: TrainConfig, weights: Sequence[float] | None = None) -> Lo
             f"-class_weights: -loss {config.loss} looks at a class as a whole and weighs no pixels; take one of {able}"
         )
     if config.loss == "dice_bce":
-        return DiceBCELoss(config.task, config.dice_weight, weights)
+        return DiceBCELoss(config.task, config.dice_weight, weights, config.dice_of)
     if config.loss == "tversky":
         return TverskyLoss(config.task, config.tversky_fp, config.tversky_fn)
     for kind in _OF_PIXELS:

@@ -13,12 +13,13 @@ from utils.training.losses.base import LossOnLogits
 class DiceBCELoss(LossOnLogits):
     """A weighted mean of Dice loss and binary cross-entropy; of Dice loss and cross-entropy for task multiclass.
 
-    Dice weighs classes alike however few pixels they have, cross-entropy gives every pixel a gradient. Dice looks at
-    the classes that the batch shows, and cross-entropy alone punishes false positives of the others, as with SMP's Dice.
+    Dice weighs classes alike however few pixels they have, cross-entropy gives every pixel a gradient. Dice of the batch
+    looks at the classes that it shows, and cross-entropy alone punishes false positives of the others, as with SMP's Dice.
 
     Args:
         task: what the network's channels mean.
         dice_weight: share of Dice, 0..1.
+        dice_of: ``batch`` or ``image``, what a Dice is taken of; see ``functional.present_dice`` and ``image_dice``.
         weights: of defect pixels in cross-entropy; Dice weighs classes alike as it is.
     """
 
@@ -26,15 +27,20 @@ class DiceBCELoss(LossOnLogits):
     weighs_pixels = True
 
     def __init__(
-        self, task: Task = "multilabel", dice_weight: float = 0.5, weights: Sequence[float] | None = None
+        self,
+        task: Task = "multilabel",
+        dice_weight: float = 0.5,
+        weights: Sequence[float] | None = None,
+        dice_of: str = "batch",
     ) -> None:
         super().__init__(task, weights)
-        self.dice_weight = dice_weight
+        self.dice_weight, self.dice_of = dice_weight, dice_of
+        self.dice = functional.image_dice if dice_of == "image" else functional.present_dice
 
     def of_masks(self, logits: Tensor, target: Tensor) -> Tensor:
         """See the base class."""
         entropy = F.binary_cross_entropy_with_logits(logits, target, pos_weight=self.mask_weights(logits))
-        return self._mean(functional.present_dice(logits.sigmoid(), target), entropy)
+        return self._mean(self.dice(logits.sigmoid(), target), entropy)
 
     def of_index(self, logits: Tensor, index: Tensor) -> Tensor:
         """See the base class."""
@@ -42,7 +48,7 @@ class DiceBCELoss(LossOnLogits):
         probability = log_probability[:, 1:].exp()
         target = functional.masks_of_index(index, probability.shape[1], probability.dtype)
         return self._mean(
-            functional.present_dice(probability, target), F.nll_loss(log_probability, index, self.index_weights(logits))
+            self.dice(probability, target), F.nll_loss(log_probability, index, self.index_weights(logits))
         )
 
     def _mean(self, dice: Tensor, entropy: Tensor) -> Tensor:
@@ -50,4 +56,4 @@ class DiceBCELoss(LossOnLogits):
 
     def extra_repr(self) -> str:
         """Show the weight when the loss is printed."""
-        return f"dice_weight={self.dice_weight}"
+        return f"dice_weight={self.dice_weight}, dice_of={self.dice_of}"
