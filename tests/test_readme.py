@@ -48,7 +48,10 @@ def command_lines() -> list[str]:
 
 
 @pytest.mark.parametrize("line", command_lines())
-def test_shown_command_is_understood(line):
+def test_shown_command_is_understood(line, tmp_path, monkeypatch):
+    for name, content in re.findall(r"with `([\w-]+\.yaml)`:\n\n```yaml\n(.*?)```", README, re.DOTALL):
+        (tmp_path / name).write_text(content)
+    monkeypatch.chdir(tmp_path)
     words = shlex.split(line)
     command = next(name for name in CONFIG_OF_COMMAND if words[: len(name.split())] == name.split())
     parse(CONFIG_OF_COMMAND[command], words[len(command.split()) :], command, "")
