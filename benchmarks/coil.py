@@ -80,6 +80,9 @@ def main(argv: Sequence[str]) -> int:
                 if any(all(old[k] == str(v) for k, v in row.items()) for old in read_rows(config.out)):
                     continue
                 context = multiprocessing.get_context("spawn")
+                # Fitting takes more memory than predicting: it has a process of its own.
+                with concurrent.futures.ProcessPoolExecutor(1, mp_context=context) as pool:
+                    pool.submit(make_weights, config, system, make_strips(config)).result()
                 with concurrent.futures.ProcessPoolExecutor(1, mp_context=context) as pool:
                     found = pool.submit(measure, config, system, case, count).result()
                 write_rows(config.out, [{**row, **found, **facts(config.threads, *PACKAGES)}])

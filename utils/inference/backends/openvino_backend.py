@@ -2,7 +2,6 @@
 
 import queue
 import threading
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -122,7 +121,7 @@ class OpenVinoNetwork:
         name, note = f"openvino-{self._version}-any", f"openvino {self._version} takes any size"
         if self._store.note(note) is False:
             return None
-        graph = self._read(name)
+        graph = self._store.read_openvino(self._core, name)
         if graph is None:
             model = self._weights.build()
             try:
@@ -133,7 +132,7 @@ class OpenVinoNetwork:
             self._store.put_note(note, fits)
             if not fits:
                 return None
-            self._keep(name, graph)
+            self._store.keep_openvino(name, graph)
         return graph
 
     def _run_once(self, graph: Any, images: np.ndarray) -> list[np.ndarray]:
@@ -146,7 +145,7 @@ class OpenVinoNetwork:
     def _open_fixed(self, size: tuple[int, int]) -> Any:
         """Give the graph for one size of images."""
         name = f"openvino-{self._version}-{size[0]}x{size[1]}"
-        graph = self._read(name)
+        graph = self._store.read_openvino(self._core, name)
         if graph is None:
             spec = self._weights.spec
             try:
@@ -156,23 +155,8 @@ class OpenVinoNetwork:
                 raise InputError(
                     f"-backend openvino: cannot convert {spec.architecture} {spec.encoder} ({reason}); use -backend torch"
                 ) from None
-            self._keep(name, graph)
+            self._store.keep_openvino(name, graph)
         return graph
-
-    def _read(self, name: str) -> Any:
-        folder = self._store.folder(name)
-        try:
-            return self._core.read_model(folder / "network.xml") if folder else None
-        except RuntimeError:  # damaged: made anew
-            return None
-
-    def _keep(self, name: str, graph: Any) -> None:
-        def write(folder: Path) -> None:
-            import openvino
-
-            openvino.save_model(graph, folder / "network.xml", compress_to_fp16=False)
-
-        self._store.keep(name, write)
 
 
 class _Request:

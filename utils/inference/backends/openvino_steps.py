@@ -2,8 +2,7 @@
 
 import queue
 import threading
-from collections.abc import Callable, Mapping
-from pathlib import Path
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -100,13 +99,9 @@ class Steps:
         names, note = [f"openvino-{self._version}-{half}" for half in HALVES], f"openvino {self._version} in steps"
         if self._store.note(note) is False:
             return None
-        folders = [self._store.folder(name) for name in names]
-        try:
-            kept = [self._core.read_model(folder / "network.xml") for folder in folders if folder is not None]
-            if len(kept) == len(HALVES):
-                return kept[0], kept[1]
-        except RuntimeError:  # damaged: made anew
-            pass
+        encoder, decoder = (self._store.read_openvino(self._core, name) for name in names)
+        if encoder is not None and decoder is not None:
+            return encoder, decoder
         model = self._weights.build()
         try:
             halves = to_openvino_in_steps(model)
@@ -117,7 +112,7 @@ class Steps:
         if not fits:
             return None
         for name, half in zip(names, halves, strict=True):
-            self._store.keep(name, _writer(half))
+            self._store.keep_openvino(name, half)
         return halves
 
     def _run_once(self, halves: tuple[Any, Any], images: np.ndarray) -> list[np.ndarray]:
@@ -161,12 +156,3 @@ class _Pair:
         self._drawing.start_async()
         self._drawing.wait()
         return self._masks
-
-
-def _writer(half: Any) -> Callable[[Path], None]:
-    def write(folder: Path) -> None:
-        import openvino
-
-        openvino.save_model(half, folder / "network.xml", compress_to_fp16=False)
-
-    return write

@@ -21,6 +21,7 @@ from utils.published.weights_file import WeightsFile
 VERSION = 2  # raise it when a conversion changes what it makes
 KEPT = 12  # networks; some 100 MB each
 ROOM = 2**30  # bytes that have to be free for libraries that end the run when they cannot write
+OPENVINO_FILE = "network.xml"
 
 
 class Store:
@@ -64,6 +65,24 @@ class Store:
             pass
         finally:
             shutil.rmtree(temporary, ignore_errors=True)
+
+    def keep_openvino(self, name: str, graph: Any) -> None:
+        """Keep an ``openvino.Model`` as ``network.xml`` and ``network.bin``, see ``read_openvino``."""
+
+        def write(folder: Path) -> None:
+            import openvino
+
+            openvino.save_model(graph, folder / OPENVINO_FILE, compress_to_fp16=False)
+
+        self.keep(name, write)
+
+    def read_openvino(self, core: Any, name: str) -> Any:
+        """Give the ``openvino.Model`` kept under a name; None when there is none, or a damaged one."""
+        folder = self.folder(name)
+        try:
+            return core.read_model(folder / OPENVINO_FILE) if folder else None
+        except RuntimeError:  # damaged: made anew
+            return None
 
     def note(self, key: str) -> Any:
         """Give the value noted under a key, or None."""
