@@ -199,6 +199,23 @@ def test_openvino_decodes_only_what_the_gate_chooses(judging, monkeypatch):
     torch.testing.assert_close(found.masks, masks[[0, 3]], rtol=1e-3, atol=2e-3)
 
 
+def test_the_halves_hand_their_maps_over_in_bf16(judging, monkeypatch):
+    monkeypatch.setattr(device, "cpu_has_bf16", lambda: True)
+    pairs = []
+    make = openvino_steps._Pair.__init__
+    monkeypatch.setattr(
+        openvino_steps._Pair, "__init__", lambda pair, *halves: pairs.append(pair) or make(pair, *halves)
+    )
+    images = np.random.default_rng(0).integers(0, 256, (2, 40, 70, 3), dtype=np.uint8)
+    found = open_network(judging, "openvino", "cpu", "bf16", 2)(images, lambda logits: torch.tensor([True]))
+    assert {tensor.element_type.get_type_name() for tensor in pairs[-1]._maps} == {"bf16"}
+    with torch.inference_mode():
+        exact, labels = judging.build()(torch.from_numpy(images.transpose(0, 3, 1, 2).copy()))
+    assert found.masks.dtype == found.labels.dtype == torch.float32
+    assert (found.masks - exact).abs().max() < 0.1 * exact.abs().max()
+    assert (found.labels - labels).abs().max() < 0.1 * labels.abs().max()
+
+
 def test_the_halves_are_kept_and_read_again(judging, cache, monkeypatch):
     images = np.random.default_rng(0).integers(0, 256, (2, 40, 70, 3), dtype=np.uint8)
     first = open_network(judging, "openvino", "cpu", "f32", 0)(images, lambda logits: torch.tensor([True])).masks
