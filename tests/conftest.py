@@ -26,6 +26,13 @@ SIZES = ((48, 80), (48, 80), (33, 57), (64, 40), (48, 80))
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 
 
+@pytest.fixture(autouse=True)
+def one_thread() -> None:
+    """Undo what an earlier test of this process did by -threads: sums of floats depend on the number of threads."""
+    if torch.get_num_threads() != 1:
+        torch.set_num_threads(1)
+
+
 @pytest.fixture(scope="session")
 def make_weights(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
     """Give a function that writes a weights file of a random U-Net and names its folder; the same call, the same file."""

@@ -135,5 +135,9 @@ def test_starting_from_a_weights_file(strips, tmp_path):
     one, other = weights_of(first.folder), weights_of(second.folder)
     assert torch.equal(one["encoder.conv1.weight"], other["encoder.conv1.weight"])
     assert torch.equal(one["segmentation_head.0.weight"], other["segmentation_head.0.weight"])
+    told = load(second.weights).provenance["started_from"]
+    assert (told["flag"], told["epochs"]) == ("encoder_weights", 1)
+    assert told["seconds"] > 0
+    assert told["config"] == load(first.weights).provenance["config"]
     with pytest.raises(InputError, match="nothing in it fits resnet50"):
         train(settings(strips, tmp_path / "third", encoder="resnet50", encoder_weights=str(first.weights)))

@@ -63,7 +63,7 @@ def card(entry: Entry, weights: WeightsFile, model: Segmenter, training: Trainin
         _decision(entry.classes, weights),
         "## Training\n",
         f"Data: {words.data}\n",
-        f"```sh\n{training.command}\n```\n",
+        "```sh\n{}\n```\n".format("\n".join(training.commands)),
         *([_curves(training, weights.metrics.get("epoch"))] if training.shown else []),
         _provenance(weights.provenance),
         "## Use\n",
@@ -163,7 +163,13 @@ def _curves(training: Training, best: int | None) -> str:
     ]
     time = f" in {training.seconds / 60:.0f} minutes" if training.seconds else ""
     taken = f" The weights are those of epoch {best}." if best else ""
-    return f"{training.epochs} epochs{time}.{taken} On the validation split:\n\n{_markdown(heads, rows)}"
+    lead = f"{training.epochs} epochs{time}."
+    if len(training.commands) > 1:
+        lead = f"The last run: {lead}"
+        if training.before:
+            epochs, seconds = training.before
+            lead = f"The runs before the last: {epochs} epochs in {seconds / 60:.0f} minutes. {lead}"
+    return f"{lead}{taken} On the validation split:\n\n{_markdown(heads, rows)}"
 
 
 def _speed(speed: dict[str, Any]) -> str:

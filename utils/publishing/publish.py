@@ -111,15 +111,10 @@ def publish(config: PublishWeightsConfig) -> PublishResult:
         final = dataclasses.replace(
             chosen,
             metrics={**_kept(weights), **scores["valid"], **({"test": scores["test"]} if tested else {})},
-            provenance={
-                **weights.provenance,
-                "config": without_places(weights.provenance.get("config", {})),
-                "published_as": config.name,
-            },
+            provenance={**without_places(weights.provenance), "published_as": config.name},
         )
         packed = final.save_named(folder / "final", config.name)
-        settings = weights.provenance.get("config", {})
-        training = Training.of(source, without_places(settings))
+        training = Training.of(source, final.provenance)
         entry = _entry(config, packed, final, scores, tested or valid, training)
         old = index.find(config.name)
         if old is not None and old.sha256 != entry.sha256 and not config.replace:
@@ -259,7 +254,7 @@ def _entry(
             "network": timed.network,
             "hardware": f"{config.threads or os.cpu_count()} threads, {processor()}",
         },
-        training={"command": training.command, "epochs": training.epochs, "seconds": training.seconds},
+        training={"command": "\n".join(training.commands), "epochs": training.epochs, "seconds": training.seconds},
     )
 
 

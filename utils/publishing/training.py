@@ -1,4 +1,4 @@
-"""How published weights were trained, from what the run left behind: the command, the curves, the time."""
+"""How published weights were trained, from what the runs left behind: the commands, the curves, the time."""
 
 import csv
 import dataclasses
@@ -28,26 +28,28 @@ class Training:
     """How a network came about.
 
     Attributes:
-        command: what to type to train it again.
-        epochs: how many were trained.
-        seconds: training and validating; None where the run does not say.
+        commands: what to type to train it again, one line for each run that went on from the one before.
+        epochs: how many were trained in the last run.
+        seconds: training and validating in the last run; None where it does not say.
+        before: epochs and seconds of all earlier runs together; None where one of them does not say.
         curves: title -> a number for each epoch of ``shown``.
         shown: epochs of the curves, counted from 1.
     """
 
-    command: str
+    commands: tuple[str, ...]
     epochs: int
     seconds: float | None
+    before: tuple[int, float] | None
     curves: dict[str, list[float]]
     shown: list[int]
 
     @classmethod
-    def of(cls, run: Path, settings: dict[str, Any]) -> "Training":
+    def of(cls, run: Path, provenance: dict[str, Any]) -> "Training":
         """Read a run folder's ``history.csv``.
 
         Args:
             run: the folder.
-            settings: of the run, as ``settings.to_plain`` gives them.
+            provenance: of the run's weights file.
         """
         try:
             with open(run / "history.csv", newline="", encoding="utf-8") as file:
@@ -63,7 +65,38 @@ class Training:
             for key, title in _COLUMNS.items()
             if rows and all(row.get(key) for row in rows)
         }
-        return cls(command(settings), len(rows), sum(times) if times else None, curves, shown)
+        earlier = runs(provenance)[:-1]
+        known = all("seconds" in one for one in earlier)
+        before = (sum(one["epochs"] for one in earlier), sum(one["seconds"] for one in earlier)) if known else None
+        return cls(commands(provenance), len(rows), sum(times) if times else None, before, curves, shown)
+
+
+def runs(provenance: dict[str, Any]) -> list[dict[str, Any]]:
+    """Give the provenance of each run that a network went through, the first one first."""
+    found = [provenance]
+    while "started_from" in found[-1]:
+        found.append(found[-1]["started_from"])
+    return found[::-1]
+
+
+def commands(provenance: dict[str, Any]) -> tuple[str, ...]:
+    """Give the command lines that train a network again, one for each run.
+
+    A run that goes on from another takes that one's weights, and its split where it has the same data.
+    """
+    stages = runs(provenance)
+    lines = []
+    for number, stage in enumerate(stages, 1):
+        settings = dict(stage.get("config", {}))
+        more = [] if len(stages) == 1 else ["-out", f"runs/{number}"]
+        if number > 1:
+            flag = stages[number - 2]["flag"]
+            settings.pop(flag, None)
+            more += [f"-{flag}", f"runs/{number - 1}/*.pth"]
+            if stage.get("data_fingerprint") == stages[0].get("data_fingerprint"):
+                more += ["-split", "runs/1/split.csv"]
+        lines.append(" ".join([command(settings), *more]))
+    return tuple(lines)
 
 
 def command(settings: dict[str, Any]) -> str:
@@ -77,8 +110,15 @@ def command(settings: dict[str, Any]) -> str:
     return shlex.join(words)
 
 
-def without_places(settings: dict[str, Any]) -> dict[str, Any]:
-    """Leave of paths only the last part, since folders on the publisher's disk are nobody's business."""
+def without_places(provenance: dict[str, Any]) -> dict[str, Any]:
+    """Leave of the paths in a provenance only the last part: folders on the publisher's disk are nobody's business."""
+    cleaned = {**provenance, "config": _without_folders(provenance.get("config", {}))}
+    if "started_from" in provenance:
+        cleaned["started_from"] = without_places(provenance["started_from"])
+    return cleaned
+
+
+def _without_folders(settings: dict[str, Any]) -> dict[str, Any]:
     kinds = typing.get_type_hints(TrainConfig)
     paths = {field.name for field in dataclasses.fields(TrainConfig) if without_none(kinds[field.name])[0] is Path}
     return {

@@ -1,18 +1,40 @@
 """The network that a training starts from."""
 
+import csv
+import dataclasses
+import json
 from pathlib import Path
+from typing import Any
 
 from config import TrainConfig
 from utils.errors import InputError
+from utils.files import write_text
 from utils.models.factory import build, encoder_name
 from utils.models.segmenter import Segmenter
 from utils.models.spec import ModelSpec
 from utils.published.weights_file import WeightsFile, load
 
 ENCODER = "encoder."
+ORIGIN = "started_from.json"
 
 
-def starting_network(config: TrainConfig, spec: ModelSpec, resumed: bool) -> tuple[Segmenter, list[str]]:
+@dataclasses.dataclass(frozen=True)
+class Start:
+    """What a training starts from.
+
+    Args:
+        network: with its weights.
+        notes: lines for the user about what was taken from where.
+        origin: provenance of the weights file that the training goes on from, with the ``flag`` that named it, and
+            ``epochs`` and ``seconds`` where its run folder is there to tell; None: no such file.
+    """
+
+    network: Segmenter
+    notes: list[str]
+    origin: dict[str, Any] | None
+
+
+def starting_network(config: TrainConfig, spec: ModelSpec, resumed: bool) -> Start:
     """Make the network with the weights that ``-encoder_weights`` and ``-init_encoder`` name.
 
     Args:
@@ -20,28 +42,53 @@ def starting_network(config: TrainConfig, spec: ModelSpec, resumed: bool) -> tup
         spec: what to make.
         resumed: the weights come from a checkpoint later, the files of these flags are not needed any more.
 
-    Returns:
-        The network, and lines for the user about what was taken from where.
-
     Raises:
         InputError: no such file, or nothing in it fits.
     """
     given = config.encoder_weights
     notes: list[str] = []
+    origin = None
     if resumed:
-        return build(spec), notes
+        return Start(build(spec), notes, origin)
     if given in ("imagenet", "none"):
         network = build(spec, None if given == "none" or config.init_encoder else given)
     else:
         network = build(spec)
         stored = _fitting_file("-encoder_weights", Path(given), spec, "imagenet, none or a weights file")
         _take(network, stored, "")
+        origin = {"flag": "encoder_weights", **stored.provenance, **_spent(Path(given).parent)}
     if config.init_encoder is not None:
         stored = _fitting_file("-init_encoder", config.init_encoder, spec, "a weights file of this project")
         taken = _take(network, stored, ENCODER)
         whole = sum(name.startswith(ENCODER) for name in network.net.state_dict())
         notes.append(f"encoder from {config.init_encoder} ({stored.spec.task}): {taken} of its {whole} tensors taken")
-    return network, notes
+        origin = {"flag": "init_encoder", **stored.provenance, **_spent(config.init_encoder.parent)}
+    return Start(network, notes, origin)
+
+
+def write_origin(folder: Path, origin: dict[str, Any] | None) -> None:
+    """Keep in the run folder what the training started from, since that file may be gone when the run is resumed."""
+    if origin is not None:
+        write_text(folder / ORIGIN, json.dumps(origin, indent=2) + "\n")
+
+
+def read_origin(folder: Path) -> dict[str, Any]:
+    """Give what ``write_origin`` kept as an entry ``started_from`` of the provenance; nothing where there is none."""
+    path = folder / ORIGIN
+    return {"started_from": json.loads(path.read_text(encoding="utf-8"))} if path.exists() else {}
+
+
+def _spent(run: Path) -> dict[str, Any]:
+    """Give the epochs of a run and the seconds that they took; nothing for a folder that is no run."""
+    try:
+        with open(run / "history.csv", newline="", encoding="utf-8") as file:
+            rows = list(csv.DictReader(file))
+        return {
+            "epochs": len(rows),
+            "seconds": sum(float(r["train_seconds"]) + float(r["valid_seconds"]) for r in rows),
+        }
+    except (OSError, ValueError, KeyError):
+        return {}
 
 
 def _fitting_file(flag: str, path: Path, spec: ModelSpec, choices: str) -> WeightsFile:

@@ -36,10 +36,11 @@ from utils.training.engine import SteelEngine, make_engine
 from utils.training.interruption import Interruption
 from utils.training.loaders import close, explain_lost_worker, make_loaders, worker_count
 from utils.training.losses import make_loss
+from utils.training.memory import keep_freed_memory
 from utils.training.provenance import fingerprint, git_commit, versions
 from utils.training.runner import SegmentationRunner
 from utils.training.selection import choose_split
-from utils.training.starting import starting_network
+from utils.training.starting import read_origin, starting_network, write_origin
 
 
 @dataclasses.dataclass(frozen=True)
@@ -109,11 +110,14 @@ def train(config: TrainConfig) -> TrainResult:
     if 0 < config.max_area < config.min_area:
         raise InputError(f"-max_area {config.max_area}: is below -min_area {config.min_area}; correct one of them")
     engine = make_engine(config)
+    if engine.device.type == "cpu":
+        keep_freed_memory()
     folder = Path(broadcast_object_list([str(folder)])[0]) if engine.num_processes > 1 else folder
     dataset = open_labelled(config)
     spec = make_spec(config, dataset.annotations.class_names)
     set_seed(config.seed)
-    network, notes = starting_network(config, spec, (folder / run_folder.CHECKPOINTS / LAST).exists())
+    start = starting_network(config, spec, (folder / run_folder.CHECKPOINTS / LAST).exists())
+    network, notes = start.network, start.notes
     frame = choose_split(config, spec, dataset, folder) if engine.is_main_process else None
     frame = broadcast_object_list([frame])[0] if engine.num_processes > 1 else frame
     assert frame is not None
@@ -137,7 +141,7 @@ def train(config: TrainConfig) -> TrainResult:
     _check_batch(config, network, dataset.path(sides["train"][0]), len(sides["train"]))
     if engine.is_main_process:
         # Nothing is written before everything that can be refused has been looked at.
-        _begin(config, dataset, frame, folder)
+        _begin(config, dataset, frame, folder, start.origin)
         _announce(config, folder, sides, network, engine, notes)
     if complete:
         if engine.is_main_process:
@@ -201,7 +205,9 @@ def _decoded(config: TrainConfig, dataset: Dataset, names: list[str], engine: St
         return make()
 
 
-def _begin(config: TrainConfig, dataset: Dataset, frame: pd.DataFrame, folder: Path) -> None:
+def _begin(
+    config: TrainConfig, dataset: Dataset, frame: pd.DataFrame, folder: Path, origin: dict[str, Any] | None
+) -> None:
     """Write what a run begins with; the settings come last, since a folder with settings is a run."""
     if (folder / run_folder.SETTINGS).exists():
         return
@@ -209,6 +215,7 @@ def _begin(config: TrainConfig, dataset: Dataset, frame: pd.DataFrame, folder: P
         rows = dataset.annotations.rows
         write_annotations(rows[rows["image"].isin(set(frame["image"]))], folder / run_folder.BALANCED)
     write_split(frame, folder / run_folder.SPLIT)
+    write_origin(folder, origin)
     run_folder.write_settings(folder, config)
 
 
@@ -281,6 +288,7 @@ def _publish(config: TrainConfig, dataset: Dataset, network: Segmenter, best: di
             "data_fingerprint": fingerprint(dataset),
             "git_commit": git_commit(),
             "versions": versions(),
+            **read_origin(folder),
         },
     )
     for old in folder.glob("*.pth"):

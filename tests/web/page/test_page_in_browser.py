@@ -33,16 +33,27 @@ def page(running, browser):
     view = browser.new_page(viewport={"width": 1366, "height": 900}, accept_downloads=True)
     view.set_default_timeout(LATE)
     complaints, asked = [], []
-    view.on("console", lambda message: complaints.append(message.text) if message.type == "error" else None)
+    view.on(
+        "console",
+        lambda message: complaints.append((message.text, message.location["url"])) if message.type == "error" else None,
+    )
     view.on("pageerror", lambda error: complaints.append(str(error)))
     view.on("request", lambda request: asked.append(request.url))
     view.goto(running.url)
     view.wait_for_selector(".wb-thumb >> nth=5")  # the samples
+    pictures_are_there(view)  # a picture that is asked for and forgotten meanwhile by "clear" is answered with 404
     yield view
     elsewhere = [url for url in asked if not url.startswith((running.url, "data:", "blob:"))]
     view.close()
     assert elsewhere == []
     assert complaints == []
+
+
+def pictures_are_there(page) -> None:
+    """Wait until every picture of the page is decoded."""
+    page.wait_for_function(
+        "[...document.querySelectorAll('.wb img')].every(i => i.complete && i.naturalWidth > 0)", timeout=LATE
+    )
 
 
 def send(page, **files: bytes) -> None:
@@ -93,10 +104,7 @@ def test_samples_are_inspected_at_once_and_the_ground_truth_lies_beside(page):
     assert len(names(page)) == 6
     assert page.locator('[data-part="truthcaption"]').inner_text() == "ground truthpatches"
     assert page.locator('[data-part="truthsheet"] .wb-outline').count() == 1
-    # Every picture was decoded: the strip twice, its layers, six small ones.
-    page.wait_for_function(
-        "[...document.querySelectorAll('.wb img')].every(i => i.complete && i.naturalWidth > 0)", timeout=LATE
-    )
+    pictures_are_there(page)  # the strip twice, its layers, six small ones
     assert page.locator('[data-part="sheet"] .wb-picture').evaluate("i => [i.naturalWidth, i.naturalHeight]") == [
         1600,
         256,
