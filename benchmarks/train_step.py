@@ -1,7 +1,8 @@
 """What a training step costs through Train.py's runner, against a bare PyTorch loop, in one process.
 
 Both train the same network on the same batches from the same loader; epochs alternate between the two, so that a
-machine that slows down slows both. Steps are timed without the wait for data, which is reported apart.
+machine that slows down slows both. Steps are timed without the wait for data, which is reported apart. Both keep freed
+memory as Train.py does, or both hand it back (``-keep_memory false``): two calls show what keeping it is worth.
 
     python benchmarks/train_step.py -dir demo/data -encoder resnet18 -image_size 256,768
 """
@@ -29,6 +30,7 @@ from utils.models.spec import ModelSpec
 from utils.training.engine import make_engine
 from utils.training.loaders import close, make_loaders
 from utils.training.losses import make_loss
+from utils.training.memory import keep_freed_memory
 from utils.training.optimisation import make_optimizer
 from utils.training.runner import SegmentationRunner
 
@@ -50,6 +52,7 @@ class StepConfig:
     threads: int = flag("CPU threads of the network", 2, low=1)
     num_of_workers: int | None = flag("loading processes, or auto", None, low=0)
     cache: str = flag("none, ram or disk", "none")
+    keep_memory: bool = flag("keep freed memory in the process instead of handing it back to the system", True)
     out: Path = flag("CSV file to append to", Path("benchmarks/train_step.csv"))
 
 
@@ -89,6 +92,8 @@ def bare_epoch(network, loader, loss, optimizer, precision: str) -> tuple[list[f
 def main(argv: Sequence[str]) -> int:
     """Measure and print."""
     config = parse(StepConfig, argv, "train_step.py", "Time a training step against a bare PyTorch loop.")
+    if config.keep_memory:
+        keep_freed_memory()
     dataset = open_dataset(config.dir)
     count = config.steps * config.batch_size
     names = (list(dataset.images) * (count // len(dataset.images) + 1))[:count]
@@ -151,6 +156,7 @@ def report(config: StepConfig, results: dict[str, list[tuple[list[float], float,
         "precision": config.precision,
         "num_of_workers": "auto" if config.num_of_workers is None else config.num_of_workers,
         "cache": config.cache,
+        "keep_memory": config.keep_memory,
         "bare_ms": round(1000 * medians["bare"], 1),
         "runner_ms": round(1000 * medians["runner"], 1),
         "overhead_percent": round(100 * (statistics.median(ratios) - 1), 1),
