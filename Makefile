@@ -16,7 +16,7 @@ INSTALLED := $(VENV)/.installed
 # --python: without it uv installs into whatever environment the user's shell has activated.
 UV_INSTALL := $(BIN)/uv pip install --python $(BIN)/python
 
-# Where this is set, as in many containers, every process compiles torch and all else anew: 10 s instead of 3.
+# Where this is set, as in many containers, every process compiles torch and all else anew.
 unexport PYTHONDONTWRITEBYTECODE
 
 .DELETE_ON_ERROR:

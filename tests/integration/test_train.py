@@ -139,5 +139,8 @@ def test_starting_from_a_weights_file(strips, tmp_path):
     assert (told["flag"], told["epochs"]) == ("encoder_weights", 1)
     assert told["seconds"] > 0
     assert told["config"] == load(first.weights).provenance["config"]
+    (second.folder / "started_from.json").write_text("{")
+    with pytest.raises(InputError, match=r"started_from\.json: damaged; remove it"):
+        train(TrainConfig(resume=second.folder))
     with pytest.raises(InputError, match="nothing in it fits resnet50"):
         train(settings(strips, tmp_path / "third", encoder="resnet50", encoder_weights=str(first.weights)))

@@ -17,7 +17,7 @@ def make_optimizer(config: TrainConfig, model: Segmenter) -> optim.Optimizer:
         {"name": "decoder", "lr": config.lr_decoder, "params": [p for p in model.parameters() if id(p) not in inside]},
     ]
     kind = {"adam": optim.Adam, "adamw": optim.AdamW}[config.optimizer]
-    # One pass over a tensor instead of ten: of a step on a CPU the update is 5 % or, with small images, 10 %.
+    # One pass over a tensor instead of ten: unfused, the update is 5 % of a step on a CPU (U-Net resnet18, 192x192).
     return kind(groups, weight_decay=config.weight_decay, fused=True)
 
 

@@ -75,7 +75,12 @@ def write_origin(folder: Path, origin: dict[str, Any] | None) -> None:
 def read_origin(folder: Path) -> dict[str, Any]:
     """Give what ``write_origin`` kept as an entry ``started_from`` of the provenance; nothing where there is none."""
     path = folder / ORIGIN
-    return {"started_from": json.loads(path.read_text(encoding="utf-8"))} if path.exists() else {}
+    try:
+        return {"started_from": json.loads(path.read_text(encoding="utf-8"))} if path.exists() else {}
+    except ValueError:
+        raise InputError(
+            f"{path}: damaged; remove it (the weights file then tells of this run alone) and -resume"
+        ) from None
 
 
 def _spent(run: Path) -> dict[str, Any]:
@@ -87,7 +92,7 @@ def _spent(run: Path) -> dict[str, Any]:
             "epochs": len(rows),
             "seconds": sum(float(r["train_seconds"]) + float(r["valid_seconds"]) for r in rows),
         }
-    except (OSError, ValueError, KeyError):
+    except (OSError, ValueError, KeyError, TypeError):  # TypeError: a line that was cut off
         return {}
 
 
