@@ -58,7 +58,7 @@ class TrainConfig:
     # the network
     architecture: Architecture = flag("decoder; U-Net is the published choice", "unet")
     encoder: str = flag("any SMP or timm encoder (tu-NAME for timm's)", "resnet50")
-    encoder_weights: str = flag("imagenet, none or a weights FILE of this project to start from", "imagenet")
+    encoder_weights: str = flag("imagenet, none or a FILE to start from: weights of this project, or an encoder's as its library gives them out", "imagenet")
     init_encoder: Path | None = flag("weights FILE whose encoder to start from, as of a defect/no-defect classifier", None)
     task: Task = flag("multilabel: a sigmoid per class, classes may overlap; binary: any defect; multiclass: softmax with background; per-class: -target alone; classify-binary: image with any defect; classify-multilabel: which classes an image has", "multilabel")
     target: str | None = flag("class that -task per-class finds, by its name", None)

@@ -372,6 +372,8 @@ WEIGHTS = [
     Case("classes differ", EVALUATE, r"data/train\.csv: classes are holes, dents, but the weights were trained on pits, cracks; use weights of these classes, .*", file("data/classes.txt", "holes\ndents\n")),
     Case("start from weights that are not there", f"{TRAIN} -encoder_weights imagnet", r"-encoder_weights imagnet: no such file; choose imagenet, none or a weights file"),
     Case("start from weights of another encoder", f"{TRAIN} -encoder resnet34 -encoder_weights weights/w.pth", r"-encoder_weights weights/w\.pth: is for -encoder resnet18 -channels 3; nothing in it fits resnet34", own_weights(lambda path: None)),
+    Case("start from an encoder of another network", f"{TRAIN} -encoder_weights weights/w.pth", r"-encoder_weights weights/w\.pth: is of another network, 1 tensors where \d+ are needed", own_weights(lambda path: torch.save({"conv.weight": torch.zeros(3)}, path))),
+    Case("start from a file that is no network", f"{TRAIN} -encoder_weights weights/w.pth", r"-encoder_weights weights/w\.pth: holds neither a weights file of this project nor an encoder's tensors; choose .*", own_weights(lambda path: torch.save([1], path))),
 ]  # fmt: skip
 
 INDEX = '{"format": "steel-defect-segmentation weights index", "version": 1, "default": null, "weights": []}'
@@ -409,7 +411,7 @@ MACHINE = [
 
 # What libraries print on their own shows only in a process of its own.
 PROCESSES = [
-    Case("ImageNet weights out of reach", f"{TRAIN} -encoder_weights imagenet", r"the ImageNet weights of resnet18 could not be fetched \(\w+\); either run once with a network connection .*, or train from scratch with -encoder_weights none"),
+    Case("ImageNet weights out of reach", f"{TRAIN} -encoder_weights imagenet", r"the ImageNet weights of resnet18 could not be fetched \(\w+\); either run once with a network connection .*, or give them as -encoder_weights FILE, or train from scratch with -encoder_weights none"),
     Case("weights that would run code", PREDICT, r"weights/w\.pth: refused, .*", own_weights(lambda path: torch.save(Runs(), path))),
 ]  # fmt: skip
 

@@ -1,5 +1,6 @@
 """Train.py on small strips: files, tasks, settings, and what stops it."""
 
+import hashlib
 import json
 from pathlib import Path
 
@@ -144,3 +145,17 @@ def test_starting_from_a_weights_file(strips, tmp_path):
         train(TrainConfig(resume=second.folder))
     with pytest.raises(InputError, match="nothing in it fits resnet50"):
         train(settings(strips, tmp_path / "third", encoder="resnet50", encoder_weights=str(first.weights)))
+
+
+def test_starting_from_an_encoder_of_another_library(strips, tmp_path):
+    import timm
+
+    theirs = timm.create_model("resnet18", pretrained=False).state_dict()
+    torch.save(theirs, tmp_path / "timm.pth")
+    still = {"lr_encoder": 0.0, "num_epochs": 1, "encoder_weights": str(tmp_path / "timm.pth")}
+    result = train(settings(strips, tmp_path / "run", encoder="resnet18", **still))
+    assert torch.equal(weights_of(result.folder)["encoder.layer4.1.conv2.weight"], theirs["layer4.1.conv2.weight"])
+    told = load(result.weights).provenance
+    digest = hashlib.sha256((tmp_path / "timm.pth").read_bytes()).hexdigest()
+    assert told["encoder_file"] == {"file": "timm.pth", "sha256": digest}
+    assert "started_from" not in told

@@ -62,8 +62,8 @@ def build(spec: ModelSpec, encoder_weights: str | None = None) -> Segmenter:
             raise
         raise InputError(
             f"the ImageNet weights of {spec.encoder} could not be fetched ({type(error).__name__}); either run once with"
-            " a network connection (they are cached after that, HF_HOME says where), or train from scratch with"
-            " -encoder_weights none"
+            " a network connection (they are cached after that, HF_HOME says where), or give them as -encoder_weights FILE, or"
+            " train from scratch with -encoder_weights none"
         ) from None
     mean, std = _normalisation(encoder, spec.channels)
     stride = int(getattr(net.encoder, "output_stride", 32))

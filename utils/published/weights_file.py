@@ -120,12 +120,29 @@ def load(path: Path) -> WeightsFile:
     Raises:
         InputError: not there, damaged, needs pickle, made by something else, or of a newer version.
     """
+    content = content_of(path)
+    if not is_ours(content):
+        raise InputError(f"{path}: a .pth file, but not one that Train.py wrote; point -weights_dir at a run folder")
+    return from_content(path, content)
+
+
+def is_ours(content: Any) -> bool:
+    """Say whether what ``content_of`` read is a weights file of this project."""
+    return isinstance(content, dict) and content.get("format") == FORMAT
+
+
+def content_of(path: Path) -> Any:
+    """Read what any ``.pth`` file holds without running any code that it may contain.
+
+    Raises:
+        InputError: not there, damaged, or needs pickle.
+    """
     if not path.is_file():
         raise InputError(f"{path}: no such weights file")
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # torch remarks on the pickle protocol of files that we refuse anyway
-            content = torch.load(path, map_location="cpu", weights_only=True)
+            return torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         if zipfile.is_zipfile(path) or "weights_only" in str(error).lower():
             raise InputError(
@@ -135,12 +152,14 @@ def load(path: Path) -> WeightsFile:
         raise InputError(f"{path}: not a weights file, or damaged; fetch or train it again") from None
     except (RuntimeError, EOFError, ValueError, KeyError, AttributeError, TypeError, IndexError, UnicodeDecodeError):
         raise InputError(f"{path}: not a weights file, or damaged; fetch or train it again") from None
-    return _from_content(path, content)
 
 
-def _from_content(path: Path, content: Any) -> WeightsFile:
-    if not isinstance(content, dict) or content.get("format") != FORMAT:
-        raise InputError(f"{path}: a .pth file, but not one that Train.py wrote; point -weights_dir at a run folder")
+def from_content(path: Path, content: dict[str, Any]) -> WeightsFile:
+    """Make a weights file of what ``content_of`` read from ``path``.
+
+    Raises:
+        InputError: damaged, or of a newer version.
+    """
     version = content.get("version")
     if version != VERSION:
         raise InputError(f"{path}: format version {version}, this program reads {VERSION}; update the program")

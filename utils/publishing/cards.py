@@ -64,6 +64,7 @@ def card(entry: Entry, weights: WeightsFile, model: Segmenter, training: Trainin
         "## Training\n",
         f"Data: {words.data}\n",
         "```sh\n{}\n```\n".format("\n".join(training.commands)),
+        *([_start(training.encoder_file)] if training.encoder_file else []),
         *([_curves(training, weights.metrics.get("epoch"))] if training.shown else []),
         _provenance(weights.provenance),
         "## Use\n",
@@ -170,6 +171,10 @@ def _curves(training: Training, best: int | None) -> str:
             epochs, seconds = training.before
             lead = f"The runs before the last: {epochs} epochs in {seconds / 60:.0f} minutes. {lead}"
     return f"{lead}{taken} On the validation split:\n\n{_markdown(heads, rows)}"
+
+
+def _start(file: dict[str, str]) -> str:
+    return f"The encoder began with the weights of `{file['file']}`, sha256 `{file['sha256']}`.\n"
 
 
 def _speed(speed: dict[str, Any]) -> str:

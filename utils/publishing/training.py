@@ -29,6 +29,7 @@ class Training:
 
     Attributes:
         commands: what to type to train it again, one line for each run that went on from the one before.
+        encoder_file: ``file`` and ``sha256`` of the file of others that the encoder began with; None: none did.
         epochs: how many were trained in the last run.
         seconds: training and validating in the last run; None where it does not say.
         before: epochs and seconds of all earlier runs together; None where one of them does not say.
@@ -37,6 +38,7 @@ class Training:
     """
 
     commands: tuple[str, ...]
+    encoder_file: dict[str, str] | None
     epochs: int
     seconds: float | None
     before: tuple[int, float] | None
@@ -68,7 +70,8 @@ class Training:
         earlier = runs(provenance)[:-1]
         known = all("seconds" in one for one in earlier)
         before = (sum(one["epochs"] for one in earlier), sum(one["seconds"] for one in earlier)) if known else None
-        return cls(commands(provenance), len(rows), sum(times) if times else None, before, curves, shown)
+        began = runs(provenance)[0].get("encoder_file")
+        return cls(commands(provenance), began, len(rows), sum(times) if times else None, before, curves, shown)
 
 
 def runs(provenance: dict[str, Any]) -> list[dict[str, Any]]:

@@ -2,6 +2,7 @@
 
 import csv
 import dataclasses
+import hashlib
 import json
 from pathlib import Path
 from typing import Any
@@ -9,10 +10,11 @@ from typing import Any
 from config import TrainConfig
 from utils.errors import InputError
 from utils.files import write_text
+from utils.models.encoder_file import encoder_tensors
 from utils.models.factory import build, encoder_name
 from utils.models.segmenter import Segmenter
 from utils.models.spec import ModelSpec
-from utils.published.weights_file import WeightsFile, load
+from utils.published.weights_file import WeightsFile, content_of, from_content, is_ours, load
 
 ENCODER = "encoder."
 ORIGIN = "started_from.json"
@@ -26,7 +28,8 @@ class Start:
         network: with its weights.
         notes: lines for the user about what was taken from where.
         origin: provenance of the weights file that the training goes on from, with the ``flag`` that named it, and
-            ``epochs`` and ``seconds`` where its run folder is there to tell; None: no such file.
+            ``epochs`` and ``seconds`` where its run folder is there to tell. Of a file that others made: its name as
+            ``file`` and its ``sha256``. None: no file.
     """
 
     network: Segmenter
@@ -54,11 +57,24 @@ def starting_network(config: TrainConfig, spec: ModelSpec, resumed: bool) -> Sta
         network = build(spec, None if given == "none" or config.init_encoder else given)
     else:
         network = build(spec)
-        stored = _fitting_file("-encoder_weights", Path(given), spec, "imagenet, none or a weights file")
-        _take(network, stored, "")
-        origin = {"flag": "encoder_weights", **stored.provenance, **_spent(Path(given).parent)}
+        source, path = f"-encoder_weights {given}", Path(given)
+        if not path.is_file():
+            raise InputError(f"{source}: no such file; choose imagenet, none or a weights file")
+        content = content_of(path)
+        if is_ours(content):
+            stored = _fitting(source, from_content(path, content), spec)
+            _take(network, stored, "")
+            origin = {"flag": "encoder_weights", **stored.provenance, **_spent(path.parent)}
+        else:
+            encoder = network.net.get_submodule("encoder")
+            encoder.load_state_dict(encoder_tensors(content, encoder, source), strict=False)
+            notes.append(f"encoder from {given}, all of its tensors; the rest is random")
+            origin = {"file": path.name, "sha256": hashlib.sha256(path.read_bytes()).hexdigest()}
     if config.init_encoder is not None:
-        stored = _fitting_file("-init_encoder", config.init_encoder, spec, "a weights file of this project")
+        source = f"-init_encoder {config.init_encoder}"
+        if not config.init_encoder.is_file():
+            raise InputError(f"{source}: no such file; choose a weights file of this project")
+        stored = _fitting(source, load(config.init_encoder), spec)
         taken = _take(network, stored, ENCODER)
         whole = sum(name.startswith(ENCODER) for name in network.net.state_dict())
         notes.append(f"encoder from {config.init_encoder} ({stored.spec.task}): {taken} of its {whole} tensors taken")
@@ -73,10 +89,13 @@ def write_origin(folder: Path, origin: dict[str, Any] | None) -> None:
 
 
 def read_origin(folder: Path) -> dict[str, Any]:
-    """Give what ``write_origin`` kept as an entry ``started_from`` of the provenance; nothing where there is none."""
+    """Give what ``write_origin`` kept as an entry of the provenance: ``encoder_file``, where others made it, else
+    ``started_from``; nothing where there is none.
+    """
     path = folder / ORIGIN
     try:
-        return {"started_from": json.loads(path.read_text(encoding="utf-8"))} if path.exists() else {}
+        origin = json.loads(path.read_text(encoding="utf-8")) if path.exists() else None
+        return {} if origin is None else {"encoder_file" if "file" in origin else "started_from": origin}
     except ValueError:
         raise InputError(
             f"{path}: damaged; remove it (the weights file then tells of this run alone) and -resume"
@@ -96,13 +115,10 @@ def _spent(run: Path) -> dict[str, Any]:
         return {}
 
 
-def _fitting_file(flag: str, path: Path, spec: ModelSpec, choices: str) -> WeightsFile:
-    if not path.is_file():
-        raise InputError(f"{flag} {path}: no such file; choose {choices}")
-    stored = load(path)
+def _fitting(source: str, stored: WeightsFile, spec: ModelSpec) -> WeightsFile:
     if encoder_name(stored.spec.encoder) != encoder_name(spec.encoder) or stored.spec.channels != spec.channels:
         raise InputError(
-            f"{flag} {path}: is for -encoder {stored.spec.encoder} -channels"
+            f"{source}: is for -encoder {stored.spec.encoder} -channels"
             f" {stored.spec.channels}; nothing in it fits {spec.encoder}"
         )
     return stored
