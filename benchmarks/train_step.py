@@ -2,7 +2,8 @@
 
 Both train the same network on the same batches from the same loader; epochs alternate between the two, so that a
 machine that slows down slows both. Steps are timed without the wait for data, which is reported apart. Both keep freed
-memory as Train.py does, or both hand it back (``-keep_memory false``): two calls show what keeping it is worth.
+memory as Train.py does, or both hand it back (``-keep_memory false``): two calls show what keeping it is worth. The bare loop
+computes everything in bf16 that autocast does, the runner depthwise convolutions in float32.
 
     python benchmarks/train_step.py -dir demo/data -encoder resnet18 -image_size 256,768
 """

@@ -14,6 +14,7 @@ from torch.utils.data import DataLoader
 from config import TrainConfig
 from utils.models.segmenter import Segmenter, parts
 from utils.training.checkpoints import Checkpoints
+from utils.training.depthwise import depthwise_in_full
 from utils.training.engine import SteelEngine
 from utils.training.history import History, Progress
 from utils.training.interruption import Interruption
@@ -56,6 +57,8 @@ class SegmentationRunner(dl.SupervisedRunner):
         self.given_loaders = loaders
         # A copy made before the engine wraps the network's forward, or it would run the original's weights.
         self.average: ModelEmaV3 | None = moving_average(self.network, config.ema) if config.ema else None
+        if engine.device.type == "cpu" and config.precision == "bf16":
+            depthwise_in_full(self.network)
         spec = network.spec
         masks = ValidationScores(
             config.task, spec.scored_names, config.threshold, config.min_area, config.max_area or None
