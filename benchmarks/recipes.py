@@ -52,7 +52,7 @@ class RecipesConfig:
     image_size: tuple[int, int] | None = flag(
         "H,W in pixels of every row in place of the recipes' own; none: theirs", None
     )
-    crop: tuple[int, int] = flag("H,W in pixels of the crops in the rows that crop", (256, 256))
+    crop: tuple[int, int] = flag("H,W in pixels of the crops in the rows that crop, whose names say it", (256, 256))
     per_class: int = flag("images of each class in the balanced subset", 250, low=1)
     valid_fraction: float = flag("share of the images for validation", 0.2, low=0.01, high=0.9)
     split_seed: int = flag("fixes the split and the balanced subset", 42, low=0)
@@ -70,6 +70,7 @@ def proposals(config: RecipesConfig) -> dict[str, dict[str, Any]]:
     one_cycle = {
         name: value for name, value in RECIPES["one-cycle"].items() if name not in ("num_epochs", "image_size")
     }
+    crop = "{}x{}".format(*config.crop)
     steady = {
         "schedule": "onecycle",
         "optimizer": "adamw",
@@ -90,13 +91,13 @@ def proposals(config: RecipesConfig) -> dict[str, dict[str, Any]]:
         "loss lovasz": {"loss": "lovasz"},
         "flips only": {"augmentation": "flips"},
         "no augmentation": {"augmentation": "none"},
-        "crops": {"crop": config.crop},
+        f"crops of {crop}": {"crop": config.crop},
         "black-out": {"blackout": 0.1},
         "EMA": {"ema": 0.995},
         "all images": {"subset": "all"},
         "twice as long": {"num_epochs": 2 * config.num_epochs},
         "one-cycle": one_cycle,
-        "one-cycle, crops, EMA": {**one_cycle, "crop": config.crop, "ema": 0.995},
+        f"one-cycle with crops of {crop} and EMA": {**one_cycle, "crop": config.crop, "ema": 0.995},
     }
 
 
@@ -248,7 +249,6 @@ def _budget(config: RecipesConfig) -> str:
         "net": f"{config.architecture}-{config.encoder}-{config.encoder_weights}".replace("/", "_"),
         "epochs": config.num_epochs,
         "size": config.image_size,
-        "crop": config.crop,
         "per_class": config.per_class,
         "valid": [config.valid_fraction, config.split_seed],
         "area": config.min_area,

@@ -67,7 +67,7 @@ def test_every_row_changes_what_it_says_on_the_same_images(words, tmp_path):
     names = {Path(str(config.out)).name.rsplit("-", 2)[0]: config for config in others}
     assert names["EMA"].ema == 0.995
     assert names["twice_as_long"].num_epochs == 2
-    assert names["crops"].crop == (32, 32)
+    assert names["crops_of_32x32"].crop == (32, 32)
     assert names["one-cycle"].optimizer == "adamw"
     assert names["one-cycle"].num_epochs == 1
     sides = {config.subset: read_split(config.split) for config in trainer.asked}
