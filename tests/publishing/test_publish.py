@@ -69,6 +69,7 @@ def run(tmp_path_factory) -> Path:
         "config": to_plain(dataclasses.replace(config, dir=None)),
         "git_commit": "abc",
         "versions": {"a": "1"},
+        "encoder_file": {"file": "start.pth", "sha256": "0123abcd"},
     }
     count = len(spec.scored_names)
     weights = WeightsFile(
@@ -167,6 +168,7 @@ def test_the_card_has_everything_and_its_lines_of_python_run(published, monkeypa
         "3 images, validation split of the training data",
         "| 0.6 | 7 | - |",
         entry.training["command"],
+        "The encoder began with the weights of `start.pth`, sha256 `0123abcd`.",
         "25 epochs in 30 minutes",
         "| 25 | 0.0400 | 0.0800 | 0.5000 | 0.2500 |",
         "6 drawn strips",

@@ -48,6 +48,17 @@ def test_time_of_earlier_runs_is_told_where_it_is_known(tmp_path, spent, before)
     assert Training.of(tmp_path, provenance()).before == (0, 0)
 
 
+def test_the_file_that_the_first_encoder_came_from(tmp_path):
+    file = {"file": "lite.pth", "sha256": "0123"}
+    assert (
+        Training.of(
+            tmp_path, provenance(started_from=provenance(flag="encoder_weights", encoder_file=file))
+        ).encoder_file
+        == file
+    )
+    assert Training.of(tmp_path, provenance()).encoder_file is None
+
+
 def test_folders_of_every_run_stay_private():
     first = provenance(settings={"encoder_weights": "/home/me/start.pth"})
     cleaned = without_places(provenance(settings={"init_encoder": "/home/me/e.pth"}, started_from=first))
