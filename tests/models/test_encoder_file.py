@@ -96,3 +96,11 @@ def test_an_encoder_of_another_width():
     wider = {**classifier("resnet18"), "layer1.0.conv1.weight": torch.zeros(96, 64, 3, 3)}
     with pytest.raises(InputError, match=r"is of another network, layer1.0.conv1.weight is \(96, 64, 3, 3\) where"):
         encoder_tensors(wider, encoder(), "-encoder_weights f.pth")
+
+
+@pytest.mark.parametrize("mine", ["resnet18", "tu-resnet18"])
+def test_a_deeper_network_of_the_same_kind(mine):
+    with pytest.raises(
+        InputError, match=r"is of another network, its layer1.2.conv1.weight has no place in the encoder"
+    ):
+        encoder_tensors(classifier("resnet34"), encoder(mine), "-encoder_weights f.pth")

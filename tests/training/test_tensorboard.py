@@ -28,6 +28,18 @@ def test_curves_can_be_read_again(tmp_path):
     assert values == [(epoch, pytest.approx(1 / epoch)) for epoch in (1, 2, 3)]
 
 
+def test_a_score_that_does_not_exist_is_a_gap_and_no_remark(tmp_path, caplog):
+    logger = TensorboardFiles(str(tmp_path))
+    for epoch, dice in enumerate((0.5, float("nan"), 0.75), 1):
+        runner = SimpleNamespace(loader_key="valid", epoch_step=epoch, sample_step=epoch)
+        logger.log_metrics({"dice": dice}, "loader", runner)
+    logger.close_log()
+    read = EventAccumulator(str(tmp_path / "valid"))
+    read.Reload()
+    assert [(event.step, event.value) for event in read.Scalars("dice/epoch")] == [(1, 0.5), (3, 0.75)]
+    assert not caplog.records
+
+
 def test_full_disk_is_an_error_that_names_the_folder(tmp_path):
     size, handler = resource.getrlimit(resource.RLIMIT_FSIZE), signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
     try:

@@ -16,10 +16,10 @@ def encoder_tensors(content: Any, encoder: torch.nn.Module, source: str) -> dict
 
     A file that names its tensors as the encoder does, or as timm does behind ``tu-``, is taken by name. The same network goes by
     other names in other libraries; such a file is taken in order, if kind (weight, running mean, ...) and shape of each
-    tensor in turn are the encoder's. What the file has beyond that, as the layers that name ImageNet's classes, is left.
+    tensor in turn are the encoder's. What the file has behind them, as the layers that name ImageNet's classes, is left.
 
     Args:
-        content: a state dict, or one under ``state_dict`` or ``model``.
+        content: a state dict, or one under ``state_dict``, ``model`` or ``model_state_dict``.
         encoder: to be filled; not changed here.
         source: the flag and the file, for messages.
 
@@ -38,21 +38,22 @@ def encoder_tensors(content: Any, encoder: torch.nn.Module, source: str) -> dict
             f"{source}: holds neither a weights file of this project nor an encoder's tensors; choose imagenet, none or"
             " another file"
         )
-    given = {name: tensor for name, tensor in content.items() if not name.endswith("num_batches_tracked")}
-    wanted = {name: t for name, t in encoder.state_dict().items() if not name.endswith("num_batches_tracked")}
-    by_name = {name: given.get(name, given.get(name.removeprefix("model."))) for name in wanted}
-    if any(tensor is None for tensor in by_name.values()):
-        by_name = dict(zip(wanted, given.values(), strict=False))
-        kinds = zip(wanted, given, strict=False)
-        stranger = next(((mine, its) for mine, its in kinds if _kind(mine) != _kind(its)), None)
+    given, wanted = _without_counts(content), _without_counts(encoder.state_dict())
+    names = {name: name if name in given else name.removeprefix("model.") for name in wanted}
+    if not all(its in given for its in names.values()):
+        names = dict(zip(wanted, given, strict=False))
+        stranger = next(((its, mine) for mine, its in names.items() if _kind(mine) != _kind(its)), None)
         if stranger is not None:
-            raise InputError(f"{source}: is of another network, {stranger[1]} stands where {stranger[0]} should")
-        if len(by_name) < len(wanted):
+            raise InputError(f"{source}: is of another network, {stranger[0]} stands where {stranger[1]} should")
+        if len(names) < len(wanted):
             raise InputError(f"{source}: is of another network, {len(given)} tensors where {len(wanted)} are needed")
+    taken = set(names.values())
+    strange = next((its for its in list(given)[: len(taken)] if its not in taken), None)
+    if strange is not None:  # a deeper network of the same kind has all of the names, and more between them
+        raise InputError(f"{source}: is of another network, its {strange} has no place in the encoder")
     fitting = {}
-    for name, tensor in by_name.items():
-        assert tensor is not None
-        tensor = tensor.float()  # files may store 16 bits
+    for name, its_name in names.items():
+        tensor = given[its_name].float()  # files may store 16 bits
         shape, its = tuple(wanted[name].shape), tuple(tensor.shape)
         if len(its) == 4 and its[1] == 3 and shape == (its[0], 1, *its[2:]):
             tensor = tensor.sum(1, keepdim=True)  # as SMP and timm do for images of one channel
@@ -60,6 +61,11 @@ def encoder_tensors(content: Any, encoder: torch.nn.Module, source: str) -> dict
             raise InputError(f"{source}: is of another network, {name} is {its} where {shape} is needed")
         fitting[name] = tensor
     return fitting
+
+
+def _without_counts(tensors: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """Leave out the counts of batches, which some files lack and nothing here needs."""
+    return {name: tensor for name, tensor in tensors.items() if not name.endswith("num_batches_tracked")}
 
 
 def _kind(name: str) -> str:

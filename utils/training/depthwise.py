@@ -15,7 +15,7 @@ def depthwise_in_full(network: nn.Module) -> int:
     comes in and goes out keeps its dtype.
 
     Args:
-        network: changed in place. Its copies made before are not; what is computed of a saved state dict is not either.
+        network: changed in place; its weights and their names stay, and so do copies that were made before.
 
     Returns:
         How many convolutions that were.

@@ -1,5 +1,6 @@
 """Curves for TensorBoard, written at once."""
 
+import math
 import time
 from pathlib import Path
 
@@ -23,6 +24,8 @@ class TensorboardFiles(dl.TensorboardLogger):
 
     def _log_metrics(self, metrics: dict[str, float], step: int, loader_key: str, suffix: str = "") -> None:
         for key, value in metrics.items():
+            if not math.isfinite(value):  # as the Dice of a class that no image shows; tensorboardX would remark on it
+                continue
             event = Event(wall_time=time.time(), step=step, summary=scalar(f"{key}{suffix}", float(value)))
             self.loggers[loader_key].write_event(event)
 
