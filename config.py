@@ -74,6 +74,7 @@ class TrainConfig:
     # the data
     image_size: tuple[int, int] | None = flag("H,W in pixels that images are resized to, or native; 256,768 is the published size", (256, 768))
     crop: tuple[int, int] | None = flag("H,W in pixels of random training crops, or native for the whole image", None)
+    start_size: tuple[int, int] | None = flag("H,W in pixels that training images are made smaller to in the first half of the epochs; then they grow, and have full size in the last fifth (progressive resizing): more epochs in the same time; none: always full size", None)
     crop_defect: float = flag("share of crops placed on a defect, 0..1", 0.5, low=0, high=1)
     subset: Literal["balanced", "all"] = flag("balanced: about per_class images of each class, as published; all: every image", "balanced")
     per_class: int = flag("images per class of the balanced subset; 250 x 4 classes = the published 1,000", 250, low=1)

@@ -18,7 +18,7 @@ import torch
 
 from utils.data import decoded as decoded_module
 from utils.data.annotations import open_dataset
-from utils.data.dataset import StripDataset
+from utils.data.dataset import Key, StripDataset
 from utils.data.decoded import ImageFiles, decode_once
 from utils.errors import InputError
 
@@ -59,6 +59,7 @@ def test_pixels_are_those_of_the_files(strips, where, image_size, channels):
         {"augment": "published", "blackout": 0.5},
         {"augment": "flips", "crop": (24, 40), "crop_defect": 0.5},
         {"crop": (70, 30), "crop_defect": 1.0},
+        {"augment": "published", "start_size": (16, 16)},
         {"keep_truth": True},
     ],
 )
@@ -69,7 +70,7 @@ def test_samples_are_the_same_bit_for_bit(strips, where, changes, image_size):
             StripDataset(strips, strips.images, task=task, images=images, **changes)
             for images in (make(where, strips, image_size), ImageFiles(strips, 3, image_size))
         )
-        for key in [(index, seed) for index in range(len(plain)) for seed in (1, 2, 3)]:
+        for key in [Key(number, seed, 0.5) for number in range(len(plain)) for seed in (1, 2, 3)]:
             one, other = cached[key], plain[key]
             np.testing.assert_array_equal(one.image, other.image)
             np.testing.assert_array_equal(one.masks, other.masks)

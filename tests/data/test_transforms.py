@@ -130,3 +130,30 @@ def test_padding_mirrors_image_and_masks_alike(height, width):
     out, out_masks = transforms.pad(image, masks, height, width)
     assert out.shape == (height, width, 3)
     assert np.array_equal(out[..., 0] > 0, out_masks.any(axis=2))
+
+
+@pytest.mark.parametrize(
+    ("share", "size"), [(0, (96, 96)), (0.1, (96, 160)), (0.5, (160, 416)), (0.99, (192, 704)), (1, (200, 720))]
+)
+def test_a_size_on_its_way_is_a_multiple_of_32(share, size):
+    assert transforms.grown((96, 96), (200, 720), share) == size
+
+
+def test_no_side_starts_above_the_full_size():
+    assert [transforms.grown((96, 512), (200, 300), share) for share in (0, 0.5, 1)] == [
+        (96, 300),
+        (160, 300),
+        (200, 300),
+    ]
+
+
+def test_resizing_keeps_masks_on_their_defects():
+    image, masks = strip(80, 120)
+    small, labels = transforms.resize_both(image, masks, 40, 60)
+    assert small.shape == (40, 60, 3)
+    assert labels.shape == (40, 60, 6)
+    assert set(np.unique(labels)) == {0, 1}
+    for index in range(6):
+        inside = small[..., 0][labels[..., index] == 1]
+        assert inside.min() >= 20 * (index + 1)  # half its value where half of a pixel is background
+        assert labels[..., index].sum() == pytest.approx(masks[..., index].sum() / 4, rel=0.3)

@@ -11,6 +11,7 @@ from small_training import draw_strips, history_of, same, settings, weights_of
 
 from config import TrainConfig
 from utils.errors import InputError
+from utils.models.segmenter import Segmenter
 from utils.published.weights_file import load
 from utils.training.train import train
 
@@ -54,6 +55,24 @@ def test_the_best_epoch_is_published_not_the_last(strips, tmp_path):
     assert result.best_epoch == int(history["epoch"][history["valid_dice"].idxmax()])
     best = torch.load(result.folder / "checkpoints/best.pth", weights_only=True)
     assert same(weights_of(result.folder), best["network"])
+
+
+def test_images_that_grow(strips, tmp_path, capsys, monkeypatch):
+    seen: dict[str, list[tuple[int, ...]]] = {"train": [], "valid": []}
+    forward = Segmenter.forward
+
+    def spy(self, images):
+        seen["train" if self.training else "valid"].append(tuple(images.shape[2:]))
+        return forward(self, images)
+
+    monkeypatch.setattr(Segmenter, "forward", spy)
+    result = train(settings(strips, tmp_path / "run", num_epochs=5, image_size=(64, 128), start_size=(32, 32)))
+    steps = len(seen["train"]) // 5
+    sizes = [set(seen["train"][epoch * steps : (epoch + 1) * steps]) for epoch in range(5)]
+    assert sizes == [{(32, 32)}, {(32, 32)}, {(32, 32)}, {(32, 64)}, {(64, 128)}]
+    assert set(seen["valid"]) == {(64, 128)}
+    assert load(result.weights).input_size == (64, 128)
+    assert "begin at 32x32, grow from epoch 4 and have their full size from epoch 5" in capsys.readouterr().out
 
 
 def test_workers_do_not_change_the_result(strips, tmp_path):

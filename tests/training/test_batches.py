@@ -23,7 +23,7 @@ def test_epochs_and_seeds_differ():
 def test_training_leaves_out_the_incomplete_batch():
     batches = keys(count=23, batch_size=4)
     assert [len(batch) for batch in batches] == [4] * 5
-    assert len({index for batch in batches for index, _ in batch}) == 20
+    assert len({index for batch in batches for index, *_ in batch}) == 20
 
 
 def test_fewer_images_than_a_batch_still_train():
@@ -32,7 +32,7 @@ def test_fewer_images_than_a_batch_still_train():
 
 def test_validation_sees_every_image_once_in_order():
     batches = keys(shuffle=False)
-    assert [index for batch in batches for index, _ in batch] == list(range(23))
+    assert [index for batch in batches for index, *_ in batch] == list(range(23))
 
 
 @pytest.mark.parametrize("processes", [2, 3])
@@ -46,7 +46,7 @@ def test_processes_share_the_batches_of_one(processes):
 def test_training_processes_take_equally_many_batches(processes):
     shares = [keys(rank=rank, processes=processes) for rank in range(processes)]
     assert len({len(share) for share in shares}) == 1
-    indices = [index for share in shares for batch in share for index, _ in batch]
+    indices = [index for share in shares for batch in share for index, *_ in batch]
     assert len(indices) == len(set(indices))
 
 

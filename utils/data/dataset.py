@@ -2,7 +2,7 @@
 
 import dataclasses
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -12,6 +12,20 @@ from utils.data import transforms
 from utils.data.annotations import Dataset
 from utils.data.decoded import ImageSource
 from utils.data.rectangles import Rectangles, draw, union
+
+
+class Key(NamedTuple):
+    """Which sample to make.
+
+    Attributes:
+        number: of the image among the names, from 0.
+        seed: from which everything random about the sample follows.
+        share: of the way from the size that training starts at to the full one, 0..1.
+    """
+
+    number: int
+    seed: int
+    share: float = 1.0
 
 
 @dataclasses.dataclass(frozen=True)
@@ -34,8 +48,8 @@ class Sample:
 class StripDataset(TorchDataset):
     """Cuts and augments one image at a time, and draws its masks.
 
-    Its keys are ``(index, seed)``: everything random follows from the seed that the sampler gives, so that a sample is
-    the same whatever process makes it and after whatever interruption.
+    Everything random follows from the seed in the sampler's key, so that a sample is the same whatever process makes it
+    and after whatever interruption.
 
     Args:
         dataset: the dataset folder.
@@ -45,6 +59,7 @@ class StripDataset(TorchDataset):
         images: gives their pixels, at the size that the network sees.
         augment: see ``transforms.augmentation``.
         crop: (H, W) in pixels of a random window, taken after resizing.
+        start_size: (H, W) in pixels that images and windows are made smaller to, by the share in the key.
         crop_defect: share of windows placed on a defect, 0..1.
         blackout: probability that a defect is painted black, 0..1.
         keep_truth: carry the masks at the image's own size too, for scoring.
@@ -60,6 +75,7 @@ class StripDataset(TorchDataset):
         images: ImageSource,
         augment: str = "none",
         crop: tuple[int, int] | None = None,
+        start_size: tuple[int, int] | None = None,
         crop_defect: float = 0.0,
         blackout: float = 0.0,
         keep_truth: bool = False,
@@ -71,6 +87,7 @@ class StripDataset(TorchDataset):
         self.images = images
         self.augment = transforms.augmentation(augment)
         self.crop = crop
+        self.start_size = start_size
         self.crop_defect = crop_defect
         self.blackout = blackout
         self.keep_truth = keep_truth
@@ -78,9 +95,9 @@ class StripDataset(TorchDataset):
     def __len__(self) -> int:
         return len(self.names)
 
-    def __getitem__(self, key: tuple[int, int]) -> Sample:
-        index, seed = key
-        name = self.names[index]
+    def __getitem__(self, key: Key) -> Sample:
+        number, seed, share = key
+        name = self.names[number]
         image, (height, width) = self.images.read(name)
         defects = scored(self.dataset.annotations.defects(name, height, width), self.task, self.target)
         changed_size = image.shape[:2] != (height, width) or self.crop is not None
@@ -94,6 +111,9 @@ class StripDataset(TorchDataset):
             image = image[top : top + self.crop[0], left : left + self.crop[1]]
             masks = draw([part.window(top, left, *self.crop) for part in defects])
             image, masks = transforms.pad(image, masks, *self.crop)
+        if self.start_size is not None:
+            size = transforms.grown(self.start_size, (image.shape[0], image.shape[1]), share)
+            image, masks = transforms.resize_both(image, masks, *size)
         if self.augment is not None:
             self.augment.set_random_seed(seed)
             changed = self.augment(image=image, mask=masks)

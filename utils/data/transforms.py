@@ -47,6 +47,34 @@ def resize(image: np.ndarray, height: int, width: int) -> np.ndarray:
     return resized.reshape(height, width, -1)  # OpenCV drops the axis of one channel
 
 
+def grown(start: tuple[int, int], full: tuple[int, int], share: float) -> tuple[int, int]:
+    """Give the size of a training image on its way from small to full (progressive resizing).
+
+    Args:
+        start: (H, W) in pixels that it begins at; a side that is not below that of ``full`` stays full.
+        full: (H, W) in pixels that it grows to.
+        share: of the way, 0..1.
+
+    Returns:
+        (H, W) in pixels, on the way rounded to multiples of 32, which encoders take without padding.
+    """
+    if share >= 1:
+        return full
+    height, width = (
+        min(end, max(small, 32 * round((small + share * (end - small)) / 32))) if small < end else end
+        for small, end in zip(start, full, strict=True)
+    )
+    return height, width
+
+
+def resize_both(image: np.ndarray, masks: np.ndarray, height: int, width: int) -> tuple[np.ndarray, np.ndarray]:
+    """Resize an image bilinearly and its ``(H, W, C)`` masks to the nearest pixel."""
+    if image.shape[:2] == (height, width):
+        return image, masks
+    changed = cv2.resize(masks, (width, height), interpolation=cv2.INTER_NEAREST_EXACT)
+    return resize(image, height, width), changed.reshape(height, width, -1)
+
+
 def crop_window(
     defects: Sequence[Rectangles], height: int, width: int, defect_share: float, random: np.random.Generator
 ) -> tuple[int, int]:

@@ -37,6 +37,12 @@ def settle(config: TrainConfig) -> TrainConfig:
         raise InputError("-task per-class: needs -target, the name of the class to find")
     if config.images_with == "target" and config.target is None:
         raise InputError("-images_with target: needs -task per-class and -target")
+    full = config.crop or config.image_size
+    if config.start_size and full and config.start_size[0] >= full[0] and config.start_size[1] >= full[1]:
+        small, large = ("{}x{}".format(*size) for size in (config.start_size, full))
+        raise InputError(
+            f"-start_size: {small} is not below {large}, the size of training images; take less or leave it out"
+        )
     # The classes' names are not known yet; all else that a spec refuses is refused before any image is read.
     make_spec(config, (config.target or "defect",))
     weight_words(config)

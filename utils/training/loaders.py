@@ -4,7 +4,7 @@ import contextlib
 import functools
 import os
 import signal
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import cv2
@@ -15,17 +15,16 @@ from torch.utils.data import Dataset as TorchDataset
 
 from config import TrainConfig
 from utils.data.annotations import Dataset
-from utils.data.dataset import Sample, StripDataset, collate
+from utils.data.dataset import Key, Sample, StripDataset, collate
 from utils.data.decoded import ImageFiles, ImageSource
 from utils.errors import InputError
-
-Key = tuple[int, int]
+from utils.training.growing import shares
 
 MOST_WORKERS = 64  # even on a small machine, for slow network disks; each takes some 200 MB
 
 
 class EpochBatches(Sampler[list[Key]]):
-    """Batches of ``(index, seed)`` keys, fixed by the run's seed and the epoch alone.
+    """Batches of keys, fixed by the run's seed and the epoch alone.
 
     All processes make the same list of batches and each takes its own, so that a batch holds the same images whatever
     the number of processes, and validation sums are equal for one process and for many.
@@ -37,11 +36,21 @@ class EpochBatches(Sampler[list[Key]]):
         shuffle: a new order each epoch, leaving out the last batch when it is not full (training).
         rank: of this process.
         processes: how many share the batches; training leaves out what does not go round.
+        sizes: for each epoch how far images have grown, see ``Key``; where there is none, they are full-sized.
     """
 
-    def __init__(self, count: int, batch_size: int, seed: int, shuffle: bool, rank: int, processes: int) -> None:
+    def __init__(
+        self,
+        count: int,
+        batch_size: int,
+        seed: int,
+        shuffle: bool,
+        rank: int,
+        processes: int,
+        sizes: Sequence[float] = (),
+    ) -> None:
         self.count, self.batch_size, self.seed, self.shuffle = count, batch_size, seed, shuffle
-        self.rank, self.processes = rank, processes
+        self.rank, self.processes, self.sizes = rank, processes, sizes
         self.epoch = 0
 
     def set_epoch(self, epoch: int) -> None:
@@ -57,9 +66,10 @@ class EpochBatches(Sampler[list[Key]]):
         random = np.random.default_rng((self.seed, self.epoch))
         order = random.permutation(self.count) if self.shuffle else np.arange(self.count)
         seeds = random.integers(0, 2**31, self.count)
+        share = self.sizes[self.epoch - 1] if self.sizes else 1.0
         for number in range(len(self)):
             start = (number * self.processes + self.rank) * self.batch_size
-            yield [(int(index), int(seeds[index])) for index in order[start : start + self.batch_size]]
+            yield [Key(int(index), int(seeds[index]), share) for index in order[start : start + self.batch_size]]
 
     def _batches(self) -> int:
         if self.shuffle and self.count >= self.batch_size * self.processes:
@@ -108,6 +118,7 @@ def make_loaders(
             train,
             augment=config.augmentation,
             crop=config.crop,
+            start_size=config.start_size,
             crop_defect=config.crop_defect,
             blackout=config.blackout,
         ),
@@ -119,7 +130,9 @@ def make_loaders(
         cv2.setNumThreads(1)
     loaders: dict[str, DataLoader] = {}
     for name, part in parts.items():
-        batches = EpochBatches(len(part), config.batch_size, config.seed, name == "train", rank, processes)
+        training = name == "train"
+        sizes = shares(config.num_epochs) if training and config.start_size else ()
+        batches = EpochBatches(len(part), config.batch_size, config.seed, training, rank, processes, sizes)
         if len(batches) == 0:
             raise InputError(
                 f"{len(part)} images to {name} on are too few for {processes} processes with -batch_size"

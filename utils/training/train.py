@@ -21,6 +21,7 @@ from utils.data.annotations import Dataset, open_dataset, write_annotations
 from utils.data.decoded import DecodedImages, ImageFiles, decode_once
 from utils.data.images import read_size
 from utils.data.splits import write_split
+from utils.data.transforms import grown
 from utils.errors import InputError
 from utils.files import write_text
 from utils.models.factory import encoder_name
@@ -33,6 +34,7 @@ from utils.training.checkpoints import LAST, read_best, read_last
 from utils.training.choices import make_spec, settle
 from utils.training.class_weights import class_weights
 from utils.training.engine import SteelEngine, make_engine
+from utils.training.growing import growth_in_words
 from utils.training.interruption import Interruption
 from utils.training.loaders import close, explain_lost_worker, make_loaders, worker_count
 from utils.training.losses import make_loss
@@ -127,6 +129,8 @@ def train(config: TrainConfig) -> TrainResult:
         names = spec.scored_names or spec.label_names
         words = (f"{name} {weight:.3g}" for name, weight in zip(names, weights_of_classes, strict=True))
         notes.append(f"class weights: {', '.join(words)}")
+    if config.start_size is not None:
+        notes.append(growth_in_words(config.start_size, config.num_epochs))
     complete = _is_complete(folder, config)
     loaders = make_loaders(
         config,
@@ -223,7 +227,9 @@ def _check_batch(config: TrainConfig, network: Segmenter, image: Path, count: in
     """Try a batch of one image, which networks that normalise over the batch cannot always train on."""
     if min(config.batch_size, count) > 1:
         return
-    height, width = config.crop or config.image_size or read_size(image)
+    height, width = full = config.crop or config.image_size or read_size(image)
+    if config.start_size is not None:
+        height, width = grown(config.start_size, full, 0.0)
     try:
         with torch.no_grad():
             trial = copy.deepcopy(network).cpu().train()
