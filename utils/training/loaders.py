@@ -18,7 +18,7 @@ from utils.data.annotations import Dataset
 from utils.data.dataset import Key, Sample, StripDataset, collate
 from utils.data.decoded import ImageFiles, ImageSource
 from utils.errors import InputError
-from utils.training.growing import shares
+from utils.training import growing
 
 MOST_WORKERS = 64  # even on a small machine, for slow network disks; each takes some 200 MB
 
@@ -36,7 +36,7 @@ class EpochBatches(Sampler[list[Key]]):
         shuffle: a new order each epoch, leaving out the last batch when it is not full (training).
         rank: of this process.
         processes: how many share the batches; training leaves out what does not go round.
-        sizes: for each epoch how far images have grown, see ``Key``; where there is none, they are full-sized.
+        shares: for each epoch how far images have grown, see ``Key``; where there is none, they are full-sized.
     """
 
     def __init__(
@@ -47,10 +47,10 @@ class EpochBatches(Sampler[list[Key]]):
         shuffle: bool,
         rank: int,
         processes: int,
-        sizes: Sequence[float] = (),
+        shares: Sequence[float] = (),
     ) -> None:
         self.count, self.batch_size, self.seed, self.shuffle = count, batch_size, seed, shuffle
-        self.rank, self.processes, self.sizes = rank, processes, sizes
+        self.rank, self.processes, self.shares = rank, processes, shares
         self.epoch = 0
 
     def set_epoch(self, epoch: int) -> None:
@@ -66,7 +66,7 @@ class EpochBatches(Sampler[list[Key]]):
         random = np.random.default_rng((self.seed, self.epoch))
         order = random.permutation(self.count) if self.shuffle else np.arange(self.count)
         seeds = random.integers(0, 2**31, self.count)
-        share = self.sizes[self.epoch - 1] if self.sizes else 1.0
+        share = self.shares[self.epoch - 1] if self.shares else 1.0
         for number in range(len(self)):
             start = (number * self.processes + self.rank) * self.batch_size
             yield [Key(int(index), int(seeds[index]), share) for index in order[start : start + self.batch_size]]
@@ -131,8 +131,8 @@ def make_loaders(
     loaders: dict[str, DataLoader] = {}
     for name, part in parts.items():
         training = name == "train"
-        sizes = shares(config.num_epochs) if training and config.start_size else ()
-        batches = EpochBatches(len(part), config.batch_size, config.seed, training, rank, processes, sizes)
+        shares = growing.shares(config.num_epochs) if training and config.start_size else ()
+        batches = EpochBatches(len(part), config.batch_size, config.seed, training, rank, processes, shares)
         if len(batches) == 0:
             raise InputError(
                 f"{len(part)} images to {name} on are too few for {processes} processes with -batch_size"
