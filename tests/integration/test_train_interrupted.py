@@ -23,7 +23,14 @@ def strips(tmp_path_factory) -> Path:
     return draw_strips(tmp_path_factory.mktemp("strips"))
 
 
-@pytest.mark.parametrize("changes", [{}, {"schedule": "onecycle", "optimizer": "adamw", "ema": 0.9, "accumulate": 2}])
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {},
+        {"schedule": "onecycle", "optimizer": "adamw", "ema": 0.9, "accumulate": 2},
+        {"crop": None, "start_size": (32, 32)},  # full size in the epoch after the kill
+    ],
+)
 def test_a_killed_run_resumes_bit_equal(strips, tmp_path, changes):
     make = {"num_epochs": 3, "augmentation": "published", "crop_defect": 0.5, "crop": (32, 32), **changes}
     whole = train(settings(strips, tmp_path / "whole", **make))
