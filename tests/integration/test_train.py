@@ -72,7 +72,7 @@ def test_images_that_grow(strips, tmp_path, capsys, monkeypatch):
     assert sizes == [{(32, 32)}, {(32, 32)}, {(32, 32)}, {(32, 64)}, {(64, 128)}]
     assert set(seen["valid"]) == {(64, 128)}
     assert load(result.weights).input_size == (64, 128)
-    assert "begin at 32x32, grow from epoch 4 and have their full size from epoch 5" in capsys.readouterr().out
+    assert "begin at 32x32, grow after epoch 3 and have their full size from epoch 5" in capsys.readouterr().out
 
 
 def test_workers_do_not_change_the_result(strips, tmp_path):

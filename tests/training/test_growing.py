@@ -30,7 +30,7 @@ def test_the_sampler_hands_out_its_epochs_share():
 
 
 def test_words():
-    assert "begin at 96x96, grow from epoch 7 and have their full size from epoch 9" in growth_in_words((96, 96), 10)
+    assert "begin at 96x96, grow after epoch 6 and have their full size from epoch 9" in growth_in_words((96, 96), 10)
     assert "begin at 96x96 and have their full size from epoch 2" in growth_in_words((96, 96), 2)
 
 

@@ -25,7 +25,7 @@ class Key(NamedTuple):
 
     number: int
     seed: int
-    share: float = 1.0
+    share: float
 
 
 @dataclasses.dataclass(frozen=True)

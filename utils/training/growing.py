@@ -26,7 +26,7 @@ def growth_in_words(start: tuple[int, int], epochs: int) -> str:
     """Say in a line which epochs of ``shares`` have which size."""
     ways = shares(epochs)
     small, full = sum(way == 0 for way in ways), ways.index(1.0) + 1
-    grow = f", grow from epoch {small + 1}" if full > small + 1 else ""
+    grow = f", grow after epoch {small}" if full > small + 1 else ""
     return (
         f"training images begin at {start[0]}x{start[1]}{grow} and have their full size from epoch {full};"
         " validation images always have it"
