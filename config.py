@@ -64,6 +64,7 @@ class TrainConfig:
     target: str | None = flag("class that -task per-class finds, by its name", None)
     dense: tuple[int, ...] | None = flag("sizes of layers between encoder and labels of whole images; 1024,512,64 is published", None)
     dropout: float = flag("share of features left out before each of those layers, 0 up to 1", 0.3, low=0, high=0.99)
+    decoder_channels: tuple[int, ...] | None = flag("channels of the decoder's blocks, coarsest first, or the one number that deeplabv3plus, pan and upernet take; 128,64,32,16,16 is half of U-Net's 256,128,64,32,16: quicker to train and predict; none: SMP's", None)
     channels: int = flag("image channels the network sees; 3 fits ImageNet weights, grey images are repeated", 3)
     # several networks that work together
     system: SystemKind | None = flag("train all networks of a system one after another and write its system file; none: one network", None)

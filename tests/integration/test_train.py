@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import re
 from pathlib import Path
 
 import pandas as pd
@@ -148,7 +149,7 @@ def test_a_loss_that_is_no_number_names_the_images(strips, tmp_path):
         train(settings(strips, tmp_path / "run", lr_encoder=1e30, lr_decoder=1e30))
 
 
-def test_starting_from_a_weights_file(strips, tmp_path):
+def test_starting_from_a_weights_file(strips, tmp_path, capsys):
     first = train(settings(strips, tmp_path / "first", num_epochs=1))
     still = {"lr_encoder": 0.0, "lr_decoder": 0.0, "num_epochs": 1, "encoder_weights": str(first.weights)}
     second = train(settings(strips, tmp_path / "second", **still))
@@ -162,6 +163,14 @@ def test_starting_from_a_weights_file(strips, tmp_path):
     (second.folder / "started_from.json").write_text("{")
     with pytest.raises(InputError, match=r"started_from\.json: damaged; remove it"):
         train(TrainConfig(resume=second.folder))
+    narrow = train(settings(strips, tmp_path / "narrow", **still, decoder_channels=(64, 32, 16, 16, 8)))
+    third = weights_of(narrow.folder)
+    assert torch.equal(one["encoder.conv1.weight"], third["encoder.conv1.weight"])
+    assert third["segmentation_head.0.weight"].shape[1] == 8
+    assert re.search(
+        r"-encoder_weights \S+: \d+ of the network's \d+ tensors are from it, the rest is random",
+        capsys.readouterr().out,
+    )
     with pytest.raises(InputError, match="nothing in it fits resnet50"):
         train(settings(strips, tmp_path / "third", encoder="resnet50", encoder_weights=str(first.weights)))
 

@@ -222,6 +222,7 @@ def test_balanced_class_weights_come_from_the_labels(strips):
         ({"task": "per-class", "target": "dent"}, "-target dent: no such class; choose from square, long bar"),
         ({"target": "square"}, "-target square: only for -task per-class"),
         ({"images_with": "target"}, "-images_with target: needs -task per-class"),
+        ({"decoder_channels": (8,)}, "-decoder_channels 8: -architecture unet takes 5 numbers of 1 or more"),
         ({"dense": (8,)}, "-dense: -architecture unet has no labels of whole images"),
         (
             {"class_weights": ("1", "x"), "loss": "bce"},

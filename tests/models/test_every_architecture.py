@@ -1,5 +1,7 @@
 """Every architecture with every task that it has: it runs, learns, takes any size, and comes back from its weights file."""
 
+import inspect
+from collections.abc import Sequence
 from itertools import product
 
 import pytest
@@ -9,7 +11,7 @@ from utils.errors import InputError
 from utils.models.architectures import ARCHITECTURES
 from utils.models.factory import build
 from utils.models.segmenter import Segmenter
-from utils.models.spec import LABEL_TASKS, MASK_TASKS, ModelSpec
+from utils.models.spec import DECODER_BLOCKS, LABEL_TASKS, MASK_TASKS, ModelSpec
 from utils.published.weights_file import WeightsFile, load
 
 NAMES = ("pit", "crack")
@@ -116,6 +118,36 @@ def test_dense_layers_stand_before_the_labels(architecture):
     assert sum(isinstance(layer, torch.nn.BatchNorm1d) for layer in head) == 2
 
 
+def test_the_numbers_of_decoder_channels_are_those_of_smp():
+    takes = {
+        name: inspect.signature(kind.__init__).parameters.get("decoder_channels")
+        for name, kind in ARCHITECTURES.items()
+    }
+    defaults = {name: parameter.default for name, parameter in takes.items() if parameter is not None}
+    numbers = {name: len(value) if isinstance(value, Sequence) else 1 for name, value in defaults.items()}
+    assert numbers == DECODER_BLOCKS
+
+
+@pytest.mark.parametrize("architecture", DECODER_BLOCKS)
+def test_narrow_decoders_come_back_from_their_weights_file(architecture, tmp_path):
+    widths = (32,) if DECODER_BLOCKS[architecture] == 1 else (64, 32, 16, 16, 8)
+    usual, narrow = make(architecture, "multilabel"), make(architecture, "multilabel", decoder_channels=widths).eval()
+    sizes = [sum(weight.numel() for weight in network.net.decoder.parameters()) for network in (usual, narrow)]
+    if architecture != "pan":  # whose usual number is the 32 of this test
+        assert sizes[1] < 0.6 * sizes[0]
+    halves = ((0.5, 0.5), (0, 0))
+    labels = (0.5,) * narrow.spec.labels
+    file = WeightsFile(
+        narrow.spec, narrow.net.state_dict(), narrow.mean, narrow.std, None, *halves, label_thresholds=labels
+    )
+    file.save(tmp_path / "narrow.pth")
+    loaded = load(tmp_path / "narrow.pth")
+    assert loaded.spec.decoder_channels == widths
+    with torch.no_grad():
+        pairs = zip(*(every_part(model(images(40, 50))) for model in (narrow, loaded.build())), strict=True)
+        assert all(torch.equal(one, other) for one, other in pairs)
+
+
 @pytest.mark.parametrize(
     "keep", [None, torch.tensor([False, True, False, True]), torch.tensor([2]), torch.tensor([False] * 4)]
 )
@@ -167,6 +199,26 @@ def test_a_gate_draws_the_chosen_images(architecture, decodes):
         ("unet", {"task": "binary", "target": "pit"}, "-target pit: only for -task per-class"),
         ("unet", {"task": "binary", "dense": (8,)}, "-dense: -architecture unet has no labels of whole images"),
         ("classifier", {"task": "classify-binary", "dropout": 1.0}, "-dropout 1.0"),
+        (
+            "fpn",
+            {"task": "binary", "decoder_channels": (8,)},
+            "-decoder_channels: not for -architecture fpn, only for unet, unetplusplus",
+        ),
+        (
+            "unet",
+            {"task": "binary", "decoder_channels": (64, 32)},
+            "-decoder_channels 64,32: -architecture unet takes 5 numbers of 1 or more, coarsest first",
+        ),
+        (
+            "unet",
+            {"task": "binary", "decoder_channels": (64, 32, 16, 0, 8)},
+            "-decoder_channels 64,32,16,0,8: -architecture unet takes 5 numbers of 1 or more",
+        ),
+        (
+            "pan",
+            {"task": "binary", "decoder_channels": (64, 32, 16, 8, 8)},
+            "-decoder_channels 64,32,16,8,8: -architecture pan takes one number of 1 or more",
+        ),
     ],
 )
 def test_what_does_not_fit_together(architecture, changes, message):
@@ -177,7 +229,7 @@ def test_what_does_not_fit_together(architecture, changes, message):
 def test_specs_written_before_the_newer_fields_still_load():
     old = {"architecture": "unet", "encoder": "resnet18", "task": "binary", "class_names": ["a"], "channels": 3}
     spec = ModelSpec.from_dict(old)
-    assert (spec.target, spec.dense, spec.labels) == (None, (), 0)
+    assert (spec.target, spec.dense, spec.labels, spec.decoder_channels) == (None, (), 0, ())
     assert spec.to_dict() == old
 
 

@@ -13,11 +13,16 @@ from utils.publishing.storage import halved
 
 
 @pytest.mark.parametrize(
-    ("architecture", "task", "of_smp"),
-    [("fpn", "multiclass", True), ("deeplabv3plus", "binary", True), ("two-head", "multilabel", False)],
+    ("architecture", "task", "widths", "of_smp"),
+    [
+        ("fpn", "multiclass", (), True),
+        ("deeplabv3plus", "binary", (64,), True),
+        ("unet", "multilabel", (64, 32, 16, 16, 8), True),
+        ("two-head", "multilabel", (), False),
+    ],
 )
-def test_shown_lines_load_the_file(architecture, task, of_smp, tmp_path, monkeypatch):
-    spec = ModelSpec(architecture, "mobilenet_v2", task, ("pit", "crack"))
+def test_shown_lines_load_the_file(architecture, task, widths, of_smp, tmp_path, monkeypatch):
+    spec = ModelSpec(architecture, "mobilenet_v2", task, ("pit", "crack"), decoder_channels=widths)
     model = build(spec)
     assert is_of_smp(model.net) == of_smp
     count = len(spec.scored_names)

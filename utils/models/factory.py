@@ -1,11 +1,12 @@
 """Make a network from its spec."""
 
 import warnings
+from typing import Any
 
 from utils.errors import InputError
 from utils.models.architectures import ARCHITECTURES
 from utils.models.segmenter import Segmenter
-from utils.models.spec import ModelSpec
+from utils.models.spec import DECODER_BLOCKS, ModelSpec
 from utils.settings import nearest
 
 # Sides in pixels where the encoder's stride is not all: PAN halves its encoder's output, 1/16 of the side, three times.
@@ -40,7 +41,10 @@ def build(spec: ModelSpec, encoder_weights: str | None = None) -> Segmenter:
     encoder = encoder_name(spec.encoder)
     if encoder_weights not in (None, "imagenet"):
         raise InputError(f"-encoder_weights {encoder_weights}: choose imagenet, none or a weights file of this project")
-    heads = {"labels": spec.labels, "dense": spec.dense, "dropout": spec.dropout} if spec.labels else {}
+    more: dict[str, Any] = {"labels": spec.labels, "dense": spec.dense, "dropout": spec.dropout} if spec.labels else {}
+    if spec.decoder_channels:
+        one = DECODER_BLOCKS[spec.architecture] == 1
+        more["decoder_channels"] = spec.decoder_channels[0] if one else list(spec.decoder_channels)
     hub_logging.set_verbosity_error()  # its retries would bury our one line
     try:
         with warnings.catch_warnings():
@@ -50,7 +54,7 @@ def build(spec: ModelSpec, encoder_weights: str | None = None) -> Segmenter:
                 encoder_weights=encoder_weights,
                 in_channels=spec.channels,
                 classes=spec.outputs,
-                **heads,
+                **more,
             )
     except (ValueError, KeyError, NotImplementedError, AssertionError, TypeError) as error:
         reason = " ".join(str(error).split())

@@ -10,6 +10,18 @@ MASK_TASKS = ("multilabel", "binary", "multiclass", "per-class")
 LABEL_TASKS = ("classify-binary", "classify-multilabel")
 TASKS = (*MASK_TASKS, *LABEL_TASKS)
 
+# How many numbers SMP's ``decoder_channels`` has, of the architectures that take it: a block each, or one for all.
+DECODER_BLOCKS = {
+    "unet": 5,
+    "unetplusplus": 5,
+    "manet": 5,
+    "two-head": 5,
+    "shared-backbone": 5,
+    "deeplabv3plus": 1,
+    "pan": 1,
+    "upernet": 1,
+}
+
 
 @dataclasses.dataclass(frozen=True)
 class ModelSpec:
@@ -26,6 +38,7 @@ class ModelSpec:
         target: the class of task ``per-class``; none for other tasks.
         dense: sizes of the layers between the encoder and the logits of whole images.
         dropout: share of features left out before each of those layers in training, 0..1.
+        decoder_channels: of each block of the decoder, coarsest first, or one number, see ``DECODER_BLOCKS``; () is SMP's.
     """
 
     architecture: str
@@ -36,6 +49,7 @@ class ModelSpec:
     target: str | None = None
     dense: tuple[int, ...] = ()
     dropout: float = 0.3
+    decoder_channels: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
         if self.task not in TASKS:
@@ -57,6 +71,8 @@ class ModelSpec:
             raise InputError(f"-dropout {self.dropout}: expected 0 or more and less than 1")
         if self.dense and not self.labels:
             raise InputError(f"-dense: -architecture {self.architecture} has no labels of whole images; leave it out")
+        if self.decoder_channels:
+            self._check_decoder()
 
     @property
     def is_classifier(self) -> bool:
@@ -95,6 +111,18 @@ class ModelSpec:
             return ("defect",)
         return (self.target,) if self.target is not None else self.class_names
 
+    def _check_decoder(self) -> None:
+        blocks = DECODER_BLOCKS.get(self.architecture)
+        if blocks is None:
+            raise InputError(
+                f"-decoder_channels: not for -architecture {self.architecture}, only for {', '.join(DECODER_BLOCKS)}"
+            )
+        if len(self.decoder_channels) != blocks or min(self.decoder_channels) < 1:
+            expected = f"{blocks} numbers of 1 or more, coarsest first" if blocks > 1 else "one number of 1 or more"
+            raise InputError(
+                f"-decoder_channels {','.join(map(str, self.decoder_channels))}: -architecture {self.architecture} takes {expected}"
+            )
+
     def to_dict(self) -> dict[str, Any]:
         """Give the spec as plain words, numbers and lists.
 
@@ -121,6 +149,7 @@ class ModelSpec:
                 **plain,
                 "class_names": tuple(map(str, plain["class_names"])),
                 "dense": tuple(map(int, plain.get("dense", ()))),
+                "decoder_channels": tuple(map(int, plain.get("decoder_channels", ()))),
             }
         )
 

@@ -91,7 +91,9 @@ def loading(file: str, model: Segmenter) -> str:
             f'net = load(Path("{file}")).build()  # uint8 images in, logits out\n'
         )
     made: Any = model.net.config
-    more = f", aux_params={made['aux_params']!r}" if made.get("aux_params") else ""
+    given = ["aux_params"] if made.get("aux_params") else []
+    given += ["decoder_channels"] if model.spec.decoder_channels else []
+    more = "".join(f", {name}={made[name]!r}" for name in given)
     kind = type(model.net).__name__.lower()
     return (
         "import torch, segmentation_models_pytorch as smp\n\n"

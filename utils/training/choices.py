@@ -66,6 +66,7 @@ def make_spec(config: TrainConfig, class_names: tuple[str, ...]) -> ModelSpec:
         target=config.target,
         dense=config.dense or (),
         dropout=config.dropout,
+        decoder_channels=config.decoder_channels or (),
     )
 
 

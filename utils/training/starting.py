@@ -63,7 +63,10 @@ def starting_network(config: TrainConfig, spec: ModelSpec, resumed: bool) -> Sta
         content = content_of(path)
         if is_ours(content):
             stored = _fitting(source, from_content(path, content), spec)
-            _take(network, stored, "")
+            taken = _take(network, stored, "")
+            whole = len(network.net.state_dict())
+            if taken < whole:
+                notes.append(f"{source}: {taken} of the network's {whole} tensors are from it, the rest is random")
             origin = {"flag": "encoder_weights", **stored.provenance, **_spent(path.parent)}
         else:
             encoder = network.net.get_submodule("encoder")

@@ -120,6 +120,7 @@ def members_of(config: TrainConfig, class_names: tuple[str, ...]) -> dict[str, T
     labels = dataclasses.replace(
         one,
         architecture="classifier",
+        decoder_channels=None,
         task="classify-binary",
         encoder=config.classifier_encoder or config.encoder,
         image_size=config.classifier_size or config.image_size,

@@ -4,6 +4,7 @@ A new one is a file here and its name in ``config.Architecture``. The file is ca
 ``-``, and has a class ``Network``:
 
 - it takes SMP's arguments ``encoder_name``, ``encoder_weights``, ``in_channels`` and ``classes``;
+- it takes ``decoder_channels`` too where ``spec.DECODER_BLOCKS`` names it;
 - it has an ``encoder`` and gives ``(N, classes, H, W)`` logits;
 - with ``has_masks = False`` it classifies whole images, and ``classes`` is 0;
 - with ``has_labels = True`` it takes ``labels``, ``dense`` and ``dropout`` too and gives ``(N, labels)`` logits of the whole image,

@@ -18,6 +18,7 @@ class Network(smp.Unet):
         labels: number of logits of the whole image.
         dense: sizes of the layers between encoder and these logits.
         dropout: share of features left out before each layer in training, 0..1.
+        decoder_channels: of the decoder's blocks, coarsest first.
     """
 
     has_labels = True
@@ -31,8 +32,13 @@ class Network(smp.Unet):
         labels: int = 1,
         dense: Sequence[int] = (),
         dropout: float = 0.3,
+        decoder_channels: Sequence[int] = (256, 128, 64, 32, 16),
     ) -> None:
         super().__init__(
-            encoder_name=encoder_name, encoder_weights=encoder_weights, in_channels=in_channels, classes=classes
+            encoder_name=encoder_name,
+            encoder_weights=encoder_weights,
+            decoder_channels=decoder_channels,
+            in_channels=in_channels,
+            classes=classes,
         )
         self.classification_head = LabelHead(self.encoder.out_channels[-1], labels, dense, dropout)
