@@ -3,7 +3,7 @@
 U-Net from random weights, BCE + Dice, AdamW with one cycle, flips, bf16; the last weights are kept. It writes a weights file,
 which ``Evaluate.py`` scores like any other.
 
-    python benchmarks/plain_loop.py -dir NEU -num_epochs 7 -min_area 100 -out plain.pth
+    python benchmarks/plain_loop.py -dir NEU -split runs/growing/split.csv -num_epochs 8 -min_area 100 -out plain.pth
 """
 
 import dataclasses
@@ -25,10 +25,9 @@ from utils.data.annotations import open_dataset
 from utils.data.images import read_image
 from utils.data.splits import read_split
 from utils.errors import InputError
+from utils.models.factory import IMAGENET_MEAN, IMAGENET_STD
 from utils.models.spec import ModelSpec
 from utils.published.weights_file import WeightsFile
-
-MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -57,6 +56,8 @@ def main(argv: Sequence[str]) -> int:
     if config.split is not None:
         sides = read_split(config.split, names)
         names = list(sides["image"][sides["side"] == "train"])
+    if len(names) < config.batch_size:
+        raise InputError(f"{config.dir}: {len(names)} images to train on, fewer than -batch_size {config.batch_size}")
     pixels = [read_image(dataset.path(name)) for name in names]
     if len({image.shape for image in pixels}) > 1:
         raise InputError(f"{config.dir}: images of several sizes; the plain loop needs one")
@@ -70,7 +71,7 @@ def main(argv: Sequence[str]) -> int:
     optimizer = torch.optim.AdamW(network.parameters(), config.lr)
     steps = config.num_epochs * (len(names) // config.batch_size)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, config.lr, steps)
-    mean, std = (torch.tensor(values).view(1, 3, 1, 1) for values in (MEAN, STD))
+    mean, std = (torch.tensor(values).view(1, 3, 1, 1) for values in (IMAGENET_MEAN, IMAGENET_STD))
     padding = (0, -width % 32, 0, -height % 32)
     started = time.perf_counter()
     network.train()
@@ -98,7 +99,7 @@ def main(argv: Sequence[str]) -> int:
         print(f"epoch {epoch + 1}/{config.num_epochs}  loss {total / len(whole):.4f}  {minutes:.1f} min", flush=True)
     spec = ModelSpec("unet", config.encoder, "multilabel", classes)
     halves = (0.5,) * len(classes), (config.min_area,) * len(classes)
-    WeightsFile(spec, network.state_dict(), MEAN, STD, None, *halves).save(config.out)
+    WeightsFile(spec, network.state_dict(), IMAGENET_MEAN, IMAGENET_STD, None, *halves).save(config.out)
     print(f"wrote {config.out}")
     return DONE
 

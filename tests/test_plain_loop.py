@@ -33,6 +33,11 @@ def test_it_learns_on_one_side_and_writes_a_weights_file(make_dataset, tmp_path,
     assert logits.isfinite().all()
 
 
+def test_fewer_images_than_a_batch_are_refused(make_dataset, tmp_path):
+    with pytest.raises(InputError, match="5 images to train on, fewer than -batch_size 8"):
+        plain_loop.main(["-dir", str(make_dataset(count=5)), "-out", str(tmp_path / "plain.pth")])
+
+
 def test_images_of_several_sizes_are_refused(make_dataset, tmp_path):
     with pytest.raises(InputError, match="images of several sizes; the plain loop needs one"):
         plain_loop.main(["-dir", str(make_dataset(count=8)), "-out", str(tmp_path / "plain.pth")])
