@@ -2,6 +2,7 @@
 
 import dataclasses
 import errno
+import functools
 import os
 import signal
 import subprocess
@@ -389,8 +390,10 @@ def test_signal_interrupts_and_leaves_no_half_file(tmp_path, number):
             print("writing", flush=True)
             time.sleep(60)
     """
+    # What a shell starts behind & inherits that SIGINT is ignored, and so would the process here.
+    heeded = functools.partial(signal.signal, number, signal.SIG_DFL)
     with subprocess.Popen(
-        command(body), cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        command(body), cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, preexec_fn=heeded
     ) as process:
         assert process.stdout is not None
         assert process.stdout.readline() == "writing\n"
