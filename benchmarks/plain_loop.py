@@ -13,7 +13,6 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-import segmentation_models_pytorch as smp
 import torch
 from torch.nn import functional
 
@@ -25,7 +24,7 @@ from utils.data.annotations import open_dataset
 from utils.data.images import read_image
 from utils.data.splits import read_split
 from utils.errors import InputError
-from utils.models.factory import IMAGENET_MEAN, IMAGENET_STD
+from utils.models.factory import build
 from utils.models.spec import ModelSpec
 from utils.published.weights_file import WeightsFile
 
@@ -67,12 +66,14 @@ def main(argv: Sequence[str]) -> int:
         0, 3, 1, 2
     )
     classes = dataset.annotations.class_names
-    network = smp.Unet(config.encoder, encoder_weights=None, classes=len(classes)).to(memory_format=torch.channels_last)
+    spec = ModelSpec("unet", config.encoder, "multilabel", classes)
+    model = build(spec)
+    network = model.net.to(memory_format=torch.channels_last)
     optimizer = torch.optim.AdamW(network.parameters(), config.lr)
     steps = config.num_epochs * (len(names) // config.batch_size)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, config.lr, steps)
-    mean, std = (torch.tensor(values).view(1, 3, 1, 1) for values in (IMAGENET_MEAN, IMAGENET_STD))
-    padding = (0, -width % 32, 0, -height % 32)
+    mean, std = (torch.tensor(values).view(1, 3, 1, 1) for values in (model.mean, model.std))
+    padding = (0, -width % model.multiple, 0, -height % model.multiple)
     started = time.perf_counter()
     network.train()
     for epoch in range(config.num_epochs):
@@ -97,9 +98,8 @@ def main(argv: Sequence[str]) -> int:
             total += loss.item()
         minutes = (time.perf_counter() - started) / 60
         print(f"epoch {epoch + 1}/{config.num_epochs}  loss {total / len(whole):.4f}  {minutes:.1f} min", flush=True)
-    spec = ModelSpec("unet", config.encoder, "multilabel", classes)
     halves = (0.5,) * len(classes), (config.min_area,) * len(classes)
-    WeightsFile(spec, network.state_dict(), IMAGENET_MEAN, IMAGENET_STD, None, *halves).save(config.out)
+    WeightsFile(spec, network.state_dict(), model.mean, model.std, None, *halves).save(config.out)
     print(f"wrote {config.out}")
     return DONE
 
