@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from utils.data.rle import encode
-from utils.inference.postprocess import DEFECT, decide, find_defects, index_mask, limit_areas, resize_logits
+from utils.inference.postprocess import DEFECT, decide, filter_defects, find_defects, index_mask, resize_logits, sure
 
 
 def slow_probabilities(logits: np.ndarray, task: str) -> np.ndarray:
@@ -108,30 +108,46 @@ def test_components_stay_exactly_when_their_area_is_between_the_limits(density, 
             if len(pixels) >= min_areas[c] and (largest is None or len(pixels) <= largest):
                 expected[n, c][tuple(np.array(pixels).T)] = True
     before = torch.from_numpy(masks.copy())
-    np.testing.assert_array_equal(limit_areas(before, min_areas, max_areas).numpy(), expected)
+    np.testing.assert_array_equal(filter_defects(before, min_areas, max_areas).numpy(), expected)
     np.testing.assert_array_equal(before.numpy(), masks)
+
+
+def test_a_defect_stays_only_with_a_pixel_that_is_sure() -> None:
+    # Two dashes; the likeliest pixel of the first has 0.6, of the second 0.9.
+    probabilities = np.array([[0.6, 0.55, 0, 0.5, 0.9]], np.float32)
+    logits = torch.special.logit(torch.from_numpy(probabilities))[None, None]
+    masks = decide(logits, "binary", [0.5])
+    for high, expected in ((0, [1, 1, 0, 1, 1]), (0.6, [1, 1, 0, 1, 1]), (0.61, [0, 0, 0, 1, 1]), (0.95, [0] * 5)):
+        assert filter_defects(masks, [0], None, sure(logits, "binary", [high]))[0, 0, 0].int().tolist() == expected
+        found, records = find_defects(masks[0].numpy().copy(), logits[0].numpy(), "binary", [0], None, [high])
+        assert found[0, 0].astype(int).tolist() == expected
+        assert len(records) == bool(expected[0]) + bool(expected[4])
+    assert sure(logits, "binary", [0.0]) is None
+    # Areas rule beside it, each by itself.
+    assert not filter_defects(masks, [3], None, sure(logits, "binary", [0.6])).any()
 
 
 def test_diagonal_neighbours_are_one_defect() -> None:
     masks = torch.eye(6, dtype=torch.bool)[None, None]
-    assert limit_areas(masks, [6]).sum() == 6
-    assert limit_areas(masks, [7]).sum() == 0
-    assert limit_areas(masks, [0], [6]).sum() == 6
-    assert limit_areas(masks, [0], [5]).sum() == 0
+    assert filter_defects(masks, [6]).sum() == 6
+    assert filter_defects(masks, [7]).sum() == 0
+    assert filter_defects(masks, [0], [6]).sum() == 6
+    assert filter_defects(masks, [0], [5]).sum() == 0
 
 
 @pytest.mark.parametrize(("areas", "name"), [(([1, 1], None), "min_areas"), (([1, 1, 1], [None, 5]), "max_areas")])
 def test_areas_for_another_number_of_classes_are_refused(areas, name) -> None:
     with pytest.raises(ValueError, match=f"{name} .*: expected 3 numbers"):
-        limit_areas(torch.ones(1, 3, 4, 4, dtype=torch.bool), *areas)
+        filter_defects(torch.ones(1, 3, 4, 4, dtype=torch.bool), *areas)
 
 
 @pytest.mark.parametrize("task", ["multilabel", "multiclass"])
 @pytest.mark.parametrize(
     ("min_areas", "max_areas"), [([0, 0, 0], [None] * 3), ([3, 20, 1], [None] * 3), ([2, 0, 1], [9, None, 1])]
 )
+@pytest.mark.parametrize("high", [[0.0] * 3, [0.9, 0.0, 0.97]])
 @pytest.mark.parametrize("seed", range(3))
-def test_records_equal_flood_fill(task, min_areas, max_areas, seed: int) -> None:
+def test_records_equal_flood_fill(task, min_areas, max_areas, high, seed: int) -> None:
     logits = random_logits(task, seed)
     thresholds = [0.7, 0.6, 0.9]
     masks = slow_decide(logits, task, thresholds)
@@ -142,10 +158,14 @@ def test_records_equal_flood_fill(task, min_areas, max_areas, seed: int) -> None
             if not min_areas[c] <= len(pixels) <= (max_areas[c] or np.inf):
                 continue
             y, x = np.array(pixels).T
+            if probabilities[c][y, x].max() < high[c]:
+                continue
             cleaned[c][y, x] = True
             box = (x.min(), y.min(), np.ptp(x) + 1, np.ptp(y) + 1)
             expected.append((c + 1, len(pixels), *box, probabilities[c][y, x].mean()))
-    found_masks, records = find_defects(masks.copy(), logits, task, min_areas, max_areas)
+    found_masks, records = find_defects(masks.copy(), logits, task, min_areas, max_areas, high)
+    one = torch.from_numpy(masks)[None], min_areas, max_areas, sure(torch.from_numpy(logits)[None], task, high)
+    np.testing.assert_array_equal(filter_defects(*one)[0].numpy(), cleaned)
     np.testing.assert_array_equal(found_masks, cleaned)
     assert found_masks.dtype == np.bool_
     expected_table = np.array(sorted(expected), dtype=DEFECT)

@@ -48,10 +48,11 @@ def test_the_next_command_uses_the_calibrated_settings_without_being_told(make_d
     new = load(result.calibrated)
     assert (run / "uncalibrated" / old.name).is_file()
     for number, one in enumerate(found.settings):
-        assert (one.threshold, one.min_area, one.max_area) == (
+        assert (one.threshold, one.min_area, one.max_area, one.high_threshold) == (
             new.thresholds[number],
             new.min_areas[number],
             new.max_areas[number],
+            new.high_thresholds[number],
         )
     assert new.metrics["calibration"]["cross_fitted"]["mean_dice"] == found.cross_fitted.mean_dice
     after = evaluate(EvaluateConfig(**flags, out=tmp_path / "after"))

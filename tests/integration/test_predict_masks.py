@@ -115,6 +115,29 @@ def test_largest_areas_come_from_the_weights_file_unless_a_flag_overrules_them(m
     assert max(int(row["area_px"]) for row in read_defects(tmp_path / "defects.csv")) > 5
 
 
+def test_a_high_threshold_drops_defects_that_are_nowhere_sure(make_dataset, make_weights, tmp_path):
+    settings = {"dir": make_dataset(), "weights_dir": make_weights(), "out": tmp_path}
+
+    def boxes(**flags) -> set[tuple[str, ...]]:
+        predict(PredictConfig(**settings, **flags))
+        rows = read_defects(tmp_path / "defects.csv")
+        return {tuple(row[key] for key in ("image", "name", "x", "y", "width", "height", "area_px")) for row in rows}
+
+    every, sure = boxes(), boxes(high_threshold=0.9)
+    assert sure < every
+    assert boxes(high_threshold=0.5) == every  # what each pixel reaches already
+    assert sure == {one for one in every if one in sure}  # those that stay are the same
+    summary = json.loads((tmp_path / "summary.json").read_text())
+    assert summary["high_thresholds"] == {"pits": 0.5, "cracks": 0.5}
+    assert not boxes(high_threshold=1.0)
+    # Without a description of each defect, masks are the same.
+    described = predict(PredictConfig(**settings, high_threshold=0.9, save=("submission", "defects")))
+    codes = (tmp_path / "submission.csv").read_bytes()
+    plain = predict(PredictConfig(**settings, high_threshold=0.9, save=("submission",)))
+    assert (tmp_path / "submission.csv").read_bytes() == codes
+    assert described.classes["pits"].images == plain.classes["pits"].images
+
+
 def test_only_what_is_asked_for_is_written(make_dataset, make_weights, tmp_path):
     predict(PredictConfig(dir=make_dataset(), weights_dir=make_weights(), out=tmp_path / "out", save=("submission",)))
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["submission.csv", "summary.json"]
@@ -221,6 +244,7 @@ def test_no_readable_image_is_an_error_and_leaves_no_table(tmp_path, make_weight
         ({"dir": "data", "save": ("overlay",)}, "-save overlay: choose from overlays, masks, submission, defects"),
         ({"dir": "data", "threshold": 1.5}, "-threshold 1.5: expected a probability 0..1"),
         ({"dir": "data", "min_area": -1}, "-min_area -1: expected 0 or more"),
+        ({"dir": "data", "high_threshold": 1.5}, "-high_threshold 1.5: expected a probability 0..1"),
         ({"dir": "data", "max_area": -1}, "-max_area -1: expected 0 or more"),
         ({"dir": "data", "min_area": 9, "max_area": 8}, "class pits: its largest area, 8, is below its smallest, 9"),
         ({"dir": "data", "num_of_images": -1}, "-num_of_images -1: expected 0 or more"),

@@ -46,6 +46,20 @@ def test_largest_areas_of_another_number_of_classes_are_refused(tmp_path):
         load(tmp_path / "unet.pth")
 
 
+@pytest.mark.parametrize("thresholds", [(), (0.0, 0.0), (0.98, 0.0)])
+def test_high_thresholds_are_kept_and_written_only_where_there_are_some(tmp_path, thresholds):
+    dataclasses.replace(a_file(), high_thresholds=thresholds).save(tmp_path / "unet.pth")
+    assert load(tmp_path / "unet.pth").high_thresholds == (thresholds or (0.0, 0.0))
+    # Without any, the bytes, and with them the name, are those of files from before there were high thresholds.
+    assert ("high_thresholds" in torch.load(tmp_path / "unet.pth", weights_only=True)) == any(thresholds)
+
+
+def test_high_thresholds_of_another_number_of_classes_are_refused(tmp_path):
+    dataclasses.replace(a_file(), high_thresholds=(0.9,)).save(tmp_path / "unet.pth")
+    with pytest.raises(InputError, match=r"unet\.pth: damaged weights file"):
+        load(tmp_path / "unet.pth")
+
+
 def test_full_disk_is_an_error_that_names_the_file(tmp_path, small_disk):
     path = tmp_path / "unet.pth"
     with small_disk(), pytest.raises(OSError) as error:  # noqa: PT011 - its number is checked below

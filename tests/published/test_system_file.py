@@ -199,6 +199,11 @@ DEFECTS = {
     "gate c": (put("gate", "c", value=0.5), "gate c: 0.5 is not a number 1 or more"),
     "threshold": (put("thresholds", "pits", value="high"), "thresholds of class pits: 'high' is not a number 0..1"),
     "thresholds": (drop("thresholds", "pits"), "thresholds: expected a number for each of pits, cracks, in this order"),
+    "high threshold": (
+        put("high_thresholds", value={"pits": 2, "cracks": 0}),
+        "high_thresholds of class pits: 2 is not a number 0..1",
+    ),
+    "high thresholds": (put("high_thresholds", value={"pits": 0.9}), "high_thresholds: expected a number for each of"),
     "area": (put("min_areas", "pits", value=1.5), "min_areas of class pits: 1.5 is no whole number"),
     "negative area": (put("max_areas", "pits", value=-4), "max_areas of class pits: -4 is not a number 0 or more"),
     "truth for a number": (put("min_areas", "pits", value=True), "min_areas of class pits: True is not a number"),

@@ -14,8 +14,8 @@ def figures(dice: float) -> dict:
 
 def calibration(**changes) -> dict:
     now, best = (
-        {"threshold": 0.5, "min_area": 0, "max_area": None},
-        {"threshold": 0.35, "min_area": 120, "max_area": 9000},
+        {"threshold": 0.5, "min_area": 0, "max_area": None, "high_threshold": 0.0},
+        {"threshold": 0.35, "min_area": 120, "max_area": 9000, "high_threshold": 0.98},
     )
     one = {
         "before": now,
@@ -50,7 +50,12 @@ def words(**changes) -> str:
 
 def test_settings_gains_and_the_curve_are_in_the_section():
     text = words()
-    for piece in ("+0.0123", "best mean Dice on 1,234 images in 5 parts", "unet-new.pth", "0.35 120 to 9,000 0.5 any"):
+    for piece in (
+        "+0.0123",
+        "best mean Dice on 1,234 images in 5 parts",
+        "unet-new.pth",
+        "0.35 / 0.98 120 to 9,000 0.5 any",
+    ):
         assert piece in text
     section = calibration_section(calibration(), None)
     assert [part.kind for part in section.parts].count("picture") == 1

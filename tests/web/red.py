@@ -57,6 +57,7 @@ def about(**changes: Any) -> About:
         "thresholds": (0.5, 0.5),
         "min_areas": (0, 0),
         "max_areas": (None, 100_000),
+        "high_thresholds": (0.0, 0.0),
         "label_names": (),
         "label_thresholds": (),
         "first_class": 1,

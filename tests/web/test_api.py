@@ -189,7 +189,14 @@ def test_a_classifier_answers_with_labels_and_no_defects(red):
         def __call__(self, images, gate=None):
             return Outputs(None, torch.tensor([[4.0] if image.mean() > 128 else [-4.0] for image in images]))
 
-    known = {"class_names": (), "thresholds": (), "min_areas": (), "max_areas": (), "label_names": ("defect",)}
+    known = {
+        "class_names": (),
+        "thresholds": (),
+        "high_thresholds": (),
+        "min_areas": (),
+        "max_areas": (),
+        "label_names": ("defect",),
+    }
     spec = ModelSpec("classifier", "resnet18", "classify-binary", ("bright",), 3)
     pipeline = InspectionPipeline(SingleNetwork(Judge(), spec, None), Decision((), ()))
     inspector = Inspector(pipeline, about(**known, label_thresholds=(0.5,), task="classify-binary"))
@@ -212,8 +219,8 @@ def test_model_says_what_is_loaded_and_what_is_allowed(serve):
         "red",
     )
     assert model["classes"] == [
-        {"class_id": 3, "name": "bright", "threshold": 0.5, "min_area": 0, "max_area": None},
-        {"class_id": 4, "name": "dark", "threshold": 0.5, "min_area": 0, "max_area": 100_000},
+        {"class_id": 3, "name": "bright", "threshold": 0.5, "high_threshold": 0.0, "min_area": 0, "max_area": None},
+        {"class_id": 4, "name": "dark", "threshold": 0.5, "high_threshold": 0.0, "min_area": 0, "max_area": 100_000},
     ]
     assert model["card"] == "# red"
     assert model["limits"]["max_images"] == 7

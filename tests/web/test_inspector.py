@@ -40,19 +40,28 @@ def make(red):
 
 
 @pytest.mark.parametrize(
-    ("task", "input_size", "channels"), [("multilabel", None, 3), ("multiclass", (32, 64), 3), ("binary", (32, 64), 1)]
+    ("task", "input_size", "channels", "high"),
+    [
+        ("multilabel", None, 3, None),
+        ("multilabel", None, 3, 0.8),
+        ("multiclass", (32, 64), 3, 0.8),
+        ("binary", (32, 64), 1, None),
+    ],
 )
-def test_answers_equal_the_command_lines_to_the_pixel(make_dataset, make_weights, tmp_path, task, input_size, channels):
+def test_answers_equal_the_command_lines_to_the_pixel(
+    make_dataset, make_weights, tmp_path, task, input_size, channels, high
+):
     root = make_dataset()
     folder = make_weights(task=task, input_size=input_size, channels=channels)
     out = tmp_path / "out"
-    predict(PredictConfig(dir=root, weights_dir=folder, out=out, backend="torch", precision="f32"))
+    flags = {"weights_dir": folder, "backend": "torch", "precision": "f32", "high_threshold": high}
+    predict(PredictConfig(dir=root, out=out, **flags))
     with open(out / "submission.csv", newline="") as file:
         codes = {row["ImageId_ClassId"]: row["EncodedPixels"] for row in csv.DictReader(file)}
     with open(out / "defects.csv", newline="") as file:
         rows = list(csv.DictReader(file))
     paths = sorted((root / "train_images").iterdir()) * 2
-    with Inspector.open(folder, backend="torch", precision="f32") as inspector:
+    with Inspector.open(**flags) as inspector:
         answers = inspector.inspect([Upload(path.name, path.read_bytes()) for path in paths], keep_logits=True)
         decoded = inspector.inspect([Upload(p.name, cv2.imread(str(p))[..., ::-1]) for p in paths])
         known = inspector.about
@@ -66,7 +75,7 @@ def test_answers_equal_the_command_lines_to_the_pixel(make_dataset, make_weights
         assert answer.classes == tuple(dict.fromkeys(row["name"] for row in mine))
         assert answer.verdict == ("defective" if mine else "clean")
         np.testing.assert_array_equal(answer.masks, other.masks)
-        again = redecide(answer, known.thresholds, known.min_areas, known.max_areas)
+        again = redecide(answer, known.thresholds, known.min_areas, known.max_areas, known.high_thresholds)
         np.testing.assert_array_equal(answer.masks, again.masks)
         np.testing.assert_array_equal(answer.defects, again.defects)
     assert any(len(answer.defects) for answer in answers)
@@ -80,6 +89,9 @@ def test_deciding_anew_follows_thresholds_and_areas(make):
     assert redecide(answer, (0.9, 0.5), (0, 0)).defects["area_px"].tolist() == [4]
     assert redecide(answer, (0.5, 0.5), (5, 0)).defects["area_px"].tolist() == [16]
     assert redecide(answer, (0.5, 0.5), (0, 0), (5, None)).defects["area_px"].tolist() == [4]
+    assert redecide(answer, (0.5, 0.5), (0, 0), None, (0.9, 0.0)).defects["area_px"].tolist() == [4]
+    with pytest.raises(ValueError, match="high_thresholds"):
+        redecide(answer, (0.5, 0.5), (0, 0), None, (0.9,))
     nothing = redecide(answer, (1.0, 0.5), (0, 0))
     assert (nothing.verdict, nothing.classes, nothing.masks.any()) == ("clean", (), False)
     with pytest.raises(ValueError, match="thresholds"):

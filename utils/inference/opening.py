@@ -75,6 +75,7 @@ class Chosen:
             "thresholds": dict(zip(names, self.decision.thresholds, strict=True)),
             "min_areas": dict(zip(names, self.decision.min_areas, strict=True)),
             "max_areas": dict(zip(names, self.decision.max_areas, strict=True)),
+            "high_thresholds": dict(zip(names, self.decision.high_thresholds, strict=True)),
             **({"label_thresholds": labels} if labels else {}),
         }
 
@@ -85,8 +86,9 @@ def choose_weights(config: PredictConfig | EvaluateConfig) -> Chosen:
     Raises:
         InputError: no such file, not a weights file, or a flag out of its range.
     """
-    if config.threshold is not None and not 0 <= config.threshold <= 1:
-        raise InputError(f"-threshold {config.threshold:g}: expected a probability 0..1")
+    for name, probability in (("threshold", config.threshold), ("high_threshold", config.high_threshold)):
+        if probability is not None and not 0 <= probability <= 1:
+            raise InputError(f"-{name} {probability:g}: expected a probability 0..1")
     for name, value, least in (
         ("min_area", config.min_area, 0),
         ("max_area", config.max_area, 0),
@@ -103,6 +105,7 @@ def choose_weights(config: PredictConfig | EvaluateConfig) -> Chosen:
         weights.thresholds if config.threshold is None else (config.threshold,) * count,
         weights.min_areas if config.min_area is None else (config.min_area,) * count,
         weights.max_areas if config.max_area is None else (config.max_area or None,) * count,
+        weights.high_thresholds if config.high_threshold is None else (config.high_threshold,) * count,
     )
     for name, low, high in zip(weights.spec.scored_names, decision.min_areas, decision.max_areas, strict=True):
         if high is not None and high < low:

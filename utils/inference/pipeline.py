@@ -19,7 +19,7 @@ import numpy as np
 import torch
 
 from utils.data.images import ImageError, read_image
-from utils.inference.postprocess import DEFECT, decide, find_defects, limit_areas, resize_logits
+from utils.inference.postprocess import DEFECT, decide, filter_defects, find_defects, resize_logits, sure
 from utils.inference.systems.system import Answer, Size, System
 
 T = TypeVar("T")
@@ -34,15 +34,20 @@ class Decision:
         min_areas: per scored class, smallest connected defect in pixels of the original image.
         max_areas: per scored class, largest connected defect in such pixels, None where there is no limit; left out:
             no limits.
+        high_thresholds: per scored class, probability 0..1 that a connected defect must reach somewhere, 0 where
+            nothing is asked; left out: of no class.
     """
 
     thresholds: tuple[float, ...]
     min_areas: tuple[int, ...]
     max_areas: tuple[int | None, ...] = ()
+    high_thresholds: tuple[float, ...] = ()
 
     def __post_init__(self) -> None:
         if not self.max_areas:
             object.__setattr__(self, "max_areas", (None,) * len(self.thresholds))
+        if not self.high_thresholds:
+            object.__setattr__(self, "high_thresholds", (0.0,) * len(self.thresholds))
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,7 +57,7 @@ class Inspected:
     Attributes:
         path: the file.
         image: ``(H, W, channels)`` uint8 at its own size.
-        masks: ``(C, H, W)`` bool, C scored classes, without defects that are too small or too large.
+        masks: ``(C, H, W)`` bool, C scored classes, without defects that are too small, too large or nowhere sure.
         defects: table of dtype ``DEFECT``; empty when the pipeline was not asked to describe.
         labels: ``(L,)`` float32 probabilities of the image as a whole; None when no network judges it so.
     """
@@ -243,10 +248,12 @@ class InspectionPipeline:
         else:
             masks = judged.decided.cpu().numpy()
             if masks.any():  # most images of a coil are clean: their logits need not leave the GPU
+                high = self.decision.high_thresholds
                 if self.describe:
-                    masks, defects = find_defects(masks, logits.cpu().numpy(), self.system.task, *areas)
+                    masks, defects = find_defects(masks, logits.cpu().numpy(), self.system.task, *areas, high)
                 else:
-                    masks = limit_areas(torch.from_numpy(masks)[None], *areas)[0].numpy()
+                    seeds = sure(logits[None], self.system.task, high)
+                    masks = filter_defects(torch.from_numpy(masks)[None], *areas, seeds)[0].numpy()
         return finish(Inspected(judged.loaded.path, image, masks, defects, answer.labels, logits))
 
 

@@ -100,28 +100,50 @@ def levels(logits: np.ndarray, task: str, thresholds: Sequence[np.ndarray]) -> n
     return reached
 
 
-def limit_areas(
-    masks: torch.Tensor, min_areas: Sequence[int], max_areas: Sequence[int | None] | None = None
+def sure(logits: torch.Tensor, task: str, high_thresholds: Sequence[float]) -> torch.Tensor | None:
+    """Find the pixels one of which a connected defect must have, where its class has a high threshold.
+
+    Args:
+        logits: ``(N, K, H, W)`` float.
+        task: as in ``decide``.
+        high_thresholds: C probabilities 0..1; 0: nothing is asked of the class.
+
+    Returns:
+        ``(N, C, H, W)`` bool on the device of ``logits``; None when no class has a high threshold.
+    """
+    return decide(logits, task, high_thresholds) if any(high_thresholds) else None
+
+
+def filter_defects(
+    masks: torch.Tensor,
+    min_areas: Sequence[int],
+    max_areas: Sequence[int | None] | None = None,
+    seeds: torch.Tensor | None = None,
 ) -> torch.Tensor:
-    """Remove connected defects (8 neighbours) that are smaller or larger than their class allows.
+    """Remove connected defects (8 neighbours) that are too small, too large or nowhere sure.
+
+    A threshold for pixels and a higher one for each defect's likeliest pixel are hysteresis thresholds: J. Canny, A
+    computational approach to edge detection, 1986.
 
     Args:
         masks: ``(N, C, H, W)`` bool.
         min_areas: C smallest areas in pixels; 0 and 1 remove nothing.
         max_areas: C largest areas in pixels; None, for a class or for all: no limit.
+        seeds: ``(N, C, H, W)`` bool, from ``sure``; a defect without such a pixel goes.
 
     Returns:
-        ``(N, C, H, W)`` bool on the same device; ``masks`` itself when no class has an area to enforce.
+        ``(N, C, H, W)`` bool on the same device; ``masks`` itself when there is nothing to enforce.
     """
     limits = _limits(min_areas, max_areas, masks.shape[1])
-    if all(low <= 1 and high is None for low, high in limits):
+    if seeds is None and all(low <= 1 and high is None for low, high in limits):
         return masks
     cleaned = masks.detach().to("cpu", copy=True)
     planes = cleaned.contiguous().view(torch.uint8).numpy()
-    for image in planes:
-        for plane, (low, high) in zip(image, limits, strict=True):
-            if low > 1 or high is not None:
-                _clean(plane, low, high)
+    pixels = None if seeds is None else seeds.cpu().numpy()
+    for number, image in enumerate(planes):
+        for index, (plane, (low, high)) in enumerate(zip(image, limits, strict=True)):
+            if pixels is not None or low > 1 or high is not None:
+                _clean(plane, low, high, None if pixels is None else pixels[number, index])
     return torch.from_numpy(planes).view(torch.bool).to(masks.device)
 
 
@@ -131,8 +153,9 @@ def find_defects(
     task: str,
     min_areas: Sequence[int],
     max_areas: Sequence[int | None] | None = None,
+    high_thresholds: Sequence[float] = (),
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Drop the defects of one image that are too small or too large, and describe those that stay.
+    """Drop the defects of one image that are too small, too large or nowhere sure, and describe those that stay.
 
     Args:
         masks: ``(C, H, W)`` bool or uint8 of 0 and 1, from ``decide``; changed in place.
@@ -140,6 +163,7 @@ def find_defects(
         task: as in ``decide``.
         min_areas: C smallest areas in pixels; 0 and 1 remove nothing.
         max_areas: C largest areas in pixels; None, for a class or for all: no limit.
+        high_thresholds: C probabilities that a defect must reach somewhere, 0: nothing is asked; left out: of no class.
 
     Returns:
         ``masks`` as ``(C, H, W)`` bool without the defects that were dropped, and a table of dtype ``DEFECT``, one row per
@@ -148,9 +172,11 @@ def find_defects(
     planes = masks.view(np.uint8)
     found = []
     limits = _limits(min_areas, max_areas, len(planes))
+    seeds = sure(torch.from_numpy(logits[None]), task, high_thresholds)
     for index, (plane, (low, high)) in enumerate(zip(planes, limits, strict=True)):
-        whole = plane.copy() if low > 1 or high is not None else plane
-        cleaned = _clean(plane, low, high)
+        seed = None if seeds is None else seeds[0, index].numpy()
+        whole = plane.copy() if low > 1 or high is not None or seed is not None else plane
+        cleaned = _clean(plane, low, high, seed)
         if cleaned is None:
             continue
         runs, areas, kept = cleaned
@@ -271,6 +297,10 @@ class _Runs:
             sums[self.largest] = values.sum(dtype=np.float64) - sums.sum()
         return sums
 
+    def meets(self, box: np.ndarray, pixels: np.ndarray) -> np.ndarray:
+        """Tell which components of the (H, W) box of 0 and 1 have one of some (H, W) bool pixels; (count,) bool."""
+        return self.sums(pixels[box.view(np.bool_)]) > 0
+
     def boxes(self) -> np.ndarray:
         """Give left, top, right and bottom of each component; (4, count), right and bottom one past the last pixel."""
         boxes = np.zeros((4, self.count), dtype=np.int64)
@@ -308,8 +338,10 @@ def _limits(
     return list(zip(min_areas, max_areas, strict=True))
 
 
-def _clean(plane: np.ndarray, min_area: int, max_area: int | None) -> tuple[_Runs, np.ndarray, np.ndarray] | None:
-    """Drop defects outside the limits from a (H, W) uint8 plane of 0 and 1 in place.
+def _clean(
+    plane: np.ndarray, min_area: int, max_area: int | None, seeds: np.ndarray | None
+) -> tuple[_Runs, np.ndarray, np.ndarray] | None:
+    """Drop defects outside the limits, or without any of the (H, W) bool ``seeds``, from a plane of 0 and 1 in place.
 
     Returns:
         The runs as they were before, the area of each component, and the components that stay; None when none stays.
@@ -323,6 +355,8 @@ def _clean(plane: np.ndarray, min_area: int, max_area: int | None) -> tuple[_Run
     stays = areas >= max(min_area, 1)
     if max_area is not None:
         stays &= areas <= max_area
+    if seeds is not None:
+        stays &= runs.meets(box, runs.window(seeds))
     kept = np.flatnonzero(stays)
     if kept.size < runs.count - 1:
         stays[0] = True  # the background, which has no runs

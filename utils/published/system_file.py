@@ -19,6 +19,7 @@ FORMAT = "steel-defect-segmentation system"
 VERSION = 1
 TTAS = ("none", "flips")
 KEYS = ("kind", "members", "classes", "gate", "thresholds", "min_areas", "max_areas", "tta", "metrics", "provenance")
+OPTIONAL = {"high_thresholds"}  # only in files whose classes have some
 
 SEGMENTERS = ("multilabel", "binary", "multiclass")
 CLASSIFIERS = ("classify-binary", "classify-multilabel")
@@ -74,6 +75,8 @@ class SystemFile:
         metrics: scores of the whole with the data they were measured on.
         provenance: settings, data fingerprint, git commit, library versions.
         source: the file that it was read from.
+        high_thresholds: per scored class, probability 0..1 that a connected defect must reach somewhere, 0 where
+            nothing is asked; left out: of no class.
     """
 
     kind: str
@@ -86,6 +89,10 @@ class SystemFile:
     metrics: dict[str, Any] = dataclasses.field(default_factory=dict)
     provenance: dict[str, Any] = dataclasses.field(default_factory=dict)
     source: Path | None = dataclasses.field(default=None, compare=False)
+    high_thresholds: tuple[float, ...] = ()
+
+    def __post_init__(self) -> None:
+        self.high_thresholds = self.high_thresholds or (0.0,) * len(self.thresholds)
 
     @property
     def spec(self) -> ModelSpec:
@@ -143,6 +150,11 @@ class SystemFile:
             "thresholds": dict(zip(names, self.thresholds, strict=True)),
             "min_areas": dict(zip(names, self.min_areas, strict=True)),
             "max_areas": dict(zip(names, self.max_areas, strict=True)),
+            **(
+                {"high_thresholds": dict(zip(names, self.high_thresholds, strict=True))}
+                if any(self.high_thresholds)
+                else {}
+            ),
             "tta": self.tta,
             "metrics": self.metrics,
             "provenance": self.provenance,
@@ -185,7 +197,7 @@ def read_system(path: Path) -> SystemFile:
         raise InputError(f"{path}: a JSON file, but not a system file; point -weights_dir at one of *{SYSTEM_SUFFIX}")
     if content.get("version") != VERSION:
         raise InputError(f"{path}: format version {content.get('version')}, this program reads {VERSION}; update it")
-    wrong = set(content) - {"format", "version"} ^ set(KEYS)
+    wrong = set(content) - {"format", "version"} - OPTIONAL ^ set(KEYS)
     if wrong:
         raise InputError(f"{path}: expected the entries {', '.join(KEYS)}; see {', '.join(sorted(wrong))}; {again}")
     try:
@@ -237,6 +249,7 @@ class _System:
             metrics=self._plain("metrics"),
             provenance=self._plain("provenance"),
             source=self.path,
+            high_thresholds=self._high_thresholds(names),
         )
 
     def _members(self, kind: str, names: tuple[str, ...]) -> dict[str, WeightsFile]:
@@ -317,6 +330,12 @@ class _System:
         if number != int(number):
             raise _Wrong(f"{entry} of class {name}: {number} is no whole number of pixels")
         return int(number)
+
+    def _high_thresholds(self, names: list[str]) -> tuple[float, ...]:
+        entry = "high_thresholds"
+        if entry not in self.content:
+            return ()
+        return tuple(self._number(entry, name, 0, 1) for name in self._classes(entry, names))
 
     def _limit(self, entry: str, name: str) -> int | None:
         return None if self.content[entry][name] is None else self._whole(entry, name)

@@ -40,6 +40,8 @@ class WeightsFile:
         min_areas: per scored class, smallest connected defect in pixels of the original image.
         max_areas: per scored class, largest connected defect in such pixels, None where there is no limit; left out:
             no limits.
+        high_thresholds: per scored class, probability 0..1 that a connected defect must reach somewhere, 0 where
+            nothing is asked; left out: of no class.
         label_thresholds: per label of the whole image, probability 0..1 from which an image counts as having it; left
             out: 0.5 each.
         metrics: scores with the data they were measured on.
@@ -59,10 +61,12 @@ class WeightsFile:
     source: Path | None = dataclasses.field(default=None, compare=False)
     max_areas: tuple[int | None, ...] = ()
     label_thresholds: tuple[float, ...] = ()
+    high_thresholds: tuple[float, ...] = ()
 
     def __post_init__(self) -> None:
         if not self.max_areas:
             self.max_areas = (None,) * len(self.thresholds)
+        self.high_thresholds = self.high_thresholds or (0.0,) * len(self.thresholds)
         self.label_thresholds = self.label_thresholds or (0.5,) * self.spec.labels
 
     def save(self, path: Path) -> None:
@@ -80,6 +84,8 @@ class WeightsFile:
             "metrics": self.metrics,
             "provenance": self.provenance,
         }
+        if any(self.high_thresholds):
+            described["high_thresholds"] = list(self.high_thresholds)
         if self.spec.labels:
             described["label_thresholds"] = list(self.label_thresholds)
         # Through JSON, since pickle writes one string that stands in two places shorter than two equal ones.
@@ -177,6 +183,7 @@ def from_content(path: Path, content: dict[str, Any]) -> WeightsFile:
             label_thresholds=tuple(map(float, content.get("label_thresholds", ()))),
             # Files written before there were largest areas have none.
             max_areas=tuple(None if area is None else int(area) for area in content.get("max_areas", ())),
+            high_thresholds=tuple(map(float, content.get("high_thresholds", ()))),
             metrics=dict(content["metrics"]),
             provenance=dict(content["provenance"]),
             source=path,
@@ -184,7 +191,7 @@ def from_content(path: Path, content: dict[str, Any]) -> WeightsFile:
     except (KeyError, TypeError, ValueError, IndexError, InputError) as error:
         raise InputError(f"{path}: damaged weights file ({error}); fetch or train it again") from None
     count = len(spec.scored_names)
-    if not len(file.thresholds) == len(file.min_areas) == len(file.max_areas) == count:
+    if any(len(part) != count for part in (file.thresholds, file.min_areas, file.max_areas, file.high_thresholds)):
         raise InputError(f"{path}: damaged weights file (thresholds for {len(file.thresholds)} of {count} classes)")
     if len(file.label_thresholds) != spec.labels:
         raise InputError(

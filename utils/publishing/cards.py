@@ -144,12 +144,18 @@ def _scores(score: dict[str, Any]) -> str:
 
 def _decision(names: Sequence[str], weights: WeightsFile) -> str:
     rows = [
-        [name, f"{threshold:g}", str(least), "-" if most is None else str(most)]
-        for name, threshold, least, most in zip(
-            names, weights.thresholds, weights.min_areas, weights.max_areas, strict=True
+        [name, f"{threshold:g}", f"{high:g}" if high else "-", str(least), "-" if most is None else str(most)]
+        for name, threshold, high, least, most in zip(
+            names, weights.thresholds, weights.high_thresholds, weights.min_areas, weights.max_areas, strict=True
         )
     ]
-    heads = ["class", "probability from", "smallest area, pixels", "largest area, pixels"]
+    heads = [
+        "class",
+        "probability from",
+        "somewhere in a defect from",
+        "smallest area, pixels",
+        "largest area, pixels",
+    ]
     if "calibration" not in weights.metrics:
         return _markdown(heads, rows)
     remark = (

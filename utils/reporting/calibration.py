@@ -41,7 +41,7 @@ def calibration_section(calibration: Mapping[str, Any], weights: str | None) -> 
             },
         ),
         Text(
-            f"Thresholds and areas of each class were chosen for {aim} on {calibration['images']:,} images in"
+            f"Thresholds (of a pixel / of a defect's likeliest pixel) and areas of each class were chosen for {aim} on {calibration['images']:,} images in"
             f" {calibration['folds']} parts. {outcome} The in-sample figure flatters, since chance takes part in the choice;"
             " the cross-fitted one does not. Where a class keeps its setting, the new one is no better on other images."
         ),
@@ -86,7 +86,11 @@ def _row(name: str, one: Mapping[str, Any]) -> list[Any]:
     best, was = one["best"], one["before"]
     dice = (one[f"mean_dice_{kind}"] for kind in ("before", "in_sample", "cross_fitted"))
     used = "new" if one["after"] != was else "kept"
-    return [name, f"{best['threshold']:g}", _area(best), f"{was['threshold']:g}", _area(was), *dice, used]
+    return [name, _thresholds(best), _area(best), _thresholds(was), _area(was), *dice, used]
+
+
+def _thresholds(setting: Mapping[str, Any]) -> str:
+    return " / ".join(f"{setting[key]:g}" for key in ("threshold", "high_threshold") if setting[key])
 
 
 def _area(setting: Mapping[str, Any]) -> str:

@@ -5,7 +5,7 @@ import time
 import torch
 from catalyst import dl
 
-from utils.inference.postprocess import decide, limit_areas, resize_logits
+from utils.inference.postprocess import decide, filter_defects, resize_logits, sure
 from utils.scoring.counts import Counts, count
 from utils.scoring.scores import Scores, scores
 from utils.scoring.soft import SoftCounts, SoftDice, soft_count, soft_dice
@@ -71,15 +71,22 @@ class ValidationScores(dl.Callback):
         threshold: probability 0..1 from which a pixel counts.
         min_area: smallest connected defect in pixels.
         max_area: largest connected defect in pixels; None: no limit.
+        high_threshold: probability 0..1 that a connected defect must reach somewhere; 0: nothing is asked.
     """
 
     def __init__(
-        self, task: str, names: tuple[str, ...], threshold: float, min_area: int, max_area: int | None = None
+        self,
+        task: str,
+        names: tuple[str, ...],
+        threshold: float,
+        min_area: int,
+        max_area: int | None = None,
+        high_threshold: float = 0.0,
     ) -> None:
         super().__init__(order=dl.CallbackOrder.Metric + 1)
         self.task, self.names = task, names
         self.thresholds, self.min_areas = (threshold,) * len(names), (min_area,) * len(names)
-        self.max_areas = (max_area,) * len(names)
+        self.max_areas, self.high_thresholds = (max_area,) * len(names), (high_threshold,) * len(names)
         self.counts, self.soft = Counts(), SoftCounts()
         self.scores: Scores | None = None
         self.soft_dice: SoftDice | None = None
@@ -100,7 +107,10 @@ class ValidationScores(dl.Callback):
             # A network in channels_last memory gives its logits in it too, which takes longer to resize than to copy.
             cut = logits[None, :, : size[0], : size[1]].contiguous()
             own_size = resize_logits(cut, height, width)
-            decided = limit_areas(decide(own_size, self.task, self.thresholds), self.min_areas, self.max_areas)
+            seeds = sure(own_size, self.task, self.high_thresholds)
+            decided = filter_defects(
+                decide(own_size, self.task, self.thresholds), self.min_areas, self.max_areas, seeds
+            )
             target = truth[None].to(decided.device)
             self.counts.add([name], *count(decided, target))
             self.soft.add([name], *soft_count(probabilities(own_size, self.task), target))

@@ -61,7 +61,12 @@ class SegmentationRunner(dl.SupervisedRunner):
             depthwise_in_full(self.network)
         spec = network.spec
         masks = ValidationScores(
-            config.task, spec.scored_names, config.threshold, config.min_area, config.max_area or None
+            config.task,
+            spec.scored_names,
+            config.threshold,
+            config.min_area,
+            config.max_area or None,
+            config.high_threshold,
         )
         self.validation = masks if spec.outputs else None
         self.label_validation = ValidationLabels(spec.label_names, config.threshold) if spec.labels else None

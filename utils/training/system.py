@@ -215,6 +215,7 @@ def _finish(config: TrainConfig, dataset: Dataset, files: dict[str, Path], path:
         thresholds=(config.threshold,) * count,
         min_areas=(config.min_area,) * count,
         max_areas=(config.max_area or None,) * count,
+        high_thresholds=(config.high_threshold,) * count,
         provenance={
             "config": {key: value for key, value in to_plain(config).items() if key not in run_folder.PLACES},
             "data_fingerprint": fingerprint(dataset),

@@ -287,6 +287,7 @@ def _publish(config: TrainConfig, dataset: Dataset, network: Segmenter, best: di
         thresholds=(config.threshold,) * count,
         min_areas=(config.min_area,) * count,
         max_areas=(config.max_area or None,) * count,
+        high_thresholds=(config.high_threshold,) * count,
         label_thresholds=(config.threshold,) * spec.labels,
         metrics={**data, **best["scores"]},
         provenance={

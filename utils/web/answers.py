@@ -83,6 +83,9 @@ class ClassAnswer(Form):
     class_id: int = Field(ge=1, examples=[1])
     name: str = Field(examples=["inclusion"])
     threshold: float = Field(description="probability from which a pixel counts", ge=0, le=1, examples=[0.5])
+    high_threshold: float = Field(
+        description="probability that a defect must reach somewhere; 0: not asked", ge=0, le=1, examples=[0.98]
+    )
     min_area: int = Field(description="smallest defect, pixels", ge=0, examples=[100])
     max_area: int | None = Field(description="largest defect, pixels; null: no limit", examples=[None])
 
@@ -182,7 +185,9 @@ def join(number: str, weights: str, seconds: float, refused: int, images: list[b
 
 def model_answer(about: About, limits: LimitsAnswer) -> ModelAnswer:
     """Say what is loaded."""
-    rows = zip(about.class_names, about.thresholds, about.min_areas, about.max_areas, strict=True)
+    rows = zip(
+        about.class_names, about.thresholds, about.high_thresholds, about.min_areas, about.max_areas, strict=True
+    )
     return ModelAnswer(
         name=about.name,
         file=about.file,
@@ -190,8 +195,10 @@ def model_answer(about: About, limits: LimitsAnswer) -> ModelAnswer:
         task=about.task,
         backend=about.backend,
         classes=[
-            ClassAnswer(class_id=about.first_class + k, name=name, threshold=t, min_area=low, max_area=high)
-            for k, (name, t, low, high) in enumerate(rows)
+            ClassAnswer(
+                class_id=about.first_class + k, name=name, threshold=t, high_threshold=high, min_area=low, max_area=most
+            )
+            for k, (name, t, high, low, most) in enumerate(rows)
         ],
         labels=[
             LabelAnswer(name=name, threshold=t)

@@ -110,6 +110,7 @@ def redecide(
     thresholds: Sequence[float],
     min_areas: Sequence[int],
     max_areas: Sequence[int | None] | None = None,
+    high_thresholds: Sequence[float] = (),
 ) -> Inspection:
     """Draw masks and defects anew from kept logits; the network is not run.
 
@@ -120,12 +121,14 @@ def redecide(
         thresholds: C probabilities 0..1.
         min_areas: C smallest areas in pixels; a soft gate raises them as it did before.
         max_areas: C largest areas in pixels, None where there is no limit; left out: no limits.
+        high_thresholds: C probabilities that a defect must reach somewhere, 0: not asked; left out: of no class.
 
     Raises:
         ValueError: not one number for each class, or a threshold outside 0..1.
     """
     count = len(inspection.masks)
-    for name, numbers in (("thresholds", thresholds), ("min_areas", min_areas), ("max_areas", max_areas)):
+    given = {"thresholds": thresholds, "min_areas": min_areas, "max_areas": max_areas}
+    for name, numbers in {**given, "high_thresholds": high_thresholds or None}.items():
         if numbers is not None and len(numbers) != count:
             raise ValueError(f"{name} {tuple(numbers)}: expected {count} numbers")
     if inspection.logits is None:
@@ -138,6 +141,6 @@ def redecide(
         pairs = zip(inspection.gate_areas, raised, strict=True)
         areas = tuple(NEVER if before == NEVER else area for before, area in pairs)
     decided = decide(torch.from_numpy(inspection.logits[None]), inspection.task, thresholds)[0].numpy()
-    masks, defects = find_defects(decided, inspection.logits, inspection.task, areas, max_areas)
+    masks, defects = find_defects(decided, inspection.logits, inspection.task, areas, max_areas, high_thresholds)
     verdict, classes = verdict_of(defects, inspection.class_names)
     return dataclasses.replace(inspection, masks=masks, defects=defects, verdict=verdict, classes=classes)

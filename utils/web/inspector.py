@@ -41,6 +41,7 @@ class About:
         kind: ``network`` or ``system``.
         class_names: of the masks; () for a classifier of whole images.
         thresholds: per class, probability 0..1 from which a pixel counts.
+        high_thresholds: per class, probability 0..1 that a connected defect must reach somewhere; 0: not asked.
         min_areas: per class, smallest connected defect in pixels.
         max_areas: per class, largest connected defect in pixels; None: no limit.
         label_names: of the probabilities of the whole image; () when no network judges it.
@@ -58,6 +59,7 @@ class About:
     kind: str
     class_names: tuple[str, ...]
     thresholds: tuple[float, ...]
+    high_thresholds: tuple[float, ...]
     min_areas: tuple[int, ...]
     max_areas: tuple[int | None, ...]
     label_names: tuple[str, ...]
@@ -80,6 +82,7 @@ def settings_of(config: ServeConfig) -> dict[str, Any]:
         "batch_size": config.batch_size,
         "tta": config.tta,
         "threshold": config.threshold,
+        "high_threshold": config.high_threshold,
         "min_area": config.min_area,
         "max_area": config.max_area,
         "room": config.queue,
@@ -128,6 +131,7 @@ class Inspector:
         batch_size: int = 4,
         tta: str = "stored",
         threshold: float | None = None,
+        high_threshold: float | None = None,
         min_area: int | None = None,
         max_area: int | None = None,
         **settings: Any,
@@ -144,6 +148,7 @@ class Inspector:
             batch_size: most images of a batch.
             tta: ``stored``, ``none`` or ``flips``.
             threshold: probability from which a pixel counts; None: the file's.
+            high_threshold: probability that a connected defect must reach somewhere, 0: not asked; None: the file's.
             min_area: smallest connected defect in pixels; None: the file's.
             max_area: largest connected defect in pixels, 0: no limit; None: the file's.
             **settings: ``room``, ``most_pixels``, ``wait`` and ``on_batch`` of the class.
@@ -161,6 +166,7 @@ class Inspector:
             batch_size=batch_size,
             tta=tta,  # type: ignore[arg-type]
             threshold=threshold,
+            high_threshold=high_threshold,
             min_area=min_area,
             max_area=max_area,
         )
@@ -337,6 +343,7 @@ def _about(chosen: Chosen) -> About:
         kind="system" if isinstance(weights, SystemFile) else "network",
         class_names=weights.spec.scored_names,
         thresholds=chosen.decision.thresholds,
+        high_thresholds=chosen.decision.high_thresholds,
         min_areas=chosen.decision.min_areas,
         max_areas=chosen.decision.max_areas,
         label_names=chosen.label_names,

@@ -5,7 +5,7 @@ import numpy as np
 import torch
 
 from utils.inference.calibration.grid import ClassGrid, Setting
-from utils.inference.postprocess import decide, limit_areas
+from utils.inference.postprocess import decide, filter_defects, sure
 from utils.scoring.counts import count
 
 THRESHOLDS = (0.2, 0.5, 0.7, 0.9)
@@ -40,13 +40,20 @@ def draw(task: str, seed: int, images: int = IMAGES) -> tuple[list[np.ndarray], 
 def small_grid(now: Setting = HALF) -> ClassGrid:
     areas = np.array([1, 3, 6, 12, 40])
     low, high = np.triu_indices(len(areas) + 1, 1)
-    return ClassGrid(np.array(THRESHOLDS), areas, low, high, now)
+    peak = np.repeat([0, 1, 2], len(low))  # not asked, 0.7 and 0.9
+    return ClassGrid(np.array(THRESHOLDS), areas, np.array([0, 3, 4]), np.tile(low, 3), np.tile(high, 3), peak, now)
+
+
+def grid_of_areas(thresholds: list[float], areas: np.ndarray, low: np.ndarray, high: np.ndarray, now: Setting):
+    """Make a grid without high thresholds."""
+    return ClassGrid(np.array(thresholds), areas, np.array([0]), low, high, np.zeros(len(low), np.int64), now)
 
 
 def decided(logits, task: str, setting: Setting) -> torch.Tensor:
     """Decide both classes with one setting, by the functions that prediction uses."""
     masks = decide(torch.from_numpy(logits)[None], task, [setting.threshold] * 2)
-    return limit_areas(masks, [setting.min_area] * 2, [setting.max_area] * 2)
+    seeds = sure(torch.from_numpy(logits)[None], task, [setting.high_threshold] * 2)
+    return filter_defects(masks, [setting.min_area] * 2, [setting.max_area] * 2, seeds)
 
 
 def slow_dice(logits, truth, task: str, setting: Setting) -> np.ndarray:

@@ -4,10 +4,10 @@ import cv2
 import numpy as np
 import pytest
 import torch
-from drawn import IMAGES, decided, draw, slow_dice, slow_objects, small_grid
+from drawn import IMAGES, decided, draw, grid_of_areas, slow_dice, slow_objects, small_grid
 
 from utils.inference.calibration.counting import count_image, join
-from utils.inference.calibration.grid import ClassGrid, Setting, limits_of, make_grid
+from utils.inference.calibration.grid import HIGH_THRESHOLDS, Setting, limits_of, make_grid
 from utils.inference.calibration.search import choose, dice_at, fit, sum_up
 from utils.inference.calibration.solving import make_folds, solve
 from utils.inference.calibration.targets import curve, frontier, reach
@@ -73,7 +73,7 @@ def test_images_of_any_size_take_no_more_room_than_the_grid():
     noise = np.random.default_rng(0).normal(size=(1, 256, 400)).astype(np.float32) * 3
     grid = make_grid(Setting(0.5), 5_000)
     (table,) = count_image(noise, noise > 1, "binary", [grid])
-    assert len(table.bins) <= len(grid.thresholds) * len(grid.areas)
+    assert len(table.bins) <= len(grid.thresholds) * len(grid.areas) * len(grid.peaks)
     assert table.bins["number"].sum() > 10_000
 
 
@@ -101,7 +101,7 @@ def chance(seed: int, images: int, copies: int = 1, *, apart: bool = True):
     Each image is there some times; its copies are kept together, or not.
     """
     areas, only = np.arange(4, 13), np.arange(8)
-    grid = ClassGrid(np.array([0.5]), areas, only, only + 1, Setting(0.5, 4, 4))  # keep the blobs of a single area
+    grid = grid_of_areas([0.5], areas, only, only + 1, Setting(0.5, 4, 4))  # keep the blobs of a single area
     logits = np.full((1, 16, 26), -9, np.float32)
     for k in only:
         logits[0, 2 * k, : areas[k]] = 9
@@ -192,7 +192,7 @@ def test_a_rate_that_cannot_be_kept_gives_the_fewest_false_alarms():
     logits, truth = draw("multilabel", 10)
     sure = [np.full_like(one, 50) for one in logits]
     areas = np.array([1, 3])
-    grid = ClassGrid(np.array([0.5]), areas, np.array([0]), np.array([2]), Setting(0.5))
+    grid = grid_of_areas([0.5], areas, np.array([0]), np.array([2]), Setting(0.5))
     tables = join([count_image(*one, "multilabel", [grid, grid]) for one in zip(sure, truth, strict=True)])
     clean = np.array([not one.any() for one in truth])
     sums = [sum_up(table, grid, np.zeros(IMAGES, np.int64), clean) for table in tables]
@@ -212,11 +212,15 @@ def test_a_class_without_labels_keeps_its_setting():
 
 
 def test_grids_hold_the_setting_in_use_and_the_percentiles():
-    now = Setting(0.37, 33, 777)
+    now = Setting(0.37, 33, 777, 0.93)
     grid = make_grid(now, 900)
     assert grid.setting(grid.now_cell) == now
     assert {grid.setting(cell) for cell in range(len(grid.distance))} >= {Setting(0.5), Setting(0.99, 33, None)}
     assert grid.distance[grid.now_cell] == 0
+    assert {grid.setting(cell).high_threshold for cell in range(len(grid.distance))} == {0, 0.93, *HIGH_THRESHOLDS}
+    same = make_grid(now, 900, search_high=False)
+    assert {same.setting(cell).high_threshold for cell in range(len(same.distance))} == {0, 0.93}  # 0: above 0.93
+    assert same.setting(same.now_cell) == now
     limits = limits_of(np.arange(100, 1101))
     assert limits == (120, 1080)
     published = make_grid(now, 900, limits, search_areas=False)

@@ -40,7 +40,7 @@ def slow(logits, truth, gated: Gated, gate: GateSetting, settings) -> np.ndarray
             p = gated.probabilities[number, gated.layout.image + c if gated.layout.classes else 0]
             area = int(soft_areas(np.array(setting.min_area), gate.c, p))
             edges = [edge for edge in (0, 1, 3, 6, 12, 40) if edge >= area]  # between bins nothing is told apart
-            mine = Setting(setting.threshold, edges[0] if edges else 10**6, setting.max_area)
+            mine = Setting(setting.threshold, edges[0] if edges else 10**6, setting.max_area, setting.high_threshold)
             free = [one if through[c] else np.full_like(one, -99)]
             row.append(slow_dice(free, [labels], "multilabel", mine)[0, c])
         rows.append(row)

@@ -35,6 +35,7 @@ class Bright:
             thresholds=(0.8,) * count,
             min_areas=(3,) * count,
             max_areas=(None,) * count,
+            high_thresholds=(0.0,) * count,
             label_names=(),
             label_thresholds=(),
             first_class=1,

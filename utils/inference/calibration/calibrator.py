@@ -27,7 +27,7 @@ from utils.inference.calibration.solving import solve
 from utils.inference.labels import Labels
 from utils.inference.opening import Chosen
 from utils.inference.pipeline import Inspected
-from utils.inference.postprocess import limit_areas
+from utils.inference.postprocess import filter_defects
 from utils.published.system_file import SystemFile
 
 UNCALIBRATED = "uncalibrated"  # folder beside the new weights file that keeps the one from training
@@ -71,9 +71,18 @@ class Calibrator:
             areas = label_areas(dataset, labels, _training(self.split, dataset) or names)
             limits = [limits_of(one) for one in areas]
         self.grids = [
-            make_grid(now, most, ends, search_areas=config.area_limits == "search")
+            make_grid(
+                now,
+                most,
+                ends,
+                search_areas=config.area_limits == "search",
+                search_high=not isinstance(chosen.weights, SystemFile),  # a gate is there against false alarms already
+            )
             for now, most, ends in zip(
-                map(Setting, decision.thresholds, decision.min_areas, decision.max_areas), largest, limits, strict=True
+                map(Setting, decision.thresholds, decision.min_areas, decision.max_areas, decision.high_thresholds),
+                largest,
+                limits,
+                strict=True,
             )
         ]
         self.gate = chosen.weights.gate if isinstance(chosen.weights, SystemFile) else None
@@ -97,7 +106,8 @@ class Calibrator:
         passes = self.gate.passes(result.labels[None], len(result.masks))[0]
         areas = self.gate.areas(self.chosen.decision.min_areas, result.labels)
         masks = torch.from_numpy(result.masks & passes[:, None, None])[None]
-        return limit_areas(masks, areas, self.chosen.decision.max_areas)[0].numpy()
+        # The pipeline has dropped what is nowhere sure; the gate only raises the smallest areas.
+        return filter_defects(masks, areas, self.chosen.decision.max_areas)[0].numpy()
 
     def collect(self, name: str, tables: list[ImageTable]) -> None:
         """Take what ``count`` made of an image."""
@@ -145,6 +155,7 @@ class Calibrator:
             thresholds=tuple(setting.threshold for setting in result.settings),
             min_areas=tuple(setting.min_area for setting in result.settings),
             max_areas=tuple(setting.max_area for setting in result.settings),
+            high_thresholds=tuple(setting.high_threshold for setting in result.settings),
             metrics={**weights.metrics, "calibration": {**data, **facts}},
         )
         published = (old.parent / "index.json").is_file()

@@ -1,7 +1,7 @@
 """One pass over the images: for every threshold, how large the defects are and how much of them is labelled.
 
-Of an image and class, for each threshold, the connected defects are put into bins by their area. A bin keeps their number,
-their pixels and how many of those are labelled; for each labelled defect it keeps how many of its pixels they cover. From
+Of an image and class, for each threshold, the connected defects are put into bins by their area and by the probability of
+their likeliest pixel. A bin keeps their number, their pixels and how many of those are labelled; for each labelled defect it keeps how many of its pixels they cover. From
 that follow, for any limits of the area between two bins, the Dice and the defects that are found, exactly and without the
 network. Only bins that hold something are kept, some ten bytes each: the memory of an image does not depend on its size, and
 is largest for noise, with every bin of every threshold in use.
@@ -22,13 +22,14 @@ BIN = np.dtype(
         ("row", np.int32),
         ("level", np.uint8),  # index of the threshold
         ("bin", np.uint8),
+        ("peak", np.uint8),  # index of what their likeliest pixel reaches
         ("number", np.int32),
         ("pixels", np.int32),
         ("labelled", np.int32),  # of the pixels
     ]
 )
 # What they cover of one labelled defect; row: the labelled defect's number.
-COVER = np.dtype([("row", np.int32), ("level", np.uint8), ("bin", np.uint8), ("pixels", np.int32)])
+COVER = np.dtype([("row", np.int32), ("level", np.uint8), ("bin", np.uint8), ("peak", np.uint8), ("pixels", np.int32)])
 
 
 @dataclass(frozen=True, eq=False)
@@ -104,7 +105,7 @@ def _count_class(level: np.ndarray, truth: np.ndarray, grid: ClassGrid) -> Image
             cover.append(_at(cover[-1], index))
             continue
         left = pixels
-        one, other = _count_level(mask, labels, len(sizes), grid.areas)
+        one, other = _count_level(mask, level, labels, len(sizes), grid)
         bins.append(_at(one, index))
         cover.append(_at(other, index))
     empty = [np.zeros(0, BIN)], [np.zeros(0, COVER)]
@@ -112,24 +113,30 @@ def _count_class(level: np.ndarray, truth: np.ndarray, grid: ClassGrid) -> Image
 
 
 def _count_level(
-    mask: np.ndarray, labels: np.ndarray, objects: int, areas: np.ndarray
+    mask: np.ndarray, level: np.ndarray, labels: np.ndarray, objects: int, grid: ClassGrid
 ) -> tuple[np.ndarray, np.ndarray]:
     """Count the connected defects of one mask."""
+    bins, peaks = len(grid.areas), len(grid.peaks)
     number, components = cv2.connectedComponents(mask.view(np.uint8), connectivity=8, ltype=cv2.CV_32S)
     of_pixel, label = components[mask], labels[mask]
     area = np.bincount(of_pixel, minlength=number)
-    bin_of = np.searchsorted(areas, area, side="right") - 1  # of the background too, which no pixel asks for
+    reached = np.zeros(number, np.uint8)
+    np.maximum.at(reached, of_pixel, level[mask])
+    # Of the background too, which no pixel asks for.
+    bin_of = np.searchsorted(grid.areas, area, side="right") - 1
+    bin_of = bin_of * peaks + np.searchsorted(grid.peaks, reached, side="right") - 1
     hit = label > 0
     bin_hit = bin_of[of_pixel[hit]]
-    table = np.zeros(len(areas), BIN)
-    table["bin"] = np.arange(len(areas))
-    table["number"] = np.bincount(bin_of[1:], minlength=len(areas))
-    table["pixels"] = np.bincount(bin_of[1:], weights=area[1:], minlength=len(areas))
-    table["labelled"] = np.bincount(bin_hit, minlength=len(areas))
+    table = np.zeros(bins * peaks, BIN)
+    table["bin"], table["peak"] = np.divmod(np.arange(bins * peaks), peaks)
+    table["number"] = np.bincount(bin_of[1:], minlength=bins * peaks)
+    table["pixels"] = np.bincount(bin_of[1:], weights=area[1:], minlength=bins * peaks)
+    table["labelled"] = np.bincount(bin_hit, minlength=bins * peaks)
     pairs = np.bincount(bin_hit * objects + label[hit] - 1, minlength=1) if objects else np.zeros(1, np.int64)
     met = np.flatnonzero(pairs)
     cover = np.zeros(len(met), COVER)
-    cover["bin"], cover["row"] = np.divmod(met, max(objects, 1))
+    found, cover["row"] = np.divmod(met, max(objects, 1))
+    cover["bin"], cover["peak"] = np.divmod(found, peaks)
     cover["pixels"] = pairs[met]
     return table[table["number"] > 0], cover
 

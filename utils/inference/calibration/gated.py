@@ -142,7 +142,7 @@ def worth(
     sums = []
     for k, (table, grid, cell) in enumerate(zip(tables, grids, joint.cells, strict=True)):
         level, pair = divmod(cell, len(grid.low))
-        one = replace(grid, low=grid.low[[pair]], high=grid.high[[pair]])
+        one = grid.with_choice(pair)
         low = gated.low(one, k, joint.gate.c)
         total = sum_up(table, one, folds, clean[k], opened[:, k], low)
         sums.append(replace(total, **{kind: getattr(total, kind)[:, [level]] for kind in ("dice", "found", "alarms")}))

@@ -1,13 +1,15 @@
-"""The settings that a calibration tries for a class: probability thresholds, and the ends of the areas that count."""
+"""The settings that a calibration tries for a class: two probability thresholds, and the ends of the areas that count."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
 
 # Steps of 5 %, closer at both ends, where networks that are sure of themselves have most of their pixels.
 THRESHOLDS = (0.01, 0.02, *(k / 20 for k in range(1, 20)), 0.98, 0.99)
+# What a defect may have to reach somewhere; below the first, a threshold for its pixels does as well.
+HIGH_THRESHOLDS = (0.7, 0.8, 0.9, 0.95, 0.98, 0.99)
 # Areas scatter over orders of magnitude; a quarter more is the least that is told apart.
 RATIO = 1.25
 
@@ -20,11 +22,13 @@ class Setting:
         threshold: probability 0..1 from which a pixel counts.
         min_area: smallest connected defect in pixels; 0: no limit.
         max_area: largest connected defect in pixels; None: no limit.
+        high_threshold: probability 0..1 that a connected defect must reach somewhere; 0: not asked.
     """
 
     threshold: float
     min_area: int = 0
     max_area: int | None = None
+    high_threshold: float = 0.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,15 +39,20 @@ class ClassGrid:
         thresholds: (T,) float64, ascending, inside 0..1.
         areas: (B,) int64, ascending from 1: bin b holds the defects of ``areas[b]`` to ``areas[b + 1] - 1`` pixels, the
             last bin all larger ones.
+        peaks: (Q,) int64, ascending from 0: defects of peak q reach ``peaks[q]`` thresholds or more, fewer than
+            ``peaks[q + 1]``, at their likeliest pixel.
         low: (P,) first bin of the defects that stay, for each of P choices of limits.
         high: (P,) one past their last bin; B: no limit.
+        peak: (P,) their lowest peak, an index of ``peaks``; 0: not asked.
         now: the setting in use, which is on the grid.
     """
 
     thresholds: np.ndarray
     areas: np.ndarray
+    peaks: np.ndarray
     low: np.ndarray
     high: np.ndarray
+    peak: np.ndarray
     now: Setting
 
     @property
@@ -54,19 +63,25 @@ class ClassGrid:
     def setting(self, cell: int) -> Setting:
         """Give the setting of a cell of the (T, P) grid, counted row by row."""
         level, pair = divmod(int(cell), len(self.low))
-        low, high = int(self.low[pair]), int(self.high[pair])
+        low, high, reached = int(self.low[pair]), int(self.high[pair]), int(self.peaks[self.peak[pair]])
         return Setting(
             float(self.thresholds[level]),
             int(self.areas[low]) if low else 0,
             int(self.areas[high]) - 1 if high < len(self.areas) else None,
+            float(self.thresholds[reached - 1]) if reached > level + 1 else 0.0,  # else every defect reaches it
         )
+
+    def with_choice(self, pair: int) -> "ClassGrid":
+        """Give the grid with one of the P choices of limits alone."""
+        return replace(self, low=self.low[[pair]], high=self.high[[pair]], peak=self.peak[[pair]])
 
     @cached_property
     def now_cell(self) -> int:
         """The cell of the setting in use."""
         level = int(np.searchsorted(self.thresholds, self.now.threshold))
         low, high = _bins(self.areas, self.now)
-        pair = int(np.flatnonzero((self.low == low) & (self.high == high))[0])
+        peak = int(np.searchsorted(self.peaks, _reached(self.thresholds, self.now)))
+        pair = int(np.flatnonzero((self.low == low) & (self.high == high) & (self.peak == peak))[0])
         return level * len(self.low) + pair
 
     @cached_property
@@ -74,12 +89,17 @@ class ClassGrid:
         """How far each cell is from the setting in use, (T * P,): of equally good settings the nearest is taken."""
         level, pair = divmod(self.now_cell, len(self.low))
         steps = abs(np.arange(len(self.thresholds)) - level)
-        bins = abs(self.low - self.low[pair]) + abs(self.high - self.high[pair])
+        bins = sum(abs(part - part[pair]) for part in (self.low, self.high, self.peak))
         return (steps[:, None] + bins).ravel()
 
 
 def make_grid(
-    now: Setting, largest: int, limits: tuple[int, int] | None = None, *, search_areas: bool = True
+    now: Setting,
+    largest: int,
+    limits: tuple[int, int] | None = None,
+    *,
+    search_areas: bool = True,
+    search_high: bool = True,
 ) -> ClassGrid:
     """Lay out the grid of one class.
 
@@ -88,8 +108,10 @@ def make_grid(
         largest: area of the largest labelled defect in pixels; larger limits would all do the same.
         limits: smallest and largest area, when they are not searched for.
         search_areas: try every pair of areas; else ``limits``, or those in use.
+        search_high: try every high threshold; else the one in use.
     """
-    thresholds = np.unique([*THRESHOLDS, now.threshold])
+    known_high = [now.high_threshold] if now.high_threshold else []
+    thresholds = np.unique([*THRESHOLDS, now.threshold, *known_high])
     steps = np.ceil(RATIO ** np.arange(1 + np.ceil(np.log(max(largest, 2)) / np.log(RATIO))))
     known = [now, *([Setting(0, *limits)] if limits else [])]
     ends = [end for one in known for end in (max(one.min_area, 1), *([one.max_area + 1] if one.max_area else []))]
@@ -98,7 +120,13 @@ def make_grid(
         low, high = np.triu_indices(len(areas) + 1, 1)
     else:
         low, high = np.array(sorted({_bins(areas, one) for one in known})).T
-    return ClassGrid(thresholds, areas, low, high, now)
+    reached = [_reached(thresholds, Setting(0, high_threshold=t)) for t in (HIGH_THRESHOLDS if search_high else ())]
+    peaks = np.unique([0, _reached(thresholds, now), *reached])
+    peak = np.arange(len(peaks)) if search_high else np.array([len(peaks) - 1])
+    number = len(peak)
+    return ClassGrid(
+        thresholds, areas, peaks, np.tile(low, number), np.tile(high, number), np.repeat(peak, len(low)), now
+    )
 
 
 def limits_of(areas: Sequence[int] | np.ndarray) -> tuple[int, int] | None:
@@ -107,6 +135,11 @@ def limits_of(areas: Sequence[int] | np.ndarray) -> tuple[int, int] | None:
         return None
     low, high = np.percentile(areas, [2, 98])
     return int(np.floor(low)), int(np.ceil(high))
+
+
+def _reached(thresholds: np.ndarray, setting: Setting) -> int:
+    """Count the thresholds that a defect must reach somewhere; the last of them is the high threshold."""
+    return int(np.searchsorted(thresholds, setting.high_threshold)) + 1 if setting.high_threshold else 0
 
 
 def _bins(areas: np.ndarray, setting: Setting) -> tuple[int, int]:

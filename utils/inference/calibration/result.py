@@ -129,12 +129,24 @@ class Calibration:
 
     def table(self) -> str:
         """Lay out settings and gains for a terminal."""
-        head: tuple[str, ...] = ("class", "threshold", "area px", "Dice before", "in-sample", "cross-fitted", "")
+        head: tuple[str, ...] = (
+            "class",
+            "threshold",
+            "somewhere",
+            "area px",
+            "Dice before",
+            "in-sample",
+            "cross-fitted",
+            "",
+        )
         rows = [head]
         for name, one in self.classes.items():
             dice = (one.dice_before, one.dice_in_sample, one.dice_cross_fitted)
             kept = "kept" if one.after == one.before else ""
-            rows.append((name, f"{one.after.threshold:g}", _area(one.after), *(f"{value:.4f}" for value in dice), kept))
+            high = f"{one.after.high_threshold:g}" if one.after.high_threshold else "-"
+            rows.append(
+                (name, f"{one.after.threshold:g}", high, _area(one.after), *(f"{value:.4f}" for value in dice), kept)
+            )
         widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
         lines = []
         for first, *rest in rows:

@@ -107,7 +107,7 @@ def dice_at(table: ClassTable, grid: ClassGrid, cell: int, low: np.ndarray | Non
     level, pair = divmod(cell, len(grid.low))
     rows = table.bins[table.bins["level"] == level]
     worth = (table.truth == 0).astype(np.float64)
-    one = ClassGrid(grid.thresholds, grid.areas, grid.low[[pair]], grid.high[[pair]], grid.now)
+    one = grid.with_choice(pair)
     first = None if low is None else low[:, [pair]]
     for chunk, (pixels, labelled) in _chunks(np.unique(rows["row"]), rows, ("pixels", "labelled"), one, first):
         total = (pixels + table.truth[chunk, None])[:, 0]
@@ -124,13 +124,16 @@ def _chunks(shown, rows, fields, grid: ClassGrid, low):  # type: ignore[no-untyp
         chunk = shown[start : start + step]
         part = rows[np.searchsorted(rows["row"], chunk[0]) : np.searchsorted(rows["row"], chunk[-1], side="right")]
         place = np.searchsorted(chunk, part["row"])
-        sums = []
-        for field in fields:
-            below = np.zeros((len(chunk), len(grid.areas) + 1))
-            below[place, part["bin"] + 1] = part[field]
-            below = below.cumsum(axis=1)
-            under = below[:, grid.low] if low is None else np.take_along_axis(below, low[chunk], axis=1)
-            sums.append(np.maximum(below[:, grid.high] - under, 0))
+        first = np.broadcast_to(grid.low, (len(chunk), len(grid.low))) if low is None else low[chunk]
+        sums = [np.empty((len(chunk), len(grid.low))) for _ in fields]
+        for peak in np.unique(grid.peak):
+            choices, those = np.flatnonzero(grid.peak == peak), part["peak"] >= peak
+            for field, total in zip(fields, sums, strict=True):
+                below = np.zeros((len(chunk), len(grid.areas) + 1))
+                np.add.at(below, (place[those], part["bin"][those] + 1), part[field][those])
+                below = below.cumsum(axis=1)
+                under = np.take_along_axis(below, first[:, choices].astype(np.intp), axis=1)
+                total[:, choices] = np.maximum(below[:, grid.high[choices]] - under, 0)
         yield chunk, sums
 
 

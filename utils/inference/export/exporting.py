@@ -119,6 +119,7 @@ def describe(weights: WeightsFile, path: Path) -> dict[str, Any]:
         "thresholds": list(weights.thresholds),
         "min_areas": list(weights.min_areas),
         "max_areas": list(weights.max_areas),
+        "high_thresholds": list(weights.high_thresholds),
         "input": "images: (N, H, W, channels) uint8, RGB or grey, as read from a file",
         "output": "float32 logits; masks: (N, K, H, W), multiclass has the background as channel 0; labels: (N, L) of whole images",
     }

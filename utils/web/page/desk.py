@@ -156,7 +156,9 @@ class Desk:
                 return None
             if seen.finding.thresholds != visit.thresholds:
                 about = self.inspector(visit).about
-                inspection = redecide(inspection, visit.thresholds, about.min_areas, about.max_areas)
+                inspection = redecide(
+                    inspection, visit.thresholds, about.min_areas, about.max_areas, about.high_thresholds
+                )
                 seen.finding = Finding.of(inspection, visit.thresholds)
                 if kept or shelve:
                     self.shelf.put(visit, seen.key, inspection)

@@ -309,9 +309,13 @@ def _card(about: About, desk: Desk) -> str:
     """Give the card of the weights, or what is known without one, as Markdown."""
     lines = [f"File `{about.file}`, run by {about.backend}.", ""]
     if about.class_names:
-        lines += ["| class | probability from | smallest area, px | largest area, px |", "|---|---|---|---|"]
-        rows = zip(about.class_names, about.thresholds, about.min_areas, about.max_areas, strict=True)
-        lines += [f"| {name} | {t:g} | {low} | {'-' if high is None else high} |" for name, t, low, high in rows]
+        heads = "class", "probability from", "somewhere in a defect from", "smallest area, px", "largest area, px"
+        lines += [f"| {' | '.join(heads)} |", "|---" * len(heads) + "|"]
+        limits = zip(about.thresholds, about.high_thresholds, about.min_areas, about.max_areas, strict=True)
+        lines += [
+            f"| {name} | {t:g} | {high or '-'} | {low} | {'-' if most is None else most} |"
+            for name, (t, high, low, most) in zip(about.class_names, limits, strict=True)
+        ]
     if about.label_names:
         lines += ["", "| label of the whole image | probability from |", "|---|---|"]
         lines += [f"| {name} | {t:g} |" for name, t in zip(about.label_names, about.label_thresholds, strict=True)]
