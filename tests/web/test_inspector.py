@@ -156,7 +156,10 @@ def test_images_of_equal_size_share_batches(make, red):
 def test_images_are_shared_among_those_that_have_nothing_to_do(make, red):
     inspector = make(wait=5.0)
     wait_until(lambda: inspector._batches._idle == red.parallel)
+    red.go.clear()  # a runner that is done early would be one more to share with
     futures = inspector.submit([Upload(str(k), pixels(100)) for k in range(4)])
+    wait_until(lambda: not inspector._batches._idle)
+    red.go.set()
     assert [future.result(10).name for future in futures] == list("0123")
     assert red.batches == [(2, 8, 8, 3), (2, 8, 8, 3)]
 

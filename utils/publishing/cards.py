@@ -143,25 +143,22 @@ def _scores(score: dict[str, Any]) -> str:
 
 
 def _decision(names: Sequence[str], weights: WeightsFile) -> str:
-    rows = [
-        [name, f"{threshold:g}", f"{high:g}" if high else "-", str(least), "-" if most is None else str(most)]
-        for name, threshold, high, least, most in zip(
-            names, weights.thresholds, weights.high_thresholds, weights.min_areas, weights.max_areas, strict=True
-        )
-    ]
-    heads = [
-        "class",
-        "probability from",
-        "somewhere in a defect from",
-        "smallest area, pixels",
-        "largest area, pixels",
-    ]
+    columns = {
+        "class": names,
+        "probability from": [f"{threshold:g}" for threshold in weights.thresholds],
+        "somewhere in a defect from": [f"{high:g}" if high else "-" for high in weights.high_thresholds],
+        "smallest area, pixels": [str(least) for least in weights.min_areas],
+        "largest area, pixels": ["-" if most is None else str(most) for most in weights.max_areas],
+    }
+    if not any(weights.high_thresholds):
+        del columns["somewhere in a defect from"]
+    table = _markdown(list(columns), [list(row) for row in zip(*columns.values(), strict=True)])
     if "calibration" not in weights.metrics:
-        return _markdown(heads, rows)
+        return table
     remark = (
         "Chosen on the validation images (`Evaluate.py -calibrate`), whose scores above are a little too good for that."
     )
-    return f"{_markdown(heads, rows)}\n{remark}\n"
+    return f"{table}\n{remark}\n"
 
 
 def _curves(training: Training, best: int | None) -> str:
