@@ -108,7 +108,8 @@ def make_grid(
         largest: area of the largest labelled defect in pixels; larger limits would all do the same.
         limits: smallest and largest area, when they are not searched for.
         search_areas: try every pair of areas; else ``limits``, or those in use.
-        search_high: try every high threshold; else the one in use.
+        search_high: try every high threshold, with the largest area in use or none, since both are against the same false
+            alarms; else the one in use.
     """
     known_high = [now.high_threshold] if now.high_threshold else []
     thresholds = np.unique([*THRESHOLDS, now.threshold, *known_high])
@@ -122,11 +123,13 @@ def make_grid(
         low, high = np.array(sorted({_bins(areas, one) for one in known})).T
     reached = [_reached(thresholds, Setting(0, high_threshold=t)) for t in (HIGH_THRESHOLDS if search_high else ())]
     peaks = np.unique([0, _reached(thresholds, now), *reached])
-    peak = np.arange(len(peaks)) if search_high else np.array([len(peaks) - 1])
-    number = len(peak)
-    return ClassGrid(
-        thresholds, areas, peaks, np.tile(low, number), np.tile(high, number), np.repeat(peak, len(low)), now
-    )
+    # Of each peak the choices of areas that are tried with it.
+    every = np.arange(len(low))
+    few = np.flatnonzero((high == len(areas)) | (high == _bins(areas, now)[1])) if search_areas else every
+    tried = {peak: few if peak else every for peak in range(len(peaks))} if search_high else {len(peaks) - 1: every}
+    rows = np.concatenate([*tried.values()])
+    peak = np.repeat([*tried], [len(choices) for choices in tried.values()])
+    return ClassGrid(thresholds, areas, peaks, low[rows], high[rows], peak, now)
 
 
 def limits_of(areas: Sequence[int] | np.ndarray) -> tuple[int, int] | None:
