@@ -87,6 +87,16 @@ def test_what_is_written_is_read_again(tmp_path, kind, task):
     }
 
 
+def test_high_thresholds_are_written_where_there_are_some_and_read_again(tmp_path):
+    path = tmp_path / "systems" / f"one{SYSTEM_SUFFIX}"
+    for thresholds in ((0.9, 0.0), ()):
+        before = system("two-stage", tmp_path / "weights", high_thresholds=thresholds)
+        before.save(path)
+        assert read_system(path) == before
+        assert read_system(path).high_thresholds == (thresholds or (0.0, 0.0))
+        assert ("high_thresholds" in json.loads(path.read_text())) == any(thresholds)
+
+
 def test_label_names_are_in_the_gates_order(tmp_path):
     assert system("six-model", tmp_path / "six").label_names == ("defect", *CLASSES)
     assert system("two-stage", tmp_path / "two").label_names == CLASSES

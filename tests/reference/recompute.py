@@ -19,8 +19,8 @@ import numpy as np
 
 # What metrics.json says besides: names, settings and times.
 SETTINGS = {
-    "weights", "sha8", "architecture", "encoder", "task", "input_size", "thresholds", "high_thresholds", "min_areas", "max_areas", "dataset",
-    "split", "network", "skipped", "seconds", "images_per_second", "versions", "calibration", "calibrated_weights",
+    "weights", "sha8", "architecture", "encoder", "task", "input_size", "thresholds", "high_thresholds", "min_areas",
+    "max_areas", "dataset", "split", "network", "skipped", "seconds", "images_per_second", "versions", "calibration", "calibrated_weights",
     "tta", "system",
 }  # fmt: skip
 

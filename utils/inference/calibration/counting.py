@@ -1,10 +1,11 @@
 """One pass over the images: for every threshold, how large the defects are and how much of them is labelled.
 
-Of an image and class, for each threshold, the connected defects are put into bins by their area and by the probability of
-their likeliest pixel. A bin keeps their number, their pixels and how many of those are labelled; for each labelled defect it keeps how many of its pixels they cover. From
-that follow, for any limits of the area between two bins, the Dice and the defects that are found, exactly and without the
-network. Only bins that hold something are kept, some ten bytes each: the memory of an image does not depend on its size, and
-is largest for noise, with every bin of every threshold in use.
+Of an image and class, for each threshold, the connected defects are put into bins by their area and by the
+probability of their likeliest pixel. A bin keeps their number, their pixels and how many of those are labelled; for
+each labelled defect it keeps how many of its pixels they cover. From that follow, for any limits of the area between
+two bins, the Dice and the defects that are found, exactly and without the network. Only bins that hold something are
+kept, some ten bytes each: the memory of an image does not depend on its size, and is largest for noise, with every
+bin of every threshold in use.
 """
 
 from collections.abc import Sequence

@@ -123,15 +123,11 @@ def make_grid(
         low, high = np.array(sorted({_bins(areas, one) for one in known})).T
     reached = [_reached(thresholds, Setting(0, high_threshold=t)) for t in (HIGH_THRESHOLDS if search_high else ())]
     peaks = np.unique([0, _reached(thresholds, now), *reached])
-    # Of each peak the choices of areas that are tried with it.
-    every = np.arange(len(low))
     low_now, high_now = _bins(areas, now)
     coarse = ((low % 2 == 0) | (low == low_now)) & ((high % 2 == 0) | (high == len(areas)) | (high == high_now))
-    few = np.flatnonzero(coarse) if search_areas else every
-    tried = {peak: few if peak else every for peak in range(len(peaks))} if search_high else {len(peaks) - 1: every}
-    rows = np.concatenate([*tried.values()])
-    peak = np.repeat([*tried], [len(choices) for choices in tried.values()])
-    return ClassGrid(thresholds, areas, peaks, low[rows], high[rows], peak, now)
+    peak, pair = (part.ravel() for part in np.indices((len(peaks), len(low))))
+    tried = (peak == 0) | coarse[pair] | (not search_areas) if search_high else peak == len(peaks) - 1
+    return ClassGrid(thresholds, areas, peaks, low[pair[tried]], high[pair[tried]], peak[tried], now)
 
 
 def limits_of(areas: Sequence[int] | np.ndarray) -> tuple[int, int] | None:

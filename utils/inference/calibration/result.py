@@ -132,7 +132,7 @@ class Calibration:
         head: tuple[str, ...] = (
             "class",
             "threshold",
-            "somewhere",
+            "high threshold",
             "area px",
             "Dice before",
             "in-sample",
