@@ -98,6 +98,7 @@ def proposals(config: RecipesConfig) -> dict[str, dict[str, Any]]:
         "twice as long": {"num_epochs": 2 * config.num_epochs},
         "one-cycle": one_cycle,
         "one-cycle at half the rates": {**one_cycle, "lr_encoder": 1e-3, "lr_decoder": 1e-3},
+        "one-cycle by Muon": {**one_cycle, "optimizer": "muon"},
         f"one-cycle with crops of {crop} and EMA": {**one_cycle, "crop": config.crop, "ema": 0.995},
     }
 

@@ -28,6 +28,7 @@ def strips(tmp_path_factory) -> Path:
     [
         {},
         {"schedule": "onecycle", "optimizer": "adamw", "ema": 0.9, "accumulate": 2},
+        {"schedule": "onecycle", "optimizer": "muon", "clip_norm": 1.0},
         {"crop": None, "start_size": (32, 32)},  # full size in the epoch after the kill
     ],
 )
