@@ -67,9 +67,10 @@ class RecipesConfig:
 
 def proposals(config: RecipesConfig) -> dict[str, dict[str, Any]]:
     """Give what each row changes of the published recipe."""
-    one_cycle = {
-        name: value for name, value in RECIPES["one-cycle"].items() if name not in ("num_epochs", "image_size")
-    }
+    one_cycle, muon = (
+        {name: value for name, value in RECIPES[recipe].items() if name not in ("num_epochs", "image_size")}
+        for recipe in ("one-cycle", "muon")
+    )
     crop = "{}x{}".format(*config.crop)
     steady = {
         "schedule": "onecycle",
@@ -98,7 +99,7 @@ def proposals(config: RecipesConfig) -> dict[str, dict[str, Any]]:
         "twice as long": {"num_epochs": 2 * config.num_epochs},
         "one-cycle": one_cycle,
         "one-cycle at half the rates": {**one_cycle, "lr_encoder": 1e-3, "lr_decoder": 1e-3},
-        "one-cycle by Muon": {**one_cycle, "optimizer": "muon"},
+        "muon": muon,
         f"one-cycle with crops of {crop} and EMA": {**one_cycle, "crop": config.crop, "ema": 0.995},
     }
 

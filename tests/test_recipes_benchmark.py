@@ -69,7 +69,8 @@ def test_every_row_changes_what_it_says_on_the_same_images(words, tmp_path):
     assert names["twice_as_long"].num_epochs == 2
     assert names["crops_of_32x32"].crop == (32, 32)
     assert names["one-cycle"].optimizer == "adamw"
-    assert names["one-cycle"].num_epochs == 1
+    assert names["one-cycle"].num_epochs == names["muon"].num_epochs == 1
+    assert (names["muon"].optimizer, names["muon"].batch_size) == ("muon", 16)
     sides = {config.subset: read_split(config.split) for config in trainer.asked}
     valid = {subset: set(frame.loc[frame["side"] == "valid", "image"]) for subset, frame in sides.items()}
     assert valid["all"] == valid["balanced"] != set()

@@ -24,9 +24,9 @@ def strip(height=40, width=60, classes=6):
     return image, masks
 
 
-@pytest.mark.parametrize("name", ["published", "flips"])
+@pytest.mark.parametrize("name", ["published", "flips", "d4"])
 def test_an_augmentation_follows_its_seed(name):
-    image, masks = strip()
+    image, masks = strip(60, 60)
     change = transforms.augmentation(name)
     outputs = []
     for seed in (1, 1, 2):
@@ -38,9 +38,9 @@ def test_an_augmentation_follows_its_seed(name):
     assert set(np.unique(outputs[0]["mask"])) <= {0, 1}
 
 
-@pytest.mark.parametrize("name", ["published", "flips"])
+@pytest.mark.parametrize("name", ["published", "flips", "d4"])
 def test_masks_move_with_the_image(name):
-    image, masks = strip()
+    image, masks = strip(60, 60)
     change = transforms.augmentation(name)
     overlap = []
     for seed in range(40):
@@ -51,6 +51,17 @@ def test_masks_move_with_the_image(name):
         overlap.append((bright & labelled).sum() / max(1, (bright | labelled).sum()))
     # Brightness moves the threshold and bilinear edges blur it, so the bound is on the typical sample.
     assert np.median(overlap) > 0.85
+
+
+def test_d4_gives_all_eight_symmetries_of_a_square_and_no_other():
+    masks = np.arange(9, dtype=np.uint8).reshape(3, 3, 1)
+    image = np.full((3, 3, 3), 128, np.uint8)
+    square = masks[..., 0]
+    expected = {np.rot90(turned, quarter).tobytes() for turned in (square, square.T) for quarter in range(4)}
+    change = transforms.augmentation("d4")
+    change.set_random_seed(0)
+    assert {change(image=image, mask=masks)["mask"].tobytes() for _ in range(200)} == expected
+    assert len(expected) == 8
 
 
 def test_none_changes_nothing():

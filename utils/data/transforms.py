@@ -8,24 +8,26 @@ import numpy as np
 
 from utils.data.rectangles import Rectangles
 
-AUGMENTATIONS = ("published", "flips", "none")
-
 
 def augmentation(name: str) -> A.Compose | None:
     """Make the random changes of training.
 
     Args:
         name: ``published`` (flips, shift and scale, light, grid and optical distortion), ``flips`` (both flips and a
-            little light) or ``none``.
+            little light), ``d4`` (all eight symmetries of a square and a little light) or ``none``.
 
     Returns:
-        A Compose for uint8 ``(H, W, channels)`` images with ``(H, W, C)`` masks, or None. The image size is kept.
+        A Compose for uint8 ``(H, W, channels)`` images with ``(H, W, C)`` masks, or None. The image size is kept, with
+        ``d4`` that of a square.
     """
     flips = [A.HorizontalFlip(p=0.5), A.VerticalFlip(p=0.5)]
     if name == "none":
         return None
+    little_light = A.RandomBrightnessContrast(brightness_limit=0.15, contrast_limit=0.15, p=0.5)
     if name == "flips":
-        return A.Compose([*flips, A.RandomBrightnessContrast(brightness_limit=0.15, contrast_limit=0.15, p=0.5)])
+        return A.Compose([*flips, little_light])
+    if name == "d4":
+        return A.Compose([A.D4(p=1.0), little_light])
     # Reflecting keeps the steel's texture at the border; black would look like the edge of a strip.
     border = cv2.BORDER_REFLECT_101
     shift = {"x": (-0.0625, 0.0625), "y": (-0.0625, 0.0625)}

@@ -43,6 +43,11 @@ def settle(config: TrainConfig) -> TrainConfig:
         raise InputError(
             f"-start_size: {small} is not below {large}, the size of training images; take less or leave it out"
         )
+    if config.augmentation == "d4" and (not full or len({*full}) > 1 or len({*(config.start_size or ())}) > 1):
+        raise InputError(
+            "-augmentation d4: quarter turns need square training images; give -crop or -image_size two equal numbers, and"
+            " -start_size if you use it"
+        )
     # The classes' names are not known yet; all else that a spec refuses is refused before any image is read.
     make_spec(config, (config.target or "defect",))
     weight_words(config)

@@ -1,0 +1,28 @@
+"""Flags of training that do not fit together."""
+
+import pytest
+
+from config import TrainConfig
+from utils.errors import InputError
+from utils.training.choices import settle
+
+
+@pytest.mark.parametrize(
+    "sizes",
+    [
+        {"image_size": (256, 768)},
+        {"image_size": None},
+        {"image_size": (256, 256), "crop": (128, 256)},
+        {"image_size": None, "crop": (192, 192), "start_size": (96, 128)},
+    ],
+)
+def test_quarter_turns_need_squares(sizes):
+    with pytest.raises(InputError, match="-augmentation d4: quarter turns need square training images"):
+        settle(TrainConfig(augmentation="d4", **sizes))
+
+
+@pytest.mark.parametrize(
+    "sizes", [{"image_size": (256, 256)}, {"image_size": None, "crop": (192, 192), "start_size": (96, 96)}]
+)
+def test_squares_may_turn(sizes):
+    assert settle(TrainConfig(augmentation="d4", **sizes)).augmentation == "d4"
