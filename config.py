@@ -153,8 +153,8 @@ RECIPES: dict[str, dict[str, Any]] = {
         "num_epochs": 14,
         "batch_size": 8,
     },
-    # The same by Muon, which from random weights learns in one epoch what AdamW learns in three; its update takes long
-    # on CPUs, so that more images share one, at rates to match.
+    # The same by Muon, which from random weights needs far fewer epochs than AdamW (benchmarks/recipes.md). Its update
+    # takes long on CPUs, so that more images share one, at rates to match.
     "muon": {
         "image_size": None,
         "subset": "all",
