@@ -43,7 +43,8 @@ def settle(config: TrainConfig) -> TrainConfig:
         raise InputError(
             f"-start_size: {small} is not below {large}, the size of training images; take less or leave it out"
         )
-    if config.augmentation == "d4" and (not full or len({*full}) > 1 or len({*(config.start_size or ())}) > 1):
+    sizes = [size for size in (full, config.start_size) if size]
+    if config.augmentation == "d4" and (full is None or any(height != width for height, width in sizes)):
         raise InputError(
             "-augmentation d4: quarter turns need square training images; give -crop or -image_size two equal numbers, and"
             " -start_size if you use it"
