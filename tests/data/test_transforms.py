@@ -24,7 +24,7 @@ def strip(height=40, width=60, classes=6):
     return image, masks
 
 
-@pytest.mark.parametrize("name", ["published", "flips", "d4"])
+@pytest.mark.parametrize("name", ["published", "flips", "d4", "strong"])
 def test_an_augmentation_follows_its_seed(name):
     image, masks = strip(60, 60)
     change = transforms.augmentation(name)
@@ -38,9 +38,9 @@ def test_an_augmentation_follows_its_seed(name):
     assert set(np.unique(outputs[0]["mask"])) <= {0, 1}
 
 
-@pytest.mark.parametrize("name", ["published", "flips", "d4"])
+@pytest.mark.parametrize("name", ["published", "flips", "d4", "strong"])
 def test_masks_move_with_the_image(name):
-    image, masks = strip(60, 60)
+    image, masks = (array.repeat(3, axis=0).repeat(3, axis=1) for array in strip(60, 60))
     change = transforms.augmentation(name)
     overlap = []
     for seed in range(40):

@@ -16,9 +16,10 @@ from utils.training.choices import settle
         {"image_size": None, "crop": (192, 192), "start_size": (96, 128)},
     ],
 )
-def test_quarter_turns_need_squares(sizes):
-    with pytest.raises(InputError, match="-augmentation d4: quarter turns need square training images"):
-        settle(TrainConfig(augmentation="d4", **sizes))
+@pytest.mark.parametrize("name", ["d4", "strong"])
+def test_quarter_turns_need_squares(name, sizes):
+    with pytest.raises(InputError, match=f"-augmentation {name}: quarter turns need square training images"):
+        settle(TrainConfig(augmentation=name, **sizes))
 
 
 @pytest.mark.parametrize(

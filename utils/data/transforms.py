@@ -14,11 +14,12 @@ def augmentation(name: str) -> A.Compose | None:
 
     Args:
         name: ``published`` (flips, shift and scale, light, grid and optical distortion), ``flips`` (both flips and a
-            little light), ``d4`` (all eight symmetries of a square and a little light) or ``none``.
+            little light), ``d4`` (all eight symmetries of a square and a little light), ``strong`` (those symmetries and
+            wider ranges of what ``published`` has, and small turns) or ``none``.
 
     Returns:
         A Compose for uint8 ``(H, W, channels)`` images with ``(H, W, C)`` masks, or None. The image size is kept, with
-        ``d4`` that of a square.
+        ``d4`` and ``strong`` that of a square.
     """
     flips = [A.HorizontalFlip(p=0.5), A.VerticalFlip(p=0.5)]
     if name == "none":
@@ -31,12 +32,22 @@ def augmentation(name: str) -> A.Compose | None:
     # Reflecting keeps the steel's texture at the border; black would look like the edge of a strip.
     border = cv2.BORDER_REFLECT_101
     shift = {"x": (-0.0625, 0.0625), "y": (-0.0625, 0.0625)}
+    distortion = A.OneOf([A.GridDistortion(p=1.0), A.OpticalDistortion(p=1.0)], p=0.3)
+    if name == "strong":
+        return A.Compose(
+            [
+                A.D4(p=1.0),
+                A.Affine(scale=(0.75, 1.33), translate_percent=shift, rotate=(-10, 10), border_mode=border, p=0.7),
+                A.RandomBrightnessContrast(brightness_limit=0.25, contrast_limit=0.25, p=0.7),
+                distortion,
+            ]
+        )
     return A.Compose(
         [
             *flips,
             A.Affine(scale=(0.9, 1.1), translate_percent=shift, border_mode=border, p=0.5),
             A.RandomBrightnessContrast(brightness_limit=0.2, contrast_limit=0.2, p=0.5),
-            A.OneOf([A.GridDistortion(p=1.0), A.OpticalDistortion(p=1.0)], p=0.3),
+            distortion,
         ]
     )
 

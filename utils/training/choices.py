@@ -44,10 +44,10 @@ def settle(config: TrainConfig) -> TrainConfig:
             f"-start_size: {small} is not below {large}, the size of training images; take less or leave it out"
         )
     sizes = [size for size in (full, config.start_size) if size]
-    if config.augmentation == "d4" and (full is None or any(height != width for height, width in sizes)):
+    if config.augmentation in ("d4", "strong") and (full is None or any(height != width for height, width in sizes)):
         raise InputError(
-            "-augmentation d4: quarter turns need square training images; give -crop or -image_size two equal numbers, and"
-            " -start_size if you use it"
+            f"-augmentation {config.augmentation}: quarter turns need square training images; give -crop or -image_size two"
+            " equal numbers, and -start_size if you use it"
         )
     # The classes' names are not known yet; all else that a spec refuses is refused before any image is read.
     make_spec(config, (config.target or "defect",))
