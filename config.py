@@ -35,7 +35,7 @@ Device = Literal["auto", "cpu", "cuda"]
 Precision = Literal["f32", "bf16", "f16"]
 Backend = Literal["auto", "openvino", "onnxruntime", "torch"]
 SystemKind = Literal["two-stage", "six-model", "two-head", "shared-backbone"]
-Tta = Literal["stored", "none", "flips"]
+Tta = Literal["stored", "none", "flips", "d4"]
 
 
 def flag(help: str, default: Any = ..., low: float | None = None, high: float | None = None, positional: bool = False) -> Any:
@@ -181,7 +181,7 @@ class PredictConfig:
     high_threshold: float | None = flag("probability that a connected defect must reach somewhere, 0..1; 0: not asked; none: the weights file's", None, low=0, high=1)
     min_area: int | None = flag("smallest connected defect in pixels; none: the weights file's", None, low=0)
     max_area: int | None = flag("largest connected defect in pixels; 0: no limit; none: the weights file's", None, low=0)
-    tta: Tta = flag("flips: mean of the image, its mirror images and their mirror image, 4 times the work; stored: what the system file says, else none", "stored")
+    tta: Tta = flag("flips: mean of the image, its mirror images and their mirror image, 4 times the work; d4: these and their quarter turns, for square images, 8 times; stored: what the system file says, else none", "stored")
     batch_size: int = flag("images per forward pass; more than 4 gains nothing on CPUs", 4, low=1)
     backend: Backend = flag("what runs the network; auto: the fastest whose masks agree with torch f32 (Dice 0.999 in every class)", "auto")
     precision: Literal["auto", "f32", "bf16", "f16"] = flag("auto: as for backend; bf16 on CPUs and GPUs that have it; f16 on GPUs", "auto")
@@ -208,7 +208,7 @@ class EvaluateConfig:
     area_limits: Literal["search", "percentiles", "keep"] = flag("of -calibrate; search: the areas that are best; percentiles: 2nd and 98th of the defects trained on, as published; keep: those in use", "search")
     false_alarms: float | None = flag("of -calibrate: the best recall with at most so many predicted defects per 1,000 clean images; none: the best mean Dice", None, low=0)
     folds: int = flag("of -calibrate: parts of the images, each scored with what the others chose, for a gain that is honest", 5, low=3, high=100)
-    tta: Tta = flag("flips: mean of the image, its mirror images and their mirror image, 4 times the work; stored: what the system file says, else none", "stored")
+    tta: Tta = flag("flips: mean of the image, its mirror images and their mirror image, 4 times the work; d4: these and their quarter turns, for square images, 8 times; stored: what the system file says, else none", "stored")
     resamples: int = flag("times that the images are drawn again for the 95 % interval of the Dice; 0: no interval", 2000, low=0, high=100_000)
     examples: int = flag("worst and best images that the report shows, of each; 0: no pictures in it", 12, low=0, high=100)
     seed: int = flag("fixes the drawing of resamples, and the parts of -calibrate", 42, low=0, high=2**31 - 1)
@@ -262,7 +262,7 @@ class ServeConfig:
     high_threshold: float | None = flag("probability that a connected defect must reach somewhere, 0..1; 0: not asked; none: the weights file's", None, low=0, high=1)
     min_area: int | None = flag("smallest connected defect in pixels; none: the weights file's", None, low=0)
     max_area: int | None = flag("largest connected defect in pixels; 0: no limit; none: the weights file's", None, low=0)
-    tta: Tta = flag("flips: mean of the image, its mirror images and their mirror image, 4 times the work; stored: what the system file says, else none", "stored")
+    tta: Literal["stored", "none", "flips"] = flag("flips: mean of the image, its mirror images and their mirror image, 4 times the work; stored: what the system file says, else none", "stored")
     backend: Backend = flag("what runs the network; auto: the fastest whose masks agree with torch f32 (Dice 0.999 in every class)", "auto")
     precision: Literal["auto", "f32", "bf16", "f16"] = flag("auto: as for backend; bf16 on CPUs and GPUs that have it; f16 on GPUs", "auto")
     device: Device = flag("auto takes a GPU when there is one", "auto")

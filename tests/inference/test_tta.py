@@ -1,15 +1,16 @@
-"""Flipped predictions: the mean of four, at the right places, and the decoder only where a gate says so."""
+"""Test-time augmentation: the mean of all views, at the right places, and the decoder only where a gate says so."""
 
 import numpy as np
 import pytest
 import torch
 
+from utils.errors import InputError
 from utils.inference.network import Outputs, pass_gate
-from utils.inference.tta import Flipped
+from utils.inference.tta import Augmented
 
 
 class Directed:
-    """A network that answers differently for every flip: masks are the image times a ramp; remembers its calls."""
+    """A network that answers differently for every view: masks are the image times a ramp; remembers its calls."""
 
     name, parallel = "directed", 3
 
@@ -33,36 +34,47 @@ def images() -> np.ndarray:
     return np.random.default_rng(0).integers(0, 256, (3, 4, 6, 3), dtype=np.uint8)
 
 
-def expected(images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def views(tta: str) -> list[tuple[int, bool]]:
+    """How often a view is turned by a quarter, and whether it is mirrored before."""
+    return [(turns, mirrored) for turns in ((0, 2) if tta == "flips" else (0, 1, 2, 3)) for mirrored in (False, True)]
+
+
+def expected(images: np.ndarray, tta: str = "flips") -> tuple[np.ndarray, np.ndarray]:
     masks, labels = [], []
-    for up_down in (False, True):
-        for left_right in (False, True):
-            turned = images
-            turned = turned[:, ::-1] if up_down else turned
-            turned = turned[:, :, ::-1] if left_right else turned
-            answer = Directed()(np.ascontiguousarray(turned))
-            back = answer.masks.numpy()
-            back = back[:, :, ::-1] if up_down else back
-            back = back[:, :, :, ::-1] if left_right else back
-            masks.append(back)
-            labels.append(answer.labels.numpy())
+    for turns, mirrored in views(tta):
+        turned = np.rot90(images[:, :, ::-1] if mirrored else images, turns, axes=(1, 2))
+        answer = Directed()(np.ascontiguousarray(turned))
+        back = np.rot90(answer.masks.numpy(), -turns, axes=(2, 3))
+        masks.append(back[..., ::-1] if mirrored else back)
+        labels.append(answer.labels.numpy())
     return np.mean(masks, axis=0), np.mean(labels, axis=0)
 
 
-def test_logits_are_the_mean_over_the_flips(images):
+@pytest.mark.parametrize(
+    ("tta", "count", "name"), [("flips", 4, "directed, 4 flips"), ("d4", 8, "directed, 8 flips and quarter turns")]
+)
+def test_logits_are_the_mean_over_the_views(images, tta, count, name):
+    images = images if tta == "flips" else np.ascontiguousarray(images[:, :, :4])
     network = Directed()
-    flipped = Flipped(network)
-    answer = flipped(images)
-    masks, labels = expected(images)
+    augmented = Augmented(network, tta)
+    answer = augmented(images)
+    masks, labels = expected(images, tta)
     np.testing.assert_allclose(answer.masks.numpy(), masks, rtol=1e-5)
     np.testing.assert_allclose(answer.labels.numpy(), labels, rtol=1e-5)
     assert np.abs(answer.masks.numpy() - Directed()(images).masks.numpy()).max() > 1
-    assert len(network.calls) == 4
-    assert (flipped.name, flipped.parallel) == ("directed, 4 flips", 3)
+    assert len(network.calls) == count
+    assert (augmented.name, augmented.parallel) == (name, 3)
+
+
+def test_strips_do_not_turn_by_quarters(images):
+    network = Directed()
+    with pytest.raises(InputError, match="-tta d4: quarter turns need square images, not 4x6; take -tta flips"):
+        Augmented(network, "d4")(images)
+    assert not network.calls
 
 
 def test_networks_without_labels(images):
-    answer = Flipped(Directed(labels=False))(images)
+    answer = Augmented(Directed(labels=False), "flips")(images)
     np.testing.assert_allclose(answer.masks.numpy(), expected(images)[0], rtol=1e-5)
     assert answer.labels is None
 
@@ -75,7 +87,7 @@ def test_the_gate_sees_the_mean_and_only_what_passes_is_decoded(images, chosen):
         seen.append(labels.numpy())
         return torch.tensor(chosen)
 
-    answer = Flipped(network)(images, gate)
+    answer = Augmented(network, "flips")(images, gate)
     masks, labels = expected(images)
     assert len(seen) == 1
     np.testing.assert_allclose(seen[0], labels, rtol=1e-5)

@@ -40,7 +40,7 @@ class Chosen:
         sha8: first 8 hex digits of its sha256.
         weights: its content.
         decision: its thresholds and areas, or those of the flags.
-        tta: ``none`` or ``flips``; the system file's unless the flag says otherwise.
+        tta: ``none``, ``flips`` or ``d4``; the system file's unless the flag says otherwise.
         label_thresholds: per label of the whole image, probability 0..1 from which an image has it.
     """
 

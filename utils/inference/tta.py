@@ -1,36 +1,52 @@
-"""Test-time augmentation: a network that looks at an image and at its mirror images, and answers with the mean."""
+"""Test-time augmentation: a network that looks at an image from several sides, and answers with the mean."""
 
 import numpy as np
 import torch
 
+from utils.errors import InputError
 from utils.inference.network import Gate, Network, Outputs
 
 # Steel has no up and no left: every flip of a strip is a strip. Axes of (H, W).
 FLIPS: tuple[tuple[int, ...], ...] = ((), (0,), (1,), (0, 1))
+# What each kind looks at: whether rows become columns, then the axes of (H, W) that are flipped.
+VIEWS: dict[str, tuple[tuple[bool, tuple[int, ...]], ...]] = {
+    "flips": tuple((False, axes) for axes in FLIPS),
+    "d4": tuple((transposed, axes) for transposed in (False, True) for axes in FLIPS),
+}
+WORDS = {"flips": "4 flips", "d4": "8 flips and quarter turns"}
 
 
-class Flipped:
-    """Runs a network on an image, on both mirror images and on the image turned by 180 degrees.
+class Augmented:
+    """Runs a network on an image and on what the image looks like from other sides.
 
     Logits are averaged, not probabilities: thresholds are applied to logits, which spares a sigmoid of every pixel, and
-    one flip that is sure weighs more than one that is undecided. At a threshold of 0.5 the two differ only where flips
+    one view that is sure weighs more than one that is undecided. At a threshold of 0.5 the two differ only where views
     disagree.
 
     Args:
-        network: what to run; four times as long.
+        network: what to run, once a view.
+        tta: ``flips`` (the image, both mirror images and the image turned by 180 degrees) or ``d4`` (all eight
+            symmetries of a square).
     """
 
-    def __init__(self, network: Network) -> None:
-        self.network = network
+    def __init__(self, network: Network, tta: str) -> None:
+        self.network, self.tta = network, tta
         self.parallel = network.parallel
 
     @property
     def name(self) -> str:
         """Name of the network, and what is done with it."""
-        return f"{self.network.name}, 4 flips"
+        return f"{self.network.name}, {WORDS[self.tta]}"
 
     def __call__(self, images: np.ndarray, gate: Gate | None = None) -> Outputs:
-        """Run on a batch, see ``Network``."""
+        """Run on a batch, see ``Network``.
+
+        Raises:
+            InputError: images that are not square and were to be turned by quarters.
+        """
+        height, width = images.shape[1:3]
+        if self.tta == "d4" and height != width:
+            raise InputError(f"-tta d4: quarter turns need square images, not {height}x{width}; take -tta flips")
         if gate is None:
             return self._mean(images, None)
         # The gate has to see the mean of the labels, and only then is it known what to decode: the images that pass
@@ -46,14 +62,16 @@ class Flipped:
     def _mean(self, images: np.ndarray, gate: Gate | None) -> Outputs:
         masks: torch.Tensor | None = None
         labels: torch.Tensor | None = None
-        for axes in FLIPS:
-            turned = np.ascontiguousarray(np.flip(images, tuple(axis + 1 for axis in axes))) if axes else images
-            answer = self.network(turned, gate)
+        views = VIEWS[self.tta]
+        for transposed, axes in views:
+            turned = images.swapaxes(1, 2) if transposed else images
+            answer = self.network(np.ascontiguousarray(np.flip(turned, tuple(axis + 1 for axis in axes))), gate)
             if answer.masks is not None:
-                back = answer.masks.flip([axis + 2 for axis in axes]) / len(FLIPS)
+                back = answer.masks.flip([axis + 2 for axis in axes]) / len(views)
+                back = back.transpose(2, 3) if transposed else back
                 masks = back if masks is None else masks + back
             if answer.labels is not None:
-                part = answer.labels / len(FLIPS)
+                part = answer.labels / len(views)
                 labels = part if labels is None else labels + part
         return Outputs(masks, labels)
 

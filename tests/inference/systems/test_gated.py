@@ -7,7 +7,7 @@ import torch
 from utils.inference.network import Outputs, pass_gate
 from utils.inference.systems.gated import NEVER, SYSTEMS, Joint, SixModel, TwoStage
 from utils.inference.systems.making import make_system
-from utils.inference.tta import Flipped
+from utils.inference.tta import Augmented
 from utils.models.spec import ModelSpec
 from utils.published.gate import Gate
 from utils.published.system_file import SystemFile
@@ -192,9 +192,9 @@ def test_six_networks_with_open_gates_all_see_everything():
     np.testing.assert_allclose([answer.labels for answer in answers], 1 / (1 + np.exp(-np.float32(SIX))), rtol=1e-5)
 
 
-@pytest.mark.parametrize("tta", ["none", "flips"])
+@pytest.mark.parametrize(("tta", "words"), [("none", None), ("flips", "4 flips"), ("d4", "8 flips and quarter turns")])
 @pytest.mark.parametrize("kind", SYSTEMS)
-def test_every_member_is_opened_and_flipped_if_asked(kind, tta):
+def test_every_member_is_opened_and_turned_if_asked(kind, tta, words):
     gate = Gate("hard", 0.5, (0.5,) * 3) if kind == "six-model" else Gate("hard", None, (0.5,) * 3)
     file = system_file(kind, "multilabel", gate)
     opened = []
@@ -205,6 +205,6 @@ def test_every_member_is_opened_and_flipped_if_asked(kind, tta):
 
     system = make_system(file, open_one, AREAS, tta)
     assert opened == list(file.members.values())
-    assert all(isinstance(network, Flipped) == (tta == "flips") for network in system.networks.values())
+    assert all(isinstance(network, Augmented) == (words is not None) for network in system.networks.values())
     assert system.task == "multilabel"
-    assert ("4 flips" in system.name) == (tta == "flips")
+    assert words is None or words in system.name

@@ -6,7 +6,7 @@ from utils.inference.network import Network
 from utils.inference.systems.gated import SYSTEMS
 from utils.inference.systems.single import SingleNetwork
 from utils.inference.systems.system import System
-from utils.inference.tta import Flipped
+from utils.inference.tta import Augmented
 from utils.published.system_file import SystemFile
 from utils.published.weights_file import WeightsFile
 
@@ -23,12 +23,12 @@ def make_system(
         weights: what was read.
         open_one: makes one network ready to run.
         min_areas: per scored class, smallest defect in pixels, from which a soft gate starts.
-        tta: ``flips`` lets every network look at the mirror images too, ``none`` does not.
+        tta: ``flips`` or ``d4`` let every network look from other sides too, see ``utils/inference/tta.py``; ``none``.
     """
 
     def ready(member: WeightsFile) -> Network:
         network = open_one(member)
-        return Flipped(network) if tta == "flips" else network
+        return network if tta == "none" else Augmented(network, tta)
 
     if isinstance(weights, SystemFile):
         networks = {role: ready(member) for role, member in weights.members.items()}
