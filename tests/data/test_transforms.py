@@ -38,9 +38,10 @@ def test_an_augmentation_follows_its_seed(name):
     assert set(np.unique(outputs[0]["mask"])) <= {0, 1}
 
 
-@pytest.mark.parametrize("name", ["published", "flips", "d4", "strong"])
-def test_masks_move_with_the_image(name):
-    image, masks = (array.repeat(3, axis=0).repeat(3, axis=1) for array in strip(60, 60))
+# Scales of 0.75 leave of a defect four pixels wide little but its edges.
+@pytest.mark.parametrize(("name", "times"), [("published", 1), ("flips", 1), ("d4", 1), ("strong", 3)])
+def test_masks_move_with_the_image(name, times):
+    image, masks = (array.repeat(times, axis=0).repeat(times, axis=1) for array in strip(60, 60))
     change = transforms.augmentation(name)
     overlap = []
     for seed in range(40):
