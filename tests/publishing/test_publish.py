@@ -198,6 +198,9 @@ def test_the_page_has_the_table_and_keeps_its_words(published):
     assert page.endswith(f"{MARKS[1]}\n\nend\n")
     assert "old" not in page
     assert "[unet-small-strips](unet-small-strips.md)" in page
+    # Speeds are of the machine that each file was measured on, so each has it beside it.
+    speed = read_index(published / "index.json").pick("unet-small-strips").speed
+    assert f"| {speed['images_per_second']:.1f} | torch f32 on cpu, {speed['hardware']} |" in page
 
 
 def test_others_fetch_it_and_predict_with_it_by_default(run, published, tmp_path):

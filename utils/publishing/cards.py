@@ -114,8 +114,8 @@ def is_of_smp(net: nn.Module) -> bool:
 def table(entries: Sequence[Entry]) -> str:
     """List published weights with their scores as a table in Markdown."""
     lines = [
-        "| name | MB | classes | mean Dice | empty baseline | defect Dice | IoU | measured on | images/s |",
-        "|---|---|---|---|---|---|---|---|---|",
+        "| name | MB | classes | mean Dice | empty baseline | defect Dice | IoU | measured on | images/s | with |",
+        "|---|---|---|---|---|---|---|---|---|---|",
     ]
     for entry in entries:
         score = entry.scores.get("test") or entry.scores["valid"]
@@ -126,6 +126,7 @@ def table(entries: Sequence[Entry]) -> str:
             *(_figure(score.get(key)) for key in ("mean_dice", "empty_baseline", "defect_dice", "iou")),
             score["data"],
             f"{entry.speed['images_per_second']:.1f}" if entry.speed else "-",
+            _machine(entry.speed) if entry.speed else "-",
         ]
         lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines) + "\n"
@@ -183,7 +184,11 @@ def _start(file: dict[str, str]) -> str:
 
 
 def _speed(speed: dict[str, Any]) -> str:
-    return f"{speed['images_per_second']:.1f} images/s from file to scores: {speed['network']}, {speed['hardware']}.\n"
+    return f"{speed['images_per_second']:.1f} images/s from file to scores: {_machine(speed)}.\n"
+
+
+def _machine(speed: dict[str, Any]) -> str:
+    return f"{speed['network']}, {speed['hardware']}"
 
 
 def _provenance(provenance: dict[str, Any]) -> str:
