@@ -2,6 +2,7 @@
 
 import time
 
+import cv2
 import numpy as np
 import pytest
 import torch
@@ -224,28 +225,38 @@ def test_index_mask_has_room_for_many_classes() -> None:
     assert index_mask(masks, np.zeros((300, 1, 1), np.float32), "multilabel").tolist() == [[300]]
 
 
-@pytest.mark.parametrize(("kind", "milliseconds"), [("strips", 5), ("noise", 20)])
-def test_postprocessing_of_a_strip_is_fast(kind: str, milliseconds: int) -> None:
-    """Four classes, 256x1600: processor time of the decision and the records; the best of some rounds."""
+@pytest.mark.parametrize(("kind", "limit"), [("strips", 1.0), ("noise", 3.5)])
+def test_postprocessing_of_a_strip_is_fast(kind: str, limit: float) -> None:
+    """Four classes, 256x1600: processor time beside that of OpenCV's components alone, the best of some rounds of each.
+
+    Measured 0.45 and 1.8 of it; by ``benchmarks/postprocess.py``, which has the milliseconds, a Python loop over the
+    components takes 4 and 30 times ours.
+    """
     rng = np.random.default_rng(0)
     logits = rng.normal(size=(4, 256, 1600)).astype(np.float32)
     if kind == "strips":
         logits -= 9
         for k in range(4):
             logits[k, 20 + 40 * k : 120 + 30 * k, 100 + 300 * k : 400 + 250 * k] += 12
-    threads = torch.get_num_threads()
+    planes = (logits >= 0).view(np.uint8)
+    torch_threads, cv2_threads = torch.get_num_threads(), cv2.getNumThreads()
     torch.set_num_threads(1)
+    cv2.setNumThreads(1)  # else a part of the yardstick is not this thread's time
     try:
-        times = []
+        times, yardsticks = [], []
         for _ in range(7):
             start = time.thread_time()
             masks = decide(torch.from_numpy(logits)[None], "multilabel", [0.5] * 4)
             find_defects(masks[0].numpy(), logits, "multilabel", [0] * 4)
             times.append(time.thread_time() - start)
+            start = time.thread_time()
+            for plane in planes:
+                cv2.connectedComponentsWithStats(plane, connectivity=8)
+            yardsticks.append(time.thread_time() - start)
     finally:
-        torch.set_num_threads(threads)
-    # Twice the bar: shared machines lend half a core, and a Python loop over components is still ten times off.
-    assert min(times) < 2 * milliseconds / 1000
+        torch.set_num_threads(torch_threads)
+        cv2.setNumThreads(cv2_threads)
+    assert min(times) < limit * min(yardsticks)
 
 
 @pytest.mark.parametrize(
