@@ -36,7 +36,9 @@ from utils.published.weights_file import WeightsFile, load
 from utils.publishing import publish as publishing
 from utils.publishing.publish import MARKS, largest_change, publish
 from utils.publishing.storage import halved
+from utils.publishing.training import Training
 from utils.settings import to_plain
+from utils.training.starting import starting_network
 
 HEAD = ("epoch", "train_loss", "train_seconds", "valid_loss", "valid_dice", "valid_defect_dice", "valid_seconds")
 
@@ -153,9 +155,19 @@ def test_the_file_tells_where_it_comes_from_and_nothing_about_the_disk(run, publ
     assert (weights.metrics["epoch"], weights.metrics["calibration"]) == (21, {"split": "valid"})
     assert weights.provenance["config"]["encoder_weights"] == "start.pth"
     assert (weights.thresholds[0], weights.min_areas[0]) == (0.6, 7)
+    assert (weights.provenance["epochs"], weights.provenance["seconds"]) == (25, 25 * 72)
     for path in published.iterdir():
         assert str(run.parent).encode() not in path.read_bytes(), path
         assert b"/home/me" not in path.read_bytes(), path
+
+
+def test_a_training_that_goes_on_from_it_knows_what_it_cost(published):
+    """The card of what comes of it can then say how long all runs took, though this one's folder is not there."""
+    path = published / read_index(published / "index.json").entries[0].file
+    config = TrainConfig(encoder="mobilenetv3_small_100", encoder_weights=str(path))
+    origin = starting_network(config, load(path).spec, resumed=False).origin
+    assert origin is not None
+    assert Training.of(published, {"config": {}, "started_from": origin}).before == (25, 25 * 72)
 
 
 def test_the_card_has_everything_and_its_lines_of_python_run(published, monkeypatch):

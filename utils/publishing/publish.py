@@ -108,13 +108,14 @@ def publish(config: PublishWeightsConfig) -> PublishResult:
         if config.test_dir and tested:
             what = config.test_data or config.test_dir.resolve().name
             scores["test"] = _score(tested, f"{what}; used for nothing else")
+        provenance = without_places(weights.provenance)
+        training = Training.of(source, provenance)
         final = dataclasses.replace(
             chosen,
             metrics={**_kept(weights), **scores["valid"], **({"test": scores["test"]} if tested else {})},
-            provenance={**without_places(weights.provenance), "published_as": config.name},
+            provenance={**provenance, **training.spent, "published_as": config.name},
         )
         packed = final.save_named(folder / "final", config.name)
-        training = Training.of(source, final.provenance)
         entry = _entry(config, packed, final, scores, tested or valid, training)
         old = index.find(config.name)
         if old is not None and old.sha256 != entry.sha256 and not config.replace:

@@ -45,6 +45,11 @@ class Training:
     curves: dict[str, list[float]]
     shown: list[int]
 
+    @property
+    def spent(self) -> dict[str, Any]:
+        """Epochs and seconds of the last run, for whoever goes on from the published file without that run's folder."""
+        return {"epochs": self.epochs, "seconds": self.seconds} if self.seconds is not None else {}
+
     @classmethod
     def of(cls, run: Path, provenance: dict[str, Any]) -> "Training":
         """Read a run folder's ``history.csv``.
