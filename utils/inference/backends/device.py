@@ -71,6 +71,9 @@ def optional(flag: str, *packages: str, instead: str = "") -> ModuleType:
     Raises:
         InputError: one of them is not installed; the message says how to install it.
     """
+    # OpenVINO tells its makers of each import and conversion, from a forked process that can hang where no network is.
+    # Nobody here was asked, and it does neither where it does not find the package for it.
+    sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
     try:
         modules = [importlib.import_module(name) for name in packages]
     except ImportError as error:
