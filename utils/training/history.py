@@ -1,8 +1,10 @@
-"""What each epoch brought: rows for ``history.csv``, one tidy line each, and a progress bar in a terminal."""
+"""What each epoch brought: rows for ``history.csv`` and one tidy line each; and how far the one under way is."""
 
 import csv
 import io
+import math
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -62,28 +64,50 @@ SHOWN = {
 TRAIN_KEYS = ("loss", "seconds", "images_per_second", "seconds_waiting")
 
 
+# Where there is no terminal, seconds from the beginning of an epoch to its first line and from each line to the next:
+# minutes, since the lines stay.
+FIRST_LINE, NEXT_LINE = 60.0, 300.0
+
+
 class Progress(dl.Callback):
-    """A bar per epoch on a terminal; nothing elsewhere."""
+    """How far an epoch is: a bar on a terminal, elsewhere a line every few minutes, both on standard error.
+
+    Args:
+        num_epochs: of the run, for the titles.
+    """
 
     def __init__(self, num_epochs: int) -> None:
         super().__init__(order=dl.CallbackOrder.External)
         self.num_epochs = num_epochs
         self.bar: tqdm | None = None
+        self.began, self.next_line = 0.0, math.inf
 
     def on_loader_start(self, runner: dl.IRunner) -> None:
-        """Begin a bar."""
-        if runner.engine.is_main_process and sys.stderr.isatty():
-            title = f"epoch {runner.epoch_step}/{self.num_epochs} {runner.loader_key}"
-            self.bar = tqdm(total=len(runner.loader), desc=title, unit="batch", leave=False)
+        """Begin a bar, or wait for the first line."""
+        if not runner.engine.is_main_process:
+            return
+        if sys.stderr.isatty():
+            self.bar = tqdm(total=len(runner.loader), desc=self._title(runner), unit="batch", leave=False)
+        else:
+            self.began, self.next_line = time.monotonic(), FIRST_LINE
 
     def on_batch_end(self, runner: dl.IRunner) -> None:
-        """Move the bar."""
+        """Move the bar, or print a line when it is time."""
         if self.bar is not None:
             self.bar.set_postfix(loss=f"{float(runner.batch_metrics['loss']):.4f}", refresh=False)
             self.bar.update()
+        elif (seconds := time.monotonic() - self.began) >= self.next_line:
+            self.next_line = seconds + NEXT_LINE
+            done, total = runner.loader_batch_step, len(runner.loader)
+            past, left = (tqdm.format_interval(s) for s in (seconds, seconds / done * (total - done)))
+            tqdm.write(f"{self._title(runner)}: {done} of {total} batches in {past}, {left} left", file=sys.stderr)
+
+    def _title(self, runner: dl.IRunner) -> str:
+        return f"epoch {runner.epoch_step}/{self.num_epochs} {runner.loader_key}"
 
     def on_loader_end(self, runner: dl.IRunner) -> None:
-        """End the bar."""
+        """End the bar and the lines."""
+        self.next_line = math.inf
         if self.bar is not None:
             self.bar.close()
             self.bar = None
