@@ -3,10 +3,14 @@
 import csv
 import importlib.metadata
 import os
-import platform
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+from utils.inference.backends.device import processor
 
 
 def facts(threads: int, *packages: str) -> dict[str, Any]:
@@ -17,16 +21,7 @@ def facts(threads: int, *packages: str) -> dict[str, Any]:
         packages: whose versions matter.
     """
     versions = {name: importlib.metadata.version(name) for name in packages}
-    return {"cpu": cpu_name(), "cores": os.cpu_count(), "threads": threads, **versions}
-
-
-def cpu_name() -> str:
-    """Name the processor as the operating system does."""
-    try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-        return next(line.split(":")[1].strip() for line in lines if line.startswith("model name"))
-    except (OSError, StopIteration):
-        return platform.processor() or platform.machine()
+    return {"cpu": processor(), "cores": os.cpu_count(), "threads": threads, **versions}
 
 
 def write_rows(path: Path, rows: Sequence[dict[str, Any]]) -> None:

@@ -22,13 +22,13 @@ import torch
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from benchmarks.machine import cpu_name
 from config import RECIPES, Device, Precision, TrainConfig, flag
 from utils.cli import DONE, parse, run
 from utils.data.annotations import Dataset, open_dataset
 from utils.data.splits import balance, near_duplicate_groups, read_split, split, write_split
 from utils.errors import InputError
 from utils.files import replacing, write_text
+from utils.inference.backends.device import processor
 from utils.training import run_folder
 from utils.training.train import TrainResult, train
 
@@ -282,7 +282,7 @@ def _rounded(value: float | None) -> float | str:
 def _hardware(settings: TrainConfig) -> str:
     if settings.device != "cpu" and torch.cuda.is_available():
         return torch.cuda.get_device_name()
-    return f"{settings.threads or torch.get_num_threads()} threads of {cpu_name()}"
+    return f"{settings.threads or torch.get_num_threads()} threads of {processor()}"
 
 
 if __name__ == "__main__":

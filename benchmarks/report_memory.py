@@ -12,7 +12,6 @@ import csv
 import dataclasses
 import multiprocessing
 import os
-import platform
 import resource
 import sys
 import tempfile
@@ -27,6 +26,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from config import EvaluateConfig, SynthesiseConfig, flag
 from utils.cli import DONE, parse, run
+from utils.inference.backends.device import processor
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -147,7 +147,7 @@ def main(argv: Sequence[str]) -> int:
                     rows.append(pool.apply(*step))
                     pool.close()
                     pool.join()
-        row = {**rows[-1], "cpu": cpu_name(), "cores": os.cpu_count(), "torch": torch.__version__}
+        row = {**rows[-1], "cpu": processor(), "cores": os.cpu_count(), "torch": torch.__version__}
         for key, value in row.items():
             print(f"{key:>18}  {value}", flush=True)
         new = not config.out.exists()
@@ -157,15 +157,6 @@ def main(argv: Sequence[str]) -> int:
                 writer.writeheader()
             writer.writerow(row)
     return DONE
-
-
-def cpu_name() -> str:
-    """Name the processor as the operating system does."""
-    try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-        return next(line.split(":")[1].strip() for line in lines if line.startswith("model name"))
-    except (OSError, StopIteration):
-        return platform.processor() or platform.machine()
 
 
 if __name__ == "__main__":

@@ -13,7 +13,6 @@ import csv
 import dataclasses
 import io
 import json
-import platform
 import shutil
 import sys
 import time
@@ -33,6 +32,7 @@ from utils.data.splits import near_duplicate_groups, split, write_split
 from utils.data.synthetic import synthesise
 from utils.errors import InputError
 from utils.files import write_text
+from utils.inference.backends.device import processor
 from utils.inference.evaluate import evaluate
 from utils.published.gate import Gate
 from utils.published.system_file import SystemFile, open_weights, read_system
@@ -236,7 +236,7 @@ def measure(config: SystemsConfig, data: Data, name: str) -> dict[str, Any]:
         "parameters_m": f"{parameters / 1e6:.1f}",
         "seconds_per_image": f"{1 / figures['images_per_second']:.4f}",
         "train_minutes": "" if row.of else f"{minutes:.1f}",
-        "machine": f"{cpu_name()}, torch {torch.__version__}, {result.network}",
+        "machine": f"{processor()}, torch {torch.__version__}, {result.network}",
     }
     if is_classifier:
         return {**measured, "image_f1": words(figures["f1"]), "note": "no masks"}
@@ -414,15 +414,6 @@ def shown(row: dict[str, str], key: str) -> str:
     """Give a figure of a row for reading: seconds as milliseconds."""
     value = row.get(key, "")
     return f"{1e3 * float(value):.0f}" if value and key == "seconds_per_image" else value or "-"
-
-
-def cpu_name() -> str:
-    """Name the processor as the operating system does."""
-    try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-        return next(line.split(":")[1].strip() for line in lines if line.startswith("model name"))
-    except (OSError, StopIteration):
-        return platform.processor() or platform.machine()
 
 
 if __name__ == "__main__":

@@ -3,7 +3,8 @@
 Both train the same network on the same batches from the same loader; epochs alternate between the two, so that a
 machine that slows down slows both. Steps are timed without the wait for data, which is reported apart. Both keep freed
 memory as Train.py does, or both hand it back (``-keep_memory false``): two calls show what keeping it is worth. The bare loop
-computes everything in bf16 that autocast does, the runner depthwise convolutions in float32.
+computes everything in bf16 that autocast does, the runner depthwise convolutions in float32; its Muon is timm's, which
+computes in bf16 on every processor.
 
     python benchmarks/train_step.py -dir demo/data -encoder resnet18 -image_size 256,768
 """
@@ -15,9 +16,10 @@ import tempfile
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
+from timm.optim import Muon
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
@@ -32,7 +34,7 @@ from utils.training.engine import make_engine
 from utils.training.loaders import close, make_loaders
 from utils.training.losses import make_loss
 from utils.training.memory import keep_freed_memory
-from utils.training.optimisation import make_optimizer
+from utils.training.optimisation import MUON, make_optimizer
 from utils.training.runner import SegmentationRunner
 
 WARM_UP = 2
@@ -50,6 +52,7 @@ class StepConfig:
     steps: int = flag("steps of one epoch", 10, low=4)
     rounds: int = flag("epochs of each loop, in turn", 3, low=1)
     precision: str = flag("f32 or bf16", "f32")
+    optimizer: Literal["adam", "adamw", "muon"] = flag("what updates the weights", "adam")
     threads: int = flag("CPU threads of the network", 2, low=1)
     num_of_workers: int | None = flag("loading processes, or auto", None, low=0)
     cache: str = flag("none, ram or disk", "none")
@@ -105,6 +108,7 @@ def main(argv: Sequence[str]) -> int:
         image_size=config.image_size,
         batch_size=config.batch_size,
         precision=config.precision,  # type: ignore[arg-type]
+        optimizer=config.optimizer,
         threads=config.threads,
         num_of_workers=config.num_of_workers,
         device="cpu",
@@ -121,9 +125,10 @@ def main(argv: Sequence[str]) -> int:
         loaders["train"].batch_sampler.set_epoch(1)
         torch.manual_seed(0)
         bare = build(spec).to(memory_format=torch.channels_last)
-        results["bare"].append(
-            bare_epoch(bare, loaders["train"], make_loss(settings), make_optimizer(settings, bare), config.precision)
-        )
+        optimizer = make_optimizer(settings, bare)
+        if config.optimizer == "muon":
+            optimizer = Muon(bare.parameters(), settings.lr_decoder, settings.weight_decay, **MUON)
+        results["bare"].append(bare_epoch(bare, loaders["train"], make_loss(settings), optimizer, config.precision))
         close(loaders)
         loaders = make_loaders(settings, dataset, names, names[:1], 0, 1, False, images)
         with tempfile.TemporaryDirectory() as folder:
@@ -155,6 +160,7 @@ def report(config: StepConfig, results: dict[str, list[tuple[list[float], float,
         "image_size": "native" if config.image_size is None else "{}x{}".format(*config.image_size),
         "batch_size": config.batch_size,
         "precision": config.precision,
+        "optimizer": config.optimizer,
         "num_of_workers": "auto" if config.num_of_workers is None else config.num_of_workers,
         "cache": config.cache,
         "keep_memory": config.keep_memory,

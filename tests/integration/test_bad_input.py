@@ -331,7 +331,7 @@ FLAGS = [
     Case("two channels", f"{TRAIN} -channels 2", r"-channels 2: choose 1 \(grey\) or 3 \(colour\)"),
     Case("no GPU to train on", f"{TRAIN} -device cuda", r"-device cuda: this machine has no GPU that torch can use; take -device cpu", no_gpu),
     Case("no GPU to predict on", f"{PREDICT} -device cuda", r"-device cuda: PyTorch finds no GPU here; use -device cpu, .*", no_gpu),
-    Case("f16 training on a CPU", f"{TRAIN} -precision f16", r"-precision f16: CPUs train in f32 or bf16; take -precision bf16"),
+    Case("f16 training on a CPU", f"{TRAIN} -precision f16", r"-precision f16: only for GPUs; use bf16 or f32 on a CPU"),
     Case("f16 scoring on a CPU", f"{EVALUATE} -device cpu -precision f16", r"-precision f16: only for GPUs; use bf16 or f32 on a CPU"),
     Case("500 workers", f"{TRAIN} -num_of_workers 500", r"-num_of_workers 500: this machine has 2 cores; take 64 or fewer, or auto", lambda place, patch: patch.setattr(os, "cpu_count", lambda: 2)),
     Case("unknown thing to save", f"{PREDICT} -save overlay", r"-save overlay: choose from overlays, masks, submission, defects, labels"),

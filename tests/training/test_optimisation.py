@@ -2,10 +2,12 @@
 
 import pytest
 import torch
+from timm.optim import muon
 
 from config import TrainConfig
 from utils.models.factory import build
 from utils.models.spec import ModelSpec
+from utils.training import optimisation
 from utils.training.optimisation import make_optimizer, make_scheduler
 
 SETTINGS = {"lr_encoder": 1e-3, "lr_decoder": 4e-3, "weight_decay": 0.0}
@@ -60,6 +62,27 @@ def test_a_step_of_muon_turns_a_convolution_alike_in_all_directions(model, layer
     assert spread["muon"] < 3 < 6 < spread["adamw"]
     # As large as a step of AdamW usually is, 0.2 of the rate: the same rates hold for both.
     assert float(moved["muon"].square().mean().sqrt()) == pytest.approx(0.2 * rate, rel=0.35)
+
+
+def test_muon_computes_in_float32_where_the_processor_has_no_bf16(model, monkeypatch):
+    library, used, moved = muon.zeropower_via_newtonschulz, [], {}
+
+    def watched(matrix, *args, dtype=torch.bfloat16, **options):
+        used.append(dtype)
+        return library(matrix, *args, dtype=dtype, **options)
+
+    monkeypatch.setattr(muon, "zeropower_via_newtonschulz", watched)
+    for has_bf16, dtype in ((True, torch.bfloat16), (False, torch.float32)):
+        monkeypatch.setattr(optimisation, "cpu_has_bf16", lambda has_bf16=has_bf16: has_bf16)
+        moved[dtype] = stepped(model, optimizer="muon")
+        assert used
+        assert set(used) == {dtype}
+        used.clear()
+    # Afterwards timm is as it was, also for others who use it in this process.
+    assert muon.zeropower_via_newtonschulz is watched
+    # The same step but for rounding.
+    for name, exact in moved[torch.float32].items():
+        assert float((moved[torch.bfloat16][name] - exact).norm()) < 0.05 * float(exact.norm())
 
 
 @pytest.mark.parametrize(

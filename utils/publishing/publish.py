@@ -3,7 +3,6 @@
 import dataclasses
 import hashlib
 import os
-import platform
 import re
 import shutil
 import tempfile
@@ -18,6 +17,7 @@ from utils.data.annotations import open_dataset
 from utils.data.splits import read_split
 from utils.errors import InputError
 from utils.files import replacing, write_text
+from utils.inference.backends.device import processor
 from utils.inference.evaluate import EvaluateResult, evaluate
 from utils.published.index import INDEX, PLAIN_NAME, Entry, Index, bare, read_index
 from utils.published.sample import Sample
@@ -295,12 +295,3 @@ def _push(
 
 def _sample_of(entry: Entry) -> str:
     return Path(entry.file).with_suffix(".npz").name
-
-
-def processor() -> str:
-    """Name the processor as the operating system does."""
-    try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-        return next(line.split(":")[1].strip() for line in lines if line.startswith("model name"))
-    except (OSError, StopIteration):
-        return platform.processor() or platform.machine()

@@ -9,6 +9,7 @@ from catalyst.core.engine import Engine
 
 from config import TrainConfig
 from utils.errors import InputError
+from utils.inference.backends.device import check_precision
 
 MIXED_PRECISION = {"f32": "no", "bf16": "bf16", "f16": "fp16"}
 
@@ -38,8 +39,8 @@ def make_engine(config: TrainConfig) -> SteelEngine:
     if config.device == "cuda" and not has_gpu:
         raise InputError("-device cuda: this machine has no GPU that torch can use; take -device cpu")
     on_cpu = config.device == "cpu" or not has_gpu
-    if config.precision == "f16" and on_cpu:
-        raise InputError("-precision f16: CPUs train in f32 or bf16; take -precision bf16")
+    if on_cpu:
+        check_precision(config.precision, torch.device("cpu"))
     if config.threads:
         torch.set_num_threads(config.threads)
     # accelerate keeps device and precision of the first training in the process; a second one may differ.

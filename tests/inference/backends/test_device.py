@@ -1,8 +1,13 @@
-"""What is imported, and what is kept from being imported."""
+"""What this machine is and has, what is imported, and what is kept from being imported."""
 
 import subprocess
 import sys
 from pathlib import Path
+
+import pytest
+import torch
+
+from utils.inference.backends import device
 
 LINES = """
 from utils.inference.backends.device import optional
@@ -18,3 +23,14 @@ def test_openvino_tells_nobody_of_its_use():
         [sys.executable, "-c", LINES], cwd=Path(__file__).parents[3], capture_output=True, text=True, check=True
     )
     assert told.stdout.split() == ["openvino.tools.ovc.telemetry_stub"]
+
+
+@pytest.mark.parametrize(
+    ("has_bf16", "instructions"), [(True, "bf16"), (False, torch.backends.cpu.get_cpu_capability())]
+)
+def test_a_processor_is_named_with_its_instructions(monkeypatch, has_bf16, instructions):
+    monkeypatch.setattr(device, "cpu_has_bf16", lambda: has_bf16)
+    name, _, told = device.processor().rpartition(" ")
+    assert told == f"({instructions})"
+    assert name
+    assert name in Path("/proc/cpuinfo").read_text(encoding="utf-8") or not sys.platform.startswith("linux")

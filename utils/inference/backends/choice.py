@@ -7,7 +7,6 @@ import importlib.metadata
 import importlib.util
 import json
 import os
-import platform
 import sys
 import threading
 import time
@@ -19,7 +18,7 @@ import numpy as np
 import torch
 
 from utils.errors import InputError
-from utils.inference.backends.device import choose_device, cpu_has_bf16, cpu_threads
+from utils.inference.backends.device import choose_device, cpu_has_bf16, cpu_threads, processor
 from utils.inference.backends.store import Store
 from utils.inference.network import Gate, Network, Outputs, Settings
 from utils.inference.postprocess import decide
@@ -208,7 +207,7 @@ def _run(network: Network, images: np.ndarray) -> tuple[float, Outputs]:
 
 def _key(settings: Settings, candidates: Sequence[tuple[str, str]]) -> str:
     versions = [importlib.metadata.version(backend) for backend in sorted({backend for backend, _ in candidates})]
-    machine = [platform.processor(), platform.machine(), os.cpu_count(), cpu_threads(settings.threads)]
+    machine = [processor(), os.cpu_count(), cpu_threads(settings.threads)]
     return json.dumps([candidates, versions, machine, settings.device, settings.compile])
 
 

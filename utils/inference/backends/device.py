@@ -2,7 +2,9 @@
 
 import importlib
 import os
+import platform
 import sys
+from pathlib import Path
 from types import ModuleType
 
 import torch
@@ -50,6 +52,19 @@ def cpu_has_bf16() -> bool:
         if getattr(torch.cpu, probe, lambda: False)():
             return True
     return False
+
+
+def processor() -> str:
+    """Name the processor as the operating system does, and its instructions that decide how fast it is here.
+
+    Names do not tell: one with AVX2 and one that trains seven times as fast both call themselves AMD EPYC.
+    """
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+        name = next(line.split(":")[1].strip() for line in lines if line.startswith("model name"))
+    except (OSError, StopIteration):
+        name = platform.processor() or platform.machine()
+    return f"{name} ({'bf16' if cpu_has_bf16() else torch.backends.cpu.get_cpu_capability()})"
 
 
 def cpu_threads(threads: int) -> int:

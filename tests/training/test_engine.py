@@ -1,0 +1,25 @@
+"""The engine of a training: what it says of a precision that the machine does not have."""
+
+from pathlib import Path
+
+import pytest
+
+from config import TrainConfig
+from utils.errors import InputError
+from utils.inference.backends import device
+from utils.training.engine import make_engine
+
+
+def test_bf16_on_a_processor_without_it_is_a_warning(monkeypatch, capsys):
+    config = TrainConfig(dir=Path("data"), device="cpu", precision="bf16")
+    monkeypatch.setattr(device, "cpu_has_bf16", lambda: True)
+    make_engine(config)
+    assert capsys.readouterr().err == ""
+    monkeypatch.setattr(device, "cpu_has_bf16", lambda: False)
+    make_engine(config)
+    assert capsys.readouterr().err == "warning: -precision bf16: this CPU only emulates it, f32 is faster here\n"
+
+
+def test_f16_is_for_gpus():
+    with pytest.raises(InputError, match="-precision f16: only for GPUs"):
+        make_engine(TrainConfig(dir=Path("data"), device="cpu", precision="f16"))
