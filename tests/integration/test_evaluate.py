@@ -175,10 +175,15 @@ def test_tables_agree_with_the_metrics(make_dataset, make_weights, tmp_path):
     )
 
 
-def test_submission_is_that_of_the_prediction(make_dataset, make_weights, tmp_path):
+@pytest.mark.parametrize("tile", [None, (32, 32)])
+def test_submission_is_that_of_the_prediction(make_dataset, make_weights, tmp_path, tile):
     root, weights = make_dataset(), make_weights(min_area=3)
-    evaluate(EvaluateConfig(dir=root, weights_dir=weights, split="all", out=tmp_path / "scores"))
-    predict(PredictConfig(dir=root, weights_dir=weights, out=tmp_path / "out", save=("submission",)))
+    evaluate(EvaluateConfig(dir=root, weights_dir=weights, split="all", tile=tile, out=tmp_path / "scores"))
+    predict(PredictConfig(dir=root, weights_dir=weights, tile=tile, out=tmp_path / "out", save=("submission",)))
+    for name in ("scores/metrics.json", "out/summary.json"):
+        told = json.loads((tmp_path / name).read_text("utf-8"))
+        assert told["tile"] == (list(tile) if tile else None)
+        assert told["network"].endswith("tiles of 32x32") == (tile is not None)
     both = [(tmp_path / folder / "submission.csv").read_bytes() for folder in ("scores", "out")]
     assert both[0] == both[1]
 

@@ -41,6 +41,7 @@ class Chosen:
         weights: its content.
         decision: its thresholds and areas, or those of the flags.
         tta: ``none``, ``flips`` or ``d4``; the system file's unless the flag says otherwise.
+        tile: height and width of the tiles that images are cut into; none: whole images.
         label_thresholds: per label of the whole image, probability 0..1 from which an image has it.
     """
 
@@ -49,6 +50,7 @@ class Chosen:
     weights: WeightsFile | SystemFile
     decision: Decision
     tta: str = "none"
+    tile: tuple[int, int] | None = None
     label_thresholds: tuple[float, ...] = ()
 
     @property
@@ -67,6 +69,7 @@ class Chosen:
             "sha8": self.sha8,
             **system,
             "tta": self.tta,
+            "tile": list(self.tile) if self.tile else None,
             "architecture": spec.architecture,
             "encoder": spec.encoder,
             "task": spec.task,
@@ -117,7 +120,7 @@ def choose_weights(config: PredictConfig | EvaluateConfig) -> Chosen:
     labels = weights.label_thresholds
     if config.threshold is not None and weights.spec.is_classifier:
         labels = (config.threshold,) * len(labels)
-    return Chosen(path, hashlib.sha256(path.read_bytes()).hexdigest()[:8], weights, decision, tta, labels)
+    return Chosen(path, hashlib.sha256(path.read_bytes()).hexdigest()[:8], weights, decision, tta, config.tile, labels)
 
 
 def open_pipeline(
@@ -153,7 +156,7 @@ def open_pipeline(
         )
 
     return InspectionPipeline(
-        make_system(chosen.weights, open_one, chosen.decision.min_areas, chosen.tta),
+        make_system(chosen.weights, open_one, chosen.decision.min_areas, chosen.tta, config.tile),
         chosen.decision,
         batch_size=config.batch_size,
         describe=describe,

@@ -2,10 +2,12 @@
 
 from collections.abc import Callable, Sequence
 
+from utils.errors import InputError
 from utils.inference.network import Network
 from utils.inference.systems.gated import SYSTEMS
 from utils.inference.systems.single import SingleNetwork
 from utils.inference.systems.system import System
+from utils.inference.tiles import Tiled
 from utils.inference.tta import Augmented
 from utils.published.system_file import SystemFile
 from utils.published.weights_file import WeightsFile
@@ -16,6 +18,7 @@ def make_system(
     open_one: Callable[[WeightsFile], Network],
     min_areas: Sequence[int],
     tta: str = "none",
+    tile: tuple[int, int] | None = None,
 ) -> System:
     """Make a weights file, or all members of a system file, ready to run.
 
@@ -24,10 +27,22 @@ def make_system(
         open_one: makes one network ready to run.
         min_areas: per scored class, smallest defect in pixels, from which a soft gate starts.
         tta: ``flips`` or ``d4`` let every network look from other sides too, see ``utils/inference/tta.py``; ``none``.
+        tile: height and width of tiles that networks of masks see an image in, see ``utils/inference/tiles.py``;
+            classifiers keep the whole image. None: nothing is cut.
+
+    Raises:
+        InputError: tiles for a network that judges whole images, alone or beside its masks.
     """
 
+    if tile is not None and isinstance(weights, WeightsFile) and weights.spec.is_classifier:
+        raise InputError("-tile: a classifier judges whole images; leave it out")
+
     def ready(member: WeightsFile) -> Network:
+        cut = None if member.spec.is_classifier else tile
+        if cut and member.spec.labels:
+            raise InputError("-tile: a network with labels judges whole images; leave it out")
         network = open_one(member)
+        network = Tiled(network, cut) if cut else network
         return network if tta == "none" else Augmented(network, tta)
 
     if isinstance(weights, SystemFile):
