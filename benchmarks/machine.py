@@ -10,7 +10,7 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from utils.inference.backends.device import processor
+from utils.device import processor
 
 
 def facts(threads: int, *packages: str) -> dict[str, Any]:

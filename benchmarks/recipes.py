@@ -26,9 +26,9 @@ from config import RECIPES, Device, Precision, TrainConfig, flag
 from utils.cli import DONE, parse, run
 from utils.data.annotations import Dataset, open_dataset
 from utils.data.splits import balance, near_duplicate_groups, read_split, split, write_split
+from utils.device import processor
 from utils.errors import InputError
 from utils.files import replacing, write_text
-from utils.inference.backends.device import processor
 from utils.training import run_folder
 from utils.training.train import TrainResult, train
 

@@ -26,7 +26,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from config import EvaluateConfig, SynthesiseConfig, flag
 from utils.cli import DONE, parse, run
-from utils.inference.backends.device import processor
+from utils.device import processor
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

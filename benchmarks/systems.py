@@ -30,9 +30,9 @@ from utils.cli import DONE, parse, run
 from utils.data.annotations import Dataset, open_dataset, write_annotations
 from utils.data.splits import near_duplicate_groups, split, write_split
 from utils.data.synthetic import synthesise
+from utils.device import processor
 from utils.errors import InputError
 from utils.files import write_text
-from utils.inference.backends.device import processor
 from utils.inference.evaluate import evaluate
 from utils.published.gate import Gate
 from utils.published.system_file import SystemFile, open_weights, read_system

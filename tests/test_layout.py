@@ -13,7 +13,7 @@ from packaging.requirements import Requirement
 ROOT = Path(__file__).resolve().parent.parent
 ENTRY_POINTS = sorted(path for path in ROOT.glob("*.py") if path.stem != "config")
 MODULES = [ROOT / "config.py", *ENTRY_POINTS, *sorted((ROOT / "utils").rglob("*.py"))]
-FOR_EVERYBODY = {"config", "errors", "files", "settings"}
+FOR_EVERYBODY = {"config", "device", "errors", "files", "settings"}
 TORCH_FREE = ["annotations", "rle", "convert", "checks", "splits", "synthetic", "kaggle", "images", "exploration"]
 PLATFORMS = [("linux", "Linux", "x86_64"), ("darwin", "Darwin", "arm64"), ("win32", "Windows", "AMD64")]
 

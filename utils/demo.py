@@ -12,9 +12,9 @@ from typing import Any
 from config import DemoConfig, EvaluateConfig, PredictConfig, SynthesiseConfig, TrainConfig
 from utils.cli import parse
 from utils.data.synthetic import synthesise
+from utils.device import cpu_has_bf16
 from utils.errors import InputError
 from utils.files import write_text
-from utils.inference.backends.device import cpu_has_bf16
 from utils.inference.evaluate import evaluate
 from utils.inference.predict import predict
 from utils.training.train import train

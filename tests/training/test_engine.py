@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from config import TrainConfig
+from utils import device
 from utils.errors import InputError
-from utils.inference.backends import device
 from utils.training.engine import make_engine
 
 

@@ -15,9 +15,9 @@ import yaml
 from config import EvaluateConfig, PublishWeightsConfig
 from utils.data.annotations import open_dataset
 from utils.data.splits import read_split
+from utils.device import processor
 from utils.errors import InputError
 from utils.files import replacing, write_text
-from utils.inference.backends.device import processor
 from utils.inference.evaluate import EvaluateResult, evaluate
 from utils.published.index import INDEX, PLAIN_NAME, Entry, Index, bare, read_index
 from utils.published.sample import Sample

@@ -8,8 +8,8 @@ from accelerate.utils import gather_object
 from catalyst.core.engine import Engine
 
 from config import TrainConfig
+from utils.device import check_precision
 from utils.errors import InputError
-from utils.inference.backends.device import check_precision
 
 MIXED_PRECISION = {"f32": "no", "bf16": "bf16", "f16": "fp16"}
 

@@ -11,7 +11,7 @@ from torch import optim
 from torch.optim import lr_scheduler
 
 from config import TrainConfig
-from utils.inference.backends.device import cpu_has_bf16
+from utils.device import cpu_has_bf16
 from utils.models.segmenter import Segmenter
 
 # Steps of the size of AdamW's, so that its rates hold (arXiv 2502.16982, 2.2); what is no matrix, AdamW moves.

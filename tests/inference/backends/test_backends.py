@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 import torch
 
+from utils import device
 from utils.errors import InputError
-from utils.inference.backends import BACKENDS, device, onnxruntime_backend, openvino_backend, openvino_steps
+from utils.inference.backends import BACKENDS, onnxruntime_backend, openvino_backend, openvino_steps
 from utils.inference.network import Settings, open_network
 from utils.models.factory import build
 from utils.models.spec import ModelSpec

@@ -17,8 +17,8 @@ from dataclasses import asdict, dataclass
 import numpy as np
 import torch
 
+from utils.device import choose_device, cpu_has_bf16, cpu_threads, processor
 from utils.errors import InputError
-from utils.inference.backends.device import choose_device, cpu_has_bf16, cpu_threads, processor
 from utils.inference.backends.store import Store
 from utils.inference.network import Gate, Network, Outputs, Settings
 from utils.inference.postprocess import decide

@@ -6,8 +6,8 @@ from typing import Any
 import numpy as np
 import torch
 
+from utils.device import cpu_threads, optional, require_cpu
 from utils.errors import InputError
-from utils.inference.backends.device import cpu_threads, optional, require_cpu
 from utils.inference.backends.store import Store
 from utils.inference.export.graph import takes_any_size, to_onnx
 from utils.inference.network import Gate, Outputs, Settings, pass_gate

@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 import torch
 
+from utils.device import check_precision, cpu_threads, optional, require_cpu
 from utils.errors import InputError
-from utils.inference.backends.device import check_precision, cpu_threads, optional, require_cpu
 from utils.inference.backends.openvino_steps import Steps, has_steps
 from utils.inference.backends.store import Store
 from utils.inference.export.graph import takes_any_size, to_openvino

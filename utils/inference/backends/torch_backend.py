@@ -3,8 +3,8 @@
 import numpy as np
 import torch
 
+from utils.device import check_precision, choose_device
 from utils.errors import InputError
-from utils.inference.backends.device import check_precision, choose_device
 from utils.inference.network import Gate, Outputs, Settings
 from utils.published.weights_file import WeightsFile
 

@@ -13,9 +13,9 @@ import torch
 from config import ExportConfig
 from utils.data.annotations import open_dataset, open_test_images
 from utils.data.images import list_images
+from utils.device import optional
 from utils.errors import InputError
 from utils.files import replacing, write_text
-from utils.inference.backends.device import optional
 from utils.inference.export.graph import Graph, takes_any_size, to_onnx, to_openvino
 from utils.inference.export.halving import halve
 from utils.inference.export.parity import Example, Parity, Run, compare, draw_examples, read_examples

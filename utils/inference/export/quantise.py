@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from utils.inference.backends.device import optional
+from utils.device import optional
 
 
 def quantise(graph: Any, images: Sequence[np.ndarray]) -> Any:
