@@ -7,6 +7,7 @@ import torch
 from utils.inference.network import Outputs, pass_gate
 from utils.inference.systems.gated import NEVER, SYSTEMS, Joint, SixModel, TwoStage
 from utils.inference.systems.making import make_system
+from utils.inference.tiles import Tiled
 from utils.inference.tta import Augmented
 from utils.models.spec import ModelSpec
 from utils.published.gate import Gate
@@ -208,3 +209,22 @@ def test_every_member_is_opened_and_turned_if_asked(kind, tta, words):
     assert all(isinstance(network, Augmented) == (words is not None) for network in system.networks.values())
     assert system.task == "multilabel"
     assert words is None or words in system.name
+
+
+@pytest.mark.parametrize("kind", ["two-stage", "six-model"])
+def test_tiles_are_for_the_segmenters_and_a_classifier_keeps_the_whole_image(kind):
+    gate = Gate("hard", 0.5, (0.5,) * 3) if kind == "six-model" else Gate("hard", None, (0.5,) * 3)
+    file = system_file(kind, "multilabel", gate)
+
+    def open_one(weights):
+        spec = weights.spec
+        return Network(labels=slice(0, spec.labels)) if spec.is_classifier else Network(masks=spec.outputs)
+
+    whole, tiled = (make_system(file, open_one, AREAS, tile=tile) for tile in (None, (4, 6)))
+    assert {role for role, network in tiled.networks.items() if isinstance(network, Tiled)} == {
+        role for role in file.members if role.startswith("segmenter")
+    }
+    batch = batch_of(images(LOGITS))
+    for one, other in zip(tiled.answer(batch), whole.answer(batch), strict=True):
+        torch.testing.assert_close(one.masks, other.masks)
+        np.testing.assert_array_equal(one.labels, other.labels)

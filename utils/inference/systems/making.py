@@ -28,19 +28,18 @@ def make_system(
         min_areas: per scored class, smallest defect in pixels, from which a soft gate starts.
         tta: ``flips`` or ``d4`` let every network look from other sides too, see ``utils/inference/tta.py``; ``none``.
         tile: height and width of tiles that networks of masks see an image in, see ``utils/inference/tiles.py``;
-            classifiers keep the whole image. None: nothing is cut.
+            a system's classifiers keep the whole image. None: nothing is cut.
 
     Raises:
         InputError: tiles for a network that judges whole images, alone or beside its masks.
     """
 
-    if tile is not None and isinstance(weights, WeightsFile) and weights.spec.is_classifier:
-        raise InputError("-tile: a classifier judges whole images; leave it out")
-
     def ready(member: WeightsFile) -> Network:
-        cut = None if member.spec.is_classifier else tile
-        if cut and member.spec.labels:
-            raise InputError("-tile: a network with labels judges whole images; leave it out")
+        cut = tile
+        if tile and member.spec.labels:
+            if not (isinstance(weights, SystemFile) and member.spec.is_classifier):
+                raise InputError("-tile: a network with labels judges whole images; leave it out")
+            cut = None
         network = open_one(member)
         network = Tiled(network, cut) if cut else network
         return network if tta == "none" else Augmented(network, tta)
