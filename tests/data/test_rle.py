@@ -147,9 +147,10 @@ def test_any_text_is_read_or_refused_and_what_is_read_encodes_back_to_the_same_p
 @pytest.mark.parametrize(
     "first", [1, 9, 99, 998, 999, 1000, 1001, 9_999, 999_998, 999_999, 1_000_000, 1_000_001, 2_000_500]
 )
-def test_numbers_of_any_length_are_written_whole(first):
+@pytest.mark.parametrize("more", [0, 2 * rle.FEW])
+def test_numbers_of_any_length_are_written_whole(first, more):
     flat = np.zeros(3_000_000, bool)
-    lengths = [1, 7, 10, 100, 999, 1000, 1001, 12_345, 100_000]
+    lengths = [1, 7, 10, 100, 999, 1000, 1001, 12_345, 100_000, *[3] * more]
     expected, start = [], first
     for length in lengths:
         flat[start - 1 : start - 1 + length] = True

@@ -8,6 +8,7 @@ import numpy as np
 from utils.errors import InputError
 
 LARGEST = np.iinfo(np.int64).max // 4  # leaves room to add a start and a length
+FEW = 100  # runs, up to which Python writes them sooner than numpy
 
 
 class RleError(InputError, ValueError):
@@ -103,8 +104,8 @@ def encode_part(part: np.ndarray, x: int, y: int, height: int) -> str:
 
 
 def _write(starts: np.ndarray, lengths: np.ndarray) -> str:
-    if not starts.size:
-        return ""
+    if starts.size <= FEW:
+        return " ".join([f"{start} {length}" for start, length in zip(starts.tolist(), lengths.tolist(), strict=True)])
     words = [*_digits(starts), *_digits(lengths)]
     # All numbers at once: one by one, those of a mask of noise take 30 ms.
     return np.stack(words, axis=1).tobytes().translate(None, b"\0").decode("ascii").rstrip()
