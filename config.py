@@ -376,16 +376,17 @@ class SynthesiseConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class DemoConfig:
-    """What ``Demo.py`` does; the defaults fit six minutes on two CPU cores."""
+    """What ``Demo.py`` does; the defaults fit ten minutes on two slow CPU cores."""
 
     dir: Path = flag("folder to write; an earlier demo in it is replaced", Path("demo"))
     num_of_images: int = flag("synthetic strips to train on", 320, low=2)
     num_of_unseen: int = flag("synthetic strips, drawn from another seed, to predict and to score", 40, low=1)
     encoder: str = flag("encoder of the network; the smallest common one learns fastest on a CPU", "resnet18")
+    decoder_channels: tuple[int, ...] = flag("channels of the U-Net's decoder blocks, coarsest first; half of SMP's are two thirds of the work", (128, 64, 32, 16, 16))
     image_size: tuple[int, int] = flag("H,W in pixels that the strips of 256x1600 are resized to; half of each side is a quarter of the work", (128, 800))
     crop: tuple[int, int] = flag("H,W in pixels of the training crops; small ones give more steps", (128, 256))
-    num_epochs: int = flag("passes over the training strips", 8, low=1)
-    batch_size: int = flag("crops per step; small batches give more steps", 4, low=1)
+    num_epochs: int = flag("passes over the training strips", 4, low=1)
+    batch_size: int = flag("crops per step; small batches give more steps", 8, low=1)
     min_area: int = flag("smallest connected defect in pixels of the strip; what minutes of training leave are specks", 400, low=0)
     seed: int = flag("fixes strips and training", 42, low=0, high=2**31 - 1)
     device: Device = flag("auto takes a GPU when there is one", "auto")

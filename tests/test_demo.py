@@ -34,12 +34,14 @@ def calls(monkeypatch):
 
 
 def test_steps_run_in_order_on_unseen_strips(calls, tmp_path):
-    result = demo.run_demo(DemoConfig(dir=tmp_path / "demo", num_of_images=6, num_of_unseen=2, num_epochs=3))
+    sizes = {"num_epochs": 3, "decoder_channels": (16, 8, 8, 8, 4), "crop": (32, 64)}
+    result = demo.run_demo(DemoConfig(dir=tmp_path / "demo", num_of_images=6, num_of_unseen=2, **sizes))
     assert calls["order"] == ["synthesise", "synthesise", "train", "predict", "evaluate"]
     trained, unseen = calls["synthesise"]
     assert (trained.num_of_images, unseen.num_of_images) == (6, 2)
     assert trained.seed != unseen.seed
     assert calls["train"][0].dir == trained.dir
+    assert {name: getattr(calls["train"][0], name) for name in sizes} == sizes
     assert calls["predict"][0].dir == calls["evaluate"][0].dir == unseen.dir != trained.dir
     assert calls["train"][0].out == calls["predict"][0].weights_dir == calls["evaluate"][0].weights_dir
     assert calls["evaluate"][0].split == "all"

@@ -102,15 +102,17 @@ def run_demo(config: DemoConfig) -> DemoResult:
                 {"dir": place, "num_of_images": count, "seed": config.seed + seed, **EASY},
             )
     network = {
-        "recipe": "one-cycle",
+        "recipe": "muon",
         "task": "binary",
         "encoder": config.encoder,
         "encoder_weights": "none",
+        "decoder_channels": ",".join(map(str, config.decoder_channels)),
         "image_size": "{},{}".format(*config.image_size),
         "crop": "{},{}".format(*config.crop),
         "num_epochs": config.num_epochs,
         "batch_size": config.batch_size,
         "min_area": config.min_area,
+        "valid_fraction": 0.1,
         "group_duplicates": "false",
         "seed": config.seed,
     }
