@@ -17,6 +17,7 @@ from utils.errors import InputError
 from utils.files import write_text
 from utils.inference.evaluate import evaluate
 from utils.inference.predict import predict
+from utils.settings import to_word
 from utils.training.train import train
 
 # The file by which a folder is known as an earlier demo's, so that nobody's own folder is ever emptied.
@@ -106,14 +107,14 @@ def run_demo(config: DemoConfig) -> DemoResult:
         "task": "binary",
         "encoder": config.encoder,
         "encoder_weights": "none",
-        "decoder_channels": ",".join(map(str, config.decoder_channels)),
-        "image_size": "{},{}".format(*config.image_size),
-        "crop": "{},{}".format(*config.crop),
+        "decoder_channels": config.decoder_channels,
+        "image_size": config.image_size,
+        "crop": config.crop,
         "num_epochs": config.num_epochs,
         "batch_size": config.batch_size,
         "min_area": config.min_area,
-        "valid_fraction": 0.1,
-        "group_duplicates": "false",
+        "valid_fraction": 0.1,  # what counts is the score on other strips
+        "group_duplicates": False,
         "seed": config.seed,
     }
     precision = ("bf16" if cpu_has_bf16() else "f32") if config.precision == "auto" else config.precision
@@ -152,6 +153,6 @@ def _timed(result: DemoResult, name: str, images: int) -> Iterator[None]:
 
 def _step(job: Callable[[Any], Any], config_class: type, command: str, flags: dict[str, Any]) -> Any:
     """Print a command line, then do what it says."""
-    words = [word for name, value in flags.items() for word in (f"-{name}", str(value))]
+    words = [word for name, value in flags.items() for word in (f"-{name}", to_word(name, value))]
     print(f"\n$ python {command} {shlex.join(words)}", flush=True)
     return job(parse(config_class, words, command, ""))
