@@ -50,7 +50,7 @@ format: $(INSTALLED)  ## put the code into the format that lint wants
 	@$(BIN)/ruff check --fix --output-format concise .
 	@$(BIN)/ruff format .
 
-pictures: $(INSTALLED)  ## images/: the README's pictures (learning curves of a run too: ARGS="-run RUN")
+pictures: $(INSTALLED)  ## images/: the documents' pictures (learning curves of a run too: ARGS="-run RUN")
 	@$(BIN)/python images/draw.py $(ARGS)
 
 lock: $(BIN)/uv  ## requirements.lock from requirements.txt (newest versions: ARGS=--upgrade)

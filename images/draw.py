@@ -1,4 +1,4 @@
-"""Draw the README's pictures into this folder: ``make pictures``.
+"""Draw the documents' pictures into this folder: ``make pictures``.
 
 From synthetic strips: ``strips.jpg`` (each class with its outlines) and, where there is a browser, ``exploration.png``
 (the page of ``Prepare_data.py explore`` about them) and ``inspector.jpg`` (the page of ``Serve.py``, with the weights of

@@ -15,7 +15,7 @@ from utils.models.spec import MASK_TASKS, ModelSpec
 from utils.published.weights_file import WeightsFile
 
 ROOT = Path(__file__).resolve().parent.parent
-DOCUMENTS = ["README.md", "CONTRIBUTING.md", "data/README.md", "weights/README.md"]
+DOCUMENTS = ["README.md", "CONTRIBUTING.md", "benchmarks/README.md", "data/README.md", "weights/README.md"]
 README = (ROOT / "README.md").read_text("utf-8")
 CONFIG_OF_COMMAND = {
     "Train": config.TrainConfig,
@@ -102,7 +102,11 @@ def test_readme_loads_a_weights_file_in_plain_smp(task, tmp_path, monkeypatch):
 
 def test_every_picture_is_shown_and_small():
     pictures = [path for path in (ROOT / "images").iterdir() if path.suffix in (".png", ".jpg", ".svg")]
-    assert pictures
+    shown = {
+        ((ROOT / name).parent / target).resolve()
+        for name in DOCUMENTS
+        for target in re.findall(r"!\[[^]]*\]\(([^)]+)\)", (ROOT / name).read_text("utf-8"))
+    }
+    assert shown == set(pictures)
     for path in pictures:
-        assert f"(images/{path.name})" in README
         assert path.stat().st_size < 300_000
