@@ -25,6 +25,12 @@ def test_equal_weights_give_one_name_and_equal_bytes(tmp_path):
     assert first.read_bytes() == second.read_bytes()
 
 
+def test_another_file_of_the_same_stem_is_left_alone(tmp_path):
+    (tmp_path / "unet.pth").write_bytes(b"somebody's")
+    assert a_file().save_named(tmp_path, "unet").name != "unet.pth"
+    assert (tmp_path / "unet.pth").read_bytes() == b"somebody's"
+
+
 @pytest.mark.parametrize("areas", [(), (None, None), (40, None)])
 def test_largest_areas_are_kept(tmp_path, areas):
     saved = dataclasses.replace(a_file(), max_areas=areas)

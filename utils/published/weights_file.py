@@ -71,6 +71,19 @@ class WeightsFile:
 
     def save(self, path: Path) -> None:
         """Write to ``path`` in one step."""
+        with replacing(path) as temporary:
+            temporary.write_bytes(self._packed())
+
+    def save_named(self, folder: Path, stem: str) -> Path:
+        """Write to ``folder/stem-SHA8.pth``, where SHA8 begins the sha256 of the file's bytes."""
+        packed = self._packed()
+        path = folder / f"{stem}-{hashlib.sha256(packed).hexdigest()[:8]}.pth"
+        with replacing(path) as temporary:
+            temporary.write_bytes(packed)
+        return path
+
+    def _packed(self) -> memoryview:
+        """Give the bytes of the file; equal weights give equal bytes."""
         described = {
             "format": FORMAT,
             "version": VERSION,
@@ -91,19 +104,10 @@ class WeightsFile:
         # Through JSON, since pickle writes one string that stands in two places shorter than two equal ones.
         content = json.loads(json.dumps(described))
         content["state_dict"] = {name: tensor.detach().cpu().contiguous() for name, tensor in self.state_dict.items()}
-        # Through memory, since torch writes the name of the file it saves to into it, and equal weights shall be equal
-        # bytes.
+        # Through memory, since torch writes the name of the file it saves to into it.
         packed = io.BytesIO()
         torch.save(content, packed)
-        with replacing(path) as temporary:
-            temporary.write_bytes(packed.getbuffer())
-
-    def save_named(self, folder: Path, stem: str) -> Path:
-        """Write to ``folder/stem-SHA8.pth``, where SHA8 begins the sha256 of the file's bytes."""
-        unnamed = folder / f"{stem}.pth"
-        self.save(unnamed)
-        digest = hashlib.sha256(unnamed.read_bytes()).hexdigest()[:8]
-        return unnamed.rename(folder / f"{stem}-{digest}.pth")
+        return packed.getbuffer()
 
     def build(self) -> Segmenter:
         """Make the network with these weights, in evaluation mode; needs no network connection."""
@@ -124,8 +128,12 @@ def load(path: Path) -> WeightsFile:
     """Read a weights file without running any code that it may contain.
 
     Raises:
-        InputError: not there, damaged, needs pickle, made by something else, or of a newer version.
+        InputError: not there, damaged, needs pickle, made by something else, of a newer version, or a system file.
     """
+    if path.name.endswith(SYSTEM_SUFFIX):
+        raise InputError(
+            f"{path}: is a system of several networks; name the run folder of one of them in {path.parent}"
+        )
     content = content_of(path)
     if not is_ours(content):
         raise InputError(f"{path}: a .pth file, but not one that Train.py wrote; point -weights_dir at a run folder")
