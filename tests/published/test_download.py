@@ -2,6 +2,8 @@
 
 import json
 import socket
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -32,7 +34,7 @@ from utils.errors import InputError
 from utils.published import download as downloading
 from utils.published import web
 from utils.published.download import download
-from utils.published.transfer import whole_address
+from utils.published.transfer import local_path, whole_address
 
 WRONG = bytes(len(CONTENT))
 
@@ -118,6 +120,25 @@ def test_a_damaged_file_is_fetched_again_and_a_whole_one_is_not(site, tmp_path, 
     assert download(config).states == {"unet-resnet18-a": "fetched"}
     assert download(config).states == {"unet-resnet18-a": "whole"}
     assert len(site.asked) == 1
+
+
+def test_two_programs_that_fetch_the_same_file_do_not_harm_each_other(site, tmp_path, capsys):
+    config = offer(site, tmp_path)
+    begun = threading.Event()
+
+    def signal_and_serve(handler):
+        begun.set()
+        slow(handler)
+
+    site.faults = [signal_and_serve]
+    with ThreadPoolExecutor(1) as pool:
+        first = pool.submit(download, config)
+        assert begun.wait(10)
+        second = download(config)
+        assert set(first.result().states.values()) == set(second.states.values()) == {"fetched"}
+    assert len(site.asked) == 1
+    assert list(files(config.to).values()) == [CONTENT]
+    assert "another program is fetching it" in capsys.readouterr().err
 
 
 def test_the_second_address_is_taken_when_the_first_fails(site, tmp_path):
@@ -343,6 +364,19 @@ def test_a_bad_index_is_refused(tmp_path, text, message):
         download(DownloadWeightsConfig(index=str(tmp_path / "index.json"), to=tmp_path / "to"))
     assert "\n" not in str(error.value)
     assert not (tmp_path / "to").exists()
+
+
+@pytest.mark.parametrize("word", ["https://[::1/index.json", "http://a..b/index.json"])
+def test_an_address_that_cannot_be_one_is_one_line(tmp_path, word):
+    assert refusal(DownloadWeightsConfig(index=word, to=tmp_path / "to")).endswith("is no address; correct it")
+
+
+@pytest.mark.parametrize(
+    ("address", "path"),
+    [("file:///a%20b/c", "/a b/c"), ("file://localhost/a/c", "/a/c"), ("file://server/share/c", "//server/share/c")],
+)
+def test_a_network_share_keeps_its_server(address, path):
+    assert local_path(address) == Path(path)
 
 
 def test_an_index_that_is_not_there(site, tmp_path):

@@ -1,13 +1,16 @@
 """List, fetch and verify published weights: the one function behind ``Download_weights.py``."""
 
+import contextlib
 import hashlib
 import os
 import shutil
 import sys
 import tempfile
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from filelock import FileLock, Timeout
 from tqdm import tqdm
 
 from config import DownloadWeightsConfig
@@ -164,6 +167,33 @@ def _states(folder: Path, entries: list[Entry] | tuple[Entry, ...], deep: bool) 
 def _fetch(index: Index, entry: Entry, path: Path) -> None:
     """Fetch one file from the first of its addresses that gives the right bytes."""
     path.parent.mkdir(parents=True, exist_ok=True)
+    with _alone(entry, path):
+        if not (path.is_file() and is_whole(path, entry)):  # else another program has fetched it meanwhile
+            _fetch_alone(index, entry, path)
+
+
+@contextlib.contextmanager
+def _alone(entry: Entry, path: Path) -> Iterator[None]:
+    """Wait until no other program fetches the same file; where the disk has no locks, nobody waits."""
+    lock = FileLock(path.with_name(f".{path.name}.lock"), timeout=0)
+    try:
+        try:
+            lock.acquire()
+        except Timeout:
+            print(f"{entry.name}: another program is fetching it; waiting for that", file=sys.stderr)
+            lock.acquire(timeout=-1)
+    except (NotImplementedError, OSError):
+        yield
+        return
+    try:
+        yield
+    finally:
+        lock.release()
+        with contextlib.suppress(OSError):  # Windows: somebody waits for it
+            Path(lock.lock_file).unlink()
+
+
+def _fetch_alone(index: Index, entry: Entry, path: Path) -> None:
     part = path.with_name(f"{path.name}.part")
     _check_space(entry, part)
     reasons: list[str] = []

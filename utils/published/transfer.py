@@ -41,10 +41,14 @@ def fetch(address: str, part: Path, size: int | None, moved: Moved, again: bool 
         TransferError: not to be had from there; the message is part of a line.
         OSError: the disk's fault.
     """
-    scheme = urlsplit(address).scheme
-    if scheme in ("http", "https"):
-        fetch_from_web(address, part, size, moved)
-    elif scheme == "file":
+    try:
+        scheme = urlsplit(address).scheme
+        if scheme in ("http", "https"):
+            fetch_from_web(address, part, size, moved)
+            return
+    except ValueError:  # of a host that cannot be one; not all of them are told by urlsplit
+        raise TransferError(f"{address}: is no address; correct it") from None
+    if scheme == "file":
         _copy(local_path(address), part, moved)
     elif HUB.fullmatch(address):
         _copy(_from_hub(address, again), part, moved)
@@ -53,8 +57,10 @@ def fetch(address: str, part: Path, size: int | None, moved: Moved, again: bool 
 
 
 def local_path(address: str) -> Path:
-    """Give the path of a ``file://`` address."""
-    return Path(url2pathname(urlsplit(address).path))
+    """Give the path of a ``file://`` address; a host in it is that of a Windows network share."""
+    parts = urlsplit(address)
+    host = "" if parts.netloc == "localhost" else parts.netloc
+    return Path(url2pathname(f"//{host}{parts.path}" if host else parts.path))
 
 
 def _copy(source: Path, part: Path, moved: Moved) -> None:
