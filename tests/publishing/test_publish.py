@@ -204,6 +204,34 @@ def test_the_card_has_everything_and_its_lines_of_python_run(published, monkeypa
     torch.testing.assert_close(logits, torch.from_numpy(sample.answers[0]), atol=TOLERANCE, rtol=0)
 
 
+def test_what_is_published_while_another_run_is_measured_stays_listed(run, published, tmp_path, monkeypatch):
+    shutil.copytree(published, tmp_path / "to")
+    make_sample = publishing.Sample.of
+
+    def sample_while_another_run_ends(*words):
+        index = read_index(tmp_path / "to/index.json")
+        there = index.pick("unet-small-strips")
+        other = dataclasses.replace(there, name="other", file=f"other-{there.sha256[:8]}.pth")
+        index.with_entry(other).save(tmp_path / "to/index.json")
+        return make_sample(*words)
+
+    monkeypatch.setattr(publishing.Sample, "of", sample_while_another_run_ends)
+    publish(settings(run, tmp_path / "to", name="third"))
+    assert {entry.name for entry in read_index(tmp_path / "to/index.json").entries} == {
+        "unet-small-strips",
+        "other",
+        "third",
+    }
+
+
+def test_a_system_is_told_from_a_file_that_runs_code(run, tmp_path):
+    folder = shutil.copytree(run, tmp_path / "gated")
+    for path in folder.glob("*.pth"):
+        path.rename(folder / "gated.system.json")
+    with pytest.raises(InputError, match=r"gated\.system\.json: is a system of several networks; name the run folder"):
+        publish(settings(folder, tmp_path / "to"))
+
+
 def test_the_page_has_the_table_and_keeps_its_words(published):
     page = (published / "README.md").read_text()
     assert page.startswith(f"# weights\n\n{MARKS[0]}\n\n| name |")

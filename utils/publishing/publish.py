@@ -85,7 +85,7 @@ def publish(config: PublishWeightsConfig) -> PublishResult:
         InputError: no such run, a name that is taken, or no labelled images to measure on; nothing was written then.
     """
     _check_name(config.name)
-    index = read_index(config.to / INDEX) if (config.to / INDEX).is_file() else Index()
+    index = _index(config.to)
     source = _run_folder(config)
     path = find(source, config.weights)
     weights = load(path)
@@ -125,10 +125,15 @@ def publish(config: PublishWeightsConfig) -> PublishResult:
         sample = Sample.of(model, weights.spec.channels)
         if config.push:
             _push(config, entry, model.net, text, sample, packed, folder / "hub")
-        new = index.with_entry(entry, config.default)
+        # Read again: another run may have been published while this one was measured.
+        new = _index(config.to).with_entry(entry, config.default)
         _write(config.to, entry, packed, sample, text, new, old)
     address = f"https://huggingface.co/{config.push}" if config.push else None
     return PublishResult(entry, config.to, change, address)
+
+
+def _index(folder: Path) -> Index:
+    return read_index(folder / INDEX) if (folder / INDEX).is_file() else Index()
 
 
 def _check_name(name: str) -> None:
