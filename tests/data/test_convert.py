@@ -137,6 +137,7 @@ def remove(name):
         (lambda s: None, {"images_from": "nowhere"}, r"nowhere: no such folder"),
         (lambda s: (s / "data" / "train_images").mkdir(parents=True), {"extra": True}, r"train_images: exists already"),
         (lambda s: ((s / "data").mkdir(), (s / "data" / "train.csv").touch()), {}, r"train.csv: exists already"),
+        (lambda s: ((s / "data").mkdir(), (s / "data" / "test.csv").touch()), {"split": "test"}, r"test.csv: exists already"),
         (lambda s: ((s / "data").mkdir(), (s / "data" / "classes.txt").write_text("x\n")), {}, r"classes.txt: has x, not 1,2"),
     ],
 )  # fmt: skip

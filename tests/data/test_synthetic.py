@@ -231,6 +231,14 @@ def test_folder_of_somebody_else_is_left_alone(tmp_path, name):
     assert contents(tmp_path) == {name: b"mine"}
 
 
+@pytest.mark.parametrize("split", ["train", "test"])
+def test_other_class_names_are_left_alone(tmp_path, split):
+    (tmp_path / "classes.txt").write_bytes(b"inclusion\npatch\n")
+    with pytest.raises(InputError, match=r"classes.txt: names other classes; give -dir"):
+        synthesise(settings(tmp_path, split=split))
+    assert contents(tmp_path) == {"classes.txt": b"inclusion\npatch\n"}
+
+
 @pytest.mark.parametrize(
     ("changes", "flag"),
     [

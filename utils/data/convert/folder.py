@@ -32,6 +32,7 @@ from utils.files import write_text
 READERS = {"index-masks": read_index_masks, "coco": read_coco, "yolo": read_yolo}
 IMAGE_FOLDER = {"train": TRAIN_IMAGES, "test": TEST_IMAGES}
 LABELS_TABLE = {"train": "train.csv", "test": "test_labels.csv"}
+TEST_TABLE = "test.csv"
 
 
 @dataclass(frozen=True)
@@ -69,7 +70,8 @@ def convert(config: ConvertConfig) -> ConvertSummary:
     if config.source == "dataset":
         return _write_masks(config)
     folder = config.dir / IMAGE_FOLDER[config.split]
-    _refuse_existing(folder, config.dir / LABELS_TABLE[config.split])
+    tables = [LABELS_TABLE[config.split]] + ([TEST_TABLE] if config.split == "test" else [])
+    _refuse_existing(folder, *(config.dir / table for table in tables))
     labels = READERS[config.source](config)
     if not labels.images:
         raise InputError(f"{config.annotations or config.images}: names no images; nothing to convert")
@@ -81,7 +83,7 @@ def convert(config: ConvertConfig) -> ConvertSummary:
         write_text(config.dir / CLASSES_FILE, "".join(f"{name}\n" for name in names))
     if config.split == "test":
         listed = "".join(f"{path.name}\n" for path in labels.images)
-        write_text(config.dir / "test.csv", f"ImageId\n{listed}")
+        write_text(config.dir / TEST_TABLE, f"ImageId\n{listed}")
     if labels.labelled:
         records = [(name, k, code, 0) for name, codes in labels.codes.items() for k, code in codes.items()]
         write_annotations(make_rows(records), config.dir / LABELS_TABLE[config.split])

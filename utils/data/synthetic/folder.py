@@ -15,7 +15,7 @@ from tqdm import tqdm
 
 from config import SynthesiseConfig
 from utils.data import rle
-from utils.data.annotations import TEST_IMAGES, TRAIN_IMAGES, make_rows, write_annotations
+from utils.data.annotations import TEST_IMAGES, TRAIN_IMAGES, make_rows, read_class_names, write_annotations
 from utils.data.synthetic.statistics import CLASS_NAMES, LARGEST_FLOOR, draw_class_set
 from utils.data.synthetic.strip import make_strip
 from utils.data.tables import CLASSES_FILE
@@ -75,7 +75,8 @@ def synthesise(config: SynthesiseConfig) -> SynthesiseSummary:
         What was written.
 
     Raises:
-        InputError: number or size is out of range, or the folder holds images that this function did not make.
+        InputError: number or size is out of range, or the folder holds images that this function did not make
+            or names other classes.
     """
     _check(config)
     start = time.perf_counter()
@@ -157,6 +158,8 @@ def _make_room(root: Path, image_dir: Path, split: str) -> None:
     foreign = [path for path in (*old, *tables) if path.exists()]
     if foreign and not ours:
         raise InputError(f"{foreign[0]}: is not of an earlier synthesise; give -dir an empty or a new folder")
+    if read_class_names(root) not in (None, CLASS_NAMES):
+        raise InputError(f"{root / CLASSES_FILE}: names other classes; give -dir an empty or a new folder")
     image_dir.mkdir(parents=True, exist_ok=True)
     write_text(root / MARK, "Made by Prepare_data.py synthesise, which replaces the strips in this folder.\n")
     for path in (*tables, *old):
