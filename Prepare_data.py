@@ -52,10 +52,11 @@ def check(config: CheckConfig) -> int:
     report = work(config)
     for fact in report.facts:
         print(fact)
-    if report.csv is None:
+    if report.problems.empty:
         print("no problems")
         return DONE
-    print(f"{len(report.problems)} problem{'s' * (len(report.problems) > 1)}, listed in {report.csv}:")
+    listed = f", listed in {report.csv}" if report.csv else ""
+    print(f"{len(report.problems)} problem{'s' * (len(report.problems) > 1)}{listed}:")
     print(report.table())
     return BAD_INPUT
 

@@ -8,6 +8,7 @@ from PIL import Image
 from config import CheckConfig
 from utils.data import cache, checks
 from utils.data.annotations import open_dataset
+from utils.data.images import ImageError
 from utils.errors import InputError
 
 HEADER = "ImageId,ClassId,EncodedPixels\n"
@@ -113,13 +114,44 @@ def test_a_second_check_opens_no_image(folder, opened):
     assert second.sizes == first.sizes
 
 
-def test_problems_are_remembered_too(folder, opened):
+def test_a_bad_image_alone_is_read_again(folder, opened):
     truncate(folder / "train_images" / "b.png")
     first = checks.check(CheckConfig(dir=folder))
     opened.clear()
     second = checks.check(CheckConfig(dir=folder))
-    assert opened == []
+    assert opened == ["b.png"]
     assert second.problems.equals(first.problems)
+
+
+def test_a_failure_that_leaves_no_trace_on_the_file_is_not_remembered(folder, monkeypatch):
+    def refuse(path):
+        raise ImageError(path, "no permission to read", "change the file's permissions")
+
+    with monkeypatch.context() as protected:
+        protected.setattr(checks, "verify_image", refuse)
+        assert len(checks.check(CheckConfig(dir=folder)).problems) == 3
+    assert checks.check(CheckConfig(dir=folder)).problems.empty
+
+
+def test_a_failure_that_an_earlier_version_stored_is_forgotten(folder):
+    stored = cache.FileCache(folder, "images")
+    stored.put(folder / "train_images" / "b.png", ["no permission to read", "change the file's permissions"])
+    stored.save()
+    assert checks.check(CheckConfig(dir=folder)).problems.empty
+
+
+def test_problems_are_shown_where_they_cannot_be_saved(folder):
+    (folder / "train.csv").write_text(HEADER + "a.png,0,1 2\n")
+    (folder / "problems.csv").mkdir()  # stands for a disk that nobody may write to, which root may
+    (folder / "classes.txt").write_text("pit\n")
+    report = checks.check(CheckConfig(dir=folder))
+    assert report.csv is None
+    assert "train.csv, row 2: class 0" in report.table()
+    assert (
+        f"{folder / 'problems.csv'}: not saved (Is a directory); -out FILE saves the problems elsewhere" in report.facts
+    )
+    with pytest.raises(IsADirectoryError):
+        checks.check(CheckConfig(dir=folder, out=folder / "problems.csv"))
 
 
 @pytest.mark.parametrize("what", ["content", "time"])

@@ -140,6 +140,17 @@ def test_check_lists_all_problems_and_ends_with_2(prepare, masks, tmp_path):
     assert len(pd.read_csv(tmp_path / "found.csv")) == 3
 
 
+def test_check_shows_problems_that_it_cannot_save(prepare, masks, tmp_path):
+    convert(prepare, masks)
+    (tmp_path / "data" / "problems.csv").mkdir()  # stands for a disk that nobody may write to, which root may
+    with open(tmp_path / "data" / "train.csv", "a") as table:
+        table.write("0.png,0,1 1\n")
+    code, out, _ = prepare("check", "-dir", "data")
+    assert code == 2
+    assert "data/problems.csv: not saved (Is a directory); -out FILE saves the problems elsewhere" in out
+    assert "\n1 problem:\n  train.csv, row 5: class 0; classes are counted from 1" in out
+
+
 def test_explore_writes_a_page_and_its_figures(prepare, masks, tmp_path):
     convert(prepare, masks)
     code, out, _ = prepare("explore", "-dir", "data")

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 from tqdm import tqdm
@@ -37,7 +38,7 @@ class CheckReport:
         sizes: (height, width) in pixels of each readable training image.
         problems: columns file (str), row (Int64, missing for images), problem, remedy; empty when all is well.
         facts: lines about the dataset, to print.
-        csv: where the problems were written; None when there are none.
+        csv: where the problems were written; None when there are none, or when they could not be written (a fact says so).
     """
 
     sizes: dict[str, tuple[int, int]]
@@ -65,6 +66,7 @@ def check(config: CheckConfig, progress: bool = True) -> CheckReport:
 
     Raises:
         InputError: the folder holds neither training nor test images.
+        OSError: the CSV that the user named cannot be written.
     """
     start = time.perf_counter()
     root = config.dir
@@ -98,9 +100,13 @@ def check(config: CheckConfig, progress: bool = True) -> CheckReport:
     frame = _frame(problems)
     csv = None
     if len(frame):
-        csv = config.out or root / "problems.csv"
-        with replacing(csv) as temporary:
-            frame.to_csv(temporary, index=False, lineterminator="\n")
+        try:
+            csv = _save(frame, config.out or root / "problems.csv")
+        except OSError as error:
+            if config.out is not None:
+                raise
+            # A dataset may lie on a disk that nobody may write to: the problems are worth more than their file.
+            facts.append(f"{error.filename}: not saved ({error.strerror}); -out FILE saves the problems elsewhere")
     facts.append(f"checked in {time.perf_counter() - start:.1f} s")
     return CheckReport(sizes, frame, facts, csv)
 
@@ -161,29 +167,45 @@ def thread_count(workers: int | None) -> int:
 def _read_all(
     root: Path, paths: Sequence[Path], workers: int | None, progress: bool
 ) -> tuple[dict[Path, tuple[int, int]], list[tuple[Path, str, str]]]:
-    """Read images in threads, those that the cache knows not at all: sizes, and (path, reason, remedy) of bad ones."""
+    """Read images in threads, those that the cache does not know as good: sizes, and (path, reason, remedy) of bad ones."""
     cache = FileCache(root, "images")
-    known = {path: cache.get(path) for path in paths}
-    unknown = [path for path, value in known.items() if value is None]
+    known = {path: _size_of(cache.get(path)) for path in paths}
+    unknown = [path for path, size in known.items() if size is None]
+    bad = []
 
-    def read(path: Path) -> list:
+    def read(path: Path) -> tuple[int, int] | ImageError:
         try:
-            return list(verify_image(path))
+            return verify_image(path)
         except ImageError as error:
-            return [error.reason, error.remedy]
+            return error
 
     if unknown:
         try:
             with ThreadPoolExecutor(thread_count(workers)) as pool:
                 bar = tqdm(pool.map(read, unknown), "reading images", len(unknown), disable=None if progress else True)
-                for path, value in zip(unknown, bar, strict=True):
-                    known[path] = value
-                    cache.put(path, value)
+                for path, found in zip(unknown, bar, strict=True):
+                    # Permissions, a disk or a library may be repaired without a trace on the file: read it anew then.
+                    if isinstance(found, ImageError):
+                        bad.append((path, found.reason, found.remedy))
+                    else:
+                        known[path] = found
+                        cache.put(path, list(found))
         finally:
             cache.save()  # an interrupted check goes on where it was
-    sizes = {path: (value[0], value[1]) for path, value in known.items() if isinstance(value[0], int)}
-    bad = [(path, value[0], value[1]) for path, value in known.items() if not isinstance(value[0], int)]
-    return sizes, bad
+    return {path: size for path, size in known.items() if size is not None}, bad
+
+
+def _size_of(stored: Any) -> tuple[int, int] | None:
+    """Read a stored size; None for anything else, such as the failures that earlier versions stored."""
+    if isinstance(stored, list) and len(stored) == 2 and all(isinstance(side, int) for side in stored):
+        return stored[0], stored[1]
+    return None
+
+
+def _save(problems: pd.DataFrame, csv: Path) -> Path:
+    with replacing(csv) as temporary:
+        problems.to_csv(temporary, index=False, lineterminator="\n")
+    return csv
 
 
 def _as_row(root: Path, error: AnnotationError) -> list:
