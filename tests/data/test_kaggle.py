@@ -29,8 +29,8 @@ def folder(tmp_path):
     return root
 
 
-def zipped(path, files=FILES, top=""):
-    with zipfile.ZipFile(path, "w") as bundle:
+def zipped(path, files=FILES, top="", compression=zipfile.ZIP_STORED):
+    with zipfile.ZipFile(path, "w", compression) as bundle:
         for name, content in files.items():
             bundle.writestr(f"{top}{name}", content)
     return path
@@ -133,6 +133,14 @@ def test_a_folder_is_taken_by_hand_and_left_as_it_was(tmp_path, folder, install)
     assert contents(folder) == {**FILES, "notes.txt": b"mine"}
 
 
+def test_a_folder_of_relative_links_gives_the_images_that_they_point_to(tmp_path, folder):
+    (folder / "store").mkdir()
+    (folder / "train_images" / "a.jpg").rename(folder / "store" / "1.jpg")
+    (folder / "train_images" / "a.jpg").symlink_to("../store/1.jpg")
+    download(DownloadDataConfig(dir=tmp_path / "elsewhere" / "data", archive=folder))
+    assert contents(tmp_path / "elsewhere" / "data") == FILES
+
+
 def test_a_folder_on_another_disk_is_copied(tmp_path, folder, monkeypatch):
     def refuse(*_):
         raise OSError(18, "Invalid cross-device link")
@@ -215,6 +223,15 @@ def flip(archive):
     return archive
 
 
+def spoil(archive):
+    """Damage the packed data of the first file, behind its header of 30 bytes, its name and the version of LZMA."""
+    content = bytearray(archive.read_bytes())
+    start = 30 + len("train.csv") + 4
+    content[start : start + 20] = b"\xff" * 20
+    archive.write_bytes(content)
+    return archive
+
+
 def without(name):
     return {key: content for key, content in FILES.items() if not key.startswith(name)}
 
@@ -226,6 +243,8 @@ def without(name):
         (lambda p: p.write_bytes(b"x") and p, r"a.zip: not a whole zip file; download it again"),
         (lambda p: cut(zipped(p)), r"a.zip: not a whole zip file"),
         (lambda p: flip(zipped(p)), r"a.zip: not a whole zip file"),
+        (lambda p: spoil(zipped(p, compression=zipfile.ZIP_DEFLATED)), r"a.zip: not a whole zip file"),
+        (lambda p: spoil(zipped(p, compression=zipfile.ZIP_LZMA)), r"a.zip: not a whole zip file"),
         (lambda p: zipped(p, without("train.csv")), r"a.zip: holds no train.csv"),
         (lambda p: zipped(p, without("train_images")), r"a.zip: holds no images in train_images/"),
     ],

@@ -1,12 +1,14 @@
 """Fetch a Kaggle competition's images and tables into a dataset folder, or take them from a download made by hand."""
 
 import importlib
+import lzma
 import os
 import re
 import shutil
 import tempfile
 import uuid
 import zipfile
+import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -147,7 +149,7 @@ def _take(archive: Path, root: Path) -> DownloadSummary:
                     shutil.copyfileobj(source, copy, 1 << 20)
 
             return _write(archive, root, bundle.namelist(), extract)
-    except (zipfile.BadZipFile, EOFError):
+    except (zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError):
         raise InputError(f"{archive}: not a whole zip file; download it again") from None
     except RuntimeError as error:  # what zipfile raises for encrypted files
         raise InputError(f"{archive}: cannot be unpacked ({error}); unpack it by hand and give the folder") from None
@@ -207,6 +209,6 @@ def _temporary(root: Path) -> Iterator[Path]:
 def _link_or_copy(source: Path, target: Path) -> None:
     """Take a second name for the file, which costs no disk; copy where that is not possible."""
     try:
-        os.link(source, target)
+        os.link(source.resolve(), target)  # a second name of a relative link would point nowhere
     except OSError:
         shutil.copyfile(source, target)
