@@ -1,4 +1,8 @@
-"""Find and read image files; a damaged file is an error, never a half-grey picture."""
+"""Find and read image files; a file that its decoder cannot read to the end is an error, never a picture cut short.
+
+Damage inside a JPEG that leaves its end marker in place shows as grey or shifted pixels: libjpeg only warns of it, and
+neither Pillow nor OpenCV hands the warning on.
+"""
 
 import os
 from pathlib import Path
