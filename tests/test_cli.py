@@ -359,6 +359,14 @@ def test_exit_code_and_one_line(body, code, said):
     assert ended.stdout.strip() == ""
 
 
+def test_letters_that_the_terminal_lacks_are_printed_as_their_code():
+    body = "print('\u94a2.png: L\\udcf6cher')\nraise InputError('\u94a2.png: empty file')"
+    environment = {**os.environ, "PYTHONIOENCODING": "cp1252"}
+    ended = subprocess.run(command(body), cwd=ROOT, capture_output=True, text=True, env=environment)
+    assert (ended.returncode, ended.stdout) == (2, "\\u94a2.png: L\\udcf6cher\n")
+    assert ended.stderr == "error: \\u94a2.png: empty file\n"
+
+
 def test_bug_of_ours_keeps_its_traceback():
     ended = subprocess.run(command("return [][0]"), cwd=ROOT, capture_output=True, text=True)
     assert ended.returncode == 1

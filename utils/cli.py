@@ -4,6 +4,7 @@ import argparse
 import contextlib
 import dataclasses
 import errno
+import io
 import os
 import signal
 import sys
@@ -80,8 +81,12 @@ def run(main: Callable[[Sequence[str]], int]) -> NoReturn:
     """Run an entry point's ``main`` and end the process with its exit code.
 
     ``InputError``, errors of the file system and a lack of memory become one line on standard error and exit code 2;
-    Ctrl-C and SIGTERM end with 130; a reader that closes the pipe early ends it quietly.
+    Ctrl-C and SIGTERM end with 130; a reader that closes the pipe early ends it quietly. Letters that the terminal's
+    encoding lacks are printed as their code.
     """
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         try:

@@ -1,4 +1,5 @@
 import os
+import sys
 
 import numpy as np
 import pandas as pd
@@ -201,6 +202,17 @@ def test_a_folder_marked_read_only_stays_as_it_is_even_for_root(folder, opened, 
         assert opened == []
     finally:
         folder.chmod(0o755)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems have no such names")
+def test_a_folder_whose_name_is_not_utf8_is_checked_and_remembered(folder, opened):
+    folder = folder.rename(folder.with_name(os.fsdecode(b"L\xf6cher")))
+    (folder / "train.csv").write_text(HEADER + "a.png,0,1 1\nx.png,1,1 1\n")
+    assert len(checks.check(CheckConfig(dir=folder)).problems) == 2
+    assert "L\\udcf6cher" in (folder / "problems.csv").read_text("utf-8")
+    opened.clear()
+    checks.check(CheckConfig(dir=folder))
+    assert opened == []
 
 
 def test_training_gets_sizes_or_the_first_problem(folder):

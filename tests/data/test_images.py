@@ -1,4 +1,6 @@
 import io
+import os
+import sys
 
 import numpy as np
 import pytest
@@ -30,6 +32,13 @@ def test_listing_no_folder_is_an_error(tmp_path, make, reason):
         path.write_text("")
     with pytest.raises(InputError, match=reason):
         list_images(path)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems have no such names")
+def test_a_name_that_is_not_utf8_is_an_error_of_one_line(tmp_path):
+    save(tmp_path / "a.png", COLOUR).rename(tmp_path / os.fsdecode(b"L\xf6cher.png"))
+    with pytest.raises(InputError, match=r"L\udcf6cher.png: the file's name is not UTF-8, .*; rename the file$"):
+        list_images(tmp_path)
 
 
 def test_colour_is_rgb_and_writable(tmp_path):

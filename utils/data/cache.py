@@ -83,14 +83,14 @@ def fingerprint(paths: Iterable[Path]) -> str:
     """Give a word that changes when one of the files is added, removed or changed."""
     digest = hashlib.sha256()
     for path in paths:
-        digest.update(f"{path.name}\0{stamp(path)}\n".encode())
+        digest.update(os.fsencode(path.name) + f"\0{stamp(path)}\n".encode())
     return digest.hexdigest()
 
 
 def storage_folders(root: Path) -> list[Path]:
     """Give the places to store what is known about a dataset folder, best first; ``root`` is resolved."""
     base = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    places = [root / ".cache", base / APPLICATION / hashlib.sha256(str(root).encode()).hexdigest()[:16]]
+    places = [root / ".cache", base / APPLICATION / hashlib.sha256(os.fsencode(root)).hexdigest()[:16]]
     try:
         return places if root.stat().st_mode & ANY_WRITE else places[1:]
     except OSError:

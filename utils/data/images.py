@@ -14,6 +14,8 @@ from utils.errors import InputError
 
 IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp"})
 
+NOT_UTF8 = "the file's name is not UTF-8, tables cannot hold it; rename the file"
+
 
 class ImageError(InputError):
     """An image file that cannot be used; ``reason`` is the message without the file's name."""
@@ -31,7 +33,7 @@ def list_images(folder: Path) -> list[Path]:
         folder: folder to list, not its subfolders.
 
     Raises:
-        InputError: the folder does not exist or is no folder.
+        InputError: the folder does not exist or is no folder, or a name is not UTF-8, which no table could hold.
     """
     try:
         with os.scandir(folder) as entries:
@@ -41,12 +43,23 @@ def list_images(folder: Path) -> list[Path]:
         raise InputError(f"{folder}: no such folder") from None
     except NotADirectoryError:
         raise InputError(f"{folder}: is a file, expected a folder of images") from None
+    if not is_utf8("".join(names)):
+        raise InputError(f"{folder / next(name for name in names if not is_utf8(name))}: {NOT_UTF8}")
     return [folder / name for name in names]
 
 
 def is_image_name(name: str) -> bool:
     """Tell whether a file name is that of an image."""
     return os.path.splitext(name)[1].lower() in IMAGE_SUFFIXES and not name.startswith(".")  # noqa: PTH122 - 50,000 names
+
+
+def is_utf8(name: str) -> bool:
+    """Tell whether a name is text; Python keeps the bytes of one in another encoding as half of a character."""
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def read_image(path: Path, channels: int = 3) -> np.ndarray:
