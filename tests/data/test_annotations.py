@@ -93,6 +93,11 @@ def test_blank_rows_do_not_shift_row_numbers(table):
         (SEPARATE, None, "no row has a class"),
         ("ImageId,EncodedPixels\na,1 2\n", None, "missing column ClassId"),
         ("ImageId_ClassId,Pixels\na_1,1 2\n", None, "missing column EncodedPixels"),
+        (
+            "ImageId,ClassId,EncodedPixels,ClassId\na,1,1 2,1\n",
+            None,
+            "column ClassId occurs twice; remove or rename one",
+        ),
         ("a,b\n1,2\n", None, "missing column ImageId, ClassId, EncodedPixels"),
         ("ImageId;ClassId;EncodedPixels\na;1;1 2\n", None, "separate the columns by commas"),
         ("ImageId,ClassId,EncodedPixels\na,1,Schrägriss".encode("latin-1"), None, "not UTF-8 text"),

@@ -307,6 +307,7 @@ def segmentation(value):
         (lambda c: "[]", {}, r"coco.json: no list 'images'"),
         (lambda c: {"images": []}, {}, r"no list 'annotations'"),
         (broken(images=[{"id": 1}]), {}, r"images\[0\] has no 'file_name'"),
+        (broken(images=[{"id": 1, "file_name": 7}]), {}, r"images\[0\] has file_name 7; expected a name"),
         (broken(images=[{"id": 1, "file_name": "q.jpg"}]), {}, r"q.jpg: no such image"),
         (
             broken(images=[{"id": 1, "file_name": "a.jpg", "height": 5, "width": 5}]),
@@ -323,6 +324,11 @@ def segmentation(value):
         (segmentation([[1, 2, 3, 4, 5, "x"]]), {}, r"annotation 5: a polygon needs"),
         (segmentation({"counts": [5, 5], "size": [HEIGHT, WIDTH]}), {}, r"annotation 5: run lengths do not add up"),
         (segmentation({"counts": [5, 5], "size": [2, 5]}), {}, r"annotation 5: run lengths for size \[2, 5\]"),
+        (
+            segmentation({"counts": [5, 5], "size": None}),
+            {},
+            r"annotation 5: run lengths for size None, the image is 12x20",
+        ),
         (segmentation({"counts": "\x7f", "size": [HEIGHT, WIDTH]}), {}, r"annotation 5: run lengths cannot be read"),
         (lambda c: c, {"class_names": ("pit", "dent")}, r"-class_names dent: not in .*coco.json, which has crack, pit"),
         (lambda c: c, {"images": None}, r"needs -images FOLDER and -annotations FILE"),
@@ -366,6 +372,13 @@ def test_yolo_names_come_from_the_label_folder(source):
     config = yolo(source, a=f"1 {as_shares(POLYGON)}")
     (source / "labels" / "classes.txt").write_text("spot\nline\n")
     assert convert(settings(source, "yolo", annotations=config.annotations)).per_class == {"spot": 0, "line": 1}
+
+
+def test_yolo_names_that_are_not_utf8_are_a_named_error(source):
+    config = yolo(source, a=f"0 {as_shares(POLYGON)}")
+    (source / "labels" / "classes.txt").write_bytes("Löcher\n".encode("latin-1"))
+    with pytest.raises(InputError, match=r"classes.txt: not UTF-8 text; save it as UTF-8"):
+        convert(settings(source, "yolo", annotations=config.annotations))
 
 
 @pytest.mark.parametrize(

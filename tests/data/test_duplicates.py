@@ -97,6 +97,12 @@ def test_flat_images_and_tiny_images_are_alone(dataset):
     assert groups_of(dataset(pictures)) == [["a"], ["b"], ["c"]]
 
 
+@pytest.mark.parametrize("shape", [(1, 1), (1, 300), (3, 2048)])
+def test_a_line_among_large_images_is_alone(dataset, shape):
+    pictures = {"a": strip(1, 512, 2048), "b": np.full(shape, 80, np.uint8), "c": strip(2, 512, 2048)}
+    assert groups_of(dataset(pictures)) == [["a"], ["b"], ["c"]]
+
+
 def test_images_of_different_sizes_are_compared(dataset):
     source = strip(3)
     pictures = {"a": source[:200, :200], "b": source[20:240, 30:300], "c": strip(4)[:150, :300]}

@@ -72,6 +72,12 @@ def test_palette_and_alpha_become_rgb(tmp_path):
     assert np.array_equal(read_image(tmp_path / "a.png"), COLOUR)
 
 
+def test_lab_colours_become_rgb_and_grey(tmp_path):
+    Image.new("LAB", (4, 3), (128, 128, 128)).save(tmp_path / "a.tif")  # a medium grey: a and b are stored from 128
+    assert np.abs(read_image(tmp_path / "a.tif").astype(int) - 119).max() <= 2
+    assert np.abs(read_image(tmp_path / "a.tif", channels=1).astype(int) - 119).max() <= 2
+
+
 @pytest.mark.parametrize("name", ["a.jpg", "a.png", "a.bmp", "a.tif", "a.webp"])
 def test_size_is_height_and_width(tmp_path, name):
     assert read_size(save(tmp_path / name, COLOUR)) == (40, 60)

@@ -147,6 +147,7 @@ def test_a_written_split_reads_back(uneven, images, tmp_path):
         ("image,side,group\n", "lists no images"),
         ("image,side,group\na,test,0\n", "row 2: side 'test'; expected train or valid"),
         ("image,side,group\na,train,x\n", "row 2: group 'x'"),
+        (f"image,side,group\na,train,{10**19}\n", "row 2: group .10000000000000000000. is not a whole number"),
         ("image,side,group\na,train,0\na,valid,0\n", "row 3: a is in row 2 already"),
         ("image,side,group\nz,train,0\n", "row 2: z is not in the dataset"),
     ],

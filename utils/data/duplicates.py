@@ -101,7 +101,8 @@ def _read(paths: Sequence[Path], workers: int | None, progress: bool) -> list[_P
 
 def _describe(grey: np.ndarray, scale: float) -> _Picture:
     if scale < 1:
-        grey = cv2.resize(grey, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
+        down, right = (max(scale, 1 / side) for side in grey.shape)  # a line among large images keeps its one pixel
+        grey = cv2.resize(grey, None, fx=right, fy=down, interpolation=cv2.INTER_AREA)
     small = Image.fromarray(cv2.resize(grey, (32, 32), interpolation=cv2.INTER_AREA))  # what the hash shrinks to
     hashes = np.stack([imagehash.phash(_flip_picture(small, flip)).hash.ravel() for flip in range(4)])
     texture = grey.astype(np.float32)

@@ -86,6 +86,8 @@ def to_pixels(image: Image.Image, channels: int = 3) -> np.ndarray:
     if image.mode.startswith(("I", "F")):
         pixels = _to_8_bit(np.asarray(image))
         return np.repeat(pixels[..., None], channels, axis=2)
+    if image.mode == "LAB":  # Pillow knows its way to RGB alone
+        image = image.convert("RGB")
     wanted = "RGB" if channels == 3 else "L"
     pixels = np.asarray(image if image.mode == wanted else image.convert(wanted))
     # PIL's buffer is read-only, but torch.from_numpy and in-place drawing want to write.

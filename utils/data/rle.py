@@ -46,6 +46,7 @@ def parse(text: str, height: int | None = None, width: int | None = None) -> np.
         if not text.isascii() or "_" in text:  # int() takes 1_000 and digits of other scripts
             raise ValueError
     except ValueError:
+        words = re.findall(r"\S+", text, re.ASCII)  # split() parts at spaces of other scripts too, which no code has
         index = next(i for i, word in enumerate(words) if not _is_whole(word))
         raise RleError(f"{words[index][:20]!r} is not a whole number", index // 2 + 1) from None
     if len(numbers) % 2:

@@ -1,5 +1,6 @@
 """Choose images: the class-balanced subset, and the training and validation sides of a split."""
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -181,7 +182,7 @@ def read_split(csv: Path, images: Sequence[str] | None = None) -> pd.DataFrame:
     for row, image, side, group in zip(table.index, table["image"], table["side"], table["group"], strict=True):
         if side not in (TRAIN, VALID):
             raise AnnotationError(csv, f"side {side!r}", f"expected {TRAIN} or {VALID}", row)
-        if not group.isascii() or not group.isdigit():
+        if not re.fullmatch(r"\d{1,18}", group, re.ASCII):  # what fits into 64 bits
             raise AnnotationError(csv, f"group {group!r} is not a whole number", remedy, row)
         if first_row.setdefault(image, row) != row:
             raise AnnotationError(csv, f"{image} is in row {first_row[image]} already", "remove one of the rows", row)

@@ -80,7 +80,11 @@ def _read_lines(csv: Path, file: TextIO) -> dict[int, list[str]]:
 
 
 def require_columns(csv: Path, table: pd.DataFrame, wanted: list[str], expected: str = f"expected {LAYOUTS}") -> None:
-    """Raise ``AnnotationError`` when the table lacks a column."""
+    """Raise ``AnnotationError`` when the table lacks a column or has it twice."""
+    columns = list(table.columns)
+    twice = [name for name in wanted if columns.count(name) > 1]
+    if twice:
+        raise AnnotationError(csv, f"column {twice[0]} occurs twice", "remove or rename one of them")
     missing = [name for name in wanted if name not in table]
     if not missing:
         return
@@ -94,9 +98,10 @@ def read_listed(csv: Path) -> dict[int, str]:
     """Read the image names that a table lists, each once: row in the file -> name.
 
     Raises:
-        AnnotationError: the table has no ``ImageId`` or ``ImageId_ClassId`` column, or no rows.
+        AnnotationError: the table has no ``ImageId`` or ``ImageId_ClassId`` column, or one of them twice, or no rows.
     """
     table = read_table(csv)
+    require_columns(csv, table, [name for name in ("ImageId", "ImageId_ClassId") if name in table])
     if "ImageId" in table:
         names = table["ImageId"].str.strip()
     elif "ImageId_ClassId" in table:

@@ -101,7 +101,7 @@ def _from_counts(where: str, segmentation: dict[str, Any], height: int, width: i
         lengths = np.array(_unpack(counts) if isinstance(counts, str) else counts, dtype=np.int64)
     except (TypeError, ValueError, OverflowError):
         raise InputError(f"{where}: run lengths cannot be read; correct or remove it") from None
-    if list(segmentation.get("size", [])) != [height, width]:
+    if segmentation.get("size") != [height, width]:
         raise InputError(
             f"{where}: run lengths for size {segmentation.get('size')}, the image is {height}x{width}; correct it"
         )
@@ -161,6 +161,9 @@ def _load(file: Path) -> dict[str, list[dict[str, Any]]]:
             missing = [key for key in keys if not isinstance(entry, dict) or key not in entry]
             if missing:
                 raise InputError(f"{file}: {part}[{index}] has no {missing[0]!r}; expected COCO labels")
+    for index, image in enumerate(content["images"]):
+        if not isinstance(image["file_name"], str):
+            raise InputError(f"{file}: images[{index}] has file_name {image['file_name']!r}; expected a name")
     return content
 
 

@@ -60,7 +60,11 @@ def read_yolo(config: ConvertConfig) -> Labels:
 def _names(file: Path) -> tuple[str, ...] | None:
     if not file.is_file():
         return None
-    return tuple(line.strip() for line in file.read_text(encoding="utf-8-sig").splitlines() if line.strip()) or None
+    try:
+        lines = file.read_text(encoding="utf-8-sig").splitlines()
+    except UnicodeDecodeError:
+        raise InputError(f"{file}: not UTF-8 text; save it as UTF-8") from None
+    return tuple(line.strip() for line in lines if line.strip()) or None
 
 
 def _outlines(file: Path, names: tuple[str, ...] | None) -> dict[int, list[np.ndarray]]:
