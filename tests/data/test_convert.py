@@ -90,6 +90,12 @@ def test_a_test_set_is_listed_and_its_labels_are_kept_apart(source):
     assert not (root / "train.csv").exists()
 
 
+def test_any_name_of_an_image_is_listed_as_it_is(source):
+    (source / "images" / "b.jpg").rename(source / "images" / 'coil 1,5 "mm".jpg')
+    convert(settings(source, split="test", masks=None))
+    assert [path.name for path in open_test_images(source / "data")] == ["a.jpg", "c.jpg", 'coil 1,5 "mm".jpg']
+
+
 def test_a_test_set_needs_no_masks(source):
     summary = convert(settings(source, split="test", masks=None))
     assert files(source / "data") == ["test.csv", *(f"test_images/{n}.jpg" for n in "abc")]
@@ -319,6 +325,23 @@ def segmentation(value):
         (broken(annotations=[{"image_id": 9, "category_id": 3}]), {}, r"annotation \?: no image has id 9"),
         (broken(annotations=[{"image_id": 0, "category_id": 9}]), {}, r"no category has id 9"),
         (broken(categories=[{"id": 3, "name": "x"}, {"id": 3, "name": "y"}]), {}, r"two categories share"),
+        (
+            broken(categories=[{"id": 3, "name": " "}, {"id": 7, "name": "y"}]),
+            {},
+            r"name of category 3 is not one line",
+        ),
+        (
+            broken(categories=[{"id": 3, "name": "x\ny"}, {"id": 7, "name": "y"}]),
+            {},
+            r"name of category 3 is not one line",
+        ),
+        (
+            broken(categories=[{"id": 3, "name": "x "}, {"id": 7, "name": "x"}]),
+            {},
+            r"two categories share an id or a name",
+        ),
+        (broken(images=[{"id": 1, "file_name": "a.jfif"}]), {}, r"coco.json: a.jfif is not of an image \(.bmp, .jpeg"),
+        (broken(images=[{"id": 1, "file_name": "\udcf6.jpg"}]), {}, r"coco.json: .*name is not UTF-8"),
         (segmentation([]), {}, r"annotation 5: has no segmentation, a box is not enough"),
         (segmentation([[1, 2, 3, 4]]), {}, r"annotation 5: a polygon needs at least three"),
         (segmentation([[1, 2, 3, 4, 5, "x"]]), {}, r"annotation 5: a polygon needs"),

@@ -10,7 +10,7 @@ from config import ConvertConfig
 from utils.data import rle
 from utils.data.convert.labels import Labels, some
 from utils.data.convert.polygons import fill
-from utils.data.images import read_size
+from utils.data.images import IMAGE_SUFFIXES, NOT_UTF8, is_image_name, is_utf8, read_size
 from utils.errors import InputError
 
 
@@ -36,6 +36,12 @@ def read_coco(config: ConvertConfig) -> Labels:
         name = image["file_name"]
         path = config.images / name
         path = path if path.is_file() else config.images / Path(name).name
+        if not is_image_name(path.name):
+            raise InputError(
+                f"{file}: {name} is not of an image ({', '.join(sorted(IMAGE_SUFFIXES))}); convert the image"
+            )
+        if not is_utf8(path.name):
+            raise InputError(f"{file}: {name}: {NOT_UTF8}")
         other = used.setdefault(path.name, name)
         if other != name or image["id"] in paths:
             raise InputError(f"{file}: images {other} and {name} share a name or an id; make them differ")
@@ -171,7 +177,11 @@ def _classes(
     file: Path, categories: list[dict[str, Any]], wanted: tuple[str, ...] | None
 ) -> tuple[dict[Any, int | None], tuple[str, ...], list[str]]:
     """Number the categories: id -> class number, None for those that are not wanted."""
-    name_of = {entry["id"]: str(entry["name"]) for entry in categories}
+    # classes.txt has a line for each, and whoever reads it drops surrounding white space and blank lines.
+    name_of = {entry["id"]: str(entry["name"]).strip() for entry in categories}
+    unnamed = [key for key, name in name_of.items() if len(name.splitlines()) != 1]
+    if unnamed:
+        raise InputError(f"{file}: the name of category {unnamed[0]} is not one line; name it")
     if len(set(name_of.values())) < len(categories):
         raise InputError(f"{file}: two categories share an id or a name; make them differ")
     try:

@@ -1,5 +1,6 @@
 """Write a dataset folder from labels of any layout, and index masks from a dataset folder."""
 
+import csv
 import os
 import shutil
 import uuid
@@ -27,7 +28,7 @@ from utils.data.convert.yolo import read_yolo
 from utils.data.images import read_size
 from utils.data.tables import CLASSES_FILE, MOST_CLASSES
 from utils.errors import InputError
-from utils.files import write_text
+from utils.files import replacing, write_text
 
 READERS = {"index-masks": read_index_masks, "coco": read_coco, "yolo": read_yolo}
 IMAGE_FOLDER = {"train": TRAIN_IMAGES, "test": TEST_IMAGES}
@@ -82,12 +83,16 @@ def convert(config: ConvertConfig) -> ConvertSummary:
     if names:
         write_text(config.dir / CLASSES_FILE, "".join(f"{name}\n" for name in names))
     if config.split == "test":
-        listed = "".join(f"{path.name}\n" for path in labels.images)
-        write_text(config.dir / TEST_TABLE, f"ImageId\n{listed}")
+        _write_listed([path.name for path in labels.images], config.dir / TEST_TABLE)
     if labels.labelled:
         records = [(name, k, code, 0) for name, codes in labels.codes.items() for k, code in codes.items()]
         write_annotations(make_rows(records), config.dir / LABELS_TABLE[config.split])
     return ConvertSummary(folder, len(labels.images), _per_class(labels), labels.notes)
+
+
+def _write_listed(names: list[str], table: Path) -> None:
+    with replacing(table) as temporary, open(temporary, "w", encoding="utf-8", newline="") as file:
+        csv.writer(file, lineterminator="\n").writerows([["ImageId"], *([name] for name in names)])
 
 
 def _per_class(labels: Labels) -> dict[str, int]:
