@@ -324,7 +324,7 @@ class ConvertConfig:
     images: Path | None = flag("folder of images", None)
     masks: Path | None = flag("folder of index masks named like the images: 0 is background, 1..C the classes; with -from dataset, the folder to write (none: DIR/masks)", None)
     annotations: Path | None = flag("COCO JSON file, or folder of YOLO label files with outlines", None)
-    class_names: tuple[str, ...] | None = flag("names of the classes in order, comma separated; none: the source's, or 1, 2, 3", None)
+    class_names: tuple[str, ...] | None = flag("names of the classes in order, comma separated; none: the source's, those of DIR/classes.txt, or 1, 2, 3", None)
     split: Literal["train", "test"] = flag("train writes train_images/ and train.csv; test writes test_images/, test.csv and, with labels, test_labels.csv", "train")
     link: bool = flag("link the images instead of copying them", False)
 

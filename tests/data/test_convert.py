@@ -109,6 +109,41 @@ def test_both_splits_go_into_one_folder(source):
     assert len(open_test_images(source / "data")) == 3
 
 
+def test_numbered_classes_take_the_names_that_the_folder_has(source):
+    convert(settings(source, class_names=("pit", "crack")))
+    assert convert(settings(source, split="test")).per_class == {"pit": 2, "crack": 1}
+    assert (source / "data" / "classes.txt").read_text() == "pit\ncrack\n"
+
+
+@pytest.mark.parametrize(
+    ("there", "remedy"),
+    [("pit\nhole\n", "choose another -dir or give -class_names pit,hole"), ("pit\n", "choose another -dir")],
+)
+def test_other_names_than_the_folder_has_are_refused_with_a_remedy_that_helps(source, there, remedy):
+    (source / "data").mkdir()
+    (source / "data" / "classes.txt").write_text(there)
+    with pytest.raises(InputError, match=rf"classes.txt: has .*, not pit,crack; {remedy}$"):
+        convert(settings(source, class_names=("pit", "crack")))
+
+
+def test_images_that_lie_in_the_dataset_folder_already_are_not_called_in_the_way(source):
+    (source / "images").rename(source / "train_images")
+    with pytest.raises(
+        InputError, match=r"-images .*train_images: the dataset's images would be written there; name another"
+    ):
+        convert(settings(source, dir=source, images=source / "train_images"))
+
+
+def test_a_link_to_an_empty_folder_is_filled(source):
+    (source / "large disk").mkdir()
+    (source / "data").mkdir()
+    (source / "data" / "train_images").symlink_to("../large disk")
+    convert(settings(source))
+    assert (source / "data" / "train_images").is_symlink()
+    assert open_dataset(source / "data").images == ("a.jpg", "b.jpg", "c.jpg")
+    assert files(source / "large disk") == ["a.jpg", "b.jpg", "c.jpg"]
+
+
 def test_black_and_white_masks_are_one_class(source):
     for name in "abc":
         mask = np.array(Image.open(source / "masks" / f"{name}.png"))

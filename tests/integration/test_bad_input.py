@@ -295,7 +295,7 @@ IMAGES = [
     Case("COCO file is no JSON", COCO, r"labels: not a JSON file \(.*\); -annotations expects COCO labels", file("labels", "{")),
     Case("COCO file without categories", COCO, r"labels: no list 'categories'; expected COCO labels with .*", file("labels", '{"images": [], "annotations": []}')),
     Case("YOLO boxes", YOLO, r"labels/000\.txt.*: is a box, which has no outline; label outlines .*", file("labels/000.txt", "0 .5 .5 .1 .1\n")),
-    Case("convert into a dataset", f"{COCO} -dir data", r"data/train_images: exists already; choose another folder or remove it", file("labels", "{}")),
+    Case("convert into a dataset", f"{COCO} -dir data", r"-images data/train_images: the dataset's images would be written there; name another -dir", file("labels", "{}")),
     Case("archive is no zip file", "Prepare_data.py download -dir out -archive a.zip", r"a\.zip: not a whole zip file; download it again", file("a.zip", "hello")),
     Case("synthetic strips into a dataset", "Prepare_data.py synthesise -dir data", r"data/train_images/000\.png: is not of an earlier synthesise; give -dir an empty or a new folder"),
 ]  # fmt: skip

@@ -6,7 +6,7 @@ import shutil
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -71,11 +71,14 @@ def convert(config: ConvertConfig) -> ConvertSummary:
     if config.source == "dataset":
         return _write_masks(config)
     folder = config.dir / IMAGE_FOLDER[config.split]
+    if config.images and folder.exists() and config.images.exists() and folder.samefile(config.images):
+        raise InputError(f"-images {config.images}: the dataset's images would be written there; name another -dir")
     tables = [LABELS_TABLE[config.split]] + ([TEST_TABLE] if config.split == "test" else [])
     _refuse_existing(folder, *(config.dir / table for table in tables))
     labels = READERS[config.source](config)
     if not labels.images:
         raise InputError(f"{config.annotations or config.images}: names no images; nothing to convert")
+    labels = _named_by_folder(labels, config)
     names = labels.class_names
     _check_class_names(config.dir, names)
     with _new_folder(folder) as part:
@@ -88,6 +91,20 @@ def convert(config: ConvertConfig) -> ConvertSummary:
         records = [(name, k, code, 0) for name, codes in labels.codes.items() for k, code in codes.items()]
         write_annotations(make_rows(records), config.dir / LABELS_TABLE[config.split])
     return ConvertSummary(folder, len(labels.images), _per_class(labels), labels.notes)
+
+
+def _named_by_folder(labels: Labels, config: ConvertConfig) -> Labels:
+    """Let the dataset folder's ``classes.txt`` name classes that the source only numbers, if it has enough names."""
+    there = read_class_names(config.dir)
+    numbered = labels.class_names == tuple(str(k) for k in range(1, len(labels.class_names or ()) + 1))
+    if (
+        config.class_names
+        or config.source == "coco"
+        or not numbered
+        or len(there or ()) < len(labels.class_names or ())
+    ):
+        return labels
+    return replace(labels, class_names=there)
 
 
 def _write_listed(names: list[str], table: Path) -> None:
@@ -139,6 +156,7 @@ def _place(source: Path, target: Path, link: bool) -> None:
 @contextmanager
 def _new_folder(folder: Path) -> Iterator[Path]:
     """Give a temporary folder that becomes ``folder`` when the block succeeds and disappears when it raises."""
+    folder = folder.resolve()  # a link to an empty folder stays one
     folder.parent.mkdir(parents=True, exist_ok=True)
     part = folder.with_name(f".{folder.name}.{uuid.uuid4().hex[:8]}.part")
     part.mkdir()
@@ -166,6 +184,6 @@ def _check_class_names(root: Path, names: tuple[str, ...] | None) -> None:
         raise InputError(f"-class_names: {len(names)} classes; at most {MOST_CLASSES} are possible")
     there = read_class_names(root)
     if there not in (None, names):
-        raise InputError(
-            f"{root / CLASSES_FILE}: has {','.join(there or ())}, not {','.join(names)}; choose another -dir"
-        )
+        has = ",".join(there or ())
+        remedy = "choose another -dir" + (f" or give -class_names {has}" if len(there or ()) >= len(names) else "")
+        raise InputError(f"{root / CLASSES_FILE}: has {has}, not {','.join(names)}; {remedy}")

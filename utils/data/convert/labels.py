@@ -23,7 +23,8 @@ class Labels:
     Attributes:
         images: the image files; their names differ.
         codes: file name -> class number -> run-length code, only of classes that the image shows.
-        class_names: name of class k is ``class_names[k - 1]``; None when the source has no names.
+        class_names: name of class k is ``class_names[k - 1]``; None when the source has no labels and nobody names them, numbers from 1
+            when it has labels but no names.
         notes: what the user should know, a line each.
         labelled: False when the source has images only.
     """
