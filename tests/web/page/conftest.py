@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from bright import Bright
@@ -46,9 +47,9 @@ def serve(other_weights: Path) -> Iterator[Callable[..., Running]]:
 
     stops: list[Callable[[], None]] = []
 
-    def start(folder: Path | None = None) -> Running:
+    def start(folder: Path | None = None, **flags: Any) -> Running:
         inspector = Bright()
-        config = ServeConfig(weights_dir=other_weights, dir=folder)
+        config = ServeConfig(weights_dir=other_weights, dir=folder, **flags)
         app = mount(FastAPI(), inspector, config)
         listener = socket.create_server(("127.0.0.1", 0))
         server = uvicorn.Server(uvicorn.Config(app, log_level="critical", timeout_graceful_shutdown=1))

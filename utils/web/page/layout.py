@@ -7,7 +7,6 @@ import logging
 import secrets
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from types import MethodType
 from typing import Any
 
 import gradio as gr
@@ -15,8 +14,9 @@ import gradio as gr
 from utils.errors import InputError
 from utils.web.inspector import About
 from utils.web.page.desk import Desk
-from utils.web.page.sources import Part, Source, Uploaded
+from utils.web.page.sources import Part, Source
 from utils.web.page.telling import tell
+from utils.web.page.uploads import Taken, Uploads
 from utils.web.page.visit import Visit
 
 TITLE = "Inspector of flat steel"
@@ -31,13 +31,12 @@ ORPHANS = (60, 600)  # every so many seconds, uploads that nobody took and that 
 log = logging.getLogger(__name__)
 
 
-def build(desk: Desk, most_files: int, most_bytes: int) -> gr.Blocks:
+def build(desk: Desk, uploads: Uploads) -> gr.Blocks:
     """Make the page.
 
     Args:
         desk: what it does.
-        most_files: uploads that are inspected at once.
-        most_bytes: of them together.
+        uploads: takes what is sent.
     """
     served = desk.opened.served.about
     with gr.Blocks(title=TITLE, analytics_enabled=False, fill_width=True, delete_cache=ORPHANS) as page:
@@ -53,13 +52,13 @@ def build(desk: Desk, most_files: int, most_bytes: int) -> gr.Blocks:
                 gr.HTML(SAMPLES_HINT, apply_default_css=False, elem_classes="hint")
             with gr.Tab("Upload", id="upload"):
                 files = gr.File(
-                    label=f"Images: JPEG, PNG, BMP or TIFF, up to {most_files} at once. They stay in memory.",
+                    label=f"Images: JPEG, PNG, BMP or TIFF, up to {uploads.most_files} at once. They stay in memory.",
                     file_count="multiple",
                     height=140,
                     elem_id="files",
                 )
                 # Gradio's own way leaves an empty file behind for every upload, and forgets what files were called.
-                files.preprocess = MethodType(_take_files, files)  # type: ignore[method-assign]
+                files.preprocess = _plainly(functools.partial(_take_files, uploads))  # type: ignore[method-assign]
             if desk.parts:
                 with gr.Tab("Folder"), gr.Row(elem_classes="browse"):
                     titles = [part.title for part in desk.parts]
@@ -76,7 +75,7 @@ def build(desk: Desk, most_files: int, most_bytes: int) -> gr.Blocks:
             js_on_load=_read("workbench.js"),
             apply_default_css=False,
             elem_id="workbench",
-            most_bytes=most_bytes,
+            most_bytes=uploads.most_bytes,
         )
         with gr.Accordion("About these weights", open=False, elem_id="about"):
             card = gr.Markdown(_card(served, desk))
@@ -101,14 +100,15 @@ def build(desk: Desk, most_files: int, most_bytes: int) -> gr.Blocks:
             yield from steps(visit, desk.inspect(visit, chosen))
 
         @_plainly
-        def take_uploads(sent: list[Uploaded] | None, request: gr.Request) -> Iterator[Any]:
-            if not sent:
+        def take_uploads(sent: Taken | None, request: gr.Request) -> Iterator[Any]:
+            if sent is None:
                 yield gr.skip(), gr.skip()
                 return
             visit = desk.visits.of(_session(request))
-            if len(sent) > most_files:
-                gr.Warning(f"{len(sent)} files came, the first {most_files} are inspected; send the rest after them.")
-            for value in steps(visit, desk.inspect(visit, sent[:most_files])):
+            taken = len(sent.images)
+            if sent.files > taken:
+                gr.Warning(f"{sent.files} files came, the first {taken} are inspected; send the rest after them.")
+            for value in steps(visit, desk.inspect(visit, sent.images)):
                 yield value, None
 
         @_plainly
@@ -252,18 +252,13 @@ def _with(action: Callable[..., Any], number: int) -> Callable[..., Any]:
     return of_number
 
 
-def _take_files(files: gr.File, payload: Any) -> list[Uploaded] | None:
-    """Take uploads into memory and remove their files at once."""
-    if payload is None:
-        return None
-    taken = []
-    for sent in getattr(payload, "root", payload):
-        path = Path(sent.path)  # Gradio has checked that it is an upload of its own
-        name = (sent.orig_name or path.name).replace("\\", "/").rpartition("/")[2] or "image"
-        taken.append(Uploaded(name[:200], path.read_bytes()))
-    for sent in getattr(payload, "root", payload):
-        Path(sent.path).unlink(missing_ok=True)
-    return taken
+def _take_files(uploads: Uploads, payload: Any) -> Taken | None:
+    """Take what the field of files holds; the names are shown, and never used as paths."""
+    sent = [
+        (one.path, ((one.orig_name or Path(one.path).name).replace("\\", "/").rpartition("/")[2] or "image")[:200])
+        for one in getattr(payload, "root", payload) or ()
+    ]
+    return uploads.take(sent) if sent else None
 
 
 def _session(request: gr.Request) -> str:

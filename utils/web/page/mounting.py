@@ -7,6 +7,7 @@ import os
 import tempfile
 import threading
 from collections.abc import AsyncIterator, Callable
+from pathlib import Path
 from typing import Any
 
 from fastapi import FastAPI
@@ -16,10 +17,12 @@ from starlette.routing import Match, Mount
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from utils.web.page.desk import Desk
+from utils.web.page.uploads import Uploads, Watched
 
 log = logging.getLogger(__name__)
 
 # What a browser that has the page open asks for. All else that Gradio answers is closed: nobody needs it here.
+# Of these ``queue/join`` alone takes what could name a file; ``Watched`` looks at it.
 _EXACT = {
     "/",
     "/config",
@@ -141,11 +144,12 @@ class Page:
             return
         # Gradio keeps uploads in a folder of its own until they are taken: it goes with the server.
         with tempfile.TemporaryDirectory(prefix="steel-inspector-", ignore_cleanup_errors=True) as place:
-            os.environ["GRADIO_TEMP_DIR"] = place
+            uploads = Uploads(Path(place), self.most_files, self.most_bytes)
+            os.environ["GRADIO_TEMP_DIR"] = str(uploads.place)
             try:
-                shell = await asyncio.to_thread(self._build)
+                shell = await asyncio.to_thread(self._build, uploads)
                 async with shell.router.lifespan_context(shell):
-                    self.gate.inside = shell
+                    self.gate.inside = Watched(shell, uploads)
                     await ended.wait()
             except Exception:
                 self.gate.failed = True
@@ -155,7 +159,7 @@ class Page:
                 if self.desk is not None:
                     await asyncio.to_thread(self.desk.close)
 
-    def _build(self) -> FastAPI:
+    def _build(self, uploads: Uploads) -> FastAPI:
         """Make the page; importing Gradio alone takes seconds."""
         os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
         import gradio as gr
@@ -166,7 +170,7 @@ class Page:
         shell = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
         return gr.mount_gradio_app(
             shell,
-            build(self.desk, self.most_files, self.most_bytes),
+            build(self.desk, uploads),
             path="/",
             footer_links=[],
             run_history=False,
