@@ -68,6 +68,17 @@ def test_no_other_format_is_opened(kind):
         assert opened.image.format in FORMATS
 
 
+@pytest.mark.parametrize("size", [(1, 40), (40, 1), (1, 32), (32, 32), (31, 33)])
+def test_thin_image_counts_as_what_the_network_makes_of_it(size):
+    opened = open_upload(Upload("a", noise(*size)), 40 * 32)
+    assert (opened.pixels, opened.filled) == (size[0] * size[1], 32 * (32 if max(size) <= 32 else 64))
+    if max(size) > 32:
+        with pytest.raises(Refusal, match="pixels, more than") as refusal:
+            open_upload(Upload("a", noise(*size)), 32 * max(size) - 1)
+        assert refusal.value.code == "too_many_pixels"
+        assert refusal.value.reason.startswith(f"The image has {size[1]} x {size[0]} (in the network ")
+
+
 @pytest.mark.parametrize("array", [noise(8, 8, 4), noise(8), np.zeros((8, 8), np.float32), np.zeros((8, 8), bool)])
 def test_other_arrays_are_refused(array):
     with pytest.raises(Refusal) as refusal:

@@ -110,6 +110,7 @@ HOSTILE = {
     # images that are none, or more than they seem
     "a bomb: a PNG of 30,000 x 30,000 pixels in 1 kB": (post(form([("a.png", png_of(30_000, 30_000, b"x"))])), 413, "too_many_pixels"),
     "a bomb: a PNG of 60,000 x 60,000 pixels": (post(form([("a.png", png_of(60_000, 60_000, b"x"))])), 413, "too_many_pixels"),
+    "a line of 100,000 pixels, of which the network makes 32": (post(form([("a.png", png_of(100_000, 1, zlib.compress(bytes(100_001))))])), 413, "too_many_pixels"),
     "a bomb: a comment of 200 MB": (post(form([("a.png", text_bomb())])), 422, "damaged"),
     "a bomb: a JPEG of 1,000 scans": (post(form([("a.jpg", jpeg_of_scans())])), 413, "too_many_scans"),
     "no pixels at all": (post(form([("a.png", png_of(0, 0, b""))])), 415, "not_an_image"),

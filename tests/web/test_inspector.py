@@ -258,6 +258,16 @@ def test_decoded_pixels_are_bounded_too(make, red):
     assert [future.result(10).name for future in futures] == [str(k) for k in range(20)]
 
 
+def test_thin_images_take_of_that_bound_what_the_network_makes_of_them(make, red):
+    inspector = make(most_pixels=64 * 32, room=64)
+    red.go.clear()
+    futures = inspector.submit([Upload(str(k), pixels(k, (1, 64))) for k in range(20)])
+    time.sleep(0.3)
+    assert sum(job.loaded is not None for job in inspector._batches._ready) <= 4
+    red.go.set()
+    assert [future.result(10).name for future in futures] == [str(k) for k in range(20)]
+
+
 def test_closing_finishes_what_was_accepted_and_refuses_the_rest(make, red):
     before = threading.active_count()
     inspector = make()

@@ -86,6 +86,7 @@ class Batches:
         )
         # Decoded images, their logits and masks lie in memory: as many pixels as a few of the largest images have.
         self._allowance = 4 * most_pixels
+        self._own_size = None in pipeline.system.sizes
         self._changed = threading.Condition()
         self._ready: deque[_Job] = deque()
         self._inside = self._coming = self._pixels = self._idle = 0
@@ -157,7 +158,7 @@ class Batches:
         try:
             if not job.future.cancelled():
                 opened = open_upload(job.upload, self.most_pixels)
-                self._take(job, opened.pixels)
+                self._take(job, opened.filled if self._own_size else opened.pixels)
                 image = unpack(opened, self.pipeline.system.channels)
                 job.loaded = self.pipeline.prepare(NO_PATH, image)
                 ready = True

@@ -15,6 +15,8 @@ SHOWN = "JPEG, PNG, BMP or TIFF"
 # A progressive JPEG has some ten scans; each goes over all of its pixels.
 MOST_SCANS = 100
 _START_OF_SCAN = b"\xff\xda"
+# A network that sees an image at its own size fills its sides up to multiples of this, in pixels.
+MULTIPLE = 32
 
 
 class Refusal(Exception):
@@ -34,6 +36,13 @@ class Opened(NamedTuple):
 
     image: Image.Image | np.ndarray
     pixels: int  # height times width
+    size: tuple[int, int]  # height and width
+
+    @property
+    def filled(self) -> int:
+        """Pixels that a network sees which takes the image at its own size."""
+        height, width = (-(-side // MULTIPLE) * MULTIPLE for side in self.size)
+        return height * width
 
 
 def open_upload(upload: Upload, most_pixels: int) -> Opened:
@@ -41,7 +50,7 @@ def open_upload(upload: Upload, most_pixels: int) -> Opened:
 
     Args:
         upload: what came in.
-        most_pixels: largest height times width.
+        most_pixels: largest height times width; a side under ``MULTIPLE`` counts as that.
 
     Raises:
         Refusal: empty, no image of a known format, or too large.
@@ -52,7 +61,7 @@ def open_upload(upload: Upload, most_pixels: int) -> Opened:
             raise Refusal("not_an_image", "The pixels are not 8-bit grey or RGB.")
         height, width = array.shape[:2]
         _check_size(height, width, most_pixels)
-        return Opened(array, height * width)
+        return Opened(array, height * width, (height, width))
     if not upload.data:
         raise Refusal("empty", "The file is empty (0 bytes); send it again.")
     try:
@@ -66,7 +75,7 @@ def open_upload(upload: Upload, most_pixels: int) -> Opened:
     _check_size(image.height, image.width, most_pixels)
     if image.format == "JPEG" and upload.data.count(_START_OF_SCAN) > MOST_SCANS:
         raise Refusal("too_many_scans", f"The JPEG has more than {MOST_SCANS} scans; save it again as a plain JPEG.")
-    return Opened(image, image.height * image.width)
+    return Opened(image, image.height * image.width, (image.height, image.width))
 
 
 def unpack(opened: Opened, channels: int) -> np.ndarray:
@@ -96,6 +105,10 @@ def _check_size(height: int, width: int, most_pixels: int) -> None:
         raise Refusal("damaged", "The image has no pixels.")
     if height * width > most_pixels:
         raise Refusal("too_many_pixels", _too_large(f"{width} x {height}", most_pixels))
+    # A line of pixels would have 32 times as many in the network; what is small both ways costs nothing.
+    if max(height, width) > MULTIPLE and max(height, MULTIPLE) * max(width, MULTIPLE) > most_pixels:
+        size = f"{width} x {height} (in the network {max(width, MULTIPLE)} x {max(height, MULTIPLE)})"
+        raise Refusal("too_many_pixels", _too_large(size, most_pixels))
 
 
 def _too_large(size: str, most_pixels: int) -> str:
