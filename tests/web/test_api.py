@@ -335,6 +335,32 @@ def test_named_origins_may_call_and_others_not(serve):
     assert sent.headers["access-control-allow-origin"] == "https://line3.example.com"
 
 
+def test_named_origins_may_read_what_the_guard_answers_and_others_not(serve):
+    token = "a-token-of-some-length"
+    client = serve(origins=("https://line3.example.com",), token=token, max_mb=1)
+    house = client.app.house
+    right, wrong = ({"Authorization": f"Bearer {word}"} for word in (token, "wrong"))
+    refusals = {}
+    for origin in ("https://line3.example.com", "https://evil.example.com"):
+        asked = {"Origin": origin}
+        answers = [
+            client.get("/api/v1/model", headers={**asked, **wrong}),
+            client.post("/api/v1/inspect", content=bytes(2_000_000), headers={**asked, **right}),
+            client.post("/api/v1/inspect", files={"images": png(pixels(13))}, headers={**asked, **right}),
+        ]
+        house.most_requests, most = 0, house.most_requests
+        answers.append(client.get("/api/v1/model", headers={**asked, **right}))
+        house.most_requests = most
+        refusals[origin] = answers
+    allowed, others = refusals.values()
+    assert [answer.status_code for answer in allowed] == [401, 413, 500, 503]
+    for answer in allowed:
+        assert answer.headers.get_list("access-control-allow-origin") == ["https://line3.example.com"]
+        assert "Retry-After" in answer.headers["access-control-expose-headers"]
+        assert "Origin" in answer.headers["vary"]
+    assert not any("access-control-allow-origin" in answer.headers for answer in others)
+
+
 def test_forms_that_other_programs_write(serve):
     """Names of any script, quoted and not, with a content type and a trailing text."""
     body = (

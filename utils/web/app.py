@@ -13,7 +13,7 @@ from utils.web.api import Api, problem_response
 from utils.web.inspector import Inspector
 from utils.web.limits import FORM_BYTES, MOST_BODIES, House, Limits, Problem
 from utils.web.metrics import Metrics
-from utils.web.security import OPEN, Guard, Policy, bug_problem
+from utils.web.security import EXPOSED, OPEN, Guard, Policy, bug_problem
 
 ABOUT = """Finds defects in photographs of flat steel.
 
@@ -71,7 +71,7 @@ class Application:
                 allow_origins=policy.origins,
                 allow_methods=["GET", "POST"],
                 allow_headers=["Authorization", "Content-Type"],
-                expose_headers=["X-Request-Id", "Retry-After"],
+                expose_headers=EXPOSED,
             )
 
         @app.exception_handler(Problem)

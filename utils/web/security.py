@@ -34,6 +34,8 @@ TOKEN_VARIABLE = "STEEL_SERVE_TOKEN"
 OPEN = frozenset({"/healthz", "/readyz"})  # a supervisor asks without a token
 # A program's requests carry a bearer token; browsers can send one only for pages that ask for a password.
 PROGRAMS = ("/api/", "/metrics")
+# What pages of allowed origins may read of an answer's head.
+EXPOSED = ("X-Request-Id", "Retry-After")
 HEADERS = (
     (b"x-content-type-options", b"nosniff"),
     (b"x-frame-options", b"SAMEORIGIN"),
@@ -209,11 +211,24 @@ class _Visit:
                 more.append((b"cache-control", b"no-store"))
             if self.guard.house.closing and b"connection" not in have:
                 more.append((b"connection", b"close"))
+            more += [] if b"access-control-allow-origin" in have else self._for_other_origins()
             more.append((b"x-request-id", self.number.encode()))
             message = {**message, "headers": [*message.get("headers", ()), *more]}
         elif message["type"] == "http.response.body" and not message.get("more_body"):
             self.done = True
         await self._send(message)
+
+    def _for_other_origins(self) -> list[tuple[bytes, bytes]]:
+        """Let a page of an allowed origin read also what is answered here, or it would see a broken connection."""
+        origin = dict(self.scope["headers"]).get(b"origin", b"")
+        if origin.decode("latin-1").lower() not in self.guard.policy.origins:
+            return []
+        exposed = ", ".join(EXPOSED).encode()
+        return [
+            (b"access-control-allow-origin", origin),
+            (b"access-control-expose-headers", exposed),
+            (b"vary", b"Origin"),
+        ]
 
     async def _refuse(self, problem: Problem) -> None:
         """Answer with a problem; an answer that has begun is left as it is, and ends."""
