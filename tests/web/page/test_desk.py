@@ -1,6 +1,7 @@
 """What the page does for a visitor, without a browser: what is kept, what is made anew, what is refused."""
 
 import csv
+import dataclasses
 import io
 import time
 import zipfile
@@ -264,6 +265,18 @@ def test_nobody_without_the_token_gets_a_picture(desk, visit):
     assert len(list(table)) == 1  # the header
     sent = cv2.imdecode(np.frombuffer(client.get(f"/page/{visit.token}/picture/1.jpg").content, np.uint8), 0)
     assert sent.shape == (64, 400)
+
+
+@pytest.mark.parametrize("suffix", [".pth", ".system.json"])
+def test_other_file_of_the_served_name_can_be_chosen_whichever_is_served(suffix):
+    first, second = (Path(f"a-{digits}{suffix}") for digits in ("0000aaaa", "0000bbbb"))
+    for served, other in ((first, second), (second, first)):
+        inspector = Bright("a")
+        inspector.about = dataclasses.replace(inspector.about, file=served.name)
+        opened = Opened(inspector, {"a": first, "a-0000bbbb": second}, lambda path: path)
+        assert opened.names == ["a", other.name.removesuffix(suffix)]
+        assert opened.get("a") is inspector
+        assert opened.get(opened.names[1]) == other
 
 
 def test_weights_are_listed_by_name_and_a_run_of_the_same_name_beside_them(tmp_path: Path):

@@ -62,7 +62,8 @@ class Opened:
         self.default = served.about.name
         others = {name: path for name, path in files.items() if path.name != served.about.file}
         if self.default in others:  # one name and two files: a run folder's and a published one
-            others[others[self.default].stem] = others.pop(self.default)
+            path = others.pop(self.default)
+            others[path.name.removesuffix(SYSTEM_SUFFIX).removesuffix(".pth")] = path
         self._files, self._open_file = others, open_file
         self._others: OrderedDict[str, Inspector] = OrderedDict()
         self._lock = threading.Lock()
