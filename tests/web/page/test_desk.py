@@ -161,6 +161,14 @@ def test_visit_that_comes_back_in_time_stays(desk, visit):
     assert desk.visits.of("one") is visit
 
 
+def test_visit_that_leaves_again_has_its_whole_grace_again(desk, visit):
+    desk.visits.leave("one", grace=0.2)
+    desk.visits.of("one")
+    desk.visits.leave("one", grace=60)
+    time.sleep(0.5)
+    assert desk.visits.find(visit.token) is visit
+
+
 def test_old_visits_and_old_images_make_room(desk, visit):
     ended = []
     visits = Visits(ended=ended.append)

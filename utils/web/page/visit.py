@@ -110,6 +110,7 @@ class Visit:
         part, words, position: where in the folder the visitor is.
         version: counts the changes, so that a browser can tell old news from new.
         left: whether its page was closed.
+        leavings: how often it was.
     """
 
     token: str = field(default_factory=lambda: secrets.token_urlsafe(24))
@@ -124,6 +125,7 @@ class Visit:
     position: int = 0
     version: int = 0
     left: bool = False
+    leavings: int = 0
     lock: threading.RLock = field(default_factory=threading.RLock, repr=False)
     _number: int = 0
 
@@ -199,10 +201,13 @@ class Visits:
             if visit is None:
                 return
             visit.left = True
+            visit.leavings += 1
+            this = visit.leavings
 
         def forget() -> None:
             with self._lock:
-                gone = visit.left and self._by_session.get(session) is visit
+                # Who came back and left again has a later timer.
+                gone = visit.left and visit.leavings == this and self._by_session.get(session) is visit
                 if gone:
                     del self._by_session[session]
             if gone:
