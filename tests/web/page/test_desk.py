@@ -55,6 +55,13 @@ def test_images_come_in_portions_in_their_order(desk, visit):
     assert [value["version"] for value in told] == [1, 2]
 
 
+def test_gallery_is_told_the_best_probability_of_each_class(desk, visit):
+    see(desk, visit, **{"a.png": strip((10, 10, 20, 20, 215), (60, 10, 20, 20, 3)), "b.png": strip((5, 5, 9, 9, 240))})
+    first, second = tell(desk, visit)["images"]
+    assert [round(one, 2) for one in first["probabilities"] + second["probabilities"]] == [0.84, 0.99, 0.94, 0.0]
+    assert [first["probability"], second["probability"]] == [first["probabilities"][1], second["probabilities"][0]]
+
+
 def test_same_image_is_taken_once_and_another_of_its_name_beside_it(desk, visit, bright):
     see(desk, visit, **{"a.png": strip()})
     see(desk, visit, **{"a.png": strip()})

@@ -211,6 +211,29 @@ def test_gallery_is_filtered_sorted_and_walked_through_by_keys(page):
     assert page.locator('[data-part="place"]').inner_text() == "1 / 2"
 
 
+def test_images_with_a_class_are_sorted_by_the_probability_of_that_class(page):
+    faint = strip((20, 10, 30, 20, 212), (200, 20, 30, 30, 2))  # a faint pit beside a sure crack
+    send(page, a_png=faint, b_png=strip((20, 10, 30, 20, 240)))
+    page.get_by_label("sort by").select_option("probability")
+    assert names(page) == ["a.png", "b.png"]
+    page.get_by_label("filter by class").select_option(label="with pits")
+    assert names(page) == ["b.png", "a.png"]
+
+
+def test_defect_of_the_table_can_be_picked_after_the_picture_was_dragged(page):
+    send(page, a_png=TWO)
+    page.locator('[data-do="in"]').click()
+    box = page.locator(".wb-frame").first.bounding_box()
+    x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
+    page.mouse.move(x, y)
+    page.mouse.down()
+    page.mouse.move(x + 60, y, steps=3)
+    page.mouse.up()
+    assert page.locator("tr.wb-picked").count() == 0
+    page.locator("tr[data-number]").nth(2).click()
+    assert page.locator("tr.wb-picked").inner_text().split()[0] == "3"
+
+
 def test_results_are_downloaded(page):
     send(page, a_png=TWO, b_png=CLEAN)
 

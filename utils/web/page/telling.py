@@ -62,6 +62,7 @@ def _row(seen: Seen, about: About, visit: Visit) -> dict[str, Any]:
         "defects": len(finding.defects),
         "areas": areas,
         "area": sum(areas),
+        "probabilities": probabilities,
         "probability": best,
         "old": finding.thresholds != visit.thresholds,
     }

@@ -287,7 +287,8 @@ function inOrder() {
   const images = told.images.filter((image) =>
     filter === -2 ? image.verdict !== "clean" : filter === -1 ? image.verdict === "clean" : filter < 0 || image.areas[filter] > 0);
   if (sort === "none") return images;
-  const value = (image) => (sort === "area" && filter >= 0 ? image.areas[filter] : image[sort]);
+  const ofClasses = { area: "areas", probability: "probabilities" }[sort];
+  const value = (image) => (filter >= 0 ? image[ofClasses][filter] : image[sort]);
   return images.sort((a, b) => value(b) - value(a));
 }
 
@@ -348,7 +349,7 @@ element.addEventListener("click", (event) => {
   const action = target.closest("[data-do]"), row = target.closest("[data-number]"), thumb = target.closest("[data-key]");
   if (action) ACTIONS[action.dataset.do]();
   else if (thumb) trigger("pick", { key: thumb.dataset.key });
-  else if (row && told.shown && !dragged) pick(Number(row.dataset.number));
+  else if (row && told.shown && !(dragged && target.closest(".wb-frame"))) pick(Number(row.dataset.number));
 });
 part("overlay").addEventListener("change", hideClasses);
 part("opacity").addEventListener("input", hideClasses);
