@@ -45,10 +45,11 @@ def make_weights(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path
         input_size: tuple[int, int] | None = None,
         min_area: int = 0,
         max_area: int | None = None,
+        target: str | None = None,
     ) -> Path:
-        key = (task, class_names, channels, input_size, min_area, max_area)
+        key = (task, class_names, channels, input_size, min_area, max_area, target)
         if key not in made:
-            spec = ModelSpec("unet", "resnet18", task, class_names, channels)
+            spec = ModelSpec("unet", "resnet18", task, class_names, channels, target)
             torch.manual_seed(1)
             model = build(spec)
             # Spread the logits, so that a random network finds something but not everything.

@@ -219,6 +219,12 @@ def test_index_mask_draws_the_likeliest_of_overlapping_classes(task: str) -> Non
     assert index.tolist() == [[1, 1, 0, 2]]
 
 
+def test_index_mask_of_a_network_for_one_class_has_that_class_number() -> None:
+    masks = np.array([[[0, 1]]], dtype=bool)
+    for number in (3, 300):
+        assert index_mask(masks, np.zeros((1, 1, 2), np.float32), "per-class", number).tolist() == [[0, number]]
+
+
 def test_index_mask_has_room_for_many_classes() -> None:
     masks = np.zeros((300, 1, 1), dtype=bool)
     masks[299] = True

@@ -6,6 +6,7 @@ import re
 import shutil
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 
@@ -68,6 +69,21 @@ def test_scores_equal_those_of_the_submission(make_dataset, make_weights, tmp_pa
         height, width = read_size(dataset.path(row["image"]))
         assert sum(int(row[key]) for key in ("tp", "fp", "fn", "tn")) == height * width
     assert "mean Dice" in result.table()
+
+
+def test_a_network_for_one_class_gives_that_class_number_everywhere(make_dataset, make_weights, tmp_path):
+    root, weights = make_dataset(), make_weights(task="per-class", target="cracks")
+    evaluate(EvaluateConfig(dir=root, weights_dir=weights, split="all", out=tmp_path / "scores", resamples=0))
+    predict(PredictConfig(dir=root, weights_dir=weights, out=tmp_path / "out", save=("masks", "submission", "defects")))
+    assert (tmp_path / "scores/submission.csv").read_text() == (tmp_path / "out/submission.csv").read_text()
+    for table in ("scores/scores.csv", "scores/objects.csv", "scores/sizes.csv", "out/defects.csv"):
+        with open(tmp_path / table, newline="") as file:
+            assert {(row["class_id"], row["name"]) for row in csv.DictReader(file)} == {("2", "cracks")}, table
+    grey = [cv2.imread(str(path), cv2.IMREAD_UNCHANGED) for path in (tmp_path / "out/masks").iterdir()]
+    assert set(np.concatenate([one.ravel() for one in grey]).tolist()) == {0, 2}
+    report = (tmp_path / "scores/report.html").read_text()
+    assert "hasDefect_2" in report
+    assert "hasDefect_1" not in report
 
 
 @pytest.mark.parametrize(("split", "names"), [("valid", ["001.png", "004.png"]), ("train", ["000.png", "002.png"])])

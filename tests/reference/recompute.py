@@ -182,9 +182,11 @@ def average_precision(positive: list[float], negative: list[float]) -> float | N
     return total
 
 
-def image_level(truth: list[list[bool]], said: list[list[bool]], scores: list[list[float]]) -> dict[str, Any]:
+def image_level(
+    truth: list[list[bool]], said: list[list[bool]], scores: list[list[float]], classes: range
+) -> dict[str, Any]:
     """Judge images as a whole; rows are images, columns classes."""
-    labels = [*(f"hasDefect_{k + 1}" for k in range(len(truth[0]))), "NoDefect"]
+    labels = [*(f"hasDefect_{k}" for k in classes), "NoDefect"]
     truth, said = ([[*row, not any(row)] for row in part] for part in (truth, said))
     scores = [[*row, 1 - max(row)] for row in scores]
     rows, confusion, roc, average = {}, {}, {}, {}
@@ -304,7 +306,8 @@ def recompute(data: Path, evaluation: Path) -> dict[str, Any]:
     labels, found = read_codes(data / "train.csv"), read_codes(evaluation / "submission.csv")
     with open(evaluation / "scores.csv", encoding="utf-8", newline="") as file:
         probabilities = {(row["image"], int(row["class_id"])): row for row in csv.DictReader(file)}
-    classes = range(1, len(names) + 1)
+    first = min(class_id for _, class_id in probabilities)  # of a network for one class, that class's number
+    classes = range(first, first + len(names))
     rules = told["object_level"]
     tally = ObjectTally(len(names), rules["areas_from_px"], rules["found_from_share"])
     table, scores = [], []
@@ -336,7 +339,7 @@ def recompute(data: Path, evaluation: Path) -> dict[str, Any]:
         **together,
         "classes": per_class,
         "interval": told["interval"] and intervals(table, names, told["interval"]),
-        "image_level": image_level(truth_there, said_there, scores),
+        "image_level": image_level(truth_there, said_there, scores, classes),
         "object_level": tally.to_dict(names),
         "smooth_dice": smooth_dice(table, names),
     }

@@ -22,7 +22,8 @@ import recompute
 @pytest.fixture
 def evaluated(make_dataset, make_weights, tmp_path):
     def run(task="multilabel", min_area=3, count=9):
-        root, weights = make_dataset(count=count), make_weights(task=task, min_area=min_area)
+        target = "cracks" if task == "per-class" else None
+        root, weights = make_dataset(count=count), make_weights(task=task, min_area=min_area, target=target)
         config = EvaluateConfig(
             dir=root, weights_dir=weights, split="all", out=tmp_path / "out", batch_size=1, examples=0, resamples=200
         )
@@ -32,7 +33,7 @@ def evaluated(make_dataset, make_weights, tmp_path):
     return run
 
 
-@pytest.mark.parametrize(("task", "min_area"), [("multilabel", 3), ("multiclass", 0), ("binary", 20)])
+@pytest.mark.parametrize(("task", "min_area"), [("multilabel", 3), ("multiclass", 0), ("binary", 20), ("per-class", 3)])
 def test_every_number_is_the_same(evaluated, task, min_area):
     root, out, _ = evaluated(task, min_area)
     told = json.loads((out / "metrics.json").read_text())

@@ -134,7 +134,7 @@ def evaluate(config: EvaluateConfig) -> EvaluateResult | LabelsResult:
     pipeline.gates = calibrator is None
     start = time.perf_counter()
     paths = [dataset.path(name) for name in names]
-    collected = _collect(pipeline, paths, labels, chosen.weights.spec.scored_names, out, skipped, calibrator)
+    collected = _collect(pipeline, paths, labels, out, skipped, calibrator)
     seconds = time.perf_counter() - start
     pipeline.gates = True
     evaluation = collected.evaluate(config.resamples, config.seed)
@@ -162,16 +162,16 @@ def _collect(
     pipeline: InspectionPipeline,
     paths: Sequence[Path],
     labels: Labels,
-    class_names: tuple[str, ...],
     out: Path,
     skipped: list[Skipped],
     calibrator: Calibrator | None,
 ) -> Collector:
     """Measure one image after the other; the two tables with a row per object are written while they go by."""
-    collector = Collector(class_names)
+    class_names, first_class = labels.spec.scored_names, labels.spec.target_id or 1
+    collector = Collector(class_names, first_class)
     with ExitStack() as stack:
-        objects = stack.enter_context(Objects(out / "objects.csv", class_names))
-        submission = stack.enter_context(Submission(out / "submission.csv"))
+        objects = stack.enter_context(Objects(out / "objects.csv", class_names, first_class))
+        submission = stack.enter_context(Submission(out / "submission.csv", first_class))
 
         def compare(result: Inspected) -> tuple[ImageFigures, list[str], list[ImageTable]]:
             truth = labels.masks(result.path.name, *result.image.shape[:2])

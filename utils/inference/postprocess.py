@@ -210,25 +210,27 @@ def resize_logits(logits: torch.Tensor, height: int, width: int) -> torch.Tensor
     return functional.interpolate(logits, size=(height, width), mode="bilinear", align_corners=False)
 
 
-def index_mask(masks: np.ndarray, logits: np.ndarray, task: str) -> np.ndarray:
+def index_mask(masks: np.ndarray, logits: np.ndarray, task: str, first_class: int = 1) -> np.ndarray:
     """Draw all classes into one picture of class numbers.
 
     Args:
         masks: ``(C, H, W)`` bool.
         logits: ``(K, H, W)`` float.
         task: as in ``decide``.
+        first_class: number of the first mask's class; of a network for one class, that class's.
 
     Returns:
-        ``(H, W)`` uint8 (uint16 with more than 255 classes); 0 is background, k is class k. Where classes overlap
+        ``(H, W)`` uint8 (uint16 with a class above 255); 0 is background, k is class k. Where classes overlap
         (multilabel), the likeliest one is drawn.
     """
-    index = np.zeros(masks.shape[1:], dtype=np.uint8 if len(masks) <= 255 else np.uint16)
-    for class_id, mask in enumerate(masks, start=1):
+    last = first_class + len(masks) - 1
+    index = np.zeros(masks.shape[1:], dtype=np.uint8 if last <= 255 else np.uint16)
+    for class_id, mask in enumerate(masks, start=first_class):
         index[mask] = class_id
     several = np.count_nonzero(masks, axis=0) > 1
     if several.any():
         scores = np.where(masks[:, several], logits[task == "multiclass" :, several], -np.inf)
-        index[several] = scores.argmax(axis=0) + 1
+        index[several] = scores.argmax(axis=0) + first_class
     return index
 
 

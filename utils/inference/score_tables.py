@@ -15,20 +15,32 @@ from utils.scoring.scores import TOGETHER, pair_dice
 
 
 class Objects(Table):
-    """``objects.csv``: a row for every labelled and every predicted defect, written while images go by."""
+    """``objects.csv``: a row for every labelled and every predicted defect, written while images go by.
+
+    Args:
+        path: of the table.
+        class_names: of the scored classes.
+        first_class: number of the first of them.
+    """
 
     header = ("image", "side", "class_id", "name", "area_px", "x", "y", "width", "height", "overlap_px")
 
-    def __init__(self, path: Path, class_names: Sequence[str]) -> None:
+    def __init__(self, path: Path, class_names: Sequence[str], first_class: int = 1) -> None:
         super().__init__(path)
-        self.class_names = class_names
+        self.class_names, self.first_class = class_names, first_class
 
     def collect(self, image: str, objects: np.ndarray) -> None:
         """Append the defects of an image, a table of dtype ``OBJECT``."""
         assert objects.dtype == OBJECT
         self.write(
-            (image, "labelled" if labelled else "predicted", class_id, self.class_names[class_id - 1], *rest)
-            for labelled, class_id, *rest in objects.tolist()
+            (
+                image,
+                "labelled" if labelled else "predicted",
+                self.first_class + mask - 1,
+                self.class_names[mask - 1],
+                *rest,
+            )
+            for labelled, mask, *rest in objects.tolist()
         )
 
 
@@ -55,7 +67,14 @@ def _pairs(evaluation: Evaluation) -> Iterable[Sequence[Any]]:
         for k, name in enumerate(evaluation.class_names):
             floats = (evaluation.image_scores[row, k], *evaluation.sums[row, :, k])
             numbers = (int(part[row, k]) for part in pixels)
-            yield (image, k + 1, name, *numbers, f"{dice[row, k]:.6f}", *(repr(float(value)) for value in floats))
+            yield (
+                image,
+                evaluation.first_class + k,
+                name,
+                *numbers,
+                f"{dice[row, k]:.6f}",
+                *(repr(float(value)) for value in floats),
+            )
 
 
 def _classes(evaluation: Evaluation) -> Iterable[Sequence[Any]]:
@@ -77,7 +96,7 @@ def _sizes(evaluation: Evaluation) -> Iterable[Sequence[Any]]:
     for k, name in enumerate(evaluation.class_names):
         for size, (low, high) in enumerate(zip(AREAS, (*AREAS[1:], None), strict=True)):
             numbers = (int(getattr(objects, kind)[k, size]) for kind in kinds)
-            yield (k + 1, name, low, high - 1 if high else None, *numbers)
+            yield (evaluation.first_class + k, name, low, high - 1 if high else None, *numbers)
 
 
 def _curves(evaluation: Evaluation) -> Iterable[Sequence[Any]]:

@@ -75,17 +75,19 @@ class IndexMasks:
         folder: where the masks go.
         names: file name of each image's mask.
         task: of the network.
+        first_class: number of the first scored class.
     """
 
-    def __init__(self, folder: Path, names: dict[Path, str], task: str) -> None:
-        self.folder, self.names, self.task = folder, names, task
+    def __init__(self, folder: Path, names: dict[Path, str], task: str, first_class: int = 1) -> None:
+        self.folder, self.names, self.task, self.first_class = folder, names, task, first_class
 
     def render(self, result: Inspected) -> None:
         """Write the mask of an image."""
         logits = result.logits if len(result.defects) else None
         if logits is None:  # nothing to draw, or nothing that overlaps
             logits = np.empty((0, 0, 0), np.float32)
-        write_png(self.folder / self.names[result.path], index_mask(result.masks, logits, self.task))
+        index = index_mask(result.masks, logits, self.task, self.first_class)
+        write_png(self.folder / self.names[result.path], index)
 
     def collect(self, path: Path, piece: None) -> None:
         """Leave it at the file."""

@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 
 from utils.reporting import plots
 from utils.reporting.page import Picture, Plot, Row, Table, Text, shown
-from utils.scoring.presence import AVERAGES, NO_DEFECT, Curves, Presence
+from utils.scoring.presence import AVERAGES, Curves, Presence
 
 
 def presence_parts(presence: Presence, names: Sequence[str], decided: str, scored: str) -> list[Any]:
@@ -20,8 +20,9 @@ def presence_parts(presence: Presence, names: Sequence[str], decided: str, score
         decided: a sentence about when an image is predicted to show a class.
         scored: a sentence about what its score for a class is.
     """
-    meaning = {f"hasDefect_{k}": shown(name) for k, name in enumerate(names, start=1)}
-    meaning |= {NO_DEFECT: "no class at all", **dict.fromkeys(AVERAGES, "")}
+    # In the order of the classes; of a network for one class the label has that class's number.
+    meaning = dict(zip(presence.curves, [*map(shown, names), "no class at all"], strict=True))
+    meaning |= dict.fromkeys(AVERAGES, "")
     rows = [
         [label, meaning[label], row["precision"], row["recall"], row["f1-score"], int(row["support"])]
         for label, row in presence.report.items()

@@ -66,6 +66,7 @@ class Evaluation:
         dice: exact, smooth and soft, per class and together.
         presence: image by image.
         objects: defect by defect.
+        first_class: number of the first scored class; of a network for one class, that class's.
     """
 
     class_names: tuple[str, ...]
@@ -77,6 +78,7 @@ class Evaluation:
     dice: dict[str, ThreeDice]
     presence: Presence
     objects: ObjectCounts
+    first_class: int = 1
 
     def to_dict(self) -> dict[str, Any]:
         """Give all numbers as plain dicts and lists that JSON can hold; undefined ones are None."""
@@ -120,9 +122,11 @@ class Collector:
 
     Args:
         class_names: of the C scored classes.
+        first_class: number of the first of them.
     """
 
     class_names: tuple[str, ...]
+    first_class: int = 1
     _images: list[str] = field(default_factory=list)
     _figures: list[ImageFigures] = field(default_factory=list)
     _objects: ObjectCounts = field(init=False)
@@ -166,8 +170,9 @@ class Collector:
             scores=scores(counts, self.class_names),
             intervals=bootstrap(counts, self.class_names, resamples, seed) if resamples else None,
             dice=compare_dice(counts, sums, self.class_names),
-            presence=presence(*_shown(counts), image_scores),
+            presence=presence(*_shown(counts), image_scores, self.first_class),
             objects=self._objects,
+            first_class=self.first_class,
         )
 
 

@@ -34,7 +34,8 @@ class Curves:
 class Presence:
     """What is known about images as a whole.
 
-    Labels are ``hasDefect_1`` .. ``hasDefect_C`` and ``NoDefect``, which an image has when it has none of the others.
+    Labels are ``hasDefect_1`` .. ``hasDefect_C`` (of a network for one class, that class's number) and ``NoDefect``, which
+    an image has when it has none of the others.
 
     Attributes:
         report: by label and by average (``AVERAGES``): precision, recall, f1-score, support. Ratios of nothing are 0.
@@ -59,22 +60,23 @@ class Presence:
         }
 
 
-def label_names(classes: int) -> list[str]:
-    """Name the labels of an image: one for each class and one for none."""
-    return [*(f"hasDefect_{k}" for k in range(1, classes + 1)), NO_DEFECT]
+def label_names(classes: int, first_class: int = 1) -> list[str]:
+    """Name the labels of an image: one for each class, numbered from ``first_class``, and one for none."""
+    return [*(f"hasDefect_{k}" for k in range(first_class, first_class + classes)), NO_DEFECT]
 
 
-def presence(truth: np.ndarray, predicted: np.ndarray, scores: np.ndarray) -> Presence:
+def presence(truth: np.ndarray, predicted: np.ndarray, scores: np.ndarray, first_class: int = 1) -> Presence:
     """Compare what images show with what was said about them.
 
     Args:
         truth: (N, C) bool, N >= 1 images, whether the class is labelled there.
         predicted: (N, C) bool, whether it was predicted there.
         scores: (N, C) float 0..1, the larger the likelier the class is there. ``NoDefect`` scores 1 minus the largest.
+        first_class: number of the first class.
     """
     from sklearn.metrics import classification_report, confusion_matrix, multilabel_confusion_matrix
 
-    names = label_names(truth.shape[1])
+    names = label_names(truth.shape[1], first_class)
     true, said = (np.column_stack([part, ~part.any(axis=1)]) for part in (truth, predicted))
     scored = np.column_stack([scores, 1 - scores.max(axis=1)])
     report = classification_report(true, said, target_names=names, output_dict=True, zero_division=0)

@@ -155,7 +155,7 @@ def _overlay(inspection: Inspection, about: About, seen: Seen) -> bytes:
 
 def _index_mask(inspection: Inspection, about: About, seen: Seen) -> bytes:
     logits = inspection.logits if len(inspection.defects) and inspection.logits is not None else np.empty((0, 0, 0))
-    return encode_png(index_mask(inspection.masks, logits, about.task))
+    return encode_png(index_mask(inspection.masks, logits, about.task, about.first_class))
 
 
 def _inspected(path: Path, inspection: Inspection) -> Inspected:
