@@ -50,6 +50,7 @@ def page_of(evaluation: Evaluation, **parts) -> str:
         pytest.param(("pits",), 1.0, 1.0, id="everything"),
         pytest.param(tuple(f"a kind of defect with a long name {k}" for k in range(12)), 0.01, 0.01, id="many classes"),
         pytest.param(("<b>bold</b>", "a & b"), 0.02, 0.02, id="names that look like HTML"),
+        pytest.param(("crack_$x^$", r"a$\b$", "scale > $5"), 0.02, 0.02, id="names that look like mathematics"),
     ],
 )
 def test_every_set_has_a_page(names, labelled, predicted):

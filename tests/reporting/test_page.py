@@ -52,7 +52,7 @@ def png() -> bytes:
 
 
 def a_page(name: str = "pits") -> str:
-    figure = draw_curves({name: ([0, 1], [0, 1])}, "x in px", "share")
+    figure = draw_curves([(name, [0, 1], [0, 1])], "x in px", "share")
     picture = Picture(png(), f"strip with {name}", name)
     return render(
         f"Report on {name}",

@@ -13,8 +13,8 @@ from utils.reporting.overlays import class_colour
 
 X = np.linspace(0, 1, 5)
 DRAWN = {
-    "curves": lambda: plots.draw_curves({"a": (X, X), "b": (X, X**2)}, "x in px", "share"),
-    "one point": lambda: plots.draw_curves({"a": ([1], [0.5])}, "x in px", "share"),
+    "curves": lambda: plots.draw_curves([("a", X, X), ("b", X, X**2)], "x in px", "share"),
+    "one point": lambda: plots.draw_curves([("a", [1], [0.5])], "x in px", "share"),
     "bars": lambda: plots.draw_bars(["a", "b"], {"n": [1, 2]}, "x in px", "share", colours=[0, 1]),
     "groups": lambda: plots.draw_bars(["a" * 30, "b" * 30], {"n": [1, 2], "m": [0, None]}, "x in px", "share"),
     "histogram": lambda: plots.draw_histogram([1, 3], [1, 10, 100], "x in px", "share", index=2, x_log=True),
@@ -38,7 +38,7 @@ def test_plot_has_labels_large_letters_and_equal_bytes(kind):
 
 
 def test_classes_have_the_colours_of_the_overlays():
-    figure = plots.draw_curves({str(k): (X, X) for k in range(9)}, "x", "y")
+    figure = plots.draw_curves([(str(k), X, X) for k in range(9)], "x", "y")
     expected = [np.divide(class_colour(k), 255) for k in range(9)]
     np.testing.assert_allclose([to_rgb(line.get_color()) for line in figure.axes[0].lines], expected)
     figure = plots.draw_bars(["a", "b"], {"n": [1, 2]}, "x", "y", colours=[3, 1])
@@ -54,7 +54,7 @@ def test_the_style_stays_in_the_plots():
     code = (
         "import sys, matplotlib; rc = matplotlib.rcParams; from utils.reporting import plots;"
         "before = {key: rc[key] for key in plots.STYLE}; assert rc['font.size'] == 10;"
-        "plots.to_svg(plots.draw_curves({'a': ([0, 1], [0, 1])}, 'x', 'y'));"
+        "plots.to_svg(plots.draw_curves([('a', [0, 1], [0, 1])], 'x', 'y'));"
         "assert 'matplotlib.pyplot' not in sys.modules; assert {key: rc[key] for key in plots.STYLE} == before"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)

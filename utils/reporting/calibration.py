@@ -7,6 +7,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from utils.reporting import plots
+from utils.reporting.legends import short
 from utils.reporting.page import Numbers, Plot, Section, Table, Text
 
 TOGETHER = "together"
@@ -57,7 +58,7 @@ def calibration_section(calibration: Mapping[str, Any], weights: str | None) -> 
                 "cross-fitted",
                 "used",
             ],
-            [_row(plots.short(name), one) for name, one in calibration["classes"].items()],
+            [_row(short(name), one) for name, one in calibration["classes"].items()],
             "The best setting of each class on these images, and the one in use before.",
         ),
         Table(
@@ -113,13 +114,14 @@ def _curves(curves: Mapping[str, Mapping[str, Any]], alarms_on: str) -> Figure:
     positive = [x for name in names for x in curves[name]["false_alarms"] if x > 0]
     edge = min(positive, default=1.0) / 2  # where a logarithmic axis shows zero
     # A staircase: the recall rises where one more false alarm is allowed, and not before.
-    series = {
-        plots.short(name): (
+    series = [
+        (
+            name,
             np.repeat(np.maximum(curves[name]["false_alarms"], edge), 2)[1:],
             np.repeat(curves[name]["recall"], 2)[:-1],
         )
         for name in names
-    }
+    ]
     places = [index for index, name in enumerate(curves) if name in names]
     return plots.draw_curves(
         series,

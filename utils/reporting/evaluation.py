@@ -9,6 +9,7 @@ from matplotlib.figure import Figure
 
 from utils.reporting import plots
 from utils.reporting.learning import History, learning_parts
+from utils.reporting.legends import labels_of
 from utils.reporting.objects import object_parts
 from utils.reporting.page import Numbers, Picture, Plot, Row, Section, Table, Text, cell, shown
 from utils.reporting.presence import presence_parts
@@ -190,7 +191,7 @@ def _intervals(evaluation: Evaluation, score: str, label: str) -> Figure:
         if score == "mean_dice":
             ax.plot([values.empty_baseline] * 2, [index - 0.28, index + 0.28], color=plots.INK, linewidth=3)
         ax.plot(value, index, "o", markersize=11, clip_on=False, color=plots.colour(index), markeredgecolor=plots.INK)
-    ax.set_yticks(range(len(classes)), [plots.short(shown(name)) for name in classes])
+    ax.set_yticks(range(len(classes)), labels_of([shown(name) for name in classes]))
     ax.set_ylim(len(classes) - 0.4, -0.6)
     # From the first tenth below all marks: intervals are a few hundredths wide.
     least = min((x for line in ax.lines for x in line.get_xdata()), default=0.0)  # type: ignore[union-attr]

@@ -8,10 +8,10 @@ from matplotlib.ticker import MaxNLocator
 
 from utils.data.exploration.images import LEVELS, ImageStatistics
 from utils.data.exploration.labels import LabelStatistics
+from utils.reporting.legends import add_legend, labels_of
 from utils.reporting.plots import (
     INK,
     NEUTRAL,
-    add_legend,
     draw_bars,
     draw_heatmap,
     draw_histogram,
@@ -124,15 +124,17 @@ def brightness(images: ImageStatistics, defective: set[str]) -> Figure:
     edges = np.linspace(low, max(high, low + 1), BINS + 1)
     figure, grid = new_figure()
     axes = grid[0, 0]
+    lines, labels = [], []
     for name, own, style in (
         ("with a defect", means[shown], {"color": INK, "linewidth": 2.2}),
         (NO_DEFECT, means[~shown], {"color": NEUTRAL, "linewidth": 2.2, "linestyle": (0, (4, 2))}),
     ):
         if len(own):
             counts, _ = np.histogram(own, edges)
-            axes.stairs(counts / len(own) * 100, edges, label=f"{name} ({len(own):,})", **style)
+            lines.append(axes.stairs(counts / len(own) * 100, edges, **style))
+            labels.append(f"{name} ({len(own):,})")
     finish(axes, "mean grey value of the image, 0..255", "% of these images")
-    add_legend(axes)
+    add_legend(axes, lines, labels)
     return figure
 
 
@@ -143,13 +145,15 @@ def grey_values(images: ImageStatistics, names: Sequence[str]) -> Figure:
     axes = grid[0, 0]
     width = 4  # grey values a bin, or the spikes of narrow histograms hide the shape
     edges = np.arange(0, LEVELS + 1, width)
+    drawn = []
     for index, name in enumerate([NO_DEFECT, *names]):
         histogram = images.histograms[index].reshape(-1, width).sum(axis=1)
         if histogram.sum():
             style = {"color": NEUTRAL, "linewidth": 2.2} if not index else line_style(index - 1)
-            axes.plot(edges[:-1] + width / 2, histogram / histogram.sum() * 100, label=name, **style)
+            axes.plot(edges[:-1] + width / 2, histogram / histogram.sum() * 100, **style)
+            drawn.append(name)
     finish(axes, "grey value, 0..255", "% of the pixels in steps of 4")
-    add_legend(axes)
+    add_legend(axes, axes.lines, labels_of(drawn))
     return figure
 
 

@@ -40,12 +40,12 @@ def learning_parts(history: History | None, class_names: tuple[str, ...]) -> lis
             "Dice",
             {
                 "mean": "valid_dice",
-                "where there is a defect": "valid_defect_dice",
+                "defects only": "valid_defect_dice",
                 "empty": "valid_empty_baseline",
                 "soft": "valid_soft_dice",
             },
             "Dice, 0 to 1",
-            "Dice on the validation images; empty: what predicting nothing scores; soft: of probabilities.",
+            "Dice on the validation images; defects only: where there is a defect to find; empty: what predicting nothing scores; soft: of probabilities.",
         ),
         (
             "scores of images",
@@ -68,8 +68,8 @@ def learning_parts(history: History | None, class_names: tuple[str, ...]) -> lis
     ]
     drawn = []
     for what, columns, label, caption in charts:
-        series = {name: (epochs, history[column]) for name, column in columns.items() if column in history}
-        series = {name: xy for name, xy in series.items() if any(math.isfinite(y) for y in xy[1])}
+        series = [(name, epochs, history[column]) for name, column in columns.items() if column in history]
+        series = [one for one in series if any(map(math.isfinite, one[2]))]
         if series:
             drawn.append(Plot(_curves(series, label, what == "learning rate"), f"{what} over epochs", caption))
     best = _best(history)
@@ -77,8 +77,8 @@ def learning_parts(history: History | None, class_names: tuple[str, ...]) -> lis
     return [Text(words), Row(drawn)] if drawn else [Text(words)]
 
 
-def _curves(series: dict[str, tuple[list[float], list[float]]], label: str, log: bool) -> Figure:
-    positive = all(y > 0 for _, values in series.values() for y in values if math.isfinite(y))
+def _curves(series: list[tuple[str, list[float], list[float]]], label: str, log: bool) -> Figure:
+    positive = all(y > 0 for _, _, values in series for y in values if math.isfinite(y))
     figure = plots.draw_curves(series, "epoch", label, y_log=log and positive)
     plots.whole_numbers(figure.axes[0])
     return figure

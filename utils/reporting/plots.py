@@ -16,6 +16,7 @@ from matplotlib.figure import Figure
 from matplotlib.patheffects import Normal, Stroke
 from matplotlib.ticker import MaxNLocator
 
+from utils.reporting.legends import add_legend, labels_of, literal, short
 from utils.reporting.overlays import class_colour
 
 # The first use on a machine takes seconds to list its fonts and says so on standard error: nobody can act on that.
@@ -107,7 +108,7 @@ def new_figure(
 
 @in_style
 def draw_curves(
-    series: Mapping[str, tuple[Any, Any]],
+    series: Sequence[tuple[str, Any, Any]],
     x_label: str,
     y_label: str,
     title: str = "",
@@ -119,7 +120,7 @@ def draw_curves(
     """Draw lines, each with its name in the legend.
 
     Args:
-        series: by name, the x and the y values.
+        series: name, x values and y values of each.
         x_label: what x is, with its unit.
         y_label: what y is, with its unit.
         title: short; none where the caption says it all.
@@ -129,17 +130,17 @@ def draw_curves(
     """
     figure, axes = new_figure()
     ax = axes[0, 0]
-    for number, (name, (x, y)) in enumerate(series.items()):
+    for number, (_, x, y) in enumerate(series):
         index = number if colours is None else colours[number]
         # One point makes no line.
-        ax.plot(x, y, label=name, marker="o" if len(np.atleast_1d(x)) == 1 else None, **line_style(index))
+        ax.plot(x, y, marker="o" if len(np.atleast_1d(x)) == 1 else None, **line_style(index))
     finish(ax, x_label, y_label, title)
     if x_log:
         ax.set_xscale("log")
     if y_log:
         ax.set_yscale("log")
     if len(series) > 1:
-        add_legend(ax)
+        add_legend(ax, ax.lines, labels_of([name for name, _, _ in series]))
     return figure
 
 
@@ -168,7 +169,8 @@ def draw_bars(
     figure, axes = new_figure()
     ax = axes[0, 0]
     places, width = np.arange(len(names)), 0.8 / len(series)
-    for number, (label, heights) in enumerate(series.items()):
+    groups = []
+    for number, heights in enumerate(series.values()):
         values = np.nan_to_num(np.asarray(heights, dtype=float))
         if colours is None:
             style: dict[str, Any] = {"color": NEUTRAL, "alpha": 1 - 0.6 * number / len(series)}
@@ -176,10 +178,11 @@ def draw_bars(
             style = bar_style(colours[number])
         else:
             style = {"color": [colour(index) for index in colours], "edgecolor": INK, "linewidth": 0.8}
-        bars = ax.bar(places + (number - (len(series) - 1) / 2) * width, values, width * 0.94, label=label, **style)
+        bars = ax.bar(places + (number - (len(series) - 1) / 2) * width, values, width * 0.94, **style)
+        groups.append(bars)
         if write:
             ax.bar_label(bars, [write.format(value) for value in values], padding=2, fontsize=11)
-    ax.set_xticks(places, [short(name) for name in names])
+    ax.set_xticks(places, labels_of(names))
     if sum(len(short(name)) for name in names) > 42:
         ax.tick_params(axis="x", rotation=35)
         for tick in ax.get_xticklabels():
@@ -188,7 +191,7 @@ def draw_bars(
     finish(ax, x_label, y_label, title)
     ax.grid(axis="x", visible=False)
     if len(series) > 1:
-        add_legend(ax)
+        add_legend(ax, groups, labels_of(list(series)))
     return figure
 
 
@@ -258,8 +261,8 @@ def draw_matrix(
     for (row, column), value in np.ndenumerate(values):
         text = "-" if np.isnan(value) else write.format(value)
         ax.text(column, row, text, ha="center", va="center", color="white" if value > 0.55 * top else INK)
-    ax.set_xticks(range(len(columns)), [short(name) for name in columns])
-    ax.set_yticks(range(len(rows)), [short(name) for name in rows])
+    ax.set_xticks(range(len(columns)), labels_of(columns))
+    ax.set_yticks(range(len(rows)), labels_of(rows))
     if sum(len(short(name)) for name in columns) > 9 * fitting[0] - 12:
         ax.tick_params(axis="x", rotation=35)
         for tick in ax.get_xticklabels():
@@ -308,13 +311,7 @@ def finish(ax: Axes, x_label: str, y_label: str, title: str = "") -> None:
     ax.set_xlabel(x_label)
     ax.set_ylabel(y_label)
     if title:
-        ax.set_title(title)
-
-
-@in_style
-def add_legend(ax: Axes, **place: Any) -> None:
-    """Add a legend where it covers least."""
-    ax.legend(**{"loc": "best", "handlelength": 2.6, **place})
+        ax.set_title(literal(title))
 
 
 def whole_numbers(ax: Axes) -> None:
@@ -336,8 +333,3 @@ def to_png(figure: Figure, dpi: int = 110) -> bytes:
     data = io.BytesIO()
     figure.savefig(data, format="png", dpi=dpi, metadata={"Software": None})
     return data.getvalue()
-
-
-def short(name: str, length: int = 18) -> str:
-    """Cut a name that would push a plot out of shape."""
-    return name if len(name) <= length else f"{name[: length - 1]}…"

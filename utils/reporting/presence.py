@@ -86,7 +86,7 @@ def _score_curves(presence: Presence, names: Sequence[str]) -> list[Plot]:
     )
     drawn = []
     for caption, x_label, y_label, points in kinds:
-        series = {plots.short(named[label]): points(curves) for label, curves in known.items()}
+        series = [(named[label], *points(curves)) for label, curves in known.items()]
         figure = plots.draw_curves(series, x_label, y_label, colours=colours)
         if points is _precision_recall:  # between two points of it precision is not in between
             for line in figure.axes[0].lines:
