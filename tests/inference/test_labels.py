@@ -37,6 +37,13 @@ def test_masks_are_those_of_the_scored_classes(table, task, expected):
     assert not labels.masks("clean.png", 2, 3).any()
 
 
+@pytest.mark.parametrize("task", ["classify-binary", "classify-multilabel"])
+def test_a_classifier_has_no_masks(table, task):
+    labels = Labels(read_annotations(table, ("a", "b")), ModelSpec("classifier", "resnet18", task, ("a", "b")))
+    assert labels.masks("x.png", 2, 3).shape == (0, 2, 3)
+    assert labels.shown("x.png").all()
+
+
 @pytest.mark.parametrize(
     ("have", "want", "fits"),
     [

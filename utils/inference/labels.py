@@ -44,13 +44,13 @@ class Labels:
             width: of the image, pixels.
 
         Returns:
-            ``(C, H, W)`` bool, C scored classes.
+            ``(C, H, W)`` bool, C scored classes; none of a classifier.
 
         Raises:
             InputError: a label does not fit the image.
         """
         masks = np.zeros((len(self.spec.scored_names), height, width), dtype=np.bool_)
-        if self.annotations.runs(name):
+        if len(masks) and self.annotations.runs(name):
             drawn = self.annotations.mask(name, height, width).transpose(2, 0, 1).view(np.bool_)
             if self.merged:
                 masks[:] = drawn.any(axis=0)
