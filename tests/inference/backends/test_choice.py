@@ -8,6 +8,7 @@ from utils.errors import InputError
 from utils.inference import backends
 from utils.inference.backends import choice
 from utils.inference.backends.choice import agreement, list_candidates
+from utils.inference.backends.store import Store
 from utils.inference.network import Outputs, Settings, open_network
 
 
@@ -113,6 +114,40 @@ def test_a_precision_or_a_backend_may_be_fixed(weights, images, fakes):
     network(images)
     assert network.name == "openvino bf16"
     assert open_network(weights, "torch", "cpu", "f32", 0).name == "torch f32"
+
+
+def test_a_named_backend_is_what_runs_even_where_torch_is_faster_or_agrees_better(weights, images, fakes, capsys):
+    fakes(
+        openvino={"bf16": Fake("openvino bf16", 0.01, wrong=70), "f32": Fake("openvino f32", 0.5)},
+        onnxruntime={"f32": Fake("onnxruntime f32", 0.1)},
+        torch=TORCH,
+    )
+    network = open_network(weights, "openvino", "cpu", "auto", 0)
+    network(images)
+    assert network.name == "openvino f32"
+    assert "openvino bf16 differs" in capsys.readouterr().err
+    wrong = {"bf16": Fake("openvino bf16", 0.01, wrong=70), "f32": Fake("openvino f32", 0.5, wrong=60)}
+    fakes(openvino=wrong, torch=TORCH)
+    network = choice.ChoosingNetwork(
+        weights, Settings("cpu"), [("openvino", "bf16"), ("openvino", "f32")], Store(weights), "x"
+    )
+    network(images)
+    assert network.name == "openvino f32"
+    assert "nothing that may be taken agrees" in capsys.readouterr().err
+
+
+def test_a_named_backend_that_does_not_run_is_an_error(weights, images, fakes):
+    refusal = InputError("too small a machine")
+    fakes(openvino={"bf16": refusal, "f32": refusal}, torch=TORCH)
+    with pytest.raises(InputError, match="too small a machine"):
+        open_network(weights, "openvino", "cpu", "auto", 0)(images)
+
+
+@pytest.mark.parametrize("number", [3, 100, None])
+def test_a_precision_that_no_cpu_has_is_refused_for_any_number_of_images(weights, fakes, number):
+    fakes(torch=TORCH)
+    with pytest.raises(InputError, match="-precision f16: only for GPUs"):
+        open_network(weights, "auto", "cpu", "f16", 0, images=number)
 
 
 def test_candidates_are_those_that_the_machine_has(monkeypatch):

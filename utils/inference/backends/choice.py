@@ -1,4 +1,4 @@
-"""What ``-backend auto`` and ``-precision auto`` take: the fastest whose masks agree with those of torch in f32.
+"""What ``-backend auto`` and ``-precision auto`` take: the fastest of what they may take whose masks agree with torch in f32.
 
 Both are measured on the first images of the run, once for each network and machine: the choice is kept on disk.
 """
@@ -17,7 +17,7 @@ from dataclasses import asdict, dataclass
 import numpy as np
 import torch
 
-from utils.device import choose_device, cpu_has_bf16, cpu_threads, processor
+from utils.device import check_precision, choose_device, cpu_has_bf16, cpu_threads, processor
 from utils.errors import InputError
 from utils.inference.backends.store import Store
 from utils.inference.network import Gate, Network, Outputs, Settings
@@ -51,8 +51,11 @@ def choose(weights: WeightsFile, settings: Settings, backends: Sequence[str], im
         images: how many will come; none: many.
 
     Raises:
-        InputError: the machine has no such device, or none of the backends can run here.
+        InputError: the machine has no such device or cannot compute in this precision, or none of the backends can
+            run here.
     """
+    if settings.precision == "f16":  # before anything is measured; what else a machine cannot do is left out
+        check_precision(settings.precision, choose_device(settings.device))
     candidates = list_candidates(settings, backends)
     if not candidates:
         from utils.inference.backends import BACKENDS
@@ -63,7 +66,7 @@ def choose(weights: WeightsFile, settings: Settings, backends: Sequence[str], im
     store = Store(weights)
     key = _key(settings, candidates)
     kept = store.note(key)
-    if kept is not None:
+    if kept is not None and (kept["backend"], kept["precision"]) in candidates:
         choice = Choice(**kept)
         _tell(choice, " (measured earlier)")
         return _open(weights, settings, choice.backend, choice.precision)
@@ -132,30 +135,44 @@ class ChoosingNetwork:
             return self._network(images, gate)
 
     def _measure(self, images: np.ndarray) -> tuple[Choice, Network]:
+        """Take the fastest that agrees with torch in f32, or what comes closest where only others may be taken."""
         started = time.perf_counter()
-        best: Network = _open(self._weights, self._settings, "torch", "f32")
-        choice = Choice("torch", "f32", "nothing that agrees with it is faster")
-        least, reference = _run(best, images)
-        base, remarks = least, []
+        plain: Network = _open(self._weights, self._settings, "torch", "f32")
+        base, reference = _run(plain, images)
+        nothing = Choice("torch", "f32", "nothing that agrees with it is faster")
+        best = (base, nothing, plain) if ("torch", "f32") in self._candidates else None
+        closest: tuple[float, Choice, Network] | None = None
+        remarks, failed = [], None
         for backend, precision in self._candidates:
             if (backend, precision) == ("torch", "f32"):
                 continue
-            if choice.backend != "torch" and time.perf_counter() - started > PATIENCE:
+            if best is not None and best[1] != nothing and time.perf_counter() - started > PATIENCE:
                 break
             try:
                 network = _open(self._weights, self._settings, backend, precision)
                 seconds, outputs = _run(network, images)
             except (InputError, RuntimeError, MemoryError) as error:
                 remarks.append(f"{backend} {precision} does not run ({str(error).splitlines()[0]})")
+                failed = error
                 continue
             dice = agreement(reference, outputs, self._weights)
             if dice < AGREEMENT:
                 remarks.append(f"{backend} {precision} differs (Dice {dice:.4f}, {seconds * 1e3:.0f} ms)")
-            elif seconds < least:
-                best, least = network, seconds
-                reason = f"{seconds * 1e3:.0f} ms an image instead of {base * 1e3:.0f}, same masks (Dice {dice:.4f})"
-                choice = Choice(backend, precision, reason)
-        return Choice(choice.backend, choice.precision, "; ".join([choice.reason, *remarks])), best
+                if closest is None or dice > closest[0]:
+                    closest = (
+                        dice,
+                        Choice(backend, precision, "nothing that may be taken agrees with torch f32"),
+                        network,
+                    )
+            elif best is None or seconds < best[0]:
+                took = f"{seconds * 1e3:.0f} ms an image, torch f32 {base * 1e3:.0f}"
+                best = seconds, Choice(backend, precision, f"{took}, same masks (Dice {dice:.4f})"), network
+        found = best or closest
+        if found is None:
+            assert failed is not None
+            raise failed
+        choice = found[1]
+        return Choice(choice.backend, choice.precision, "; ".join([choice.reason, *remarks])), found[2]
 
 
 def agreement(reference: Outputs, outputs: Outputs, weights: WeightsFile) -> float:
