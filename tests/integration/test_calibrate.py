@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 import Evaluate
 from config import EvaluateConfig, PredictConfig
@@ -16,7 +17,8 @@ from utils.inference.calibration.calibrator import label_areas
 from utils.inference.evaluate import evaluate
 from utils.inference.labels import Labels
 from utils.inference.predict import predict
-from utils.published.weights_file import find, load
+from utils.models.spec import ModelSpec
+from utils.published.weights_file import WeightsFile, find, load
 
 
 @pytest.fixture
@@ -118,6 +120,32 @@ def test_what_cannot_be_calibrated_is_refused_before_anything_is_written(make_da
     with pytest.raises(InputError, match=message):
         evaluate(EvaluateConfig(dir=root, weights_dir=run, out=tmp_path / "out", calibrate=True, **flags))
     assert everything(run) == before
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_member_of_a_system_is_calibrated_with_the_whole(make_dataset, run, tmp_path):
+    member = run / "network"
+    member.mkdir()
+    for path in [*run.glob("*.pth"), run / "split.csv"]:
+        path.replace(member / path.name)
+    content = {"members": {"network": {"file": f"network/{find(member).name}", "sha256": "0"}}}
+    (run / "whole.system.json").write_text(json.dumps(content))
+    config = EvaluateConfig(dir=make_dataset(count=12), weights_dir=member, out=tmp_path / "out", calibrate=True)
+    before = everything(run)
+    with pytest.raises(InputError, match=r"^-calibrate: .*whole.system.json needs .*-weights_dir .*whole.system.json"):
+        evaluate(config)
+    assert everything(run) == before
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_classifier_has_nothing_to_calibrate(make_dataset, tmp_path):
+    spec = ModelSpec("classifier", "resnet18", "classify-multilabel", ("pits", "cracks"))
+    WeightsFile(spec, {"x": torch.ones(1)}, (0.5,) * 3, (0.5,) * 3, None, (), ()).save(tmp_path / "c.pth")
+    config = EvaluateConfig(
+        dir=make_dataset(), weights_dir=tmp_path / "c.pth", split="all", out=tmp_path / "out", calibrate=True
+    )
+    with pytest.raises(InputError, match=r"^-calibrate: c.pth judges whole images"):
+        evaluate(config)
     assert not (tmp_path / "out").exists()
 
 

@@ -121,6 +121,10 @@ def evaluate(config: EvaluateConfig) -> EvaluateResult | LabelsResult:
     dataset = open_dataset(config.dir)
     run = chosen.path.parent
     if chosen.weights.spec.is_classifier:
+        if config.calibrate:
+            raise InputError(
+                f"-calibrate: {chosen.path.name} judges whole images and has no masks to choose thresholds for; leave it out"
+            )
         names = _side(config, dataset, run)[: config.num_of_images or None]
         return evaluate_labels(config, chosen, dataset, names, _what(config, run))
     labels = Labels(dataset.annotations, chosen.weights.spec)

@@ -28,6 +28,7 @@ from utils.inference.labels import Labels
 from utils.inference.opening import Chosen
 from utils.inference.pipeline import Inspected
 from utils.inference.postprocess import filter_defects
+from utils.published.membership import systems_with
 from utils.published.system_file import SystemFile
 
 UNCALIBRATED = "uncalibrated"  # folder beside the new weights file that keeps the one from training
@@ -45,8 +46,8 @@ class Calibrator:
         names: images that are to be scored.
 
     Raises:
-        InputError: there are too few images, a threshold is out of range, or there is no permission to write beside the
-            weights file.
+        InputError: there are too few images, a threshold is out of range, the network is part of a system, or there is
+            no permission to write beside the weights file.
     """
 
     def __init__(
@@ -59,6 +60,14 @@ class Calibrator:
         if len(set(self.group_of.values())) < LEAST:
             raise InputError(
                 f"-calibrate: {len(names)} images, fewer than {LEAST} that differ, are too few to choose by; add images"
+            )
+        published = (chosen.path.parent / "index.json").is_file()
+        if not published and (
+            systems := systems_with(chosen.path)
+        ):  # its file moves, and they know it by name and sha256
+            raise InputError(
+                f"-calibrate: {systems[0]} needs {chosen.path} as it is; calibrate the whole with -weights_dir"
+                f" {systems[0]}, or a copy of the file elsewhere"
             )
         if not os.access(chosen.path.parent, os.W_OK):
             raise InputError(f"-calibrate: no permission to write to {chosen.path.parent}; copy the weights elsewhere")
