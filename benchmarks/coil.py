@@ -1,7 +1,7 @@
 """Whole coils: thousands of strips of which all, half or few are clean, by one network and by those that judge first.
 
 The networks are fitted to the strips that are listed again and again, so the gate is nearly always right: what is measured
-is time, not skill. Rows that the CSV has already are left out.
+is time, not skill. Rows that the CSV has already of this machine are left out.
 
     python benchmarks/coil.py
     python benchmarks/coil.py -cases half -systems two-stage -images 500
@@ -26,9 +26,8 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from inference import link, make_strips, read_rows
-from machine import facts, write_rows
-
+from benchmarks.inference import link, make_strips
+from benchmarks.machine import facts, find_rows, here, write_rows
 from config import PredictConfig, flag
 from utils.cli import DONE, parse, run
 
@@ -64,6 +63,7 @@ def main(argv: Sequence[str]) -> int:
     config = parse(CoilConfig, argv, "coil.py", "Time whole coils.")
     os.environ["OMP_NUM_THREADS"] = str(config.threads)
     os.environ["XDG_CACHE_HOME"] = str(config.work / "cache")
+    measured = 0
     for system in config.systems:
         for case in config.cases:
             for count in config.images:
@@ -77,7 +77,7 @@ def main(argv: Sequence[str]) -> int:
                     "backend": config.backend,
                     "precision": config.precision,
                 }
-                if any(all(old[k] == str(v) for k, v in row.items()) for old in read_rows(config.out)):
+                if find_rows(config.out, {**row, **here(config.threads)}):
                     continue
                 context = multiprocessing.get_context("spawn")
                 # Fitting takes more memory than predicting: it has a process of its own.
@@ -87,6 +87,9 @@ def main(argv: Sequence[str]) -> int:
                     found = pool.submit(measure, config, system, case, count).result()
                 write_rows(config.out, [{**row, **found, **facts(config.threads, *PACKAGES)}])
                 print(", ".join(map(str, [*row.values(), *found.values()])), flush=True)
+                measured += 1
+    if not measured:
+        print(f"already measured on this machine, see {config.out}")
     return DONE
 
 

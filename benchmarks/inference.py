@@ -1,14 +1,13 @@
 """From JPEG files to tables and pictures: the network alone, the whole pipeline, and the script that people write today.
 
-Each row runs in a process of its own on as many cores as there are threads. Rows that the CSV has already are left out, so
-an interrupted benchmark goes on where it stopped.
+Each row runs in a process of its own on as many cores as there are threads. Rows that the CSV has already of this machine are
+left out, so an interrupted benchmark goes on where it stopped.
 
     python benchmarks/inference.py
     python benchmarks/inference.py -networks unet:efficientnet-b0 -backends openvino -precisions bf16
 """
 
 import concurrent.futures
-import csv
 import datetime
 import multiprocessing
 import os
@@ -24,14 +23,12 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from machine import facts, write_rows
-
+from benchmarks.machine import facts, find_rows, here, write_rows
 from config import PredictConfig, SynthesiseConfig, flag
 from utils.cli import DONE, parse, run
 
 BATCH = 4
 SCORED = 8  # strips that the mean Dice is of, in every row the same
-KEY = ("architecture", "encoder", "what", "backend", "precision", "threads")
 PACKAGES = ("torch", "openvino", "onnxruntime", "opencv-python-headless", "matplotlib")
 
 
@@ -89,12 +86,12 @@ def main(argv: Sequence[str]) -> int:
     config = parse(InferenceConfig, argv, "inference.py", "Time the network alone, the pipeline, and today's script.")
     os.environ["OMP_NUM_THREADS"] = str(config.threads)
     os.environ["XDG_CACHE_HOME"] = str(config.work / "cache")
+    measured = 0
     for row in plan(config):
-        key = {**vars(row), "threads": str(config.threads)}
-        done = read_rows(config.out)
-        if any(all(old[name] == key[name] for name in KEY) for old in done):
+        key = {**vars(row), "device": config.device, **here(config.threads)}
+        if find_rows(config.out, key):
             continue
-        alone = [old for old in done if old["what"] == "network" and all(old[n] == key[n] for n in KEY if n != "what")]
+        alone = find_rows(config.out, {**key, "what": "network"})
         estimate = float(alone[-1]["ms_per_image"]) / 1e3 if alone else 1.0
         # A process for each row: threads and memory of one library do not disturb the next.
         context = multiprocessing.get_context("spawn")
@@ -102,15 +99,10 @@ def main(argv: Sequence[str]) -> int:
             found = pool.submit(measure, config, row, estimate).result()
         write_rows(config.out, [{**vars(row), **found, **facts(config.threads, *PACKAGES)}])
         print(", ".join(str(value) for value in [*vars(row).values(), *found.values()]), flush=True)
+        measured += 1
+    if not measured:
+        print(f"already measured on this machine, see {config.out}")
     return DONE
-
-
-def read_rows(path: Path) -> list[dict[str, str]]:
-    """Read what was measured before."""
-    if not path.exists():
-        return []
-    with open(path, newline="", encoding="utf-8") as file:
-        return list(csv.DictReader(file))
 
 
 def measure(config: InferenceConfig, row: Row, estimate: float) -> dict[str, Any]:

@@ -4,7 +4,7 @@ import csv
 import importlib.metadata
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,19 @@ def facts(threads: int, *packages: str) -> dict[str, Any]:
     """
     versions = {name: importlib.metadata.version(name) for name in packages}
     return {"cpu": processor(), "cores": os.cpu_count(), "threads": threads, **versions}
+
+
+def here(threads: int) -> dict[str, str]:
+    """Give what of ``facts`` tells whether a row was measured on this machine, as a CSV has it."""
+    return {"cpu": processor(), "threads": str(threads)}
+
+
+def find_rows(path: Path, key: Mapping[str, Any]) -> list[dict[str, str]]:
+    """Give the rows of a CSV that have these values; none when there is no such file."""
+    if not path.exists():
+        return []
+    with open(path, newline="", encoding="utf-8") as file:
+        return [row for row in csv.DictReader(file) if all(row.get(name) == str(value) for name, value in key.items())]
 
 
 def write_rows(path: Path, rows: Sequence[dict[str, Any]]) -> None:
