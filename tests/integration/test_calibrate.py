@@ -1,6 +1,7 @@
 """Evaluate.py -calibrate on small images and a random network: what is written is what the next command uses."""
 
 import csv
+import dataclasses
 import json
 import shutil
 from pathlib import Path
@@ -17,7 +18,10 @@ from utils.inference.calibration.calibrator import label_areas
 from utils.inference.evaluate import evaluate
 from utils.inference.labels import Labels
 from utils.inference.predict import predict
+from utils.models.factory import build
 from utils.models.spec import ModelSpec
+from utils.published.gate import Gate
+from utils.published.system_file import SystemFile
 from utils.published.weights_file import WeightsFile, find, load
 
 
@@ -136,6 +140,37 @@ def test_a_member_of_a_system_is_calibrated_with_the_whole(make_dataset, run, tm
         evaluate(config)
     assert everything(run) == before
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("task", ["multilabel", "multiclass"])
+def test_what_is_calibrated_behind_a_gate_is_what_prediction_draws(make_dataset, tmp_path, task):
+    """Softmax gives the pixels of a class that the gate turned away to another one."""
+    root, folder = make_dataset(count=12), tmp_path / "system"
+    spec = ModelSpec("two-head", "resnet18", task, ("pits", "cracks"))
+    torch.manual_seed(1)
+    model = build(spec)
+    torch.nn.init.normal_(model.net.segmentation_head[0].weight, std=0.5)
+    WeightsFile(spec, model.net.state_dict(), model.mean, model.std, None, (0.5,) * 2, (0,) * 2).save(folder / "n.pth")
+    member = load(folder / "n.pth")
+
+    def save(*thresholds: float) -> Path:
+        gate = Gate("hard", None, thresholds)
+        path = folder / "whole.system.json"
+        SystemFile("two-head", {"network": member}, gate, (0.5,) * 2, (0,) * 2, (None,) * 2).save(path)
+        return path
+
+    path = save(0.0, 0.0)
+    predict(PredictConfig(dir=root, weights_dir=path, out=tmp_path / "out", save=("labels",), precision="f32"))
+    with open(tmp_path / "out/labels.csv", newline="") as file:
+        rows = list(csv.DictReader(file))
+    path = save(*(float(np.median([float(row[name]) for row in rows])) for name in spec.class_names))
+    config = EvaluateConfig(dir=root, weights_dir=path, split="all", precision="f32", resamples=0, area_limits="keep")
+    plain = evaluate(dataclasses.replace(config, out=tmp_path / "plain"))
+    found = evaluate(dataclasses.replace(config, out=tmp_path / "calibrated", calibrate=True))
+    assert found.scores == plain.scores
+    assert found.calibration.before.mean_dice == pytest.approx(plain.scores.mean_dice)
+    again = evaluate(dataclasses.replace(config, out=tmp_path / "again"))
+    assert again.scores.mean_dice >= plain.scores.mean_dice
 
 
 def test_a_classifier_has_nothing_to_calibrate(make_dataset, tmp_path):

@@ -27,7 +27,8 @@ from utils.inference.calibration.solving import solve
 from utils.inference.labels import Labels
 from utils.inference.opening import Chosen
 from utils.inference.pipeline import Inspected
-from utils.inference.postprocess import filter_defects
+from utils.inference.postprocess import decide, filter_defects, sure
+from utils.inference.systems.gated import close
 from utils.published.membership import systems_with
 from utils.published.system_file import SystemFile
 
@@ -95,6 +96,9 @@ class Calibrator:
             )
         ]
         self.gate = chosen.weights.gate if isinstance(chosen.weights, SystemFile) else None
+        # A class that is off leaves its pixels to another one of softmax: then the masks of all depend on what passes, and
+        # they are counted behind the gate in use, which stays.
+        self.gate_is_fixed = self.gate is not None and self.gate.classes is not None and self.task == "multiclass"
         self._names: list[str] = []
         self._tables: list[list[ImageTable]] = []
         self._labels: dict[str, np.ndarray] = {}
@@ -105,18 +109,34 @@ class Calibrator:
         if self.gate is not None:
             assert result.labels is not None
             self._labels[result.path.name] = result.labels
-        return count_image(result.logits, truth, self.task, self.grids)
+        logits = self._behind(result).numpy() if self.gate_is_fixed else result.logits
+        return count_image(logits, truth, self.task, self.grids)
 
     def behind_the_gate(self, result: Inspected) -> np.ndarray:
         """Give the masks that the gate in use would leave, which is open while it is calibrated: (C, H, W) bool."""
-        if self.gate is None or not result.masks.any():
+        if self.gate is None:
             return result.masks
         assert result.labels is not None
-        passes = self.gate.passes(result.labels[None], len(result.masks))[0]
-        areas = self.gate.areas(self.chosen.decision.min_areas, result.labels)
-        masks = torch.from_numpy(result.masks & passes[:, None, None])[None]
-        # The pipeline has dropped what is nowhere sure; the gate only raises the smallest areas.
-        return filter_defects(masks, areas, self.chosen.decision.max_areas)[0].numpy()
+        decision = self.chosen.decision
+        masks, seeds = torch.from_numpy(result.masks)[None], None
+        if self.gate_is_fixed:
+            logits = self._behind(result)[None]
+            masks = decide(logits, self.task, decision.thresholds)
+            seeds = sure(logits, self.task, decision.high_thresholds)
+        # Else the pipeline has dropped what is nowhere sure; the gate only raises the smallest areas.
+        areas = self.gate.areas(decision.min_areas, result.labels)
+        masks = masks & torch.from_numpy(self._passes(result))[:, None, None]
+        return filter_defects(masks, areas, decision.max_areas, seeds)[0].numpy()
+
+    def _passes(self, result: Inspected) -> np.ndarray:
+        """Tell which classes of an image pass the gate in use: (C,) bool."""
+        assert self.gate is not None
+        assert result.labels is not None
+        return self.gate.passes(result.labels[None], len(self.class_names))[0]
+
+    def _behind(self, result: Inspected) -> torch.Tensor:
+        """Give the logits of an image behind the gate in use: (K, H, W)."""
+        return close(torch.as_tensor(result.logits), self._passes(result), self.task)
 
     def collect(self, name: str, tables: list[ImageTable]) -> None:
         """Take what ``count`` made of an image."""
@@ -152,6 +172,7 @@ class Calibrator:
             GateSetting(self.chosen.label_thresholds, self.gate.c if self.gate.mode == "soft" else 1.0),
             self.gate.mode == "soft",
             self.chosen.label_names,
+            self.gate_is_fixed,
         )
 
     def _publish(self, result: Calibration, out: Path) -> Path:

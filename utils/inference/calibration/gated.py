@@ -42,6 +42,7 @@ class Gated:
         now: the setting in use.
         soft: whether the smallest area depends on the probability, so that c is searched for too.
         names: of the L probabilities.
+        fixed: whether the gate stays as it is.
     """
 
     probabilities: np.ndarray
@@ -49,6 +50,7 @@ class Gated:
     now: GateSetting
     soft: bool
     names: tuple[str, ...]
+    fixed: bool = False
 
     def opened(self, setting: GateSetting, classes: int) -> np.ndarray:
         """Tell which classes of which images pass: (N, C) bool."""

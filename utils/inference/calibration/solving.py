@@ -52,7 +52,7 @@ def solve(
 
     Args:
         names: of the C classes.
-        tables: theirs, of the same N images, with any gate open.
+        tables: theirs, of the same N images, with any gate open that is not fixed.
         grids: theirs.
         groups: (N,) images of one group are never parted, since near-duplicates would make the honest figure flatter.
         folds: parts of the images, 3 or more.
@@ -74,7 +74,7 @@ def solve(
         shared,
         gated,
     )
-    found = problem.jointly() if gated and target is None else problem.class_by_class(target)
+    found = problem.jointly() if gated and not gated.fixed and target is None else problem.class_by_class(target)
     parts = len(problem.parts)
     images = len(groups)
     classes = {}

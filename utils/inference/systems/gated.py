@@ -71,8 +71,7 @@ class _Gated:
             return Answer(masks, probabilities, None)
         areas = np.where(passes, self.gate.areas(self.min_areas, probabilities), NEVER)
         if not passes.all():
-            masks = masks.clone()  # the batch's own memory may be the backend's
-            masks[self.task == "multiclass" :][torch.from_numpy(~passes).to(masks.device)] = OFF
+            masks = close(masks, passes, self.task)
         return Answer(masks, probabilities, tuple(map(int, areas)))
 
 
@@ -144,6 +143,16 @@ SYSTEMS: dict[str, type[TwoStage | Joint | SixModel]] = {
     "two-head": Joint,
     "shared-backbone": Joint,
 }
+
+
+def close(masks: torch.Tensor, passes: np.ndarray, task: str) -> torch.Tensor:
+    """Give a copy of ``(K, H, W)`` logits with the classes off that did not pass, ``passes`` being ``(C,)`` bool.
+
+    Of ``multiclass`` that changes the other classes too: what is likeliest of those that are left takes the pixels.
+    """
+    masks = masks.clone()  # the batch's own memory may be the backend's
+    masks[task == "multiclass" :][torch.from_numpy(~passes).to(masks.device)] = OFF
+    return masks
 
 
 def to_probabilities(labels: torch.Tensor | None) -> np.ndarray:
