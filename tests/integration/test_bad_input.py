@@ -336,6 +336,8 @@ FLAGS = [
     Case("500 workers", f"{TRAIN} -num_of_workers 500", r"-num_of_workers 500: this machine has 2 cores; take 64 or fewer, or auto", lambda place, patch: patch.setattr(os, "cpu_count", lambda: 2)),
     Case("unknown thing to save", f"{PREDICT} -save overlay", r"-save overlay: choose from overlays, masks, submission, defects, labels"),
     Case("-out holds a run", TRAIN, r"-out out: already holds a run; continue it with -resume, or name another folder", a_run),
+    Case("-out holds weights", f"{TRAIN} -out weights", r"-out weights: already holds weights \(\S+\.pth\); name another folder"),
+    Case("-out holds a system file", TRAIN, r"-out out: already holds weights \(a\.system\.json\); name another folder", file("out/a.system.json", "{}")),
     Case("-out is a file", TRAIN, r"-out out: .*/out is a file; name another folder|-out out: out is a file; name another folder", file("out")),
     Case("-out below a file", f"{TRAIN} -out f/run", r"-out f/run: .*f is a file; name another folder", file("f")),
     Case("-out of Predict is a file", PREDICT, r"-out out: cannot make this folder \(File exists\); name another with -out", file("out")),

@@ -89,6 +89,17 @@ def test_resuming_a_finished_run_trains_nothing(strips, tmp_path):
     again = train(TrainConfig(resume=result.folder))
     assert again.weights == result.weights
     assert (result.folder / "history.csv").read_bytes() == before
+    # Calibrating since has changed the file, whose digest is in its name; and others may lie beside it.
+    calibrated = result.weights.with_name(f"{result.weights.stem[:-8]}94a9af2b.pth")
+    result.weights.rename(calibrated).write_bytes(b"calibrated")
+    (result.folder / "kept.pth").write_bytes(b"of somebody else")
+    assert train(TrainConfig(resume=result.folder)).weights == calibrated
+    assert calibrated.read_bytes() == b"calibrated"
+    assert sorted(result.folder.glob("*.pth")) == sorted([calibrated, result.folder / "kept.pth"])
+    # Ended between the last epoch and the weights file: it is written now.
+    calibrated.unlink()
+    assert train(TrainConfig(resume=result.folder)).weights == result.weights
+    assert sorted(result.folder.glob("*.pth")) == sorted([result.weights, result.folder / "kept.pth"])
 
 
 def test_two_processes_score_the_same_weights_alike(strips, tmp_path):

@@ -11,6 +11,7 @@ import yaml
 from config import TrainConfig
 from utils.errors import InputError
 from utils.files import write_text
+from utils.published.weights_file import SYSTEM_SUFFIX
 from utils.settings import from_plain, to_plain
 
 SETTINGS, SPLIT, BALANCED, CHECKPOINTS = "config.yaml", "split.csv", "train_balanced.csv", "checkpoints"
@@ -26,7 +27,7 @@ def new_folder(config: TrainConfig) -> Path:
     """Choose the folder of a new run.
 
     Raises:
-        InputError: ``-out`` names a folder that already holds a run or cannot be made.
+        InputError: ``-out`` names a folder that already holds a run or weights, or cannot be made.
     """
     if config.out is None:
         now = datetime.datetime.now().strftime("%Y%m%d-%H%M%S")
@@ -38,6 +39,10 @@ def new_folder(config: TrainConfig) -> Path:
         raise InputError(f"-out {config.out}: no permission to write in {there}; name another folder")
     if (config.out / SETTINGS).exists():
         raise InputError(f"-out {config.out}: already holds a run; continue it with -resume, or name another folder")
+    weights = sorted([*config.out.glob("*.pth"), *config.out.glob(f"*{SYSTEM_SUFFIX}")])
+    if weights:
+        # A run's weights file is found as the only one of its folder.
+        raise InputError(f"-out {config.out}: already holds weights ({weights[0].name}); name another folder")
     return config.out
 
 

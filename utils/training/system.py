@@ -183,7 +183,8 @@ def _begin(config: TrainConfig, dataset: Dataset, first: TrainConfig, folder: Pa
 def _train_member(member: TrainConfig, given: TrainConfig, folder: Path, role: str, engine: SteelEngine) -> Path:
     """Train, continue or just find one network; give its weights file."""
     home = folder / role
-    begun, finished = (home / run_folder.SETTINGS).exists(), any(home.glob("*.pth"))
+    begun = (home / run_folder.SETTINGS).exists()
+    finished = begun and any(home.glob("*.pth"))
     engine.wait_for_everyone()  # all processes have looked before the first one writes
     if finished:
         if engine.is_main_process:

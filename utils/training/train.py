@@ -3,10 +3,8 @@
 import copy
 import dataclasses
 import functools
-import json
 import math
 import os
-import re
 import time
 import warnings
 from pathlib import Path
@@ -23,12 +21,8 @@ from utils.data.images import read_size
 from utils.data.splits import write_split
 from utils.data.transforms import grown
 from utils.errors import InputError
-from utils.files import write_text
 from utils.models.factory import encoder_name
 from utils.models.segmenter import Segmenter
-from utils.models.spec import ModelSpec
-from utils.published.weights_file import WeightsFile
-from utils.settings import to_plain
 from utils.training import run_folder
 from utils.training.checkpoints import LAST, read_best, read_last
 from utils.training.choices import make_spec, settle
@@ -39,10 +33,10 @@ from utils.training.interruption import Interruption
 from utils.training.loaders import close, explain_lost_worker, make_loaders, worker_count
 from utils.training.losses import make_loss
 from utils.training.memory import keep_freed_memory
-from utils.training.provenance import fingerprint, git_commit, versions
+from utils.training.publication import publish, published
 from utils.training.runner import SegmentationRunner
 from utils.training.selection import choose_split
-from utils.training.starting import read_origin, starting_network, write_origin
+from utils.training.starting import starting_network, write_origin
 
 
 @dataclasses.dataclass(frozen=True)
@@ -170,7 +164,11 @@ def train(config: TrainConfig) -> TrainResult:
             close(loaders)
     engine.wait_for_everyone()
     best = read_best(folder / run_folder.CHECKPOINTS)
-    weights = _publish(config, dataset, network, best, folder) if engine.is_main_process else folder
+    weights = folder
+    if engine.is_main_process:
+        # It may have been calibrated since, which is not ours to undo.
+        there = published(folder, spec) if complete else None
+        weights = there or publish(config, dataset, network, best, folder)
     epochs = read_last(folder / run_folder.CHECKPOINTS)["epoch"]
     seconds = time.perf_counter() - started
     return TrainResult(folder, weights, best["epoch"], epochs, best["scores"], seconds, engine.is_main_process)
@@ -270,42 +268,3 @@ def _is_complete(folder: Path, config: TrainConfig) -> bool:
         return False
     state = read_last(folder / run_folder.CHECKPOINTS)
     return state["epoch"] >= config.num_epochs or state["stopped"]
-
-
-def _publish(config: TrainConfig, dataset: Dataset, network: Segmenter, best: dict[str, Any], folder: Path) -> Path:
-    """Write the best epoch's weights as a weights file, and its scores as ``metrics.json``."""
-    assert config.dir is not None
-    spec = network.spec
-    count = len(spec.scored_names)
-    data = {"dataset": config.dir.resolve().name, "images": "validation split of the run", "epoch": best["epoch"]}
-    file = WeightsFile(
-        spec=spec,
-        state_dict=best["network"],
-        mean=network.mean,
-        std=network.std,
-        input_size=config.image_size,
-        thresholds=(config.threshold,) * count,
-        min_areas=(config.min_area,) * count,
-        max_areas=(config.max_area or None,) * count,
-        high_thresholds=(config.high_threshold,) * count,
-        label_thresholds=(config.threshold,) * spec.labels,
-        metrics={**data, **best["scores"]},
-        provenance={
-            "config": {key: value for key, value in to_plain(config).items() if key not in run_folder.PLACES},
-            "data_fingerprint": fingerprint(dataset),
-            "git_commit": git_commit(),
-            "versions": versions(),
-            **read_origin(folder),
-        },
-    )
-    for old in folder.glob("*.pth"):
-        old.unlink()
-    write_text(folder / "metrics.json", json.dumps({**data, **best["scores"]}, indent=2) + "\n")
-    return file.save_named(folder, "-".join((*_words(spec), data["dataset"])))
-
-
-def _words(spec: ModelSpec) -> list[str]:
-    """Give what the name of a weights file says about the network; a classifier is called by its task."""
-    first = spec.task if spec.is_classifier else spec.architecture
-    words = [first, spec.encoder, *([spec.target] if spec.target else [])]
-    return [re.sub(r"[^\w.]", "_", word) for word in words]
