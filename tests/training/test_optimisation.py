@@ -50,6 +50,31 @@ def test_encoder_and_decoder_have_their_own_rates(model, name):
     assert peaks == pytest.approx({"encoder": 1e-3, "decoder": 4e-3}, rel=0.01)
 
 
+@pytest.mark.parametrize("steps", range(1, 13))
+def test_one_cycle_of_few_steps_has_rates_to_learn_by(steps):
+    weights = torch.nn.Parameter(torch.zeros(1))
+    optimizer = torch.optim.SGD([weights], lr=1.0)
+    config = TrainConfig(schedule="onecycle", num_epochs=steps)
+    scheduler, _ = make_scheduler(config, optimizer, batches=1)
+    rates = []
+    for _ in range(steps):
+        rates.append(optimizer.param_groups[0]["lr"])
+        optimizer.step()
+        scheduler.step()
+    assert min(rates) > 0
+    assert max(rates) > 0.03
+    if steps > 4:
+        whole = torch.optim.lr_scheduler.OneCycleLR(
+            torch.optim.SGD([weights], lr=1.0), 1.0, total_steps=steps, pct_start=0.25
+        )
+        expected = []
+        for _ in range(steps):
+            expected += whole.get_last_lr()
+            whole.optimizer.step()
+            whole.step()
+        assert rates == expected
+
+
 @pytest.mark.parametrize(
     ("layer", "rate"), [("encoder._blocks.3._expand_conv", 1e-3), ("decoder.blocks.2.conv1.0", 4e-3)]
 )
