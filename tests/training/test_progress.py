@@ -16,25 +16,26 @@ def clock(monkeypatch):
     return now
 
 
-def run_epoch(clock, seconds_a_batch, main=True):
+def run_epoch(clock, seconds_a_batch, main=True, processes=1):
     """One training epoch as the runner tells of it."""
     progress = history.Progress(num_epochs=4)
     runner = SimpleNamespace(
-        engine=SimpleNamespace(is_main_process=main),
+        engine=SimpleNamespace(is_main_process=main, num_processes=processes),
         loader=range(BATCHES),
         epoch_step=2,
         loader_key="train",
         batch_metrics={"loss": 0.5},
     )
     progress.on_loader_start(runner)
-    for runner.loader_batch_step in range(1, BATCHES + 1):
+    for runner.loader_batch_step in range(processes, processes * BATCHES + 1, processes):
         clock.seconds += seconds_a_batch
         progress.on_batch_end(runner)
     progress.on_loader_end(runner)
 
 
-def test_without_a_terminal_a_slow_epoch_tells_how_far_it_is(clock, capsys):
-    run_epoch(clock, seconds_a_batch=8)
+@pytest.mark.parametrize("processes", [1, 2])
+def test_without_a_terminal_a_slow_epoch_tells_how_far_it_is(clock, capsys, processes):
+    run_epoch(clock, seconds_a_batch=8, processes=processes)
     # The first line after a minute, the next ones five minutes apart.
     assert capsys.readouterr().err.splitlines() == [
         "epoch 2/4 train: 8 of 100 batches in 01:04, 12:16 left",

@@ -98,7 +98,8 @@ class Progress(dl.Callback):
             self.bar.update()
         elif (seconds := time.monotonic() - self.began) >= self.next_line:
             self.next_line = seconds + NEXT_LINE
-            done, total = runner.loader_batch_step, len(runner.loader)
+            # Catalyst counts the batches of all processes, the loader has those of this one.
+            done, total = -(-runner.loader_batch_step // runner.engine.num_processes), len(runner.loader)
             past, left = (tqdm.format_interval(s) for s in (seconds, seconds / done * (total - done)))
             tqdm.write(f"{self._title(runner)}: {done} of {total} batches in {past}, {left} left", file=sys.stderr)
 
