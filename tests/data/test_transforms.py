@@ -65,6 +65,19 @@ def test_d4_gives_all_eight_symmetries_of_a_square_and_no_other():
     assert len(expected) == 8
 
 
+@pytest.mark.parametrize("name", ["published", "flips", "strong"])
+@pytest.mark.parametrize("size", [(1, 1), (1, 50), (2, 7), (3, 3), (40, 4), (7, 7), (8, 8), (8, 60)])
+def test_images_of_few_pixels_can_be_changed(name, size):
+    size = (min(size),) * 2 if name == "strong" else size  # quarter turns are for squares
+    change = transforms.augmentation(name)
+    image, masks = np.full((*size, 3), 128, np.uint8), np.ones((*size, 2), np.uint8)
+    for seed in range(40):
+        change.set_random_seed(seed)
+        out = change(image=image, mask=masks)
+        assert out["image"].shape == image.shape
+        assert out["mask"].shape == masks.shape
+
+
 def test_none_changes_nothing():
     assert transforms.augmentation("none") is None
 

@@ -1,12 +1,15 @@
 """What happens to an image and its masks on the way to the network; every random choice comes from one seed a sample."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import albumentations as A
 import cv2
 import numpy as np
 
 from utils.data.rectangles import Rectangles
+
+LEAST_SIDE = 8  # of an image that is distorted, in pixels
 
 
 def augmentation(name: str) -> A.Compose | None:
@@ -32,7 +35,7 @@ def augmentation(name: str) -> A.Compose | None:
     # Reflecting keeps the steel's texture at the border; black would look like the edge of a strip.
     border = cv2.BORDER_REFLECT_101
     shift = {"x": (-0.0625, 0.0625), "y": (-0.0625, 0.0625)}
-    distortion = A.OneOf([A.GridDistortion(p=1.0), A.OpticalDistortion(p=1.0)], p=0.3)
+    distortion = _Distortion([A.GridDistortion(p=1.0), A.OpticalDistortion(p=1.0)], p=0.3)
     if name == "strong":
         return A.Compose(
             [
@@ -50,6 +53,13 @@ def augmentation(name: str) -> A.Compose | None:
             distortion,
         ]
     )
+
+
+class _Distortion(A.OneOf):
+    """A distortion that leaves images alone whose sides are too short for its grid, which cannot be laid over them."""
+
+    def __call__(self, *args: Any, **data: Any) -> dict[str, Any]:
+        return data if min(data["image"].shape[:2]) < LEAST_SIDE else super().__call__(*args, **data)
 
 
 def resize(image: np.ndarray, height: int, width: int) -> np.ndarray:
