@@ -26,7 +26,7 @@ from config import (
 )
 from utils.cli import parse
 from utils.errors import InputError
-from utils.settings import from_plain, to_plain
+from utils.settings import from_plain, given_fields, to_plain
 
 ROOT = Path(__file__).resolve().parent.parent
 CONFIG_CLASSES = [kind for name, kind in vars(configs).items() if name.endswith("Config")]
@@ -73,6 +73,23 @@ def test_flags_override_the_file_and_the_file_overrides_defaults(yaml_file):
     file = yaml_file("dir: data/strips\nencoder: efficientnet-b3\nnum_epochs: 7\n")
     config = parsed(TrainConfig, "-config", file, "-num_epochs", "9")
     assert (config.dir, config.encoder, config.num_epochs) == (Path("data/strips"), "efficientnet-b3", 9)
+
+
+@pytest.mark.parametrize(
+    ("words", "text", "names"),
+    [
+        ("", "", set()),
+        ("-num_epochs 20 -cache none", "", {"num_epochs", "cache"}),
+        ("-recipe muon", "seed: 42", {"recipe", "seed"}),
+    ],
+)
+def test_what_was_given_is_remembered_also_where_it_is_the_default(yaml_file, words, text, names):
+    config = parse(TrainConfig, ["-config", yaml_file(text), *words.split()], "Train.py", "")
+    assert given_fields(config) == names
+    plain = from_plain(TrainConfig, to_plain(config))
+    assert (plain, hash(plain)) == (config, hash(config))
+    # Of a config that nobody noted anything in: what is not the default.
+    assert given_fields(TrainConfig(seed=42, cache="ram")) == {"cache"}
 
 
 def test_required_flag_may_stand_in_the_file(yaml_file):

@@ -15,7 +15,18 @@ from typing import Any, Literal, NoReturn
 
 from config import RECIPES
 from utils.errors import InputError
-from utils.settings import ANSWERS, FIELD_OF_FLAG, Config, check_known, convert, flag_of, nearest, to_word, without_none
+from utils.settings import (
+    ANSWERS,
+    FIELD_OF_FLAG,
+    Config,
+    check_known,
+    convert,
+    flag_of,
+    nearest,
+    note_given,
+    to_word,
+    without_none,
+)
 
 DONE, BAD_INPUT, SOME_SKIPPED, INTERRUPTED = 0, 2, 3, 130
 
@@ -30,7 +41,7 @@ def parse(config_class: type[Config], argv: Sequence[str], prog: str, descriptio
         description: what the command does, first paragraph of the help text.
 
     Returns:
-        An instance of ``config_class``.
+        An instance of ``config_class``, which remembers for ``given_fields`` what flags and file said.
 
     Raises:
         InputError: a flag or a key of the file is unknown, missing, or has a value of the wrong kind.
@@ -74,7 +85,7 @@ def parse(config_class: type[Config], argv: Sequence[str], prog: str, descriptio
     if missing:
         words_missing = [_place(name) if fields[name].metadata["positional"] else flag_of(name) for name in missing]
         raise InputError(f"{prog}: missing {' '.join(words_missing)}; -h explains every flag")
-    return config_class(**values)
+    return note_given(config_class(**values), words)
 
 
 def run(main: Callable[[Sequence[str]], int]) -> NoReturn:

@@ -6,13 +6,15 @@ import difflib
 import math
 import types
 import typing
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, Literal, TypeVar, Union
 
 from utils.errors import InputError
 
 Config = TypeVar("Config")
+
+_GIVEN = "_given"  # attribute of a config, none of its fields: which of them somebody chose
 
 # Fields whose flag has another name, because the name is a Python keyword.
 FLAG_OF_FIELD = {"source": "from"}
@@ -44,6 +46,19 @@ def from_plain(config_class: type[Config], plain: dict[str, Any]) -> Config:
     for key in plain:
         check_known(key, fields, "the stored settings")
     return config_class(**{name: convert(fields[name], kinds[name], word) for name, word in plain.items()})
+
+
+def note_given(config: Config, names: Iterable[str]) -> Config:
+    """Remember in a config which of its fields somebody chose; neither equality nor what is stored knows of it."""
+    object.__setattr__(config, _GIVEN, frozenset(names))
+    return config
+
+
+def given_fields(config: Any) -> frozenset[str]:
+    """Name the fields that somebody chose: those noted, of a config without a note those that are not the default."""
+    changed = (f.name for f in dataclasses.fields(config) if getattr(config, f.name) != f.default)
+    noted: frozenset[str] | None = getattr(config, _GIVEN, None)
+    return frozenset(changed) if noted is None else noted
 
 
 def nearest(word: str, known: Sequence[str]) -> str:

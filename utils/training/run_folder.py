@@ -12,7 +12,7 @@ from config import TrainConfig
 from utils.errors import InputError
 from utils.files import write_text
 from utils.published.weights_file import SYSTEM_SUFFIX
-from utils.settings import from_plain, to_plain
+from utils.settings import from_plain, given_fields, to_plain
 
 SETTINGS, SPLIT, BALANCED, CHECKPOINTS = "config.yaml", "split.csv", "train_balanced.csv", "checkpoints"
 
@@ -74,14 +74,13 @@ def read_settings(given: TrainConfig) -> TrainConfig:
     except (yaml.YAMLError, ValueError, AttributeError, TypeError):  # undecodable text is a ValueError
         raise InputError(f"{path}: damaged; start the run again with another -out") from None
     changes: dict[str, Any] = {}
-    for field in dataclasses.fields(TrainConfig):
-        value = getattr(given, field.name)
-        if field.name in ("resume", "recipe") or value == field.default:
-            continue
-        if field.name in MAY_CHANGE:
-            changes[field.name] = value
-        elif value != getattr(stored, field.name):
+    names = given_fields(given) - {"resume"}
+    for name in (field.name for field in dataclasses.fields(TrainConfig) if field.name in names):
+        value = getattr(given, name)
+        if name in MAY_CHANGE:
+            changes[name] = value
+        elif value != getattr(stored, name):
             raise InputError(
-                f"-{field.name}: a resumed run keeps its settings ({path}); leave the flag out, or start a new run"
+                f"-{name}: a resumed run keeps its settings ({path}); leave the flag out, or start a new run"
             )
     return dataclasses.replace(stored, **changes)

@@ -14,7 +14,7 @@ from utils.inference.evaluate import EvaluateResult, evaluate
 from utils.models.factory import encoder_name
 from utils.published.system_file import SEGMENTERS, SystemFile, gate_for, read_system
 from utils.published.weights_file import SYSTEM_SUFFIX, find, load
-from utils.settings import to_plain
+from utils.settings import given_fields, note_given, to_plain
 from utils.training import run_folder
 from utils.training.choices import make_spec, settle
 from utils.training.class_weights import class_weights
@@ -191,8 +191,9 @@ def _train_member(member: TrainConfig, given: TrainConfig, folder: Path, role: s
             print("trained already")
         return find(home)
     if begun:
-        changes = {name: getattr(given, name) for name in run_folder.MAY_CHANGE}
-        return train(TrainConfig(resume=home, **changes)).weights
+        names = given_fields(given).intersection(run_folder.MAY_CHANGE)
+        again = TrainConfig(resume=home, **{name: getattr(given, name) for name in names})
+        return train(note_given(again, {"resume", *names})).weights
     return train(dataclasses.replace(member, out=home, split=folder / run_folder.SPLIT)).weights
 
 
