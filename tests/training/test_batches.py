@@ -30,6 +30,14 @@ def test_fewer_images_than_a_batch_still_train():
     assert [len(batch) for batch in keys(count=3, batch_size=4)] == [3]
 
 
+@pytest.mark.parametrize("processes", [1, 2, 3])
+@pytest.mark.parametrize("batch_size", [1, 2, 8])
+def test_the_smallest_batch_of_all_processes_is_known(processes, batch_size):
+    for count in range(batch_size * (processes - 1) + 1, 40):
+        sizes = [len(b) for rank in range(processes) for b in keys(count, batch_size, rank=rank, processes=processes)]
+        assert EpochBatches(count, batch_size, 1, True, 0, processes).smallest() == min(sizes)
+
+
 def test_validation_sees_every_image_once_in_order():
     batches = keys(shuffle=False)
     assert [index for batch in batches for index, *_ in batch] == list(range(23))

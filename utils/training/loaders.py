@@ -71,6 +71,11 @@ class EpochBatches(Sampler[list[Key]]):
             start = (number * self.processes + self.rank) * self.batch_size
             yield [Key(int(index), int(seeds[index]), share) for index in order[start : start + self.batch_size]]
 
+    def smallest(self) -> int:
+        """Give the number of images in the smallest training batch of any process."""
+        last = len(self) * self.processes - 1
+        return min(self.batch_size, self.count - last * self.batch_size)
+
     def _batches(self) -> int:
         if self.shuffle and self.count >= self.batch_size * self.processes:
             return self.count // self.batch_size
@@ -124,6 +129,7 @@ def make_loaders(
         ),
         "valid": make(valid, keep_truth=True),
     }
+    check_counts(config, {name: len(part) for name, part in parts.items()}, processes)
     workers = worker_count(config.num_of_workers, processes, beside_gpu=pin)
     if workers:
         # A worker that inherits OpenCV's thread pool by fork waits forever when it first touches it: end the pool here.
@@ -133,11 +139,6 @@ def make_loaders(
         training = name == "train"
         shares = growing.shares(config.num_epochs) if training and config.start_size else ()
         batches = EpochBatches(len(part), config.batch_size, config.seed, training, rank, processes, shares)
-        if len(batches) == 0:
-            raise InputError(
-                f"{len(part)} images to {name} on are too few for {processes} processes with -batch_size"
-                f" {config.batch_size}; take fewer processes or a smaller batch"
-            )
         loaders[name] = StripLoader(
             _Guarded(part),
             batch_sampler=batches,
@@ -148,6 +149,26 @@ def make_loaders(
             pin_memory=pin,
         )
     return loaders
+
+
+def check_counts(config: TrainConfig, counts: dict[str, int], processes: int) -> None:
+    """Look whether each process has a batch.
+
+    Args:
+        config: the run's settings.
+        counts: number of images by side, ``train`` and ``valid``.
+        processes: number of processes.
+
+    Raises:
+        InputError: too few images.
+    """
+    for side, count in counts.items():
+        # The last process has the fewest.
+        if not len(EpochBatches(count, config.batch_size, config.seed, side == "train", processes - 1, processes)):
+            raise InputError(
+                f"{count} images to {'train' if side == 'train' else 'validate'} on are too few for {processes} processes with -batch_size"
+                f" {config.batch_size}; take fewer processes or a smaller batch"
+            )
 
 
 def close(loaders: dict[str, DataLoader]) -> None:

@@ -1,6 +1,5 @@
 """Train a network on a dataset folder: the one function behind ``Train.py``."""
 
-import copy
 import dataclasses
 import functools
 import math
@@ -11,15 +10,12 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
-import torch
 from accelerate.utils import broadcast_object_list, set_seed
 
 from config import TrainConfig
 from utils.data.annotations import Dataset, open_dataset, write_annotations
 from utils.data.decoded import DecodedImages, ImageFiles, decode_once
-from utils.data.images import read_size
 from utils.data.splits import write_split
-from utils.data.transforms import grown
 from utils.errors import InputError
 from utils.models.factory import encoder_name
 from utils.models.segmenter import Segmenter
@@ -37,6 +33,7 @@ from utils.training.publication import publish, published
 from utils.training.runner import SegmentationRunner
 from utils.training.selection import choose_split
 from utils.training.starting import starting_network, write_origin
+from utils.training.trial import check_batch, freeze_unreached
 
 
 @dataclasses.dataclass(frozen=True)
@@ -136,7 +133,9 @@ def train(config: TrainConfig) -> TrainResult:
         engine.device.type == "cuda",
         None if complete else _decoded(config, dataset, [*sides["train"], *sides["valid"]], engine),
     )
-    _check_batch(config, network, dataset.path(sides["train"][0]), len(sides["train"]))
+    check_batch(config, network, [dataset.path(name) for name in sides["train"]], engine.num_processes)
+    if engine.num_processes > 1:
+        freeze_unreached(config, network)
     if engine.is_main_process:
         # Nothing is written before everything that can be refused has been looked at.
         _begin(config, dataset, frame, folder, start.origin)
@@ -219,26 +218,6 @@ def _begin(
     write_split(frame, folder / run_folder.SPLIT)
     write_origin(folder, origin)
     run_folder.write_settings(folder, config)
-
-
-def _check_batch(config: TrainConfig, network: Segmenter, image: Path, count: int) -> None:
-    """Try a batch of one image, which networks that normalise over the batch cannot always train on."""
-    if min(config.batch_size, count) > 1:
-        return
-    height, width = full = config.crop or config.image_size or read_size(image)
-    if config.start_size is not None:
-        height, width = grown(config.start_size, full, 0.0)
-    try:
-        with torch.no_grad():
-            trial = copy.deepcopy(network).cpu().train()
-            trial(torch.zeros(1, config.channels, height, width, dtype=torch.uint8))
-    except ValueError as error:
-        if "more than 1 value per channel" not in str(error):
-            raise
-        raise InputError(
-            f"-batch_size {config.batch_size}: {config.architecture} cannot train on batches of a single image of"
-            f" {height}x{width}; take -batch_size 2 or more, and as many images"
-        ) from None
 
 
 def _announce(
