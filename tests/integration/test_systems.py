@@ -169,12 +169,52 @@ def test_balanced_systems_see_clean_images_too(make_dataset, tmp_path, monkeypat
         ("-system two-stage -classifier_encoder resnet999", "-encoder resnet999: neither SMP nor timm has it"),
         ("-system two-stage -class_weights 1,2,3", "-class_weights 1,2,3: 3 for 2 classes"),
         ("-system two-stage -loss nothing", "-loss nothing"),
+        ("-system two-stage -threshold 1", "-threshold 1: a system is calibrated from a threshold above 0 and below 1"),
+        ("-system two-head -architecture fpn", "-architecture fpn: -system two-head has its own; leave it out"),
+        ("-system two-head -architecture unet", "-architecture unet: -system two-head has its own; leave it out"),
+        (
+            "-system two-stage -classifier_size 96,96 -architecture deeplabv3plus -batch_size 1",
+            "-system two-stage, segmenter: -batch_size 1: deeplabv3plus cannot train on batches of a single image",
+        ),
     ],
 )
 def test_what_does_not_fit_is_refused_before_anything_is_written(make_dataset, tmp_path, words, message):
     with pytest.raises(InputError, match=message):
         train(tmp_path / "run", make_dataset(count=18), words)
     assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(
+    ("rows", "message"),
+    [
+        ("", r"-system six-model, segmenter-3: .*train\.csv: no image shows rust; add images that do"),
+        ("002.png,3,1 9\n", "-system six-model, segmenter-3: .*data: 1 images leave none to validate on; add images"),
+    ],
+)
+def test_what_one_network_of_a_system_lacks_is_said_before_the_first_is_trained(make_dataset, tmp_path, rows, message):
+    data = make_dataset(count=18, class_names=("pits", "cracks", "rust"))
+    with open(data / "train.csv", "a") as file:
+        file.write(rows)
+    with pytest.raises(InputError, match=message):
+        train(tmp_path / "run", data, "-system six-model")
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(("groups", "fits"), [("0,1,1", False), ("0,1,2", True)])
+def test_too_few_images_to_calibrate_by_are_told_before_any_training(make_dataset, tmp_path, monkeypatch, groups, fits):
+    from utils.training import system
+
+    monkeypatch.setattr(system, "train", lambda config: (_ for _ in ()).throw(KeyboardInterrupt))
+    data, split = make_dataset(count=18), tmp_path / "split.csv"
+    lines = [f"{k:03d}.png,valid,{group}" for k, group in enumerate(groups.split(","))]
+    lines += [f"{k:03d}.png,train,{k}" for k in range(3, 18)]
+    split.write_text("\n".join(["image,side,group", *lines]))
+    message = (
+        r"split\.csv: the validation images, fewer than 3 that differ, are too few to calibrate a system by; put more"
+    )
+    with pytest.raises(KeyboardInterrupt) if fits else pytest.raises(InputError, match=message):
+        train(tmp_path / "run", data, f"-system two-stage -split {split}")
+    assert (tmp_path / "run").exists() == fits
 
 
 @pytest.mark.parametrize("task", ["classify-binary", "classify-multilabel"])

@@ -23,6 +23,15 @@ def test_quarter_turns_need_squares(name, sizes):
 
 
 @pytest.mark.parametrize(
+    ("name", "value"),
+    [("gate", "soft"), ("classifier_encoder", "resnet18"), ("classifier_size", (64, 64)), ("classifier_epochs", 3)],
+)
+def test_flags_of_systems_need_one(name, value):
+    with pytest.raises(InputError, match=f"-{name}.*: is for .*; leave it out, or give -system too"):
+        settle(TrainConfig(**{name: value}))
+
+
+@pytest.mark.parametrize(
     "sizes", [{"image_size": (256, 256)}, {"image_size": None, "crop": (192, 192), "start_size": (96, 96)}]
 )
 def test_squares_may_turn(sizes):

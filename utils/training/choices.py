@@ -25,6 +25,12 @@ def settle(config: TrainConfig) -> TrainConfig:
     Raises:
         InputError: flags that do not fit together.
     """
+    if config.system is None:
+        for name in ("classifier_encoder", "classifier_size", "classifier_epochs"):
+            if getattr(config, name) is not None:
+                raise InputError(f"-{name}: is for the classifiers of a system; leave it out, or give -system too")
+        if config.gate != "hard":
+            raise InputError(f"-gate {config.gate}: is for systems; leave it out, or give -system too")
     if config.task in LABEL_TASKS:
         if config.architecture not in ("unet", "classifier"):
             raise InputError(

@@ -34,20 +34,32 @@ def choose_split(config: TrainConfig, spec: ModelSpec, dataset: Dataset, folder:
     if (folder / run_folder.SETTINGS).exists() and stored.exists():
         return read_split(stored, dataset.images)
     verified_sizes(dataset, config.num_of_workers, True)
-    annotations = dataset.annotations
     if config.split is not None:
         if not config.split.is_file():
             raise InputError(f"-split {config.split}: no such file; name the split.csv of an earlier run")
-        frame = read_split(config.split, list(dataset.images))
-        frame = frame[frame["image"].isin(set(_usable(config, spec, dataset)))].reset_index(drop=True)
-    else:
-        names = _chosen(config, spec, dataset)
-        groups = near_duplicate_groups(dataset, config.num_of_workers, True, names) if config.group_duplicates else None
-        frame = split(annotations, names, config.valid_fraction, config.seed, groups)
+        return part_of(read_split(config.split, list(dataset.images)), config, spec, dataset)
+    names = _chosen(config, spec, dataset)
+    groups = near_duplicate_groups(dataset, config.num_of_workers, True, names) if config.group_duplicates else None
+    return _checked(
+        split(dataset.annotations, names, config.valid_fraction, config.seed, groups), config, spec, dataset
+    )
+
+
+def part_of(frame: pd.DataFrame, config: TrainConfig, spec: ModelSpec, dataset: Dataset) -> pd.DataFrame:
+    """Give the part of a split whose images a network learns from.
+
+    Raises:
+        InputError: too few images to train or to validate on.
+    """
+    part = frame[frame["image"].isin(set(_usable(config, spec, dataset)))].reset_index(drop=True)
+    return _checked(part, config, spec, dataset)
+
+
+def _checked(frame: pd.DataFrame, config: TrainConfig, spec: ModelSpec, dataset: Dataset) -> pd.DataFrame:
     if set(frame["side"]) != {"train", "valid"}:
         where = config.split or config.dir
         raise InputError(f"{where}: {len(frame)} images leave none to {_missing_side(frame)} on; add images")
-    _check_contrast(spec, annotations, frame)
+    _check_contrast(spec, dataset.annotations, frame)
     return frame
 
 

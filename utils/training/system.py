@@ -21,9 +21,11 @@ from utils.training.class_weights import class_weights
 from utils.training.engine import SteelEngine, make_engine
 from utils.training.losses import make_loss
 from utils.training.provenance import fingerprint, git_commit, versions
+from utils.training.readiness import check_members
 from utils.training.selection import choose_split
 from utils.training.train import open_labelled, train
 
+SINGLE = ("two-head", "shared-backbone")  # systems of one network, whose architecture is called as they are
 C_OF_SOFT_GATE = 3.0  # where calibration begins: a class that is surely absent needs three times the area
 
 
@@ -80,7 +82,7 @@ def train_system(config: TrainConfig) -> SystemResult:
         make_loss(member)
         encoder_name(member.encoder)
     if engine.is_main_process:
-        _begin(config, dataset, next(iter(members.values())), folder)
+        _begin(config, dataset, members, folder, engine.num_processes)
     engine.wait_for_everyone()
     try:
         files = {}
@@ -153,6 +155,10 @@ def _settings(config: TrainConfig) -> tuple[Path, TrainConfig]:
         return config.resume, run_folder.read_settings(config)
     if config.dir is None:
         raise InputError("Train.py: missing -dir; -h explains every flag")
+    if config.system in SINGLE:
+        if "architecture" in given_fields(config) and config.architecture != config.system:
+            raise InputError(f"-architecture {config.architecture}: -system {config.system} has its own; leave it out")
+        config = dataclasses.replace(config, architecture=config.system)  # type: ignore[arg-type]
     return run_folder.new_folder(config), config
 
 
@@ -161,21 +167,29 @@ def _check(config: TrainConfig) -> None:
         raise InputError(f"-task {config.task}: a system draws masks; choose from {', '.join(SEGMENTERS)}")
     if config.system == "six-model" and config.task != "multilabel":
         raise InputError(f"-task {config.task}: a six-model system has a network for each class; leave -task out")
-    if config.system in ("two-head", "shared-backbone"):
+    if not 0 < config.threshold < 1:
+        raise InputError(
+            f"-threshold {config.threshold:g}: a system is calibrated from a threshold above 0 and below 1; give such a one"
+        )
+    if config.system in SINGLE:
         for name in ("classifier_encoder", "classifier_size", "classifier_epochs"):
             if getattr(config, name) is not None:
                 raise InputError(f"-{name}: -system {config.system} is one network with one encoder; leave it out")
 
 
-def _begin(config: TrainConfig, dataset: Dataset, first: TrainConfig, folder: Path) -> None:
+def _begin(
+    config: TrainConfig, dataset: Dataset, members: dict[str, TrainConfig], folder: Path, processes: int
+) -> None:
     """Write what the run begins with; the settings come last, since a folder with settings is a run.
 
     The first member is the one that has to see clean images too: the split is made for it.
     """
     if (folder / run_folder.SETTINGS).exists():
         return
+    first = next(iter(members.values()))
     asked = dataclasses.replace(first, subset=config.subset, images_with=config.images_with)
     frame = choose_split(asked, make_spec(asked, dataset.annotations.class_names), dataset, folder)
+    check_members(config, members, dataset, frame, processes)
     write_split(frame, folder / run_folder.SPLIT)
     run_folder.write_settings(folder, config)
 
