@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+import torch
 from small_training import draw_strips, history_of, same, settings, weights_of
 
 from config import TrainConfig
@@ -143,6 +144,34 @@ def test_two_processes_score_the_same_weights_alike(strips, tmp_path):
     assert len(valid) >= 8
     pd.testing.assert_frame_equal(single[valid], double[valid], rtol=1e-6, atol=1e-6, check_exact=False)
     assert len(list((tmp_path / "by2").glob("*.pth"))) == 1
+
+
+def test_two_processes_train_an_encoder_with_idle_layers_and_validate_one_average(strips, tmp_path):
+    flags = "-encoder efficientnet-b0 -encoder_weights none -image_size 32,64 -subset all -batch_size 4 -device cpu"
+    flags += " -num_of_workers 0 -num_epochs 1 -ema 0.9 -group_duplicates false -augmentation none -valid_fraction 0.4"
+    script = (
+        "import sys, torch\n"
+        "import Train\n"
+        "from utils.training import meters\n"
+        "end = meters.ValidationScores.on_loader_end\n"
+        "def tell(self, runner):\n"
+        "    if runner.is_valid_loader:\n"
+        "        torch.save(runner.evaluated.net.state_dict(), f'{sys.argv[1]}/{runner.engine.process_index}.pt')\n"
+        "    end(self, runner)\n"
+        "meters.ValidationScores.on_loader_end = tell\n"
+        "assert Train.main(sys.argv[2:]) == 0\n"
+    )
+    (tmp_path / "go.py").write_text(script)
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2"]
+    command += [str(tmp_path / "go.py"), str(tmp_path), "-dir", str(strips), "-out", str(tmp_path / "run")]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
+    done = subprocess.run(
+        [*command, *flags.split()], cwd=ROOT, env=environment, capture_output=True, text=True, timeout=180
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    first, second = (torch.load(tmp_path / f"{rank}.pt", weights_only=True) for rank in (0, 1))
+    assert same(first, second)
+    assert same(first, weights_of(tmp_path / "run"))
 
 
 def test_a_resumed_run_keeps_its_settings(strips, tmp_path):

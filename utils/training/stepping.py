@@ -85,6 +85,12 @@ class MovingAverage(dl.Callback):
         self.update = update
         self.steps = 0
 
+    def on_loader_start(self, runner: dl.IRunner) -> None:
+        """Give all processes the statistics of the first, which are published; each has those of its own batches."""
+        if runner.is_valid_loader and runner.engine.num_processes > 1:
+            for buffer in self.average.module.buffers():
+                torch.distributed.broadcast(buffer, 0)
+
     def on_batch_end(self, runner: dl.IRunner) -> None:
         """Take the new weights into the average."""
         if runner.is_train_loader and self.update.updated:
