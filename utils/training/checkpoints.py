@@ -13,6 +13,7 @@ from catalyst import dl
 from utils.errors import InputError
 from utils.files import replacing
 from utils.training.history import History
+from utils.training.interruption import uninterrupted
 from utils.training.stepping import MovingAverage
 
 LAST, BEST = "last.pth", "best.pth"
@@ -164,7 +165,7 @@ def read_best(folder: Path) -> dict[str, Any]:
 
 
 def _write(content: dict[str, Any], path: Path) -> None:
-    with replacing(path) as temporary, open(temporary, "wb") as file:
+    with uninterrupted(), replacing(path) as temporary, open(temporary, "wb") as file:
         try:
             torch.save(content, file)
         except RuntimeError as error:

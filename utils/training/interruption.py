@@ -1,10 +1,33 @@
 """Ctrl-C and SIGTERM end a training between two steps, where no file is half written."""
 
+import contextlib
 import signal
 import threading
+from collections.abc import Iterator
 from types import FrameType, TracebackType
 
 from catalyst import dl
+
+# SIGCHLD: torch raises an error from it when a loading process has died. Windows has none.
+_SIGNALS = ("SIGINT", "SIGTERM", "SIGCHLD")
+
+
+@contextlib.contextmanager
+def uninterrupted() -> Iterator[None]:
+    """Put off what signals do until the block is done; an exception amid torch's zip writer would abort the process."""
+    came: list[int] = []
+    before = {}
+    if threading.current_thread() is threading.main_thread():
+        for number in (getattr(signal, name) for name in _SIGNALS if hasattr(signal, name)):
+            if callable(signal.getsignal(number)):
+                before[number] = signal.signal(number, lambda number, _: came.append(number))
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+    for number in dict.fromkeys(came):
+        signal.raise_signal(number)
 
 
 class Interruption(dl.Callback):
