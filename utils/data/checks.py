@@ -204,9 +204,8 @@ def _size_of(stored: Any) -> tuple[int, int] | None:
 
 def _save(problems: pd.DataFrame, csv: Path) -> Path:
     with replacing(csv) as temporary:
-        problems.to_csv(
-            temporary, index=False, lineterminator="\n", errors="backslashreplace"
-        )  # paths may be any bytes
+        # Paths may be any bytes.
+        problems.to_csv(temporary, index=False, lineterminator="\n", errors="backslashreplace")
     return csv
 
 

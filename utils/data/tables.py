@@ -4,15 +4,18 @@ Rows are counted as an editor or spreadsheet shows them: the header is row 1.
 """
 
 import re
+from collections.abc import Iterable
 from csv import Error as CsvError
 from csv import field_size_limit
 from csv import reader as csv_reader
+from csv import writer as csv_writer
 from pathlib import Path
 from typing import TextIO
 
 import pandas as pd
 
 from utils.errors import InputError
+from utils.files import replacing
 
 CLASSES_FILE = "classes.txt"  # in a dataset folder, one name a line
 LAYOUTS = "ImageId,ClassId,EncodedPixels or ImageId_ClassId,EncodedPixels"
@@ -113,6 +116,12 @@ def read_listed(csv: Path) -> dict[int, str]:
         raise AnnotationError(csv, "lists no images", "add rows or remove the file")
     names = names.drop_duplicates()
     return {int(row): str(name) for row, name in zip(names.index, names, strict=True)}
+
+
+def write_listed(names: Iterable[str], csv: Path) -> None:
+    """Write image names as a table that ``read_listed`` reads."""
+    with replacing(csv) as temporary, open(temporary, "w", encoding="utf-8", newline="") as file:
+        csv_writer(file, lineterminator="\n").writerows([["ImageId"], *([name] for name in names)])
 
 
 def class_number(csv: Path, row: int, word: str, class_names: tuple[str, ...] | None) -> int:

@@ -171,7 +171,7 @@ def _collect(
     calibrator: Calibrator | None,
 ) -> Collector:
     """Measure one image after the other; the two tables with a row per object are written while they go by."""
-    class_names, first_class = labels.spec.scored_names, labels.spec.target_id or 1
+    class_names, first_class = labels.spec.scored_names, labels.spec.first_class
     collector = Collector(class_names, first_class)
     with ExitStack() as stack:
         objects = stack.enter_context(Objects(out / "objects.csv", class_names, first_class))

@@ -109,7 +109,6 @@ def predict(config: PredictConfig) -> PredictResult:
     paths, default_out = _images(config)
     chosen = choose_weights(config)
     spec = chosen.weights.spec
-    first_class = spec.target_id or 1
     save = _saves(config.save, chosen)
     labels = _labels(config, paths[0].parent, chosen) if "overlays" in save else None
     skipped: list[Skipped] = []
@@ -126,11 +125,11 @@ def predict(config: PredictConfig) -> PredictResult:
         if "overlays" in save:
             sinks.append(overlays)
         if "masks" in save:
-            sinks.append(IndexMasks(out / "masks", names, spec.task, first_class))
+            sinks.append(IndexMasks(out / "masks", names, spec.task, spec.first_class))
         if "submission" in save:
-            sinks.append(stack.enter_context(Submission(out / "submission.csv", first_class)))
+            sinks.append(stack.enter_context(Submission(out / "submission.csv", spec.first_class)))
         if "defects" in save:
-            sinks.append(stack.enter_context(Defects(out / "defects.csv", spec.scored_names, first_class)))
+            sinks.append(stack.enter_context(Defects(out / "defects.csv", spec.scored_names, spec.first_class)))
         if "labels" in save:
             sinks.append(stack.enter_context(LabelTable(out / "labels.csv", chosen.label_names)))
 

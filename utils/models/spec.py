@@ -106,6 +106,11 @@ class ModelSpec:
         return None if self.target is None else self.class_names.index(self.target) + 1
 
     @property
+    def first_class(self) -> int:
+        """Number of the first scored class: 1, of task ``per-class`` that of its class."""
+        return self.target_id or 1
+
+    @property
     def _names(self) -> tuple[str, ...]:
         if self.task in ("binary", "classify-binary"):
             return ("defect",)

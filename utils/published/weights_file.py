@@ -216,6 +216,11 @@ def _full(tensor: torch.Tensor) -> torch.Tensor:
     return tensor.float() if half else tensor
 
 
+def list_weights(folder: Path) -> list[Path]:
+    """List the weights and system files of a folder, sorted; what else ends in ``.pth`` too."""
+    return sorted([*folder.glob("*.pth"), *folder.glob(f"*{SYSTEM_SUFFIX}")])
+
+
 def find(weights_dir: Path, name: str | None = None) -> Path:
     """Choose the weights file in a folder.
 
@@ -233,7 +238,7 @@ def find(weights_dir: Path, name: str | None = None) -> Path:
     index = read_index(weights_dir / INDEX) if (weights_dir / INDEX).is_file() else None
     if not weights_dir.is_dir():
         raise InputError(f"-weights_dir {weights_dir}: no such file or folder; {_remedy(index, name, weights_dir)}")
-    files = sorted([*weights_dir.glob("*.pth"), *weights_dir.glob(f"*{SYSTEM_SUFFIX}")])
+    files = list_weights(weights_dir)
     chosen = choose(files, name, index)
     if chosen is not None:
         return chosen

@@ -9,6 +9,7 @@ from utils.errors import InputError
 from utils.models.spec import LABEL_TASKS, ModelSpec
 
 BALANCED = "balanced"
+OF_CLASSIFIERS = ("classifier_encoder", "classifier_size", "classifier_epochs")  # flags that systems with some have
 
 
 def settle(config: TrainConfig) -> TrainConfig:
@@ -26,7 +27,7 @@ def settle(config: TrainConfig) -> TrainConfig:
         InputError: flags that do not fit together.
     """
     if config.system is None:
-        for name in ("classifier_encoder", "classifier_size", "classifier_epochs"):
+        for name in OF_CLASSIFIERS:
             if getattr(config, name) is not None:
                 raise InputError(f"-{name}: is for the classifiers of a system; leave it out, or give -system too")
         if config.gate != "hard":

@@ -5,13 +5,12 @@ import pandas as pd
 from config import TrainConfig
 from utils.data.annotations import Dataset
 from utils.errors import InputError
+from utils.inference.calibration.calibrator import LEAST
 from utils.training.choices import make_spec
 from utils.training.loaders import check_counts
 from utils.training.selection import part_of
 from utils.training.starting import starting_network
 from utils.training.trial import check_batch
-
-LEAST_GROUPS = 3  # of validation images, by which a system is calibrated
 
 
 def check_members(
@@ -29,10 +28,10 @@ def check_members(
     Raises:
         InputError: what one of the trainings, or the calibration after them, would be refused for.
     """
-    if frame.loc[frame["side"] == "valid", "group"].nunique() < LEAST_GROUPS:
+    if frame.loc[frame["side"] == "valid", "group"].nunique() < LEAST:
         remedy = "put more into it" if config.split else "add images, or raise -valid_fraction"
         raise InputError(
-            f"{config.split or config.dir}: the validation images, fewer than {LEAST_GROUPS} that differ, are too few to"
+            f"{config.split or config.dir}: the validation images, fewer than {LEAST} that differ, are too few to"
             f" calibrate a system by; {remedy}"
         )
     for role, member in members.items():

@@ -11,7 +11,7 @@ import yaml
 from config import TrainConfig
 from utils.errors import InputError
 from utils.files import write_text
-from utils.published.weights_file import SYSTEM_SUFFIX
+from utils.published.weights_file import list_weights
 from utils.settings import from_plain, given_fields, to_plain
 
 SETTINGS, SPLIT, BALANCED, CHECKPOINTS = "config.yaml", "split.csv", "train_balanced.csv", "checkpoints"
@@ -39,7 +39,7 @@ def new_folder(config: TrainConfig) -> Path:
         raise InputError(f"-out {config.out}: no permission to write in {there}; name another folder")
     if (config.out / SETTINGS).exists():
         raise InputError(f"-out {config.out}: already holds a run; continue it with -resume, or name another folder")
-    weights = sorted([*config.out.glob("*.pth"), *config.out.glob(f"*{SYSTEM_SUFFIX}")])
+    weights = list_weights(config.out)
     if weights:
         # A run's weights file is found as the only one of its folder.
         raise InputError(f"-out {config.out}: already holds weights ({weights[0].name}); name another folder")

@@ -16,7 +16,7 @@ from utils.published.system_file import SEGMENTERS, SystemFile, gate_for, read_s
 from utils.published.weights_file import SYSTEM_SUFFIX, find, load
 from utils.settings import given_fields, note_given, to_plain
 from utils.training import run_folder
-from utils.training.choices import make_spec, settle
+from utils.training.choices import OF_CLASSIFIERS, make_spec, settle
 from utils.training.class_weights import class_weights
 from utils.training.engine import SteelEngine, make_engine
 from utils.training.losses import make_loss
@@ -172,7 +172,7 @@ def _check(config: TrainConfig) -> None:
             f"-threshold {config.threshold:g}: a system is calibrated from a threshold above 0 and below 1; give such a one"
         )
     if config.system in SINGLE:
-        for name in ("classifier_encoder", "classifier_size", "classifier_epochs"):
+        for name in OF_CLASSIFIERS:
             if getattr(config, name) is not None:
                 raise InputError(f"-{name}: -system {config.system} is one network with one encoder; leave it out")
 

@@ -35,13 +35,18 @@ class Opened(NamedTuple):
     """An image whose header was read and found acceptable; its pixels are still packed."""
 
     image: Image.Image | np.ndarray
-    pixels: int  # height times width
-    size: tuple[int, int]  # height and width
+    height: int
+    width: int
+
+    @property
+    def pixels(self) -> int:
+        """Height times width."""
+        return self.height * self.width
 
     @property
     def filled(self) -> int:
         """Pixels that a network sees which takes the image at its own size."""
-        height, width = (-(-side // MULTIPLE) * MULTIPLE for side in self.size)
+        height, width = (-(-side // MULTIPLE) * MULTIPLE for side in (self.height, self.width))
         return height * width
 
 
@@ -61,7 +66,7 @@ def open_upload(upload: Upload, most_pixels: int) -> Opened:
             raise Refusal("not_an_image", "The pixels are not 8-bit grey or RGB.")
         height, width = array.shape[:2]
         _check_size(height, width, most_pixels)
-        return Opened(array, height * width, (height, width))
+        return Opened(array, height, width)
     if not upload.data:
         raise Refusal("empty", "The file is empty (0 bytes); send it again.")
     try:
@@ -75,7 +80,7 @@ def open_upload(upload: Upload, most_pixels: int) -> Opened:
     _check_size(image.height, image.width, most_pixels)
     if image.format == "JPEG" and upload.data.count(_START_OF_SCAN) > MOST_SCANS:
         raise Refusal("too_many_scans", f"The JPEG has more than {MOST_SCANS} scans; save it again as a plain JPEG.")
-    return Opened(image, image.height * image.width, (image.height, image.width))
+    return Opened(image, image.height, image.width)
 
 
 def unpack(opened: Opened, channels: int) -> np.ndarray:

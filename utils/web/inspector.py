@@ -348,7 +348,7 @@ def _about(chosen: Chosen) -> About:
         max_areas=chosen.decision.max_areas,
         label_names=chosen.label_names,
         label_thresholds=chosen.label_thresholds,
-        first_class=weights.spec.target_id or 1,
+        first_class=weights.spec.first_class,
         task=weights.spec.task,
         card=card.read_text("utf-8") if card.is_file() else None,
         scores=entry.scores if entry else weights.metrics,

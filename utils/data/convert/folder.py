@@ -1,6 +1,5 @@
 """Write a dataset folder from labels of any layout, and index masks from a dataset folder."""
 
-import csv
 import os
 import shutil
 import uuid
@@ -26,9 +25,9 @@ from utils.data.convert.index_masks import read_index_masks
 from utils.data.convert.labels import Labels, by_stem, in_threads
 from utils.data.convert.yolo import read_yolo
 from utils.data.images import read_size
-from utils.data.tables import CLASSES_FILE, MOST_CLASSES
+from utils.data.tables import CLASSES_FILE, MOST_CLASSES, write_listed
 from utils.errors import InputError
-from utils.files import replacing, write_text
+from utils.files import write_text
 
 READERS = {"index-masks": read_index_masks, "coco": read_coco, "yolo": read_yolo}
 IMAGE_FOLDER = {"train": TRAIN_IMAGES, "test": TEST_IMAGES}
@@ -86,7 +85,7 @@ def convert(config: ConvertConfig) -> ConvertSummary:
     if names:
         write_text(config.dir / CLASSES_FILE, "".join(f"{name}\n" for name in names))
     if config.split == "test":
-        _write_listed([path.name for path in labels.images], config.dir / TEST_TABLE)
+        write_listed([path.name for path in labels.images], config.dir / TEST_TABLE)
     if labels.labelled:
         records = [(name, k, code, 0) for name, codes in labels.codes.items() for k, code in codes.items()]
         write_annotations(make_rows(records), config.dir / LABELS_TABLE[config.split])
@@ -105,11 +104,6 @@ def _named_by_folder(labels: Labels, config: ConvertConfig) -> Labels:
     ):
         return labels
     return replace(labels, class_names=there)
-
-
-def _write_listed(names: list[str], table: Path) -> None:
-    with replacing(table) as temporary, open(temporary, "w", encoding="utf-8", newline="") as file:
-        csv.writer(file, lineterminator="\n").writerows([["ImageId"], *([name] for name in names)])
 
 
 def _per_class(labels: Labels) -> dict[str, int]:

@@ -6,9 +6,11 @@ import numpy as np
 
 from config import ConvertConfig
 from utils.data import rle
+from utils.data.annotations import read_class_names
 from utils.data.convert.labels import Labels, by_stem, in_threads, some
 from utils.data.convert.polygons import fill
 from utils.data.images import read_size
+from utils.data.tables import CLASSES_FILE
 from utils.errors import InputError
 
 TOLERANCE = 0.01  # programs write corners a little outside the image
@@ -30,10 +32,10 @@ def read_yolo(config: ConvertConfig) -> Labels:
     if not folder.is_dir():
         raise InputError(f"{folder}: no such folder; -annotations expects a folder of YOLO label files")
     images = by_stem(config.images)
-    files = {path.stem: path for path in sorted(folder.glob("*.txt")) if path.name != "classes.txt"}
+    files = {path.stem: path for path in sorted(folder.glob("*.txt")) if path.name != CLASSES_FILE}
     if not files.keys() & images.keys():
         raise InputError(f"{folder}: no label file has the name of an image in {config.images}; expected NAME.txt")
-    names = config.class_names or _names(folder / "classes.txt")
+    names = config.class_names or read_class_names(folder)
 
     def encode(stem: str) -> dict[int, str]:
         if stem not in files:
@@ -55,16 +57,6 @@ def read_yolo(config: ConvertConfig) -> Labels:
     notes = [f"left out {len(unused)} label files without an image: {some(unused)}"] if unused else []
     codes = {images[stem].name: code for stem, code in zip(stems, encoded, strict=True)}
     return Labels(list(images.values()), codes, names, notes)
-
-
-def _names(file: Path) -> tuple[str, ...] | None:
-    if not file.is_file():
-        return None
-    try:
-        lines = file.read_text(encoding="utf-8-sig").splitlines()
-    except UnicodeDecodeError:
-        raise InputError(f"{file}: not UTF-8 text; save it as UTF-8") from None
-    return tuple(line.strip() for line in lines if line.strip()) or None
 
 
 def _outlines(file: Path, names: tuple[str, ...] | None) -> dict[int, list[np.ndarray]]:

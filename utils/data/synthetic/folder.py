@@ -18,7 +18,7 @@ from utils.data import rle
 from utils.data.annotations import TEST_IMAGES, TRAIN_IMAGES, make_rows, read_class_names, write_annotations
 from utils.data.synthetic.statistics import CLASS_NAMES, LARGEST_FLOOR, draw_class_set
 from utils.data.synthetic.strip import make_strip
-from utils.data.tables import CLASSES_FILE
+from utils.data.tables import CLASSES_FILE, write_listed
 from utils.errors import InputError
 from utils.files import write_text
 
@@ -103,7 +103,7 @@ def synthesise(config: SynthesiseConfig) -> SynthesiseSummary:
     rows = [(name, class_id, code, 0) for name, codes in results for class_id, code in codes.items()]
     write_annotations(make_rows(rows), config.dir / LABELS[config.split])
     if config.split == "test":
-        write_text(config.dir / "test.csv", "ImageId\n" + "".join(f"{name}\n" for name, _ in results))
+        write_listed([name for name, _ in results], config.dir / "test.csv")
     counts = Counter(class_id for _, codes in results for class_id in codes)
     return SynthesiseSummary(
         dir=config.dir,

@@ -29,6 +29,7 @@ from utils.inference.opening import Chosen
 from utils.inference.pipeline import Inspected
 from utils.inference.postprocess import decide, filter_defects, sure
 from utils.inference.systems.gated import close
+from utils.published.index import INDEX
 from utils.published.membership import systems_with
 from utils.published.system_file import SystemFile
 
@@ -62,10 +63,9 @@ class Calibrator:
             raise InputError(
                 f"-calibrate: {len(names)} images, fewer than {LEAST} that differ, are too few to choose by; add images"
             )
-        published = (chosen.path.parent / "index.json").is_file()
-        if not published and (
-            systems := systems_with(chosen.path)
-        ):  # its file moves, and they know it by name and sha256
+        self.published = (chosen.path.parent / INDEX).is_file()
+        systems = [] if self.published else systems_with(chosen.path)
+        if systems:  # its file moves, and they know it by name and sha256
             raise InputError(
                 f"-calibrate: {systems[0]} needs {chosen.path} as it is; calibrate the whole with -weights_dir"
                 f" {systems[0]}, or a copy of the file elsewhere"
@@ -188,18 +188,17 @@ class Calibrator:
             high_thresholds=tuple(setting.high_threshold for setting in result.settings),
             metrics={**weights.metrics, "calibration": {**data, **facts}},
         )
-        published = (old.parent / "index.json").is_file()
         if isinstance(new, SystemFile):
             assert isinstance(weights, SystemFile)
             assert result.gate is not None
             new.gate = weights.gate.changed(*vars(result.gate[2]).values())
-            if not published and "calibration" not in weights.metrics:
+            if not self.published and "calibration" not in weights.metrics:
                 weights.save(old.parent / UNCALIBRATED / old.name)
-            path = (out if published else old.parent) / old.name
+            path = (out if self.published else old.parent) / old.name
             new.save(path)
             return path
-        path = new.save_named(out if published else old.parent, re.sub(r"-[0-9a-f]{8}$", "", old.stem))
-        if published or path == old:
+        path = new.save_named(out if self.published else old.parent, re.sub(r"-[0-9a-f]{8}$", "", old.stem))
+        if self.published or path == old:
             return path
         if "calibration" in weights.metrics:
             old.unlink()  # the one from training is kept already

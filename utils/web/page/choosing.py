@@ -33,10 +33,14 @@ def find_weights(weights_dir: Path) -> dict[str, Path]:
         files += [path for path in listed if path.is_file()]
     found: dict[str, Path] = {}
     for path in files:
-        stem = path.name.removesuffix(SYSTEM_SUFFIX).removesuffix(".pth")
+        stem = _stem(path)
         name = bare(stem)
         found[name if name not in found else stem] = path
     return found
+
+
+def _stem(path: Path) -> str:
+    return path.name.removesuffix(SYSTEM_SUFFIX).removesuffix(".pth")
 
 
 def not_here(weights_dir: Path) -> list[str]:
@@ -63,7 +67,7 @@ class Opened:
         others = {name: path for name, path in files.items() if path.name != served.about.file}
         if self.default in others:  # one name and two files: a run folder's and a published one
             path = others.pop(self.default)
-            others[path.name.removesuffix(SYSTEM_SUFFIX).removesuffix(".pth")] = path
+            others[_stem(path)] = path
         self._files, self._open_file = others, open_file
         self._others: OrderedDict[str, Inspector] = OrderedDict()
         self._lock = threading.Lock()
