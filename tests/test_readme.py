@@ -107,6 +107,7 @@ def test_every_picture_is_shown_and_small():
         for name in DOCUMENTS
         for target in re.findall(r"!\[[^]]*\]\(([^)]+)\)", (ROOT / name).read_text("utf-8"))
     }
+    assert pictures
     assert shown == set(pictures)
     for path in pictures:
         assert path.stat().st_size < 300_000
