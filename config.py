@@ -253,7 +253,7 @@ class ServeConfig:
     # how much of one request
     max_images: int = flag("images in a request", 32, low=1)
     max_mb: int = flag("megabytes of a request, all images together", 64, low=1, high=1024)
-    max_pixels: int = flag("height times width of an image, a side under 32 counting as 32; decoded it takes 3 bytes a pixel, in the network a hundred times that", 20_000_000, low=1024)
+    max_pixels: int = flag("height times width of an image, a side under 128 counting as 128; decoded it takes 3 bytes a pixel, in the network a hundred times that", 20_000_000, low=1024)
     max_seconds: int = flag("seconds from the first byte of a request to its answer", 60, low=1)
     # how many at once
     queue: int = flag("images accepted and not yet answered, of all requests together; more are turned away with Retry-After", 64, low=1)

@@ -361,6 +361,24 @@ def test_named_origins_may_read_what_the_guard_answers_and_others_not(serve):
     assert not any("access-control-allow-origin" in answer.headers for answer in others)
 
 
+@pytest.mark.parametrize("state", ["busy", "closing"])
+def test_a_page_of_another_origin_hears_that_the_server_is_busy_or_closing(serve, state):
+    """A browser that is refused the preflight tells its page of a broken connection only."""
+    client = serve(origins=("https://line3.example.com",))
+    house, origin = client.app.house, {"Origin": "https://line3.example.com"}
+    most = house.most_requests
+    house.most_requests, house.closing = (0, False) if state == "busy" else (most, True)
+    try:
+        first = client.options("/api/v1/inspect", headers={**origin, "Access-Control-Request-Method": "POST"})
+        answer = client.post("/api/v1/inspect", files={"images": png(pixels(13))}, headers=origin)
+        other = client.options("/api/v1/inspect", headers=origin)  # no preflight
+    finally:
+        house.most_requests, house.closing = most, False
+    assert (first.status_code, first.headers["access-control-allow-origin"]) == (200, origin["Origin"])
+    assert (answer.status_code, answer.json()["error"]["code"]) == (503, state)
+    assert other.status_code == 503
+
+
 def test_forms_that_other_programs_write(serve):
     """Names of any script, quoted and not, with a content type and a trailing text."""
     body = (

@@ -15,8 +15,8 @@ SHOWN = "JPEG, PNG, BMP or TIFF"
 # A progressive JPEG has some ten scans; each goes over all of its pixels.
 MOST_SCANS = 100
 _START_OF_SCAN = b"\xff\xda"
-# A network that sees an image at its own size fills its sides up to multiples of this, in pixels.
-MULTIPLE = 32
+# A network that sees an image at its own size fills its sides up to multiples of 32 pixels, PAN's up to multiples of this.
+MULTIPLE = 128
 
 
 class Refusal(Exception):
@@ -45,7 +45,7 @@ class Opened(NamedTuple):
 
     @property
     def filled(self) -> int:
-        """Pixels that a network sees which takes the image at its own size."""
+        """The most pixels that a network sees which takes the image at its own size."""
         height, width = (-(-side // MULTIPLE) * MULTIPLE for side in (self.height, self.width))
         return height * width
 
@@ -110,7 +110,7 @@ def _check_size(height: int, width: int, most_pixels: int) -> None:
         raise Refusal("damaged", "The image has no pixels.")
     if height * width > most_pixels:
         raise Refusal("too_many_pixels", _too_large(f"{width} x {height}", most_pixels))
-    # A line of pixels would have 32 times as many in the network; what is small both ways costs nothing.
+    # A line of pixels would have up to 128 times as many in the network; what is small both ways costs nothing.
     if max(height, width) > MULTIPLE and max(height, MULTIPLE) * max(width, MULTIPLE) > most_pixels:
         size = f"{width} x {height} (in the network {max(width, MULTIPLE)} x {max(height, MULTIPLE)})"
         raise Refusal("too_many_pixels", _too_large(size, most_pixels))

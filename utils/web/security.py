@@ -95,8 +95,8 @@ class Policy:
             raise Problem(403, "foreign_origin", "Pages of other origins may not call this server; see -origins.")
         if not self.needs_token or path in OPEN:
             return
-        if foreign and method == "OPTIONS" and b"access-control-request-method" in headers:
-            return  # a browser asks first, and sends no token with that
+        if foreign and is_preflight(method, headers):
+            return  # a browser sends no token with that
         scheme, _, word = headers.get(b"authorization", b"").decode("latin-1").partition(" ")
         program = path.startswith(PROGRAMS)
         if scheme.lower() == "bearer" and self.is_token(word.strip()):
@@ -180,10 +180,13 @@ class _Visit:
         if b"transfer-encoding" in headers and b"content-length" in headers:
             # Where one ends the body by the length and another by the chunks, a second request hides in the first.
             raise Problem(400, "malformed", "The request has a length and chunks; send one of them.", close=True)
-        guard.policy.check(self.scope["method"], path, headers)
-        if guard.house.closing and path not in OPEN:
+        method = self.scope["method"]
+        guard.policy.check(method, path, headers)
+        # A browser tells its page nothing of a refused preflight; the request that follows it is told to come again.
+        always = path in OPEN or (bool(guard.policy.origins) and is_preflight(method, headers))
+        if guard.house.closing and not always:
             raise closing_problem()
-        if guard.house.requests > guard.house.most_requests and path not in OPEN:
+        if guard.house.requests > guard.house.most_requests and not always:
             raise Problem(503, "busy", "The server is busy; try again in 1 s.", retry_after=1, close=True)
         declared = headers.get(b"content-length", b"0")
         if declared.isdigit() and len(declared) < 20 and int(declared) > guard.most_bytes:
@@ -247,6 +250,11 @@ class _Visit:
 def bug_problem(number: str) -> Problem:
     """Give the answer to a request that we failed at."""
     return Problem(500, "failed", f"The server made an error, {number} in its log.")
+
+
+def is_preflight(method: str, headers: dict[bytes, bytes]) -> bool:
+    """Tell whether a browser asks what a page of another origin may send, before it sends that."""
+    return method == "OPTIONS" and b"origin" in headers and b"access-control-request-method" in headers
 
 
 def is_local(host: str) -> bool:
