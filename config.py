@@ -195,10 +195,10 @@ class PredictConfig:
 class EvaluateConfig:
     """What ``Evaluate.py`` does."""
 
-    dir: Path = flag("labelled dataset folder: train_images/ and train.csv")
+    dir: Path = flag("labelled dataset folder: train_images/ and train.csv; of -split test: test_images/ and test_labels.csv")
     weights_dir: Path = flag("folder of weights files (a run folder too), one .pth file or one system file (.json)", Path("weights"))
     weights: str | None = flag("name of the weights file in weights_dir when it holds several", None)
-    split: Literal["valid", "train", "all"] = flag("images to score: a side of the run's split.csv, or all labelled ones", "valid")
+    split: Literal["valid", "train", "all", "test"] = flag("images to score: a side of the run's split.csv, all in train_images/, or those in test_images/", "valid")
     num_of_images: int = flag("images to score, in order of their names; 0: all", 0, low=0)
     out: Path | None = flag("folder for report, scores and tables; none: DIR/evaluation", None)
     threshold: float | None = flag("probability from which a pixel counts as defect, 0..1; none: the weights file's", None, low=0, high=1)
@@ -290,7 +290,7 @@ class PublishWeightsConfig:
     name: str = flag("name to publish under, ARCHITECTURE-ENCODER-DATA; the first 8 digits of the sha256 are added")
     weights: str | None = flag("name of the weights file in the run folder when it holds several", None)
     dir: Path | None = flag("dataset folder of the run, for its validation split; none: the folder that the run was trained on", None)
-    test_dir: Path | None = flag("labelled dataset folder of images that nothing was learnt, chosen or calibrated on, to measure on too", None)
+    test_dir: Path | None = flag("labelled dataset folder of images that nothing was learnt, chosen or calibrated on, to measure on too: its test images where it has test_labels.csv, else its training images", None)
     test_data: str | None = flag("those images in words, for the card; none: the folder's name", None)
     to: Path = flag("folder of index.json, the weights files and their cards", Path("weights"))
     data: str = flag("the data trained on, for the card: name, where it comes from, how many images")
@@ -325,7 +325,7 @@ class ConvertConfig:
     masks: Path | None = flag("folder of index masks named like the images: 0 is background, 1..C the classes; with -from dataset, the folder to write (none: DIR/masks)", None)
     annotations: Path | None = flag("COCO JSON file, or folder of YOLO label files with outlines", None)
     class_names: tuple[str, ...] | None = flag("names of the classes in order, comma separated; none: the source's, those of DIR/classes.txt, or 1, 2, 3", None)
-    split: Literal["train", "test"] = flag("train writes train_images/ and train.csv; test writes test_images/, test.csv and, with labels, test_labels.csv", "train")
+    split: Literal["train", "test"] = flag("train writes train_images/ and train.csv; test writes test_images/, test.csv and, with labels, test_labels.csv; with -from dataset, the side to read", "train")
     link: bool = flag("link the images instead of copying them", False)
 
 

@@ -91,6 +91,7 @@ def test_blank_rows_do_not_shift_row_numbers(table):
         ("", None, "empty file"),
         ("\n\n", None, "only blank rows"),
         (SEPARATE, None, "no row has a class"),
+        ("ImageId_ClassId,EncodedPixels\n", None, "no row has a class"),
         ("ImageId,EncodedPixels\na,1 2\n", None, "missing column ClassId"),
         ("ImageId_ClassId,Pixels\na_1,1 2\n", None, "missing column EncodedPixels"),
         (

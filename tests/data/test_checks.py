@@ -1,4 +1,5 @@
 import os
+import shutil
 import sys
 
 import numpy as np
@@ -104,6 +105,23 @@ def test_a_folder_of_test_images_alone_is_checked(folder):
     report = checks.check(CheckConfig(dir=folder))
     assert report.problems.empty
     assert report.facts[0] == "test images: 3, height x width 4x6 (3)"
+
+
+def test_labels_and_lists_of_test_images_are_checked_too(folder):
+    shutil.copytree(folder / "train_images", folder / "test_images")
+    truncate(folder / "test_images" / "b.png")
+    (folder / "test.csv").write_text("ImageId\na.png\nx.png\ny.png\n")
+    (folder / "test_labels.csv").write_text(HEADER + "a.png,1,24 2\na.png,0,1 1\nc.jpg,2,1 1\n")
+    report = checks.check(CheckConfig(dir=folder))
+    found = [(p.file, None if pd.isna(p.row) else p.row, p.problem.split(";")[0]) for p in report.problems.itertuples()]
+    assert found == [
+        ("test.csv", 3, f"x.png not in {folder / 'test_images'}"),
+        ("test.csv", 4, f"y.png not in {folder / 'test_images'}"),
+        ("test_labels.csv", 3, "class 0"),
+        ("test_images/b.png", None, "truncated image"),
+        ("test_labels.csv", 2, "a.png class 1: pair 1: run ends at 25, past the image's 24 pixels"),
+    ]
+    assert report.facts[3:5] == ["test images: 3, height x width 4x6 (2)", "with a defect: 2, clean: 1"]
 
 
 def test_a_second_check_opens_no_image(folder, opened):

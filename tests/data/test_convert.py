@@ -1,11 +1,12 @@
 import json
+import shutil
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
-from PIL import Image
+from PIL import ExifTags, Image
 
 from config import ConvertConfig
 from utils.data import rle
@@ -115,6 +116,40 @@ def test_numbered_classes_take_the_names_that_the_folder_has(source):
     assert (source / "data" / "classes.txt").read_text() == "pit\ncrack\n"
 
 
+def test_the_folders_names_say_which_values_are_classes(source):
+    """Where a test set shows fewer classes than the training images, and what is left of a mask that is black and white."""
+    convert(settings(source, class_names=("pit", "crack", "spot")))
+    mask = np.zeros((HEIGHT, WIDTH), np.uint8)
+    for name, value in (("a", 3), ("b", 0), ("c", 0)):
+        save(source / "masks" / f"{name}.png", mask + np.uint8(value))
+    assert convert(settings(source, split="test")).per_class == {"pit": 0, "crack": 0, "spot": 1}
+    shutil.rmtree(source / "data" / "test_images")
+    for table in ("test.csv", "test_labels.csv"):
+        (source / "data" / table).unlink()
+    save(source / "masks" / "a.png", mask + np.uint8(255))
+    with pytest.raises(InputError, match=r"masks/a: pixel value 255, but .*data/classes.txt has pit,crack,spot; cor"):
+        convert(settings(source, split="test"))
+
+
+def test_masks_of_the_test_images_are_written_too(source):
+    convert(settings(source, split="test"))
+    convert(ConvertConfig(source="dataset", dir=source / "data", split="test"))
+    for name in "abc":
+        back = np.array(Image.open(source / "data" / "masks" / f"{name}.png"))
+        assert np.array_equal(back, np.array(Image.open(source / "masks" / f"{name}.png")))
+
+
+@pytest.mark.parametrize(
+    ("kind", "flag"),
+    [("index-masks", "annotations"), ("coco", "masks"), ("yolo", "masks"), ("dataset", "images"), ("dataset", "link")],
+)
+def test_a_flag_of_another_source_is_refused(source, kind, flag):
+    value = True if flag == "link" else source / "masks"
+    with pytest.raises(InputError, match=rf"-{flag}: -from {kind} does not use it; leave it out"):
+        convert(ConvertConfig(source=kind, dir=source / "data", **{flag: value}))
+    assert not (source / "data").exists()
+
+
 @pytest.mark.parametrize(
     ("there", "remedy"),
     [("pit\nhole\n", "choose another -dir or give -class_names pit,hole"), ("pit\n", "choose another -dir")],
@@ -179,7 +214,7 @@ def remove(name):
         (lambda s: (s / "data" / "train_images").mkdir(parents=True), {"extra": True}, r"train_images: exists already"),
         (lambda s: ((s / "data").mkdir(), (s / "data" / "train.csv").touch()), {}, r"train.csv: exists already"),
         (lambda s: ((s / "data").mkdir(), (s / "data" / "test.csv").touch()), {"split": "test"}, r"test.csv: exists already"),
-        (lambda s: ((s / "data").mkdir(), (s / "data" / "classes.txt").write_text("x\n")), {}, r"classes.txt: has x, not 1,2"),
+        (lambda s: ((s / "data").mkdir(), (s / "data" / "classes.txt").write_text("x\n")), {}, r"value 2, but .*classes.txt has x; correct the masks or choose another -dir"),
     ],
 )  # fmt: skip
 def test_bad_masks_are_a_named_error_and_nothing_is_written(source, spoil, changes, reason):
@@ -455,6 +490,23 @@ def test_bad_yolo_lines_are_a_named_error(source, line, reason):
     with pytest.raises(InputError, match=reason):
         convert(yolo(source, a=line))
     assert not (source / "data").exists()
+
+
+@pytest.mark.parametrize("kind", ["yolo", "index-masks"])
+def test_labels_of_images_that_viewers_turn_are_refused(source, kind):
+    """Nobody knows whether they mean the picture that was seen or the pixels that are stored."""
+    exif = Image.Exif()
+    exif[ExifTags.Base.Orientation] = 3  # upside down: no size tells
+    image = Image.open(source / "images" / "a.jpg").copy()
+    image.save(source / "images" / "a.jpg", exif=exif)
+    config = yolo(source, a=f"0 {as_shares(POLYGON)}") if kind == "yolo" else settings(source)
+    with pytest.raises(
+        InputError, match=r"images/a.jpg: viewers turn it \(EXIF orientation\), its labels may too; save it"
+    ):
+        convert(config)
+    exif[ExifTags.Base.Orientation] = 1
+    image.save(source / "images" / "a.jpg", exif=exif)
+    assert convert(config).images == 3
 
 
 def test_label_files_of_other_images_are_an_error(source):

@@ -130,6 +130,8 @@ def test_a_folder_is_taken_by_hand_and_left_as_it_was(tmp_path, folder, install)
     (folder / "notes.txt").write_text("mine")
     download(DownloadDataConfig(dir=tmp_path / "data", archive=folder))
     assert contents(tmp_path / "data") == FILES
+    with open(tmp_path / "data" / "train.csv", "ab") as table:
+        table.write(b"b.jpg,1,1 1\n")
     assert contents(folder) == {**FILES, "notes.txt": b"mine"}
 
 

@@ -1,6 +1,7 @@
 """Evaluate.py on small images and a random network: scores against a slow count, splits, exit codes, bad input."""
 
 import csv
+import dataclasses
 import json
 import re
 import shutil
@@ -84,6 +85,19 @@ def test_a_network_for_one_class_gives_that_class_number_everywhere(make_dataset
     report = (tmp_path / "scores/report.html").read_text()
     assert "hasDefect_2" in report
     assert "hasDefect_1" not in report
+
+
+def test_labelled_test_images_are_scored(make_dataset, make_weights, tmp_path):
+    root, weights = make_dataset(), make_weights(min_area=3)
+    config = EvaluateConfig(dir=root, weights_dir=weights, split="all", out=tmp_path / "all", resamples=0)
+    expected = evaluate(config).scores
+    (root / "train_images").rename(root / "test_images")
+    (root / "train.csv").rename(root / "test_labels.csv")
+    result = evaluate(dataclasses.replace(config, split="test", out=tmp_path / "test"))
+    assert result.scores.to_dict() == expected.to_dict()
+    assert f"all test images of {root}" in result.table()
+    with pytest.raises(InputError, match=r"-calibrate -split test: scores of images that decided something prove"):
+        evaluate(dataclasses.replace(config, split="test", calibrate=True))
 
 
 @pytest.mark.parametrize(("split", "names"), [("valid", ["001.png", "004.png"]), ("train", ["000.png", "002.png"])])

@@ -46,6 +46,15 @@ def put(folder: Path, *names: str) -> None:
 def test_the_file_that_is_meant(folder, there, name, chosen):
     put(folder, *there)
     assert find(folder, name) == folder / chosen
+    assert find(folder / chosen, name) == folder / chosen
+
+
+def test_a_file_and_the_name_of_another_contradict_each_other(folder):
+    put(folder, A.file, B.file)
+    with pytest.raises(
+        InputError, match=rf"-weights net-b: -weights_dir is the file .*{A.file}; leave one of the two out"
+    ):
+        find(folder / A.file, "net-b")
 
 
 @pytest.mark.parametrize(

@@ -58,7 +58,9 @@ def _no_pictures():
 def run(tmp_path_factory) -> Path:
     """A run folder as Train.py leaves it, of a random network, beside its data in ``strips``."""
     root = tmp_path_factory.mktemp("publish")
-    synthesise(SynthesiseConfig(dir=root / "strips", num_of_images=6, image_size=(64, 96), contrast=2))
+    strips = SynthesiseConfig(dir=root / "strips", num_of_images=6, image_size=(64, 96), contrast=2)
+    synthesise(strips)
+    synthesise(dataclasses.replace(strips, split="test"))
     names = tuple((root / "strips/classes.txt").read_text().split())
     spec = ModelSpec("unet", "mobilenetv3_small_100", "multilabel", names)  # small; timm's, which SMP calls tu-...
     torch.manual_seed(2)
@@ -131,9 +133,9 @@ def test_the_index_says_what_the_functions_measure(run, published, tmp_path):
     entry = index.pick(index.default)
     assert (entry.name, entry.architecture, entry.encoder) == ("unet-small-strips", "unet", "mobilenetv3_small_100")
     assert entry.urls == (entry.file, f"https://example.org/w/{entry.file}")
-    everything = EvaluateConfig(dir=run.parent / "strips", weights_dir=run, split="all", out=tmp_path / "all")
-    valid = dataclasses.replace(everything, split="valid", out=tmp_path / "valid")
-    for side, config in (("test", everything), ("valid", valid)):
+    test = EvaluateConfig(dir=run.parent / "strips", weights_dir=run, split="test", out=tmp_path / "test")
+    valid = dataclasses.replace(test, split="valid", out=tmp_path / "valid")
+    for side, config in (("test", test), ("valid", valid)):
         expected = evaluate(config).scores
         assert entry.scores[side]["images"] == expected.images
         for key in ("mean_dice", "empty_baseline", "defect_dice", "iou"):
@@ -272,6 +274,19 @@ def test_publishing_again_changes_nothing_and_another_file_needs_replace(run, pu
     assert result.entry.size > 1.9 * before.size
     assert [path.name for path in to.glob("*.pth")] == [result.entry.file]
     assert [path.name for path in to.glob("*.npz")] == [Path(result.entry.file).with_suffix(".npz").name]
+
+
+def test_images_of_the_run_are_no_test_images(run, tmp_path):
+    root = tmp_path / "strips"
+    shutil.copytree(run.parent / "strips", root)
+    name = min(path.name for path in (root / "train_images").iterdir())
+    shutil.copy(root / "train_images" / name, root / "test_images" / name)
+    with pytest.raises(InputError, match=rf"-test_dir .*: 1 of its 7 images are images of the run too, {name} for one"):
+        publish(settings(run, tmp_path / "to", test_dir=root))
+    (root / "test_labels.csv").unlink()  # then its training images are meant
+    with pytest.raises(InputError, match=r"6 of its 6 images are images of the run too"):
+        publish(settings(run, tmp_path / "to", test_dir=root))
+    assert not (tmp_path / "to").exists()
 
 
 # 16 bits

@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import pandas as pd
@@ -14,7 +15,11 @@ from utils.data.tables import CLASSES_FILE, AnnotationError, class_number, read_
 from utils.errors import InputError
 from utils.files import replacing
 
+Side = Literal["train", "test"]
 TRAIN_IMAGES, TEST_IMAGES = "train_images", "test_images"
+# Of each side of a dataset folder: the folder of its images, and the table of their labels.
+IMAGES: dict[Side, str] = {"train": TRAIN_IMAGES, "test": TEST_IMAGES}
+LABELS: dict[Side, str] = {"train": "train.csv", "test": "test_labels.csv"}
 
 
 @dataclass(frozen=True)
@@ -139,16 +144,15 @@ def read_annotations(
     joined = "ImageId_ClassId" in table and "ClassId" not in table
     require_columns(csv, table, [*(["ImageId_ClassId"] if joined else ["ImageId", "ClassId"]), "EncodedPixels"])
     if joined:
-        parts = table["ImageId_ClassId"].str.strip().str.rpartition("_")
-        names, classes = parts[0], parts[2]
+        parts = [text.strip().rpartition("_") for text in table["ImageId_ClassId"]]
         # A name without a class has nothing before its "_"; keep it for the message.
-        names = names.where(parts[1] != "", parts[2])
-        classes = classes.where(parts[1] != "", "")
+        names = [name if mark else word for name, mark, word in parts]
+        classes = [word if mark else "" for _, mark, word in parts]
     else:
-        names, classes = table["ImageId"].str.strip(), table["ClassId"].str.strip()
+        names, classes = (table[column].str.strip().tolist() for column in ("ImageId", "ClassId"))
     records: list[tuple[str, int, str, int]] = []
     first_row: dict[tuple[str, int], int] = {}
-    for row, name, word, text in zip(names.index, names, classes, table["EncodedPixels"], strict=True):
+    for row, name, word, text in zip(table.index, names, classes, table["EncodedPixels"], strict=True):
         try:
             if joined and not word:
                 reason = f"{name!r} in ImageId_ClassId has no class"
@@ -188,25 +192,26 @@ def write_annotations(annotations: Annotations | pd.DataFrame, csv: Path) -> Non
         table.to_csv(temporary, index=False, lineterminator="\n")
 
 
-def open_dataset(root: Path, table: str = "train.csv", problems: list[AnnotationError] | None = None) -> Dataset:
-    """Open the labelled part of a dataset folder.
+def open_dataset(root: Path, side: Side = "train", problems: list[AnnotationError] | None = None) -> Dataset:
+    """Open a labelled side of a dataset folder.
 
     Args:
-        root: folder with ``train_images/``, the table and perhaps ``classes.txt`` (one name a line).
-        table: name of the table in the folder.
+        root: folder with the images and the table of that side, and perhaps ``classes.txt`` (one name a line).
+        side: ``train`` (``train_images/``, ``train.csv``) or ``test`` (``test_images/``, ``test_labels.csv``).
         problems: a list that takes malformed rows, which are then left out; None: the first one is raised.
 
     Raises:
         InputError: folder or table is missing or malformed, or a row names an image that is not there.
     """
+    folder, table, what = IMAGES[side], LABELS[side], "training images" if side == "train" else "test images"
     if not root.is_dir():
-        raise InputError(f"{root}: no such folder; -dir expects a folder with {TRAIN_IMAGES}/ and {table}")
-    image_dir = root / TRAIN_IMAGES
+        raise InputError(f"{root}: no such folder; -dir expects a folder with {folder}/ and {table}")
+    image_dir = root / folder
     if not image_dir.is_dir():
-        raise InputError(f"{image_dir}: no such folder; put the training images there, or run Prepare_data.py convert")
+        raise InputError(f"{image_dir}: no such folder; put the {what} there, or run Prepare_data.py convert")
     names = tuple(path.name for path in list_images(image_dir))
     if not names:
-        raise InputError(f"{image_dir}: holds no images; put the training images there")
+        raise InputError(f"{image_dir}: holds no images; put the {what} there")
     annotations = read_annotations(root / table, read_class_names(root), problems)
     missing = _missing_images(annotations, image_dir, set(names))
     if missing and problems is None:
@@ -270,16 +275,31 @@ def open_test_images(root: Path) -> list[Path]:
     paths = list_images(image_dir)
     if not paths:
         raise InputError(f"{image_dir}: holds no images")
-    csv = next((root / n for n in ("test.csv", "sample_submission.csv") if (root / n).is_file()), None)
+    csv = _test_list(root)
     if image_dir.name != TEST_IMAGES or csv is None:
         return paths
-    there = {path.name: path for path in paths}
-    ordered = []
-    for row, name in read_listed(csv).items():
-        if name not in there:
-            raise AnnotationError(csv, f"{name} not in {image_dir}", "add the image or remove the row", row)
-        ordered.append(there[name])
-    return ordered
+    for missing in missing_test_images(root):
+        raise missing
+    return [image_dir / name for name in read_listed(csv).values()]
+
+
+def missing_test_images(root: Path) -> list[AnnotationError]:
+    """Name each image that ``test.csv`` or ``sample_submission.csv`` lists and that is not in ``test_images/``.
+
+    Raises:
+        AnnotationError: the list is malformed.
+    """
+    csv, folder = _test_list(root), root / TEST_IMAGES
+    there = {path.name for path in list_images(folder)}
+    return [
+        AnnotationError(csv, f"{name} not in {folder}", "add the image or remove the row", row)
+        for row, name in (read_listed(csv) if csv else {}).items()
+        if name not in there
+    ]
+
+
+def _test_list(root: Path) -> Path | None:
+    return next((root / name for name in ("test.csv", "sample_submission.csv") if (root / name).is_file()), None)
 
 
 def _validated(

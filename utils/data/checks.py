@@ -15,15 +15,18 @@ from tqdm import tqdm
 from config import CheckConfig
 from utils.data import rle
 from utils.data.annotations import (
+    IMAGES,
+    LABELS,
     TEST_IMAGES,
     TRAIN_IMAGES,
     AnnotationError,
     Dataset,
+    Side,
+    missing_test_images,
     open_dataset,
-    open_test_images,
 )
 from utils.data.cache import FileCache
-from utils.data.images import ImageError, verify_image
+from utils.data.images import ImageError, list_images, verify_image
 from utils.errors import InputError
 from utils.files import replacing
 
@@ -55,7 +58,7 @@ class CheckReport:
 
 
 def check(config: CheckConfig, progress: bool = True) -> CheckReport:
-    """Check a dataset folder: tables, training images, test images.
+    """Check a dataset folder: tables, training images, test images; of both sides every image and every label.
 
     Args:
         config: folder, CSV for the problems, threads.
@@ -72,31 +75,30 @@ def check(config: CheckConfig, progress: bool = True) -> CheckReport:
     root = config.dir
     if not root.is_dir():
         raise InputError(f"{root}: no such folder; -dir expects a dataset folder")
-    has_train, has_test = (root / TRAIN_IMAGES).is_dir(), (root / TEST_IMAGES).is_dir()
-    if not has_train and not has_test:
+    sides = [side for side in IMAGES if (root / IMAGES[side]).is_dir()]
+    if not sides:
         raise InputError(f"{root}: neither {TRAIN_IMAGES}/ nor {TEST_IMAGES}/; put images there or run convert")
     facts, problems, sizes = [], [], {}
-    if has_train:
+    for side in sides:
         malformed: list[AnnotationError] = []
+        found: list[list] = []
         try:
-            dataset = open_dataset(root, problems=malformed)
+            if side == "test":
+                malformed += missing_test_images(root)
+            if side == "train" or (root / LABELS[side]).is_file():
+                dataset = open_dataset(root, side, malformed)
+                report = check_dataset(dataset, config.num_of_workers, progress)
+                facts += _facts(side, dataset, report.sizes)
+                found = report.problems.values.tolist()
+                sizes = report.sizes if side == "train" else sizes
+            else:
+                paths = list_images(root / TEST_IMAGES)
+                test_sizes, bad = _read_all(root, paths, config.num_of_workers, progress)
+                facts.append(f"test images: {len(paths)}, {_size_words(test_sizes.values())}")
+                found = [[path.relative_to(root).as_posix(), None, reason, remedy] for path, reason, remedy in bad]
         except AnnotationError as error:
-            problems.append(_as_row(root, error))
-        else:
-            report = check_dataset(dataset, config.num_of_workers, progress)
-            sizes = report.sizes
-            facts += _facts(dataset, sizes)
-            problems += [_as_row(root, error) for error in malformed]
-            problems += report.problems.values.tolist()
-    if has_test:
-        try:
-            paths = open_test_images(root)
-        except AnnotationError as error:
-            problems.append(_as_row(root, error))
-        else:
-            test_sizes, bad = _read_all(root, paths, config.num_of_workers, progress)
-            problems += [[path.relative_to(root).as_posix(), None, reason, remedy] for path, reason, remedy in bad]
-            facts.append(f"test images: {len(paths)}, {_size_words(test_sizes.values())}")
+            malformed.append(error)
+        problems += [_as_row(root, error) for error in malformed] + found
     frame = _frame(problems)
     csv = None
     if len(frame):
@@ -226,13 +228,13 @@ def _lines(problems: pd.DataFrame) -> list[str]:
     ]
 
 
-def _facts(dataset: Dataset, sizes: dict[str, tuple[int, int]]) -> list[str]:
+def _facts(side: Side, dataset: Dataset, sizes: dict[str, tuple[int, int]]) -> list[str]:
     annotations = dataset.annotations
     counts = annotations.rows["class_id"].value_counts()
     with_defect = annotations.rows["image"].nunique()
     named = ", ".join(f"{name} {counts.get(k, 0)}" for k, name in enumerate(annotations.class_names, 1))
     return [
-        f"training images: {len(dataset.images)}, {_size_words(sizes.values())}",
+        f"{'training' if side == 'train' else 'test'} images: {len(dataset.images)}, {_size_words(sizes.values())}",
         f"with a defect: {with_defect}, clean: {len(dataset.images) - with_defect}",
         f"images per class: {named}",
     ]

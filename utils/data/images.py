@@ -8,7 +8,7 @@ import os
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, UnidentifiedImageError
+from PIL import ExifTags, Image, UnidentifiedImageError
 
 from utils.errors import InputError
 
@@ -119,6 +119,18 @@ def read_size(path: Path) -> tuple[int, int]:
     """
     with _opened(path, load=False) as image:
         return image.height, image.width
+
+
+def is_turned(path: Path) -> bool:
+    """Tell whether viewers show an image turned or mirrored, as its EXIF data ask.
+
+    Raises:
+        ImageError: as ``read_size``.
+    """
+    with _opened(path, load=False) as image:
+        # What cameras write. Pillow turns TIFFs itself, and would unpack a whole PNG to look.
+        camera = image.format in ("JPEG", "MPO")
+        return camera and image.getexif().get(ExifTags.Base.Orientation, 1) in range(2, 9)
 
 
 def verify_image(path: Path) -> tuple[int, int]:

@@ -138,7 +138,12 @@ def _take(archive: Path, root: Path) -> DownloadSummary:
     """Copy images and tables out of a zip file or a folder."""
     if archive.is_dir():
         names = [path.relative_to(archive).as_posix() for path in archive.rglob("*") if path.is_file()]
-        return _write(archive, root, names, lambda name, target: _link_or_copy(archive / name, target))
+
+        def place(name: str, target: Path) -> None:
+            # Tables are edited, some editors write into the file: a second name would change the source too.
+            (shutil.copyfile if target.name in TABLES else _link_or_copy)(archive / name, target)
+
+        return _write(archive, root, names, place)
     if not archive.exists():
         raise InputError(f"{archive}: no such file or folder; -archive expects Kaggle's zip file or the folder of it")
     try:

@@ -117,8 +117,12 @@ def evaluate(config: EvaluateConfig) -> EvaluateResult | LabelsResult:
     Raises:
         InputError: flags, weights, images or labels are at fault; nothing was written then.
     """
+    if config.calibrate and config.split == "test":
+        raise InputError(
+            "-calibrate -split test: scores of images that decided something prove nothing; use -split valid"
+        )
     chosen = choose_weights(config)
-    dataset = open_dataset(config.dir)
+    dataset = open_dataset(config.dir, "test" if config.split == "test" else "train")
     run = chosen.path.parent
     if chosen.weights.spec.is_classifier:
         if config.calibrate:
@@ -230,7 +234,7 @@ def _write_report(
 
 def _side(config: EvaluateConfig, dataset: Dataset, run: Path) -> Sequence[str]:
     """Give the names of the images to score, sorted."""
-    if config.split == "all":
+    if config.split in ("all", "test"):
         return dataset.images
     csv_file = run / "split.csv"
     if not csv_file.is_file():
@@ -246,8 +250,8 @@ def _side(config: EvaluateConfig, dataset: Dataset, run: Path) -> Sequence[str]:
 
 
 def _what(config: EvaluateConfig, run: Path) -> str:
-    if config.split == "all":
-        return f"all labelled images of {config.dir}"
+    if config.split in ("all", "test"):
+        return f"all {'test' if config.split == 'test' else 'labelled'} images of {config.dir}"
     return f"{'validation' if config.split == 'valid' else 'training'} side of {run / 'split.csv'}"
 
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
-from utils.data.annotations import TEST_IMAGES, Annotations, read_annotations, read_class_names
+from utils.data.annotations import LABELS, TEST_IMAGES, Annotations, read_annotations, read_class_names
 from utils.errors import InputError
 from utils.models.spec import ModelSpec
 
@@ -91,7 +91,7 @@ def labels_beside(images: Path, spec: ModelSpec) -> Labels | None:
         InputError: the table is malformed or of other classes.
     """
     root = images.parent
-    table = root / ("test_labels.csv" if images.name == TEST_IMAGES else "train.csv")
+    table = root / LABELS["test" if images.name == TEST_IMAGES else "train"]
     return Labels(read_annotations(table, read_class_names(root)), spec) if table.is_file() else None
 
 

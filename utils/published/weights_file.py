@@ -234,6 +234,8 @@ def find(weights_dir: Path, name: str | None = None) -> Path:
             what is published but not there.
     """
     if weights_dir.is_file():
+        if choose([weights_dir], name, None) is None:
+            raise InputError(f"-weights {name}: -weights_dir is the file {weights_dir}; leave one of the two out")
         return weights_dir
     index = read_index(weights_dir / INDEX) if (weights_dir / INDEX).is_file() else None
     if not weights_dir.is_dir():

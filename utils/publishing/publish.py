@@ -1,6 +1,7 @@
 """Make published weights out of a run: the one function behind ``Publish_weights.py``."""
 
 import dataclasses
+import filecmp
 import hashlib
 import os
 import re
@@ -10,10 +11,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import yaml
 
 from config import EvaluateConfig, PublishWeightsConfig
-from utils.data.annotations import open_dataset
+from utils.data.annotations import LABELS, Dataset, Side, open_dataset
 from utils.data.splits import read_split
 from utils.device import processor
 from utils.errors import InputError
@@ -98,12 +100,17 @@ def publish(config: PublishWeightsConfig) -> PublishResult:
     # Here rather than while measuring, which reads a copy and would name that.
     if "valid" not in set(read_split(source / "split.csv", open_dataset(dataset).images)["side"]):
         raise InputError(f"{source / 'split.csv'}: has no image on its valid side to measure on")
+    if config.test_dir:
+        _check_unseen(config.test_dir, open_dataset(dataset), read_split(source / "split.csv"))
     if config.push:
         hub.check(config.push, weights.build().net)
     with tempfile.TemporaryDirectory(prefix="publish-") as name:
         folder = Path(name)
         chosen, change, valid = _stored(config, weights, folder, source, dataset)
-        tested = _measure(config, chosen, folder / "test", config.test_dir, "all") if config.test_dir else None
+        tested = None
+        if config.test_dir:
+            which = "test" if _test_side(config.test_dir) == "test" else "all"
+            tested = _measure(config, chosen, folder / "test", config.test_dir, which)
         scores = {"valid": _score(valid, "validation split of the training data")}
         if config.test_dir and tested:
             what = config.test_data or config.test_dir.resolve().name
@@ -158,6 +165,22 @@ def _dataset(run: Path) -> Path:
         return Path(yaml.safe_load((run / "config.yaml").read_text(encoding="utf-8"))["dir"])
     except (yaml.YAMLError, ValueError, TypeError, KeyError):
         raise InputError(f"{run / 'config.yaml'}: damaged; name the dataset folder with -dir") from None
+
+
+def _test_side(folder: Path) -> Side:
+    return "test" if (folder / LABELS["test"]).is_file() else "train"
+
+
+def _check_unseen(folder: Path, dataset: Dataset, split: pd.DataFrame) -> None:
+    """Refuse test images that the run learnt from or was chosen by."""
+    test = open_dataset(folder, _test_side(folder))
+    names = set(split["image"])
+    seen = [name for name in test.images if name in names and filecmp.cmp(test.path(name), dataset.path(name), False)]
+    if seen:
+        raise InputError(
+            f"-test_dir {folder}: {len(seen)} of its {len(test.images)} images are images of the run too, {seen[0]} for"
+            " one; a test score is of images that nothing was learnt, chosen or calibrated on"
+        )
 
 
 def _stored(

@@ -8,9 +8,9 @@ import numpy as np
 
 from config import ConvertConfig
 from utils.data import rle
-from utils.data.convert.labels import Labels, some
+from utils.data.convert.labels import Labels, some, upright_size
 from utils.data.convert.polygons import fill
-from utils.data.images import IMAGE_SUFFIXES, NOT_UTF8, is_image_name, is_utf8, read_size
+from utils.data.images import IMAGE_SUFFIXES, NOT_UTF8, is_image_name, is_utf8
 from utils.errors import InputError
 
 
@@ -45,7 +45,7 @@ def read_coco(config: ConvertConfig) -> Labels:
         other = used.setdefault(path.name, name)
         if other != name or image["id"] in paths:
             raise InputError(f"{file}: images {other} and {name} share a name or an id; make them differ")
-        height, width = read_size(path)
+        height, width = upright_size(path)
         if (image.get("height", height), image.get("width", width)) != (height, width):
             said = f"{image.get('height')}x{image.get('width')}"
             raise InputError(f"{file}: says {name} is {said}, but the image is {height}x{width}; correct the file")

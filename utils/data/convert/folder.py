@@ -13,8 +13,8 @@ from PIL import Image
 
 from config import ConvertConfig
 from utils.data.annotations import (
-    TEST_IMAGES,
-    TRAIN_IMAGES,
+    IMAGES,
+    LABELS,
     make_rows,
     open_dataset,
     read_class_names,
@@ -28,11 +28,17 @@ from utils.data.images import read_size
 from utils.data.tables import CLASSES_FILE, MOST_CLASSES, write_listed
 from utils.errors import InputError
 from utils.files import write_text
+from utils.settings import flag_of, given_fields
 
 READERS = {"index-masks": read_index_masks, "coco": read_coco, "yolo": read_yolo}
-IMAGE_FOLDER = {"train": TRAIN_IMAGES, "test": TEST_IMAGES}
-LABELS_TABLE = {"train": "train.csv", "test": "test_labels.csv"}
 TEST_TABLE = "test.csv"
+# Source -> the flags that mean something for it, besides -from, -dir and -split.
+USED = {
+    "index-masks": {"images", "masks", "class_names", "link"},
+    "coco": {"images", "annotations", "class_names", "link"},
+    "yolo": {"images", "annotations", "class_names", "link"},
+    "dataset": {"masks"},
+}
 
 
 @dataclass(frozen=True)
@@ -65,14 +71,17 @@ def convert(config: ConvertConfig) -> ConvertSummary:
         config: source, its folders, class names, split, folder to write, copy or link.
 
     Raises:
-        InputError: the source is malformed, or the target exists already.
+        InputError: the source is malformed, the target exists already, or a flag is not for this source.
     """
+    unused = sorted(given_fields(config) - USED[config.source] - {"source", "dir", "split"})
+    if unused:
+        raise InputError(f"{flag_of(unused[0])}: -from {config.source} does not use it; leave it out")
     if config.source == "dataset":
         return _write_masks(config)
-    folder = config.dir / IMAGE_FOLDER[config.split]
+    folder = config.dir / IMAGES[config.split]
     if config.images and folder.exists() and config.images.exists() and folder.samefile(config.images):
         raise InputError(f"-images {config.images}: the dataset's images would be written there; name another -dir")
-    tables = [LABELS_TABLE[config.split]] + ([TEST_TABLE] if config.split == "test" else [])
+    tables = [LABELS[config.split]] + ([TEST_TABLE] if config.split == "test" else [])
     _refuse_existing(folder, *(config.dir / table for table in tables))
     labels = READERS[config.source](config)
     if not labels.images:
@@ -88,7 +97,7 @@ def convert(config: ConvertConfig) -> ConvertSummary:
         write_listed([path.name for path in labels.images], config.dir / TEST_TABLE)
     if labels.labelled:
         records = [(name, k, code, 0) for name, codes in labels.codes.items() for k, code in codes.items()]
-        write_annotations(make_rows(records), config.dir / LABELS_TABLE[config.split])
+        write_annotations(make_rows(records), config.dir / LABELS[config.split])
     return ConvertSummary(folder, len(labels.images), _per_class(labels), labels.notes)
 
 
@@ -114,8 +123,8 @@ def _per_class(labels: Labels) -> dict[str, int]:
 
 
 def _write_masks(config: ConvertConfig) -> ConvertSummary:
-    """Write an index mask for each training image of a dataset folder."""
-    dataset = open_dataset(config.dir)
+    """Write an index mask for each labelled image of a side of a dataset folder."""
+    dataset = open_dataset(config.dir, config.split)
     by_stem(dataset.image_dir)  # two images of one stem would share a mask
     folder = config.masks or config.dir / "masks"
     _refuse_existing(folder)

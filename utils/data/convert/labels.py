@@ -9,7 +9,7 @@ from typing import TypeVar
 from tqdm import tqdm
 
 from utils.data.checks import thread_count
-from utils.data.images import list_images
+from utils.data.images import is_turned, list_images, read_size
 from utils.errors import InputError
 
 Item = TypeVar("Item")
@@ -50,6 +50,20 @@ def by_stem(folder: Path) -> dict[str, Path]:
     if not found:
         raise InputError(f"{folder}: holds no images; -images and -masks expect folders of images")
     return found
+
+
+def upright_size(path: Path) -> tuple[int, int]:
+    """Read (height, width) of an image to which labels belong.
+
+    Raises:
+        InputError: the file cannot be read, or viewers turn it by its EXIF data: whether its labels mean the picture that
+            was seen or the pixels that are stored, nobody can tell.
+    """
+    if is_turned(path):
+        raise InputError(
+            f"{path}: viewers turn it (EXIF orientation), its labels may too; save it turned, without EXIF"
+        )
+    return read_size(path)
 
 
 def in_threads(work: Callable[[Item], Result], items: Sequence[Item], what: str) -> list[Result]:

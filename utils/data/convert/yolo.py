@@ -7,9 +7,8 @@ import numpy as np
 from config import ConvertConfig
 from utils.data import rle
 from utils.data.annotations import read_class_names
-from utils.data.convert.labels import Labels, by_stem, in_threads, some
+from utils.data.convert.labels import Labels, by_stem, in_threads, some, upright_size
 from utils.data.convert.polygons import fill
-from utils.data.images import read_size
 from utils.data.tables import CLASSES_FILE
 from utils.errors import InputError
 
@@ -40,7 +39,7 @@ def read_yolo(config: ConvertConfig) -> Labels:
     def encode(stem: str) -> dict[int, str]:
         if stem not in files:
             return {}
-        height, width = read_size(images[stem])
+        height, width = upright_size(images[stem])
         outlines = _outlines(files[stem], names)
         scale = np.array([width, height])
         masks = {k: fill([corners * scale for corners in found], height, width) for k, found in outlines.items()}

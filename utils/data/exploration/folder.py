@@ -14,6 +14,7 @@ from tqdm import tqdm
 from config import ExploreConfig
 from utils.data import rle
 from utils.data.annotations import (
+    LABELS,
     TRAIN_IMAGES,
     AnnotationError,
     Annotations,
@@ -30,7 +31,7 @@ from utils.data.images import ImageError, list_images, read_image, read_size
 from utils.errors import InputError
 
 SAMPLED = 25  # images whose headers are read beforehand, to choose the shape of the maps
-TABLE = "train.csv"
+TABLE = LABELS["train"]
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -124,7 +125,7 @@ def explore_folder(config: ExploreConfig, progress: bool = True) -> Exploration:
     if (root / TRAIN_IMAGES).is_dir() and list_images(root / TRAIN_IMAGES):
         if config.image_size is not None:
             raise InputError("-image_size: the images tell their sizes themselves; leave it out")
-        return _with_images(open_dataset(root, TABLE), config, progress)
+        return _with_images(open_dataset(root), config, progress)
     return _labels_alone(root, config, progress)
 
 

@@ -15,7 +15,7 @@ from tqdm import tqdm
 
 from config import SynthesiseConfig
 from utils.data import rle
-from utils.data.annotations import TEST_IMAGES, TRAIN_IMAGES, make_rows, read_class_names, write_annotations
+from utils.data.annotations import IMAGES, LABELS, Side, make_rows, read_class_names, write_annotations
 from utils.data.synthetic.statistics import CLASS_NAMES, LARGEST_FLOOR, draw_class_set
 from utils.data.synthetic.strip import make_strip
 from utils.data.tables import CLASSES_FILE, write_listed
@@ -31,8 +31,6 @@ MOST_IMAGES = 100_000  # names have five digits
 # The real images are three equal channels, about 107 KB each; this quality gives the same size.
 JPEG_QUALITY = 90
 
-IMAGE_DIR = {"train": TRAIN_IMAGES, "test": TEST_IMAGES}
-LABELS = {"train": "train.csv", "test": "test_labels.csv"}
 # Both splits of one seed must differ.
 STREAM = {"train": 0, "test": 1}
 
@@ -59,7 +57,7 @@ class SynthesiseSummary:
 
     def __str__(self) -> str:
         classes = ", ".join(f"{count} with {name}" for name, count in self.per_class.items())
-        return f"{self.dir / IMAGE_DIR[self.split]}: {self.images} strips ({self.clean} clean, {classes}) in {self.seconds:.0f} s"
+        return f"{self.dir / IMAGES[self.split]}: {self.images} strips ({self.clean} clean, {classes}) in {self.seconds:.0f} s"
 
 
 def synthesise(config: SynthesiseConfig) -> SynthesiseSummary:
@@ -80,7 +78,7 @@ def synthesise(config: SynthesiseConfig) -> SynthesiseSummary:
     """
     _check(config)
     start = time.perf_counter()
-    image_dir = config.dir / IMAGE_DIR[config.split]
+    image_dir = config.dir / IMAGES[config.split]
     _make_room(config.dir, image_dir, config.split)
     write_text(config.dir / CLASSES_FILE, "".join(f"{name}\n" for name in CLASS_NAMES))
 
@@ -147,7 +145,7 @@ def _check(config: SynthesiseConfig) -> None:
         raise InputError(f"-seed {config.seed}: give 0 or more")
 
 
-def _make_room(root: Path, image_dir: Path, split: str) -> None:
+def _make_room(root: Path, image_dir: Path, split: Side) -> None:
     """Make the folders; remove an earlier run's files of this split, and refuse a folder with anybody else's."""
     for folder in (root, image_dir):
         if folder.exists() and not folder.is_dir():

@@ -12,13 +12,12 @@ from typing import Protocol
 import cv2
 import numpy as np
 
-from utils.data.annotations import TEST_IMAGES, TRAIN_IMAGES, Annotations, read_annotations, read_class_names
+from utils.data.annotations import IMAGES, LABELS, Annotations, read_annotations, read_class_names
 from utils.data.images import IMAGE_SUFFIXES, list_images
 from utils.data.synthetic import CLASS_NAMES
 from utils.data.synthetic.strip import make_strip
 from utils.errors import InputError
 
-LABELS = {TRAIN_IMAGES: "train.csv", TEST_IMAGES: "test_labels.csv"}
 # One strip of each class (their numbers), one with two classes, and a clean one.
 SAMPLES: tuple[tuple[int, ...], ...] = ((4,), (1,), (3,), (2,), (3, 4), ())
 SAMPLE_SIZE = (256, 1600)  # the competition's
@@ -200,7 +199,7 @@ def open_folder(root: Path) -> list[Part]:
     """
     if not root.is_dir():
         raise InputError(f"-dir {root}: no such folder; name a dataset folder or a folder of images")
-    parts = [Part(name, root / name, root / table) for name, table in LABELS.items() if (root / name).is_dir()]
+    parts = [Part(name, root / name, root / LABELS[side]) for side, name in IMAGES.items() if (root / name).is_dir()]
     parts = [part for part in parts or [Part(root.name or str(root), root, None)] if part.names]
     if not parts:
         raise InputError(f"-dir {root}: holds no image files ({', '.join(sorted(IMAGE_SUFFIXES))})")
