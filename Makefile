@@ -4,8 +4,6 @@
 
 VENV ?= .venv
 ARGS ?=
-# Build of torch that uv is to take (cpu, cu126, ... or auto); empty: the exact versions of requirements.lock.
-TORCH ?=
 # The first Python on the PATH that the project runs on.
 PYTHON ?= $(shell for python in python3 python3.13 python3.12 python3.11 python; do $$python -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' 2>/dev/null && echo $$python && break; done)
 
@@ -13,6 +11,10 @@ BIN := $(VENV)/bin
 # Tests of one module stay in one process, since they share what is slow to make.
 ALL_CORES := --numprocesses auto --maxprocesses 8 --dist loadfile
 INSTALLED := $(VENV)/.installed
+# Build of torch that uv is to take (cpu, cu126, ... or auto); empty: the exact versions of requirements.lock. The one that
+# is installed stays until another is named.
+THERE := $(shell cat $(INSTALLED) 2>/dev/null)
+TORCH ?= $(THERE)
 # --python: without it uv installs into whatever environment the user's shell has activated.
 UV_INSTALL := $(BIN)/uv pip install --python $(BIN)/python
 
@@ -20,7 +22,7 @@ UV_INSTALL := $(BIN)/uv pip install --python $(BIN)/python
 unexport PYTHONDONTWRITEBYTECODE
 
 .DELETE_ON_ERROR:
-.PHONY: help install demo serve test test-all lint types format pictures lock clean distclean
+.PHONY: another-torch help install demo serve test test-all lint types format pictures lock clean distclean
 
 help:  ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1	\2/p' Makefile | expand -t 20
@@ -64,13 +66,13 @@ clean:  ## remove the demo and all caches; runs/, data/ and .venv stay
 distclean: clean  ## remove .venv too
 	rm -rf $(VENV)
 
-$(INSTALLED): requirements.lock requirements.txt $(BIN)/uv
+$(INSTALLED): requirements.lock requirements.txt $(BIN)/uv $(if $(filter-out x$(THERE),x$(TORCH)),another-torch)
 ifeq ($(TORCH),)
 	$(UV_INSTALL) --requirements requirements.lock
 else
 	$(UV_INSTALL) --torch-backend $(TORCH) --requirements requirements.txt --constraints requirements.lock
 endif
-	@touch $@
+	@echo "$(TORCH)" > $@
 
 $(BIN)/uv:
 	@test -n "$(PYTHON)" || { echo "error: no Python 3.11, 3.12 or 3.13 on the PATH; install one, or name it: make ... PYTHON=/path/to/python3.12" >&2; exit 2; }

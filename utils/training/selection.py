@@ -2,6 +2,7 @@
 
 import dataclasses
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -9,10 +10,25 @@ import pandas as pd
 from config import TrainConfig
 from utils.data.annotations import Annotations, Dataset
 from utils.data.checks import verified_sizes
-from utils.data.splits import balance, near_duplicate_groups, read_split, split
+from utils.data.splits import TRAIN, VALID, balance, near_duplicate_groups, read_split, split
 from utils.errors import InputError
 from utils.models.spec import ModelSpec
+from utils.settings import to_plain
 from utils.training import run_folder
+from utils.training.provenance import fingerprint
+
+# Runs on the same images that agree in these have the same split.
+CHOOSING = (
+    "task",
+    "target",
+    "subset",
+    "per_class",
+    "images_with",
+    "valid_fraction",
+    "seed",
+    "group_duplicates",
+    "split",
+)
 
 
 def choose_split(config: TrainConfig, spec: ModelSpec, dataset: Dataset, folder: Path) -> pd.DataFrame:
@@ -42,6 +58,36 @@ def choose_split(config: TrainConfig, spec: ModelSpec, dataset: Dataset, folder:
     groups = near_duplicate_groups(dataset, config.num_of_workers, True, names) if config.group_duplicates else None
     return _checked(
         split(dataset.annotations, names, config.valid_fraction, config.seed, groups), config, spec, dataset
+    )
+
+
+def seen_before(config: TrainConfig, dataset: Dataset, origin: dict[str, Any] | None, frame: pd.DataFrame) -> list[str]:
+    """Tell whether the weights that a training goes on from were trained on images that it validates by.
+
+    Args:
+        config: the run's settings.
+        dataset: the dataset folder.
+        origin: of those weights, as ``starting.Start`` has it.
+        frame: the run's split.
+
+    Returns:
+        A line for the user, or none.
+    """
+    if origin is None or origin.get("data_fingerprint") != fingerprint(dataset):
+        return []
+    flag = f"-{origin['flag']} {getattr(config, origin['flag'])}"
+    path = Path(getattr(config, origin["flag"])).parent / run_folder.SPLIT
+    valid = set(frame.loc[frame["side"] == VALID, "image"])
+    if path.is_file():
+        earlier = read_split(path)
+        seen = len(valid & set(earlier.loc[earlier["side"] == TRAIN, "image"]))
+        words = f"trained on {seen} of the {len(valid)} validation images"
+        return [f"{flag}: was {words}, so their scores flatter; -split {path} keeps them apart"] if seen else []
+    settings = to_plain(config)
+    same = all(origin.get("config", {}).get(name) == settings.get(name) for name in CHOOSING)
+    words = "trained on these images, perhaps on some that are for validation now"
+    return (
+        [] if same or config.split else [f"{flag}: was {words}; -split with the split.csv of its run keeps them apart"]
     )
 
 

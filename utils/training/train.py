@@ -31,7 +31,7 @@ from utils.training.losses import make_loss
 from utils.training.memory import keep_freed_memory
 from utils.training.publication import publish, published
 from utils.training.runner import SegmentationRunner
-from utils.training.selection import choose_split
+from utils.training.selection import choose_split, seen_before
 from utils.training.starting import starting_network, write_origin
 from utils.training.trial import check_batch, freeze_unreached
 
@@ -114,6 +114,7 @@ def train(config: TrainConfig) -> TrainResult:
     frame = choose_split(config, spec, dataset, folder) if engine.is_main_process else None
     frame = broadcast_object_list([frame])[0] if engine.num_processes > 1 else frame
     assert frame is not None
+    notes += seen_before(config, dataset, start.origin, frame)
     sides = {side: sorted(frame.loc[frame["side"] == side, "image"]) for side in ("train", "valid")}
     weights_of_classes = class_weights(config, spec, dataset, sides["train"])
     if weights_of_classes is not None:
