@@ -355,7 +355,10 @@ def same_table(source, root):
     return (root / "train.csv").read_text() == (source / "reference" / "train.csv").read_text()
 
 
-def test_coco_gives_the_table_of_the_same_masks(source, coco):
+@pytest.mark.parametrize("folder", ["", "train/", "JPEGImages\\"])
+def test_coco_gives_the_table_of_the_same_masks(source, coco, folder):
+    for image in coco["images"]:
+        image["file_name"] = folder + image["file_name"]
     summary = convert(coco_settings(source, coco))
     assert summary.per_class == {"pit": 2, "crack": 1}
     assert same_table(source, source / "data")

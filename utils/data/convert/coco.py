@@ -1,7 +1,7 @@
 """Read COCO instance labels: one JSON file of images, categories and outlines (polygons or run lengths)."""
 
 import json
-from pathlib import Path
+from pathlib import Path, PureWindowsPath
 from typing import Any
 
 import numpy as np
@@ -35,7 +35,7 @@ def read_coco(config: ConvertConfig) -> Labels:
     for image in content["images"]:
         name = image["file_name"]
         path = config.images / name
-        path = path if path.is_file() else config.images / Path(name).name
+        path = path if path.is_file() else config.images / PureWindowsPath(name).name  # takes either slash
         if not is_image_name(path.name):
             raise InputError(
                 f"{file}: {name} is not of an image ({', '.join(sorted(IMAGE_SUFFIXES))}); convert the image"
