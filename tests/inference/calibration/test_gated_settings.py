@@ -91,6 +91,19 @@ def test_a_gated_calibration_reports_both_gains_and_the_gate():
     assert "gate: 0 " in result.table()
 
 
+@pytest.mark.parametrize("image", [True, False])
+def test_a_class_without_labels_keeps_its_setting_and_its_threshold_of_the_gate(image):
+    logits, truth, grid, tables, gated = example(7, image=image, images=60)
+    for one in truth:
+        one[1] = False
+    tables = join([count_image(*one, "multilabel", [grid, grid]) for one in zip(logits, truth, strict=True)])
+    gated = replace(gated, now=GateSetting((0.9,) * (image + 2)))
+    result = solve(["a", "b"], tables, [grid, grid], np.arange(60), folds=4, seed=1, gated=gated)
+    assert result.changed
+    assert result.classes["b"].best == result.classes["b"].after == HALF
+    assert result.gate[2].thresholds[-1] == 0.9 != result.gate[2].thresholds[-2]
+
+
 def test_with_a_target_the_gate_stays():
     _, _, grid, tables, gated = example(8, images=30)
     result = solve(["a", "b"], tables, [grid, grid], np.arange(30), folds=3, seed=1, gated=gated, target=300)
