@@ -20,7 +20,7 @@ from utils.published.weights_file import WeightsFile
 
 VERSION = 2  # raise it when a conversion changes what it makes
 KEPT = 12  # networks; some 100 MB each
-PARTS = 16  # folders of one network, and files of what a library compiled of it: each size of images may ask for its own
+PARTS = 16  # folders of one network, and files of what a library compiled of it: each size of images may have its own
 SIZES = 4  # of images that a backend keeps ready at once
 ROOM = 2**30  # bytes that have to be free for libraries that end the run when they cannot write
 OPENVINO_FILE = "network.xml"
