@@ -229,7 +229,7 @@ class ExportConfig:
     weights: str | None = flag("name of the weights file in weights_dir when it holds several", None)
     format: Literal["onnx", "openvino"] = flag("onnx: one .onnx file that many programs read; openvino: .xml and .bin, fastest on CPUs", "onnx")
     precision: Literal["f32", "f16"] = flag("of the numbers in the file; f16 halves it, the computing stays f32 or what the program that runs it takes", "f32")
-    int8: bool = flag("compute in 8-bit integers, for openvino; needs -dir or -images to calibrate on, refused when Dice falls by more than 0.005", False)
+    int8: bool = flag("compute in 8-bit integers, for openvino; needs -dir or -images to calibrate on, refused when Dice falls by more than 0.005, or a probability of a whole image moves by more than 0.05", False)
     dir: Path | None = flag("dataset folder whose images, and labels if there are any, the exported network is compared on", None)
     images: Path | None = flag("a folder of images or a single image to compare on; with neither, synthetic strips", None)
     num_of_images: int = flag("images to compare on; int8 calibrates on as many others", 16, low=1)

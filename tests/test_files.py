@@ -1,5 +1,6 @@
 """Files appear whole or not at all."""
 
+import json
 import os
 import stat
 
@@ -84,3 +85,9 @@ def test_permissions_are_those_of_any_new_file(tmp_path):
 def test_text_is_utf8_with_plain_line_ends(tmp_path):
     write_text(tmp_path / "classes.txt", "Lötstelle\npit\n")
     assert (tmp_path / "classes.txt").read_bytes() == "Lötstelle\npit\n".encode()
+
+
+def test_a_path_that_is_not_utf8_is_read_back_from_json(tmp_path):
+    path = os.fsdecode(b"/data/Br\xfccke")
+    write_text(tmp_path / "metrics.json", json.dumps({"dataset": path, "place": "Lötstelle"}, ensure_ascii=False))
+    assert json.loads((tmp_path / "metrics.json").read_bytes()) == {"dataset": path, "place": "Lötstelle"}

@@ -1,6 +1,8 @@
 """What this machine can compute with: devices, precisions, threads, installed libraries."""
 
+import contextlib
 import importlib
+import importlib.metadata
 import os
 import platform
 import sys
@@ -96,3 +98,15 @@ def optional(flag: str, *packages: str, instead: str = "") -> ModuleType:
         remedy = f", or {instead}" if instead else ""
         raise InputError(f"{flag}: the package {error.name} is not installed; run {command}{remedy}") from None
     return modules[0]
+
+
+def version(package: str) -> str | None:
+    """Give the version of a package; None when it is not there.
+
+    The same library may come as another package, such as onnxruntime-gpu; then it is what the library itself says.
+    """
+    with contextlib.suppress(importlib.metadata.PackageNotFoundError):
+        return importlib.metadata.version(package)
+    with contextlib.suppress(InputError):
+        return getattr(optional(package, package.replace("-", "_")), "__version__", None)
+    return None

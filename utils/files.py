@@ -41,6 +41,9 @@ def replacing(path: Path) -> Iterator[Path]:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write ``text`` as UTF-8 to ``path`` in one step."""
+    """Write ``text`` as UTF-8 to ``path`` in one step.
+
+    What UTF-8 cannot hold, bytes of a path in another encoding, becomes its code, ``\\udcff``, as JSON writes it.
+    """
     with replacing(path) as temporary:
-        temporary.write_text(text, encoding="utf-8", newline="\n")
+        temporary.write_text(text, encoding="utf-8", errors="backslashreplace", newline="\n")

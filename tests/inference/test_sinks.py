@@ -81,6 +81,7 @@ def test_index_masks_show_the_likeliest_of_overlapping_classes(tmp_path, result)
         (["a.jpg", "a.png", "b.jpg"], ["a.jpg.png", "a.png.png", "b.png"]),
         (["a.jpg", "A.jpg"], ["a.jpg.png", "A.jpg.png"]),
         (["a.b.jpg"], ["a.b.png"]),
+        (["a.jpg", "a.png", "A.jpg.png", "b.jpg"], ["a.jpg.png", "a.png.png", "A.jpg.png.png", "b.jpg.png"]),
     ],
 )
 def test_pictures_of_different_images_have_different_names(images, pictures):

@@ -93,6 +93,20 @@ def test_a_second_calibration_replaces_the_first_and_keeps_the_file_from_trainin
     assert find(run) == second
 
 
+def test_what_flags_set_is_written_where_nothing_better_is_found(make_dataset, make_weights, tmp_path):
+    common = {"dir": make_dataset(count=12), "split": "all", "out": tmp_path / "out", "calibrate": True, "resamples": 0}
+    folders = [shutil.copytree(make_weights(task="binary"), tmp_path / name) for name in ("first", "second")]
+    (found,) = evaluate(EvaluateConfig(**common, weights_dir=folders[0])).calibration.settings
+    words = {**vars(found), "max_area": found.max_area or 0}
+    result = evaluate(EvaluateConfig(**common, weights_dir=folders[1], **words))
+    assert not result.calibration.changed
+    assert result.calibrated == find(folders[1])
+    assert "with what the flags set: nothing better was found that holds" in result.table()
+    new = load(result.calibrated)
+    assert (new.thresholds, new.min_areas) == ((found.threshold,), (found.min_area,))
+    assert (new.max_areas, new.high_thresholds) == ((found.max_area,), (found.high_threshold,))
+
+
 def test_published_weights_stay_as_they_are(make_dataset, run, tmp_path):
     empty = {"format": "steel-defect-segmentation weights index", "version": 1, "default": None, "weights": []}
     (run / "index.json").write_text(json.dumps(empty))
@@ -168,6 +182,10 @@ def test_what_is_calibrated_behind_a_gate_is_what_prediction_draws(make_dataset,
     plain = evaluate(dataclasses.replace(config, out=tmp_path / "plain"))
     found = evaluate(dataclasses.replace(config, out=tmp_path / "calibrated", calibrate=True))
     assert found.scores == plain.scores
+    left, expected = found.evaluation, plain.evaluation
+    np.testing.assert_allclose(left.sums, expected.sums, rtol=1e-6)  # some images were turned away
+    np.testing.assert_array_equal(left.image_scores, expected.image_scores)
+    assert (expected.sums[:, 1] == 0).any()
     assert found.calibration.before.mean_dice == pytest.approx(plain.scores.mean_dice)
     again = evaluate(dataclasses.replace(config, out=tmp_path / "again"))
     assert again.scores.mean_dice >= plain.scores.mean_dice

@@ -3,6 +3,7 @@
 import csv
 import dataclasses
 import json
+import os
 import re
 import shutil
 from pathlib import Path
@@ -161,6 +162,25 @@ def test_bad_input_is_one_line_and_nothing_is_written(make_dataset, make_weights
         evaluate(EvaluateConfig(**{"dir": root, "weights_dir": make_weights(), **flags, **places}))
     assert "\n" not in str(error.value)
     assert sorted(tmp_path.rglob("*")) == before
+
+
+@pytest.mark.parametrize("name", ["config.yaml", "checkpoints"])
+def test_the_folder_of_a_run_keeps_its_own_metrics(make_dataset, make_weights, tmp_path, name):
+    run = tmp_path / "run"
+    (run / name).mkdir(parents=True)
+    (run / "metrics.json").write_text("{}")
+    with pytest.raises(InputError, match=f"-out .*run: is the folder of a training run, which has {name}"):
+        evaluate(EvaluateConfig(dir=make_dataset(), weights_dir=make_weights(), split="all", out=run))
+    assert sorted(path.name for path in run.iterdir()) == sorted([name, "metrics.json"])
+
+
+def test_paths_that_are_not_utf8_are_written_as_their_codes(make_dataset, make_weights, tmp_path):
+    root = make_dataset().rename(tmp_path / os.fsdecode(b"Br\xfccke"))
+    evaluate(EvaluateConfig(dir=root, weights_dir=make_weights(), split="all", out=tmp_path / "out", resamples=0))
+    assert json.loads((tmp_path / "out/metrics.json").read_bytes())["dataset"] == str(root)
+    assert "Br\\udcfccke" in (tmp_path / "out/report.html").read_text("utf-8")
+    predict(PredictConfig(dir=root, weights_dir=make_weights(), out=tmp_path / "masks"))
+    assert json.loads((tmp_path / "masks/summary.json").read_bytes())["ground_truth"] == str(root / "train.csv")
 
 
 def test_a_split_of_other_images_is_an_error(make_dataset, make_weights, tmp_path):

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import os
 import shutil
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from config import PredictConfig
 from utils.data.rle import decode
 from utils.errors import InputError
 from utils.inference.predict import predict
+from utils.inference.sinks import Submission
 
 EVERYTHING = ("overlays", "masks", "submission", "defects")
 
@@ -151,6 +153,38 @@ def test_results_go_beside_the_images_and_a_second_run_replaces_them(make_datase
     assert not [path for path in (root / "results").rglob("*") if path.name.startswith(".")]
 
 
+def test_files_that_no_prediction_wrote_are_not_replaced(make_dataset, make_weights, tmp_path):
+    root = make_dataset()
+    shutil.copytree(root / "train_images", root / "masks")  # where convert -from dataset puts the labels
+    shutil.copytree(root / "train_images", tmp_path / "results/overlays")
+    before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
+    for flags, message in (
+        ({"dir": root, "out": root, "save": ("masks",)}, "-out .*data/masks holds files that no prediction wrote"),
+        ({"images": tmp_path / "results/overlays", "out": tmp_path / "results"}, "the images themselves are in"),
+        ({"images": root / "masks/001.png", "out": root, "save": ("masks",)}, "the images themselves are in"),
+    ):
+        with pytest.raises(InputError, match=message):
+            predict(PredictConfig(weights_dir=make_weights(), **flags))
+    assert {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()} == before
+
+
+def test_after_an_interrupted_run_the_next_one_goes_to_the_same_folder(
+    make_dataset, make_weights, tmp_path, monkeypatch
+):
+    def interrupted(*given):
+        raise KeyboardInterrupt
+
+    config = PredictConfig(dir=make_dataset(), weights_dir=make_weights(), out=tmp_path / "out")
+    with monkeypatch.context() as patch:
+        patch.setattr(Submission, "collect", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            predict(config)
+    assert any((tmp_path / "out/overlays").iterdir())
+    assert not (tmp_path / "out/summary.json").exists()
+    assert predict(config).images == 5
+    assert {path.name for path in config.out.iterdir()} == {"overlays", "submission.csv", "defects.csv", "summary.json"}
+
+
 def test_a_folder_without_any_table_and_a_single_image(make_dataset, make_weights, tmp_path):
     folder = make_dataset() / "train_images"
     whole = predict(PredictConfig(images=folder, weights_dir=make_weights(), out=tmp_path / "a"))
@@ -237,6 +271,7 @@ def test_no_readable_image_is_an_error_and_leaves_no_table(tmp_path, make_weight
         ({}, "give -dir DATASET_FOLDER or -images FOLDER_OR_FILE, one of them; neither was given"),
         ({"dir": "data", "images": "empty"}, "give -dir DATASET_FOLDER or -images .* both were given"),
         ({"images": "empty"}, "-images .*empty: holds no image files"),
+        ({"images": os.fsdecode(b"Br\xfccke.png")}, "-images .*cke.png: .*UTF-8"),
         ({"images": "missing"}, "-images .*missing: no such file or folder"),
         ({"dir": "empty"}, "empty: neither test_images/ nor train_images/"),
         ({"dir": "missing"}, "missing: no such folder"),
@@ -258,6 +293,7 @@ def test_bad_input_is_one_line_that_names_flag_and_remedy(make_dataset, make_wei
     make_dataset()
     (tmp_path / "empty").mkdir()
     (tmp_path / "file").write_text("")
+    (tmp_path / os.fsdecode(b"Br\xfccke.png")).write_text("")
     places = {key: tmp_path / flags[key] for key in ("dir", "images", "out", "weights_dir") if key in flags}
     settings = {"weights_dir": make_weights(), **flags, **places}
     before = sorted(tmp_path.rglob("*"))

@@ -72,6 +72,8 @@ def test_labels_of_the_whole_image_are_its_scores():
     predicted, truth = an_image(5, 5)
     figures = measure(predicted, truth, iter(predicted.astype(float)), np.array([0.25, 0.5], np.float32))
     assert figures.scores.tolist() == [0.25, 0.5]
+    six_models = measure(predicted, truth, iter(predicted.astype(float)), np.array([0.9, 0.25, 0.5], np.float32))
+    assert six_models.scores.tolist() == [0.25, 0.5]
     one_gate = measure(predicted, truth, iter(predicted.astype(float)), np.array([0.25], np.float32))
     assert one_gate.scores.tolist() == [1.0, 0.0]
 

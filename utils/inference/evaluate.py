@@ -1,6 +1,5 @@
 """Score a network on labelled images."""
 
-import dataclasses
 import json
 import time
 from collections.abc import Sequence
@@ -25,7 +24,6 @@ from utils.inference.labels import Labels
 from utils.inference.opening import (
     Chosen,
     choose_weights,
-    make_folder,
     open_pipeline,
     plural,
     progress,
@@ -34,6 +32,7 @@ from utils.inference.opening import (
 )
 from utils.inference.pipeline import Inspected, InspectionPipeline, Skipped
 from utils.inference.probabilities import class_probabilities
+from utils.inference.results_folder import evaluation_folder
 from utils.inference.score_tables import Objects, write_tables
 from utils.inference.sinks import Submission
 from utils.scoring.evaluation import Collector, Evaluation, ImageFigures, measure
@@ -93,11 +92,13 @@ class EvaluateResult:
             low, high = intervals.mean_dice[TOGETHER]
             lines.append(f"{intervals.level:.0%} interval of the mean Dice: {low:.4f} to {high:.4f}")
         if self.calibration:
-            said = (
-                f"new weights file: {self.calibrated}"
-                if self.calibrated
-                else "the weights file keeps what it has: nothing better was found that holds"
-            )
+            if self.calibrated is None:
+                said = "the weights file keeps what it has: nothing better was found that holds"
+            else:
+                kept = (
+                    "" if self.calibration.changed else ", with what the flags set: nothing better was found that holds"
+                )
+                said = f"new weights file: {self.calibrated}{kept}"
             lines += ["", self.calibration.table(), said, ""]
         if self.skipped:
             lines.append(f"{plural(len(self.skipped), 'image')} skipped, named in {self.out / 'metrics.json'}")
@@ -137,7 +138,7 @@ def evaluate(config: EvaluateConfig) -> EvaluateResult | LabelsResult:
     calibrator = Calibrator(config, chosen, dataset, labels, names) if config.calibrate else None
     skipped: list[Skipped] = []
     pipeline = open_pipeline(chosen, config, skipped, describe=False, images=len(names))
-    out = make_folder(config.out or config.dir / "evaluation")
+    out = evaluation_folder(config)
     # What a gate turns away is never counted: it stays open while what it is worth is found out.
     pipeline.gates = calibrator is None
     start = time.perf_counter()
@@ -183,10 +184,10 @@ def _collect(
 
         def compare(result: Inspected) -> tuple[ImageFigures, list[str], list[ImageTable]]:
             truth = labels.masks(result.path.name, *result.image.shape[:2])
-            planes = () if result.logits is None else class_probabilities(result.logits, pipeline.system.task)
             counted = calibrator.count(result, truth) if calibrator else []
             if calibrator:
-                result = dataclasses.replace(result, masks=calibrator.behind_the_gate(result))
+                result = calibrator.behind_the_gate(result)
+            planes = () if result.logits is None else class_probabilities(result.logits, pipeline.system.task)
             return measure(result.masks, truth, planes, result.labels), submission.render(result), counted
 
         with progress(len(paths), "evaluate") as bar:

@@ -14,8 +14,9 @@ from utils.data.annotations import Dataset
 from utils.files import write_text
 from utils.inference.facts import facts
 from utils.inference.labels import Labels
-from utils.inference.opening import Chosen, make_folder, open_pipeline, plural, progress, require_images, versions
+from utils.inference.opening import Chosen, open_pipeline, plural, progress, require_images, versions
 from utils.inference.pipeline import Inspected, Skipped
+from utils.inference.results_folder import evaluation_folder
 from utils.inference.sinks import LabelTable
 from utils.scoring.labels import LabelAnswers, LabelScores, label_scores
 from utils.scoring.presence import Presence, presence
@@ -89,7 +90,7 @@ def evaluate_labels(
     labels = Labels(dataset.annotations, chosen.weights.spec)
     skipped: list[Skipped] = []
     pipeline = open_pipeline(chosen, config, skipped, describe=False, images=len(names))
-    out = make_folder(config.out or config.dir / "evaluation")
+    out = evaluation_folder(config)
     answers = LabelAnswers()
     start = time.perf_counter()
     with LabelTable(out / "labels.csv", chosen.label_names) as table:

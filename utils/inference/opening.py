@@ -1,8 +1,6 @@
 """From the flags of a command to a pipeline that is ready to run."""
 
-import contextlib
 import hashlib
-import importlib.metadata
 import os
 import platform
 import sys
@@ -13,6 +11,7 @@ from typing import Any
 from tqdm import tqdm
 
 from config import EvaluateConfig, PredictConfig
+from utils.device import version
 from utils.errors import InputError
 from utils.inference.network import Network, open_network
 from utils.inference.pipeline import Decision, InspectionPipeline, Skipped
@@ -200,8 +199,5 @@ def make_folder(out: Path, flag: str = "-out") -> Path:
 
 def versions() -> dict[str, str]:
     """Give the versions of Python and of the libraries that a prediction depends on."""
-    found = {"python": platform.python_version()}
-    for name in LIBRARIES:
-        with contextlib.suppress(importlib.metadata.PackageNotFoundError):  # some have another build of OpenCV
-            found[name] = importlib.metadata.version(name)
-    return found
+    found = {name: version(name) for name in LIBRARIES}
+    return {"python": platform.python_version(), **{name: number for name, number in found.items() if number}}

@@ -13,7 +13,7 @@ import numpy as np
 
 from config import PredictConfig
 from utils.data.annotations import open_test_images
-from utils.data.images import IMAGE_SUFFIXES, list_images
+from utils.data.images import IMAGE_SUFFIXES, NOT_UTF8, is_utf8, list_images
 from utils.errors import InputError
 from utils.files import write_text
 from utils.inference.labels import Labels, labels_beside
@@ -27,8 +27,19 @@ from utils.inference.opening import (
     require_images,
     versions,
 )
-from utils.inference.pipeline import Inspected, Skipped
-from utils.inference.sinks import SAVES, Defects, IndexMasks, LabelTable, Overlays, Sink, Submission, picture_names
+from utils.inference.pipeline import Inspected, InspectionPipeline, Skipped
+from utils.inference.results_folder import SUMMARY, marked, refuse_foreign_pictures
+from utils.inference.sinks import (
+    PICTURES,
+    SAVES,
+    Defects,
+    IndexMasks,
+    LabelTable,
+    Overlays,
+    Sink,
+    Submission,
+    picture_names,
+)
 
 
 @dataclass(frozen=True)
@@ -88,7 +99,7 @@ class PredictResult:
         found = f"{plural(self.images, 'image')}{', ' + plural(self.defects, 'defect') if self.classes else ''}"
         lines += ["", f"{found}; {speed}"]
         if self.skipped:
-            lines.append(f"{plural(len(self.skipped), 'image')} skipped, named in {self.out / 'summary.json'}")
+            lines.append(f"{plural(len(self.skipped), 'image')} skipped, named in {self.out / SUMMARY}")
         lines.append(f"results in {self.out}: {', '.join(self.written)}")
         return "\n".join(lines)
 
@@ -108,13 +119,32 @@ def predict(config: PredictConfig) -> PredictResult:
     _check_saves(config.save)
     paths, default_out = _images(config)
     chosen = choose_weights(config)
-    spec = chosen.weights.spec
     save = _saves(config.save, chosen)
+    out = config.out or default_out
+    pictures = [out / word for word in PICTURES if word in save]
+    refuse_foreign_pictures(out, pictures, paths[0].parent)
     labels = _labels(config, paths[0].parent, chosen) if "overlays" in save else None
     skipped: list[Skipped] = []
     pipeline = open_pipeline(chosen, config, skipped, describe=True, images=len(paths))
-    out = make_folder(config.out or default_out)
-    names = picture_names(paths)
+    make_folder(out)
+    with marked(out, pictures):
+        result = _write(chosen, pipeline, paths, save, out, labels, skipped)
+        summary = _summary(result, chosen, labels)
+        write_text(out / SUMMARY, json.dumps(summary, indent=2, ensure_ascii=False) + "\n")
+    return result
+
+
+def _write(
+    chosen: Chosen,
+    pipeline: InspectionPipeline,
+    paths: Sequence[Path],
+    save: Sequence[str],
+    out: Path,
+    labels: Labels | None,
+    skipped: list[Skipped],
+) -> PredictResult:
+    """Predict the images, and write everything but the summary."""
+    spec, names = chosen.weights.spec, picture_names(paths)
     overlays = Overlays(out / "overlays", names, spec.scored_names, _truth(labels))
     totals = np.zeros((len(spec.scored_names), 3), dtype=np.int64)
     labelled = np.zeros(len(chosen.label_names), dtype=np.int64)
@@ -147,20 +177,18 @@ def predict(config: PredictConfig) -> PredictResult:
                 done += 1
                 bar.update()
         require_images(done, skipped)
-    result = PredictResult(
+    return PredictResult(
         images=done,
         skipped=tuple(skipped),
         defects=int(totals[:, 1].sum()),
         classes={name: ClassTotal(*map(int, row)) for name, row in zip(spec.scored_names, totals, strict=True)},
         out=out,
-        written=(*_written(save), "summary.json"),
+        written=(*_written(save), SUMMARY),
         seconds=time.perf_counter() - start,
         network=pipeline.system.name,
         overlays=tuple(overlays.written),
         labels=dict(zip(chosen.label_names, labelled.tolist(), strict=True)),
     )
-    write_text(out / "summary.json", json.dumps(_summary(result, chosen, labels), indent=2, ensure_ascii=False) + "\n")
-    return result
 
 
 def _count(result: Inspected) -> np.ndarray:
@@ -195,6 +223,8 @@ def _images(config: PredictConfig) -> tuple[list[Path], Path]:
     if config.dir is not None:
         paths, home = open_test_images(config.dir), config.dir
     elif config.images is not None and config.images.is_file():
+        if not is_utf8(config.images.name):
+            raise InputError(f"-images {config.images}: {NOT_UTF8}")
         paths, home = [config.images], config.images.parent
     else:
         assert config.images is not None
@@ -231,8 +261,7 @@ def _truth(labels: Labels | None) -> Callable[[Inspected], np.ndarray | None]:
 
 
 def _written(save: Sequence[str]) -> list[str]:
-    names = {"overlays": "overlays/", "masks": "masks/"} | {word: f"{word}.csv" for word in SAVES[2:]}
-    return [names[word] for word in SAVES if word in save]
+    return [f"{word}/" if word in PICTURES else f"{word}.csv" for word in SAVES if word in save]
 
 
 def _summary(result: PredictResult, chosen: Chosen, labels: Labels | None) -> dict[str, Any]:

@@ -20,7 +20,8 @@ from utils.inference.pipeline import Inspected
 from utils.inference.postprocess import index_mask
 from utils.reporting.overlays import draw_overlay
 
-SAVES = ("overlays", "masks", "submission", "defects", "labels")
+PICTURES = ("overlays", "masks")
+SAVES = (*PICTURES, "submission", "defects", "labels")
 
 
 class Sink(Protocol):
@@ -195,9 +196,15 @@ class LabelTable(Table):
 
 
 def picture_names(paths: Sequence[Path]) -> dict[Path, str]:
-    """Give each image the name of its picture: ``a.jpg`` becomes ``a.png``, or ``a.jpg.png`` beside another ``a``."""
+    """Give each image the name of its picture: ``a.jpg`` becomes ``a.png``, or ``a.jpg.png`` beside another ``a``.
+
+    Beside ``a.jpg``, ``a.png`` and ``a.jpg.png`` every image keeps its whole name.
+    """
     stems = Counter(path.stem.casefold() for path in paths)
-    return {path: f"{path.stem if stems[path.stem.casefold()] == 1 else path.name}.png" for path in paths}
+    names = {path: f"{path.stem if stems[path.stem.casefold()] == 1 else path.name}.png" for path in paths}
+    if len({name.casefold() for name in names.values()}) < len(names):
+        return {path: f"{path.name}.png" for path in paths}
+    return names
 
 
 def write_png(path: Path, pixels: np.ndarray) -> None:

@@ -39,9 +39,9 @@ _DECIDED = (
     "It is predicted to show a class when its mask of that class is not empty after thresholds and areas were applied."
 )
 _SCORED = (
-    "An image's score for a class is the largest probability of any of its pixels, or what a classifier says about the"
-    " image where there is one; 0 where a gate turned the image away. Defects that are too small to count are not left out"
-    " of it."
+    "An image's score for a class is the largest probability of any of its pixels, 0 where a gate turned the image away; or"
+    " what a classifier says about the class where there is one. One that only tells defect from no defect says nothing about"
+    " each of several classes. Defects that are too small to count are not left out of the score."
 )
 
 

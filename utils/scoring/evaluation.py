@@ -43,13 +43,15 @@ def measure(
         truth: (C, H, W) bool.
         probabilities: of each class an (H, W) float64 array 0..1; nothing for an image that a gate turned away, which
             counts as 0 everywhere.
-        labels: (C,) probabilities of the image as a whole, when a network judges it so; they are its scores then. Else
-            the largest probability of a pixel is.
+        labels: (C,) probabilities of the image as a whole, when a network judges it so, or (1 + C,) with that of any
+            defect first; those of the classes are its scores then. Else the largest probability of a pixel is.
     """
     pixels = count(torch.from_numpy(predicted)[None], torch.from_numpy(truth)[None])
     sums, peaks = soft_sums(probabilities, truth)
-    judged = peaks if labels is None or len(labels) != len(peaks) else labels.astype(np.float64)
-    return ImageFigures(torch.cat(pixels).numpy(), sums, judged, find_objects(truth, predicted))
+    classes = len(peaks)
+    judged = labels is not None and len(labels) in (classes, 1 + classes)
+    scores = labels[-classes:].astype(np.float64) if judged else peaks
+    return ImageFigures(torch.cat(pixels).numpy(), sums, scores, find_objects(truth, predicted))
 
 
 @dataclass(frozen=True, eq=False)

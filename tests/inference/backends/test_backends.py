@@ -9,7 +9,7 @@ import torch
 
 from utils import device
 from utils.errors import InputError
-from utils.inference.backends import BACKENDS, onnxruntime_backend, openvino_backend, openvino_steps
+from utils.inference.backends import BACKENDS, onnxruntime_backend, openvino_backend, openvino_steps, store
 from utils.inference.network import Settings, open_network
 from utils.models.factory import build
 from utils.models.spec import ModelSpec
@@ -135,6 +135,22 @@ def test_an_architecture_that_fixes_the_size_gets_a_graph_for_each(weights, back
     images = random.integers(0, 256, (1, 40, 96, 3), dtype=np.uint8)
     torch.testing.assert_close(network(images).masks, by_model(weights, images), rtol=1e-3, atol=2e-3)
     assert list(cache.glob("*/*40x96"))
+
+
+@pytest.mark.parametrize("backend", SLOW_OPENVINO)
+def test_of_many_fixed_sizes_the_last_ones_stay_ready(weights, backend, cache, monkeypatch):
+    module = {"openvino": openvino_backend, "onnxruntime": onnxruntime_backend}[backend]
+    monkeypatch.setattr(module, "takes_any_size", lambda *given: False)
+    monkeypatch.setattr(module, "SIZES", 2)
+    monkeypatch.setattr(store, "PARTS", 3)
+    network = open_network(weights, backend, "cpu", "f32", 0)
+    for height in (32, 64, 32, 96):
+        images = np.full((1, height, 32, 3), 99, np.uint8)
+        torch.testing.assert_close(network(images).masks, by_model(weights, images), rtol=1e-3, atol=2e-3)
+    ready = network._requests if backend == "openvino" else network._sessions
+    assert list(ready) == [(32, 32), (96, 32)]
+    assert list(cache.glob("*/*96x32"))
+    assert len([path for path in cache.glob("*/*") if path.is_dir()]) <= 3
 
 
 def test_what_cannot_be_converted_is_one_line(cache, capfd):

@@ -1,5 +1,7 @@
 """auto takes the fastest whose masks agree with torch, says why, and remembers it."""
 
+import importlib.metadata
+
 import numpy as np
 import pytest
 import torch
@@ -10,6 +12,7 @@ from utils.inference.backends import choice
 from utils.inference.backends.choice import agreement, list_candidates
 from utils.inference.backends.store import Store
 from utils.inference.network import Outputs, Settings, open_network
+from utils.inference.opening import versions
 
 
 class Clock:
@@ -163,6 +166,35 @@ def test_candidates_are_those_that_the_machine_has(monkeypatch):
     monkeypatch.setattr(choice.importlib.util, "find_spec", lambda name: None)
     assert list_candidates(Settings(precision="auto"), every) == [("torch", "bf16"), ("torch", "f32")]
     assert list_candidates(Settings(precision="bf16"), every) == [("torch", "bf16")]
+
+
+@pytest.mark.parametrize(("backend", "precisions"), [("openvino", ["bf16", "f32"]), ("onnxruntime", ["f32"])])
+def test_a_named_backend_for_cpus_runs_there_on_a_machine_with_a_gpu(monkeypatch, backend, precisions):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda: True)
+    monkeypatch.setattr(choice, "cpu_has_bf16", lambda: True)
+    settings = Settings(precision="auto")
+    assert list_candidates(settings, [backend]) == [(backend, precision) for precision in precisions]
+    assert list_candidates(settings, list(backends.BACKENDS)) == [("torch", "bf16"), ("torch", "f32")]
+    assert list_candidates(Settings("cuda", "auto"), [backend]) == []
+
+
+def test_a_library_under_another_package_name_is_taken_all_the_same(weights, images, fakes, monkeypatch):
+    """As onnxruntime-gpu."""
+
+    def missing(package):
+        raise importlib.metadata.PackageNotFoundError(package)
+
+    monkeypatch.setattr(importlib.metadata, "version", missing)
+    fakes(
+        openvino={"bf16": Fake("openvino bf16", 0.0), "f32": Fake("openvino f32", 0.004)},
+        onnxruntime={"f32": Fake("onnxruntime f32", 0.1)},
+        torch=TORCH,
+    )
+    network = open_network(weights, "auto", "cpu", "auto", 0)
+    network(images)
+    assert network.name == "openvino bf16"
+    assert versions()["torch"] == torch.__version__
 
 
 @pytest.mark.parametrize(

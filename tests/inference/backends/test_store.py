@@ -54,6 +54,23 @@ def test_the_networks_that_were_not_used_for_longest_go(weights, cache, monkeypa
     assert {folder.name for folder in cache.iterdir()} == {store.root.name, "new"}
 
 
+def test_the_parts_of_a_network_that_were_not_used_for_longest_go(weights, monkeypatch):
+    monkeypatch.setattr(module, "PARTS", 2)
+    store = Store(weights)
+    for age, name in enumerate(["32x32", "64x32"]):
+        store.keep(name, lambda folder: None)
+        os.utime(store.root / name, (1e9 + age, 1e9 + age))
+    store.put_note("choice", 1)
+    assert store.folder("32x32") is not None  # used again
+    store.keep("96x32", lambda folder: None)
+    assert {path.name for path in store.root.iterdir()} == {"32x32", "96x32", "notes.json"}
+    place = store.place("32x32")
+    for age in range(3):
+        (place / f"{age}.blob").write_text("")
+        os.utime(place / f"{age}.blob", (1e9 - age, 1e9 - age))
+    assert {path.name for path in store.place("32x32").iterdir()} == {"0.blob", "1.blob"}
+
+
 def test_without_a_home_nothing_is_kept(weights, monkeypatch, tmp_path):
     (tmp_path / "file").write_text("")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))

@@ -196,9 +196,9 @@ def test_a_rate_that_cannot_be_kept_gives_the_fewest_false_alarms():
     tables = join([count_image(*one, "multilabel", [grid, grid]) for one in zip(sure, truth, strict=True)])
     clean = np.array([not one.any() for one in truth])
     sums = [sum_up(table, grid, np.zeros(IMAGES, np.int64), clean) for table in tables]
-    assert reach(sums, 0, True) == (0, 0)
-    assert frontier(sums).alarms.tolist() == [2 * clean.sum()]
-    assert len(curve(sums, True)[0]) == 1
+    assert reach(sums, [grid, grid], 0, True) == (0, 0)
+    assert frontier(sums, [grid, grid]).alarms.tolist() == [2 * clean.sum()]
+    assert len(curve(sums, [grid, grid], True)[0]) == 1
 
 
 def test_a_class_without_labels_keeps_its_setting():
@@ -209,6 +209,29 @@ def test_a_class_without_labels_keeps_its_setting():
     assert result.classes["b"].after == Setting(0.5)
     sums = sum_up(tables[1], grid, np.arange(IMAGES) % 3, np.ones(IMAGES, np.bool_))
     assert choose(sums, grid) == grid.now_cell != fit(sums, grid).cell
+
+
+@pytest.mark.parametrize("rate", [0, 700, 1e9])
+def test_under_a_target_a_class_without_labels_keeps_its_setting_and_its_false_alarms_count(rate):
+    logits, truth = draw("multilabel", 11)
+    for one in truth:
+        one[1] = False
+    result, tables, grid = calibrate(logits, truth, target=rate, folds=3)
+    assert result.classes["b"].best == result.classes["b"].after == Setting(0.5)
+    clean = np.array([not one.any() for one in truth])
+    sums = [sum_up(table, grid, np.zeros(IMAGES, np.int64), clean) for table in tables]
+    alarms = sums[0].alarms[0] + sums[1].alarms[0, grid.now_cell]
+    allowed = max(rate * clean.sum() / 1000, alarms.min())
+    assert result.in_sample.recall == sums[0].found[0, alarms <= allowed].max() / sums[0].labelled[0]
+
+
+def test_of_settings_of_the_same_effect_a_target_takes_the_one_nearest_to_that_in_use():
+    truth = np.zeros((6, 2, 17, 23), np.bool_)
+    truth[:4, :, 3:9, 3:9] = True
+    logits = [np.where(one, 50, -50).astype(np.float32) for one in truth]
+    result, *_ = calibrate(logits, truth, target=100, folds=3)
+    assert result.in_sample.mean_dice == 1
+    assert not result.changed
 
 
 def test_grids_hold_the_setting_in_use_and_the_percentiles():

@@ -1,16 +1,23 @@
 """Gate and masks together, against prediction image by image."""
 
 from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
+import torch
 from drawn import HALF, IMAGES, draw, slow_dice, small_grid
 
+from utils.inference.calibration.calibrator import Calibrator
 from utils.inference.calibration.counting import count_image, join
 from utils.inference.calibration.gated import Gated, GateSetting, Joint, fit_joint, soft_areas, worth
 from utils.inference.calibration.gates import GateLayout
 from utils.inference.calibration.grid import Setting
 from utils.inference.calibration.solving import solve
+from utils.inference.pipeline import Decision, Inspected
+from utils.inference.postprocess import DEFECT
+from utils.published.gate import Gate
 
 
 def example(seed: int, *, image: bool = True, classes: bool = True, soft: bool = False, images: int = IMAGES):
@@ -89,6 +96,43 @@ def test_a_gated_calibration_reports_both_gains_and_the_gate():
     assert result.in_sample.mean_dice == pytest.approx(expected.mean())
     assert result.to_dict()["gate"]["after"]["thresholds"]["0"] == after.thresholds[0]
     assert "gate: 0 " in result.table()
+
+
+@pytest.mark.parametrize("image", [True, False])
+def test_a_class_without_labels_keeps_its_setting_and_its_threshold_of_the_gate(image):
+    logits, truth, grid, tables, gated = example(7, image=image, images=60)
+    for one in truth:
+        one[1] = False
+    tables = join([count_image(*one, "multilabel", [grid, grid]) for one in zip(logits, truth, strict=True)])
+    gated = replace(gated, now=GateSetting((0.9,) * (image + 2)))
+    result = solve(["a", "b"], tables, [grid, grid], np.arange(60), folds=4, seed=1, gated=gated)
+    assert result.changed
+    assert result.classes["b"].best == result.classes["b"].after == HALF
+    assert result.gate[2].thresholds[-1] == 0.9 != result.gate[2].thresholds[-2]
+
+
+@pytest.mark.parametrize(
+    ("labels", "left", "closed"),
+    [
+        ([0.4, 0.9, 0.9], [0.4, 0.0, 0.0], None),  # who judges classes is not asked about it
+        ([0.6, 0.9, 0.1], [0.6, 0.9, 0.1], [False, True]),
+        ([0.6, 0.1, 0.1], [0.6, 0.1, 0.1], None),
+    ],
+)
+def test_an_image_is_scored_as_the_gate_of_six_models_leaves_it(labels, left, closed):
+    calibrator = object.__new__(Calibrator)
+    calibrator.gate, calibrator.gate_is_fixed = Gate("hard", 0.5, (0.5, 0.5)), False
+    calibrator.task, calibrator.class_names = "multilabel", ("a", "b")
+    calibrator.chosen = SimpleNamespace(decision=Decision((0.5,) * 2, (0,) * 2))
+    masks, logits = np.ones((2, 3, 4), np.bool_), torch.ones(2, 3, 4)
+    image = np.zeros((3, 4, 3), np.uint8)
+    opened = Inspected(Path("a.png"), image, masks, np.zeros(0, DEFECT), np.array(labels, np.float32), logits)
+    found = calibrator.behind_the_gate(opened)
+    np.testing.assert_allclose(found.labels, np.array(left, np.float32))
+    assert found.masks.any(axis=(1, 2)).tolist() == [one is False for one in closed or (True, True)]
+    assert (found.logits is None) == (closed is None)
+    if closed:
+        assert (found.logits[:, 0, 0] < 0).tolist() == closed
 
 
 def test_with_a_target_the_gate_stays():

@@ -3,6 +3,7 @@
 import json
 import re
 import shutil
+from contextlib import nullcontext
 from pathlib import Path
 
 import cv2
@@ -17,7 +18,7 @@ import Export_model
 from config import ExportConfig
 from utils.errors import InputError
 from utils.inference.export import exporting
-from utils.inference.export.exporting import export
+from utils.inference.export.exporting import export, refuse_losses
 from utils.inference.export.parity import Parity
 from utils.inference.network import open_network
 from utils.inference.pipeline import Decision, InspectionPipeline
@@ -130,6 +131,45 @@ def test_int8_is_calibrated_on_other_images_than_it_is_compared_on(make_weights,
     result = export(config)
     assert (len(calibrated), result.parity.images) == (2, 2)
     assert result.files[0].stem.endswith("-int8")
+
+
+def test_int8_is_calibrated_on_images_of_the_size_that_the_architecture_fixes(
+    make_weights, images, tmp_path, monkeypatch
+):
+    sizes = []
+
+    def quantise(graph, given):
+        sizes.extend(image.shape[:2] for image in given)
+        return graph
+
+    monkeypatch.setattr(exporting, "quantise", quantise)
+    monkeypatch.setattr(exporting, "takes_any_size", lambda *given: False)
+    folder = tmp_path / "images"
+    shutil.copytree(images / "train_images", folder)  # compared on 0 and 2, calibrated on 1 and 3
+    config = ExportConfig(weights_dir=make_weights(), format="openvino", int8=True, images=folder, out=tmp_path / "out")
+    with pytest.raises(InputError, match="-int8: this architecture fixes the size, to 48x80 here, and no image"):
+        export(config)
+    shutil.copy(folder / "0.png", folder / "3.png")
+    assert export(config).size == (48, 80)
+    assert sizes == [(48, 80)]
+
+
+@pytest.mark.parametrize(
+    ("parity", "message"),
+    [
+        (Parity(2, 1.0, None, {"pits": 0.5}, (0.9, 0.899)), None),  # the labels say that it does not matter
+        (
+            Parity(2, 1.0, None, {"pits": 0.999, "cracks": 0.99}, None),
+            "masks differ .*Dice of 0.9900, less than 0.995,",
+        ),
+        (Parity(2, None, 0.03, {}, None), None),
+        (Parity(2, None, 0.06, {}, None), "probabilities differ .*by up to 0.0600, more than 0.05, on 2 images"),
+        (Parity(2, 1.0, 0.06, {"pits": 1.0}, (0.9, 0.9)), "probabilities differ"),
+    ],
+)
+def test_int8_is_refused_for_what_it_changes(parity, message):
+    with pytest.raises(InputError, match=f"-int8: {message}") if message else nullcontext():
+        refuse_losses(parity)
 
 
 def test_int8_that_loses_too_much_is_refused_and_leaves_nothing(make_weights, images, tmp_path, monkeypatch):

@@ -3,7 +3,6 @@
 Both are measured on the first images of the run, once for each network and machine: the choice is kept on disk.
 """
 
-import importlib.metadata
 import importlib.util
 import json
 import os
@@ -17,7 +16,7 @@ from dataclasses import asdict, dataclass
 import numpy as np
 import torch
 
-from utils.device import check_precision, choose_device, cpu_has_bf16, cpu_threads, processor
+from utils.device import check_precision, choose_device, cpu_has_bf16, cpu_threads, processor, version
 from utils.errors import InputError
 from utils.inference.backends.store import Store
 from utils.inference.network import Gate, Network, Outputs, Settings
@@ -79,7 +78,8 @@ def choose(weights: WeightsFile, settings: Settings, backends: Sequence[str], im
 
 def list_candidates(settings: Settings, backends: Sequence[str]) -> list[tuple[str, str]]:
     """List the backends and precisions that this machine has, the likely fastest first."""
-    gpu = choose_device(settings.device).type == "cuda"
+    # What a backend for CPUs alone was named for runs there, on a machine with a GPU too.
+    gpu = choose_device(settings.device).type == "cuda" and ("torch" in backends or settings.device == "cuda")
     precisions = [settings.precision]
     if settings.precision == "auto":
         precisions = ["bf16", "f32"] if (torch.cuda.is_bf16_supported() if gpu else cpu_has_bf16()) else ["f32"]
@@ -223,7 +223,7 @@ def _run(network: Network, images: np.ndarray) -> tuple[float, Outputs]:
 
 
 def _key(settings: Settings, candidates: Sequence[tuple[str, str]]) -> str:
-    versions = [importlib.metadata.version(backend) for backend in sorted({backend for backend, _ in candidates})]
+    versions = [version(backend) for backend in sorted({backend for backend, _ in candidates})]
     machine = [processor(), os.cpu_count(), cpu_threads(settings.threads)]
     return json.dumps([candidates, versions, machine, settings.device, settings.compile])
 

@@ -8,7 +8,7 @@ import torch
 
 from utils.device import cpu_threads, optional, require_cpu
 from utils.errors import InputError
-from utils.inference.backends.store import Store
+from utils.inference.backends.store import SIZES, Store
 from utils.inference.export.graph import takes_any_size, to_onnx
 from utils.inference.network import Gate, Outputs, Settings, pass_gate
 from utils.inference.systems.system import Size
@@ -51,9 +51,12 @@ class OnnxRuntimeNetwork:
         """Run on a batch, see ``Network``."""
         size = (images.shape[1], images.shape[2])
         with self._lock:
-            if None not in self._sessions and size not in self._sessions:
-                self._sessions[size] = self._session(f"onnx-{size[0]}x{size[1]}", size)
-            session = self._sessions.get(None) or self._sessions[size]
+            key: Size = None if None in self._sessions else size
+            if key not in self._sessions:
+                while len(self._sessions) >= SIZES:  # whoever still runs one holds it
+                    del self._sessions[next(iter(self._sessions))]
+                self._sessions[key] = self._session(f"onnx-{size[0]}x{size[1]}", size)
+            session = self._sessions[key] = self._sessions.pop(key)  # the last one used is the last to go
         arrays = session.run(None, {"images": images})
         return pass_gate(Outputs.of([torch.from_numpy(array) for array in arrays]), gate)
 

@@ -10,13 +10,12 @@ import torch
 from utils.device import check_precision, cpu_threads, optional, require_cpu
 from utils.errors import InputError
 from utils.inference.backends.openvino_steps import Steps, has_steps
-from utils.inference.backends.store import Store
+from utils.inference.backends.store import SIZES, Store
 from utils.inference.export.graph import takes_any_size, to_openvino
 from utils.inference.network import Gate, Outputs, Settings, pass_gate
 from utils.inference.systems.system import Size
 from utils.published.weights_file import WeightsFile
 
-SIZES = 4  # of images that are compiled for; further ones share a slower graph for any size
 MOST_STREAMS = 8  # images that are worked on at once, each by its share of the threads
 
 
@@ -96,10 +95,15 @@ class OpenVinoNetwork:
             return self._steps if self._steps.fits and known else None
 
     def _compiled(self, size: tuple[int, int]) -> queue.SimpleQueue:
-        """Give the idle requests for a size; compile for it when it is new."""
+        """Give the idle requests for a size; compile for it when it is new.
+
+        Beyond ``SIZES`` sizes a slower graph for any size is shared; where there is none, the size used least lately goes.
+        """
         with self._lock:
             key: Size = size if size in self._requests or len(self._requests) < SIZES or not self._any_size else None
             if key not in self._requests:
+                while not self._any_size and len(self._requests) >= SIZES:  # whoever still runs one holds it
+                    del self._requests[next(iter(self._requests))]
                 graph = self._any_size.clone() if self._any_size else self._open_fixed(size)
                 graph.reshape([1, *(key or (-1, -1)), self._weights.spec.channels])
                 compiled = self._core.compile_model(graph, "CPU", {**self._options, **self._kept_compiled()})
@@ -109,7 +113,8 @@ class OpenVinoNetwork:
                 else:
                     for _ in range(self._streams):
                         self._requests[key].put(_Request(compiled))
-            return self._requests[key]
+            requests = self._requests[key] = self._requests.pop(key)  # the last one used is the last to go
+            return requests
 
     def _kept_compiled(self) -> dict[str, str]:
         """Give the option that makes OpenVINO keep what it compiles, where there is a place for it."""

@@ -10,7 +10,7 @@ import json
 import os
 import shutil
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -20,8 +20,11 @@ from utils.published.weights_file import WeightsFile
 
 VERSION = 2  # raise it when a conversion changes what it makes
 KEPT = 12  # networks; some 100 MB each
+PARTS = 16  # folders of one network, and files of what a library compiled of it: each size of images may have its own
+SIZES = 4  # of images that a backend keeps ready at once
 ROOM = 2**30  # bytes that have to be free for libraries that end the run when they cannot write
 OPENVINO_FILE = "network.xml"
+PART = ".part"  # ends the name of what is being written
 
 
 class Store:
@@ -37,7 +40,11 @@ class Store:
 
     def folder(self, name: str) -> Path | None:
         """Give the folder kept under a name, if there is one."""
-        return self.root / name if self.root and (self.root / name).is_dir() else None
+        if self.root is None or not (self.root / name).is_dir():
+            return None
+        with contextlib.suppress(OSError):  # kept by somebody else
+            os.utime(self.root / name)  # used now
+        return self.root / name
 
     def place(self, name: str) -> Path | None:
         """Give a folder that a library may write to as it likes, if there is room for one."""
@@ -46,6 +53,8 @@ class Store:
         with contextlib.suppress(OSError):
             self._make()
             (self.root / name).mkdir(exist_ok=True)
+            os.utime(self.root / name)  # used now
+            _drop_oldest((self.root / name).iterdir(), PARTS)
             if os.access(self.root / name, os.W_OK) and shutil.disk_usage(self.root).free > ROOM:
                 return self.root / name
         return None
@@ -54,13 +63,14 @@ class Store:
         """Let ``write`` fill a folder and keep that under a name."""
         if self.root is None:
             return
-        temporary = self.root / f".{uuid.uuid4().hex[:8]}.part"
+        temporary = self.root / f".{uuid.uuid4().hex[:8]}{PART}"
         try:
             self._make()
             temporary.mkdir()
             write(temporary)
             shutil.rmtree(self.root / name, ignore_errors=True)  # it was damaged
             os.replace(temporary, self.root / name)
+            _drop_oldest((part for part in self.root.iterdir() if part.is_dir() and part.suffix != PART), PARTS)
         except (OSError, RuntimeError):  # OpenVINO raises RuntimeError when it cannot write
             pass
         finally:
@@ -99,9 +109,7 @@ class Store:
         """Make the folder, and remove those of the networks that were not used for longest."""
         assert self.root is not None
         self.root.mkdir(parents=True, exist_ok=True)
-        folders = sorted(self.root.parent.iterdir(), key=lambda folder: folder.stat().st_mtime, reverse=True)
-        for folder in folders[KEPT:]:
-            shutil.rmtree(folder, ignore_errors=True)
+        _drop_oldest(self.root.parent.iterdir(), KEPT)
 
     def _notes(self) -> dict[str, Any]:
         try:
@@ -110,6 +118,16 @@ class Store:
             return notes if isinstance(notes, dict) else {}
         except (AssertionError, OSError, ValueError):
             return {}
+
+
+def _drop_oldest(paths: Iterable[Path], most: int) -> None:
+    """Remove those files and folders that were not used for longest, down to a number."""
+    for path in sorted(paths, key=lambda path: path.stat().st_mtime, reverse=True)[most:]:
+        if path.is_dir():
+            shutil.rmtree(path, ignore_errors=True)
+        else:
+            with contextlib.suppress(OSError):  # Windows keeps what is in use
+                path.unlink()
 
 
 def fingerprint(weights: WeightsFile) -> str:

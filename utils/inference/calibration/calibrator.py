@@ -26,7 +26,7 @@ from utils.inference.calibration.result import Calibration
 from utils.inference.calibration.solving import solve
 from utils.inference.labels import Labels
 from utils.inference.opening import Chosen
-from utils.inference.pipeline import Inspected
+from utils.inference.pipeline import Decision, Inspected
 from utils.inference.postprocess import decide, filter_defects, sure
 from utils.inference.systems.gated import close
 from utils.published.index import INDEX
@@ -112,21 +112,25 @@ class Calibrator:
         logits = self._behind(result).numpy() if self.gate_is_fixed else result.logits
         return count_image(logits, truth, self.task, self.grids)
 
-    def behind_the_gate(self, result: Inspected) -> np.ndarray:
-        """Give the masks that the gate in use would leave, which is open while it is calibrated: (C, H, W) bool."""
+    def behind_the_gate(self, result: Inspected) -> Inspected:
+        """Give an image as the gate in use would leave it, which is open while it is calibrated."""
         if self.gate is None:
-            return result.masks
-        assert result.labels is not None
-        decision = self.chosen.decision
+            return result
+        labels = result.labels
+        assert labels is not None
+        decision, passes, logits = self.chosen.decision, self._passes(result), self._behind(result)
         masks, seeds = torch.from_numpy(result.masks)[None], None
         if self.gate_is_fixed:
-            logits = self._behind(result)[None]
-            masks = decide(logits, self.task, decision.thresholds)
-            seeds = sure(logits, self.task, decision.high_thresholds)
+            masks = decide(logits[None], self.task, decision.thresholds)
+            seeds = sure(logits[None], self.task, decision.high_thresholds)
         # Else the pipeline has dropped what is nowhere sure; the gate only raises the smallest areas.
-        areas = self.gate.areas(decision.min_areas, result.labels)
-        masks = masks & torch.from_numpy(self._passes(result))[:, None, None]
-        return filter_defects(masks, areas, decision.max_areas, seeds)[0].numpy()
+        areas = self.gate.areas(decision.min_areas, labels)
+        masks = filter_defects(masks & torch.from_numpy(passes)[:, None, None], areas, decision.max_areas, seeds)
+        if self.gate.image is not None and self.gate.classes is not None and labels[0] < self.gate.image:
+            labels = np.concatenate([labels[:1], np.zeros_like(labels[1:])])  # nobody would be asked about its classes
+        return dataclasses.replace(
+            result, masks=masks[0].numpy(), labels=labels, _logits=logits if passes.any() else None
+        )
 
     def _passes(self, result: Inspected) -> np.ndarray:
         """Tell which classes of an image pass the gate in use: (C,) bool."""
@@ -147,7 +151,8 @@ class Calibrator:
         """Choose the settings; write the curves to ``out`` and the settings into the weights file.
 
         Returns:
-            What was chosen, and the new weights file; None when nothing was better than what it has.
+            What was chosen, and the new weights file; None when nothing was better than what it has. What flags set
+            was the start of the search, so that it is written where nothing is better.
         """
         result = solve(
             self.class_names,
@@ -160,7 +165,9 @@ class Calibrator:
             gated=self._gated(),
         )
         write_curves(out / "calibration.csv", result)
-        return result, self._publish(result, out) if result.changed else None
+        held = self.chosen.weights
+        stored = Decision(held.thresholds, held.min_areas, held.max_areas, held.high_thresholds)
+        return result, self._publish(result, out) if result.changed or self.chosen.decision != stored else None
 
     def _gated(self) -> Gated | None:
         """Put together what the gate saw, if there is one."""

@@ -99,6 +99,7 @@ def fit_joint(
         clean: (N,) bool.
     """
     truth = np.stack([table.truth for table in tables], axis=1)
+    labelled = truth[chosen].any(axis=0)  # else there is nothing to judge by: the best would be to predict nothing
     found: list[tuple[float, Joint]] = []
     for c in dict.fromkeys((gated.now.c, *SOFTNESS)) if gated.soft else (1.0,):
         lows = [gated.low(grid, k, c) for k, grid in enumerate(grids)]
@@ -110,9 +111,14 @@ def fit_joint(
                     sum_up(*one, chosen.astype(np.int64), clean, opened[:, k], lows[k])
                     for k, one in enumerate(zip(tables, grids, strict=True))
                 ]
-                cells = tuple(best(one.dice[-1], grid) for one, grid in zip(sums, grids, strict=True))
+                cells = tuple(
+                    best(one.dice[-1], grid) if known else grid.now_cell
+                    for one, grid, known in zip(sums, grids, labelled, strict=True)
+                )
                 dice = np.stack([dice_at(*one) for one in zip(tables, grids, cells, lows, strict=True)], axis=1)
-                better = fit_gates(gated.probabilities[chosen], dice[chosen], truth[chosen], gated.layout)
+                better = fit_gates(
+                    gated.probabilities[chosen], dice[chosen], truth[chosen], gated.layout, gated.now.thresholds
+                )
                 if better == gate.thresholds:
                     break
                 gate = replace(gate, thresholds=better)

@@ -60,7 +60,11 @@ def passing(probabilities: np.ndarray, thresholds: Sequence[float], layout: Gate
 
 
 def fit_gates(
-    probabilities: np.ndarray, opened: np.ndarray, truth: np.ndarray, layout: GateLayout
+    probabilities: np.ndarray,
+    opened: np.ndarray,
+    truth: np.ndarray,
+    layout: GateLayout,
+    now: Sequence[float] | None = None,
 ) -> tuple[float, ...]:
     """Choose the thresholds that maximise the mean Dice.
 
@@ -73,6 +77,8 @@ def fit_gates(
         opened: (N, C) Dice with the gate wide open.
         truth: (N, C), nonzero where something is labelled: pixels or a bool.
         layout: what the probabilities are.
+        now: L thresholds in use; one stays when no class that it rules is labelled anywhere; None: it turns all away
+            in which something is predicted.
 
     Returns:
         L thresholds 0..1, as ``passing`` takes them: midway between the probabilities of the images that are parted;
@@ -92,15 +98,23 @@ def fit_gates(
     gain = np.asarray(opened, dtype=np.float64) - empty_dice(truth)
     classes = gain.shape[1]
     layout.rules(probabilities.shape[1], classes)
+    labelled = np.asarray(truth).any(axis=0)
+    if now is not None and not labelled.any():
+        return tuple(now)
+    kept = [None if now is None or known else now[layout.image + c] for c, known in enumerate(labelled)]
     if not layout.classes:
         return tuple(_best(probabilities[:, 0], gain.sum(axis=1)) for _ in range(layout.image))
     own = probabilities[:, layout.image :]
+
+    def of_classes(through: np.ndarray) -> tuple[float, ...]:
+        pairs = ((own[:, c], gain[:, c] * through) for c in range(classes))
+        return tuple(_best(*pair) if one is None else one for pair, one in zip(pairs, kept, strict=True))
+
     if not layout.image:
-        return tuple(_best(own[:, c], gain[:, c]) for c in range(classes))
+        return of_classes(np.ones(len(own)))
 
     def beside(first: float) -> tuple[float, ...]:
-        through = probabilities[:, 0] >= first
-        return first, *(_best(own[:, c], gain[:, c] * through) for c in range(classes))
+        return first, *of_classes(probabilities[:, 0] >= first)
 
     def reached(thresholds: tuple[float, ...]) -> float:
         return float((gain * passing(probabilities, thresholds, layout, classes)).sum())

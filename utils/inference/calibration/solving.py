@@ -96,8 +96,8 @@ def solve(
         in_sample=problem.figures(found.best),
         cross_fitted=problem.figures(found.cross_fitted),
         curves={
-            **{name: curve([one], shared) for name, one in zip(names, sums, strict=True)},
-            TOGETHER: curve(sums, shared),
+            **{name: curve([one], [grid], shared) for name, one, grid in zip(names, sums, grids, strict=True)},
+            TOGETHER: curve(sums, grids, shared),
         },
         gate=(gated.names, gated.now, found.gate or gated.now) if gated else None,
     )
@@ -181,13 +181,13 @@ class _Problem:
             if not self._gains(_pick(sums, careful), _pick(sums, [[cell] * len(parts) for cell in now])):
                 cells = now
         else:
-            best = cells = list(reach(sums, target, self.shared))
-            by_part = [reach([one.of(parts != part) for one in sums], target, self.shared) for part in parts]
+            best = cells = list(reach(sums, grids, target, self.shared))
+            by_part = [reach([one.of(parts != part) for one in sums], grids, target, self.shared) for part in parts]
             crossed = careful = list(zip(*by_part, strict=True))
         same = [_pick(sums, [[cell] * len(parts) for cell in chosen]) for chosen in (now, best)]
         return _Found(
             best,
-            tuple(grid.setting(c) if c != grid.now_cell else grid.now for c, grid in zip(cells, grids, strict=True)),
+            self._settings(cells),
             None,
             same[0],
             same[1],
@@ -220,13 +220,18 @@ class _Problem:
         holds = self._gains(honest, before)
         return _Found(
             best.cells,
-            tuple(grid.setting(c) if holds else grid.now for c, grid in zip(best.cells, self.grids, strict=True)),
+            self._settings(best.cells if holds else now.cells),
             best.gate if holds else self.gated.now,
             before,
             in_sample,
             honest,
             honest,
         )
+
+    def _settings(self, cells: Sequence[int]) -> tuple[Setting, ...]:
+        """Give the settings of cells; that in use as it was given, which another of the same effect may stand for."""
+        pairs = zip(cells, self.grids, strict=True)
+        return tuple(grid.setting(cell) if cell != grid.now_cell else grid.now for cell, grid in pairs)
 
     def _gains(self, honest: _Worth, before: _Worth) -> bool:
         """Tell whether there is a gain on images that nothing was chosen on."""

@@ -49,13 +49,6 @@ class Parity:
     dice: dict[str, float]
     scores: tuple[float, float] | None
 
-    @property
-    def loss(self) -> float:
-        """What the export loses of the mean Dice; without labels, what its masks lack of the original's."""
-        if self.scores is not None:
-            return self.scores[0] - self.scores[1]
-        return 1 - min(self.dice.values()) if self.dice else self.labels or 0.0
-
     def __str__(self) -> str:
         """Lay it out for a terminal."""
         lines = [f"parity with torch f32 on {self.images} images:"]
