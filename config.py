@@ -103,7 +103,7 @@ class TrainConfig:
     num_epochs: int = flag("passes over the training images", 20, low=1)
     early_stop: int = flag("epochs without a better Dice before training stops; 0: never", 0, low=0)
     batch_size: int = flag("images per step and process", 8, low=1)
-    accumulate: int = flag("steps whose gradients are summed before an update", 1, low=1)
+    accumulate: int = flag("steps whose gradients are averaged into one update", 1, low=1)
     clip_norm: float = flag("largest gradient norm; 0: unlimited", 0.0, low=0)
     ema: float = flag("decay per step of the weights' moving average that is validated and published; 0: off", 0.0, low=0, high=1)
     # the decision that validation scores and the weights file carries

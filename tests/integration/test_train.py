@@ -145,7 +145,9 @@ def test_early_stopping(strips, tmp_path, monkeypatch):
 
 
 def test_a_loss_that_is_no_number_names_the_images(strips, tmp_path):
-    with pytest.raises(InputError, match=r"loss became nan in epoch \d on the batch \d\d\.png.*lower -lr_encoder"):
+    with pytest.raises(
+        InputError, match=r"loss became nan in epoch \d on the batch \d\d\.png.*lower -lr_encoder.* with another -out"
+    ):
         train(settings(strips, tmp_path / "run", lr_encoder=1e30, lr_decoder=1e30))
 
 
