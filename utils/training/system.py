@@ -11,7 +11,6 @@ from utils.data.annotations import Dataset
 from utils.data.splits import write_split
 from utils.errors import InputError
 from utils.inference.evaluate import EvaluateResult, evaluate
-from utils.models.factory import encoder_name
 from utils.published.system_file import SEGMENTERS, SystemFile, gate_for, read_system
 from utils.published.weights_file import SYSTEM_SUFFIX, find, load
 from utils.settings import given_fields, note_given, to_plain
@@ -19,11 +18,10 @@ from utils.training import run_folder
 from utils.training.choices import OF_CLASSIFIERS, make_spec, settle
 from utils.training.class_weights import class_weights
 from utils.training.engine import SteelEngine, make_engine
-from utils.training.losses import make_loss
 from utils.training.provenance import fingerprint, git_commit, versions
 from utils.training.readiness import check_members
 from utils.training.selection import choose_split
-from utils.training.train import open_labelled, train
+from utils.training.train import check_flags, open_labelled, train
 
 SINGLE = ("two-head", "shared-backbone")  # systems of one network, whose architecture is called as they are
 C_OF_SOFT_GATE = 3.0  # where calibration begins: a class that is surely absent needs three times the area
@@ -78,9 +76,8 @@ def train_system(config: TrainConfig) -> SystemResult:
     members = members_of(config, class_names)
     for member in members.values():
         # Refuse what is wrong with any of them before the first one trains for hours.
+        check_flags(member)
         class_weights(member, make_spec(member, class_names), dataset, [])
-        make_loss(member)
-        encoder_name(member.encoder)
     if engine.is_main_process:
         _begin(config, dataset, members, folder, engine.num_processes)
     engine.wait_for_everyone()

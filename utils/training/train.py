@@ -96,12 +96,7 @@ def train(config: TrainConfig) -> TrainResult:
     """
     started = time.perf_counter()
     folder, config = _settings(config)
-    # Refuse what is wrong with the flags before any image is read.
-    make_loss(config)
-    encoder_name(config.encoder)
-    worker_count(config.num_of_workers, 1)
-    if 0 < config.max_area < config.min_area:
-        raise InputError(f"-max_area {config.max_area}: is below -min_area {config.min_area}; correct one of them")
+    check_flags(config)  # before any image is read
     engine = make_engine(config)
     if engine.device.type == "cpu":
         keep_freed_memory()
@@ -180,6 +175,15 @@ def _settings(config: TrainConfig) -> tuple[Path, TrainConfig]:
         raise InputError("Train.py: missing -dir; -h explains every flag")
     config = settle(config)
     return run_folder.new_folder(config), config
+
+
+def check_flags(config: TrainConfig) -> None:
+    """Refuse flags that no data can make right: a loss, an encoder, workers or areas that there cannot be."""
+    make_loss(config)
+    encoder_name(config.encoder)
+    worker_count(config.num_of_workers, 1)
+    if 0 < config.max_area < config.min_area:
+        raise InputError(f"-max_area {config.max_area}: is below -min_area {config.min_area}; correct one of them")
 
 
 def open_labelled(config: TrainConfig) -> Dataset:
