@@ -12,7 +12,7 @@ from utils.data.splits import write_split
 from utils.errors import InputError
 from utils.inference.evaluate import EvaluateResult, evaluate
 from utils.published.system_file import SEGMENTERS, SystemFile, gate_for, read_system
-from utils.published.weights_file import SYSTEM_SUFFIX, find, load
+from utils.published.weights_file import SYSTEM_SUFFIX, find, list_weights, load
 from utils.settings import given_fields, note_given, to_plain
 from utils.training import run_folder
 from utils.training.choices import OF_CLASSIFIERS, make_spec, settle
@@ -195,7 +195,7 @@ def _train_member(member: TrainConfig, given: TrainConfig, folder: Path, role: s
     """Train, continue or just find one network; give its weights file."""
     home = folder / role
     begun = (home / run_folder.SETTINGS).exists()
-    finished = begun and any(home.glob("*.pth"))
+    finished = begun and bool(list_weights(home))
     engine.wait_for_everyone()  # all processes have looked before the first one writes
     if finished:
         if engine.is_main_process:
