@@ -49,10 +49,19 @@ def new_folder(config: TrainConfig) -> Path:
 def write_settings(folder: Path, config: TrainConfig) -> None:
     """Write every setting of the run to its ``config.yaml``."""
     assert config.dir is not None
-    encoder = config.init_encoder and config.init_encoder.resolve()
-    settled = dataclasses.replace(config, dir=config.dir.resolve(), out=None, resume=None, init_encoder=encoder)
+    settled = dataclasses.replace(_with_full_paths(config), dir=config.dir.resolve(), out=None, resume=None)
     plain = to_plain(settled)
     write_text(folder / SETTINGS, yaml.safe_dump(plain, sort_keys=False))
+
+
+def _with_full_paths(config: TrainConfig) -> TrainConfig:
+    """Let the files that a training starts from be found from any folder, as those of a system that is resumed."""
+    encoder, weights = config.init_encoder, config.encoder_weights
+    return dataclasses.replace(
+        config,
+        init_encoder=encoder and encoder.resolve(),
+        encoder_weights=weights if weights in ("imagenet", "none") else str(Path(weights).resolve()),
+    )
 
 
 def read_settings(given: TrainConfig) -> TrainConfig:
@@ -75,8 +84,9 @@ def read_settings(given: TrainConfig) -> TrainConfig:
         raise InputError(f"{path}: damaged; start the run again with another -out") from None
     changes: dict[str, Any] = {}
     names = given_fields(given) - {"resume"}
+    repeated = _with_full_paths(given)
     for name in (field.name for field in dataclasses.fields(TrainConfig) if field.name in names):
-        value = getattr(given, name)
+        value = getattr(repeated, name)
         if name in MAY_CHANGE:
             changes[name] = value
         elif value != getattr(stored, name):
