@@ -1,11 +1,13 @@
 """Systems through the entry points: trained for real on small images, killed and resumed, predicted with, scored."""
 
 import csv
+import gc
 import json
 import os
 import signal
 import subprocess
 import sys
+import weakref
 from pathlib import Path
 
 import numpy as np
@@ -128,11 +130,12 @@ def test_a_killed_system_goes_on_where_it_was(make_dataset, tmp_path):
     one, other = (read_system(find(folder)) for folder in (killed, whole))
     assert (one.gate, one.thresholds, one.min_areas) == (other.gate, other.thresholds, other.min_areas)
 
-    # A third time there is nothing to do, and what was calibrated since is kept.
+    # A third time there is nothing to do, wherever the data lies now, and what was calibrated since is kept.
     content = json.loads(find(killed).read_text())
     content["thresholds"] = dict.fromkeys(content["thresholds"], 0.125)
     find(killed).write_text(json.dumps(content))
-    assert Train.main(["-resume", str(killed)]) == 0
+    data.rename(tmp_path / "moved")
+    assert Train.main(["-resume", str(killed), "-dir", str(tmp_path / "moved")]) == 0
     assert set(read_system(find(killed)).thresholds) == {0.125}
     assert sums(killed) == sums(whole)
 
@@ -147,6 +150,28 @@ def test_interrupting_names_the_systems_folder(make_dataset, tmp_path, monkeypat
     with pytest.raises(KeyboardInterrupt, match=f"go on with: python Train.py -resume {tmp_path / 'run'}$"):
         train(tmp_path / "run", make_dataset(count=18), "-system two-stage")
     assert yaml.safe_load((tmp_path / "run/config.yaml").read_text())["system"] == "two-stage"
+
+
+def test_images_decoded_for_one_network_are_gone_when_those_of_the_next_are(make_dataset, tmp_path, monkeypatch):
+    from utils.training import train as room
+
+    decode_once, decoded = room.decode_once, []
+
+    def decode(*words):
+        if decoded:
+            assert decoded[0]() is None
+            raise KeyboardInterrupt
+        images = decode_once(*words)
+        decoded.append(weakref.ref(images))
+        return images
+
+    monkeypatch.setattr(room, "decode_once", decode)
+    gc.disable()
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            train(tmp_path / "run", make_dataset(count=18), "-system two-stage -cache ram")
+    finally:
+        gc.enable()
 
 
 def test_balanced_systems_see_clean_images_too(make_dataset, tmp_path, monkeypatch):

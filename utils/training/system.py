@@ -1,9 +1,11 @@
 """Train all networks of a system on one split, one after another, and calibrate what they decide together."""
 
 import dataclasses
+import gc
 import time
 from pathlib import Path
 
+import torch
 from accelerate.utils import broadcast_object_list
 
 from config import EvaluateConfig, TrainConfig
@@ -87,6 +89,10 @@ def train_system(config: TrainConfig) -> SystemResult:
             if engine.is_main_process:
                 print(f"\nnetwork {number} of {len(members)}, {role}: {folder / role}", flush=True)
             files[role] = _train_member(member, given, folder, role, engine)
+            # What a training leaves refers to itself; its decoded images would be there when the next asks for room.
+            gc.collect()
+            if engine.device.type == "cuda":
+                torch.cuda.empty_cache()
         path = system_path(config, folder)
         report = _finish(config, dataset, files, path) if engine.is_main_process else ""
     except KeyboardInterrupt:
@@ -141,8 +147,12 @@ def members_of(config: TrainConfig, class_names: tuple[str, ...]) -> dict[str, T
 
 
 def system_path(config: TrainConfig, folder: Path) -> Path:
-    """Give the system file of a run folder."""
+    """Give the system file of a run folder: the one that is there, else the name of the one to write."""
     assert config.dir is not None
+    # The dataset folder, which ends the name, may be another when a run is resumed.
+    there = [file for file in list_weights(folder) if file.name.endswith(SYSTEM_SUFFIX)]
+    if there:
+        return there[0]
     encoder = config.encoder.replace("-", "_").replace("/", "_")
     return folder / f"{config.system}-{encoder}-{config.dir.resolve().name}{SYSTEM_SUFFIX}"
 
