@@ -12,6 +12,7 @@ from small_training import draw_strips, history_of, same, settings, weights_of
 
 from config import TrainConfig
 from utils.errors import InputError
+from utils.files import write_text
 from utils.models.segmenter import Segmenter
 from utils.published.weights_file import load
 from utils.training.train import train
@@ -127,6 +128,21 @@ def test_a_split_can_be_used_again_and_duplicates_ignored(strips, tmp_path):
     frame[frame["side"] == "train"].to_csv(tmp_path / "one_side.csv", index=False)
     with pytest.raises(InputError, match=r"one_side\.csv: \d+ images leave none to validate on"):
         train(settings(strips, tmp_path / "third", split=tmp_path / "one_side.csv"))
+
+
+def test_a_run_that_began_while_images_were_checked_is_left_alone(strips, tmp_path, monkeypatch):
+    from utils.training import train as room
+
+    choose_split, run = room.choose_split, tmp_path / "run"
+
+    def overtaken(*words):
+        write_text(run / "config.yaml", "of the other")
+        return choose_split(*words)
+
+    monkeypatch.setattr(room, "choose_split", overtaken)
+    with pytest.raises(InputError, match=r"-out .*run: already holds a run"):
+        train(settings(strips, run))
+    assert [(path.name, path.read_text()) for path in run.iterdir()] == [("config.yaml", "of the other")]
 
 
 def test_early_stopping(strips, tmp_path, monkeypatch):

@@ -7,7 +7,7 @@ from config import TrainConfig
 from utils.cli import parse
 from utils.errors import InputError
 from utils.settings import to_plain
-from utils.training.run_folder import read_settings, write_settings
+from utils.training.run_folder import claim, new_folder, read_settings, write_settings
 
 
 @pytest.fixture
@@ -49,3 +49,23 @@ def test_files_to_start_from_are_found_from_any_folder(tmp_path, monkeypatch, na
 def test_words_for_weights_are_no_files(tmp_path, word):
     write_settings(tmp_path, TrainConfig(dir=tmp_path, encoder_weights=word))
     assert resumed(tmp_path, "").encoder_weights == word
+
+
+def test_trainings_that_begin_in_the_same_second_have_folders_of_their_own(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    config = TrainConfig(dir=tmp_path)
+    folder = new_folder(config)
+    names = [claim(folder, config, there).name for there in (False, False, True)]
+    assert names == [folder.name, f"{folder.name}-2", f"{folder.name}-3"]
+
+
+def test_a_folder_that_another_training_took_meanwhile_is_refused(tmp_path):
+    config = TrainConfig(dir=tmp_path, out=tmp_path / "run")
+    assert claim(tmp_path / "run", config, there=False) == tmp_path / "run"
+    with pytest.raises(InputError, match=r"-out .*run: already holds a run; continue it with -resume, or name another"):
+        claim(tmp_path / "run", config, there=False)
+    # What a training left that was killed at once, or somebody made, is free.
+    assert claim(tmp_path / "run", config, there=True) == tmp_path / "run"
+    write_settings(tmp_path / "run", config)
+    with pytest.raises(InputError, match="already holds a run"):
+        claim(tmp_path / "run", config, there=True)

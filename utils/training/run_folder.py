@@ -1,5 +1,6 @@
 """The run folder: its files, its settings, and how an interrupted run finds them again."""
 
+import contextlib
 import dataclasses
 import datetime
 import os
@@ -38,12 +39,43 @@ def new_folder(config: TrainConfig) -> Path:
     if not os.access(there, os.W_OK):
         raise InputError(f"-out {config.out}: no permission to write in {there}; name another folder")
     if (config.out / SETTINGS).exists():
-        raise InputError(f"-out {config.out}: already holds a run; continue it with -resume, or name another folder")
+        raise _taken(config.out)
     weights = list_weights(config.out)
     if weights:
         # A run's weights file is found as the only one of its folder.
         raise InputError(f"-out {config.out}: already holds weights ({weights[0].name}); name another folder")
     return config.out
+
+
+def claim(folder: Path, config: TrainConfig, there: bool) -> Path:
+    """Make the folder of a new run, which no other training that begins at the same time gets too.
+
+    Args:
+        folder: what ``new_folder`` chose.
+        config: whose ``out`` named it; a name that nobody asked for has -2, -3 ... added where it is taken.
+        there: whether the folder was there when it was chosen.
+
+    Returns:
+        The folder.
+
+    Raises:
+        InputError: another training has begun in ``-out`` since it was chosen.
+    """
+    named, place, number = config.out is not None, folder, 1
+    while True:
+        # Making a folder is what only one of several processes succeeds in, and nothing that a kill leaves locked.
+        with contextlib.suppress(FileExistsError):
+            place.mkdir(parents=True, exist_ok=named and there)
+            if not (place / SETTINGS).exists():
+                return place
+        if named:
+            raise _taken(folder)
+        number += 1
+        place = folder.with_name(f"{folder.name}-{number}")
+
+
+def _taken(out: Path) -> InputError:
+    return InputError(f"-out {out}: already holds a run; continue it with -resume, or name another folder")
 
 
 def write_settings(folder: Path, config: TrainConfig) -> None:

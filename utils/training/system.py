@@ -5,6 +5,7 @@ import gc
 import time
 from pathlib import Path
 
+import pandas as pd
 import torch
 from accelerate.utils import broadcast_object_list
 
@@ -70,9 +71,9 @@ def train_system(config: TrainConfig) -> SystemResult:
     started = time.perf_counter()
     given = config
     folder, config = _settings(config)
+    there = folder.exists()
     _check(config)
     engine = make_engine(config)
-    folder = Path(broadcast_object_list([str(folder)])[0]) if engine.num_processes > 1 else folder
     dataset = open_labelled(config)
     class_names = dataset.annotations.class_names
     members = members_of(config, class_names)
@@ -80,9 +81,12 @@ def train_system(config: TrainConfig) -> SystemResult:
         # Refuse what is wrong with any of them before the first one trains for hours.
         check_flags(member)
         class_weights(member, make_spec(member, class_names), dataset, [])
-    if engine.is_main_process:
-        _begin(config, dataset, members, folder, engine.num_processes)
-    engine.wait_for_everyone()
+    if engine.is_main_process and given.resume is None:
+        frame = _split(config, dataset, members, engine.num_processes)
+        folder = run_folder.claim(folder, config, there)
+        write_split(frame, folder / run_folder.SPLIT)
+        run_folder.write_settings(folder, config)  # last, since a folder with settings is a run
+    folder = Path(broadcast_object_list([str(folder)])[0]) if engine.num_processes > 1 else folder
     try:
         files = {}
         for number, (role, member) in enumerate(members.items(), start=1):
@@ -184,21 +188,16 @@ def _check(config: TrainConfig) -> None:
                 raise InputError(f"-{name}: -system {config.system} is one network with one encoder; leave it out")
 
 
-def _begin(
-    config: TrainConfig, dataset: Dataset, members: dict[str, TrainConfig], folder: Path, processes: int
-) -> None:
-    """Write what the run begins with; the settings come last, since a folder with settings is a run.
+def _split(config: TrainConfig, dataset: Dataset, members: dict[str, TrainConfig], processes: int) -> pd.DataFrame:
+    """Choose the split of a new run, and look whether all networks can be trained on it.
 
     The first member is the one that has to see clean images too: the split is made for it.
     """
-    if (folder / run_folder.SETTINGS).exists():
-        return
     first = next(iter(members.values()))
     asked = dataclasses.replace(first, subset=config.subset, images_with=config.images_with)
-    frame = choose_split(asked, make_spec(asked, dataset.annotations.class_names), dataset, folder)
+    frame = choose_split(asked, make_spec(asked, dataset.annotations.class_names), dataset, None)
     check_members(config, members, dataset, frame, processes)
-    write_split(frame, folder / run_folder.SPLIT)
-    run_folder.write_settings(folder, config)
+    return frame
 
 
 def _train_member(member: TrainConfig, given: TrainConfig, folder: Path, role: str, engine: SteelEngine) -> Path:

@@ -95,18 +95,19 @@ def train(config: TrainConfig) -> TrainResult:
         KeyboardInterrupt: Ctrl-C or SIGTERM; the message says how to go on.
     """
     started = time.perf_counter()
+    resumed = config.resume is not None
     folder, config = _settings(config)
+    there = folder.exists()
     check_flags(config)  # before any image is read
     engine = make_engine(config)
     if engine.device.type == "cpu":
         keep_freed_memory()
-    folder = Path(broadcast_object_list([str(folder)])[0]) if engine.num_processes > 1 else folder
     dataset = open_labelled(config)
     spec = make_spec(config, dataset.annotations.class_names)
     set_seed(config.seed)
-    start = starting_network(config, spec, (folder / run_folder.CHECKPOINTS / LAST).exists())
+    start = starting_network(config, spec, resumed and (folder / run_folder.CHECKPOINTS / LAST).exists())
     network, notes = start.network, start.notes
-    frame = choose_split(config, spec, dataset, folder) if engine.is_main_process else None
+    frame = choose_split(config, spec, dataset, folder if resumed else None) if engine.is_main_process else None
     frame = broadcast_object_list([frame])[0] if engine.num_processes > 1 else frame
     assert frame is not None
     sides = {side: sorted(frame.loc[frame["side"] == side, "image"]) for side in ("train", "valid")}
@@ -117,7 +118,7 @@ def train(config: TrainConfig) -> TrainResult:
         notes.append(f"class weights: {', '.join(words)}")
     if config.start_size is not None:
         notes.append(growth_in_words(config.start_size, config.num_epochs))
-    complete = _is_complete(folder, config)
+    complete = resumed and _is_complete(folder, config)
     loaders = make_loaders(
         config,
         dataset,
@@ -133,8 +134,11 @@ def train(config: TrainConfig) -> TrainResult:
         freeze_unreached(config, network)
     if engine.is_main_process:
         # Nothing is written before everything that can be refused has been looked at.
-        _begin(config, dataset, frame, folder, start.origin)
+        if not resumed:
+            folder = run_folder.claim(folder, config, there)
+            _begin(config, dataset, frame, folder, start.origin)
         _announce(config, folder, sides, network, engine, notes)
+    folder = Path(broadcast_object_list([str(folder)])[0]) if engine.num_processes > 1 else folder
     if complete:
         if engine.is_main_process:
             print("this run is complete; nothing is left to train")
@@ -214,8 +218,6 @@ def _begin(
     config: TrainConfig, dataset: Dataset, frame: pd.DataFrame, folder: Path, origin: dict[str, Any] | None
 ) -> None:
     """Write what a run begins with; the settings come last, since a folder with settings is a run."""
-    if (folder / run_folder.SETTINGS).exists():
-        return
     if config.subset == "balanced":
         rows = dataset.annotations.rows
         write_annotations(rows[rows["image"].isin(set(frame["image"]))], folder / run_folder.BALANCED)
