@@ -1,5 +1,7 @@
 """The settings of a run: what -resume may change, and what it must not."""
 
+from pathlib import Path
+
 import pytest
 import yaml
 
@@ -7,7 +9,7 @@ from config import TrainConfig
 from utils.cli import parse
 from utils.errors import InputError
 from utils.settings import to_plain
-from utils.training.run_folder import claim, new_folder, read_settings, write_settings
+from utils.training.run_folder import claim, go_on, new_folder, read_settings, write_settings
 
 
 @pytest.fixture
@@ -69,3 +71,10 @@ def test_a_folder_that_another_training_took_meanwhile_is_refused(tmp_path):
     write_settings(tmp_path / "run", config)
     with pytest.raises(InputError, match="already holds a run"):
         claim(tmp_path / "run", config, there=True)
+
+
+@pytest.mark.parametrize(
+    ("processes", "command"), [(1, "python Train.py"), (3, "torchrun --nproc_per_node 3 Train.py")]
+)
+def test_a_run_of_several_processes_goes_on_by_their_launcher(processes, command):
+    assert go_on(Path("runs/a"), processes) == f"go on with: {command} -resume runs/a"

@@ -78,6 +78,16 @@ def _taken(out: Path) -> InputError:
     return InputError(f"-out {out}: already holds a run; continue it with -resume, or name another folder")
 
 
+def go_on(folder: Path, processes: int) -> str:
+    """Say how an interrupted run continues, by as many processes as began it."""
+    return f"go on with: {launcher(processes)} -resume {folder}"
+
+
+def launcher(processes: int) -> str:
+    """Give the words that start ``Train.py`` in one process or several."""
+    return "python Train.py" if processes == 1 else f"torchrun --nproc_per_node {processes} Train.py"
+
+
 def write_settings(folder: Path, config: TrainConfig) -> None:
     """Write every setting of the run to its ``config.yaml``."""
     assert config.dir is not None

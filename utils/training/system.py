@@ -100,7 +100,7 @@ def train_system(config: TrainConfig) -> SystemResult:
         path = system_path(config, folder)
         report = _finish(config, dataset, files, path) if engine.is_main_process else ""
     except KeyboardInterrupt:
-        raise KeyboardInterrupt(f"go on with: python Train.py -resume {folder}") from None
+        raise KeyboardInterrupt(run_folder.go_on(folder, engine.num_processes)) from None
     return SystemResult(folder, path, files, report, time.perf_counter() - started, engine.is_main_process)
 
 

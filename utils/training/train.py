@@ -102,6 +102,7 @@ def train(config: TrainConfig) -> TrainResult:
     engine = make_engine(config)
     if engine.device.type == "cpu":
         keep_freed_memory()
+    complete = resumed and _is_complete(folder, config, engine.num_processes)
     dataset = open_labelled(config)
     spec = make_spec(config, dataset.annotations.class_names)
     set_seed(config.seed)
@@ -118,7 +119,6 @@ def train(config: TrainConfig) -> TrainResult:
         notes.append(f"class weights: {', '.join(words)}")
     if config.start_size is not None:
         notes.append(growth_in_words(config.start_size, config.num_epochs))
-    complete = resumed and _is_complete(folder, config)
     loaders = make_loaders(
         config,
         dataset,
@@ -155,7 +155,7 @@ def train(config: TrainConfig) -> TrainResult:
         except (Exception, KeyboardInterrupt) as error:
             # A signal to the whole group ends the loading processes too, which torch reports as their failure.
             if interruption.requested or isinstance(error, KeyboardInterrupt):
-                raise KeyboardInterrupt(f"go on with: python Train.py -resume {folder}") from None
+                raise KeyboardInterrupt(run_folder.go_on(folder, engine.num_processes)) from None
             explain_lost_worker(error)
             raise
         finally:
@@ -248,8 +248,20 @@ def _announce(
     )
 
 
-def _is_complete(folder: Path, config: TrainConfig) -> bool:
+def _is_complete(folder: Path, config: TrainConfig, processes: int) -> bool:
+    """Say whether nothing is left to train of a run that is resumed; ``InputError`` when others than it began go on.
+
+    Another number of processes would have other steps: the schedule counts them, and a step's images are those of all.
+    """
     if not (folder / run_folder.CHECKPOINTS / LAST).exists():
         return False
     state = read_last(folder / run_folder.CHECKPOINTS)
-    return state["epoch"] >= config.num_epochs or state["stopped"]
+    if state["epoch"] >= config.num_epochs or state["stopped"]:
+        return True
+    began = state.get("processes", processes)  # checkpoints of earlier versions do not tell
+    if began != processes:
+        raise InputError(
+            f"-resume {folder}: its steps are shared by {began} process{'es' if began > 1 else ''}, not {processes};"
+            f" start it by {run_folder.launcher(began)}"
+        )
+    return False
