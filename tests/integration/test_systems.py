@@ -194,6 +194,10 @@ def test_balanced_systems_see_clean_images_too(make_dataset, tmp_path, monkeypat
         ("-system two-stage -classifier_encoder resnet999", "-encoder resnet999: neither SMP nor timm has it"),
         ("-system two-stage -class_weights 1,2,3", "-class_weights 1,2,3: 3 for 2 classes"),
         ("-system two-stage -loss nothing", "-loss nothing"),
+        (
+            "-system two-stage -classifier_encoder test_coatnet",
+            "-system two-stage, classifier: -encoder test_coatnet: cannot take images of 32x64",
+        ),
         ("-system two-stage -min_area 200 -max_area 100", "-max_area 100: is below -min_area 200; correct one of them"),
         ("-system two-stage -num_of_workers 1000", "-num_of_workers 1000: this machine has .* or fewer, or auto"),
         ("-system two-stage -threshold 1", "-threshold 1: a system is calibrated from a threshold above 0 and below 1"),

@@ -15,6 +15,7 @@ from utils.errors import InputError
 from utils.files import write_text
 from utils.models.segmenter import Segmenter
 from utils.published.weights_file import load
+from utils.training import train as room
 from utils.training.train import train
 
 ROOT = Path(__file__).parents[2]
@@ -60,6 +61,7 @@ def test_the_best_epoch_is_published_not_the_last(strips, tmp_path):
 
 
 def test_images_that_grow(strips, tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(room, "check_batch", lambda *words: None)  # whose tries are no images of the training
     seen: dict[str, list[tuple[int, ...]]] = {"train": [], "valid": []}
     forward = Segmenter.forward
 
@@ -131,8 +133,6 @@ def test_a_split_can_be_used_again_and_duplicates_ignored(strips, tmp_path):
 
 
 def test_a_run_that_began_while_images_were_checked_is_left_alone(strips, tmp_path, monkeypatch):
-    from utils.training import train as room
-
     choose_split, run = room.choose_split, tmp_path / "run"
 
     def overtaken(*words):

@@ -119,6 +119,10 @@ def train(config: TrainConfig) -> TrainResult:
         notes.append(f"class weights: {', '.join(words)}")
     if config.start_size is not None:
         notes.append(growth_in_words(config.start_size, config.num_epochs))
+    files = [dataset.path(name) for name in sides["train"]]
+    check_batch(config, network, files, engine.num_processes)
+    if engine.num_processes > 1:
+        freeze_unreached(config, network, files)
     loaders = make_loaders(
         config,
         dataset,
@@ -129,9 +133,6 @@ def train(config: TrainConfig) -> TrainResult:
         engine.device.type == "cuda",
         None if complete else _decoded(config, dataset, [*sides["train"], *sides["valid"]], engine),
     )
-    check_batch(config, network, [dataset.path(name) for name in sides["train"]], engine.num_processes)
-    if engine.num_processes > 1:
-        freeze_unreached(config, network)
     if engine.is_main_process:
         # Nothing is written before everything that can be refused has been looked at.
         if not resumed:
