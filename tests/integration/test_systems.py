@@ -243,8 +243,10 @@ def test_too_few_images_to_calibrate_by_are_told_before_any_training(make_datase
     message = (
         r"split\.csv: the validation images, fewer than 3 that differ, are too few to calibrate a system by; put more"
     )
+    small = SMALL.replace("-subset all", "").replace("-valid_fraction 0.34", "")  # the split says which images
+    words = f"-dir {data} -out {tmp_path / 'run'} {small} -system two-stage -split {split}"
     with pytest.raises(KeyboardInterrupt) if fits else pytest.raises(InputError, match=message):
-        train(tmp_path / "run", data, f"-system two-stage -split {split}")
+        Train.main(words.split())
     assert (tmp_path / "run").exists() == fits
 
 

@@ -121,9 +121,12 @@ def test_native_size_and_one_channel_and_bf16(strips, tmp_path):
     assert file.build()(torch.zeros(1, 1, 40, 72, dtype=torch.uint8)).shape == (1, 2, 40, 72)
 
 
-def test_a_split_can_be_used_again_and_duplicates_ignored(strips, tmp_path):
+def test_a_split_can_be_used_again_and_duplicates_ignored(strips, tmp_path, capsys):
     first = train(settings(strips, tmp_path / "first", num_epochs=1, group_duplicates=False, valid_fraction=0.5))
-    again = train(settings(strips, tmp_path / "again", num_epochs=1, split=first.folder / "split.csv"))
+    file = first.folder / "split.csv"
+    again = train(settings(strips, tmp_path / "again", num_epochs=1, split=file, subset="balanced", per_class=1))
+    assert f"images as in {file}\n" in capsys.readouterr().out
+    assert not (again.folder / "train_balanced.csv").exists()
     assert (first.folder / "split.csv").read_text() == (again.folder / "split.csv").read_text()
     assert same(weights_of(first.folder), weights_of(again.folder))
     frame = pd.read_csv(first.folder / "split.csv")

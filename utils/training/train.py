@@ -117,6 +117,8 @@ def train(config: TrainConfig) -> TrainResult:
         names = spec.scored_names or spec.label_names
         words = (f"{name} {weight:.3g}" for name, weight in zip(names, weights_of_classes, strict=True))
         notes.append(f"class weights: {', '.join(words)}")
+    if config.split is not None:
+        notes.append(f"images as in {config.split}")
     if config.start_size is not None:
         notes.append(growth_in_words(config.start_size, config.num_epochs))
     files = [dataset.path(name) for name in sides["train"]]
@@ -219,7 +221,7 @@ def _begin(
     config: TrainConfig, dataset: Dataset, frame: pd.DataFrame, folder: Path, origin: dict[str, Any] | None
 ) -> None:
     """Write what a run begins with; the settings come last, since a folder with settings is a run."""
-    if config.subset == "balanced":
+    if config.subset == "balanced" and config.split is None:
         rows = dataset.annotations.rows
         write_annotations(rows[rows["image"].isin(set(frame["image"]))], folder / run_folder.BALANCED)
     write_split(frame, folder / run_folder.SPLIT)
