@@ -82,7 +82,7 @@ class TrainConfig:
     images_with: Literal["auto", "anything", "defect", "target"] = flag("images to use; auto: those with -target for -task per-class, else all", "auto")
     valid_fraction: float = flag("share of the images kept for validation, 0..1", 0.2, low=0.01, high=0.9)
     group_duplicates: bool = flag("keep near-duplicate images on one side of the split, else validation flatters", True)
-    split: Path | None = flag("split.csv of an earlier run to use again, so that runs can be compared", None)
+    split: Path | None = flag("split.csv of an earlier run to use again, so that runs can be compared; its images are used, so -subset, -per_class and -valid_fraction are refused beside it", None)
     augmentation: Literal["published", "flips", "d4", "strong", "none"] = flag("published: flips, shift/scale, light, grid and optical distortion; d4: flips, quarter turns, light, where defects may lie either way; strong: as d4, with more of what published has and small turns", "published")
     blackout: float = flag("probability that a defect is painted black and its label removed, 0..1", 0.0, low=0, high=1)
     # the optimisation
@@ -103,7 +103,7 @@ class TrainConfig:
     num_epochs: int = flag("passes over the training images", 20, low=1)
     early_stop: int = flag("epochs without a better Dice before training stops; 0: never", 0, low=0)
     batch_size: int = flag("images per step and process", 8, low=1)
-    accumulate: int = flag("steps whose gradients are summed before an update", 1, low=1)
+    accumulate: int = flag("steps whose gradients are averaged into one update", 1, low=1)
     clip_norm: float = flag("largest gradient norm; 0: unlimited", 0.0, low=0)
     ema: float = flag("decay per step of the weights' moving average that is validated and published; 0: off", 0.0, low=0, high=1)
     # the decision that validation scores and the weights file carries

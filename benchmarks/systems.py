@@ -277,7 +277,6 @@ def settings(config: SystemsConfig, data: Data, name: str, folder: Path) -> Trai
         "image_size": config.image_size,
         "crop": config.crop,
         "crop_defect": 0.5,
-        "subset": "all",
         "augmentation": "flips",
         "optimizer": "adamw",
         "weight_decay": 1e-2,

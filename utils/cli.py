@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, Literal, NoReturn
 
 from config import RECIPES
-from utils.errors import InputError
+from utils.errors import InputError, lacks_memory
 from utils.settings import (
     ANSWERS,
     FIELD_OF_FLAG,
@@ -119,7 +119,7 @@ def run(main: Callable[[Sequence[str]], int]) -> NoReturn:
     except KeyboardInterrupt as error:
         code = _complain(f"interrupted{f': {error}' if str(error) else ''}", INTERRUPTED)
     except Exception as error:
-        if not _lacks_memory(error):
+        if not lacks_memory(error):
             raise
         remedy = "take a smaller -batch_size or -image_size, or close other programs"
         code = _complain(f"error: not enough memory; {remedy}", BAD_INPUT)
@@ -140,13 +140,6 @@ _REMEDIES = {
     errno.EPERM: "check the permissions",
     errno.EMFILE: "allow more open files (ulimit -n)",
 }
-
-
-def _lacks_memory(error: Exception) -> bool:
-    """Tell whether memory is what is missing: torch and OpenCV have errors of their own, which only they can import."""
-    text = str(error).lower()
-    words = ("out of memory", "can't allocate memory", "insufficient memory")
-    return isinstance(error, MemoryError) or any(word in text for word in words)
 
 
 def _complain(message: str, code: int) -> int:

@@ -1,4 +1,4 @@
-"""The one exception that means: the user's input or environment is at fault."""
+"""What means that the user's input or environment is at fault: an exception of ours, and the errors for lack of memory."""
 
 
 class InputError(Exception):
@@ -6,3 +6,10 @@ class InputError(Exception):
 
     Entry points print the message and end with exit code 2 (see ``utils.cli.run``).
     """
+
+
+def lacks_memory(error: Exception) -> bool:
+    """Tell whether memory is what is missing: torch and OpenCV have errors of their own, which only they can import."""
+    text = str(error).lower()
+    words = ("out of memory", "can't allocate memory", "insufficient memory")
+    return isinstance(error, MemoryError) or any(word in text for word in words)

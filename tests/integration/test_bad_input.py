@@ -35,6 +35,7 @@ RUN = (
     " -num_of_workers 0 -num_epochs 1"
 )
 TRAIN = f"Train.py -dir data {RUN}"
+SPLIT = f"{TRAIN} -split s.csv".replace(" -subset all", "")
 PREDICT = "Predict_masks.py -dir data -weights_dir weights -out out"
 EVALUATE = "Evaluate.py -dir data -weights_dir weights -split all -out out"
 MASKS = "Prepare_data.py convert -from index-masks -images data/train_images -masks masks -dir out"
@@ -349,11 +350,14 @@ FLAGS = [
     Case("last.pth is cut off", "Train.py -resume out", r"out/checkpoints/last\.pth: damaged checkpoint \(.*\); start again with another -out", all_of(a_run, file("out/checkpoints/last.pth", b"PK\x03\x04cut"))),
     Case("last.pth is something else", "Train.py -resume out", r"out/checkpoints/last\.pth: damaged checkpoint \(.*\); start again with another -out", all_of(a_run, last({"weights": torch.zeros(2)}))),
     Case("last.pth of another network", "Train.py -resume out", r"out/checkpoints/last\.pth: does not belong to this run's settings; put both back .*, or start again with another -out", all_of(a_run, last({"epoch": 0, "stopped": False, "batch_step": 0, "sample_step": 0, "network": {"x": torch.zeros(2)}})), keeps=True),
-    Case("-split not there", f"{TRAIN} -split s.csv", r"-split s\.csv: no such file; name the split\.csv of an earlier run"),
-    Case("-split of other images", f"{TRAIN} -split s.csv", r"s\.csv, row 2: other\.png is not in the dataset; use the split of this dataset", file("s.csv", "image,side,group\nother.png,train,0\n")),
-    Case("-split without sides", f"{TRAIN} -split s.csv", r"s\.csv: missing column side \(found image,group\); expected image,side,group as Train\.py writes them", file("s.csv", "image,group\n000.png,0\n")),
-    Case("-split with an odd side", f"{TRAIN} -split s.csv", r"s\.csv, row 2: side 'test'; expected train or valid", file("s.csv", "image,side,group\n000.png,test,0\n")),
-    Case("-split without validation", f"{TRAIN} -split s.csv", r"s\.csv: 2 images leave none to validate on; add images", file("s.csv", "image,side,group\n000.png,train,0\n001.png,train,1\n")),
+    Case("-split beside -subset", f"{TRAIN} -split s.csv", r"-subset: -split s\.csv names the images of both sides already; leave one of the two out"),
+    Case("-split beside -per_class", f"{SPLIT} -per_class 250", r"-per_class: -split s\.csv names .*"),
+    Case("-split beside -valid_fraction", f"{SPLIT} -valid_fraction 0.2", r"-valid_fraction: -split s\.csv names .*"),
+    Case("-split not there", SPLIT, r"-split s\.csv: no such file; name the split\.csv of an earlier run"),
+    Case("-split of other images", SPLIT, r"s\.csv, row 2: other\.png is not in the dataset; use the split of this dataset", file("s.csv", "image,side,group\nother.png,train,0\n")),
+    Case("-split without sides", SPLIT, r"s\.csv: missing column side \(found image,group\); expected image,side,group as Train\.py writes them", file("s.csv", "image,group\n000.png,0\n")),
+    Case("-split with an odd side", SPLIT, r"s\.csv, row 2: side 'test'; expected train or valid", file("s.csv", "image,side,group\n000.png,test,0\n")),
+    Case("-split without validation", SPLIT, r"s\.csv: 2 images leave none to validate on; add images", file("s.csv", "image,side,group\n000.png,train,0\n001.png,train,1\n")),
     Case("no split beside the weights", "Evaluate.py -dir data -weights_dir weights", r"-split valid: no split\.csv beside the weights file in weights; give the run folder .* -split all"),
 ]  # fmt: skip
 

@@ -1,11 +1,13 @@
 """Systems through the entry points: trained for real on small images, killed and resumed, predicted with, scored."""
 
 import csv
+import gc
 import json
 import os
 import signal
 import subprocess
 import sys
+import weakref
 from pathlib import Path
 
 import numpy as np
@@ -128,11 +130,12 @@ def test_a_killed_system_goes_on_where_it_was(make_dataset, tmp_path):
     one, other = (read_system(find(folder)) for folder in (killed, whole))
     assert (one.gate, one.thresholds, one.min_areas) == (other.gate, other.thresholds, other.min_areas)
 
-    # A third time there is nothing to do, and what was calibrated since is kept.
+    # A third time there is nothing to do, wherever the data lies now, and what was calibrated since is kept.
     content = json.loads(find(killed).read_text())
     content["thresholds"] = dict.fromkeys(content["thresholds"], 0.125)
     find(killed).write_text(json.dumps(content))
-    assert Train.main(["-resume", str(killed)]) == 0
+    data.rename(tmp_path / "moved")
+    assert Train.main(["-resume", str(killed), "-dir", str(tmp_path / "moved")]) == 0
     assert set(read_system(find(killed)).thresholds) == {0.125}
     assert sums(killed) == sums(whole)
 
@@ -147,6 +150,28 @@ def test_interrupting_names_the_systems_folder(make_dataset, tmp_path, monkeypat
     with pytest.raises(KeyboardInterrupt, match=f"go on with: python Train.py -resume {tmp_path / 'run'}$"):
         train(tmp_path / "run", make_dataset(count=18), "-system two-stage")
     assert yaml.safe_load((tmp_path / "run/config.yaml").read_text())["system"] == "two-stage"
+
+
+def test_images_decoded_for_one_network_are_gone_when_those_of_the_next_are(make_dataset, tmp_path, monkeypatch):
+    from utils.training import train as room
+
+    decode_once, decoded = room.decode_once, []
+
+    def decode(*words):
+        if decoded:
+            assert decoded[0]() is None
+            raise KeyboardInterrupt
+        images = decode_once(*words)
+        decoded.append(weakref.ref(images))
+        return images
+
+    monkeypatch.setattr(room, "decode_once", decode)
+    gc.disable()
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            train(tmp_path / "run", make_dataset(count=18), "-system two-stage -cache ram")
+    finally:
+        gc.enable()
 
 
 def test_balanced_systems_see_clean_images_too(make_dataset, tmp_path, monkeypatch):
@@ -169,6 +194,12 @@ def test_balanced_systems_see_clean_images_too(make_dataset, tmp_path, monkeypat
         ("-system two-stage -classifier_encoder resnet999", "-encoder resnet999: neither SMP nor timm has it"),
         ("-system two-stage -class_weights 1,2,3", "-class_weights 1,2,3: 3 for 2 classes"),
         ("-system two-stage -loss nothing", "-loss nothing"),
+        (
+            "-system two-stage -classifier_encoder test_coatnet",
+            "-system two-stage, classifier: -encoder test_coatnet: cannot take images of 32x64",
+        ),
+        ("-system two-stage -min_area 200 -max_area 100", "-max_area 100: is below -min_area 200; correct one of them"),
+        ("-system two-stage -num_of_workers 1000", "-num_of_workers 1000: this machine has .* or fewer, or auto"),
         ("-system two-stage -threshold 1", "-threshold 1: a system is calibrated from a threshold above 0 and below 1"),
         ("-system two-head -architecture fpn", "-architecture fpn: -system two-head has its own; leave it out"),
         ("-system two-head -architecture unet", "-architecture unet: -system two-head has its own; leave it out"),
@@ -212,8 +243,10 @@ def test_too_few_images_to_calibrate_by_are_told_before_any_training(make_datase
     message = (
         r"split\.csv: the validation images, fewer than 3 that differ, are too few to calibrate a system by; put more"
     )
+    small = SMALL.replace("-subset all", "").replace("-valid_fraction 0.34", "")  # the split says which images
+    words = f"-dir {data} -out {tmp_path / 'run'} {small} -system two-stage -split {split}"
     with pytest.raises(KeyboardInterrupt) if fits else pytest.raises(InputError, match=message):
-        train(tmp_path / "run", data, f"-system two-stage -split {split}")
+        Train.main(words.split())
     assert (tmp_path / "run").exists() == fits
 
 

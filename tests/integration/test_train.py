@@ -12,8 +12,10 @@ from small_training import draw_strips, history_of, same, settings, weights_of
 
 from config import TrainConfig
 from utils.errors import InputError
+from utils.files import write_text
 from utils.models.segmenter import Segmenter
 from utils.published.weights_file import load
+from utils.training import train as room
 from utils.training.train import train
 
 ROOT = Path(__file__).parents[2]
@@ -59,6 +61,7 @@ def test_the_best_epoch_is_published_not_the_last(strips, tmp_path):
 
 
 def test_images_that_grow(strips, tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(room, "check_batch", lambda *words: None)  # whose tries are no images of the training
     seen: dict[str, list[tuple[int, ...]]] = {"train": [], "valid": []}
     forward = Segmenter.forward
 
@@ -118,15 +121,31 @@ def test_native_size_and_one_channel_and_bf16(strips, tmp_path):
     assert file.build()(torch.zeros(1, 1, 40, 72, dtype=torch.uint8)).shape == (1, 2, 40, 72)
 
 
-def test_a_split_can_be_used_again_and_duplicates_ignored(strips, tmp_path):
+def test_a_split_can_be_used_again_and_duplicates_ignored(strips, tmp_path, capsys):
     first = train(settings(strips, tmp_path / "first", num_epochs=1, group_duplicates=False, valid_fraction=0.5))
-    again = train(settings(strips, tmp_path / "again", num_epochs=1, split=first.folder / "split.csv"))
+    file = first.folder / "split.csv"
+    again = train(settings(strips, tmp_path / "again", num_epochs=1, split=file, subset="balanced", per_class=1))
+    assert f"images as in {file}\n" in capsys.readouterr().out
+    assert not (again.folder / "train_balanced.csv").exists()
     assert (first.folder / "split.csv").read_text() == (again.folder / "split.csv").read_text()
     assert same(weights_of(first.folder), weights_of(again.folder))
     frame = pd.read_csv(first.folder / "split.csv")
     frame[frame["side"] == "train"].to_csv(tmp_path / "one_side.csv", index=False)
     with pytest.raises(InputError, match=r"one_side\.csv: \d+ images leave none to validate on"):
         train(settings(strips, tmp_path / "third", split=tmp_path / "one_side.csv"))
+
+
+def test_a_run_that_began_while_images_were_checked_is_left_alone(strips, tmp_path, monkeypatch):
+    choose_split, run = room.choose_split, tmp_path / "run"
+
+    def overtaken(*words):
+        write_text(run / "config.yaml", "of the other")
+        return choose_split(*words)
+
+    monkeypatch.setattr(room, "choose_split", overtaken)
+    with pytest.raises(InputError, match=r"-out .*run: already holds a run"):
+        train(settings(strips, run))
+    assert [(path.name, path.read_text()) for path in run.iterdir()] == [("config.yaml", "of the other")]
 
 
 def test_early_stopping(strips, tmp_path, monkeypatch):
@@ -145,7 +164,9 @@ def test_early_stopping(strips, tmp_path, monkeypatch):
 
 
 def test_a_loss_that_is_no_number_names_the_images(strips, tmp_path):
-    with pytest.raises(InputError, match=r"loss became nan in epoch \d on the batch \d\d\.png.*lower -lr_encoder"):
+    with pytest.raises(
+        InputError, match=r"loss became nan in epoch \d on the batch \d\d\.png.*lower -lr_encoder.* with another -out"
+    ):
         train(settings(strips, tmp_path / "run", lr_encoder=1e30, lr_decoder=1e30))
 
 

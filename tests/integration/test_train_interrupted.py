@@ -84,6 +84,25 @@ def test_interrupting_says_how_to_go_on(strips, tmp_path):
     assert (out / "checkpoints/last.pth").exists()
 
 
+@pytest.mark.parametrize(
+    ("began", "launcher"), [(2, "2 processes, not 1; start it by torchrun --nproc_per_node 2 Train.py"), (None, "")]
+)
+def test_a_run_goes_on_by_as_many_processes_as_began_it(strips, tmp_path, began, launcher):
+    result = train(settings(strips, tmp_path / "run", num_epochs=1))
+    last = result.folder / "checkpoints/last.pth"
+    state = torch.load(last, weights_only=True)
+    assert state.pop("processes") == 1
+    told = {} if began is None else {"processes": began}  # earlier versions did not tell
+    torch.save(state | told, last)
+    assert train(TrainConfig(resume=result.folder)).weights == result.weights, "nothing is left to train"
+    torch.save(state | told | {"epoch": 0}, last)
+    if launcher:
+        with pytest.raises(InputError, match=f"-resume .*run: its steps are shared by {launcher}"):
+            train(TrainConfig(resume=result.folder))
+    else:
+        assert train(TrainConfig(resume=result.folder)).epochs == 1
+
+
 def test_resuming_a_finished_run_trains_nothing(strips, tmp_path):
     result = train(settings(strips, tmp_path / "run", num_epochs=1))
     before = (result.folder / "history.csv").read_bytes()

@@ -7,8 +7,9 @@ import pytest
 from misbehaving_server import entry, write_index
 
 from utils.errors import InputError
+from utils.files import replacing
 from utils.published import weights_file
-from utils.published.weights_file import find
+from utils.published.weights_file import find, list_weights
 
 A, B, C = entry("net-a", b"a"), entry("net-b", b"b"), entry("net-c", b"c")
 OTHER_A = "net-a-00000000.pth"
@@ -116,3 +117,10 @@ def test_a_damaged_index_of_the_folder_is_told(folder):
     put(folder, A.file)
     with pytest.raises(InputError, match=r"index\.json: not an index of weights"):
         find(folder)
+
+
+def test_half_a_file_that_a_kill_may_leave_is_none(tmp_path):
+    with replacing(tmp_path / "mine.pth") as temporary:
+        temporary.write_bytes(b"half")
+        assert list_weights(tmp_path) == []
+    assert list_weights(tmp_path) == [tmp_path / "mine.pth"]

@@ -28,13 +28,16 @@ def test_defaults_of_the_recipe_are_left_out():
 
 def test_runs_that_went_on_from_each_other_are_a_command_each():
     first = provenance(settings={"num_epochs": 11}, flag="encoder_weights")
-    second = provenance(settings={"encoder_weights": "/home/me/a.pth"}, flag="init_encoder", started_from=first)
-    third = provenance("other", started_from=second)
+    chosen = {"valid_fraction": 0.1, "subset": "balanced", "per_class": 9}  # which the split of the first run has done
+    second = provenance(
+        settings={"encoder_weights": "/home/me/a.pth", **chosen}, flag="init_encoder", started_from=first
+    )
+    third = provenance("other", settings={"valid_fraction": 0.1}, started_from=second)
     assert commands(third) == (
         f"{ONE} -num_epochs 11 -out runs/1",
         "python Train.py -dir DATA -recipe one-cycle -encoder resnet18 -out runs/2 -encoder_weights runs/1/*.pth"
         " -split runs/1/split.csv",
-        f"{ONE} -out runs/3 -init_encoder runs/2/*.pth",  # other data, so a split of its own
+        f"{ONE} -valid_fraction 0.1 -out runs/3 -init_encoder runs/2/*.pth",  # other data, so a split of its own
     )
 
 

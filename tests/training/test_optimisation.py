@@ -1,5 +1,7 @@
 """The optimizers: groups of encoder and decoder, and what a step of Muon does to a convolution."""
 
+from types import SimpleNamespace
+
 import pytest
 import torch
 from timm.optim import muon
@@ -9,6 +11,7 @@ from utils.models.factory import build
 from utils.models.spec import ModelSpec
 from utils.training import optimisation
 from utils.training.optimisation import make_optimizer, make_scheduler
+from utils.training.stepping import GuardedBackward
 
 SETTINGS = {"lr_encoder": 1e-3, "lr_decoder": 4e-3, "weight_decay": 0.0}
 
@@ -117,3 +120,22 @@ def test_muon_leaves_to_adamw_what_is_no_matrix(model, layer):
     change = stepped(model, optimizer="muon")[layer]
     # The first step of AdamW is the rate for every number, whatever its gradient.
     assert float(change.abs().std() / change.abs().mean()) < 0.01
+
+
+@pytest.mark.parametrize(
+    ("batches", "accumulate", "expected"),
+    [(5, 2, [0.5, 0.5, 0.5, 0.5, 1.0]), (4, 3, [1 / 3, 1 / 3, 1 / 3, 1.0]), (2, 4, [0.5, 0.5]), (2, 1, [1.0, 1.0])],
+)
+@pytest.mark.parametrize("processes", [1, 2])
+def test_the_last_update_of_an_epoch_averages_over_the_steps_that_it_has(batches, accumulate, expected, processes):
+    shares: list[float] = []
+    runner = SimpleNamespace(
+        engine=SimpleNamespace(num_processes=processes, backward=lambda loss: shares.append(float(loss))),
+        is_train_loader=True,
+        batch_metrics={"loss": torch.tensor(1.0)},
+        loader_batch_len=batches,
+    )
+    for step in range(1, batches + 1):
+        runner.loader_batch_step = step * processes
+        GuardedBackward(accumulate).on_batch_end(runner)
+    assert shares == pytest.approx(expected)

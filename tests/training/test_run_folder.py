@@ -1,5 +1,7 @@
 """The settings of a run: what -resume may change, and what it must not."""
 
+from pathlib import Path
+
 import pytest
 import yaml
 
@@ -7,7 +9,7 @@ from config import TrainConfig
 from utils.cli import parse
 from utils.errors import InputError
 from utils.settings import to_plain
-from utils.training.run_folder import read_settings
+from utils.training.run_folder import claim, go_on, new_folder, read_settings, write_settings
 
 
 @pytest.fixture
@@ -34,3 +36,45 @@ def test_how_the_machine_does_the_work_may_change_to_the_default_too(run, words,
 def test_what_changes_the_result_is_refused_also_where_it_is_the_default(run, words):
     with pytest.raises(InputError, match=f"{words.split()[0]}: a resumed run keeps its settings"):
         resumed(run, words)
+
+
+@pytest.mark.parametrize("name", ["encoder_weights", "init_encoder"])
+def test_files_to_start_from_are_found_from_any_folder(tmp_path, monkeypatch, name):
+    monkeypatch.chdir(tmp_path)
+    write_settings(tmp_path / "run", parse(TrainConfig, f"-dir data -{name} w.pth".split(), "Train.py", ""))
+    assert str(getattr(resumed(tmp_path / "run", f"-{name} w.pth"), name)) == str(tmp_path / "w.pth")
+    monkeypatch.chdir("/")
+    assert str(getattr(resumed(tmp_path / "run", ""), name)) == str(tmp_path / "w.pth")
+
+
+@pytest.mark.parametrize("word", ["imagenet", "none"])
+def test_words_for_weights_are_no_files(tmp_path, word):
+    write_settings(tmp_path, TrainConfig(dir=tmp_path, encoder_weights=word))
+    assert resumed(tmp_path, "").encoder_weights == word
+
+
+def test_trainings_that_begin_in_the_same_second_have_folders_of_their_own(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    config = TrainConfig(dir=tmp_path)
+    folder = new_folder(config)
+    names = [claim(folder, config, there).name for there in (False, False, True)]
+    assert names == [folder.name, f"{folder.name}-2", f"{folder.name}-3"]
+
+
+def test_a_folder_that_another_training_took_meanwhile_is_refused(tmp_path):
+    config = TrainConfig(dir=tmp_path, out=tmp_path / "run")
+    assert claim(tmp_path / "run", config, there=False) == tmp_path / "run"
+    with pytest.raises(InputError, match=r"-out .*run: already holds a run; continue it with -resume, or name another"):
+        claim(tmp_path / "run", config, there=False)
+    # What a training left that was killed at once, or somebody made, is free.
+    assert claim(tmp_path / "run", config, there=True) == tmp_path / "run"
+    write_settings(tmp_path / "run", config)
+    with pytest.raises(InputError, match="already holds a run"):
+        claim(tmp_path / "run", config, there=True)
+
+
+@pytest.mark.parametrize(
+    ("processes", "command"), [(1, "python Train.py"), (3, "torchrun --nproc_per_node 3 Train.py")]
+)
+def test_a_run_of_several_processes_goes_on_by_their_launcher(processes, command):
+    assert go_on(Path("runs/a"), processes) == f"go on with: {command} -resume runs/a"

@@ -93,6 +93,15 @@ def encoder_name(name: str) -> str:
     raise InputError(f"-encoder {name}: neither SMP nor timm has it{nearest(name, known)}")
 
 
+def size_of(encoder: str) -> tuple[int, int] | None:
+    """Give the (H, W) in pixels that an encoder of timm's was made for, the only one that some take; none: not known."""
+    import timm
+
+    name = encoder_name(encoder)
+    made_for = timm.get_pretrained_cfg(name[3:]) if name.startswith("tu-") else None
+    return None if made_for is None else (made_for.input_size[1], made_for.input_size[2])
+
+
 def _normalisation(encoder: str, channels: int) -> tuple[tuple[float, ...], tuple[float, ...]]:
     """Give the mean and std that the encoder's ImageNet weights were trained with, in units of 0..1."""
     import timm

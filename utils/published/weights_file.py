@@ -217,8 +217,12 @@ def _full(tensor: torch.Tensor) -> torch.Tensor:
 
 
 def list_weights(folder: Path) -> list[Path]:
-    """List the weights and system files of a folder, sorted; what else ends in ``.pth`` too."""
-    return sorted([*folder.glob("*.pth"), *folder.glob(f"*{SYSTEM_SUFFIX}")])
+    """List the weights and system files of a folder, sorted; what else ends in ``.pth`` too.
+
+    A name that begins with a dot is none: a kill may leave one of ``replacing``, half written.
+    """
+    names = ("[!.]*.pth", f"[!.]*{SYSTEM_SUFFIX}")
+    return sorted(path for name in names for path in folder.glob(name))
 
 
 def find(weights_dir: Path, name: str | None = None) -> Path:

@@ -102,6 +102,7 @@ class Checkpoints(dl.Callback):
         version, keys, position, has_gauss, gauss = np.random.get_state(legacy=True)
         state: dict[str, Any] = {
             "epoch": runner.epoch_step,
+            "processes": runner.engine.num_processes,
             "batch_step": runner.batch_step,
             "sample_step": runner.sample_step,
             "network": runner.network.net.state_dict(),

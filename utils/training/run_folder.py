@@ -1,5 +1,6 @@
 """The run folder: its files, its settings, and how an interrupted run finds them again."""
 
+import contextlib
 import dataclasses
 import datetime
 import os
@@ -38,7 +39,7 @@ def new_folder(config: TrainConfig) -> Path:
     if not os.access(there, os.W_OK):
         raise InputError(f"-out {config.out}: no permission to write in {there}; name another folder")
     if (config.out / SETTINGS).exists():
-        raise InputError(f"-out {config.out}: already holds a run; continue it with -resume, or name another folder")
+        raise _taken(config.out)
     weights = list_weights(config.out)
     if weights:
         # A run's weights file is found as the only one of its folder.
@@ -46,13 +47,63 @@ def new_folder(config: TrainConfig) -> Path:
     return config.out
 
 
+def claim(folder: Path, config: TrainConfig, there: bool) -> Path:
+    """Make the folder of a new run, which no other training that begins at the same time gets too.
+
+    Args:
+        folder: what ``new_folder`` chose.
+        config: whose ``out`` named it; a name that nobody asked for has -2, -3 ... added where it is taken.
+        there: whether the folder was there when it was chosen.
+
+    Returns:
+        The folder.
+
+    Raises:
+        InputError: another training has begun in ``-out`` since it was chosen.
+    """
+    named, place, number = config.out is not None, folder, 1
+    while True:
+        # Making a folder is what only one of several processes succeeds in, and nothing that a kill leaves locked.
+        with contextlib.suppress(FileExistsError):
+            place.mkdir(parents=True, exist_ok=named and there)
+            if not (place / SETTINGS).exists():
+                return place
+        if named:
+            raise _taken(folder)
+        number += 1
+        place = folder.with_name(f"{folder.name}-{number}")
+
+
+def _taken(out: Path) -> InputError:
+    return InputError(f"-out {out}: already holds a run; continue it with -resume, or name another folder")
+
+
+def go_on(folder: Path, processes: int) -> str:
+    """Say how an interrupted run continues, by as many processes as began it."""
+    return f"go on with: {launcher(processes)} -resume {folder}"
+
+
+def launcher(processes: int) -> str:
+    """Give the words that start ``Train.py`` in one process or several."""
+    return "python Train.py" if processes == 1 else f"torchrun --nproc_per_node {processes} Train.py"
+
+
 def write_settings(folder: Path, config: TrainConfig) -> None:
     """Write every setting of the run to its ``config.yaml``."""
     assert config.dir is not None
-    encoder = config.init_encoder and config.init_encoder.resolve()
-    settled = dataclasses.replace(config, dir=config.dir.resolve(), out=None, resume=None, init_encoder=encoder)
+    settled = dataclasses.replace(_with_full_paths(config), dir=config.dir.resolve(), out=None, resume=None)
     plain = to_plain(settled)
     write_text(folder / SETTINGS, yaml.safe_dump(plain, sort_keys=False))
+
+
+def _with_full_paths(config: TrainConfig) -> TrainConfig:
+    """Let the files that a training starts from be found from any folder, as those of a system that is resumed."""
+    encoder, weights = config.init_encoder, config.encoder_weights
+    return dataclasses.replace(
+        config,
+        init_encoder=encoder and encoder.resolve(),
+        encoder_weights=weights if weights in ("imagenet", "none") else str(Path(weights).resolve()),
+    )
 
 
 def read_settings(given: TrainConfig) -> TrainConfig:
@@ -75,8 +126,9 @@ def read_settings(given: TrainConfig) -> TrainConfig:
         raise InputError(f"{path}: damaged; start the run again with another -out") from None
     changes: dict[str, Any] = {}
     names = given_fields(given) - {"resume"}
+    repeated = _with_full_paths(given)
     for name in (field.name for field in dataclasses.fields(TrainConfig) if field.name in names):
-        value = getattr(given, name)
+        value = getattr(repeated, name)
         if name in MAY_CHANGE:
             changes[name] = value
         elif value != getattr(stored, name):

@@ -31,14 +31,14 @@ CHOOSING = (
 )
 
 
-def choose_split(config: TrainConfig, spec: ModelSpec, dataset: Dataset, folder: Path) -> pd.DataFrame:
+def choose_split(config: TrainConfig, spec: ModelSpec, dataset: Dataset, resumed: Path | None) -> pd.DataFrame:
     """Give the run's split; a new run checks all images first.
 
     Args:
         config: the run's settings.
         spec: the network.
         dataset: the dataset folder.
-        folder: the run folder; a run that exists keeps its split.
+        resumed: the folder of the run that goes on, which keeps its split; none: a new run.
 
     Returns:
         Columns image, side (``train`` or ``valid``) and group.
@@ -46,9 +46,8 @@ def choose_split(config: TrainConfig, spec: ModelSpec, dataset: Dataset, folder:
     Raises:
         InputError: images that cannot be read, or too few to train or to validate on.
     """
-    stored = folder / run_folder.SPLIT
-    if (folder / run_folder.SETTINGS).exists() and stored.exists():
-        return read_split(stored, dataset.images)
+    if resumed is not None and (resumed / run_folder.SPLIT).exists():
+        return read_split(resumed / run_folder.SPLIT, dataset.images)
     verified_sizes(dataset, config.num_of_workers, True)
     if config.split is not None:
         if not config.split.is_file():

@@ -1,6 +1,8 @@
 """What ``Train.py`` does: train one network, or all networks of a system."""
 
 from config import TrainConfig
+from utils.errors import InputError
+from utils.settings import given_fields
 from utils.training import run_folder
 from utils.training.system import SystemResult, train_system
 from utils.training.train import TrainResult, train
@@ -10,7 +12,13 @@ def start(config: TrainConfig) -> TrainResult | SystemResult:
     """Train what the settings, or those of the run that ``-resume`` names, ask for.
 
     Raises:
-        InputError: see ``train`` and ``train_system``.
+        InputError: a choice of images beside ``-split``, which is one; else see ``train`` and ``train_system``.
     """
+    if config.split is not None and config.resume is None:
+        for name in ("subset", "per_class", "valid_fraction"):
+            if name in given_fields(config):
+                raise InputError(
+                    f"-{name}: -split {config.split} names the images of both sides already; leave one of the two out"
+                )
     asked = run_folder.read_settings(config) if config.resume is not None else config
     return train(config) if asked.system is None else train_system(config)

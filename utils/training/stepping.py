@@ -34,9 +34,11 @@ class GuardedBackward(dl.BackwardCallback):
             names = ", ".join(runner.batch["names"])
             raise TrainingDiverged(
                 f"the loss became {float(loss)} in epoch {runner.epoch_step} on the batch {names}; lower -lr_encoder and"
-                " -lr_decoder, or set -clip_norm 1; -resume would start from the last whole epoch"
+                " -lr_decoder, or set -clip_norm 1, and start again with another -out"
             )
-        runner.engine.backward(loss / self.accumulate)
+        before = (_step(runner) - 1) // self.accumulate * self.accumulate
+        # The last update of an epoch may be of fewer steps.
+        runner.engine.backward(loss / min(self.accumulate, runner.loader_batch_len - before))
 
 
 class ClippedUpdate(dl.OptimizerCallback):
@@ -56,7 +58,7 @@ class ClippedUpdate(dl.OptimizerCallback):
         """Update the weights when enough steps were gathered."""
         if not runner.is_train_loader:
             return
-        step = -(-runner.loader_batch_step // runner.engine.num_processes)
+        step = _step(runner)
         self.updated = step % self.accumulation_steps == 0 or step == runner.loader_batch_len
         if self.updated:
             if self.clip_norm:
@@ -69,6 +71,11 @@ class ClippedUpdate(dl.OptimizerCallback):
         if runner.is_train_loader:
             for group in self.optimizer.param_groups:
                 runner.loader_metrics[f"lr_{group['name']}"] = group["lr"]
+
+
+def _step(runner: dl.IRunner) -> int:
+    """Give the number of this process's batch in the epoch, counted from 1; Catalyst counts those of all processes."""
+    return -(-runner.loader_batch_step // runner.engine.num_processes)
 
 
 class MovingAverage(dl.Callback):

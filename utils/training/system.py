@@ -1,9 +1,12 @@
 """Train all networks of a system on one split, one after another, and calibrate what they decide together."""
 
 import dataclasses
+import gc
 import time
 from pathlib import Path
 
+import pandas as pd
+import torch
 from accelerate.utils import broadcast_object_list
 
 from config import EvaluateConfig, TrainConfig
@@ -11,19 +14,17 @@ from utils.data.annotations import Dataset
 from utils.data.splits import write_split
 from utils.errors import InputError
 from utils.inference.evaluate import EvaluateResult, evaluate
-from utils.models.factory import encoder_name
 from utils.published.system_file import SEGMENTERS, SystemFile, gate_for, read_system
-from utils.published.weights_file import SYSTEM_SUFFIX, find, load
+from utils.published.weights_file import SYSTEM_SUFFIX, find, list_weights, load
 from utils.settings import given_fields, note_given, to_plain
 from utils.training import run_folder
 from utils.training.choices import OF_CLASSIFIERS, make_spec, settle
 from utils.training.class_weights import class_weights
 from utils.training.engine import SteelEngine, make_engine
-from utils.training.losses import make_loss
 from utils.training.provenance import fingerprint, git_commit, versions
 from utils.training.readiness import check_members
 from utils.training.selection import choose_split
-from utils.training.train import open_labelled, train
+from utils.training.train import check_flags, open_labelled, train
 
 SINGLE = ("two-head", "shared-backbone")  # systems of one network, whose architecture is called as they are
 C_OF_SOFT_GATE = 3.0  # where calibration begins: a class that is surely absent needs three times the area
@@ -70,30 +71,36 @@ def train_system(config: TrainConfig) -> SystemResult:
     started = time.perf_counter()
     given = config
     folder, config = _settings(config)
+    there = folder.exists()
     _check(config)
     engine = make_engine(config)
-    folder = Path(broadcast_object_list([str(folder)])[0]) if engine.num_processes > 1 else folder
     dataset = open_labelled(config)
     class_names = dataset.annotations.class_names
     members = members_of(config, class_names)
     for member in members.values():
         # Refuse what is wrong with any of them before the first one trains for hours.
+        check_flags(member)
         class_weights(member, make_spec(member, class_names), dataset, [])
-        make_loss(member)
-        encoder_name(member.encoder)
-    if engine.is_main_process:
-        _begin(config, dataset, members, folder, engine.num_processes)
-    engine.wait_for_everyone()
+    if engine.is_main_process and given.resume is None:
+        frame = _split(config, dataset, members, engine.num_processes)
+        folder = run_folder.claim(folder, config, there)
+        write_split(frame, folder / run_folder.SPLIT)
+        run_folder.write_settings(folder, config)  # last, since a folder with settings is a run
+    folder = Path(broadcast_object_list([str(folder)])[0]) if engine.num_processes > 1 else folder
     try:
         files = {}
         for number, (role, member) in enumerate(members.items(), start=1):
             if engine.is_main_process:
                 print(f"\nnetwork {number} of {len(members)}, {role}: {folder / role}", flush=True)
             files[role] = _train_member(member, given, folder, role, engine)
+            # What a training leaves refers to itself; its decoded images would be there when the next asks for room.
+            gc.collect()
+            if engine.device.type == "cuda":
+                torch.cuda.empty_cache()
         path = system_path(config, folder)
         report = _finish(config, dataset, files, path) if engine.is_main_process else ""
     except KeyboardInterrupt:
-        raise KeyboardInterrupt(f"go on with: python Train.py -resume {folder}") from None
+        raise KeyboardInterrupt(run_folder.go_on(folder, engine.num_processes)) from None
     return SystemResult(folder, path, files, report, time.perf_counter() - started, engine.is_main_process)
 
 
@@ -144,8 +151,12 @@ def members_of(config: TrainConfig, class_names: tuple[str, ...]) -> dict[str, T
 
 
 def system_path(config: TrainConfig, folder: Path) -> Path:
-    """Give the system file of a run folder."""
+    """Give the system file of a run folder: the one that is there, else the name of the one to write."""
     assert config.dir is not None
+    # The dataset folder, which ends the name, may be another when a run is resumed.
+    there = [file for file in list_weights(folder) if file.name.endswith(SYSTEM_SUFFIX)]
+    if there:
+        return there[0]
     encoder = config.encoder.replace("-", "_").replace("/", "_")
     return folder / f"{config.system}-{encoder}-{config.dir.resolve().name}{SYSTEM_SUFFIX}"
 
@@ -177,28 +188,23 @@ def _check(config: TrainConfig) -> None:
                 raise InputError(f"-{name}: -system {config.system} is one network with one encoder; leave it out")
 
 
-def _begin(
-    config: TrainConfig, dataset: Dataset, members: dict[str, TrainConfig], folder: Path, processes: int
-) -> None:
-    """Write what the run begins with; the settings come last, since a folder with settings is a run.
+def _split(config: TrainConfig, dataset: Dataset, members: dict[str, TrainConfig], processes: int) -> pd.DataFrame:
+    """Choose the split of a new run, and look whether all networks can be trained on it.
 
     The first member is the one that has to see clean images too: the split is made for it.
     """
-    if (folder / run_folder.SETTINGS).exists():
-        return
     first = next(iter(members.values()))
     asked = dataclasses.replace(first, subset=config.subset, images_with=config.images_with)
-    frame = choose_split(asked, make_spec(asked, dataset.annotations.class_names), dataset, folder)
+    frame = choose_split(asked, make_spec(asked, dataset.annotations.class_names), dataset, None)
     check_members(config, members, dataset, frame, processes)
-    write_split(frame, folder / run_folder.SPLIT)
-    run_folder.write_settings(folder, config)
+    return frame
 
 
 def _train_member(member: TrainConfig, given: TrainConfig, folder: Path, role: str, engine: SteelEngine) -> Path:
     """Train, continue or just find one network; give its weights file."""
     home = folder / role
     begun = (home / run_folder.SETTINGS).exists()
-    finished = begun and any(home.glob("*.pth"))
+    finished = begun and bool(list_weights(home))
     engine.wait_for_everyone()  # all processes have looked before the first one writes
     if finished:
         if engine.is_main_process:

@@ -95,23 +95,20 @@ def train(config: TrainConfig) -> TrainResult:
         KeyboardInterrupt: Ctrl-C or SIGTERM; the message says how to go on.
     """
     started = time.perf_counter()
+    resumed = config.resume is not None
     folder, config = _settings(config)
-    # Refuse what is wrong with the flags before any image is read.
-    make_loss(config)
-    encoder_name(config.encoder)
-    worker_count(config.num_of_workers, 1)
-    if 0 < config.max_area < config.min_area:
-        raise InputError(f"-max_area {config.max_area}: is below -min_area {config.min_area}; correct one of them")
+    there = folder.exists()
+    check_flags(config)  # before any image is read
     engine = make_engine(config)
     if engine.device.type == "cpu":
         keep_freed_memory()
-    folder = Path(broadcast_object_list([str(folder)])[0]) if engine.num_processes > 1 else folder
+    complete = resumed and _is_complete(folder, config, engine.num_processes)
     dataset = open_labelled(config)
     spec = make_spec(config, dataset.annotations.class_names)
     set_seed(config.seed)
-    start = starting_network(config, spec, (folder / run_folder.CHECKPOINTS / LAST).exists())
+    start = starting_network(config, spec, resumed and (folder / run_folder.CHECKPOINTS / LAST).exists())
     network, notes = start.network, start.notes
-    frame = choose_split(config, spec, dataset, folder) if engine.is_main_process else None
+    frame = choose_split(config, spec, dataset, folder if resumed else None) if engine.is_main_process else None
     frame = broadcast_object_list([frame])[0] if engine.num_processes > 1 else frame
     assert frame is not None
     notes += seen_before(config, dataset, start.origin, frame)
@@ -121,9 +118,14 @@ def train(config: TrainConfig) -> TrainResult:
         names = spec.scored_names or spec.label_names
         words = (f"{name} {weight:.3g}" for name, weight in zip(names, weights_of_classes, strict=True))
         notes.append(f"class weights: {', '.join(words)}")
+    if config.split is not None:
+        notes.append(f"images as in {config.split}")
     if config.start_size is not None:
         notes.append(growth_in_words(config.start_size, config.num_epochs))
-    complete = _is_complete(folder, config)
+    files = [dataset.path(name) for name in sides["train"]]
+    check_batch(config, network, files, engine.num_processes)
+    if engine.num_processes > 1:
+        freeze_unreached(config, network, files)
     loaders = make_loaders(
         config,
         dataset,
@@ -134,13 +136,13 @@ def train(config: TrainConfig) -> TrainResult:
         engine.device.type == "cuda",
         None if complete else _decoded(config, dataset, [*sides["train"], *sides["valid"]], engine),
     )
-    check_batch(config, network, [dataset.path(name) for name in sides["train"]], engine.num_processes)
-    if engine.num_processes > 1:
-        freeze_unreached(config, network)
     if engine.is_main_process:
         # Nothing is written before everything that can be refused has been looked at.
-        _begin(config, dataset, frame, folder, start.origin)
+        if not resumed:
+            folder = run_folder.claim(folder, config, there)
+            _begin(config, dataset, frame, folder, start.origin)
         _announce(config, folder, sides, network, engine, notes)
+    folder = Path(broadcast_object_list([str(folder)])[0]) if engine.num_processes > 1 else folder
     if complete:
         if engine.is_main_process:
             print("this run is complete; nothing is left to train")
@@ -157,7 +159,7 @@ def train(config: TrainConfig) -> TrainResult:
         except (Exception, KeyboardInterrupt) as error:
             # A signal to the whole group ends the loading processes too, which torch reports as their failure.
             if interruption.requested or isinstance(error, KeyboardInterrupt):
-                raise KeyboardInterrupt(f"go on with: python Train.py -resume {folder}") from None
+                raise KeyboardInterrupt(run_folder.go_on(folder, engine.num_processes)) from None
             explain_lost_worker(error)
             raise
         finally:
@@ -181,6 +183,15 @@ def _settings(config: TrainConfig) -> tuple[Path, TrainConfig]:
         raise InputError("Train.py: missing -dir; -h explains every flag")
     config = settle(config)
     return run_folder.new_folder(config), config
+
+
+def check_flags(config: TrainConfig) -> None:
+    """Refuse flags that no data can make right: a loss, an encoder, workers or areas that there cannot be."""
+    make_loss(config)
+    encoder_name(config.encoder)
+    worker_count(config.num_of_workers, 1)
+    if 0 < config.max_area < config.min_area:
+        raise InputError(f"-max_area {config.max_area}: is below -min_area {config.min_area}; correct one of them")
 
 
 def open_labelled(config: TrainConfig) -> Dataset:
@@ -211,9 +222,7 @@ def _begin(
     config: TrainConfig, dataset: Dataset, frame: pd.DataFrame, folder: Path, origin: dict[str, Any] | None
 ) -> None:
     """Write what a run begins with; the settings come last, since a folder with settings is a run."""
-    if (folder / run_folder.SETTINGS).exists():
-        return
-    if config.subset == "balanced":
+    if config.subset == "balanced" and config.split is None:
         rows = dataset.annotations.rows
         write_annotations(rows[rows["image"].isin(set(frame["image"]))], folder / run_folder.BALANCED)
     write_split(frame, folder / run_folder.SPLIT)
@@ -243,8 +252,20 @@ def _announce(
     )
 
 
-def _is_complete(folder: Path, config: TrainConfig) -> bool:
+def _is_complete(folder: Path, config: TrainConfig, processes: int) -> bool:
+    """Say whether nothing is left to train of a run that is resumed; ``InputError`` when others than it began go on.
+
+    Another number of processes would have other steps: the schedule counts them, and a step's images are those of all.
+    """
     if not (folder / run_folder.CHECKPOINTS / LAST).exists():
         return False
     state = read_last(folder / run_folder.CHECKPOINTS)
-    return state["epoch"] >= config.num_epochs or state["stopped"]
+    if state["epoch"] >= config.num_epochs or state["stopped"]:
+        return True
+    began = state.get("processes", processes)  # checkpoints of earlier versions do not tell
+    if began != processes:
+        raise InputError(
+            f"-resume {folder}: its steps are shared by {began} process{'es' if began > 1 else ''}, not {processes};"
+            f" start it by {run_folder.launcher(began)}"
+        )
+    return False

@@ -295,10 +295,12 @@ def test_other_file_of_the_served_name_can_be_chosen_whichever_is_served(suffix)
 
 
 def test_weights_are_listed_by_name_and_a_run_of_the_same_name_beside_them(tmp_path: Path):
-    for file in ("a-0000aaaa.pth", "a-0000bbbb.pth", "systems/pair.system.json"):
+    half = ".b.0000cccc.part.pth"  # of a download that was killed
+    for file in ("a-0000aaaa.pth", "a-0000bbbb.pth", "systems/pair.system.json", half):
         (tmp_path / file).parent.mkdir(exist_ok=True)
         (tmp_path / file).write_bytes(b"")
     found = find_weights(tmp_path)
     assert [*found][:3] == ["pair", "a", "a-0000bbbb"]
+    assert tmp_path / half not in found.values()
     assert "unet-resnet18-neuseg" in found  # published
     assert find_weights(tmp_path / "a-0000aaaa.pth") == found

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from utils.errors import InputError
 from utils.published.index import INDEX, OWN_INDEX, bare, read_index
-from utils.published.weights_file import SYSTEM_SUFFIX
+from utils.published.weights_file import SYSTEM_SUFFIX, list_weights
 from utils.web.inspector import Inspector
 
 MOST_OPENED = 2  # inspectors that stay open beside the one loaded at start
@@ -25,8 +25,9 @@ def find_weights(weights_dir: Path) -> dict[str, Path]:
         and its ``systems/``, then the published ones of this repository that are here.
     """
     folder = weights_dir if weights_dir.is_dir() else weights_dir.parent
-    files = [path for place in (folder, folder / "systems") for path in sorted(place.glob(f"*{SYSTEM_SUFFIX}"))]
-    files += sorted(folder.glob("*.pth"))
+    here = list_weights(folder)
+    files = [path for path in [*here, *list_weights(folder / "systems")] if path.name.endswith(SYSTEM_SUFFIX)]
+    files += [path for path in here if path.suffix == ".pth"]
     published = OWN_INDEX.parent
     if OWN_INDEX.is_file() and published.resolve() != folder.resolve():
         listed = [published / entry.file for entry in read_index(OWN_INDEX).entries]
