@@ -290,10 +290,12 @@ def missing_test_images(root: Path) -> list[AnnotationError]:
         AnnotationError: the list is malformed.
     """
     csv, folder = _test_list(root), root / TEST_IMAGES
+    if csv is None:
+        return []
     there = {path.name for path in list_images(folder)}
     return [
         AnnotationError(csv, f"{name} not in {folder}", "add the image or remove the row", row)
-        for row, name in (read_listed(csv) if csv else {}).items()
+        for row, name in read_listed(csv).items()
         if name not in there
     ]
 

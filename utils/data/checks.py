@@ -78,7 +78,9 @@ def check(config: CheckConfig, progress: bool = True) -> CheckReport:
     sides = [side for side in IMAGES if (root / IMAGES[side]).is_dir()]
     if not sides:
         raise InputError(f"{root}: neither {TRAIN_IMAGES}/ nor {TEST_IMAGES}/; put images there or run convert")
-    facts, problems, sizes = [], [], {}
+    facts: list[str] = []
+    problems: list[list] = []
+    sizes: dict[str, tuple[int, int]] = {}
     for side in sides:
         malformed: list[AnnotationError] = []
         found: list[list] = []

@@ -47,10 +47,10 @@ def measure(
             defect first; those of the classes are its scores then. Else the largest probability of a pixel is.
     """
     pixels = count(torch.from_numpy(predicted)[None], torch.from_numpy(truth)[None])
-    sums, peaks = soft_sums(probabilities, truth)
-    classes = len(peaks)
-    judged = labels is not None and len(labels) in (classes, 1 + classes)
-    scores = labels[-classes:].astype(np.float64) if judged else peaks
+    sums, scores = soft_sums(probabilities, truth)
+    classes = len(scores)
+    if labels is not None and len(labels) in (classes, 1 + classes):
+        scores = labels[-classes:].astype(np.float64)
     return ImageFigures(torch.cat(pixels).numpy(), sums, scores, find_objects(truth, predicted))
 
 

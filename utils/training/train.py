@@ -169,8 +169,8 @@ def train(config: TrainConfig) -> TrainResult:
     weights = folder
     if engine.is_main_process:
         # It may have been calibrated since, which is not ours to undo.
-        there = published(folder, spec) if complete else None
-        weights = there or publish(config, dataset, network, best, folder)
+        earlier = published(folder, spec) if complete else None
+        weights = earlier or publish(config, dataset, network, best, folder)
     epochs = read_last(folder / run_folder.CHECKPOINTS)["epoch"]
     seconds = time.perf_counter() - started
     return TrainResult(folder, weights, best["epoch"], epochs, best["scores"], seconds, engine.is_main_process)

@@ -39,9 +39,9 @@ def check_batch(config: TrainConfig, network: Segmenter, images: Sequence[Path],
         _check_size(config, trial.eval(), name, size)
     if EpochBatches(len(images), config.batch_size, config.seed, True, 0, processes).smallest() != 1:
         return
-    size = config.crop or config.image_size
+    fixed = config.crop or config.image_size
     # What is normalised is one number a channel if the longer side leaves a single pixel at the coarsest level.
-    height, width = full = size or min((read_size(image) for image in images), key=max)
+    height, width = full = fixed or min((read_size(image) for image in images), key=max)
     if config.start_size is not None:
         height, width = grown(config.start_size, full, 0.0)
     try:

@@ -49,7 +49,7 @@ class SynthesiseSummary:
     """
 
     dir: Path
-    split: str
+    split: Side
     images: int
     clean: int
     per_class: dict[str, int]

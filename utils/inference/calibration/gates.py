@@ -98,7 +98,7 @@ def fit_gates(
     gain = np.asarray(opened, dtype=np.float64) - empty_dice(truth)
     classes = gain.shape[1]
     layout.rules(probabilities.shape[1], classes)
-    labelled = np.asarray(truth).any(axis=0)
+    labelled = np.logical_or.reduce(np.asarray(truth), axis=0)
     if now is not None and not labelled.any():
         return tuple(now)
     kept = [None if now is None or known else now[layout.image + c] for c, known in enumerate(labelled)]

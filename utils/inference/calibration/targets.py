@@ -48,8 +48,8 @@ def frontier(classes: Sequence[Sums], grids: Sequence[ClassGrid]) -> Frontier:
     for sums, grid in zip(classes, grids, strict=True):
         one = sums.total()
         cells = np.arange(one.dice.shape[1]) if one.labelled[0] else np.array([grid.now_cell])
-        figures = (part[0, cells] for part in (one.alarms, one.found, one.dice))
-        mine = _undominated(*figures, grid.distance[cells], cells[:, None])
+        alarms, found, dice = (part[0, cells] for part in (one.alarms, one.found, one.dice))
+        mine = _undominated(alarms, found, dice, grid.distance[cells], cells[:, None])
         if joint is None:
             joint = mine
             continue
