@@ -34,12 +34,12 @@ def refuse_foreign_pictures(out: Path, folders: Sequence[Path], images: Path) ->
 
 @contextlib.contextmanager
 def marked(out: Path, folders: Sequence[Path]) -> Iterator[None]:
-    """Mark pictures as those of a prediction until its summary does; the mark stays when the block is broken off."""
+    """Mark pictures as those of a prediction until its summary does; the mark stays where some were written before an error."""
     mark = out / UNFINISHED
     mark.touch()
     try:
         yield
-    except InputError:
+    except BaseException:
         if not any(map(_has_files, folders)):
             mark.unlink(missing_ok=True)
         raise
