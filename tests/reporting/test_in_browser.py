@@ -63,5 +63,7 @@ def test_page_renders_whole_without_errors_and_without_a_network(
         assert shot.shape[1] == width
         # No screenful of it is empty.
         rows = (shot != shot[0, 0]).any(axis=1)
-        assert all(rows[top : top + height].any() for top in range(0, len(rows), height))
+        last = max(len(rows) - height, 0)
+        empty = [top for top in (*range(0, last, height), last) if not rows[top : top + height].any()]
+        assert empty == [], f"of {len(rows)} rows at {width}x{height}"
     page.close()
