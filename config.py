@@ -121,6 +121,9 @@ class TrainConfig:
     threads: int = flag("CPU threads of the network; 0: all cores", 0, low=0, high=1024)
 
 
+# What -split says already: refused beside it.
+SAID_BY_SPLIT = ("subset", "per_class", "valid_fraction")
+
 # Named settings of training. A recipe sets fields of TrainConfig; flags and -config override it.
 RECIPES: dict[str, dict[str, Any]] = {
     # The published recipe, spelled out so that a change of a default cannot change it.

@@ -20,6 +20,7 @@ TRAIN_IMAGES, TEST_IMAGES = "train_images", "test_images"
 # Of each side of a dataset folder: the folder of its images, and the table of their labels.
 IMAGES: dict[Side, str] = {"train": TRAIN_IMAGES, "test": TEST_IMAGES}
 LABELS: dict[Side, str] = {"train": "train.csv", "test": "test_labels.csv"}
+TEST_TABLE = "test.csv"  # lists the test images
 
 
 @dataclass(frozen=True)
@@ -301,7 +302,7 @@ def missing_test_images(root: Path) -> list[AnnotationError]:
 
 
 def _test_list(root: Path) -> Path | None:
-    return next((root / name for name in ("test.csv", "sample_submission.csv") if (root / name).is_file()), None)
+    return next((root / name for name in (TEST_TABLE, "sample_submission.csv") if (root / name).is_file()), None)
 
 
 def _validated(

@@ -98,10 +98,12 @@ def publish(config: PublishWeightsConfig) -> PublishResult:
         )
     dataset = config.dir or _dataset(source)
     # Here rather than while measuring, which reads a copy and would name that.
-    if "valid" not in set(read_split(source / "split.csv", open_dataset(dataset).images)["side"]):
+    labelled = open_dataset(dataset)
+    split = read_split(source / "split.csv", labelled.images)
+    if "valid" not in set(split["side"]):
         raise InputError(f"{source / 'split.csv'}: has no image on its valid side to measure on")
     if config.test_dir:
-        _check_unseen(config.test_dir, open_dataset(dataset), read_split(source / "split.csv"))
+        _check_unseen(config.test_dir, labelled, split)
     if config.push:
         hub.check(config.push, weights.build().net)
     with tempfile.TemporaryDirectory(prefix="publish-") as name:

@@ -8,12 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from config import RECIPES, TrainConfig
+from config import RECIPES, SAID_BY_SPLIT, TrainConfig
 from utils.settings import to_plain, without_none
 
 # What the run was called on the way, and what changes nothing about the result.
 _LEFT_OUT = {"dir", "out", "resume", "split", "recipe", "device", "num_of_workers", "threads", "top_k"}
-_IN_SPLIT = {"subset", "per_class", "valid_fraction"}  # which Train.py refuses beside -split
 _COLUMNS = {
     "train_loss": "training loss",
     "valid_loss": "validation loss",
@@ -104,7 +103,7 @@ def commands(provenance: dict[str, Any]) -> tuple[str, ...]:
             more += [f"-{flag}", f"runs/{number - 1}/*.pth"]
             if stage.get("data_fingerprint") == stages[0].get("data_fingerprint"):
                 more += ["-split", "runs/1/split.csv"]
-                settings = {name: value for name, value in settings.items() if name not in _IN_SPLIT}
+                settings = {name: value for name, value in settings.items() if name not in SAID_BY_SPLIT}
         lines.append(" ".join([command(settings), *more]))
     return tuple(lines)
 

@@ -85,9 +85,9 @@ def seen_before(config: TrainConfig, dataset: Dataset, origin: dict[str, Any] | 
     settings = to_plain(config)
     same = all(origin.get("config", {}).get(name) == settings.get(name) for name in CHOOSING)
     words = "trained on these images, perhaps on some that are for validation now"
-    return (
-        [] if same or config.split else [f"{flag}: was {words}; -split with the split.csv of its run keeps them apart"]
-    )
+    if same or config.split:
+        return []
+    return [f"{flag}: was {words}; -split with the split.csv of its run keeps them apart"]
 
 
 def part_of(frame: pd.DataFrame, config: TrainConfig, spec: ModelSpec, dataset: Dataset) -> pd.DataFrame:

@@ -1,6 +1,6 @@
 """What ``Train.py`` does: train one network, or all networks of a system."""
 
-from config import TrainConfig
+from config import SAID_BY_SPLIT, TrainConfig
 from utils.errors import InputError
 from utils.settings import given_fields
 from utils.training import run_folder
@@ -15,7 +15,7 @@ def start(config: TrainConfig) -> TrainResult | SystemResult:
         InputError: a choice of images beside ``-split``, which is one; else see ``train`` and ``train_system``.
     """
     if config.split is not None and config.resume is None:
-        for name in ("subset", "per_class", "valid_fraction"):
+        for name in SAID_BY_SPLIT:
             if name in given_fields(config):
                 raise InputError(
                     f"-{name}: -split {config.split} names the images of both sides already; leave one of the two out"

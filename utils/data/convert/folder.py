@@ -15,6 +15,7 @@ from config import ConvertConfig
 from utils.data.annotations import (
     IMAGES,
     LABELS,
+    TEST_TABLE,
     make_rows,
     open_dataset,
     read_class_names,
@@ -31,7 +32,6 @@ from utils.files import write_text
 from utils.settings import flag_of, given_fields
 
 READERS = {"index-masks": read_index_masks, "coco": read_coco, "yolo": read_yolo}
-TEST_TABLE = "test.csv"
 # Source -> the flags that mean something for it, besides -from, -dir and -split.
 USED = {
     "index-masks": {"images", "masks", "class_names", "link"},

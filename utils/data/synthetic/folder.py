@@ -15,7 +15,7 @@ from tqdm import tqdm
 
 from config import SynthesiseConfig
 from utils.data import rle
-from utils.data.annotations import IMAGES, LABELS, Side, make_rows, read_class_names, write_annotations
+from utils.data.annotations import IMAGES, LABELS, TEST_TABLE, Side, make_rows, read_class_names, write_annotations
 from utils.data.synthetic.statistics import CLASS_NAMES, LARGEST_FLOOR, draw_class_set
 from utils.data.synthetic.strip import make_strip
 from utils.data.tables import CLASSES_FILE, write_listed
@@ -101,7 +101,7 @@ def synthesise(config: SynthesiseConfig) -> SynthesiseSummary:
     rows = [(name, class_id, code, 0) for name, codes in results for class_id, code in codes.items()]
     write_annotations(make_rows(rows), config.dir / LABELS[config.split])
     if config.split == "test":
-        write_listed([name for name, _ in results], config.dir / "test.csv")
+        write_listed([name for name, _ in results], config.dir / TEST_TABLE)
     counts = Counter(class_id for _, codes in results for class_id in codes)
     return SynthesiseSummary(
         dir=config.dir,
@@ -151,7 +151,7 @@ def _make_room(root: Path, image_dir: Path, split: Side) -> None:
         if folder.exists() and not folder.is_dir():
             raise InputError(f"{folder}: is a file; give -dir a folder")
     old = sorted(image_dir.iterdir()) if image_dir.is_dir() else []
-    tables = [root / LABELS[split]] + ([root / "test.csv"] if split == "test" else [])
+    tables = [root / LABELS[split]] + ([root / TEST_TABLE] if split == "test" else [])
     ours = (root / MARK).is_file() and all(re.fullmatch(rf"{split}_\d{{5}}\.jpg", path.name) for path in old)
     foreign = [path for path in (*old, *tables) if path.exists()]
     if foreign and not ours:
