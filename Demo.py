@@ -12,9 +12,9 @@ NOT_BETTER_THAN_NOTHING = 1
 def main(argv: Sequence[str]) -> int:
     """Run the demo, print its table, and say by the exit code whether the network learned something."""
     config = parse(DemoConfig, argv, "Demo.py", "Makes synthetic strips, trains on them, predicts and scores new ones.")
-    from utils.demo import run_demo
+    from utils.commands.demo import demo
 
-    result = run_demo(config)
+    result = demo(config)
     print(f"\n{result.table()}")
     if not result.passed:
         beaten = f"mean Dice {result.mean_dice:.3f} does not beat the empty baseline {result.empty_baseline:.3f}"

@@ -14,9 +14,9 @@ def main(argv: Sequence[str]) -> int:
         "Download_weights.py",
         "Fetches published weights. What is there already and whole is left alone; what is damaged is fetched again.",
     )
-    from utils.published.download import download
+    from utils.commands.download_weights import download_weights
 
-    result = download(config)
+    result = download_weights(config)
     print(result.table())
     return DONE if result.whole else BAD_INPUT
 

@@ -9,7 +9,7 @@ from utils.cli import DONE, SOME_SKIPPED, parse, run
 def main(argv: Sequence[str]) -> int:
     """Evaluate, print the scores, and say by the exit code whether images were skipped."""
     config = parse(EvaluateConfig, argv, "Evaluate.py", "Scores a network on labelled images.")
-    from utils.inference.evaluate import evaluate
+    from utils.commands.evaluate import evaluate
 
     result = evaluate(config)
     print(result.table())

@@ -9,9 +9,9 @@ from utils.cli import DONE, parse, run
 def main(argv: Sequence[str]) -> int:
     """Export, compare with the original, and print how close it is."""
     config = parse(ExportConfig, argv, "Export_model.py", "Writes a network as ONNX or OpenVINO and checks it.")
-    from utils.inference.export.exporting import export
+    from utils.commands.export_model import export_model
 
-    print(export(config))
+    print(export_model(config))
     return DONE
 
 

@@ -9,7 +9,7 @@ from utils.cli import DONE, SOME_SKIPPED, parse, run
 def main(argv: Sequence[str]) -> int:
     """Predict, print what was found, and say by the exit code whether images were skipped."""
     config = parse(PredictConfig, argv, "Predict_masks.py", "Finds defects in images and writes what it found.")
-    from utils.inference.predict import predict
+    from utils.commands.predict import predict
 
     result = predict(config)
     print(result.table())

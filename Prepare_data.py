@@ -79,7 +79,7 @@ def synthesise(config: SynthesiseConfig) -> int:
 
 def explore(config: ExploreConfig) -> int:
     """Look at a dataset folder."""
-    from utils.reporting.explore import explore as work
+    from utils.commands.explore import explore as work
 
     print(work(config))
     return DONE

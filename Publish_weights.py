@@ -14,9 +14,9 @@ def main(argv: Sequence[str]) -> int:
         "Publish_weights.py",
         "Makes a published weights file out of a run: stripped, measured, with a card and its line in index.json.",
     )
-    from utils.publishing.publish import publish
+    from utils.commands.publish_weights import publish_weights
 
-    print(publish(config).table())
+    print(publish_weights(config).table())
     return DONE
 
 

@@ -9,7 +9,7 @@ from utils.cli import DONE, parse, run
 def main(argv: Sequence[str]) -> int:
     """Serve until SIGTERM or Ctrl-C."""
     config = parse(ServeConfig, argv, "Serve.py", "Serves a page and an HTTP API that find defects in images.")
-    from utils.web.serving import serve
+    from utils.commands.serve import serve
 
     serve(config)
     return DONE

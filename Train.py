@@ -14,9 +14,9 @@ def main(argv: Sequence[str]) -> int:
         "Train.py",
         "Train a network, or a system of networks, on a dataset folder; README shows how.",
     )
-    from utils.training.start import start
+    from utils.commands.train import train
 
-    result = start(config)
+    result = train(config)
     if result.is_main:
         print(result.summary())
     return DONE

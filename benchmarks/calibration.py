@@ -24,12 +24,12 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 from benchmarks.machine import facts, write_rows
 from benchmarks.postprocess import CLASSES, noise_logits, strip_logits
 from config import flag
+from utils.calibration.counting import ImageTable, count_image, join
+from utils.calibration.grid import Setting, make_grid
+from utils.calibration.solving import solve
 from utils.cli import DONE, parse, run
-from utils.inference.calibration.counting import ImageTable, count_image, join
-from utils.inference.calibration.grid import Setting, make_grid
-from utils.inference.calibration.solving import solve
-from utils.inference.postprocess import decide
-from utils.inference.probabilities import class_probabilities
+from utils.decision.masks import decide
+from utils.decision.probabilities import class_probabilities
 from utils.scoring.evaluation import measure
 
 

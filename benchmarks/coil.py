@@ -99,8 +99,8 @@ def measure(config: CoilConfig, system: str, case: str, count: int) -> dict[str,
         os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[: config.threads])
     import torch
 
+    from utils.commands.predict import predict
     from utils.data.annotations import read_annotations, read_class_names
-    from utils.inference.predict import predict
 
     torch.set_num_threads(config.threads)
     data = make_strips(config)
@@ -148,8 +148,8 @@ def make_weights(config: CoilConfig, system: str, data: Path) -> Path:
     from fitted import fit
 
     from utils.models.spec import ModelSpec
-    from utils.published.system_file import SystemFile, gate_for
-    from utils.published.weights_file import load
+    from utils.weights.system_file import SystemFile, gate_for
+    from utils.weights.weights_file import load
 
     names = tuple((data / "classes.txt").read_text("utf-8").split())
     folder = config.work / "weights"

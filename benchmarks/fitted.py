@@ -20,7 +20,7 @@ from utils.data.images import read_image
 from utils.models.factory import build
 from utils.models.segmenter import Segmenter, parts
 from utils.models.spec import ModelSpec
-from utils.published.weights_file import WeightsFile
+from utils.weights.weights_file import WeightsFile
 
 STRIPS = 6  # to fit masks on; labels of whole images take all there are
 STEPS = 15  # of the decoder's training, four crops each

@@ -119,7 +119,7 @@ def measure(config: InferenceConfig, row: Row, estimate: float) -> dict[str, Any
     from fitted import fit
 
     from utils.models.spec import ModelSpec
-    from utils.published.weights_file import load
+    from utils.weights.weights_file import load
 
     torch.set_num_threads(config.threads)
     data = make_strips(config)
@@ -165,7 +165,7 @@ def run_network(
     import numpy as np
 
     from utils.data.images import read_image
-    from utils.inference.network import open_network
+    from utils.inference.opening import open_network
 
     network = open_network(weights, row.backend, config.device, row.precision, config.threads)
     batches = [np.stack([read_image(path) for path in images[at : at + BATCH]]) for at in range(0, 2 * BATCH, BATCH)]
@@ -190,7 +190,7 @@ def run_network(
 
 def run_pipeline(config: InferenceConfig, row: Row, weights: Path, images: Path, out: Path) -> float:
     """Run Predict_masks.py's function; give its seconds."""
-    from utils.inference.predict import predict
+    from utils.commands.predict import predict
 
     tables = ("submission", "defects")
     result = predict(

@@ -26,7 +26,7 @@ from utils.data.splits import read_split
 from utils.errors import InputError
 from utils.models.factory import build
 from utils.models.spec import ModelSpec
-from utils.published.weights_file import WeightsFile
+from utils.weights.weights_file import WeightsFile
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -29,7 +29,7 @@ from config import flag
 from utils.cli import DONE, parse, run
 from utils.data.rle import encode
 from utils.data.synthetic.strip import make_strip
-from utils.inference.postprocess import decide, find_defects
+from utils.decision.masks import decide, find_defects
 
 CLASSES = 4
 BARS = {"strips": 5.0, "noise": 20.0}  # milliseconds an image of 256x1600

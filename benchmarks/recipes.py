@@ -24,13 +24,14 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from config import RECIPES, Device, Precision, TrainConfig, flag
 from utils.cli import DONE, parse, run
+from utils.commands.train import train
+from utils.commands.train_network import TrainResult
 from utils.data.annotations import Dataset, open_dataset
 from utils.data.splits import balance, near_duplicate_groups, read_split, split, write_split
 from utils.device import processor
 from utils.errors import InputError
 from utils.files import replacing, write_text
 from utils.training import run_folder
-from utils.training.train import TrainResult, train
 
 BASE = "balanced-1000"
 SCORES = ("mean_dice", "empty_baseline", "defect_dice", "iou")

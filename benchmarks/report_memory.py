@@ -86,11 +86,11 @@ def draw(folder: str, config: ReportConfig, images: int) -> None:
 
 def weigh(folder: str, config: ReportConfig) -> dict[str, Any]:
     """Score the folder with the stub; give seconds and the peak of this process in MiB."""
-    from utils.inference import evaluate as module
+    from utils.commands import evaluate as module
     from utils.inference.pipeline import InspectionPipeline
     from utils.models.factory import build
     from utils.models.spec import ModelSpec
-    from utils.published.weights_file import WeightsFile
+    from utils.weights.weights_file import WeightsFile
 
     torch.set_num_threads(config.threads)
     root = Path(folder)

@@ -256,9 +256,10 @@ class Expected:
 def run_pipeline(config: ServingConfig, paths: Sequence[Path]) -> tuple[float, list[Expected]]:
     """Run the pipeline from files to the rows of its tables; give images/s and what it says about each image."""
     from config import PredictConfig
-    from utils.inference.opening import choose_weights, open_pipeline
+    from utils.inference.chosen import choose_weights
+    from utils.inference.opening import open_pipeline
+    from utils.inference.outputs import Submission
     from utils.inference.pipeline import Inspected
-    from utils.inference.sinks import Submission
 
     predict = PredictConfig(
         weights_dir=config.weights_dir,

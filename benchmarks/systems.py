@@ -27,17 +27,17 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from config import Backend, Device, EvaluateConfig, Precision, SynthesiseConfig, TrainConfig, flag
 from utils.cli import DONE, parse, run
+from utils.commands.evaluate import evaluate
+from utils.commands.train import train
 from utils.data.annotations import Dataset, open_dataset, write_annotations
 from utils.data.splits import near_duplicate_groups, split, write_split
 from utils.data.synthetic import synthesise
+from utils.decision.gate import Gate
 from utils.device import processor
 from utils.errors import InputError
 from utils.files import write_text
-from utils.inference.evaluate import evaluate
-from utils.published.gate import Gate
-from utils.published.system_file import SystemFile, open_weights, read_system
-from utils.published.weights_file import find
-from utils.training.start import start
+from utils.weights.finding import find, open_weights
+from utils.weights.system_file import SystemFile, read_system
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -252,9 +252,9 @@ def train_row(config: SystemsConfig, data: Data, name: str) -> float:
         return float(clock.read_text())
     began = time.monotonic()
     if (folder / "config.yaml").exists():
-        start(TrainConfig(resume=folder))
+        train(TrainConfig(resume=folder))
     else:
-        start(settings(config, data, name, folder))
+        train(settings(config, data, name, folder))
     minutes = (time.monotonic() - began) / 60
     write_text(clock, f"{minutes:.2f}\n")
     return minutes

@@ -14,7 +14,7 @@ import pandas as pd
 import torch
 from matplotlib import figure
 
-from utils.published.weights_file import WeightsFile
+from utils.weights.weights_file import WeightsFile
 
 
 def mask_to_rle(mask: np.ndarray) -> str:

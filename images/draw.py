@@ -25,11 +25,11 @@ import numpy as np  # noqa: E402 - the project's own modules are found from here
 from PIL import Image  # noqa: E402
 
 from config import ExploreConfig, ServeConfig, SynthesiseConfig  # noqa: E402
+from utils.commands.explore import ExploreResult, explore  # noqa: E402
 from utils.data.annotations import open_dataset  # noqa: E402
 from utils.data.exploration.examples import choose_examples, shrunk_example  # noqa: E402
 from utils.data.synthetic import synthesise  # noqa: E402
 from utils.files import replacing  # noqa: E402
-from utils.reporting.explore import ExploreResult, explore  # noqa: E402
 from utils.reporting.learning import read_history  # noqa: E402
 from utils.reporting.overlays import draw_legend, draw_masks  # noqa: E402
 from utils.reporting.plots import draw_curves, to_png, whole_numbers  # noqa: E402

@@ -18,7 +18,7 @@ import torch
 from utils.data.rle import encode
 from utils.models.factory import build
 from utils.models.spec import ModelSpec
-from utils.published.weights_file import WeightsFile
+from utils.weights.weights_file import WeightsFile
 
 # (height, width) of the images that make_dataset makes in turn: sizes change in the middle and come back.
 SIZES = ((48, 80), (48, 80), (33, 57), (64, 40), (48, 80))

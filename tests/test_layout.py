@@ -1,4 +1,4 @@
-"""The repository keeps the layout and the import rules that README.md promises."""
+"""The repository keeps the layout and the import rules that docs/architecture.md promises."""
 
 import ast
 import os
@@ -14,14 +14,17 @@ ROOT = Path(__file__).resolve().parent.parent
 ENTRY_POINTS = sorted(path for path in ROOT.glob("*.py") if path.stem != "config")
 MODULES = [ROOT / "config.py", *ENTRY_POINTS, *sorted((ROOT / "utils").rglob("*.py"))]
 FOR_EVERYBODY = {"config", "device", "errors", "files", "settings"}
+COMMAND_OF = {"Predict_masks": "predict"}
+OWN_FOLDERS = {"integration", "benchmarks", "reference"}  # tests of more than one room, of scripts, and an oracle
 TORCH_FREE = ["annotations", "rle", "convert", "checks", "splits", "synthetic", "kaggle", "images", "exploration"]
 PLATFORMS = [("linux", "Linux", "x86_64"), ("darwin", "Darwin", "arm64"), ("win32", "Windows", "AMD64")]
 
 
 def rules() -> dict[str, set[str]]:
-    """Read from README.md who may import whom: room -> rooms (or single modules, room.module)."""
-    block = re.search(r"## Who may import whom.*?```text\n(.*?)```", (ROOT / "README.md").read_text("utf-8"), re.DOTALL)
-    assert block, "README.md has lost the block of import rules"
+    """Read from docs/architecture.md who may import whom: room -> rooms."""
+    page = (ROOT / "docs/architecture.md").read_text("utf-8")
+    block = re.search(r"## Import rules.*?```text\n(.*?)```", page, re.DOTALL)
+    assert block, "docs/architecture.md has lost the block of import rules"
     allowed = {}
     for line in block[1].splitlines():
         room, _, imported = line.partition("->")
@@ -63,8 +66,7 @@ def violations(room: str, source: str, allowed: dict[str, set[str]]) -> list[str
     wrong = []
     for line, name, _ in imports(source):
         target = room_of(name)
-        module = ".".join(name.split(".")[1:3])
-        if target != room and target not in FOR_EVERYBODY | allowed[room] and module not in allowed[room]:
+        if target != room and target not in FOR_EVERYBODY | allowed[room]:
             wrong.append(f"line {line}: {room} imports {name}")
     return wrong
 
@@ -81,11 +83,11 @@ def dotted(path: Path) -> str:
         ("data", "from utils.models import factory", 1),
         ("data", "import utils.models.factory", 1),
         ("scoring", "def f():\n    from utils.data.rle import decode", 1),
-        ("training", "from utils.inference.postprocess import decide", 0),
-        ("training", "from utils.inference import postprocess", 0),
-        ("training", "from utils.inference.predict import predict", 1),
-        ("inference", "from utils.training.train import train", 1),
-        ("published", "from utils.models.spec import ModelSpec\nfrom utils.scoring import counts", 1),
+        ("training", "from utils.decision.masks import decide", 0),
+        ("training", "from utils.decision import masks", 0),
+        ("training", "from utils.inference.pipeline import InspectionPipeline", 1),
+        ("inference", "from utils.commands.train_network import train_network", 1),
+        ("weights", "from utils.models.spec import ModelSpec\nfrom utils.scoring import counts", 1),
         ("models", "import config, torch", 0),
     ],
 )
@@ -100,6 +102,89 @@ def test_module_imports_only_the_rooms_that_its_own_may(path):
         assert {room_of(name) for _, name, _ in imports(path.read_text("utf-8"))} <= FOR_EVERYBODY
     else:
         assert violations(room, path.read_text("utf-8"), rules()) == []
+
+
+def graph(sources: dict[str, str]) -> dict[str, set[str]]:
+    """Map each module (dotted name) to the modules it imports, also inside functions."""
+    arrows: dict[str, set[str]] = {}
+    for module, source in sources.items():
+        named = [name for _, name, _ in imports(source)]
+        found = {name if name in sources else name.rpartition(".")[0] for name in named}
+        arrows[module] = {name for name in found if name in sources} - {module}
+    return arrows
+
+
+def circles(arrows: dict[str, set[str]]) -> list[set[str]]:
+    """List the groups of modules that import each other in a circle."""
+
+    def reached(start: str) -> set[str]:
+        seen: set[str] = set()
+        waiting = [*arrows[start]]
+        while waiting:
+            one = waiting.pop()
+            if one not in seen:
+                seen.add(one)
+                waiting += arrows[one]
+        return seen
+
+    after = {name: reached(name) for name in arrows}
+    found = [frozenset(other for other in seen if name in after[other]) for name, seen in after.items() if name in seen]
+    return [set(one) for one in dict.fromkeys(found)]
+
+
+def test_circle_is_found_also_through_a_function():
+    sources = {
+        "utils.a": "from utils.b import f",
+        "utils.b": "def f():\n    import utils.c",
+        "utils.c": "import utils.a",
+    }
+    assert circles(graph(sources)) == [{"utils.a", "utils.b", "utils.c"}]
+    assert circles(graph({**sources, "utils.c": ""})) == []
+
+
+def test_no_modules_import_each_other_in_a_circle():
+    assert circles(graph({dotted(path): path.read_text("utf-8") for path in MODULES})) == []
+
+
+@pytest.mark.parametrize("path", ENTRY_POINTS, ids=dotted)
+def test_command_is_a_file_with_a_function_of_its_name(path):
+    commands = [name for _, name, _ in imports(path.read_text("utf-8")) if name.startswith("utils.commands.")]
+    assert commands or path.stem == "Prepare_data"
+    for name in commands:
+        _, _, module, function = name.split(".")
+        assert module == function
+        assert (ROOT / f"utils/commands/{module}.py").is_file()
+    if path.stem != "Prepare_data":
+        assert commands == [f"utils.commands.{name}.{name}" for name in [COMMAND_OF.get(path.stem, path.stem.lower())]]
+
+
+def misplaced(tests: list[str], modules: set[str]) -> list[str]:
+    """List test files below tests/ROOM/ that are not named for a module of utils/ROOM/."""
+    wrong = []
+    for name in tests:
+        room, _, rest = name.partition("/")
+        module = f"{room}/{rest}".replace("/test_", "/")
+        package, _, stem = module.removesuffix(".py").rpartition("/")
+        if package.endswith(f"/{stem}"):  # tests of a package as a whole, beside those of its modules
+            module = package
+        if rest and room not in OWN_FOLDERS and module not in modules and module.removesuffix(".py") not in modules:
+            wrong.append(name)
+    return wrong
+
+
+def test_tests_mirror_the_rooms():
+    modules = {str(path.relative_to(ROOT / "utils")) for path in (ROOT / "utils").rglob("*.py")}
+    modules |= {str(path.parent.relative_to(ROOT / "utils")) for path in (ROOT / "utils").rglob("__init__.py")}
+    assert (
+        misplaced(["data/test_rle.py", "data/test_convert.py", "web/page/test_desk.py"], {*modules, "web/page/desk.py"})
+        == []
+    )
+    assert misplaced(["data/test_rules.py", "nowhere/test_rle.py"], modules) == [
+        "data/test_rules.py",
+        "nowhere/test_rle.py",
+    ]
+    there = sorted(str(path.relative_to(ROOT / "tests")) for path in (ROOT / "tests").rglob("test_*.py"))
+    assert misplaced(there, modules) == []
 
 
 @pytest.mark.parametrize("path", MODULES, ids=dotted)

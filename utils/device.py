@@ -13,6 +13,19 @@ import torch
 
 from utils.errors import InputError
 
+# What a training or a prediction depends on.
+LIBRARIES = (
+    "torch",
+    "catalyst",
+    "openvino",
+    "onnxruntime",
+    "segmentation-models-pytorch",
+    "timm",
+    "albumentations",
+    "opencv-python-headless",
+    "numpy",
+)
+
 DTYPES = {"f32": torch.float32, "bf16": torch.bfloat16, "f16": torch.float16}
 
 
@@ -110,3 +123,9 @@ def version(package: str) -> str | None:
     with contextlib.suppress(InputError):
         return getattr(optional(package, package.replace("-", "_")), "__version__", None)
     return None
+
+
+def versions() -> dict[str, str]:
+    """Return the versions of Python and of those of ``LIBRARIES`` that are installed."""
+    found = {name: version(name) for name in LIBRARIES}
+    return {"python": platform.python_version(), **{name: number for name, number in found.items() if number}}

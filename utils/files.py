@@ -6,6 +6,8 @@ import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
+from utils.errors import InputError
+
 
 @contextlib.contextmanager
 def replacing(path: Path) -> Iterator[Path]:
@@ -47,3 +49,16 @@ def write_text(path: Path, text: str) -> None:
     """
     with replacing(path) as temporary:
         temporary.write_text(text, encoding="utf-8", errors="backslashreplace", newline="\n")
+
+
+def make_folder(out: Path, flag: str = "-out") -> Path:
+    """Make the folder that a flag names for results; raises ``InputError`` when that is not possible."""
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(
+            f"{flag} {out}: cannot make this folder ({error.strerror}); name another with {flag}"
+        ) from None
+    if not os.access(out, os.W_OK):
+        raise InputError(f"{flag} {out}: no permission to write there; name another folder with {flag}")
+    return out

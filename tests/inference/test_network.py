@@ -4,8 +4,10 @@ import pytest
 import torch
 
 from utils.errors import InputError
-from utils.inference.network import Outputs, open_network, pass_gate
-from utils.published.weights_file import find, load
+from utils.inference.network import Outputs, pass_gate
+from utils.inference.opening import open_network
+from utils.weights.finding import find
+from utils.weights.weights_file import load
 
 LABELS = torch.tensor([[3.0, -1.0], [-2.0, -2.0], [-1.0, 0.5]])
 MASKS = torch.arange(24.0).view(3, 2, 2, 2)

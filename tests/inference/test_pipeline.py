@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 import torch
 
+from utils.decision.decision import Decision
 from utils.inference import pipeline as module
 from utils.inference.network import Outputs
-from utils.inference.pipeline import Decision, InspectionPipeline, Skipped
+from utils.inference.pipeline import InspectionPipeline, Skipped
 from utils.inference.systems.single import SingleNetwork, answers
 from utils.inference.systems.system import Answer
 from utils.models.spec import ModelSpec

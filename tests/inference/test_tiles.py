@@ -10,7 +10,7 @@ from utils.inference.systems.making import make_system
 from utils.inference.tiles import Tiled, starts
 from utils.inference.tta import Augmented
 from utils.models.spec import ModelSpec
-from utils.published.weights_file import WeightsFile
+from utils.weights.weights_file import WeightsFile
 
 
 class Local:

@@ -9,7 +9,8 @@ import torch
 
 from config import TrainConfig
 from utils.data.rle import encode
-from utils.published.weights_file import find, load
+from utils.weights.finding import find
+from utils.weights.weights_file import load
 
 
 def draw_strips(root: Path) -> Path:

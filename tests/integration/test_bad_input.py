@@ -215,7 +215,7 @@ def raising(target: str, error: BaseException) -> Prepare:
 
 
 def images_vanish_after_the_check(place: Path, patch: Patch) -> None:
-    from utils.training import train
+    from utils.commands import train_network as train
 
     begin = train._begin
 
@@ -501,8 +501,8 @@ def test_the_spoilt_pickle_does_run_code_where_nothing_refuses_it(place):
 @pytest.mark.parametrize("words", [TRAIN, PREDICT, EVALUATE, MASKS])
 def test_ctrl_c_before_the_work_begins_leaves_nothing(words, place, limits, monkeypatch, capfd):
     for target in (
-        "training.train.starting_network",
-        "inference.opening.open_weights",
+        "commands.train_network.starting_network",
+        "inference.chosen.open_weights",
         "data.convert.folder._refuse_existing",
     ):
         raising(f"utils.{target}", KeyboardInterrupt())(place, monkeypatch)

@@ -12,17 +12,18 @@ import torch
 
 import Evaluate
 from config import EvaluateConfig, PredictConfig
+from utils.calibration.calibrator import label_areas
+from utils.commands.evaluate import evaluate
+from utils.commands.predict import predict
 from utils.data.annotations import open_dataset
+from utils.decision.gate import Gate
 from utils.errors import InputError
-from utils.inference.calibration.calibrator import label_areas
-from utils.inference.evaluate import evaluate
-from utils.inference.labels import Labels
-from utils.inference.predict import predict
+from utils.inference.ground_truth import Labels
 from utils.models.factory import build
 from utils.models.spec import ModelSpec
-from utils.published.gate import Gate
-from utils.published.system_file import SystemFile
-from utils.published.weights_file import WeightsFile, find, load
+from utils.weights.finding import find
+from utils.weights.system_file import SystemFile
+from utils.weights.weights_file import WeightsFile, load
 
 
 @pytest.fixture

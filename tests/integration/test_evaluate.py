@@ -14,12 +14,12 @@ import pytest
 
 import Evaluate
 from config import EvaluateConfig, PredictConfig
+from utils.commands.evaluate import evaluate
+from utils.commands.predict import predict
 from utils.data.annotations import open_dataset
 from utils.data.images import read_size
 from utils.data.rle import decode
 from utils.errors import InputError
-from utils.inference.evaluate import evaluate
-from utils.inference.predict import predict
 
 TABLES = ["classes.csv", "curves.csv", "objects.csv", "scores.csv", "sizes.csv", "submission.csv"]
 

@@ -12,10 +12,10 @@ import pytest
 
 import Predict_masks
 from config import PredictConfig
+from utils.commands.predict import predict
 from utils.data.rle import decode
 from utils.errors import InputError
-from utils.inference.predict import predict
-from utils.inference.sinks import Submission
+from utils.inference.outputs import Submission
 
 EVERYTHING = ("overlays", "masks", "submission", "defects")
 

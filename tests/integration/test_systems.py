@@ -18,8 +18,8 @@ import Evaluate
 import Predict_masks
 import Train
 from utils.errors import InputError
-from utils.published.system_file import read_system
-from utils.published.weights_file import find
+from utils.weights.finding import find
+from utils.weights.system_file import read_system
 
 ROOT = Path(__file__).parents[2]
 SMALL = (
@@ -141,7 +141,7 @@ def test_a_killed_system_goes_on_where_it_was(make_dataset, tmp_path):
 
 
 def test_interrupting_names_the_systems_folder(make_dataset, tmp_path, monkeypatch):
-    from utils.training import system
+    from utils.commands import train_system as system
 
     def interrupted(config):
         raise KeyboardInterrupt("go on with: python Train.py -resume somewhere/classifier")
@@ -153,7 +153,7 @@ def test_interrupting_names_the_systems_folder(make_dataset, tmp_path, monkeypat
 
 
 def test_images_decoded_for_one_network_are_gone_when_those_of_the_next_are(make_dataset, tmp_path, monkeypatch):
-    from utils.training import train as room
+    from utils.commands import train_network as room
 
     decode_once, decoded = room.decode_once, []
 
@@ -175,7 +175,7 @@ def test_images_decoded_for_one_network_are_gone_when_those_of_the_next_are(make
 
 
 def test_balanced_systems_see_clean_images_too(make_dataset, tmp_path, monkeypatch):
-    from utils.training import system
+    from utils.commands import train_system as system
 
     monkeypatch.setattr(system, "train", lambda config: (_ for _ in ()).throw(KeyboardInterrupt))
     data, words = make_dataset(count=30), "-system two-stage -subset balanced -per_class 3"
@@ -233,7 +233,7 @@ def test_what_one_network_of_a_system_lacks_is_said_before_the_first_is_trained(
 
 @pytest.mark.parametrize(("groups", "fits"), [("0,1,1", False), ("0,1,2", True)])
 def test_too_few_images_to_calibrate_by_are_told_before_any_training(make_dataset, tmp_path, monkeypatch, groups, fits):
-    from utils.training import system
+    from utils.commands import train_system as system
 
     monkeypatch.setattr(system, "train", lambda config: (_ for _ in ()).throw(KeyboardInterrupt))
     data, split = make_dataset(count=18), tmp_path / "split.csv"

@@ -8,15 +8,15 @@ from pathlib import Path
 import pandas as pd
 import pytest
 import torch
-from small_training import draw_strips, history_of, same, settings, weights_of
 
 from config import TrainConfig
+from tests.integration.small_training import draw_strips, history_of, same, settings, weights_of
+from utils.commands import train_network as room
+from utils.commands.train import train
 from utils.errors import InputError
 from utils.files import write_text
 from utils.models.segmenter import Segmenter
-from utils.published.weights_file import load
-from utils.training import train as room
-from utils.training.train import train
+from utils.weights.weights_file import load
 
 ROOT = Path(__file__).parents[2]
 

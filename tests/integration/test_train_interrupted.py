@@ -10,11 +10,11 @@ from pathlib import Path
 import pandas as pd
 import pytest
 import torch
-from small_training import draw_strips, history_of, same, settings, weights_of
 
 from config import TrainConfig
+from tests.integration.small_training import draw_strips, history_of, same, settings, weights_of
+from utils.commands.train import train
 from utils.errors import InputError
-from utils.training.train import train
 
 ROOT = Path(__file__).parents[2]
 
@@ -42,7 +42,7 @@ def test_a_killed_run_resumes_bit_equal(strips, tmp_path, changes):
         "from catalyst import dl\n"
         "from config import TrainConfig\n"
         "from utils.training import stepping\n"
-        "from utils.training.train import train\n"
+        "from utils.commands.train import train\n"
         "from utils.settings import from_plain\n"
         "import yaml, dataclasses, pathlib\n"
         "before = stepping.GuardedBackward.on_batch_end\n"
@@ -133,17 +133,18 @@ def test_two_processes_score_the_same_weights_alike(strips, tmp_path):
         "from torch import nn\n"
         "from config import TrainConfig\n"
         "from utils.settings import from_plain\n"
-        "from utils.training import train as room\n"
-        "from utils.training import starting\n"
-        "make = starting.build\n"
+        "from utils.commands import train_network as room\n"
+        "from utils.commands.train import train\n"
+        "from utils.training import initial_weights\n"
+        "make = initial_weights.build\n"
         "def frozen(*arguments):\n"
         "    model = make(*arguments)\n"
         "    for part in model.modules():\n"
         "        if isinstance(part, nn.BatchNorm2d): part.momentum = 0.0\n"
         "    return model\n"
-        "starting.build = frozen\n"
+        "initial_weights.build = frozen\n"
         "plain = yaml.safe_load(pathlib.Path(sys.argv[1]).read_text())\n"
-        "room.train(dataclasses.replace(from_plain(TrainConfig, plain), out=pathlib.Path(sys.argv[2])))\n"
+        "train(dataclasses.replace(from_plain(TrainConfig, plain), out=pathlib.Path(sys.argv[2])))\n"
     )
     import yaml
 

@@ -10,15 +10,16 @@ import pytest
 import torch
 
 from config import EvaluateConfig, PredictConfig, TrainConfig
+from utils.commands.evaluate import evaluate
+from utils.commands.predict import predict
+from utils.commands.train import train
+from utils.commands.train_network import TrainResult
 from utils.data.annotations import open_dataset
 from utils.data.rle import encode
 from utils.errors import InputError
-from utils.inference.evaluate import evaluate
-from utils.inference.predict import predict
-from utils.published.weights_file import load
-from utils.training.choices import make_spec
 from utils.training.class_weights import class_weights
-from utils.training.train import TrainResult, train
+from utils.training.flags import make_spec
+from utils.weights.weights_file import load
 
 LABEL_COLUMNS = {f"valid_{key}" for key in ("accuracy", "precision", "recall", "f1", "roc_auc", "average_precision")}
 DEFECTS = {1: (230, 14, 14), 2: (20, 6, 40)}  # class: shade, height, width

@@ -2,21 +2,18 @@
 
 import csv
 import json
-import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
 from config import EvaluateConfig
+from tests.reference import recompute
+from utils.commands.evaluate import evaluate
 from utils.data.annotations import open_dataset
 from utils.data.images import read_image
-from utils.inference.evaluate import evaluate
-from utils.published.weights_file import find, load
-
-sys.path.insert(0, str(Path(__file__).parent))
-import recompute
+from utils.weights.finding import find
+from utils.weights.weights_file import load
 
 
 @pytest.fixture

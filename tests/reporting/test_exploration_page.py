@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 
 from config import ExploreConfig
+from utils.commands.explore import explore
 from utils.data.exploration import explore_folder
 from utils.errors import InputError
 from utils.reporting.exploration_page import pictures_to_draw
-from utils.reporting.explore import explore
 
 SECTIONS = ["Overview", "Classes", "Areas", "Classes together", "Places", "Images", "Near-duplicates", "Examples"]
 
@@ -97,7 +97,7 @@ def test_smallest_tables(tmp_path, table, pixels):
 
 def test_bad_place_is_refused_before_anything_is_read(make_dataset, tmp_path, monkeypatch):
     root = make_dataset()
-    monkeypatch.setattr("utils.reporting.explore.explore_folder", lambda *_: pytest.fail("was read"))
+    monkeypatch.setattr("utils.commands.explore.explore_folder", lambda *_: pytest.fail("was read"))
     (tmp_path / "d.html").mkdir()
     (tmp_path / "f").write_text("")
     for out, said in (("d.html", "is a folder; name a file"), ("f", "is a file; name a folder"), ("f/x", "is a file")):

@@ -4,7 +4,7 @@ import pytest
 
 from config import TrainConfig
 from utils.errors import InputError
-from utils.training.choices import settle
+from utils.training.flags import settle
 from utils.training.growing import growth_in_words, shares
 from utils.training.loaders import EpochBatches
 

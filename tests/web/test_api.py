@@ -10,13 +10,14 @@ import cv2
 import numpy as np
 import pytest
 import torch
-from red import Red, about, form, make_application, pixels, png
 from starlette.testclient import TestClient
 
 from config import ServeConfig
+from tests.web.red import Red, about, form, make_application, pixels, png
 from utils.data.rle import decode, encode
+from utils.decision.decision import Decision
 from utils.inference.network import Outputs
-from utils.inference.pipeline import Decision, InspectionPipeline
+from utils.inference.pipeline import InspectionPipeline
 from utils.inference.systems.single import SingleNetwork
 from utils.models.spec import ModelSpec
 from utils.reporting.overlays import draw_overlay

@@ -10,13 +10,13 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from red import Red, make_inspector, pixels, png
 
 from config import PredictConfig
+from tests.web.red import Red, make_inspector, pixels, png
+from utils.commands.predict import predict
 from utils.data.rle import encode
-from utils.inference.predict import predict
+from utils.decision.gate import Gate
 from utils.inference.systems.gated import NEVER
-from utils.published.gate import Gate
 from utils.web.inspector import Busy, Closing, Inspection, Inspector, Refused, Upload, redecide
 
 

@@ -10,9 +10,6 @@ from typing import NamedTuple, Protocol
 import numpy as np
 import torch
 
-from utils.errors import InputError
-from utils.published.weights_file import WeightsFile
-
 
 class Outputs(NamedTuple):
     """What a network says about a batch; float32 on any device.
@@ -79,45 +76,6 @@ class Settings:
     precision: str = "f32"
     threads: int = 0
     compile: bool = False
-
-
-def open_network(
-    weights: WeightsFile,
-    backend: str,
-    device: str,
-    precision: str,
-    threads: int,
-    *,
-    compile: bool = False,
-    images: int | None = None,
-) -> Network:
-    """Make a weights file ready to run.
-
-    Args:
-        weights: the network.
-        backend: a name of ``BACKENDS``; ``auto`` takes the fastest whose masks agree with those of torch.
-        device: see ``Settings``.
-        precision: see ``Settings``; ``auto`` as for ``backend``.
-        threads: see ``Settings``.
-        compile: see ``Settings``.
-        images: how many images will come, for ``auto``, which does not measure for a few; none: many.
-
-    Raises:
-        InputError: the machine has no such device, the backend is not installed, or it cannot compute in this
-            precision on this device.
-    """
-    # Here, since the backends need this module.
-    from utils.inference.backends import BACKENDS
-    from utils.inference.backends.choice import choose
-
-    if threads < 0:
-        raise InputError(f"-threads {threads}: expected 0 (all cores) or more")
-    if backend not in ("auto", *BACKENDS):
-        raise InputError(f"-backend {backend}: choose from auto, {', '.join(BACKENDS)}")
-    settings = Settings(device, precision, threads, compile)
-    if "auto" in (backend, precision):
-        return choose(weights, settings, [backend] if backend != "auto" else list(BACKENDS), images)
-    return BACKENDS[backend](weights, settings)
 
 
 def pass_gate(outputs: Outputs, gate: Gate | None) -> Outputs:

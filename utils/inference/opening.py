@@ -1,125 +1,49 @@
-"""From the flags of a command to a pipeline that is ready to run."""
-
-import hashlib
-import os
-import platform
-import sys
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
-
-from tqdm import tqdm
+"""Make networks and pipelines ready to run."""
 
 from config import EvaluateConfig, PredictConfig
-from utils.device import version
 from utils.errors import InputError
-from utils.inference.network import Network, open_network
-from utils.inference.pipeline import Decision, InspectionPipeline, Skipped
+from utils.inference.backends import BACKENDS
+from utils.inference.backends.choice import choose
+from utils.inference.chosen import Chosen
+from utils.inference.network import Network, Settings
+from utils.inference.pipeline import InspectionPipeline, Skipped
 from utils.inference.systems.making import make_system
-from utils.published.system_file import SystemFile, open_weights
-from utils.published.weights_file import WeightsFile
-
-LIBRARIES = (
-    "torch",
-    "openvino",
-    "onnxruntime",
-    "segmentation-models-pytorch",
-    "timm",
-    "opencv-python-headless",
-    "numpy",
-)
+from utils.weights.weights_file import WeightsFile
 
 
-@dataclass(frozen=True)
-class Chosen:
-    """The weights file or system file that the flags name.
+def open_network(
+    weights: WeightsFile,
+    backend: str,
+    device: str,
+    precision: str,
+    threads: int,
+    *,
+    compile: bool = False,
+    images: int | None = None,
+) -> Network:
+    """Make a weights file ready to run.
 
-    Attributes:
-        path: the file.
-        sha8: first 8 hex digits of its sha256.
-        weights: its content.
-        decision: its thresholds and areas, or those of the flags.
-        tta: ``none``, ``flips`` or ``d4``; the system file's unless the flag says otherwise.
-        tile: height and width of the tiles that images are cut into; none: whole images.
-        label_thresholds: per label of the whole image, probability 0..1 from which an image has it.
-    """
-
-    path: Path
-    sha8: str
-    weights: WeightsFile | SystemFile
-    decision: Decision
-    tta: str = "none"
-    tile: tuple[int, int] | None = None
-    label_thresholds: tuple[float, ...] = ()
-
-    @property
-    def label_names(self) -> tuple[str, ...]:
-        """Names of the probabilities of the whole image; () when no network has any."""
-        return self.weights.label_names if isinstance(self.weights, SystemFile) else self.weights.spec.label_names
-
-    def to_dict(self) -> dict[str, Any]:
-        """Give what a summary says about the network and its decision, as plain words and numbers."""
-        spec = self.weights.spec
-        names = spec.scored_names
-        system = self.weights.to_dict() if isinstance(self.weights, SystemFile) else {}
-        labels = dict(zip(self.label_names, self.label_thresholds, strict=True))
-        return {
-            "weights": self.path.name,
-            "sha8": self.sha8,
-            **system,
-            "tta": self.tta,
-            "tile": list(self.tile) if self.tile else None,
-            "architecture": spec.architecture,
-            "encoder": spec.encoder,
-            "task": spec.task,
-            "classes": list(names),
-            "input_size": list(self.weights.input_size) if self.weights.input_size else None,
-            "thresholds": dict(zip(names, self.decision.thresholds, strict=True)),
-            "min_areas": dict(zip(names, self.decision.min_areas, strict=True)),
-            "max_areas": dict(zip(names, self.decision.max_areas, strict=True)),
-            "high_thresholds": dict(zip(names, self.decision.high_thresholds, strict=True)),
-            **({"label_thresholds": labels} if labels else {}),
-        }
-
-
-def choose_weights(config: PredictConfig | EvaluateConfig) -> Chosen:
-    """Find and read the weights file, and let the flags overrule its thresholds.
+    Args:
+        weights: the network.
+        backend: a name of ``BACKENDS``; ``auto`` takes the fastest whose masks agree with those of torch.
+        device: see ``Settings``.
+        precision: see ``Settings``; ``auto`` as for ``backend``.
+        threads: see ``Settings``.
+        compile: see ``Settings``.
+        images: how many images will come, for ``auto``, which does not measure for a few; none: many.
 
     Raises:
-        InputError: no such file, not a weights file, or a flag out of its range.
+        InputError: the machine has no such device, the backend is not installed, or it cannot compute in this
+            precision on this device.
     """
-    for name, probability in (("threshold", config.threshold), ("high_threshold", config.high_threshold)):
-        if probability is not None and not 0 <= probability <= 1:
-            raise InputError(f"-{name} {probability:g}: expected a probability 0..1")
-    for name, value, least in (
-        ("min_area", config.min_area, 0),
-        ("max_area", config.max_area, 0),
-        ("num_of_images", config.num_of_images, 0),
-        ("batch_size", config.batch_size, 1),
-    ):
-        if value is not None and value < least:
-            raise InputError(f"-{name} {value}: expected {least} or more")
-    weights = open_weights(config.weights_dir, config.weights)
-    path = weights.source
-    assert path is not None
-    count = len(weights.thresholds)
-    decision = Decision(
-        weights.thresholds if config.threshold is None else (config.threshold,) * count,
-        weights.min_areas if config.min_area is None else (config.min_area,) * count,
-        weights.max_areas if config.max_area is None else (config.max_area or None,) * count,
-        weights.high_thresholds if config.high_threshold is None else (config.high_threshold,) * count,
-    )
-    for name, low, high in zip(weights.spec.scored_names, decision.min_areas, decision.max_areas, strict=True):
-        if high is not None and high < low:
-            raise InputError(
-                f"class {name}: its largest area, {high}, is below its smallest, {low}; correct -max_area or -min_area"
-            )
-    stored = weights.tta if isinstance(weights, SystemFile) else "none"
-    tta = stored if config.tta == "stored" else config.tta
-    labels = weights.label_thresholds
-    if config.threshold is not None and weights.spec.is_classifier:
-        labels = (config.threshold,) * len(labels)
-    return Chosen(path, hashlib.sha256(path.read_bytes()).hexdigest()[:8], weights, decision, tta, config.tile, labels)
+    if threads < 0:
+        raise InputError(f"-threads {threads}: expected 0 (all cores) or more")
+    if backend not in ("auto", *BACKENDS):
+        raise InputError(f"-backend {backend}: choose from auto, {', '.join(BACKENDS)}")
+    settings = Settings(device, precision, threads, compile)
+    if "auto" in (backend, precision):
+        return choose(weights, settings, [backend] if backend != "auto" else list(BACKENDS), images)
+    return BACKENDS[backend](weights, settings)
 
 
 def open_pipeline(
@@ -161,43 +85,3 @@ def open_pipeline(
         describe=describe,
         on_skip=skipped.append,
     )
-
-
-def progress(total: int, what: str) -> tqdm:
-    """Show a bar with images/s on standard error; nothing when that is no terminal."""
-    # rate_noinv: images/s even where a slow machine takes seconds for one.
-    layout = "{desc}: {percentage:3.0f}%|{bar}| {n_fmt}/{total_fmt} [{elapsed}<{remaining}, {rate_noinv_fmt}]"
-    return tqdm(total=total, desc=what, unit=" images", file=sys.stderr, disable=None, leave=False, bar_format=layout)
-
-
-def plural(count: int, noun: str) -> str:
-    """Give "1 image" or "2 images"."""
-    return f"{count} {noun}{'' if count == 1 else 's'}"
-
-
-def require_images(done: int, skipped: list[Skipped]) -> None:
-    """Name the skipped images on standard error; raise ``InputError`` when not a single one could be read."""
-    if not done and skipped:
-        first = skipped[0]
-        raise InputError(f"no image could be read, {len(skipped)} tried; the first: {first.path}: {first.reason}")
-    for image in skipped:
-        print(f"skipped {image.path}: {image.reason}", file=sys.stderr)
-
-
-def make_folder(out: Path, flag: str = "-out") -> Path:
-    """Make the folder that a flag names for results; raises ``InputError`` when that is not possible."""
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise InputError(
-            f"{flag} {out}: cannot make this folder ({error.strerror}); name another with {flag}"
-        ) from None
-    if not os.access(out, os.W_OK):
-        raise InputError(f"{flag} {out}: no permission to write there; name another folder with {flag}")
-    return out
-
-
-def versions() -> dict[str, str]:
-    """Give the versions of Python and of the libraries that a prediction depends on."""
-    found = {name: version(name) for name in LIBRARIES}
-    return {"python": platform.python_version(), **{name: number for name, number in found.items() if number}}

@@ -19,35 +19,11 @@ import numpy as np
 import torch
 
 from utils.data.images import ImageError, read_image
-from utils.inference.postprocess import DEFECT, decide, filter_defects, find_defects, resize_logits, sure
+from utils.decision.decision import Decision
+from utils.decision.masks import DEFECT, decide, filter_defects, find_defects, resize_logits, sure
 from utils.inference.systems.system import Answer, Size, System
 
 T = TypeVar("T")
-
-
-@dataclass(frozen=True)
-class Decision:
-    """How logits become masks.
-
-    Attributes:
-        thresholds: per scored class, probability 0..1 from which a pixel counts.
-        min_areas: per scored class, smallest connected defect in pixels of the original image.
-        max_areas: per scored class, largest connected defect in such pixels, None where there is no limit; left out:
-            no limits.
-        high_thresholds: per scored class, probability 0..1 that a connected defect must reach somewhere, 0 where
-            nothing is asked; left out: of no class.
-    """
-
-    thresholds: tuple[float, ...]
-    min_areas: tuple[int, ...]
-    max_areas: tuple[int | None, ...] = ()
-    high_thresholds: tuple[float, ...] = ()
-
-    def __post_init__(self) -> None:
-        if not self.max_areas:
-            object.__setattr__(self, "max_areas", (None,) * len(self.thresholds))
-        if not self.high_thresholds:
-            object.__setattr__(self, "high_thresholds", (0.0,) * len(self.thresholds))
 
 
 @dataclass(frozen=True, eq=False)

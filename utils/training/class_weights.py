@@ -10,7 +10,7 @@ from utils.data.annotations import Dataset
 from utils.data.images import read_size
 from utils.errors import InputError
 from utils.models.spec import ModelSpec
-from utils.training.choices import weight_words
+from utils.training.flags import weight_words
 
 
 def class_weights(

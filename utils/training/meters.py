@@ -5,7 +5,7 @@ import time
 import torch
 from catalyst import dl
 
-from utils.inference.postprocess import decide, filter_defects, resize_logits, sure
+from utils.decision.masks import decide, filter_defects, resize_logits, sure
 from utils.scoring.counts import Counts, count
 from utils.scoring.scores import Scores, scores
 from utils.scoring.soft import SoftCounts, SoftDice, soft_count, soft_dice

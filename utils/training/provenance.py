@@ -1,14 +1,10 @@
 """Where a weights file comes from: the data, the code and the libraries."""
 
 import hashlib
-import importlib.metadata
-import platform
 import subprocess
 from pathlib import Path
 
 from utils.data.annotations import Dataset
-
-LIBRARIES = ("torch", "catalyst", "segmentation-models-pytorch", "timm", "albumentations", "numpy")
 
 
 def fingerprint(dataset: Dataset) -> str:
@@ -29,11 +25,6 @@ def git_commit() -> str:
         return commit + ("+" if _git(root, "status", "--porcelain", "--untracked-files=no") else "")
     except (OSError, subprocess.SubprocessError):
         return "unknown"
-
-
-def versions() -> dict[str, str]:
-    """Give the versions of Python and of the libraries that training depends on."""
-    return {"python": platform.python_version(), **{name: importlib.metadata.version(name) for name in LIBRARIES}}
 
 
 def _git(root: Path, *words: str) -> str:

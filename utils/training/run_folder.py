@@ -12,8 +12,8 @@ import yaml
 from config import TrainConfig
 from utils.errors import InputError
 from utils.files import write_text
-from utils.published.weights_file import list_weights
 from utils.settings import from_plain, given_fields, to_plain
+from utils.weights.finding import list_weights
 
 SETTINGS, SPLIT, BALANCED, CHECKPOINTS = "config.yaml", "split.csv", "train_balanced.csv", "checkpoints"
 

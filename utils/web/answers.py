@@ -8,8 +8,8 @@ import cv2
 from pydantic import BaseModel, ConfigDict, Field
 
 from utils.data.rle import encode_part
-from utils.inference.components import defect_shapes
-from utils.inference.sinks import encode_png
+from utils.decision.components import defect_shapes
+from utils.inference.outputs import encode_png
 from utils.reporting.overlays import draw_overlay
 from utils.web.inspector import About, Inspection, Refused
 

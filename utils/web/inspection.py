@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 import numpy as np
 import torch
 
-from utils.inference.postprocess import decide, find_defects
+from utils.decision.gate import Gate
+from utils.decision.masks import decide, find_defects
 from utils.inference.systems.gated import NEVER
-from utils.published.gate import Gate
 
 
 @dataclass(frozen=True, eq=False)

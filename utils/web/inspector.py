@@ -16,15 +16,16 @@ from typing import Any
 import numpy as np
 
 from config import PredictConfig, ServeConfig
+from utils.decision.gate import Gate
 from utils.errors import InputError
-from utils.inference.opening import Chosen, choose_weights, open_pipeline
+from utils.inference.chosen import Chosen, choose_weights
+from utils.inference.opening import open_pipeline
 from utils.inference.pipeline import Inspected, InspectionPipeline
 from utils.inference.systems.system import Answer
-from utils.published.gate import Gate
-from utils.published.index import INDEX, bare, read_index
-from utils.published.system_file import SystemFile
 from utils.web.batching import Batches, Busy, Closing
 from utils.web.inspection import REFUSALS, Inspection, Refused, Upload, redecide, verdict_of
+from utils.weights.index import INDEX, bare, read_index
+from utils.weights.system_file import SystemFile
 
 __all__ = ["REFUSALS", "About", "Busy", "Closing", "Inspection", "Inspector", "Refused", "Upload", "redecide"]
 

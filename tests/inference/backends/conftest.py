@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from utils.published.weights_file import find, load
+from utils.weights.finding import find
+from utils.weights.weights_file import load
 
 
 @pytest.fixture(scope="session")

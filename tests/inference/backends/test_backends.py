@@ -10,10 +10,11 @@ import torch
 from utils import device
 from utils.errors import InputError
 from utils.inference.backends import BACKENDS, onnxruntime_backend, openvino_backend, openvino_steps, store
-from utils.inference.network import Settings, open_network
+from utils.inference.network import Settings
+from utils.inference.opening import open_network
 from utils.models.factory import build
 from utils.models.spec import ModelSpec
-from utils.published.weights_file import WeightsFile
+from utils.weights.weights_file import WeightsFile
 
 SLOW_OPENVINO = [pytest.param("openvino", marks=pytest.mark.slow), "onnxruntime"]  # it converts for seconds
 

@@ -6,13 +6,14 @@ import numpy as np
 import pytest
 import torch
 
+from utils.device import versions
 from utils.errors import InputError
 from utils.inference import backends
 from utils.inference.backends import choice
 from utils.inference.backends.choice import agreement, list_candidates
 from utils.inference.backends.store import Store
-from utils.inference.network import Outputs, Settings, open_network
-from utils.inference.opening import versions
+from utils.inference.network import Outputs, Settings
+from utils.inference.opening import open_network
 
 
 class Clock:

@@ -4,15 +4,15 @@ import numpy as np
 import pytest
 import torch
 
+from utils.decision.gate import Gate
 from utils.inference.network import Outputs, pass_gate
 from utils.inference.systems.gated import NEVER, SYSTEMS, Joint, SixModel, TwoStage
 from utils.inference.systems.making import make_system
 from utils.inference.tiles import Tiled
 from utils.inference.tta import Augmented
 from utils.models.spec import ModelSpec
-from utils.published.gate import Gate
-from utils.published.system_file import SystemFile
-from utils.published.weights_file import WeightsFile
+from utils.weights.system_file import SystemFile
+from utils.weights.weights_file import WeightsFile
 
 CLASSES = ("pits", "cracks", "scratches")
 SMALL = (2, 2)

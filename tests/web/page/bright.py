@@ -8,8 +8,8 @@ import cv2
 import numpy as np
 import torch
 
+from utils.decision.masks import decide, find_defects
 from utils.errors import InputError
-from utils.inference.postprocess import decide, find_defects
 from utils.web.decoding import Refusal, open_upload, unpack
 from utils.web.inspection import Inspection, Refused, Upload, verdict_of
 from utils.web.inspector import About

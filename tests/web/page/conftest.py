@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from bright import Bright
 from fastapi import FastAPI
 
 from config import ServeConfig
+from tests.web.page.bright import Bright
 from utils.web.page import mount
 
 

@@ -11,13 +11,13 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from bright import Bright, strip
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
 
 from config import PredictConfig
+from tests.web.page.bright import Bright, strip
+from utils.commands.predict import predict
 from utils.errors import InputError
-from utils.inference.predict import predict
 from utils.web.inspector import Inspector
 from utils.web.page.choosing import Opened, find_weights
 from utils.web.page.desk import Desk

@@ -3,12 +3,12 @@
 import time
 
 import pytest
-from bright import Bright, strip
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
 from starlette.responses import PlainTextResponse
 
 from config import ServeConfig
+from tests.web.page.bright import Bright, strip
 from utils.errors import InputError
 from utils.web.inspection import Upload
 from utils.web.page import mount

@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 import requests
-from bright import strip
 
+from tests.web.page.bright import strip
 from utils.errors import InputError
 from utils.web.page.uploads import LONGEST_EVENT, Uploads
 

@@ -11,7 +11,7 @@ from utils.inference.backends.onnxruntime_backend import OnnxRuntimeNetwork
 from utils.inference.backends.openvino_backend import OpenVinoNetwork
 from utils.inference.backends.torch_backend import TorchNetwork
 from utils.inference.network import Network, Settings
-from utils.published.weights_file import WeightsFile
+from utils.weights.weights_file import WeightsFile
 
 # The likely fastest first: ``auto`` tries them in this order.
 BACKENDS: dict[str, Callable[[WeightsFile, Settings], Network]] = {

@@ -16,12 +16,13 @@ from dataclasses import asdict, dataclass
 import numpy as np
 import torch
 
+from utils.decision.masks import decide
 from utils.device import check_precision, choose_device, cpu_has_bf16, cpu_threads, processor, version
 from utils.errors import InputError
+from utils.inference.backends import BACKENDS
 from utils.inference.backends.store import Store
 from utils.inference.network import Gate, Network, Outputs, Settings
-from utils.inference.postprocess import decide
-from utils.published.weights_file import WeightsFile
+from utils.weights.weights_file import WeightsFile
 
 AGREEMENT = 0.999  # least Dice of a class between the masks of two backends
 SPECKS = 1e-5  # share of the pixels that may differ whatever the Dice: a class that is hardly there has no steady one
@@ -57,8 +58,6 @@ def choose(weights: WeightsFile, settings: Settings, backends: Sequence[str], im
         check_precision(settings.precision, choose_device(settings.device))
     candidates = list_candidates(settings, backends)
     if not candidates:
-        from utils.inference.backends import BACKENDS
-
         return BACKENDS[backends[0]](weights, settings)  # its refusal says what is missing
     if len(candidates) == 1:
         return _open(weights, settings, *candidates[0])
@@ -203,8 +202,6 @@ def agreement(reference: Outputs, outputs: Outputs, weights: WeightsFile) -> flo
 
 
 def _open(weights: WeightsFile, settings: Settings, backend: str, precision: str) -> Network:
-    from utils.inference.backends import BACKENDS
-
     compile = settings.compile and backend == "torch"
     return BACKENDS[backend](weights, Settings(settings.device, precision, settings.threads, compile))
 

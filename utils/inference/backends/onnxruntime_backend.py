@@ -12,7 +12,7 @@ from utils.inference.backends.store import SIZES, Store
 from utils.inference.export.graph import takes_any_size, to_onnx
 from utils.inference.network import Gate, Outputs, Settings, pass_gate
 from utils.inference.systems.system import Size
-from utils.published.weights_file import WeightsFile
+from utils.weights.weights_file import WeightsFile
 
 FILE = "network.onnx"
 

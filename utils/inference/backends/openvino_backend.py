@@ -14,7 +14,7 @@ from utils.inference.backends.store import SIZES, Store
 from utils.inference.export.graph import takes_any_size, to_openvino
 from utils.inference.network import Gate, Outputs, Settings, pass_gate
 from utils.inference.systems.system import Size
-from utils.published.weights_file import WeightsFile
+from utils.weights.weights_file import WeightsFile
 
 MOST_STREAMS = 8  # images that are worked on at once, each by its share of the threads
 

@@ -13,7 +13,7 @@ from utils.inference.export.graph import takes_any_size, to_openvino_in_steps
 from utils.inference.network import Gate, Outputs
 from utils.models.architectures import own_class
 from utils.models.spec import ModelSpec
-from utils.published.weights_file import WeightsFile
+from utils.weights.weights_file import WeightsFile
 
 HALVES = ("encoder", "decoder")
 PRECISION = "INFERENCE_PRECISION_HINT"

@@ -16,7 +16,7 @@ from typing import Any
 
 from utils.data.cache import APPLICATION
 from utils.files import write_text
-from utils.published.weights_file import WeightsFile
+from utils.weights.weights_file import WeightsFile
 
 VERSION = 2  # raise it when a conversion changes what it makes
 KEPT = 12  # networks; some 100 MB each

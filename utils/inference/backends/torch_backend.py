@@ -6,7 +6,7 @@ import torch
 from utils.device import check_precision, choose_device
 from utils.errors import InputError
 from utils.inference.network import Gate, Outputs, Settings
-from utils.published.weights_file import WeightsFile
+from utils.weights.weights_file import WeightsFile
 
 
 class TorchNetwork:

@@ -9,10 +9,10 @@ import torch
 
 from utils.data.images import ImageError, read_image
 from utils.data.synthetic.strip import make_strip
+from utils.decision.masks import decide
 from utils.errors import InputError
-from utils.inference.labels import Labels
+from utils.inference.ground_truth import Labels
 from utils.inference.network import Outputs
-from utils.inference.postprocess import decide
 from utils.models.spec import ModelSpec
 from utils.scoring.counts import Counts, count
 from utils.scoring.scores import scores

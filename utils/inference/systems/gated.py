@@ -5,10 +5,10 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import torch
 
+from utils.decision.gate import Gate
 from utils.inference.network import Network
 from utils.inference.systems.system import Answer, Batch, Size
-from utils.published.gate import Gate
-from utils.published.system_file import SystemFile
+from utils.weights.system_file import SystemFile
 
 # Logits of a class that the gate has turned away. Not infinite: resizing would make 0 * inf = nan of it.
 OFF = -1e4

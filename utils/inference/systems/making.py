@@ -9,8 +9,8 @@ from utils.inference.systems.single import SingleNetwork
 from utils.inference.systems.system import System
 from utils.inference.tiles import Tiled
 from utils.inference.tta import Augmented
-from utils.published.system_file import SystemFile
-from utils.published.weights_file import WeightsFile
+from utils.weights.system_file import SystemFile
+from utils.weights.weights_file import WeightsFile
 
 
 def make_system(

@@ -7,9 +7,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 from utils.errors import InputError
-from utils.published.index import INDEX, OWN_INDEX, bare, read_index
-from utils.published.weights_file import SYSTEM_SUFFIX, list_weights
 from utils.web.inspector import Inspector
+from utils.weights.finding import list_weights
+from utils.weights.index import INDEX, OWN_INDEX, bare, read_index
+from utils.weights.weights_file import SYSTEM_SUFFIX
 
 MOST_OPENED = 2  # inspectors that stay open beside the one loaded at start
 

@@ -13,9 +13,9 @@ import numpy as np
 from fastapi import APIRouter, HTTPException, Response
 from fastapi.responses import StreamingResponse
 
+from utils.decision.masks import index_mask
+from utils.inference.outputs import Defects, LabelTable, Submission, Table, encode_png, picture_names
 from utils.inference.pipeline import Inspected
-from utils.inference.postprocess import index_mask
-from utils.inference.sinks import Defects, LabelTable, Submission, Table, encode_png, picture_names
 from utils.reporting.overlays import draw_overlay
 from utils.web.inspection import Inspection
 from utils.web.inspector import About

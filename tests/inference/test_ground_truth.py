@@ -1,0 +1,85 @@
+"""Labels in the terms of a network, and datasets that do not fit it."""
+
+import numpy as np
+import pytest
+
+from utils.data.annotations import read_annotations
+from utils.errors import InputError
+from utils.inference.ground_truth import Labels, labels_beside
+from utils.models.spec import ModelSpec
+
+
+def spec(task="multilabel", names=("a", "b")):
+    return ModelSpec("unet", "resnet18", task, names)
+
+
+@pytest.fixture
+def table(tmp_path):
+    """Class 1 on the first column, class 2 on the second, of a 2x3 image."""
+    path = tmp_path / "train.csv"
+    path.write_text("ImageId,ClassId,EncodedPixels\nx.png,1,1 2\nx.png,2,3 2\n")
+    return path
+
+
+@pytest.mark.parametrize(
+    ("task", "expected"),
+    [
+        ("multilabel", [[[1, 0, 0], [1, 0, 0]], [[0, 1, 0], [0, 1, 0]]]),
+        ("multiclass", [[[1, 0, 0], [1, 0, 0]], [[0, 1, 0], [0, 1, 0]]]),
+        ("binary", [[[1, 1, 0], [1, 1, 0]]]),
+    ],
+)
+def test_masks_are_those_of_the_scored_classes(table, task, expected):
+    labels = Labels(read_annotations(table, ("a", "b")), spec(task))
+    masks = labels.masks("x.png", 2, 3)
+    assert masks.dtype == np.bool_
+    np.testing.assert_array_equal(masks, np.array(expected, dtype=bool))
+    assert not labels.masks("clean.png", 2, 3).any()
+
+
+@pytest.mark.parametrize("task", ["classify-binary", "classify-multilabel"])
+def test_a_classifier_has_no_masks(table, task):
+    labels = Labels(read_annotations(table, ("a", "b")), ModelSpec("classifier", "resnet18", task, ("a", "b")))
+    assert labels.masks("x.png", 2, 3).shape == (0, 2, 3)
+    assert labels.shown("x.png").all()
+
+
+@pytest.mark.parametrize(
+    ("have", "want", "fits"),
+    [
+        (("a", "b"), ("a", "b"), True),
+        (("b", "a"), ("a", "b"), False),
+        (("a", "b"), ("a", "b", "c"), False),
+        (None, ("a", "b"), True),  # a table without names
+        (None, ("a", "b", "c"), True),  # ... in which the last class has no defect
+        (None, ("a",), False),
+        (("a", "b"), ("1", "2"), True),  # weights without names
+        (("a", "b"), ("1", "2", "3"), False),
+    ],
+)
+def test_other_classes_are_refused(table, have, want, fits):
+    annotations = read_annotations(table, have)
+    if fits:
+        assert Labels(annotations, spec(names=want)).masks("x.png", 2, 3).shape[0] == len(want)
+        return
+    with pytest.raises(InputError, match=r"train\.csv: classes are .* but the weights were trained on"):
+        Labels(annotations, spec(names=want))
+
+
+def test_binary_networks_take_any_classes(table):
+    assert Labels(read_annotations(table, ("x", "y")), spec("binary", ("a", "b", "c"))).masks("x.png", 2, 3).any()
+
+
+def test_a_label_that_does_not_fit_the_image_is_named(table):
+    with pytest.raises(InputError, match=r"train\.csv.*x\.png class 1"):
+        Labels(read_annotations(table), spec()).masks("x.png", 1, 1)
+
+
+@pytest.mark.parametrize(("folder", "name"), [("train_images", "train.csv"), ("test_images", "test_labels.csv")])
+def test_labels_are_found_beside_their_images(table, folder, name):
+    root = table.parent
+    assert labels_beside(root / "elsewhere" / folder, spec()) is None
+    table.rename(root / name)
+    found = labels_beside(root / folder, spec())
+    assert found is not None
+    assert found.annotations.source == root / name

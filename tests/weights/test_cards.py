@@ -1,0 +1,44 @@
+"""The lines of Python on a card load the file, whatever its network; what SMP does not have is loaded by this project."""
+
+import pytest
+import torch
+
+from utils.models.factory import build
+from utils.models.segmenter import parts
+from utils.models.spec import ModelSpec
+from utils.weights.cards import is_of_smp, loading
+from utils.weights.sample import TOLERANCE, Sample
+from utils.weights.storage import halved
+from utils.weights.weights_file import WeightsFile
+
+
+@pytest.mark.parametrize(
+    ("architecture", "task", "widths", "of_smp"),
+    [
+        ("fpn", "multiclass", (), True),
+        ("deeplabv3plus", "binary", (64,), True),
+        ("unet", "multilabel", (64, 32, 16, 16, 8), True),
+        ("two-head", "multilabel", (), False),
+    ],
+)
+def test_shown_lines_load_the_file(architecture, task, widths, of_smp, tmp_path, monkeypatch):
+    spec = ModelSpec(architecture, "mobilenet_v2", task, ("pit", "crack"), decoder_channels=widths)
+    model = build(spec)
+    assert is_of_smp(model.net) == of_smp
+    count = len(spec.scored_names)
+    state = halved(model.net.state_dict())
+    file = WeightsFile(spec, state, model.mean, model.std, None, (0.5,) * count, (0,) * count)
+    file.save(tmp_path / "net.pth")
+    built = file.build()
+    sample = Sample.of(built, 3)
+    monkeypatch.chdir(tmp_path)
+    shown: dict = {}
+    exec(loading("net.pth", built), shown)
+    images = torch.from_numpy(sample.images)
+    with torch.no_grad():
+        if of_smp:
+            answer = shown["net"].eval()((images / 255 - shown["mean"]) / shown["std"])
+        else:
+            assert sample.difference(shown["net"]) < TOLERANCE
+            answer = shown["net"](images)
+    torch.testing.assert_close(parts(answer)[0], torch.from_numpy(sample.answers[0]), atol=TOLERANCE, rtol=0)

@@ -1,0 +1,74 @@
+"""Writing a weights file: equal weights give equal bytes, and a disk that fills up leaves nothing half-written."""
+
+import dataclasses
+import errno
+
+import pytest
+import torch
+
+from utils.errors import InputError
+from utils.models.spec import ModelSpec
+from utils.weights.weights_file import WeightsFile, load
+
+HALF = (0.5, 0.5, 0.5)
+
+
+def a_file() -> WeightsFile:
+    spec = ModelSpec("unet", "resnet18", "multilabel", ("pit", "crack"))
+    return WeightsFile(spec, {"weight": torch.arange(10_000.0)}, HALF, HALF, None, (0.5, 0.5), (0, 0))
+
+
+def test_equal_weights_give_one_name_and_equal_bytes(tmp_path):
+    first = a_file().save_named(tmp_path / "first", "unet")
+    second = a_file().save_named(tmp_path / "second", "unet")
+    assert first.name == second.name
+    assert first.read_bytes() == second.read_bytes()
+
+
+def test_another_file_of_the_same_stem_is_left_alone(tmp_path):
+    (tmp_path / "unet.pth").write_bytes(b"somebody's")
+    assert a_file().save_named(tmp_path, "unet").name != "unet.pth"
+    assert (tmp_path / "unet.pth").read_bytes() == b"somebody's"
+
+
+@pytest.mark.parametrize("areas", [(), (None, None), (40, None)])
+def test_largest_areas_are_kept(tmp_path, areas):
+    saved = dataclasses.replace(a_file(), max_areas=areas)
+    saved.save(tmp_path / "unet.pth")
+    assert load(tmp_path / "unet.pth").max_areas == (areas or (None, None))
+
+
+def test_files_from_before_there_were_largest_areas_have_none(tmp_path):
+    a_file().save(tmp_path / "new.pth")
+    content = torch.load(tmp_path / "new.pth", weights_only=True)
+    del content["max_areas"]
+    torch.save(content, tmp_path / "old.pth")
+    assert load(tmp_path / "old.pth").max_areas == (None, None)
+
+
+def test_largest_areas_of_another_number_of_classes_are_refused(tmp_path):
+    dataclasses.replace(a_file(), max_areas=(40,)).save(tmp_path / "unet.pth")
+    with pytest.raises(InputError, match=r"unet\.pth: damaged weights file"):
+        load(tmp_path / "unet.pth")
+
+
+@pytest.mark.parametrize("thresholds", [(), (0.0, 0.0), (0.98, 0.0)])
+def test_high_thresholds_are_kept_and_written_only_where_there_are_some(tmp_path, thresholds):
+    dataclasses.replace(a_file(), high_thresholds=thresholds).save(tmp_path / "unet.pth")
+    assert load(tmp_path / "unet.pth").high_thresholds == (thresholds or (0.0, 0.0))
+    # Without any, the bytes, and with them the name, are those of files from before there were high thresholds.
+    assert ("high_thresholds" in torch.load(tmp_path / "unet.pth", weights_only=True)) == any(thresholds)
+
+
+def test_high_thresholds_of_another_number_of_classes_are_refused(tmp_path):
+    dataclasses.replace(a_file(), high_thresholds=(0.9,)).save(tmp_path / "unet.pth")
+    with pytest.raises(InputError, match=r"unet\.pth: damaged weights file"):
+        load(tmp_path / "unet.pth")
+
+
+def test_full_disk_is_an_error_that_names_the_file(tmp_path, small_disk):
+    path = tmp_path / "unet.pth"
+    with small_disk(), pytest.raises(OSError) as error:  # noqa: PT011 - its number is checked below
+        a_file().save(path)
+    assert (error.value.errno, error.value.filename) == (errno.EFBIG, str(path))
+    assert list(tmp_path.iterdir()) == []

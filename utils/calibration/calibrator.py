@@ -1,0 +1,275 @@
+"""Calibration as part of an evaluation: lay out the grid, count each image, choose, and write what was chosen."""
+
+import csv
+import dataclasses
+import os
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+import cv2
+import numpy as np
+import torch
+
+from config import EvaluateConfig
+from utils.calibration.counting import ImageTable, count_image, join
+from utils.calibration.gated import Gated, GateSetting
+from utils.calibration.gates import GateLayout
+from utils.calibration.grid import Setting, limits_of, make_grid
+from utils.calibration.result import Calibration
+from utils.calibration.solving import solve
+from utils.data import rle
+from utils.data.annotations import Dataset
+from utils.data.images import ImageError, read_size
+from utils.data.splits import read_split
+from utils.decision.decision import Decision
+from utils.decision.masks import decide, filter_defects, sure
+from utils.errors import InputError
+from utils.files import replacing
+from utils.inference.chosen import Chosen
+from utils.inference.ground_truth import Labels
+from utils.inference.pipeline import Inspected
+from utils.inference.systems.gated import close
+from utils.weights.index import INDEX
+from utils.weights.membership import systems_with
+from utils.weights.system_file import SystemFile
+
+UNCALIBRATED = "uncalibrated"  # folder beside the new weights file that keeps the one from training
+LEAST = 3  # groups of images: two to choose on while the third is scored
+
+
+class Calibrator:
+    """Counts images while they are evaluated, and chooses settings at the end.
+
+    Args:
+        config: the flags.
+        chosen: the network and the settings in use.
+        dataset: the images.
+        labels: their labels.
+        names: images that are to be scored.
+
+    Raises:
+        InputError: there are too few images, a threshold is out of range, the network is part of a system, or there is
+            no permission to write beside the weights file.
+    """
+
+    def __init__(
+        self, config: EvaluateConfig, chosen: Chosen, dataset: Dataset, labels: Labels, names: Sequence[str]
+    ) -> None:
+        self.config, self.chosen = config, chosen
+        self.task, self.class_names = chosen.weights.spec.task, chosen.weights.spec.scored_names
+        self.split = chosen.path.parent / "split.csv"
+        self.group_of = _groups(self.split, names)
+        if len(set(self.group_of.values())) < LEAST:
+            raise InputError(
+                f"-calibrate: {len(names)} images, fewer than {LEAST} that differ, are too few to choose by; add images"
+            )
+        self.published = (chosen.path.parent / INDEX).is_file()
+        systems = [] if self.published else systems_with(chosen.path)
+        if systems:  # its file moves, and they know it by name and sha256
+            raise InputError(
+                f"-calibrate: {systems[0]} needs {chosen.path} as it is; calibrate the whole with -weights_dir"
+                f" {systems[0]}, or a copy of the file elsewhere"
+            )
+        if not os.access(chosen.path.parent, os.W_OK):
+            raise InputError(f"-calibrate: no permission to write to {chosen.path.parent}; copy the weights elsewhere")
+        decision = chosen.decision
+        if not all(0 < threshold < 1 for threshold in decision.thresholds):
+            raise InputError("-calibrate: starts from thresholds above 0 and below 1; give such a -threshold")
+        largest = _largest(dataset, len(self.class_names))
+        limits: list[tuple[int, int] | None] = [None] * len(self.class_names)
+        if config.area_limits == "percentiles":
+            areas = label_areas(dataset, labels, _training(self.split, dataset) or names)
+            limits = [limits_of(one) for one in areas]
+        self.grids = [
+            make_grid(
+                now,
+                most,
+                ends,
+                search_areas=config.area_limits == "search",
+                search_high=not isinstance(chosen.weights, SystemFile),  # a gate is there against false alarms already
+            )
+            for now, most, ends in zip(
+                map(Setting, decision.thresholds, decision.min_areas, decision.max_areas, decision.high_thresholds),
+                largest,
+                limits,
+                strict=True,
+            )
+        ]
+        self.gate = chosen.weights.gate if isinstance(chosen.weights, SystemFile) else None
+        # A class that is off leaves its pixels to another one of softmax: then the masks of all depend on what passes, and
+        # they are counted behind the gate in use, which stays.
+        self.gate_is_fixed = self.gate is not None and self.gate.classes is not None and self.task == "multiclass"
+        self._names: list[str] = []
+        self._tables: list[list[ImageTable]] = []
+        self._labels: dict[str, np.ndarray] = {}
+
+    def count(self, result: Inspected, truth: np.ndarray) -> list[ImageTable]:
+        """Count an image, in any thread; ``truth`` is (C, H, W) bool."""
+        assert result.logits is not None, "a gate is open while it is calibrated"
+        if self.gate is not None:
+            assert result.labels is not None
+            self._labels[result.path.name] = result.labels
+        logits = self._behind(result).numpy() if self.gate_is_fixed else result.logits
+        return count_image(logits, truth, self.task, self.grids)
+
+    def behind_the_gate(self, result: Inspected) -> Inspected:
+        """Give an image as the gate in use would leave it, which is open while it is calibrated."""
+        if self.gate is None:
+            return result
+        labels = result.labels
+        assert labels is not None
+        decision, passes, logits = self.chosen.decision, self._passes(result), self._behind(result)
+        masks, seeds = torch.from_numpy(result.masks)[None], None
+        if self.gate_is_fixed:
+            masks = decide(logits[None], self.task, decision.thresholds)
+            seeds = sure(logits[None], self.task, decision.high_thresholds)
+        # Else the pipeline has dropped what is nowhere sure; the gate only raises the smallest areas.
+        areas = self.gate.areas(decision.min_areas, labels)
+        masks = filter_defects(masks & torch.from_numpy(passes)[:, None, None], areas, decision.max_areas, seeds)
+        if self.gate.image is not None and self.gate.classes is not None and labels[0] < self.gate.image:
+            labels = np.concatenate([labels[:1], np.zeros_like(labels[1:])])  # nobody would be asked about its classes
+        return dataclasses.replace(
+            result, masks=masks[0].numpy(), labels=labels, _logits=logits if passes.any() else None
+        )
+
+    def _passes(self, result: Inspected) -> np.ndarray:
+        """Tell which classes of an image pass the gate in use: (C,) bool."""
+        assert self.gate is not None
+        assert result.labels is not None
+        return self.gate.passes(result.labels[None], len(self.class_names))[0]
+
+    def _behind(self, result: Inspected) -> torch.Tensor:
+        """Give the logits of an image behind the gate in use: (K, H, W)."""
+        return close(torch.as_tensor(result.logits), self._passes(result), self.task)
+
+    def collect(self, name: str, tables: list[ImageTable]) -> None:
+        """Take what ``count`` made of an image."""
+        self._names.append(name)
+        self._tables.append(tables)
+
+    def finish(self, out: Path) -> tuple[Calibration, Path | None]:
+        """Choose the settings; write the curves to ``out`` and the settings into the weights file.
+
+        Returns:
+            What was chosen, and the new weights file; None when nothing was better than what it has. What flags set
+            was the start of the search, so that it is written where nothing is better.
+        """
+        result = solve(
+            self.class_names,
+            join(self._tables),
+            self.grids,
+            np.array([self.group_of[name] for name in self._names]),
+            folds=self.config.folds,
+            seed=self.config.seed,
+            target=self.config.false_alarms,
+            gated=self._gated(),
+        )
+        write_curves(out / "calibration.csv", result)
+        held = self.chosen.weights
+        stored = Decision(held.thresholds, held.min_areas, held.max_areas, held.high_thresholds)
+        return result, self._publish(result, out) if result.changed or self.chosen.decision != stored else None
+
+    def _gated(self) -> Gated | None:
+        """Put together what the gate saw, if there is one."""
+        if self.gate is None:
+            return None
+        return Gated(
+            np.stack([self._labels[name] for name in self._names]),
+            GateLayout(self.gate.image is not None, self.gate.classes is not None),
+            GateSetting(self.chosen.label_thresholds, self.gate.c if self.gate.mode == "soft" else 1.0),
+            self.gate.mode == "soft",
+            self.chosen.label_names,
+            self.gate_is_fixed,
+        )
+
+    def _publish(self, result: Calibration, out: Path) -> Path:
+        """Write the new settings: beside the old file, which makes room, or to ``out`` when it is a published one."""
+        old, weights = self.chosen.path, self.chosen.weights
+        facts = {key: value for key, value in result.to_dict().items() if key not in ("curves", "classes")}
+        data = {"dataset": self.config.dir.resolve().name, "split": self.config.split}
+        new = dataclasses.replace(
+            weights,
+            thresholds=tuple(setting.threshold for setting in result.settings),
+            min_areas=tuple(setting.min_area for setting in result.settings),
+            max_areas=tuple(setting.max_area for setting in result.settings),
+            high_thresholds=tuple(setting.high_threshold for setting in result.settings),
+            metrics={**weights.metrics, "calibration": {**data, **facts}},
+        )
+        if isinstance(new, SystemFile):
+            assert isinstance(weights, SystemFile)
+            assert result.gate is not None
+            new.gate = weights.gate.changed(*vars(result.gate[2]).values())
+            if not self.published and "calibration" not in weights.metrics:
+                weights.save(old.parent / UNCALIBRATED / old.name)
+            path = (out if self.published else old.parent) / old.name
+            new.save(path)
+            return path
+        path = new.save_named(out if self.published else old.parent, re.sub(r"-[0-9a-f]{8}$", "", old.stem))
+        if self.published or path == old:
+            return path
+        if "calibration" in weights.metrics:
+            old.unlink()  # the one from training is kept already
+        else:
+            kept = old.parent / UNCALIBRATED
+            kept.mkdir(exist_ok=True)
+            old.replace(kept / old.name)
+        return path
+
+
+def write_curves(path: Path, result: Calibration) -> None:
+    """Write a row for every point at which the best recall under a rate of false alarms rises."""
+    with replacing(path) as temporary, open(temporary, "w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(["class", "false_alarms_per_1000", "recall"])
+        for name, (alarms, recall) in result.curves.items():
+            writer.writerows((name, f"{a:.4f}", f"{r:.6f}") for a, r in zip(alarms, recall, strict=True))
+
+
+def label_areas(dataset: Dataset, labels: Labels, names: Sequence[str]) -> list[np.ndarray]:
+    """Measure the labelled connected defects of some images: of each class their areas in pixels.
+
+    Images that cannot be read are left out.
+    """
+    areas: list[list[np.ndarray]] = [[] for _ in labels.spec.scored_names]
+    for name in names:
+        if not dataset.annotations.runs(name):
+            continue
+        try:
+            masks = labels.masks(name, *read_size(dataset.path(name)))
+        except ImageError:
+            continue
+        for mask, found in zip(masks, areas, strict=True):
+            if mask.any():
+                stats = cv2.connectedComponentsWithStats(mask.view(np.uint8), connectivity=8)[2]
+                found.append(stats[1:, cv2.CC_STAT_AREA])
+    return [np.concatenate(found) if found else np.zeros(0, np.int64) for found in areas]
+
+
+def _largest(dataset: Dataset, classes: int) -> list[int]:
+    """Give for each class the most labelled pixels of an image, from the codes alone."""
+    rows = dataset.annotations.rows
+    pixels = np.array([rle.parse(code)[:, 1].sum() for code in rows["rle"]], dtype=np.int64)
+    if classes < dataset.annotations.num_classes:  # all classes are one
+        per_image = rows.assign(pixels=pixels).groupby("image")["pixels"].sum()
+        return [int(per_image.max()) if len(per_image) else 1] * classes
+    ids = rows["class_id"].to_numpy()
+    return [int(pixels[ids == k].max(initial=1)) for k in range(1, classes + 1)]
+
+
+def _groups(split: Path, names: Sequence[str]) -> dict[str, int]:
+    """Give each image the number of its group of near-duplicates, as training found them; else each its own."""
+    if split.is_file():
+        frame = read_split(split)
+        known = dict(zip(frame["image"], map(int, frame["group"]), strict=True))
+        if all(name in known for name in names):
+            return {name: known[name] for name in names}
+    return {name: number for number, name in enumerate(names)}
+
+
+def _training(split: Path, dataset: Dataset) -> list[str]:
+    """Name the images here that the network was trained on, as far as a split beside the weights file says."""
+    if not split.is_file():
+        return []
+    frame = read_split(split)
+    return sorted(set(frame.loc[frame["side"] == "train", "image"]) & set(dataset.images))

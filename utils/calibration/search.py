@@ -1,0 +1,195 @@
+"""The exact search over a class's grid, and its cross-fitted worth.
+
+What every setting is worth is summed over the images of each fold. The best setting on some folds is then a maximum of a
+sum of these, so that choosing on all folds but one, and scoring on that one, costs nothing more.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from utils.calibration.counting import ClassTable
+from utils.calibration.grid import ClassGrid
+
+FOUND = 0.5  # share of a labelled defect's pixels that have to be covered
+_CHUNK = 2**21  # numbers in one step: bounds the memory to some ten MB
+_EQUAL = 1e-9  # sums that differ by less are equal
+
+
+@dataclass(frozen=True, eq=False)
+class Sums:
+    """What each of the S = T * P settings of a class is worth on each of G folds.
+
+    Attributes:
+        images: (G,) number of images.
+        dice: (G, S) sum of the images' Dice; 1 where nothing is labelled and nothing predicted.
+        found: (G, S) labelled defects of which at least half is covered by the defects that stay.
+        labelled: (G,) labelled defects.
+        alarms: (G, S) connected defects that stay on the images that count for false alarms.
+        clean: (G,) number of these images.
+    """
+
+    images: np.ndarray
+    dice: np.ndarray
+    found: np.ndarray
+    labelled: np.ndarray
+    alarms: np.ndarray
+    clean: np.ndarray
+
+    def of(self, folds: np.ndarray) -> "Sums":
+        """Give the sums of some folds, (G,) bool, each by itself."""
+        return Sums(*(part[folds] for part in self._parts()))
+
+    def total(self) -> "Sums":
+        """Give the sums over all folds as those of a single one."""
+        return Sums(*(part.sum(axis=0, keepdims=True) for part in self._parts()))
+
+    def _parts(self) -> tuple[np.ndarray, ...]:
+        return self.images, self.dice, self.found, self.labelled, self.alarms, self.clean
+
+
+def sum_up(
+    table: ClassTable,
+    grid: ClassGrid,
+    folds: np.ndarray,
+    clean: np.ndarray,
+    opened: np.ndarray | None = None,
+    low: np.ndarray | None = None,
+) -> Sums:
+    """Sum over the images of each fold what every setting is worth.
+
+    Args:
+        table: of N images.
+        grid: the settings.
+        folds: (N,) fold of each image, 0..G-1.
+        clean: (N,) bool, images on which any defect is a false alarm.
+        opened: (N,) bool, images that a gate lets through; None: all.
+        low: (N, P) first bin of the defects that stay, where a soft gate makes that depend on the image; None: the
+            grid's.
+    """
+    opened = np.ones(len(folds), np.bool_) if opened is None else opened
+    groups = int(folds.max()) + 1
+    levels, pairs = grid.shape
+    dice, found, alarms = np.zeros((3, groups, levels, pairs))
+    empty = table.truth == 0
+    bins = table.bins[opened[table.bins["row"]]]
+    cover = table.cover[opened[table.object_image[table.cover["row"]]]]
+    for level in range(levels):
+        rows = bins[bins["level"] == level]
+        shown = np.unique(rows["row"])
+        quiet = np.setdiff1d(np.flatnonzero(empty), shown)
+        dice[:, level] += np.bincount(folds[quiet], minlength=groups)[:, None]
+        for chunk, (pixels, labelled, number) in _chunks(shown, rows, ("pixels", "labelled", "number"), grid, low):
+            total = pixels + table.truth[chunk, None]
+            worth = np.divide(2 * labelled, total, out=np.ones_like(total), where=total > 0)
+            member = folds[chunk] == np.arange(groups)[:, None]
+            dice[:, level] += member.astype(np.float64) @ worth
+            alarms[:, level] += (member & clean[chunk]).astype(np.float64) @ number
+        rows = cover[cover["level"] == level]
+        image = table.object_image
+        for chunk, (pixels,) in _chunks(
+            np.unique(rows["row"]), rows, ("pixels",), grid, None if low is None else low[image]
+        ):
+            member = folds[image[chunk]] == np.arange(groups)[:, None]
+            found[:, level] += member.astype(np.float64) @ (pixels >= FOUND * table.objects[chunk, None])
+    return Sums(
+        np.bincount(folds, minlength=groups),
+        dice.reshape(groups, -1),
+        found.reshape(groups, -1),
+        np.bincount(folds[table.object_image], minlength=groups),
+        np.rint(alarms).reshape(groups, -1),
+        np.bincount(folds[clean], minlength=groups),
+    )
+
+
+def dice_at(table: ClassTable, grid: ClassGrid, cell: int, low: np.ndarray | None = None) -> np.ndarray:
+    """Give the (N,) Dice of every image with one setting; ``low`` as in ``sum_up``."""
+    level, pair = divmod(cell, len(grid.low))
+    rows = table.bins[table.bins["level"] == level]
+    worth = (table.truth == 0).astype(np.float64)
+    one = grid.with_choice(pair)
+    first = None if low is None else low[:, [pair]]
+    for chunk, (pixels, labelled) in _chunks(np.unique(rows["row"]), rows, ("pixels", "labelled"), one, first):
+        total = (pixels + table.truth[chunk, None])[:, 0]
+        worth[chunk] = np.divide(2 * labelled[:, 0], total, out=np.ones_like(total), where=total > 0)
+    return worth
+
+
+def _chunks(shown, rows, fields, grid: ClassGrid, low):  # type: ignore[no-untyped-def]
+    """Give some of the ``shown`` rows at a time, and the sums of the fields between each pair of limits: (n, P)."""
+    step = max(1, _CHUNK // len(grid.low))
+    order = np.argsort(rows["row"], kind="stable")
+    rows = rows[order]
+    for start in range(0, len(shown), step):
+        chunk = shown[start : start + step]
+        part = rows[np.searchsorted(rows["row"], chunk[0]) : np.searchsorted(rows["row"], chunk[-1], side="right")]
+        place = np.searchsorted(chunk, part["row"])
+        first = np.broadcast_to(grid.low, (len(chunk), len(grid.low))) if low is None else low[chunk]
+        sums = [np.empty((len(chunk), len(grid.low))) for _ in fields]
+        for peak in np.unique(grid.peak):
+            choices, those = np.flatnonzero(grid.peak == peak), part["peak"] >= peak
+            for field, total in zip(fields, sums, strict=True):
+                below = np.zeros((len(chunk), len(grid.areas) + 1))
+                np.add.at(below, (place[those], part["bin"][those] + 1), part[field][those])
+                below = below.cumsum(axis=1)
+                under = np.take_along_axis(below, first[:, choices].astype(np.intp), axis=1)
+                total[:, choices] = np.maximum(below[:, grid.high[choices]] - under, 0)
+        yield chunk, sums
+
+
+def best(worth: np.ndarray, grid: ClassGrid) -> int:
+    """Choose the cell of the largest worth; of equals the one nearest to the setting in use.
+
+    Args:
+        worth: (S,) of each setting.
+        grid: the settings.
+    """
+    equal = np.flatnonzero(worth >= worth.max() - _EQUAL)
+    return int(equal[np.argmin(grid.distance[equal])])
+
+
+@dataclass(frozen=True)
+class Fit:
+    """A class's best setting and what it is worth; sums of Dice over all images.
+
+    Attributes:
+        cell: the best setting on all images.
+        before: with the setting in use.
+        in_sample: with ``cell``, on the images that it was chosen on.
+        cross_fitted: each fold with the setting that is best on the other folds.
+        crossed: these settings, one a fold.
+    """
+
+    cell: int
+    before: float
+    in_sample: float
+    cross_fitted: float
+    crossed: tuple[int, ...]
+
+    @property
+    def holds(self) -> bool:
+        """Whether the gain is there on images that the setting was not chosen on."""
+        return self.cross_fitted > self.before + _EQUAL
+
+
+def fit(sums: Sums, grid: ClassGrid) -> Fit:
+    """Choose the setting of the best mean Dice, on all folds and on all but each."""
+    total = sums.dice.sum(axis=0)
+    cell = best(total, grid)
+    crossed = tuple(best(total - one, grid) for one in sums.dice)
+    honest = float(sums.dice[np.arange(len(crossed)), list(crossed)].sum())
+    return Fit(cell, float(total[grid.now_cell]), float(total[cell]), honest, crossed)
+
+
+def choose(sums: Sums, grid: ClassGrid) -> int:
+    """Choose the best setting if its gain holds on images that it was not chosen on, else the one in use."""
+    if not sums.labelled.sum():
+        return grid.now_cell  # nothing to judge by: the best would be to predict nothing
+    found = fit(sums, grid)
+    return found.cell if found.holds else grid.now_cell
+
+
+def cross_fit(sums: Sums, grid: ClassGrid) -> tuple[int, ...]:
+    """Give for each fold what ``choose`` chooses on the others, which cross-fit among themselves."""
+    folds = np.arange(len(sums.images))
+    return tuple(choose(sums.of(folds != fold), grid) for fold in folds)

@@ -1,0 +1,277 @@
+"""Score a network on labelled images."""
+
+import json
+import time
+from collections.abc import Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from config import EvaluateConfig
+from utils.calibration.calibrator import Calibrator
+from utils.calibration.counting import ImageTable
+from utils.calibration.result import Calibration
+from utils.commands.evaluate_labels import LabelsResult, evaluate_labels
+from utils.commands.examples import draw_examples
+from utils.commands.facts import facts
+from utils.commands.progress import plural, progress, require_images
+from utils.commands.results_folder import evaluation_folder
+from utils.commands.score_tables import Objects, write_tables
+from utils.data.annotations import Dataset, open_dataset
+from utils.data.images import ImageError, read_size
+from utils.data.splits import read_split
+from utils.decision.probabilities import class_probabilities
+from utils.device import versions
+from utils.errors import InputError
+from utils.files import write_text
+from utils.inference.chosen import Chosen, choose_weights
+from utils.inference.ground_truth import Labels
+from utils.inference.opening import open_pipeline
+from utils.inference.outputs import Submission
+from utils.inference.pipeline import Inspected, InspectionPipeline, Skipped
+from utils.scoring.evaluation import Collector, Evaluation, ImageFigures, measure
+from utils.scoring.scores import TOGETHER, Scores
+
+
+@dataclass(frozen=True)
+class EvaluateResult:
+    """The scores and where they were written.
+
+    Attributes:
+        evaluation: every figure, of the images that could be read.
+        images: their number.
+        skipped: images that could not be read.
+        what: the images in words.
+        out: folder of what was written.
+        written: names of the files in it.
+        seconds: for all images, without loading the network.
+        network: what ran it.
+        calibration: with ``-calibrate``, the settings that were chosen, and their gain.
+        calibrated: the new weights file; None when it has nothing new.
+    """
+
+    evaluation: Evaluation
+    images: int
+    skipped: tuple[Skipped, ...]
+    what: str
+    out: Path
+    written: tuple[str, ...]
+    seconds: float
+    network: str
+    calibration: Calibration | None = None
+    calibrated: Path | None = None
+
+    @property
+    def scores(self) -> Scores:
+        """The scores per class and together."""
+        return self.evaluation.scores
+
+    @property
+    def images_per_second(self) -> float:
+        """Images per second from file to counts."""
+        return self.images / self.seconds if self.seconds else 0.0
+
+    def table(self) -> str:
+        """Lay out the scores for a terminal."""
+        speed = f"{self.seconds:.1f} s, {self.images_per_second:.1f} images/s, {self.network}"
+        lines = [
+            f"{plural(self.images, 'image')}, {self.what}; {speed}",
+            "",
+            self.scores.table(),
+            "",
+            "mean Dice: the competition's score, where an empty prediction of a clean image counts 1;",
+            "empty baseline: the mean Dice of predicting nothing; defect Dice: where there is a defect to find",
+        ]
+        if intervals := self.evaluation.intervals:
+            low, high = intervals.mean_dice[TOGETHER]
+            lines.append(f"{intervals.level:.0%} interval of the mean Dice: {low:.4f} to {high:.4f}")
+        if self.calibration:
+            if self.calibrated is None:
+                said = "the weights file keeps what it has: nothing better was found that holds"
+            else:
+                kept = (
+                    "" if self.calibration.changed else ", with what the flags set: nothing better was found that holds"
+                )
+                said = f"new weights file: {self.calibrated}{kept}"
+            lines += ["", self.calibration.table(), said, ""]
+        if self.skipped:
+            lines.append(f"{plural(len(self.skipped), 'image')} skipped, named in {self.out / 'metrics.json'}")
+        lines += [f"scores in {self.out}: {', '.join(self.written)}", f"open {self.out / 'report.html'} in a browser"]
+        return "\n".join(lines)
+
+
+def evaluate(config: EvaluateConfig) -> EvaluateResult | LabelsResult:
+    """Score a network on the labelled images of a dataset folder, and write a report.
+
+    Args:
+        config: the flags of ``Evaluate.py``.
+
+    Returns:
+        The scores and where they were written.
+
+    Raises:
+        InputError: flags, weights, images or labels are at fault; nothing was written then.
+    """
+    if config.calibrate and config.split == "test":
+        raise InputError(
+            "-calibrate -split test: scores of images that decided something prove nothing; use -split valid"
+        )
+    chosen = choose_weights(config)
+    dataset = open_dataset(config.dir, "test" if config.split == "test" else "train")
+    run = chosen.path.parent
+    if chosen.weights.spec.is_classifier:
+        if config.calibrate:
+            raise InputError(
+                f"-calibrate: {chosen.path.name} judges whole images and has no masks to choose thresholds for; leave it out"
+            )
+        names = _side(config, dataset, run)[: config.num_of_images or None]
+        return evaluate_labels(config, chosen, dataset, names, _what(config, run))
+    labels = Labels(dataset.annotations, chosen.weights.spec)
+    names = _side(config, dataset, run)[: config.num_of_images or None]
+    _check_labels(dataset, names)
+    calibrator = Calibrator(config, chosen, dataset, labels, names) if config.calibrate else None
+    skipped: list[Skipped] = []
+    pipeline = open_pipeline(chosen, config, skipped, describe=False, images=len(names))
+    out = evaluation_folder(config)
+    # What a gate turns away is never counted: it stays open while what it is worth is found out.
+    pipeline.gates = calibrator is None
+    start = time.perf_counter()
+    paths = [dataset.path(name) for name in names]
+    collected = _collect(pipeline, paths, labels, out, skipped, calibrator)
+    seconds = time.perf_counter() - start
+    pipeline.gates = True
+    evaluation = collected.evaluate(config.resamples, config.seed)
+    calibration, calibrated = calibrator.finish(out) if calibrator else (None, None)
+    tables = (*write_tables(out, evaluation), *(["calibration.csv"] if calibration else []))
+    result = EvaluateResult(
+        evaluation=evaluation,
+        images=evaluation.scores.images,
+        skipped=tuple(skipped),
+        what=_what(config, run),
+        out=out,
+        written=("report.html", "metrics.json", *tables, "objects.csv", "submission.csv"),
+        seconds=seconds,
+        network=pipeline.system.name,
+        calibration=calibration,
+        calibrated=calibrated,
+    )
+    metrics = {**chosen.to_dict(), **_metrics(config, result)}
+    write_text(out / "metrics.json", json.dumps(metrics, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+    _write_report(config, chosen, result, pipeline, dataset, labels)
+    return result
+
+
+def _collect(
+    pipeline: InspectionPipeline,
+    paths: Sequence[Path],
+    labels: Labels,
+    out: Path,
+    skipped: list[Skipped],
+    calibrator: Calibrator | None,
+) -> Collector:
+    """Measure one image after the other; the two tables with a row per object are written while they go by."""
+    class_names, first_class = labels.spec.scored_names, labels.spec.first_class
+    collector = Collector(class_names, first_class)
+    with ExitStack() as stack:
+        objects = stack.enter_context(Objects(out / "objects.csv", class_names, first_class))
+        submission = stack.enter_context(Submission(out / "submission.csv", first_class))
+
+        def compare(result: Inspected) -> tuple[ImageFigures, list[str], list[ImageTable]]:
+            truth = labels.masks(result.path.name, *result.image.shape[:2])
+            counted = calibrator.count(result, truth) if calibrator else []
+            if calibrator:
+                result = calibrator.behind_the_gate(result)
+            planes = () if result.logits is None else class_probabilities(result.logits, pipeline.system.task)
+            return measure(result.masks, truth, planes, result.labels), submission.render(result), counted
+
+        with progress(len(paths), "evaluate") as bar:
+            for path, (figures, codes, counted) in pipeline.run(paths, compare):
+                objects.collect(path.name, figures.objects)
+                submission.collect(path, codes)
+                collector.add(path.name, figures)
+                if calibrator:
+                    calibrator.collect(path.name, counted)
+                bar.update()
+        require_images(len(collector), skipped)
+    return collector
+
+
+def _write_report(
+    config: EvaluateConfig,
+    chosen: Chosen,
+    result: EvaluateResult,
+    pipeline: InspectionPipeline,
+    dataset: Dataset,
+    labels: Labels,
+) -> None:
+    # Here, since drawing takes a second to import, and whoever imports this module may not want a report.
+    from utils.reporting.calibration import calibration_section
+    from utils.reporting.evaluation import evaluation_sections
+    from utils.reporting.learning import read_history
+    from utils.reporting.page import write_page
+
+    worst, best = result.evaluation.extremes(config.examples)
+    # A second pass over these few images: keeping pictures of all in the first would cost more than it saves.
+    drawn = draw_examples(pipeline, [dataset.path(name) for name in (*worst, *best)], labels, result.evaluation)
+    calibration, new = result.calibration, result.calibrated
+    more = [calibration_section(calibration.to_dict(), new.name if new else None)] if calibration else []
+    sections = evaluation_sections(
+        result.evaluation,
+        facts=facts(config, chosen, result),
+        worst=[drawn[name] for name in worst if name in drawn],
+        best=[drawn[name] for name in best if name in drawn],
+        history=read_history(chosen.path.parent / "history.csv"),
+        more=more,
+    )
+    lead = f"{plural(result.images, 'image')}, {result.what}, on {time.strftime('%Y-%m-%d %H:%M')}"
+    write_page(result.out / "report.html", f"Evaluation of {chosen.path.stem}", lead, sections)
+
+
+def _side(config: EvaluateConfig, dataset: Dataset, run: Path) -> Sequence[str]:
+    """Give the names of the images to score, sorted."""
+    if config.split in ("all", "test"):
+        return dataset.images
+    csv_file = run / "split.csv"
+    if not csv_file.is_file():
+        raise InputError(
+            f"-split {config.split}: no split.csv beside the weights file in {run}; give the run folder with"
+            " -weights_dir, or score every labelled image with -split all"
+        )
+    frame = read_split(csv_file, dataset.images)
+    names = sorted(frame.loc[frame["side"] == config.split, "image"])
+    if not names:
+        raise InputError(f"{csv_file}: has no image on its {config.split} side; use -split all")
+    return names
+
+
+def _what(config: EvaluateConfig, run: Path) -> str:
+    if config.split in ("all", "test"):
+        return f"all {'test' if config.split == 'test' else 'labelled'} images of {config.dir}"
+    return f"{'validation' if config.split == 'valid' else 'training'} side of {run / 'split.csv'}"
+
+
+def _check_labels(dataset: Dataset, names: Sequence[str]) -> None:
+    """Find labels that do not fit their image before the network spends minutes on the others."""
+    for name in names:
+        if dataset.annotations.runs(name):
+            try:
+                size = read_size(dataset.path(name))
+            except ImageError:
+                continue  # the pipeline skips and reports it
+            dataset.annotations.mask(name, *size)
+
+
+def _metrics(config: EvaluateConfig, result: EvaluateResult) -> dict[str, Any]:
+    return {
+        "dataset": str(config.dir),
+        "split": config.split,
+        "network": result.network,
+        **result.evaluation.to_dict(),
+        **({"calibration": result.calibration.to_dict()} if result.calibration else {}),
+        **({"calibrated_weights": str(result.calibrated)} if result.calibrated else {}),
+        "skipped": [{"image": str(image.path), "reason": image.reason} for image in result.skipped],
+        "seconds": round(result.seconds, 3),
+        "images_per_second": round(result.images_per_second, 3),
+        "versions": versions(),
+    }

@@ -1,0 +1,281 @@
+"""Write a network in another format, with everything that is needed to use it, and compare it with the original."""
+
+import json
+import tempfile
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from config import ExportConfig
+from utils.data.annotations import open_dataset, open_test_images
+from utils.data.images import list_images
+from utils.device import optional
+from utils.errors import InputError
+from utils.files import replacing, write_text
+from utils.inference.export.graph import Graph, takes_any_size, to_onnx, to_openvino
+from utils.inference.export.halving import halve
+from utils.inference.export.parity import Example, Parity, Run, compare, draw_examples, read_examples
+from utils.inference.export.quantise import quantise
+from utils.inference.ground_truth import Labels
+from utils.inference.network import Outputs
+from utils.inference.systems.system import Size
+from utils.models.segmenter import Segmenter
+from utils.weights.finding import find
+from utils.weights.weights_file import WeightsFile, load
+
+PACKAGES = {"onnx": ("onnxruntime", "onnx"), "openvino": ("openvino",)}
+# By 8-bit integers:
+MOST_LOST = 0.005  # of the mean Dice; where nothing is labelled, of the Dice between the masks and the original's
+MOST_APART = 0.05  # between probabilities of whole images
+NAMESPACE = "steel_defects"  # of the metadata in an OpenVINO file
+
+
+@dataclass(frozen=True)
+class ExportResult:
+    """What was written.
+
+    Attributes:
+        files: the network and the report.
+        size: (H, W) of the images that it takes; None: any.
+        parity: how close it is to the original.
+        megabytes: of the network.
+    """
+
+    files: tuple[Path, ...]
+    size: Size
+    parity: Parity
+    megabytes: float
+
+    def __str__(self) -> str:
+        """Lay it out for a terminal."""
+        size = f"{self.size[0]}x{self.size[1]} pixels only (this architecture fixes it)" if self.size else "any size"
+        return "\n".join(
+            [
+                str(self.parity),
+                f"takes images of {size}, any number at once; {self.megabytes:.1f} MB",
+                f"written: {', '.join(map(str, self.files))}",
+            ]
+        )
+
+
+def export_model(config: ExportConfig) -> ExportResult:
+    """Export the network that the flags name.
+
+    Args:
+        config: the flags of ``Export_model.py``.
+
+    Returns:
+        What was written, and how close it is to the original.
+
+    Raises:
+        InputError: flags, weights or images are at fault, a package is missing, the network cannot be converted, or 8-bit
+            integers lose too much; nothing was written then.
+    """
+    if config.int8 and config.format != "openvino":
+        raise InputError("-int8: only with -format openvino")
+    if config.int8 and config.dir is None and config.images is None:
+        raise InputError("-int8: needs images to calibrate on, give -dir DATASET_FOLDER or -images FOLDER")
+    library = optional(f"-format {config.format}", *PACKAGES[config.format])
+    path = find(config.weights_dir, config.weights)
+    weights = load(path)
+    examples, others = _examples(config, weights)
+    model = weights.build()
+    about = describe(weights, path)
+    with tempfile.TemporaryDirectory() as scratch:
+        draft = Path(scratch) / "network"
+        if config.format == "onnx":
+            content, size = _convert_onnx(library, model, weights.input_size, examples[0])
+            draft = _write_onnx(draft, content, about, config.precision)
+        else:
+            graph, size = _convert_openvino(library, model, weights.input_size, examples[0])
+            if config.int8:
+                graph = quantise(graph, _for_calibration(others, size))
+            draft = _write_openvino(library, draft, graph, about, config.precision)
+        fitting = _of_size(examples, size)
+        exported = open_exported(draft, library)
+        parity = compare(fitting, _original(model, weights.input_size), exported, weights.spec, weights.thresholds)
+        if config.int8:
+            refuse_losses(parity)
+        stem = f"{path.stem}{'-int8' if config.int8 else ''}{'-f16' if config.precision == 'f16' else ''}"
+        return _publish(config.out or path.parent, stem, draft, size, parity, about)
+
+
+def describe(weights: WeightsFile, path: Path) -> dict[str, Any]:
+    """Give what a user of the network has to know, as plain words, numbers and lists."""
+    spec = weights.spec
+    return {
+        "weights": path.name,
+        "architecture": spec.architecture,
+        "encoder": spec.encoder,
+        "task": spec.task,
+        "classes": list(spec.scored_names),
+        "labels": list(spec.label_names),
+        "label_thresholds": list(weights.label_thresholds),
+        "channels": spec.channels,
+        "thresholds": list(weights.thresholds),
+        "min_areas": list(weights.min_areas),
+        "max_areas": list(weights.max_areas),
+        "high_thresholds": list(weights.high_thresholds),
+        "input": "images: (N, H, W, channels) uint8, RGB or grey, as read from a file",
+        "output": "float32 logits; masks: (N, K, H, W), multiclass has the background as channel 0; labels: (N, L) of whole images",
+    }
+
+
+def open_exported(path: Path, library: Any) -> Run:
+    """Give a function that runs an exported file with its library."""
+    if path.suffix == ".onnx":
+        session = library.InferenceSession(path)
+        return lambda images: Outputs.of([torch.from_numpy(part) for part in session.run(None, {"images": images})])
+    # f32, so that the report does not depend on whether this machine has bf16.
+    compiled = library.compile_model(path, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
+    return lambda images: Outputs.of([torch.from_numpy(part.copy()) for part in compiled(images).values()])
+
+
+def _examples(config: ExportConfig, weights: WeightsFile) -> tuple[list[Example], list[Example]]:
+    """Read images to compare on, and as many others to calibrate on."""
+    channels, number = weights.spec.channels, config.num_of_images
+    if config.dir is not None and config.images is not None:
+        raise InputError("give -dir DATASET_FOLDER or -images FOLDER_OR_FILE, one of them; both were given")
+    labels = None
+    if config.dir is not None and (config.dir / "train.csv").is_file():
+        dataset = open_dataset(config.dir)
+        labels = Labels(dataset.annotations, weights.spec)
+        # Those with defects say more about a network than the many without.
+        names = sorted(dataset.images, key=lambda name: not dataset.annotations.runs(name))
+        paths = [dataset.path(name) for name in names]
+    elif config.dir is not None:
+        paths = open_test_images(config.dir)
+    elif config.images is not None:
+        paths = [config.images] if config.images.is_file() else list_images(config.images)
+        if not paths:
+            raise InputError(f"-images {config.images}: holds no image files")
+    else:
+        return draw_examples(number, channels), []
+    if config.int8 and len(paths) < 2:
+        raise InputError("-int8: needs at least two images, one to calibrate on and one to compare on")
+    chosen = paths[: 2 * number] if config.int8 else paths[:number]
+    if not config.int8:
+        return read_examples(chosen, channels, labels), []
+    return read_examples(chosen[::2], channels, labels), read_examples(chosen[1::2], channels, None)
+
+
+def _of_size(examples: Sequence[Example], size: Size) -> list[Example]:
+    """Leave out what a network that fixes the size cannot take."""
+    return [example for example in examples if size in (None, example.pixels.shape[:2])]
+
+
+def _for_calibration(others: Sequence[Example], size: Size) -> list[np.ndarray]:
+    fitting = _of_size(others, size)
+    if size is not None and not fitting:
+        raise InputError(
+            f"-int8: this architecture fixes the size, to {size[0]}x{size[1]} here, and no image to calibrate on has it;"
+            " give more images of this size with -dir or -images"
+        )
+    return [example.pixels for example in fitting]
+
+
+def refuse_losses(parity: Parity) -> None:
+    """Raise ``InputError`` where 8-bit integers change too much."""
+    found = ""
+    least, apart = min(parity.dice.values(), default=1.0), parity.labels or 0.0
+    if parity.scores is not None and (lost := parity.scores[0] - parity.scores[1]) > MOST_LOST:
+        found = f"the mean Dice falls by {lost:.4f}, more than {MOST_LOST},"
+    elif parity.scores is None and least < 1 - MOST_LOST:
+        found = f"masks differ from the original's, by a Dice of {least:.4f}, less than {1 - MOST_LOST},"
+    elif apart > MOST_APART:
+        found = f"probabilities differ from the original's by up to {apart:.4f}, more than {MOST_APART},"
+    if found:
+        raise InputError(
+            f"-int8: {found} on {parity.images} images; export without -int8, or calibrate on more images with"
+            " -num_of_images"
+        )
+
+
+def _original(model: Segmenter, input_size: Size) -> Run:
+    graph = Graph(model, None, input_size)
+
+    @torch.inference_mode()
+    def run(images: np.ndarray) -> Outputs:
+        return Outputs.of(graph(torch.from_numpy(images)))
+
+    return run
+
+
+def _convert_onnx(library: Any, model: Segmenter, input_size: Size, example: Example) -> tuple[bytes, Size]:
+    def opened(content: bytes) -> Any:
+        session = library.InferenceSession(content)
+        return lambda images: session.run(None, {"images": images})
+
+    return _convert(to_onnx, opened, model, input_size, example)
+
+
+def _convert_openvino(library: Any, model: Segmenter, input_size: Size, example: Example) -> tuple[Any, Size]:
+    def opened(graph: Any) -> Any:
+        compiled = library.compile_model(graph, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
+        return lambda images: list(compiled(images).values())
+
+    return _convert(to_openvino, opened, model, input_size, example)
+
+
+def _convert(convert: Any, opened: Any, model: Segmenter, input_size: Size, example: Example) -> tuple[Any, Size]:
+    """Convert for any size of images, or for the example's where the architecture allows no other."""
+    try:
+        converted = convert(model, None, input_size)
+        if takes_any_size(model, opened(converted), input_size):
+            return converted, None
+    except Exception:
+        pass
+    size = (example.pixels.shape[0], example.pixels.shape[1])
+    try:
+        return convert(model, size, input_size), size
+    except Exception as error:
+        spec, reason = model.spec, str(error).strip().splitlines()[0]
+        raise InputError(f"{spec.architecture} {spec.encoder} cannot be exported ({reason})") from None
+
+
+def _write_onnx(draft: Path, content: bytes, about: dict[str, Any], precision: str) -> Path:
+    import onnx
+
+    network = onnx.load_model_from_string(content)
+    if precision == "f16":
+        halve(network)
+    onnx.helper.set_model_props(network, _as_words(about))
+    path = draft.with_suffix(".onnx")
+    onnx.save(network, path)
+    return path
+
+
+def _write_openvino(library: Any, draft: Path, graph: Any, about: dict[str, Any], precision: str) -> Path:
+    for key, value in _as_words(about).items():
+        graph.set_rt_info(value, [NAMESPACE, key])
+    path = draft.with_suffix(".xml")
+    library.save_model(graph, path, compress_to_fp16=precision == "f16")
+    return path
+
+
+def _as_words(about: dict[str, Any]) -> dict[str, str]:
+    """Write lists and numbers as JSON, since metadata is words in both formats."""
+    return {key: value if isinstance(value, str) else json.dumps(value) for key, value in about.items()}
+
+
+def _publish(out: Path, stem: str, draft: Path, size: Size, parity: Parity, about: dict[str, Any]) -> ExportResult:
+    """Give the files their final names; the weights first, since the file that names them is what people open."""
+    files = []
+    parts: Sequence[Path] = [part for part in (draft.with_suffix(".bin"), draft) if part.exists()]
+    try:
+        for part in parts:
+            target = out / f"{stem}{part.suffix}"
+            with replacing(target) as temporary:
+                temporary.write_bytes(part.read_bytes())
+            files.append(target)
+        report = out / f"{stem}-parity.json"
+        found = {**about, "size": size, **asdict(parity)}
+        write_text(report, json.dumps(found, indent=2, ensure_ascii=False) + "\n")
+    except OSError as error:
+        raise InputError(f"-out {out}: cannot write there ({error.strerror}); name another folder with -out") from None
+    megabytes = sum(part.stat().st_size for part in parts) / 1e6
+    return ExportResult((*reversed(files), report), size, parity, megabytes)

@@ -1,0 +1,57 @@
+"""What a report says about the images, the network and the machine, in words."""
+
+from typing import Any, Protocol
+
+from config import EvaluateConfig
+from utils.device import versions
+from utils.inference.chosen import Chosen
+from utils.inference.pipeline import Skipped
+
+
+class Scored(Protocol):
+    """What every evaluation knows of itself."""
+
+    @property
+    def images(self) -> int:
+        """Number of images that were scored."""
+
+    @property
+    def images_per_second(self) -> float:
+        """From file to figures."""
+
+    @property
+    def skipped(self) -> tuple[Skipped, ...]:
+        """Images that could not be read."""
+
+    @property
+    def what(self) -> str:
+        """The images in words."""
+
+    @property
+    def seconds(self) -> float:
+        """For all images."""
+
+    @property
+    def network(self) -> str:
+        """What ran it."""
+
+
+def facts(config: EvaluateConfig, chosen: Chosen, result: Scored) -> dict[str, Any]:
+    """Give label and value of everything that somebody who reads the scores later has to know."""
+    found = {name.replace("_", " "): _words(value) for name, value in chosen.to_dict().items()}
+    found |= {
+        "images": f"{result.what}: {result.images:,}",
+        "dataset": str(config.dir),
+        "skipped": "; ".join(f"{image.path.name}: {image.reason}" for image in result.skipped) or "none",
+        "network": result.network,
+        "time": f"{result.seconds:.1f} s, {result.images_per_second:.1f} images/s from file to figures",
+    }
+    return found | {f"version of {name}": version for name, version in versions().items()}
+
+
+def _words(value: Any) -> str:
+    if isinstance(value, dict):
+        return ", ".join(f"{name} {_words(one)}" for name, one in value.items())
+    if isinstance(value, list | tuple):
+        return ", ".join(map(_words, value))
+    return "none" if value is None else str(value)

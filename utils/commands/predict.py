@@ -1,0 +1,275 @@
+"""Find defects in images and write what was found."""
+
+import json
+import sys
+import time
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from config import PredictConfig
+from utils.commands.progress import plural, progress, require_images
+from utils.commands.results_folder import SUMMARY, marked, refuse_foreign_pictures
+from utils.data.annotations import open_test_images
+from utils.data.images import IMAGE_SUFFIXES, NOT_UTF8, is_utf8, list_images
+from utils.device import versions
+from utils.errors import InputError
+from utils.files import make_folder, write_text
+from utils.inference.chosen import Chosen, choose_weights
+from utils.inference.ground_truth import Labels, labels_beside
+from utils.inference.opening import open_pipeline
+from utils.inference.outputs import (
+    PICTURES,
+    SAVES,
+    Defects,
+    IndexMasks,
+    LabelTable,
+    Overlays,
+    Sink,
+    Submission,
+    picture_names,
+)
+from utils.inference.pipeline import Inspected, InspectionPipeline, Skipped
+
+
+@dataclass(frozen=True)
+class ClassTotal:
+    """What was found of one class: in how many images, how many defects, how many pixels."""
+
+    images: int
+    defects: int
+    area_px: int
+
+
+@dataclass(frozen=True)
+class PredictResult:
+    """What a prediction found and wrote.
+
+    Attributes:
+        images: number of images that were predicted.
+        skipped: images that could not be read.
+        defects: number of connected defects.
+        classes: totals by class name.
+        out: folder of the results.
+        written: what is in it, as a person would name it.
+        seconds: for all images, without loading the network.
+        network: what ran it.
+        overlays: the first few pictures.
+        labels: images by label of the whole image, where a network judges that.
+    """
+
+    images: int
+    skipped: tuple[Skipped, ...]
+    defects: int
+    classes: dict[str, ClassTotal]
+    out: Path
+    written: tuple[str, ...]
+    seconds: float
+    network: str
+    overlays: tuple[Path, ...]
+    labels: dict[str, int] = field(default_factory=dict)
+
+    @property
+    def images_per_second(self) -> float:
+        """Images per second from file to file."""
+        return self.images / self.seconds if self.seconds else 0.0
+
+    def table(self) -> str:
+        """Lay out what was found for a terminal."""
+        width = max(map(len, [*self.classes, *self.labels, "class"]))
+        if self.classes:
+            lines = [f"{'class'.ljust(width)}  images with it  defects     pixels"]
+            for name, total in self.classes.items():
+                lines.append(f"{name.ljust(width)}  {total.images:14d}  {total.defects:7d}  {total.area_px:9d}")
+        else:
+            lines = ["this network judges whole images: it gives probabilities instead of masks and overlays", ""]
+            lines.append(f"{'label'.ljust(width)}  images with it")
+            lines += [f"{name.ljust(width)}  {images:14d}" for name, images in self.labels.items()]
+        speed = f"{self.seconds:.1f} s, {self.images_per_second:.1f} images/s, {self.network}"
+        found = f"{plural(self.images, 'image')}{', ' + plural(self.defects, 'defect') if self.classes else ''}"
+        lines += ["", f"{found}; {speed}"]
+        if self.skipped:
+            lines.append(f"{plural(len(self.skipped), 'image')} skipped, named in {self.out / SUMMARY}")
+        lines.append(f"results in {self.out}: {', '.join(self.written)}")
+        return "\n".join(lines)
+
+
+def predict(config: PredictConfig) -> PredictResult:
+    """Find defects in a dataset folder, a folder of images or a single image.
+
+    Args:
+        config: the flags of ``Predict_masks.py``.
+
+    Returns:
+        What was found and where it was written.
+
+    Raises:
+        InputError: flags, weights or images are at fault; nothing was written then.
+    """
+    _check_saves(config.save)
+    paths, default_out = _images(config)
+    chosen = choose_weights(config)
+    save = _saves(config.save, chosen)
+    out = config.out or default_out
+    pictures = [out / word for word in PICTURES if word in save]
+    refuse_foreign_pictures(out, pictures, paths[0].parent)
+    labels = _labels(config, paths[0].parent, chosen) if "overlays" in save else None
+    skipped: list[Skipped] = []
+    pipeline = open_pipeline(chosen, config, skipped, describe=True, images=len(paths))
+    make_folder(out)
+    with marked(out, pictures):
+        result = _write(chosen, pipeline, paths, save, out, labels, skipped)
+        summary = _summary(result, chosen, labels)
+        write_text(out / SUMMARY, json.dumps(summary, indent=2, ensure_ascii=False) + "\n")
+    return result
+
+
+def _write(
+    chosen: Chosen,
+    pipeline: InspectionPipeline,
+    paths: Sequence[Path],
+    save: Sequence[str],
+    out: Path,
+    labels: Labels | None,
+    skipped: list[Skipped],
+) -> PredictResult:
+    """Predict the images, and write everything but the summary."""
+    spec, names = chosen.weights.spec, picture_names(paths)
+    overlays = Overlays(out / "overlays", names, spec.scored_names, _truth(labels))
+    totals = np.zeros((len(spec.scored_names), 3), dtype=np.int64)
+    labelled = np.zeros(len(chosen.label_names), dtype=np.int64)
+    done = 0
+
+    with ExitStack() as stack:
+        sinks: list[Sink] = []
+        if "overlays" in save:
+            sinks.append(overlays)
+        if "masks" in save:
+            sinks.append(IndexMasks(out / "masks", names, spec.task, spec.first_class))
+        if "submission" in save:
+            sinks.append(stack.enter_context(Submission(out / "submission.csv", spec.first_class)))
+        if "defects" in save:
+            sinks.append(stack.enter_context(Defects(out / "defects.csv", spec.scored_names, spec.first_class)))
+        if "labels" in save:
+            sinks.append(stack.enter_context(LabelTable(out / "labels.csv", chosen.label_names)))
+
+        def finish(result: Inspected) -> tuple[np.ndarray, np.ndarray, list[Any]]:
+            has = np.zeros(0) if result.labels is None else result.labels
+            return _count(result), has >= chosen.label_thresholds, [sink.render(result) for sink in sinks]
+
+        start = time.perf_counter()
+        with progress(len(paths), "predict") as bar:
+            for path, (found, has, pieces) in pipeline.run(paths, finish):
+                totals += found
+                labelled += has
+                for sink, piece in zip(sinks, pieces, strict=True):
+                    sink.collect(path, piece)
+                done += 1
+                bar.update()
+        require_images(done, skipped)
+    return PredictResult(
+        images=done,
+        skipped=tuple(skipped),
+        defects=int(totals[:, 1].sum()),
+        classes={name: ClassTotal(*map(int, row)) for name, row in zip(spec.scored_names, totals, strict=True)},
+        out=out,
+        written=(*_written(save), SUMMARY),
+        seconds=time.perf_counter() - start,
+        network=pipeline.system.name,
+        overlays=tuple(overlays.written),
+        labels=dict(zip(chosen.label_names, labelled.tolist(), strict=True)),
+    )
+
+
+def _count(result: Inspected) -> np.ndarray:
+    """Count, for each class, 1 if the image has it, its defects and its pixels: (C, 3) int64."""
+    classes = len(result.masks)
+    ids = result.defects["class_id"] - 1
+    defects = np.bincount(ids, minlength=classes)
+    area = np.bincount(ids, weights=result.defects["area_px"], minlength=classes).astype(np.int64)
+    return np.stack([defects > 0, defects, area], axis=1).astype(np.int64)
+
+
+def _check_saves(save: Sequence[str]) -> None:
+    unknown = [word for word in save if word not in SAVES]
+    if unknown:
+        raise InputError(f"-save {','.join(unknown)}: choose from {', '.join(SAVES)}")
+
+
+def _saves(asked: Sequence[str], chosen: Chosen) -> Sequence[str]:
+    """Give what there is to write: a classifier draws no masks, whatever was asked for."""
+    if chosen.weights.spec.is_classifier:
+        return ("labels",)
+    if "labels" in asked and not chosen.label_names:
+        raise InputError(f"-save labels: {chosen.path.name} judges no whole images; leave it out, or use a classifier")
+    return asked
+
+
+def _images(config: PredictConfig) -> tuple[list[Path], Path]:
+    """Give the images that the flags name, and the default folder for the results."""
+    if (config.dir is None) == (config.images is None):
+        both = "both were given" if config.dir else "neither was given"
+        raise InputError(f"give -dir DATASET_FOLDER or -images FOLDER_OR_FILE, one of them; {both}")
+    if config.dir is not None:
+        paths, home = open_test_images(config.dir), config.dir
+    elif config.images is not None and config.images.is_file():
+        if not is_utf8(config.images.name):
+            raise InputError(f"-images {config.images}: {NOT_UTF8}")
+        paths, home = [config.images], config.images.parent
+    else:
+        assert config.images is not None
+        if not config.images.exists():
+            raise InputError(f"-images {config.images}: no such file or folder")
+        paths, home = list_images(config.images), config.images
+        if not paths:
+            raise InputError(f"-images {home}: holds no image files ({', '.join(sorted(IMAGE_SUFFIXES))})")
+    return paths[: config.num_of_images or None], home / "results"
+
+
+def _labels(config: PredictConfig, images: Path, chosen: Chosen) -> Labels | None:
+    """Find labels to show beside the prediction; labels that do not fit are a remark, since nobody needs them here."""
+    if config.dir is None:
+        return None
+    try:
+        return labels_beside(images, chosen.weights.spec)
+    except InputError as error:
+        print(f"warning: overlays show no ground truth: {error}", file=sys.stderr)
+        return None
+
+
+def _truth(labels: Labels | None) -> Callable[[Inspected], np.ndarray | None]:
+    def truth(result: Inspected) -> np.ndarray | None:
+        if labels is None:
+            return None
+        try:
+            return labels.masks(result.path.name, *result.image.shape[:2])
+        except InputError as error:
+            print(f"warning: overlay without ground truth: {error}", file=sys.stderr)
+            return None
+
+    return truth
+
+
+def _written(save: Sequence[str]) -> list[str]:
+    return [f"{word}/" if word in PICTURES else f"{word}.csv" for word in SAVES if word in save]
+
+
+def _summary(result: PredictResult, chosen: Chosen, labels: Labels | None) -> dict[str, Any]:
+    return {
+        **chosen.to_dict(),
+        "network": result.network,
+        "images": result.images,
+        "defects": result.defects,
+        "found": {name: vars(total) for name, total in result.classes.items()},
+        **({"images_with_label": result.labels} if result.labels else {}),
+        "skipped": [{"image": str(image.path), "reason": image.reason} for image in result.skipped],
+        "ground_truth": str(labels.annotations.source) if labels else None,
+        "written": list(result.written),
+        "seconds": round(result.seconds, 3),
+        "images_per_second": round(result.images_per_second, 3),
+        "versions": versions(),
+    }

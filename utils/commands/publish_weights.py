@@ -1,0 +1,328 @@
+"""Make published weights out of a run: the one function behind ``Publish_weights.py``."""
+
+import dataclasses
+import filecmp
+import hashlib
+import os
+import re
+import shutil
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import yaml
+
+from config import EvaluateConfig, PublishWeightsConfig
+from utils.commands.evaluate import EvaluateResult, evaluate
+from utils.data.annotations import LABELS, Dataset, Side, open_dataset
+from utils.data.splits import read_split
+from utils.device import processor
+from utils.errors import InputError
+from utils.files import replacing, write_text
+from utils.weights import hub
+from utils.weights.cards import Words, card, table
+from utils.weights.finding import find
+from utils.weights.index import INDEX, PLAIN_NAME, Entry, Index, bare, read_index
+from utils.weights.lineage import Training, without_places
+from utils.weights.sample import Sample
+from utils.weights.storage import halved
+from utils.weights.weights_file import WeightsFile, load
+
+# By how much a score on the validation split may change for half of the bytes.
+MOST_CHANGE = 1e-4
+# Between these lines of weights/README.md stands the table of what is published.
+MARKS = ("<!-- published -->", "<!-- end of published -->")
+LARGEST = 95_000_000
+
+
+@dataclass(frozen=True)
+class PublishResult:
+    """What was published.
+
+    Attributes:
+        entry: its line in the index.
+        to: folder of the files.
+        change: largest change of a score by 16-bit numbers; None where that was not measured.
+        pushed: address on the hub, if any.
+    """
+
+    entry: Entry
+    to: Path
+    change: float | None
+    pushed: str | None
+
+    def table(self) -> str:
+        """Lay out for a terminal what was measured and where it is."""
+        lines = []
+        for side, score in self.entry.scores.items():
+            figures = ", ".join(
+                f"{word} {score[key]:.4f}"
+                for key, word in (("mean_dice", "mean Dice"), ("empty_baseline", "empty baseline"))
+                if score.get(key) is not None
+            )
+            lines.append(f"{side}: {score['images']} images, {figures}")
+        if self.change is not None:
+            kept = "so they are stored" if self.entry.storage == "half" else "so 32 bits are stored"
+            lines.append(f"numbers of 16 bits change the scores by {self.change:.6f} at most, {kept}")
+        lines.append(f"{self.to / self.entry.file}: {self.entry.size / 1e6:.1f} MB")
+        if self.entry.size > LARGEST:
+            lines.append("warning: GitHub takes files up to 100 MB; publish a smaller network, or use -urls or -push")
+        lines.append(f"card, sample and index beside it: {self.entry.name}.md, {_sample_of(self.entry)}, {INDEX}")
+        if self.pushed:
+            lines.append(f"on the hub: {self.pushed}")
+        return "\n".join(lines)
+
+
+def publish_weights(config: PublishWeightsConfig) -> PublishResult:
+    """Strip, measure, describe and list the weights of a run.
+
+    Args:
+        config: the flags of ``Publish_weights.py``.
+
+    Returns:
+        What was published.
+
+    Raises:
+        InputError: no such run, a name that is taken, or no labelled images to measure on; nothing was written then.
+    """
+    _check_name(config.name)
+    index = _index(config.to)
+    source = _run_folder(config)
+    path = find(source, config.weights)
+    weights = load(path)
+    if weights.spec.is_classifier:
+        raise InputError(
+            f"{path}: classifies whole images ({weights.spec.task}); only networks that draw masks can be published,"
+            " since their scores are what is published with them"
+        )
+    dataset = config.dir or _dataset(source)
+    # Here rather than while measuring, which reads a copy and would name that.
+    labelled = open_dataset(dataset)
+    split = read_split(source / "split.csv", labelled.images)
+    if "valid" not in set(split["side"]):
+        raise InputError(f"{source / 'split.csv'}: has no image on its valid side to measure on")
+    if config.test_dir:
+        _check_unseen(config.test_dir, labelled, split)
+    if config.push:
+        hub.check(config.push, weights.build().net)
+    with tempfile.TemporaryDirectory(prefix="publish-") as name:
+        folder = Path(name)
+        chosen, change, valid = _stored(config, weights, folder, source, dataset)
+        tested = None
+        if config.test_dir:
+            which = "test" if _test_side(config.test_dir) == "test" else "all"
+            tested = _measure(config, chosen, folder / "test", config.test_dir, which)
+        scores = {"valid": _score(valid, "validation split of the training data")}
+        if config.test_dir and tested:
+            what = config.test_data or config.test_dir.resolve().name
+            scores["test"] = _score(tested, f"{what}; used for nothing else")
+        provenance = without_places(weights.provenance)
+        training = Training.of(source, provenance)
+        final = dataclasses.replace(
+            chosen,
+            metrics={**_kept(weights), **scores["valid"], **({"test": scores["test"]} if tested else {})},
+            provenance={**provenance, **training.spent, "published_as": config.name},
+        )
+        packed = final.save_named(folder / "final", config.name)
+        entry = _entry(config, packed, final, scores, tested or valid, training)
+        old = index.find(config.name)
+        if old is not None and old.sha256 != entry.sha256 and not config.replace:
+            raise InputError(f"-name {config.name}: {old.file} is published already; add -replace, or choose another")
+        model = load(packed).build()
+        text = card(entry, final, model, training, Words(config.data, config.terms, config.limits))
+        sample = Sample.of(model, weights.spec.channels)
+        if config.push:
+            _push(config, entry, model.net, text, sample, packed, folder / "hub")
+        # Read again: another run may have been published while this one was measured.
+        new = _index(config.to).with_entry(entry, config.default)
+        _write(config.to, entry, packed, sample, text, new, old)
+    address = f"https://huggingface.co/{config.push}" if config.push else None
+    return PublishResult(entry, config.to, change, address)
+
+
+def _index(folder: Path) -> Index:
+    return read_index(folder / INDEX) if (folder / INDEX).is_file() else Index()
+
+
+def _check_name(name: str) -> None:
+    if not PLAIN_NAME.fullmatch(name) or name.endswith(".pth"):
+        raise InputError(f"-name {name}: use letters, digits, '-', '_' and '.', as in unet-resnet18-mydata")
+    if bare(name) != name:
+        raise InputError(f"-name {name}: leave the digits of the sha256 out; they are added")
+
+
+def _run_folder(config: PublishWeightsConfig) -> Path:
+    run = config.run
+    if not run.is_dir():
+        raise InputError(f"{run}: no such run folder; name one that Train.py made")
+    for name in ("config.yaml", "split.csv"):
+        if not (run / name).is_file():
+            raise InputError(f"{run}: has no {name}, so it is no run folder of Train.py; name one that is")
+    return run
+
+
+def _dataset(run: Path) -> Path:
+    try:
+        return Path(yaml.safe_load((run / "config.yaml").read_text(encoding="utf-8"))["dir"])
+    except (yaml.YAMLError, ValueError, TypeError, KeyError):
+        raise InputError(f"{run / 'config.yaml'}: damaged; name the dataset folder with -dir") from None
+
+
+def _test_side(folder: Path) -> Side:
+    return "test" if (folder / LABELS["test"]).is_file() else "train"
+
+
+def _check_unseen(folder: Path, dataset: Dataset, split: pd.DataFrame) -> None:
+    """Refuse test images that the run learnt from or was chosen by."""
+    test = open_dataset(folder, _test_side(folder))
+    names = set(split["image"])
+    seen = [name for name in test.images if name in names and filecmp.cmp(test.path(name), dataset.path(name), False)]
+    if seen:
+        raise InputError(
+            f"-test_dir {folder}: {len(seen)} of its {len(test.images)} images are images of the run too, {seen[0]} for"
+            " one; a test score is of images that nothing was learnt, chosen or calibrated on"
+        )
+
+
+def _stored(
+    config: PublishWeightsConfig, weights: WeightsFile, folder: Path, run: Path, dataset: Path
+) -> tuple[WeightsFile, float | None, EvaluateResult]:
+    """Decide how the numbers are stored, by measuring; give the weights to store, the change, and their scores."""
+    half = dataclasses.replace(weights, state_dict=halved(weights.state_dict))
+    full_score = half_score = None
+    if config.storage != "half":
+        full_score = _measure(config, weights, folder / "float", dataset, "valid", run)
+    if config.storage != "float":
+        half_score = _measure(config, half, folder / "half", dataset, "valid", run)
+    if full_score is None or half_score is None:
+        score = full_score or half_score
+        assert score
+        return (half if half_score else weights), None, score
+    change = largest_change(full_score.scores.to_dict(), half_score.scores.to_dict())
+    return (half, change, half_score) if change <= MOST_CHANGE else (weights, change, full_score)
+
+
+def largest_change(before: dict[str, Any], after: dict[str, Any]) -> float:
+    """Give the largest difference between two sets of scores over all classes; infinity where one is undefined."""
+    gaps = [0.0]
+    for key, value in before.items():
+        if isinstance(value, float):
+            gaps.append(abs(value - after[key]) if isinstance(after.get(key), float) else float("inf"))
+    return max(gaps)
+
+
+def _measure(
+    config: PublishWeightsConfig,
+    weights: WeightsFile,
+    folder: Path,
+    dataset: Path | None,
+    split: str,
+    run: Path | None = None,
+) -> EvaluateResult:
+    """Score weights the way users do: through a file, and the function behind Evaluate.py."""
+    assert dataset
+    folder.mkdir(parents=True)
+    weights.save(folder / "weights.pth")
+    if run is not None:
+        shutil.copyfile(run / "split.csv", folder / "split.csv")
+    result = evaluate(
+        EvaluateConfig(
+            dir=dataset,
+            weights_dir=folder / "weights.pth",
+            split=split,  # type: ignore[arg-type]
+            out=folder / "scores",
+            batch_size=config.batch_size,
+            resamples=0,
+            examples=0,
+            backend="torch",
+            device=config.device,
+            threads=config.threads,
+        )
+    )
+    if not isinstance(result, EvaluateResult):
+        raise InputError(f"{folder}: judges whole images only; what is published here draws masks")
+    if result.skipped:
+        raise InputError(f"{result.skipped[0].path}: cannot be read, and scores of some images only are not published")
+    return result
+
+
+def _kept(weights: WeightsFile) -> dict[str, Any]:
+    """Give what the run's own scores say besides figures: where the weights and their thresholds come from."""
+    return {key: weights.metrics[key] for key in ("epoch", "calibration") if key in weights.metrics}
+
+
+def _score(result: EvaluateResult, data: str) -> dict[str, Any]:
+    return {"data": data, **result.scores.to_dict()}
+
+
+def _entry(
+    config: PublishWeightsConfig,
+    packed: Path,
+    final: WeightsFile,
+    scores: dict[str, Any],
+    timed: EvaluateResult,
+    training: Training,
+) -> Entry:
+    return Entry(
+        name=config.name,
+        file=packed.name,
+        sha256=hashlib.sha256(packed.read_bytes()).hexdigest(),
+        size=packed.stat().st_size,
+        urls=(
+            packed.name,
+            *(f"{url.rstrip('/')}/{packed.name}" for url in config.urls or ()),
+            *([f"hf://{config.push}/{packed.name}"] if config.push else []),
+        ),
+        architecture=final.spec.architecture,
+        encoder=final.spec.encoder,
+        task=final.spec.task,
+        classes=final.spec.scored_names,
+        storage="half" if any(tensor.dtype.itemsize == 2 for tensor in final.state_dict.values()) else "float",
+        scores=scores,
+        speed={
+            "images_per_second": round(timed.images_per_second, 2),
+            "network": timed.network,
+            "hardware": f"{config.threads or os.cpu_count()} threads, {processor()}",
+        },
+        training={"command": "\n".join(training.commands), "epochs": training.epochs, "seconds": training.seconds},
+    )
+
+
+def _write(to: Path, entry: Entry, packed: Path, sample: Sample, text: str, index: Index, old: Entry | None) -> None:
+    """Write the files, the index last, so that it never lists what is not there."""
+    with replacing(to / entry.file) as temporary:
+        shutil.copyfile(packed, temporary)
+    sample.save(to / _sample_of(entry))
+    write_text(to / f"{entry.name}.md", text)
+    index.save(to / INDEX)
+    if old is not None and old.file != entry.file:
+        (to / old.file).unlink(missing_ok=True)
+        (to / _sample_of(old)).unlink(missing_ok=True)
+    page = to / "README.md"
+    if page.is_file() and all(mark in page.read_text(encoding="utf-8") for mark in MARKS):
+        write_text(page, with_table(page.read_text(encoding="utf-8"), index))
+
+
+def with_table(page: str, index: Index) -> str:
+    """Give a page with the table of an index between its marks."""
+    inside = table(index.entries) if index.entries else "Nothing yet.\n"
+    between = re.compile(f"{re.escape(MARKS[0])}.*{re.escape(MARKS[1])}", re.DOTALL)
+    return between.sub(lambda _: f"{MARKS[0]}\n\n{inside}\n{MARKS[1]}", page)
+
+
+def _push(
+    config: PublishWeightsConfig, entry: Entry, net: Any, text: str, sample: Sample, packed: Path, folder: Path
+) -> None:
+    """Send the network in SMP's format, with the weights file and an index of its own beside it."""
+    assert config.push
+    hub.write_folder(folder, net, text)
+    shutil.copyfile(packed, folder / entry.file)
+    sample.save(folder / _sample_of(entry))
+    Index((dataclasses.replace(entry, urls=(entry.file,)),), entry.name).save(folder / INDEX)
+    hub.push(config.push, folder, f"{entry.file}")
+
+
+def _sample_of(entry: Entry) -> str:
+    return Path(entry.file).with_suffix(".npz").name

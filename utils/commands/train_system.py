@@ -1,0 +1,268 @@
+"""Train all networks of a system on one split, one after another, and calibrate what they decide together."""
+
+import dataclasses
+import gc
+import time
+from pathlib import Path
+
+import pandas as pd
+import torch
+from accelerate.utils import broadcast_object_list
+
+from config import EvaluateConfig, TrainConfig
+from utils.commands.evaluate import EvaluateResult, evaluate
+from utils.commands.readiness import check_members
+from utils.commands.train_network import check_flags, open_labelled, train_network
+from utils.data.annotations import Dataset
+from utils.data.splits import write_split
+from utils.device import versions
+from utils.errors import InputError
+from utils.settings import given_fields, note_given, to_plain
+from utils.training import run_folder
+from utils.training.class_weights import class_weights
+from utils.training.engine import SteelEngine, make_engine
+from utils.training.flags import OF_CLASSIFIERS, make_spec, settle
+from utils.training.provenance import fingerprint, git_commit
+from utils.training.selection import choose_split
+from utils.weights.finding import find, list_weights
+from utils.weights.system_file import SEGMENTERS, SystemFile, gate_for, read_system
+from utils.weights.weights_file import SYSTEM_SUFFIX, load
+
+SINGLE = ("two-head", "shared-backbone")  # systems of one network, whose architecture is called as they are
+C_OF_SOFT_GATE = 3.0  # where calibration begins: a class that is surely absent needs three times the area
+
+
+@dataclasses.dataclass(frozen=True)
+class SystemResult:
+    """What the training of a system brought.
+
+    Args:
+        folder: the run folder; every member has a run folder of its own in it.
+        weights: the system file.
+        members: weights file of each member, by role.
+        report: the scores of the whole on the validation images, as lines.
+        seconds: of this call.
+        is_main: whether this process is the one that writes and prints.
+    """
+
+    folder: Path
+    weights: Path
+    members: dict[str, Path]
+    report: str
+    seconds: float
+    is_main: bool
+
+    def summary(self) -> str:
+        """Give the lines that a user reads at the end."""
+        return f"\n{self.report}\nsystem file: {self.weights}"
+
+
+def train_system(config: TrainConfig) -> SystemResult:
+    """Train a system, or continue one that was interrupted: finished members are not trained again.
+
+    Args:
+        config: see ``config.TrainConfig``; ``system`` is set, or ``resume`` names the run of a system.
+
+    Returns:
+        Where the files are and how good the whole is.
+
+    Raises:
+        InputError: flags or data that cannot be trained on; see ``train_network``.
+        KeyboardInterrupt: Ctrl-C or SIGTERM; the message says how to go on.
+    """
+    started = time.perf_counter()
+    given = config
+    folder, config = _settings(config)
+    there = folder.exists()
+    _check(config)
+    engine = make_engine(config)
+    dataset = open_labelled(config)
+    class_names = dataset.annotations.class_names
+    members = members_of(config, class_names)
+    for member in members.values():
+        # Refuse what is wrong with any of them before the first one trains for hours.
+        check_flags(member)
+        class_weights(member, make_spec(member, class_names), dataset, [])
+    if engine.is_main_process and given.resume is None:
+        frame = _split(config, dataset, members, engine.num_processes)
+        folder = run_folder.claim(folder, config, there)
+        write_split(frame, folder / run_folder.SPLIT)
+        run_folder.write_settings(folder, config)  # last, since a folder with settings is a run
+    folder = Path(broadcast_object_list([str(folder)])[0]) if engine.num_processes > 1 else folder
+    try:
+        files = {}
+        for number, (role, member) in enumerate(members.items(), start=1):
+            if engine.is_main_process:
+                print(f"\nnetwork {number} of {len(members)}, {role}: {folder / role}", flush=True)
+            files[role] = _train_member(member, given, folder, role, engine)
+            # What a training leaves refers to itself; its decoded images would be there when the next asks for room.
+            gc.collect()
+            if engine.device.type == "cuda":
+                torch.cuda.empty_cache()
+        path = system_path(config, folder)
+        report = _finish(config, dataset, files, path) if engine.is_main_process else ""
+    except KeyboardInterrupt:
+        raise KeyboardInterrupt(run_folder.go_on(folder, engine.num_processes)) from None
+    return SystemResult(folder, path, files, report, time.perf_counter() - started, engine.is_main_process)
+
+
+def members_of(config: TrainConfig, class_names: tuple[str, ...]) -> dict[str, TrainConfig]:
+    """Give the settings of each network of a system, by role; folder and split are still open.
+
+    Args:
+        config: of the system.
+        class_names: of the dataset.
+
+    Raises:
+        InputError: flags that do not fit together.
+    """
+    # The split is the system's: what it chose is not to be thinned out a second time.
+    one = dataclasses.replace(
+        config,
+        system=None,
+        gate="hard",
+        classifier_encoder=None,
+        classifier_size=None,
+        classifier_epochs=None,
+        subset="all",
+        resume=None,
+    )
+    masks = dataclasses.replace(one, dense=None)
+    labels = dataclasses.replace(
+        one,
+        architecture="classifier",
+        decoder_channels=None,
+        task="classify-binary",
+        encoder=config.classifier_encoder or config.encoder,
+        image_size=config.classifier_size or config.image_size,
+        num_epochs=config.classifier_epochs or config.num_epochs,
+        loss="bce",
+    )
+    multilabel = dataclasses.replace(labels, task="classify-multilabel")
+    if config.system == "two-stage":
+        members = {"classifier": labels if config.task == "binary" else multilabel, "segmenter": masks}
+    elif config.system == "six-model":
+        # The second is asked about defective images only, so it learns from these.
+        members = {"binary": labels, "multilabel": dataclasses.replace(multilabel, images_with="defect")}
+        for number, name in enumerate(class_names, start=1):
+            members[f"segmenter-{number}"] = dataclasses.replace(masks, task="per-class", target=name)
+    else:
+        assert config.system is not None
+        members = {"network": dataclasses.replace(one, architecture=config.system)}  # type: ignore[arg-type]
+    return {role: settle(member) for role, member in members.items()}
+
+
+def system_path(config: TrainConfig, folder: Path) -> Path:
+    """Give the system file of a run folder: the one that is there, else the name of the one to write."""
+    assert config.dir is not None
+    # The dataset folder, which ends the name, may be another when a run is resumed.
+    there = [file for file in list_weights(folder) if file.name.endswith(SYSTEM_SUFFIX)]
+    if there:
+        return there[0]
+    encoder = config.encoder.replace("-", "_").replace("/", "_")
+    return folder / f"{config.system}-{encoder}-{config.dir.resolve().name}{SYSTEM_SUFFIX}"
+
+
+def _settings(config: TrainConfig) -> tuple[Path, TrainConfig]:
+    if config.resume is not None:
+        return config.resume, run_folder.read_settings(config)
+    if config.dir is None:
+        raise InputError("Train.py: missing -dir; -h explains every flag")
+    if config.system in SINGLE:
+        if "architecture" in given_fields(config) and config.architecture != config.system:
+            raise InputError(f"-architecture {config.architecture}: -system {config.system} has its own; leave it out")
+        config = dataclasses.replace(config, architecture=config.system)  # type: ignore[arg-type]
+    return run_folder.new_folder(config), config
+
+
+def _check(config: TrainConfig) -> None:
+    if config.task not in SEGMENTERS:
+        raise InputError(f"-task {config.task}: a system draws masks; choose from {', '.join(SEGMENTERS)}")
+    if config.system == "six-model" and config.task != "multilabel":
+        raise InputError(f"-task {config.task}: a six-model system has a network for each class; leave -task out")
+    if not 0 < config.threshold < 1:
+        raise InputError(
+            f"-threshold {config.threshold:g}: a system is calibrated from a threshold above 0 and below 1; give such a one"
+        )
+    if config.system in SINGLE:
+        for name in OF_CLASSIFIERS:
+            if getattr(config, name) is not None:
+                raise InputError(f"-{name}: -system {config.system} is one network with one encoder; leave it out")
+
+
+def _split(config: TrainConfig, dataset: Dataset, members: dict[str, TrainConfig], processes: int) -> pd.DataFrame:
+    """Choose the split of a new run, and look whether all networks can be trained on it.
+
+    The first member is the one that has to see clean images too: the split is made for it.
+    """
+    first = next(iter(members.values()))
+    asked = dataclasses.replace(first, subset=config.subset, images_with=config.images_with)
+    frame = choose_split(asked, make_spec(asked, dataset.annotations.class_names), dataset, None)
+    check_members(config, members, dataset, frame, processes)
+    return frame
+
+
+def _train_member(member: TrainConfig, given: TrainConfig, folder: Path, role: str, engine: SteelEngine) -> Path:
+    """Train, continue or just find one network; give its weights file."""
+    home = folder / role
+    begun = (home / run_folder.SETTINGS).exists()
+    finished = begun and bool(list_weights(home))
+    engine.wait_for_everyone()  # all processes have looked before the first one writes
+    if finished:
+        if engine.is_main_process:
+            print("trained already")
+        return find(home)
+    if begun:
+        names = given_fields(given).intersection(run_folder.MAY_CHANGE)
+        again = TrainConfig(resume=home, **{name: getattr(given, name) for name in names})
+        return train_network(note_given(again, {"resume", *names})).weights
+    return train_network(dataclasses.replace(member, out=home, split=folder / run_folder.SPLIT)).weights
+
+
+def _finish(config: TrainConfig, dataset: Dataset, files: dict[str, Path], path: Path) -> str:
+    """Write the system file and calibrate it on the validation images; give the lines to print."""
+    assert config.system is not None
+    assert config.dir is not None
+    if path.exists():
+        stored = read_system(path)
+        if (
+            "mean_dice" in stored.metrics
+        ):  # finished: it may have been calibrated again since, which is not ours to undo
+            return "this run is complete; nothing is left to train"
+    members = {role: load(file) for role, file in files.items()}
+    gate = gate_for(config.system, members, config.gate, C_OF_SOFT_GATE if config.gate == "soft" else 1.0)
+    count = len(SystemFile(config.system, members, gate, (), (), ()).spec.scored_names)
+    system = SystemFile(
+        kind=config.system,
+        members=members,
+        gate=gate,
+        thresholds=(config.threshold,) * count,
+        min_areas=(config.min_area,) * count,
+        max_areas=(config.max_area or None,) * count,
+        high_thresholds=(config.high_threshold,) * count,
+        provenance={
+            "config": {key: value for key, value in to_plain(config).items() if key not in run_folder.PLACES},
+            "data_fingerprint": fingerprint(dataset),
+            "git_commit": git_commit(),
+            "versions": versions(),
+        },
+    )
+    system.save(path)
+    result = evaluate(
+        EvaluateConfig(
+            dir=config.dir,
+            weights_dir=path,
+            split="valid",
+            calibrate=True,
+            out=path.parent / "evaluation",
+            batch_size=config.batch_size,
+            device=config.device,
+            precision=config.precision,
+            threads=config.threads,
+        )
+    )
+    assert isinstance(result, EvaluateResult)
+    data = {"dataset": config.dir.resolve().name, "images": "validation split of the run"}
+    system = read_system(path)
+    dataclasses.replace(system, metrics={**system.metrics, **data, **result.scores.to_dict()}).save(path)
+    return result.table()

@@ -1,0 +1,105 @@
+"""The weights that the flags of a command name, and what these flags overrule."""
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from config import EvaluateConfig, PredictConfig
+from utils.decision.decision import Decision
+from utils.errors import InputError
+from utils.weights.finding import open_weights
+from utils.weights.system_file import SystemFile
+from utils.weights.weights_file import WeightsFile
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """The weights file or system file that the flags name.
+
+    Attributes:
+        path: the file.
+        sha8: first 8 hex digits of its sha256.
+        weights: its content.
+        decision: its thresholds and areas, or those of the flags.
+        tta: ``none``, ``flips`` or ``d4``; the system file's unless the flag says otherwise.
+        tile: height and width of the tiles that images are cut into; none: whole images.
+        label_thresholds: per label of the whole image, probability 0..1 from which an image has it.
+    """
+
+    path: Path
+    sha8: str
+    weights: WeightsFile | SystemFile
+    decision: Decision
+    tta: str = "none"
+    tile: tuple[int, int] | None = None
+    label_thresholds: tuple[float, ...] = ()
+
+    @property
+    def label_names(self) -> tuple[str, ...]:
+        """Names of the probabilities of the whole image; () when no network has any."""
+        return self.weights.label_names if isinstance(self.weights, SystemFile) else self.weights.spec.label_names
+
+    def to_dict(self) -> dict[str, Any]:
+        """Give what a summary says about the network and its decision, as plain words and numbers."""
+        spec = self.weights.spec
+        names = spec.scored_names
+        system = self.weights.to_dict() if isinstance(self.weights, SystemFile) else {}
+        labels = dict(zip(self.label_names, self.label_thresholds, strict=True))
+        return {
+            "weights": self.path.name,
+            "sha8": self.sha8,
+            **system,
+            "tta": self.tta,
+            "tile": list(self.tile) if self.tile else None,
+            "architecture": spec.architecture,
+            "encoder": spec.encoder,
+            "task": spec.task,
+            "classes": list(names),
+            "input_size": list(self.weights.input_size) if self.weights.input_size else None,
+            "thresholds": dict(zip(names, self.decision.thresholds, strict=True)),
+            "min_areas": dict(zip(names, self.decision.min_areas, strict=True)),
+            "max_areas": dict(zip(names, self.decision.max_areas, strict=True)),
+            "high_thresholds": dict(zip(names, self.decision.high_thresholds, strict=True)),
+            **({"label_thresholds": labels} if labels else {}),
+        }
+
+
+def choose_weights(config: PredictConfig | EvaluateConfig) -> Chosen:
+    """Find and read the weights file, and let the flags overrule its thresholds.
+
+    Raises:
+        InputError: no such file, not a weights file, or a flag out of its range.
+    """
+    for name, probability in (("threshold", config.threshold), ("high_threshold", config.high_threshold)):
+        if probability is not None and not 0 <= probability <= 1:
+            raise InputError(f"-{name} {probability:g}: expected a probability 0..1")
+    for name, value, least in (
+        ("min_area", config.min_area, 0),
+        ("max_area", config.max_area, 0),
+        ("num_of_images", config.num_of_images, 0),
+        ("batch_size", config.batch_size, 1),
+    ):
+        if value is not None and value < least:
+            raise InputError(f"-{name} {value}: expected {least} or more")
+    weights = open_weights(config.weights_dir, config.weights)
+    path = weights.source
+    assert path is not None
+    count = len(weights.thresholds)
+    decision = Decision(
+        weights.thresholds if config.threshold is None else (config.threshold,) * count,
+        weights.min_areas if config.min_area is None else (config.min_area,) * count,
+        weights.max_areas if config.max_area is None else (config.max_area or None,) * count,
+        weights.high_thresholds if config.high_threshold is None else (config.high_threshold,) * count,
+    )
+    for name, low, high in zip(weights.spec.scored_names, decision.min_areas, decision.max_areas, strict=True):
+        if high is not None and high < low:
+            raise InputError(
+                f"class {name}: its largest area, {high}, is below its smallest, {low}; correct -max_area or -min_area"
+            )
+    stored = weights.tta if isinstance(weights, SystemFile) else "none"
+    tta = stored if config.tta == "stored" else config.tta
+    labels = weights.label_thresholds
+    if config.threshold is not None and weights.spec.is_classifier:
+        labels = (config.threshold,) * len(labels)
+    return Chosen(path, hashlib.sha256(path.read_bytes()).hexdigest()[:8], weights, decision, tta, config.tile, labels)

@@ -1,0 +1,220 @@
+"""What becomes of inspected images: pictures, masks and tables, every file written in one step.
+
+A sink renders in worker threads, in any order, and collects in the main thread, in the order of the images. Tables are
+written row by row beside their final name and appear when the run is complete.
+"""
+
+import csv
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any, Protocol, TextIO
+
+import cv2
+import numpy as np
+
+from utils.data import rle
+from utils.decision.masks import index_mask
+from utils.files import replacing
+from utils.inference.pipeline import Inspected
+from utils.reporting.overlays import draw_overlay
+
+PICTURES = ("overlays", "masks")
+SAVES = (*PICTURES, "submission", "defects", "labels")
+
+
+class Sink(Protocol):
+    """One kind of output."""
+
+    def render(self, result: Inspected) -> Any:
+        """Make what this image contributes; called in worker threads."""
+
+    def collect(self, path: Path, piece: Any) -> None:
+        """Take what ``render`` made of the image; called in the order of the images."""
+
+
+class Overlays:
+    """``<image>.png`` for each image: defects drawn on it, below that the labels if there are any.
+
+    Args:
+        folder: where the pictures go.
+        names: file name of each image's picture.
+        class_names: for the legend.
+        truth: gives the labels of an image as ``(C, H, W)`` bool, or none.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        names: dict[Path, str],
+        class_names: Sequence[str],
+        truth: Callable[[Inspected], np.ndarray | None],
+    ) -> None:
+        self.folder, self.names, self.class_names, self.truth = folder, names, class_names, truth
+        self.written: list[Path] = []
+
+    def render(self, result: Inspected) -> Path:
+        """Draw and write the picture of an image."""
+        picture = draw_overlay(result.image, result.masks, self.class_names, self.truth(result))
+        target = self.folder / self.names[result.path]
+        write_png(target, cv2.cvtColor(picture, cv2.COLOR_RGB2BGR))
+        return target
+
+    def collect(self, path: Path, piece: Path) -> None:
+        """Remember the first few, for whoever wants to show some."""
+        if len(self.written) < 10:
+            self.written.append(piece)
+
+
+class IndexMasks:
+    """``<image>.png`` for each image: grey values are class numbers, 0 is background.
+
+    Where classes overlap (multilabel), the likeliest one is drawn: ``submission.csv`` keeps them all.
+
+    Args:
+        folder: where the masks go.
+        names: file name of each image's mask.
+        task: of the network.
+        first_class: number of the first scored class.
+    """
+
+    def __init__(self, folder: Path, names: dict[Path, str], task: str, first_class: int = 1) -> None:
+        self.folder, self.names, self.task, self.first_class = folder, names, task, first_class
+
+    def render(self, result: Inspected) -> None:
+        """Write the mask of an image."""
+        logits = result.logits if len(result.defects) else None
+        if logits is None:  # nothing to draw, or nothing that overlaps
+            logits = np.empty((0, 0, 0), np.float32)
+        index = index_mask(result.masks, logits, self.task, self.first_class)
+        write_png(self.folder / self.names[result.path], index)
+
+    def collect(self, path: Path, piece: None) -> None:
+        """Leave it at the file."""
+
+
+class Table:
+    """A CSV file that is written row by row and takes its name at the end."""
+
+    header: tuple[str, ...]
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def __enter__(self) -> Any:
+        # A stack, since closing writes what is left and may fail too: the temporary file must go all the same.
+        self._stack = ExitStack()
+        temporary = self._stack.enter_context(replacing(self.path))
+        file = self._stack.enter_context(open(temporary, "w", encoding="utf-8", newline=""))
+        return self.into(file)
+
+    def __exit__(self, *error: Any) -> None:
+        self._stack.__exit__(*error)
+
+    def into(self, file: TextIO) -> Any:
+        """Write into an open text file, with its header; ``path`` is not used then."""
+        self._writer = csv.writer(file, lineterminator="\n")
+        self._writer.writerow(self.header)
+        return self
+
+    def write(self, rows: Iterable[Sequence[Any]]) -> None:
+        """Append rows."""
+        self._writer.writerows(rows)
+
+
+class Submission(Table):
+    """The competition's table: a row for every image and class, the code empty where there is no defect.
+
+    Args:
+        path: of the table.
+        first_class: number of the first scored class; of a network for one class, that class's.
+    """
+
+    header = ("ImageId_ClassId", "EncodedPixels")
+
+    def __init__(self, path: Path, first_class: int = 1) -> None:
+        super().__init__(path)
+        self.first_class = first_class
+
+    def render(self, result: Inspected) -> list[str]:
+        """Encode each class."""
+        return [rle.encode(mask) if mask.any() else "" for mask in result.masks]
+
+    def collect(self, path: Path, piece: list[str]) -> None:
+        """Append the rows of an image."""
+        self.write((f"{path.name}_{class_id}", code) for class_id, code in enumerate(piece, self.first_class))
+
+
+class Defects(Table):
+    """A row for every connected defect.
+
+    Args:
+        path: of the table.
+        class_names: of the scored classes.
+        first_class: number of the first of them.
+    """
+
+    header = ("image", "class_id", "name", "area_px", "x", "y", "width", "height", "mean_probability")
+
+    def __init__(self, path: Path, class_names: Sequence[str], first_class: int = 1) -> None:
+        super().__init__(path)
+        self.class_names, self.first_class = class_names, first_class
+
+    def render(self, result: Inspected) -> list[tuple[Any, ...]]:
+        """Give the rows of an image as plain numbers."""
+        return result.defects.tolist()
+
+    def collect(self, path: Path, piece: list[tuple[Any, ...]]) -> None:
+        """Append the rows of an image."""
+        self.write(
+            (path.name, self.first_class + mask - 1, self.class_names[mask - 1], *rest, f"{probability:.4f}")
+            for mask, *rest, probability in piece
+        )
+
+
+class LabelTable(Table):
+    """A row for every image: the probability of each label of the whole image, as the classifier or the gate saw it.
+
+    Args:
+        path: of the table.
+        label_names: of the labels.
+    """
+
+    def __init__(self, path: Path, label_names: Sequence[str]) -> None:
+        super().__init__(path)
+        self.header = ("image", *label_names)
+
+    def render(self, result: Inspected) -> list[str]:
+        """Give the probabilities of an image."""
+        assert result.labels is not None, "only for networks with labels"
+        return [f"{probability:.4f}" for probability in result.labels]
+
+    def collect(self, path: Path, piece: list[str]) -> None:
+        """Append the row of an image."""
+        self.write([(path.name, *piece)])
+
+
+def picture_names(paths: Sequence[Path]) -> dict[Path, str]:
+    """Give each image the name of its picture: ``a.jpg`` becomes ``a.png``, or ``a.jpg.png`` beside another ``a``.
+
+    Beside ``a.jpg``, ``a.png`` and ``a.jpg.png`` every image keeps its whole name.
+    """
+    stems = Counter(path.stem.casefold() for path in paths)
+    names = {path: f"{path.stem if stems[path.stem.casefold()] == 1 else path.name}.png" for path in paths}
+    if len({name.casefold() for name in names.values()}) < len(names):
+        return {path: f"{path.name}.png" for path in paths}
+    return names
+
+
+def write_png(path: Path, pixels: np.ndarray) -> None:
+    """Write ``(H, W)`` or ``(H, W, 3)`` BGR pixels as PNG in one step."""
+    with replacing(path) as temporary:
+        temporary.write_bytes(encode_png(pixels))
+
+
+def encode_png(pixels: np.ndarray) -> bytes:
+    """Give ``(H, W)`` or ``(H, W, 3)`` BGR pixels as the bytes of a PNG."""
+    # With zlib's own strategy files are 40 % smaller than with OpenCV's default, in the same time.
+    _, encoded = cv2.imencode(".png", pixels, [cv2.IMWRITE_PNG_STRATEGY, cv2.IMWRITE_PNG_STRATEGY_DEFAULT])
+    return encoded.tobytes()

@@ -1,1 +1,0 @@
-"""Weights files: what Train.py writes and what every other command reads."""

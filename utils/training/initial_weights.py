@@ -1,0 +1,139 @@
+"""The network that a training starts from."""
+
+import csv
+import dataclasses
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+from config import TrainConfig
+from utils.errors import InputError
+from utils.files import write_text
+from utils.models.encoder_file import encoder_tensors
+from utils.models.factory import build, encoder_name
+from utils.models.segmenter import Segmenter
+from utils.models.spec import ModelSpec
+from utils.weights.weights_file import WeightsFile, content_of, from_content, is_ours, load
+
+ENCODER = "encoder."
+ORIGIN = "started_from.json"
+
+
+@dataclasses.dataclass(frozen=True)
+class Start:
+    """What a training starts from.
+
+    Args:
+        network: with its weights.
+        notes: lines for the user about what was taken from where.
+        origin: provenance of the weights file that the training goes on from, with the ``flag`` that named it, and
+            ``epochs`` and ``seconds`` where its run folder is there to tell. Of a file that others made: its name as
+            ``file`` and its ``sha256``. None: no file.
+    """
+
+    network: Segmenter
+    notes: list[str]
+    origin: dict[str, Any] | None
+
+
+def starting_network(config: TrainConfig, spec: ModelSpec, resumed: bool) -> Start:
+    """Make the network with the weights that ``-encoder_weights`` and ``-init_encoder`` name.
+
+    Args:
+        config: these two flags are used; ``-init_encoder`` comes last and wins.
+        spec: what to make.
+        resumed: the weights come from a checkpoint later, the files of these flags are not needed any more.
+
+    Raises:
+        InputError: no such file, or nothing in it fits.
+    """
+    given = config.encoder_weights
+    notes: list[str] = []
+    origin = None
+    if resumed:
+        return Start(build(spec), notes, origin)
+    if given in ("imagenet", "none"):
+        network = build(spec, None if given == "none" or config.init_encoder else given)
+    else:
+        network = build(spec)
+        source, path = f"-encoder_weights {given}", Path(given)
+        if not path.is_file():
+            raise InputError(f"{source}: no such file; choose imagenet, none or a weights file")
+        content = content_of(path)
+        if is_ours(content):
+            stored = _fitting(source, from_content(path, content), spec)
+            taken = _take(network, stored, "")
+            whole = len(network.net.state_dict())
+            if taken < whole:
+                notes.append(f"{source}: {taken} of the network's {whole} tensors are from it, the rest is random")
+            origin = {"flag": "encoder_weights", **stored.provenance, **_spent(path.parent)}
+        else:
+            encoder = network.net.get_submodule("encoder")
+            encoder.load_state_dict(encoder_tensors(content, encoder, source), strict=False)
+            notes.append(f"encoder from {given}, all of its tensors; the rest is random")
+            origin = {"file": path.name, "sha256": hashlib.sha256(path.read_bytes()).hexdigest()}
+    if config.init_encoder is not None:
+        source = f"-init_encoder {config.init_encoder}"
+        if not config.init_encoder.is_file():
+            raise InputError(f"{source}: no such file; choose a weights file of this project")
+        stored = _fitting(source, load(config.init_encoder), spec)
+        taken = _take(network, stored, ENCODER)
+        whole = sum(name.startswith(ENCODER) for name in network.net.state_dict())
+        notes.append(f"encoder from {config.init_encoder} ({stored.spec.task}): {taken} of its {whole} tensors taken")
+        origin = {"flag": "init_encoder", **stored.provenance, **_spent(config.init_encoder.parent)}
+    return Start(network, notes, origin)
+
+
+def write_origin(folder: Path, origin: dict[str, Any] | None) -> None:
+    """Keep in the run folder what the training started from, since that file may be gone when the run is resumed."""
+    if origin is not None:
+        write_text(folder / ORIGIN, json.dumps(origin, indent=2) + "\n")
+
+
+def read_origin(folder: Path) -> dict[str, Any]:
+    """Give what ``write_origin`` kept as an entry of the provenance: ``encoder_file``, where others made it, else
+    ``started_from``; nothing where there is none.
+    """
+    path = folder / ORIGIN
+    try:
+        origin = json.loads(path.read_text(encoding="utf-8")) if path.exists() else None
+        return {} if origin is None else {"encoder_file" if "file" in origin else "started_from": origin}
+    except ValueError:
+        raise InputError(
+            f"{path}: damaged; remove it (the weights file then tells of this run alone) and -resume"
+        ) from None
+
+
+def _spent(run: Path) -> dict[str, Any]:
+    """Give the epochs of a run and the seconds that they took; nothing for a folder that is no run."""
+    try:
+        with open(run / "history.csv", newline="", encoding="utf-8") as file:
+            rows = list(csv.DictReader(file))
+        return {
+            "epochs": len(rows),
+            "seconds": sum(float(r["train_seconds"]) + float(r["valid_seconds"]) for r in rows),
+        }
+    except (OSError, ValueError, KeyError, TypeError):  # TypeError: a line that was cut off
+        return {}
+
+
+def _fitting(source: str, stored: WeightsFile, spec: ModelSpec) -> WeightsFile:
+    if encoder_name(stored.spec.encoder) != encoder_name(spec.encoder) or stored.spec.channels != spec.channels:
+        raise InputError(
+            f"{source}: is for -encoder {stored.spec.encoder} -channels"
+            f" {stored.spec.channels}; nothing in it fits {spec.encoder}"
+        )
+    return stored
+
+
+def _take(network: Segmenter, stored: WeightsFile, prefix: str) -> int:
+    """Copy the tensors whose names begin with ``prefix`` and whose names and shapes fit; give their number."""
+    wanted = network.net.state_dict()
+    fitting = {
+        name: tensor
+        for name, tensor in stored.state_dict.items()
+        if name.startswith(prefix) and name in wanted and tensor.shape == wanted[name].shape
+    }
+    network.net.load_state_dict(fitting, strict=False)
+    return len(fitting)

@@ -1,0 +1,73 @@
+"""What a training ends with: the weights file of the best epoch, and its scores as ``metrics.json``."""
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+from config import TrainConfig
+from utils.data.annotations import Dataset
+from utils.device import versions
+from utils.files import write_text
+from utils.models.segmenter import Segmenter
+from utils.models.spec import ModelSpec
+from utils.settings import to_plain
+from utils.training import run_folder
+from utils.training.initial_weights import read_origin
+from utils.training.provenance import fingerprint, git_commit
+from utils.weights.weights_file import WeightsFile
+
+
+def published(folder: Path, spec: ModelSpec) -> Path | None:
+    """Give the weights file that a run has published, the newest if there are several; None: it has not yet."""
+    # The dataset folder, which ends the name, may be another when a run is resumed.
+    files = folder.glob(f"{'-'.join(_words(spec))}-*.pth")
+    return max(files, key=lambda file: file.stat().st_mtime_ns, default=None)
+
+
+def publish(config: TrainConfig, dataset: Dataset, network: Segmenter, best: dict[str, Any], folder: Path) -> Path:
+    """Write the best epoch's weights as a weights file, and its scores as ``metrics.json``.
+
+    Args:
+        config: the run's settings.
+        dataset: what was trained on.
+        network: the one that was trained, for all but its weights.
+        best: what ``checkpoints.read_best`` gives.
+        folder: the run folder.
+
+    Returns:
+        The weights file.
+    """
+    assert config.dir is not None
+    spec = network.spec
+    count = len(spec.scored_names)
+    data = {"dataset": config.dir.resolve().name, "images": "validation split of the run", "epoch": best["epoch"]}
+    file = WeightsFile(
+        spec=spec,
+        state_dict=best["network"],
+        mean=network.mean,
+        std=network.std,
+        input_size=config.image_size,
+        thresholds=(config.threshold,) * count,
+        min_areas=(config.min_area,) * count,
+        max_areas=(config.max_area or None,) * count,
+        high_thresholds=(config.high_threshold,) * count,
+        label_thresholds=(config.threshold,) * spec.labels,
+        metrics={**data, **best["scores"]},
+        provenance={
+            "config": {key: value for key, value in to_plain(config).items() if key not in run_folder.PLACES},
+            "data_fingerprint": fingerprint(dataset),
+            "git_commit": git_commit(),
+            "versions": versions(),
+            **read_origin(folder),
+        },
+    )
+    write_text(folder / "metrics.json", json.dumps({**data, **best["scores"]}, indent=2) + "\n")
+    return file.save_named(folder, "-".join((*_words(spec), data["dataset"])))
+
+
+def _words(spec: ModelSpec) -> list[str]:
+    """Give what the name of a weights file says about the network; a classifier is called by its task."""
+    first = spec.task if spec.is_classifier else spec.architecture
+    words = [first, spec.encoder, *([spec.target] if spec.target else [])]
+    return [re.sub(r"[^\w.]", "_", word) for word in words]

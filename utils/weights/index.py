@@ -1,0 +1,188 @@
+"""The index of published weights: what there is, how to know it again, how good it is, and where to fetch it."""
+
+import dataclasses
+import json
+import re
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+from utils.errors import InputError
+from utils.files import write_text
+from utils.settings import nearest
+
+FORMAT = "steel-defect-segmentation weights index"
+VERSION = 1
+INDEX = "index.json"
+OWN_INDEX = Path(__file__).parents[2] / "weights" / INDEX
+
+# One word that can be a file's name on every system, and no path.
+PLAIN_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,120}")
+_SHA8 = re.compile(r"-[0-9a-f]{8}$")
+
+
+@dataclasses.dataclass(frozen=True)
+class Entry:
+    """One published weights file.
+
+    Args:
+        name: what users call it: the file's name without the digits of the sha256.
+        file: its name on disk, ``NAME-SHA8.pth``.
+        sha256: 64 hex digits of the file's bytes.
+        size: of the file in bytes.
+        urls: where it can be fetched, in the order to try: ``https://``, ``file://``, ``hf://USER/REPOSITORY/FILE``,
+            or a name beside the index.
+        architecture: the network's decoder.
+        encoder: the network's encoder.
+        task: what its outputs mean.
+        classes: names of the masks that it predicts, class 1 first.
+        storage: ``half`` or ``float``, the numbers in the file.
+        scores: ``valid`` and, where it was measured, ``test``: ``data`` in words, and what ``Scores.to_dict`` gives.
+        speed: ``images_per_second`` and ``network`` and ``hardware`` in words; empty when not measured.
+        training: ``command``, ``epochs`` and ``seconds``.
+    """
+
+    name: str
+    file: str
+    sha256: str
+    size: int
+    urls: tuple[str, ...]
+    architecture: str
+    encoder: str
+    task: str
+    classes: tuple[str, ...]
+    storage: str = "float"
+    scores: dict[str, Any] = dataclasses.field(default_factory=dict)
+    speed: dict[str, Any] = dataclasses.field(default_factory=dict)
+    training: dict[str, Any] = dataclasses.field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        # A file's name is joined to the user's folder, so it must not lead out of it.
+        for word in (self.name, self.file):
+            if not PLAIN_NAME.fullmatch(word):
+                raise ValueError(f"{word!r} is no plain file name")
+        if not re.fullmatch(r"[0-9a-f]{64}", self.sha256):
+            raise ValueError(f"the sha256 of {self.name} is not 64 hex digits")
+        if self.file != f"{self.name}-{self.sha256[:8]}.pth":
+            raise ValueError(f"{self.file} should be {self.name}-{self.sha256[:8]}.pth")
+        if self.size < 1 or not self.urls:
+            raise ValueError(f"{self.name} has no size or no address")
+        for url in self.urls:
+            if "://" not in url and (url.startswith("/") or ".." in url.split("/") or "\\" in url):
+                raise ValueError(f"{url!r} leads out of the folder of the index")
+
+    def is_called(self, word: str) -> bool:
+        """Tell whether a user's word means this file: its name with or without the digits and ``.pth``."""
+        return word in (self.name, self.file, Path(self.file).stem)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Give it as JSON has it."""
+        return {key: list(value) if isinstance(value, tuple) else value for key, value in vars(self).items()}
+
+    @classmethod
+    def from_dict(cls, plain: dict[str, Any]) -> "Entry":
+        """Rebuild what ``to_dict`` made; unknown keys of newer programs are left out."""
+        known = {field.name: plain[field.name] for field in dataclasses.fields(cls) if field.name in plain}
+        for key in ("urls", "classes"):
+            if not isinstance(known.get(key), list):
+                raise ValueError(f"{key} is no list")
+            known[key] = tuple(map(str, known[key]))
+        for key in ("name", "file", "sha256", "architecture", "encoder", "task"):
+            if not isinstance(known.get(key), str):
+                raise ValueError(f"{key} is missing")
+        return cls(**{**known, "size": int(known["size"])})
+
+
+@dataclasses.dataclass(frozen=True)
+class Index:
+    """A list of published weights.
+
+    Args:
+        entries: in the order of the file.
+        default: name of the one to take when none is named; None in an empty index.
+        address: where the index is, as ``https://``, ``file://`` or ``hf://``; what is beside it is named from there.
+    """
+
+    entries: tuple[Entry, ...] = ()
+    default: str | None = None
+    address: str = ""
+
+    def __post_init__(self) -> None:
+        names = [entry.name for entry in self.entries]
+        if len(set(names)) < len(names):
+            raise ValueError("a name stands in it twice")
+        if (self.default is None) != (not names) or (names and self.default not in names):
+            raise ValueError(f"default {self.default!r} is none of its names")
+
+    def find(self, word: str) -> Entry | None:
+        """Give the entry that a user's word means."""
+        return next((entry for entry in self.entries if entry.is_called(word)), None)
+
+    def pick(self, word: str) -> Entry:
+        """Give the entry that a user's word means; raises ``InputError`` that names the nearest when there is none."""
+        entry = self.find(word)
+        if entry is None:
+            names = [entry.name for entry in self.entries]
+            raise InputError(
+                f"{word}: no such weights{nearest(word, names)}; the index has {', '.join(names) or 'none'}"
+            )
+        return entry
+
+    def addresses(self, entry: Entry) -> list[str]:
+        """Give where a file can be fetched; names beside the index become whole addresses."""
+        beside = self.address.rpartition("/")[0]
+        return [url if "://" in url else f"{beside}/{quote(url)}" for url in entry.urls]
+
+    def with_entry(self, entry: Entry, as_default: bool = False) -> "Index":
+        """Give an index that has this entry in place of any of the same name."""
+        entries = [old for old in self.entries if old.name != entry.name]
+        entries = sorted([*entries, entry], key=lambda each: each.name)
+        default = entry.name if as_default or self.default is None else self.default
+        return Index(tuple(entries), default, self.address)
+
+    def save(self, path: Path) -> None:
+        """Write to ``path`` in one step."""
+        plain = {
+            "format": FORMAT,
+            "version": VERSION,
+            "default": self.default,
+            "weights": [entry.to_dict() for entry in self.entries],
+        }
+        write_text(path, json.dumps(plain, indent=2, ensure_ascii=False) + "\n")
+
+
+def parse_index(text: str | bytes, shown: str, address: str) -> Index:
+    """Read an index.
+
+    Args:
+        text: the content of an ``index.json``.
+        shown: what messages call it.
+        address: where it is, see ``Index``.
+
+    Raises:
+        InputError: not an index, damaged, or of a newer version.
+    """
+    try:
+        plain = json.loads(text)
+        if not isinstance(plain, dict) or plain.get("format") != FORMAT:
+            raise InputError(f"{shown}: not an index of weights; name an {INDEX} that Publish_weights.py wrote")
+        if plain.get("version") != VERSION:
+            raise InputError(
+                f"{shown}: format version {plain.get('version')}, this program reads {VERSION}; update the program"
+            )
+        return Index(tuple(map(Entry.from_dict, plain["weights"])), plain.get("default"), address)
+    except (ValueError, KeyError, TypeError, AttributeError) as error:  # undecodable text is a ValueError
+        reason = " ".join(str(error).split())
+        raise InputError(f"{shown}: damaged index of weights ({reason}); fetch it again") from None
+
+
+def read_index(path: Path) -> Index:
+    """Read an index file; raises ``InputError`` when it is not there or damaged."""
+    if not path.is_file():
+        raise InputError(f"{path}: no such index of weights; name an {INDEX} or the folder of one")
+    return parse_index(path.read_bytes(), str(path), path.absolute().as_uri())
+
+
+def bare(stem: str) -> str:
+    """Give the name of a weights file without the 8 digits of its sha256."""
+    return _SHA8.sub("", stem)

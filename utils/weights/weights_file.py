@@ -1,0 +1,214 @@
+"""The weights file: a plain dict that ``torch.load(weights_only=True)`` opens and that rebuilds the network offline."""
+
+import dataclasses
+import hashlib
+import io
+import json
+import pickle
+import warnings
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from utils.errors import InputError
+from utils.files import replacing
+from utils.models.factory import build
+from utils.models.segmenter import Segmenter
+from utils.models.spec import ModelSpec
+
+FORMAT = "steel-defect-segmentation weights"
+VERSION = 1
+SYSTEM_SUFFIX = ".system.json"
+
+
+@dataclasses.dataclass
+class WeightsFile:
+    """A trained network with all that is needed to use it and to know where it comes from.
+
+    Args:
+        spec: the network.
+        state_dict: of the plain SMP model (or ours, ``utils/models/architectures``), tensors on the CPU; float32 once read,
+            though a file may store float16.
+        mean: per channel, in units of 0..1.
+        std: per channel, in units of 0..1.
+        input_size: (H, W) in pixels that images are resized to before the network; none: their own size.
+        thresholds: per scored class, probability 0..1 from which a pixel counts.
+        min_areas: per scored class, smallest connected defect in pixels of the original image.
+        max_areas: per scored class, largest connected defect in such pixels, None where there is no limit; left out:
+            no limits.
+        high_thresholds: per scored class, probability 0..1 that a connected defect must reach somewhere, 0 where
+            nothing is asked; left out: of no class.
+        label_thresholds: per label of the whole image, probability 0..1 from which an image counts as having it; left
+            out: 0.5 each.
+        metrics: scores with the data they were measured on.
+        provenance: settings, data fingerprint, git commit, library versions.
+        source: the file that it was read from, for messages.
+    """
+
+    spec: ModelSpec
+    state_dict: dict[str, torch.Tensor]
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+    input_size: tuple[int, int] | None
+    thresholds: tuple[float, ...]
+    min_areas: tuple[int, ...]
+    metrics: dict[str, Any] = dataclasses.field(default_factory=dict)
+    provenance: dict[str, Any] = dataclasses.field(default_factory=dict)
+    source: Path | None = dataclasses.field(default=None, compare=False)
+    max_areas: tuple[int | None, ...] = ()
+    label_thresholds: tuple[float, ...] = ()
+    high_thresholds: tuple[float, ...] = ()
+
+    def __post_init__(self) -> None:
+        if not self.max_areas:
+            self.max_areas = (None,) * len(self.thresholds)
+        self.high_thresholds = self.high_thresholds or (0.0,) * len(self.thresholds)
+        self.label_thresholds = self.label_thresholds or (0.5,) * self.spec.labels
+
+    def save(self, path: Path) -> None:
+        """Write to ``path`` in one step."""
+        with replacing(path) as temporary:
+            temporary.write_bytes(self._packed())
+
+    def save_named(self, folder: Path, stem: str) -> Path:
+        """Write to ``folder/stem-SHA8.pth``, where SHA8 begins the sha256 of the file's bytes."""
+        packed = self._packed()
+        path = folder / f"{stem}-{hashlib.sha256(packed).hexdigest()[:8]}.pth"
+        with replacing(path) as temporary:
+            temporary.write_bytes(packed)
+        return path
+
+    def _packed(self) -> memoryview:
+        """Give the bytes of the file; equal weights give equal bytes."""
+        described = {
+            "format": FORMAT,
+            "version": VERSION,
+            "spec": self.spec.to_dict(),
+            "mean": list(self.mean),
+            "std": list(self.std),
+            "input_size": list(self.input_size) if self.input_size else None,
+            "thresholds": list(self.thresholds),
+            "min_areas": list(self.min_areas),
+            "max_areas": list(self.max_areas),
+            "metrics": self.metrics,
+            "provenance": self.provenance,
+        }
+        if any(self.high_thresholds):
+            described["high_thresholds"] = list(self.high_thresholds)
+        if self.spec.labels:
+            described["label_thresholds"] = list(self.label_thresholds)
+        # Through JSON, since pickle writes one string that stands in two places shorter than two equal ones.
+        content = json.loads(json.dumps(described))
+        content["state_dict"] = {name: tensor.detach().cpu().contiguous() for name, tensor in self.state_dict.items()}
+        # Through memory, since torch writes the name of the file it saves to into it.
+        packed = io.BytesIO()
+        torch.save(content, packed)
+        return packed.getbuffer()
+
+    def build(self) -> Segmenter:
+        """Make the network with these weights, in evaluation mode; needs no network connection."""
+        model = build(self.spec)
+        fresh = Segmenter(model.net, self.spec, self.mean, self.std, model.multiple)
+        try:
+            fresh.net.load_state_dict(self.state_dict)
+        except RuntimeError as error:
+            reason = str(error).splitlines()[-1].strip()
+            raise InputError(
+                f"{self.source or 'the weights file'}: its weights do not fit {self.spec.architecture}"
+                f" {self.spec.encoder} ({reason}); fetch or train it again"
+            ) from None
+        return fresh.eval()
+
+
+def load(path: Path) -> WeightsFile:
+    """Read a weights file without running any code that it may contain.
+
+    Raises:
+        InputError: not there, damaged, needs pickle, made by something else, of a newer version, or a system file.
+    """
+    if path.name.endswith(SYSTEM_SUFFIX):
+        raise InputError(
+            f"{path}: is a system of several networks; name the run folder of one of them in {path.parent}"
+        )
+    content = content_of(path)
+    if not is_ours(content):
+        raise InputError(f"{path}: a .pth file, but not one that Train.py wrote; point -weights_dir at a run folder")
+    return from_content(path, content)
+
+
+def is_ours(content: Any) -> bool:
+    """Say whether what ``content_of`` read is a weights file of this project."""
+    return isinstance(content, dict) and content.get("format") == FORMAT
+
+
+def content_of(path: Path) -> Any:
+    """Read what any ``.pth`` file holds without running any code that it may contain.
+
+    Raises:
+        InputError: not there, damaged, or needs pickle.
+    """
+    if not path.is_file():
+        raise InputError(f"{path}: no such weights file")
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # torch remarks on the pickle protocol of files that we refuse anyway
+            return torch.load(path, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError as error:
+        if zipfile.is_zipfile(path) or "weights_only" in str(error).lower():
+            raise InputError(
+                f"{path}: refused, since opening it would run code from the file (it needs pickle);"
+                " ask for a plain state dict, or train with Train.py"
+            ) from None
+        raise InputError(f"{path}: not a weights file, or damaged; fetch or train it again") from None
+    except (RuntimeError, EOFError, ValueError, KeyError, AttributeError, TypeError, IndexError, UnicodeDecodeError):
+        raise InputError(f"{path}: not a weights file, or damaged; fetch or train it again") from None
+
+
+def from_content(path: Path, content: dict[str, Any]) -> WeightsFile:
+    """Make a weights file of what ``content_of`` read from ``path``.
+
+    Raises:
+        InputError: damaged, or of a newer version.
+    """
+    version = content.get("version")
+    if version != VERSION:
+        raise InputError(f"{path}: format version {version}, this program reads {VERSION}; update the program")
+    try:
+        spec = ModelSpec.from_dict(content["spec"])
+        size = content["input_size"]
+        file = WeightsFile(
+            spec=spec,
+            state_dict={name: _full(tensor) for name, tensor in dict(content["state_dict"]).items()},
+            mean=tuple(map(float, content["mean"])),
+            std=tuple(map(float, content["std"])),
+            input_size=None if size is None else (int(size[0]), int(size[1])),
+            thresholds=tuple(map(float, content["thresholds"])),
+            min_areas=tuple(map(int, content["min_areas"])),
+            label_thresholds=tuple(map(float, content.get("label_thresholds", ()))),
+            # Files written before there were largest areas have none.
+            max_areas=tuple(None if area is None else int(area) for area in content.get("max_areas", ())),
+            high_thresholds=tuple(map(float, content.get("high_thresholds", ()))),
+            metrics=dict(content["metrics"]),
+            provenance=dict(content["provenance"]),
+            source=path,
+        )
+    except (KeyError, TypeError, ValueError, IndexError, InputError) as error:
+        raise InputError(f"{path}: damaged weights file ({error}); fetch or train it again") from None
+    count = len(spec.scored_names)
+    if any(len(part) != count for part in (file.thresholds, file.min_areas, file.max_areas, file.high_thresholds)):
+        raise InputError(f"{path}: damaged weights file (thresholds for {len(file.thresholds)} of {count} classes)")
+    if len(file.label_thresholds) != spec.labels:
+        raise InputError(
+            f"{path}: damaged weights file (thresholds for {len(file.label_thresholds)} of {spec.labels} labels)"
+        )
+    if len(file.mean) != spec.channels or len(file.std) != spec.channels:
+        raise InputError(f"{path}: damaged weights file (mean and std for another number of channels)")
+    return file
+
+
+def _full(tensor: torch.Tensor) -> torch.Tensor:
+    """Give numbers that a file stores with 16 bits the 32 that networks compute with."""
+    half = isinstance(tensor, torch.Tensor) and tensor.dtype in (torch.float16, torch.bfloat16)
+    return tensor.float() if half else tensor
