@@ -45,12 +45,12 @@ class CalibrationConfig:
 
 
 def clean_logits(seed: int, height: int, width: int) -> np.ndarray:
-    """Give ``(4, H, W)`` float32 logits of a network that is sure to see nothing."""
+    """Return ``(4, H, W)`` float32 logits of a network that is sure to see nothing."""
     return noise_logits(seed, height, width) - 40
 
 
 def labels_of(logits: np.ndarray, seed: int) -> np.ndarray:
-    """Give ``(4, H, W)`` bool labels that agree with the logits here and there, as a few large defects."""
+    """Return ``(4, H, W)`` bool labels that agree with the logits here and there, as a few large defects."""
     random = np.random.default_rng(seed)
     field = cv2.GaussianBlur(random.standard_normal(logits.shape[1:]).astype(np.float32), (0, 0), 9)
     return (logits > -2) & (field > 0) if seed % 2 else np.zeros(logits.shape, np.bool_)
@@ -63,7 +63,7 @@ def milliseconds(action: Callable[[], Any]) -> float:
 
 
 def benchmark(config: CalibrationConfig) -> list[dict[str, Any]]:
-    """Give a row for each kind of image."""
+    """Return a row for each kind of image."""
     torch.set_num_threads(1)
     cv2.setNumThreads(1)
     grids = [make_grid(Setting(0.5), 100_000)] * CLASSES

@@ -62,7 +62,7 @@ def fit(spec: ModelSpec, data: Path, folder: Path, input_size: tuple[int, int] |
 
 
 def settle(model: Segmenter, images: Sequence[np.ndarray]) -> None:
-    """Give the batch normalisations the statistics of real features, or random weights let numbers grow or vanish."""
+    """Set the batch normalisations to the statistics of real features; with random weights alone numbers grow or vanish."""
     layers = [layer for layer in model.modules() if isinstance(layer, nn.BatchNorm2d)]
     for layer in layers:
         layer.reset_running_stats()
@@ -89,7 +89,7 @@ def _forward(model: Segmenter, images: Sequence[np.ndarray]) -> None:
 
 
 def _features(model: Segmenter, layer: nn.Module, images: Sequence[np.ndarray]) -> list[torch.Tensor]:
-    """Give what a layer sees of each image."""
+    """Return what a layer sees of each image."""
     seen: list[torch.Tensor] = []
     hook = layer.register_forward_pre_hook(lambda module, inputs: seen.append(inputs[0].detach().clone()))
     _forward(model, images)
@@ -169,7 +169,7 @@ def _fit_labels(model: Segmenter, images: Sequence[np.ndarray], labels: Sequence
 
 
 def _least_squares(rows: torch.Tensor, wanted: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """Give the weights and the mean of the rows; a little damped, since features may be as many as rows."""
+    """Return the weights and the mean of the rows; a little damped, since features may be as many as rows."""
     mean = rows.mean(dim=0)
     centred = rows - mean
     gram = centred.T @ centred

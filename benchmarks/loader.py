@@ -165,7 +165,7 @@ def single_augmentations() -> dict[str, A.Compose]:
 
 
 def wholes(config: LoaderConfig, dataset: Dataset, names: list[str]) -> dict[tuple[int, str], float]:
-    """Give images per second of the loader by workers and cache; the first epoch of each, which starts workers, is left out."""
+    """Return images per second of the loader by workers and cache; the first epoch of each, which starts workers, is left out."""
     files = ImageFiles(dataset, 3, config.image_size)
     caches = {
         where: None if where == "none" else decode_once(where, files, names, None, progress=False)

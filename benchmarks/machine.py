@@ -14,7 +14,7 @@ from utils.device import processor
 
 
 def facts(threads: int, *packages: str) -> dict[str, Any]:
-    """Give what a row of figures needs to be understood elsewhere.
+    """Return what a row of figures needs to be understood elsewhere.
 
     Args:
         threads: of the network or of whatever is measured.
@@ -25,12 +25,12 @@ def facts(threads: int, *packages: str) -> dict[str, Any]:
 
 
 def here(threads: int) -> dict[str, str]:
-    """Give what of ``facts`` tells whether a row was measured on this machine, as a CSV has it."""
+    """Return what of ``facts`` tells whether a row was measured on this machine, as a CSV has it."""
     return {"cpu": processor(), "threads": str(threads)}
 
 
 def find_rows(path: Path, key: Mapping[str, Any]) -> list[dict[str, str]]:
-    """Give the rows of a CSV that have these values; none when there is no such file."""
+    """Return the rows of a CSV that have these values; none when there is no such file."""
     if not path.exists():
         return []
     with open(path, newline="", encoding="utf-8") as file:

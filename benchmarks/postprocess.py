@@ -48,7 +48,7 @@ class PostprocessConfig:
 
 
 def strip_logits(seed: int, height: int, width: int) -> np.ndarray:
-    """Give ``(4, H, W)`` float32 logits as a trained network gives them for a strip that shows two classes."""
+    """Return ``(4, H, W)`` float32 logits as a trained network gives them for a strip that shows two classes."""
     random = np.random.default_rng(seed)
     labels = make_strip(random, (height, width), (1 + seed % CLASSES, 1 + (seed + 2) % CLASSES)).labels
     logits = np.empty((CLASSES, height, width), np.float32)
@@ -60,7 +60,7 @@ def strip_logits(seed: int, height: int, width: int) -> np.ndarray:
 
 
 def noise_logits(seed: int, height: int, width: int) -> np.ndarray:
-    """Give ``(4, H, W)`` float32 logits of which every second one, at random, is above 0.
+    """Return ``(4, H, W)`` float32 logits of which every second one, at random, is above 0.
 
     None is so near to 0 that the usual way's sigmoid rounds it to the other side of 0.5.
     """
@@ -114,7 +114,7 @@ def usual(logits: np.ndarray, min_area: int) -> tuple[float, list[tuple], list[s
 
 
 def same(one: list[tuple], other: list[tuple]) -> bool:
-    """Tell whether two lists of defects agree; a mean may differ by the order of its sum."""
+    """Check whether two lists of defects agree; a mean may differ by the order of its sum."""
     return len(one) == len(other) and all(
         a[:6] == b[:6] and abs(a[6] - b[6]) < 1e-3 for a, b in zip(one, other, strict=True)
     )

@@ -67,7 +67,7 @@ class RecipesConfig:
 
 
 def proposals(config: RecipesConfig) -> dict[str, dict[str, Any]]:
-    """Give what each row changes of the published recipe."""
+    """Return what each row changes of the published recipe."""
     one_cycle, muon = (
         {name: value for name, value in RECIPES[recipe].items() if name not in ("num_epochs", "image_size")}
         for recipe in ("one-cycle", "muon")
@@ -131,7 +131,7 @@ def main(argv: Sequence[str], trainer: Callable[[TrainConfig], TrainResult] = tr
 
 
 def chosen(config: RecipesConfig) -> dict[str, dict[str, Any]]:
-    """Give the rows to train, the published recipe first; raises ``InputError`` for a name that there is not."""
+    """Return the rows to train, the published recipe first; raises ``InputError`` for a name that there is not."""
     rows = proposals(config)
     for name in config.rows or ():
         if name not in rows:
@@ -161,7 +161,7 @@ def make_splits(config: RecipesConfig, dataset: Dataset) -> dict[str, Path]:
 def settings_of(
     config: RecipesConfig, name: str, change: dict[str, Any], seed: int, splits: dict[str, Path]
 ) -> TrainConfig:
-    """Give the settings of one training."""
+    """Return the settings of one training."""
     of_the_flags = {
         "architecture": config.architecture,
         "encoder": config.encoder,
@@ -182,7 +182,7 @@ def settings_of(
 
 
 def measured(config: RecipesConfig, settings: TrainConfig, result: TrainResult) -> dict[str, Any]:
-    """Give the columns of one training."""
+    """Return the columns of one training."""
     sides = [line.split(",")[1] for line in (result.folder / run_folder.SPLIT).read_text("utf-8").splitlines()[1:]]
     with open(result.folder / "history.csv", newline="", encoding="utf-8") as file:
         history = list(csv.DictReader(file))
@@ -204,7 +204,7 @@ def measured(config: RecipesConfig, settings: TrainConfig, result: TrainResult) 
 
 
 def table(rows: list[dict[str, str]], budget: str) -> str:
-    """Lay out the rows of a budget as Markdown: means over the seeds, and the gain over the published recipe."""
+    """Format the rows of a budget as Markdown: means over the seeds, and the gain over the published recipe."""
     mine = [row for row in rows if row["budget"] == budget]
     by_name: dict[str, list[dict[str, str]]] = {}
     for row in mine:
@@ -247,7 +247,7 @@ def write_rows(path: Path, rows: list[dict[str, Any]]) -> None:
 
 
 def _budget(config: RecipesConfig) -> str:
-    """Give a word that is the same for trainings that can be compared."""
+    """Return a word that is the same for trainings that can be compared."""
     parts = {
         "dir": config.dir.resolve().name,
         "net": f"{config.architecture}-{config.encoder}-{config.encoder_weights}".replace("/", "_"),

@@ -130,7 +130,7 @@ def weigh(folder: str, config: ReportConfig) -> dict[str, Any]:
 
 
 def peak_mib() -> float:
-    """Give the largest memory that this process had until now."""
+    """Return the largest memory that this process had until now."""
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak / (2**20 if sys.platform == "darwin" else 2**10)
 

@@ -328,7 +328,7 @@ def form(path: Path) -> bytes:
 
 
 def at(ascending: Sequence[float], share: int) -> float:
-    """Give the value that a share, in percent, of the values do not exceed."""
+    """Return the value that a share, in percent, of the values do not exceed."""
     return ascending[min(len(ascending) - 1, len(ascending) * share // 100)]
 
 

@@ -261,7 +261,7 @@ def train_row(config: SystemsConfig, data: Data, name: str) -> float:
 
 
 def settings(config: SystemsConfig, data: Data, name: str, folder: Path) -> TrainConfig:
-    """Give the settings of a row's training: the common ones and its own."""
+    """Return the settings of a row's training: the common ones and its own."""
     row = ROWS[name]
     init = None
     if row.init_from:
@@ -295,14 +295,14 @@ def settings(config: SystemsConfig, data: Data, name: str, folder: Path) -> Trai
 
 
 def run_folder(config: SystemsConfig, data: Data, name: str) -> Path:
-    """Give the run folder of a row; other budgets have others."""
+    """Return the run folder of a row; other budgets have others."""
     words_ = budget_of(config, data, name)
     budget = "-".join(words_[key] for key in ("encoder", "encoder_weights", "epochs", "image_size", "crop"))
     return config.work / "runs" / data.train.parent.name / budget / file_name(name)
 
 
 def file_name(row: str) -> str:
-    """Give a row's name as part of a path."""
+    """Return a row's name as part of a path."""
     return row.replace(" ", "-")
 
 
@@ -322,7 +322,7 @@ def variant(path: Path, folder: Path, soft: bool) -> Path:
 
 
 def newest(path: Path) -> Path:
-    """Give the weights file after its calibration, which may have given it another name."""
+    """Return the weights file after its calibration, which may have given it another name."""
     return path if path.exists() else max(path.parent.glob("*.pth"), key=lambda file: file.stat().st_mtime)
 
 
@@ -351,7 +351,7 @@ def image_figures(scores: Path) -> dict[str, str]:
 
 
 def budget_of(config: SystemsConfig, data: Data, name: str) -> dict[str, str]:
-    """Give what makes a row of the table the one that is asked for."""
+    """Return what makes a row of the table the one that is asked for."""
     counts = [len(list((folder / "train_images").iterdir())) for folder in (data.train, data.scored)]
     return {
         "data": data.name,
@@ -367,12 +367,12 @@ def budget_of(config: SystemsConfig, data: Data, name: str) -> dict[str, str]:
 
 
 def size_words(size: tuple[int, int] | None) -> str:
-    """Give a size as 192x192, or native."""
+    """Return a size as 192x192, or native."""
     return "x".join(map(str, size)) if size else "native"
 
 
 def words(value: float | None) -> str:
-    """Give a figure with three places; nothing when it does not exist."""
+    """Return a figure with three places; nothing when it does not exist."""
     return "" if value is None else f"{value:.3f}"
 
 
@@ -395,7 +395,7 @@ def write_rows(path: Path, rows: list[dict[str, str]]) -> None:
 
 
 def table(rows: Sequence[dict[str, str]]) -> str:
-    """Give the rows as Markdown: a line for each architecture or system, a group of columns for each data set."""
+    """Return the rows as Markdown: a line for each architecture or system, a group of columns for each data set."""
     data = list(dict.fromkeys(row["data"] for row in rows))
     # A figure that a data set cannot have, such as false alarms where nothing is clean, gets no column.
     columns = [(one, key) for one in data for key in SHOWN if any(row[key] for row in rows if row["data"] == one)]
@@ -410,7 +410,7 @@ def table(rows: Sequence[dict[str, str]]) -> str:
 
 
 def shown(row: dict[str, str], key: str) -> str:
-    """Give a figure of a row for reading: seconds as milliseconds."""
+    """Return a figure of a row for reading: seconds as milliseconds."""
     value = row.get(key, "")
     return f"{1e3 * float(value):.0f}" if value and key == "seconds_per_image" else value or "-"
 

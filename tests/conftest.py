@@ -35,7 +35,7 @@ def one_thread() -> None:
 
 @pytest.fixture(scope="session")
 def make_weights(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
-    """Give a function that writes a weights file of a random U-Net and names its folder; the same call, the same file."""
+    """Return a function that writes a weights file of a random U-Net and names its folder; the same call, the same file."""
     made: dict[tuple, Path] = {}
 
     def make(
@@ -75,7 +75,7 @@ def make_weights(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path
 
 @pytest.fixture
 def make_dataset(tmp_path: Path, write_dataset: Callable[..., Path]) -> Callable[..., Path]:
-    """Give a function that does what ``write_dataset`` does, in a folder of this test's own."""
+    """Return a function that does what ``write_dataset`` does, in a folder of this test's own."""
 
     def make(
         count: int = 5, class_names: tuple[str, ...] | None = ("pits", "cracks"), grey: bool = False, name: str = "data"
@@ -87,7 +87,7 @@ def make_dataset(tmp_path: Path, write_dataset: Callable[..., Path]) -> Callable
 
 @pytest.fixture(scope="session")
 def write_dataset() -> Callable[..., Path]:
-    """Give a function that writes a labelled dataset folder: noise with a bright block (class 1) and a dark one (2)."""
+    """Return a function that writes a labelled dataset folder: noise with a bright block (class 1) and a dark one (2)."""
 
     def write(
         root: Path, count: int = 5, class_names: tuple[str, ...] | None = ("pits", "cracks"), grey: bool = False

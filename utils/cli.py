@@ -149,7 +149,7 @@ def _complain(message: str, code: int) -> int:
 
 
 def _reader_has_gone() -> bool:
-    """Say whether standard output is a closed pipe, and if so let what is still to come vanish."""
+    """Check whether standard output is a closed pipe, and if so let what is still to come vanish."""
     try:
         os.write(sys.stdout.fileno(), b"\n")
     except BrokenPipeError:

@@ -30,7 +30,7 @@ DTYPES = {"f32": torch.float32, "bf16": torch.bfloat16, "f16": torch.float16}
 
 
 def choose_device(device: str) -> torch.device:
-    """Give the device of a ``-device`` flag; raises ``InputError`` when the machine has no such device."""
+    """Return the device of a ``-device`` flag; raises ``InputError`` when the machine has no such device."""
     if device == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     if device == "cuda" and not torch.cuda.is_available():
@@ -41,7 +41,7 @@ def choose_device(device: str) -> torch.device:
 
 
 def check_precision(precision: str, device: torch.device) -> torch.dtype:
-    """Give the dtype of a ``-precision`` flag for a device.
+    """Return the dtype of a ``-precision`` flag for a device.
 
     Raises:
         InputError: the device cannot compute in it. A CPU that only emulates bf16 is a warning, since it is slow but
@@ -55,14 +55,14 @@ def check_precision(precision: str, device: torch.device) -> torch.dtype:
 
 
 def require_cpu(backend: str, device: str) -> torch.device:
-    """Give the CPU to a backend that has nothing else; raises ``InputError`` when a GPU was asked for."""
+    """Return the CPU for a backend that has nothing else; raises ``InputError`` when a GPU was asked for."""
     if device == "cuda":
         raise InputError(f"-backend {backend}: runs on CPUs only; use -backend torch for a GPU, or -device cpu")
     return torch.device("cpu")
 
 
 def cpu_has_bf16() -> bool:
-    """Tell whether this CPU multiplies bf16 numbers in hardware (AVX-512 BF16, AMX or Arm's bf16)."""
+    """Check whether this CPU multiplies bf16 numbers in hardware (AVX-512 BF16, AMX or Arm's bf16)."""
     for probe in ("_is_avx512_bf16_supported", "_is_amx_tile_supported", "_is_arm_bf16_supported"):
         if getattr(torch.cpu, probe, lambda: False)():
             return True
@@ -83,7 +83,7 @@ def processor() -> str:
 
 
 def cpu_threads(threads: int) -> int:
-    """Give the number of threads that ``-threads`` means: 0 is all cores that this process may use."""
+    """Return the number of threads that ``-threads`` means: 0 is all cores that this process may use."""
     if threads:
         return threads
     # A container or taskset may allow fewer cores than the machine has.
@@ -114,7 +114,7 @@ def optional(flag: str, *packages: str, instead: str = "") -> ModuleType:
 
 
 def version(package: str) -> str | None:
-    """Give the version of a package; None when it is not there.
+    """Return the version of a package; None when it is not there.
 
     The same library may come as another package, such as onnxruntime-gpu; then it is what the library itself says.
     """

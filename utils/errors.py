@@ -9,7 +9,7 @@ class InputError(Exception):
 
 
 def lacks_memory(error: Exception) -> bool:
-    """Tell whether memory is what is missing: torch and OpenCV have errors of their own, which only they can import."""
+    """Check whether memory is what is missing: torch and OpenCV have errors of their own, which only they can import."""
     text = str(error).lower()
     words = ("out of memory", "can't allocate memory", "insufficient memory")
     return isinstance(error, MemoryError) or any(word in text for word in words)

@@ -11,7 +11,7 @@ from utils.errors import InputError
 
 @contextlib.contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """Give a temporary name beside ``path``; rename it to ``path`` when the block succeeds.
+    """Yield a temporary name beside ``path``; rename it to ``path`` when the block succeeds.
 
     When the block raises, the temporary file is removed and ``path`` stays as it was. The temporary
     name keeps the suffix of ``path``, since libraries such as OpenCV choose the format by it.

@@ -31,7 +31,7 @@ WORD_FOR_NONE = {"num_of_workers": "auto", "image_size": "native", "crop": "nati
 
 
 def to_plain(config: Any) -> dict[str, Any]:
-    """Give a config as a dict of words and numbers, as it is written to YAML files and weights files."""
+    """Return a config as a dict of words and numbers, as it is written to YAML files and weights files."""
     return {
         field.name: _plain(field.name, getattr(config, field.name))
         for field in dataclasses.fields(config)
@@ -62,13 +62,13 @@ def given_fields(config: Any) -> frozenset[str]:
 
 
 def nearest(word: str, known: Sequence[str]) -> str:
-    """Give ", did you mean X?" for the known word that looks most like ``word``; nothing when none does."""
+    """Return ", did you mean X?" for the known word that looks most like ``word``; nothing when none does."""
     match = difflib.get_close_matches(word.replace("--", "-", 1), known, n=1, cutoff=0.5)
     return f", did you mean {match[0]}?" if match else ""
 
 
 def flag_of(name: str) -> str:
-    """Give the flag of a field."""
+    """Return the flag of a field."""
     return f"-{FLAG_OF_FIELD.get(name, name)}"
 
 

@@ -269,7 +269,7 @@ def test_a_disk_that_fills_up_names_the_file_and_keeps_nothing(site, tmp_path, s
 
 @pytest.fixture
 def two(tmp_path) -> DownloadWeightsConfig:
-    """Give the settings for an index with two files beside it, of which b is the default."""
+    """Return the settings for an index with two files beside it, of which b is the default."""
     first, second = entry("net-a", b"aa"), entry("net-b", b"bbb")
     index = write_index(tmp_path / "list", first, second, default="net-b")
     (tmp_path / "list" / first.file).write_bytes(b"aa")

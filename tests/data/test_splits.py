@@ -79,7 +79,7 @@ def test_balance_of_no_folder_is_an_error(tmp_path):
 
 
 def shares(annotations, frame):
-    """Give the share in validation of each class, then of clean images, then of all."""
+    """Return the share in validation of each class, then of clean images, then of all."""
     valid = set(frame.loc[frame["side"] == "valid", "image"])
     rows = annotations.rows
     classes = [

@@ -186,7 +186,7 @@ def a_run(place: Path, patch: Patch) -> None:
 
 
 def last(content: object) -> Prepare:
-    """Give the run a ``last.pth``."""
+    """Return the run a ``last.pth``."""
     return lambda place, patch: torch.save(content, place / "out/checkpoints/last.pth")
 
 
@@ -435,7 +435,7 @@ def place(make_dataset, make_weights, tmp_path, monkeypatch) -> Path:
 
 @pytest.fixture
 def limits():
-    """Give a function that puts back what a case or a command changes of the process."""
+    """Return a function that puts back what a case or a command changes of the process."""
     size, handlers = resource.getrlimit(resource.RLIMIT_FSIZE), {}
     for number in (signal.SIGXFSZ, signal.SIGTERM):
         handlers[number] = signal.getsignal(number)

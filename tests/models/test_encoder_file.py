@@ -46,7 +46,7 @@ def test_features_are_those_of_the_library(classes, mine):
 
 
 def _last_stage(theirs: torch.nn.Module, image: torch.Tensor, shape: torch.Size) -> torch.Tensor:
-    """Give what the classifier's last stage, found by its shape, computes of the image."""
+    """Return what the classifier's last stage, found by its shape, computes of the image."""
     seen: list[torch.Tensor] = []
     for name in ("layer4", "blocks", "stages"):
         if hasattr(theirs, name):

@@ -18,7 +18,7 @@ SECTIONS = ["Overview", "Classes", "Areas", "Classes together", "Places", "Image
 
 
 def text_of(page: str) -> str:
-    """Give what a reader sees."""
+    """Return what a reader sees."""
     body = re.sub(r"<style>.*?</style>", "", page, flags=re.DOTALL)
     return html.unescape(re.sub(r"\s+", " ", re.sub(r"<[^>]+>", " ", body)))
 

@@ -18,7 +18,7 @@ SIGHT = {
 
 
 def seen(colour: tuple[int, int, int], sight: str) -> np.ndarray:
-    """Give the CIE Lab value of a colour as someone with that sight sees it."""
+    """Return the CIE Lab value of a colour as someone with that sight sees it."""
     linear = (np.array(colour) / 255) ** 2.2
     shown = np.clip(SIGHT[sight] @ linear, 0, 1) ** (1 / 2.2)
     return cv2.cvtColor(shown.astype(np.float32)[None, None], cv2.COLOR_RGB2LAB)[0, 0]

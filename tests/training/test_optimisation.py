@@ -23,7 +23,7 @@ def model():
 
 
 def stepped(model, **changes):
-    """Give by name how far one step moves each parameter; its gradient is drawn by lot, with one strong direction."""
+    """Return by name how far one step moves each parameter; its gradient is drawn by lot, with one strong direction."""
     optimizer = make_optimizer(TrainConfig(**{**SETTINGS, **changes}), model)
     before = {name: parameter.detach().clone() for name, parameter in model.net.named_parameters()}
     generator = torch.Generator().manual_seed(1)

@@ -36,7 +36,7 @@ def red():
 
 @pytest.fixture
 def serve(red):
-    """Give a function that makes an application by its flags and changes of what is loaded, and gives a client for it."""
+    """Return a function that makes an application by its flags and changes of what is loaded, and gives a client for it."""
     made = []
 
     def serve(changes=None, **flags) -> TestClient:

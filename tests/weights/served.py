@@ -28,7 +28,7 @@ def _no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def small_disk() -> Callable[[], contextlib.AbstractContextManager[None]]:
-    """Give a context in which no file grows beyond 1,000 bytes: a write fails in the middle, as on a full disk.
+    """Return a context in which no file grows beyond 1,000 bytes: a write fails in the middle, as on a full disk.
 
     Only for the write itself, since the limit holds for the file that pytest may be printing to as well.
     """

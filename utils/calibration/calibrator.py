@@ -114,7 +114,7 @@ class Calibrator:
         return count_image(logits, truth, self.task, self.grids)
 
     def behind_the_gate(self, result: Inspected) -> Inspected:
-        """Give an image as the gate in use would leave it, which is open while it is calibrated."""
+        """Return an image as the gate in use would leave it, which is open while it is calibrated."""
         if self.gate is None:
             return result
         labels = result.labels
@@ -134,13 +134,13 @@ class Calibrator:
         )
 
     def _passes(self, result: Inspected) -> np.ndarray:
-        """Tell which classes of an image pass the gate in use: (C,) bool."""
+        """Return which classes of an image pass the gate in use: (C,) bool."""
         assert self.gate is not None
         assert result.labels is not None
         return self.gate.passes(result.labels[None], len(self.class_names))[0]
 
     def _behind(self, result: Inspected) -> torch.Tensor:
-        """Give the logits of an image behind the gate in use: (K, H, W)."""
+        """Return the logits of an image behind the gate in use: (K, H, W)."""
         return close(torch.as_tensor(result.logits), self._passes(result), self.task)
 
     def collect(self, name: str, tables: list[ImageTable]) -> None:
@@ -247,7 +247,7 @@ def label_areas(dataset: Dataset, labels: Labels, names: Sequence[str]) -> list[
 
 
 def _largest(dataset: Dataset, classes: int) -> list[int]:
-    """Give for each class the most labelled pixels of an image, from the codes alone."""
+    """Return for each class the most labelled pixels of an image, from the codes alone."""
     rows = dataset.annotations.rows
     pixels = np.array([rle.parse(code)[:, 1].sum() for code in rows["rle"]], dtype=np.int64)
     if classes < dataset.annotations.num_classes:  # all classes are one
@@ -258,7 +258,7 @@ def _largest(dataset: Dataset, classes: int) -> list[int]:
 
 
 def _groups(split: Path, names: Sequence[str]) -> dict[str, int]:
-    """Give each image the number of its group of near-duplicates, as training found them; else each its own."""
+    """Return the group number of each image: that of its near-duplicates as training found them, else one of its own."""
     if split.is_file():
         frame = read_split(split)
         known = dict(zip(frame["image"], map(int, frame["group"]), strict=True))

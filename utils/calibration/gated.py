@@ -53,11 +53,11 @@ class Gated:
     fixed: bool = False
 
     def opened(self, setting: GateSetting, classes: int) -> np.ndarray:
-        """Tell which classes of which images pass: (N, C) bool."""
+        """Return which classes of which images pass: (N, C) bool."""
         return passing(self.probabilities, setting.thresholds, self.layout, classes)
 
     def low(self, grid: ClassGrid, index: int, c: float) -> np.ndarray | None:
-        """Give the first bin of the defects that stay, for each image and choice of limits: (N, P); None where c is 1."""
+        """Return the first bin of the defects that stay, for each image and choice of limits: (N, P); None where c is 1."""
         if c == 1:
             return None
         p = self.probabilities[:, self.layout.image + index if self.layout.classes else 0]
@@ -67,7 +67,7 @@ class Gated:
 
 
 def soft_areas(smallest: np.ndarray, c: float, probability: np.ndarray) -> np.ndarray:
-    """Give the smallest area that counts: ``t0*c - t0*(c-1)*p``, rounded up, so that the unlikely has to be large.
+    """Return the smallest area that counts: ``t0*c - t0*(c-1)*p``, rounded up, so that the unlikely has to be large.
 
     Args:
         smallest: t0, pixels.

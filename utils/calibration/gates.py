@@ -30,7 +30,7 @@ class GateLayout:
     classes: bool
 
     def rules(self, labels: int, classes: int) -> np.ndarray:
-        """Tell which probability rules which class: (L, C) bool; raises ``ValueError`` when L does not fit."""
+        """Return which probability rules which class: (L, C) bool; raises ``ValueError`` when L does not fit."""
         parts = [np.ones((1, classes), dtype=np.bool_)] * self.image + [np.eye(classes, dtype=np.bool_)] * self.classes
         if sum(map(len, parts)) != labels:
             raise ValueError(f"{labels} probabilities an image do not fit {self} and {classes} classes")
@@ -38,12 +38,12 @@ class GateLayout:
 
 
 def empty_dice(truth: np.ndarray) -> np.ndarray:
-    """Give the Dice of an empty prediction: 1 where ``truth``, the labelled pixels or a bool, is zero, else 0."""
+    """Return the Dice of an empty prediction: 1 where ``truth``, the labelled pixels or a bool, is zero, else 0."""
     return (np.asarray(truth) == 0).astype(np.float64)
 
 
 def passing(probabilities: np.ndarray, thresholds: Sequence[float], layout: GateLayout, classes: int) -> np.ndarray:
-    """Tell which classes of which images a gate lets through.
+    """Return which classes of which images a gate lets through.
 
     Args:
         probabilities: (N, L) 0..1.

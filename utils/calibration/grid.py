@@ -61,7 +61,7 @@ class ClassGrid:
         return len(self.thresholds), len(self.low)
 
     def setting(self, cell: int) -> Setting:
-        """Give the setting of a cell of the (T, P) grid, counted row by row."""
+        """Return the setting of a cell of the (T, P) grid, counted row by row."""
         level, pair = divmod(int(cell), len(self.low))
         low, high, reached = int(self.low[pair]), int(self.high[pair]), int(self.peaks[self.peak[pair]])
         return Setting(
@@ -72,7 +72,7 @@ class ClassGrid:
         )
 
     def with_choice(self, pair: int) -> "ClassGrid":
-        """Give the grid with one of the P choices of limits alone."""
+        """Return the grid with one of the P choices of limits alone."""
         return replace(self, low=self.low[[pair]], high=self.high[[pair]], peak=self.peak[[pair]])
 
     @cached_property
@@ -101,7 +101,7 @@ def make_grid(
     search_areas: bool = True,
     search_high: bool = True,
 ) -> ClassGrid:
-    """Lay out the grid of one class.
+    """Build the grid of one class.
 
     Args:
         now: the setting in use.
@@ -131,7 +131,7 @@ def make_grid(
 
 
 def limits_of(areas: Sequence[int] | np.ndarray) -> tuple[int, int] | None:
-    """Give the 2nd and the 98th percentile of the areas of labelled defects, as published; None without any."""
+    """Return the 2nd and the 98th percentile of the areas of labelled defects, as published; None without any."""
     if not len(areas):
         return None
     low, high = np.percentile(areas, [2, 98])

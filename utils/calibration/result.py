@@ -98,7 +98,7 @@ class Calibration:
         return moved or any(one.after != one.before for one in self.classes.values())
 
     def to_dict(self) -> dict[str, Any]:
-        """Give everything as plain dicts and lists that JSON can hold."""
+        """Return everything as plain dicts and lists that JSON can hold."""
         return {
             "images": self.images,
             "folds": self.folds,
@@ -128,7 +128,7 @@ class Calibration:
         }
 
     def table(self) -> str:
-        """Lay out settings and gains for a terminal."""
+        """Format settings and gains for a terminal."""
         head: tuple[str, ...] = (
             "class",
             "threshold",

@@ -37,11 +37,11 @@ class Sums:
     clean: np.ndarray
 
     def of(self, folds: np.ndarray) -> "Sums":
-        """Give the sums of some folds, (G,) bool, each by itself."""
+        """Return the sums of some folds, (G,) bool, each by itself."""
         return Sums(*(part[folds] for part in self._parts()))
 
     def total(self) -> "Sums":
-        """Give the sums over all folds as those of a single one."""
+        """Return the sums over all folds as those of a single one."""
         return Sums(*(part.sum(axis=0, keepdims=True) for part in self._parts()))
 
     def _parts(self) -> tuple[np.ndarray, ...]:
@@ -103,7 +103,7 @@ def sum_up(
 
 
 def dice_at(table: ClassTable, grid: ClassGrid, cell: int, low: np.ndarray | None = None) -> np.ndarray:
-    """Give the (N,) Dice of every image with one setting; ``low`` as in ``sum_up``."""
+    """Return the (N,) Dice of every image with one setting; ``low`` as in ``sum_up``."""
     level, pair = divmod(cell, len(grid.low))
     rows = table.bins[table.bins["level"] == level]
     worth = (table.truth == 0).astype(np.float64)
@@ -116,7 +116,7 @@ def dice_at(table: ClassTable, grid: ClassGrid, cell: int, low: np.ndarray | Non
 
 
 def _chunks(shown, rows, fields, grid: ClassGrid, low):  # type: ignore[no-untyped-def]
-    """Give some of the ``shown`` rows at a time, and the sums of the fields between each pair of limits: (n, P)."""
+    """Yield some of the ``shown`` rows at a time, and the sums of the fields between each pair of limits: (n, P)."""
     step = max(1, _CHUNK // len(grid.low))
     order = np.argsort(rows["row"], kind="stable")
     rows = rows[order]
@@ -190,6 +190,6 @@ def choose(sums: Sums, grid: ClassGrid) -> int:
 
 
 def cross_fit(sums: Sums, grid: ClassGrid) -> tuple[int, ...]:
-    """Give for each fold what ``choose`` chooses on the others, which cross-fit among themselves."""
+    """Return for each fold what ``choose`` chooses on the others, which cross-fit among themselves."""
     folds = np.arange(len(sums.images))
     return tuple(choose(sums.of(folds != fold), grid) for fold in folds)

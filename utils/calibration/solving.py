@@ -229,12 +229,12 @@ class _Problem:
         )
 
     def _settings(self, cells: Sequence[int]) -> tuple[Setting, ...]:
-        """Give the settings of cells; that in use as it was given, which another of the same effect may stand for."""
+        """Return the settings of cells; that in use as it was given, which another of the same effect may stand for."""
         pairs = zip(cells, self.grids, strict=True)
         return tuple(grid.setting(cell) if cell != grid.now_cell else grid.now for cell, grid in pairs)
 
     def _gains(self, honest: _Worth, before: _Worth) -> bool:
-        """Tell whether there is a gain on images that nothing was chosen on."""
+        """Check whether there is a gain on images that nothing was chosen on."""
         return self.figures(honest).mean_dice > self.figures(before).mean_dice + 1e-9
 
     def dice(self, worth: _Worth, index: int) -> float:
@@ -242,7 +242,7 @@ class _Problem:
         return float(worth[index].dice.sum())
 
     def figures(self, worth: _Worth) -> Figures:
-        """Give what settings are worth over all classes and folds."""
+        """Return what settings are worth over all classes and folds."""
         dice, found, alarms, labelled = (
             sum(float(getattr(one, kind).sum()) for one in worth) for kind in ("dice", "found", "alarms", "labelled")
         )

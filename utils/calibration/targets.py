@@ -28,7 +28,7 @@ class Frontier:
     cells: np.ndarray
 
     def under(self, budget: float) -> int:
-        """Give the point of the largest recall within a number of false alarms; the first one if none is."""
+        """Return the point of the largest recall within a number of false alarms; the first one if none is."""
         return max(int(np.searchsorted(self.alarms, budget + 1e-9, side="right")) - 1, 0)
 
 
@@ -99,7 +99,7 @@ def reach(classes: Sequence[Sums], grids: Sequence[ClassGrid], rate: float, shar
 
 
 def curve(classes: Sequence[Sums], grids: Sequence[ClassGrid], shared: bool) -> tuple[np.ndarray, np.ndarray]:
-    """Give the best recall for every rate of false alarms.
+    """Return the best recall for every rate of false alarms.
 
     Args:
         classes: one, or all of them.

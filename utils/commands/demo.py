@@ -57,7 +57,7 @@ class DemoResult:
         return self.mean_dice > self.empty_baseline
 
     def table(self) -> str:
-        """Lay out scores, times and the paths of the overlays for a terminal."""
+        """Format scores, times and the paths of the overlays for a terminal."""
         lines = [
             "scores on unseen strips",
             f"  mean Dice         {self.mean_dice:.3f}",

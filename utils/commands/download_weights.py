@@ -47,7 +47,7 @@ class DownloadResult:
         return self.what == "list" or not {DAMAGED, MISSING} & set(self.states.values())
 
     def table(self) -> str:
-        """Lay out for a terminal what there is."""
+        """Return as text for a terminal what there is."""
         if self.what == "list":
             return self._list()
         lines = []
@@ -134,7 +134,7 @@ def find_index(word: str | None) -> Index:
 
 
 def is_whole(path: Path, entry: Entry) -> bool:
-    """Tell whether a file has the length and the sha256 of the index."""
+    """Check whether a file has the length and the sha256 of the index."""
     if path.stat().st_size != entry.size:
         return False
     with open(path, "rb") as file:

@@ -73,7 +73,7 @@ class EvaluateResult:
         return self.images / self.seconds if self.seconds else 0.0
 
     def table(self) -> str:
-        """Lay out the scores for a terminal."""
+        """Format the scores for a terminal."""
         speed = f"{self.seconds:.1f} s, {self.images_per_second:.1f} images/s, {self.network}"
         lines = [
             f"{plural(self.images, 'image')}, {self.what}; {speed}",
@@ -229,7 +229,7 @@ def _write_report(
 
 
 def _side(config: EvaluateConfig, dataset: Dataset, run: Path) -> Sequence[str]:
-    """Give the names of the images to score, sorted."""
+    """Return the names of the images to score, sorted."""
     if config.split in ("all", "test"):
         return dataset.images
     csv_file = run / "split.csv"

@@ -56,7 +56,7 @@ class LabelsResult:
         return self.scores.images / self.seconds if self.seconds else 0.0
 
     def table(self) -> str:
-        """Lay out the scores for a terminal."""
+        """Format the scores for a terminal."""
         speed = f"{self.seconds:.1f} s, {self.images_per_second:.1f} images/s, {self.network}"
         lines = [
             f"{plural(self.scores.images, 'image')}, {self.what}; {speed}",

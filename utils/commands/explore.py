@@ -72,7 +72,7 @@ def explore(config: ExploreConfig, progress: bool = True) -> ExploreResult:
 
 
 def _targets(config: ExploreConfig) -> tuple[Path, Path]:
-    """Give the two files, and refuse a place that cannot be written to before hours are spent on what goes there."""
+    """Return the two files, and refuse a place that cannot be written to before hours are spent on what goes there."""
     out = config.out or config.dir / "exploration"
     page = out if out.suffix.lower() in (".html", ".htm") else out / PAGE
     if page.is_dir():
@@ -86,6 +86,6 @@ def _targets(config: ExploreConfig) -> tuple[Path, Path]:
 
 
 def _lines(figures: dict[str, Any]) -> str:
-    """Give figures as JSON with one key a line: the maps alone have thousands of numbers."""
+    """Return figures as JSON with one key a line: the maps alone have thousands of numbers."""
     lines = [f"{json.dumps(key)}: {json.dumps(value, allow_nan=False)}" for key, value in figures.items()]
     return "{{\n{}\n}}\n".format(",\n".join(lines))

@@ -51,7 +51,7 @@ class ExportResult:
     megabytes: float
 
     def __str__(self) -> str:
-        """Lay it out for a terminal."""
+        """Return it as text for a terminal."""
         size = f"{self.size[0]}x{self.size[1]} pixels only (this architecture fixes it)" if self.size else "any size"
         return "\n".join(
             [
@@ -105,7 +105,7 @@ def export_model(config: ExportConfig) -> ExportResult:
 
 
 def describe(weights: WeightsFile, path: Path) -> dict[str, Any]:
-    """Give what a user of the network has to know, as plain words, numbers and lists."""
+    """Return what a user of the network has to know, as plain words, numbers and lists."""
     spec = weights.spec
     return {
         "weights": path.name,
@@ -126,7 +126,7 @@ def describe(weights: WeightsFile, path: Path) -> dict[str, Any]:
 
 
 def open_exported(path: Path, library: Any) -> Run:
-    """Give a function that runs an exported file with its library."""
+    """Return a function that runs an exported file with its library."""
     if path.suffix == ".onnx":
         session = library.InferenceSession(path)
         return lambda images: Outputs.of([torch.from_numpy(part) for part in session.run(None, {"images": images})])
@@ -263,7 +263,7 @@ def _as_words(about: dict[str, Any]) -> dict[str, str]:
 
 
 def _publish(out: Path, stem: str, draft: Path, size: Size, parity: Parity, about: dict[str, Any]) -> ExportResult:
-    """Give the files their final names; the weights first, since the file that names them is what people open."""
+    """Move the files to their final names; the weights first, since the file that names them is what people open."""
     files = []
     parts: Sequence[Path] = [part for part in (draft.with_suffix(".bin"), draft) if part.exists()]
     try:

@@ -37,7 +37,7 @@ class Scored(Protocol):
 
 
 def facts(config: EvaluateConfig, chosen: Chosen, result: Scored) -> dict[str, Any]:
-    """Give label and value of everything that somebody who reads the scores later has to know."""
+    """Return label and value of everything that somebody who reads the scores later has to know."""
     found = {name.replace("_", " "): _words(value) for name, value in chosen.to_dict().items()}
     found |= {
         "images": f"{result.what}: {result.images:,}",

@@ -79,7 +79,7 @@ class PredictResult:
         return self.images / self.seconds if self.seconds else 0.0
 
     def table(self) -> str:
-        """Lay out what was found for a terminal."""
+        """Format what was found for a terminal."""
         width = max(map(len, [*self.classes, *self.labels, "class"]))
         if self.classes:
             lines = [f"{'class'.ljust(width)}  images with it  defects     pixels"]
@@ -201,7 +201,7 @@ def _check_saves(save: Sequence[str]) -> None:
 
 
 def _saves(asked: Sequence[str], chosen: Chosen) -> Sequence[str]:
-    """Give what there is to write: a classifier draws no masks, whatever was asked for."""
+    """Return what there is to write: a classifier draws no masks, whatever was asked for."""
     if chosen.weights.spec.is_classifier:
         return ("labels",)
     if "labels" in asked and not chosen.label_names:
@@ -210,7 +210,7 @@ def _saves(asked: Sequence[str], chosen: Chosen) -> Sequence[str]:
 
 
 def _images(config: PredictConfig) -> tuple[list[Path], Path]:
-    """Give the images that the flags name, and the default folder for the results."""
+    """Return the images that the flags name, and the default folder for the results."""
     if (config.dir is None) == (config.images is None):
         both = "both were given" if config.dir else "neither was given"
         raise InputError(f"give -dir DATASET_FOLDER or -images FOLDER_OR_FILE, one of them; {both}")

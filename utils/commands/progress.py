@@ -16,7 +16,7 @@ def progress(total: int, what: str) -> tqdm:
 
 
 def plural(count: int, noun: str) -> str:
-    """Give "1 image" or "2 images"."""
+    """Return "1 image" or "2 images"."""
     return f"{count} {noun}{'' if count == 1 else 's'}"
 
 

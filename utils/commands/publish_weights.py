@@ -54,7 +54,7 @@ class PublishResult:
     pushed: str | None
 
     def table(self) -> str:
-        """Lay out for a terminal what was measured and where it is."""
+        """Return as text for a terminal what was measured and where it is."""
         lines = []
         for side, score in self.entry.scores.items():
             figures = ", ".join(
@@ -205,7 +205,7 @@ def _stored(
 
 
 def largest_change(before: dict[str, Any], after: dict[str, Any]) -> float:
-    """Give the largest difference between two sets of scores over all classes; infinity where one is undefined."""
+    """Return the largest difference between two sets of scores over all classes; infinity where one is undefined."""
     gaps = [0.0]
     for key, value in before.items():
         if isinstance(value, float):
@@ -249,7 +249,7 @@ def _measure(
 
 
 def _kept(weights: WeightsFile) -> dict[str, Any]:
-    """Give what the run's own scores say besides figures: where the weights and their thresholds come from."""
+    """Return what the run's own scores say besides figures: where the weights and their thresholds come from."""
     return {key: weights.metrics[key] for key in ("epoch", "calibration") if key in weights.metrics}
 
 
@@ -306,7 +306,7 @@ def _write(to: Path, entry: Entry, packed: Path, sample: Sample, text: str, inde
 
 
 def with_table(page: str, index: Index) -> str:
-    """Give a page with the table of an index between its marks."""
+    """Return a page with the table of an index between its marks."""
     inside = table(index.entries) if index.entries else "Nothing yet.\n"
     between = re.compile(f"{re.escape(MARKS[0])}.*{re.escape(MARKS[1])}", re.DOTALL)
     return between.sub(lambda _: f"{MARKS[0]}\n\n{inside}\n{MARKS[1]}", page)

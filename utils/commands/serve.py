@@ -93,7 +93,7 @@ def ending_well() -> Iterator[None]:
 
 
 def age() -> float:
-    """Give the seconds since this process began, the time for loading Python's modules included."""
+    """Return the seconds since this process began, the time for loading Python's modules included."""
     return time.time() - psutil.Process().create_time()
 
 
@@ -132,7 +132,7 @@ def bind(host: str, port: int) -> socket.socket:
 
 
 def shown_address(host: str, port: int) -> str:
-    """Give the address to type into a browser."""
+    """Return the address to type into a browser."""
     host = host.strip("[]")
     name = {"0.0.0.0": socket.gethostname(), "::": socket.gethostname()}.get(host, host)
     return f"http://{f'[{name}]' if ':' in name else name}:{port}"

@@ -60,7 +60,7 @@ class TrainResult:
     is_main: bool
 
     def summary(self) -> str:
-        """Give the lines that a user reads at the end."""
+        """Return the lines that a user reads at the end."""
         labels = self.scores.get("labels", {})
         figures = [
             # None where no validation image shows a defect.
@@ -253,7 +253,7 @@ def _announce(
 
 
 def _is_complete(folder: Path, config: TrainConfig, processes: int) -> bool:
-    """Say whether nothing is left to train of a run that is resumed; ``InputError`` when others than it began go on.
+    """Check whether nothing is left to train of a run that is resumed; ``InputError`` when others than it began go on.
 
     Another number of processes would have other steps: the schedule counts them, and a step's images are those of all.
     """

@@ -53,7 +53,7 @@ class SystemResult:
     is_main: bool
 
     def summary(self) -> str:
-        """Give the lines that a user reads at the end."""
+        """Return the lines that a user reads at the end."""
         return f"\n{self.report}\nsystem file: {self.weights}"
 
 
@@ -107,7 +107,7 @@ def train_system(config: TrainConfig) -> SystemResult:
 
 
 def members_of(config: TrainConfig, class_names: tuple[str, ...]) -> dict[str, TrainConfig]:
-    """Give the settings of each network of a system, by role; folder and split are still open.
+    """Return the settings of each network of a system, by role; folder and split are still open.
 
     Args:
         config: of the system.
@@ -153,7 +153,7 @@ def members_of(config: TrainConfig, class_names: tuple[str, ...]) -> dict[str, T
 
 
 def system_path(config: TrainConfig, folder: Path) -> Path:
-    """Give the system file of a run folder: the one that is there, else the name of the one to write."""
+    """Return the system file of a run folder: the one that is there, else the name of the one to write."""
     assert config.dir is not None
     # The dataset folder, which ends the name, may be another when a run is resumed.
     there = [file for file in list_weights(folder) if file.name.endswith(SYSTEM_SUFFIX)]

@@ -53,7 +53,7 @@ class Annotations:
         return by_image
 
     def runs(self, image: str) -> dict[int, str]:
-        """Give the run-length code of each class that the image has; {} for a clean image."""
+        """Return the run-length code of each class that the image has; {} for a clean image."""
         return self._by_image.get(image, {})
 
     def mask(self, image: str, height: int, width: int) -> np.ndarray:
@@ -73,7 +73,7 @@ class Annotations:
         return draw(self.defects(image, height, width))
 
     def defects(self, image: str, height: int, width: int) -> list[Rectangles]:
-        """Give where the defects of an image are, without drawing them.
+        """Return where the defects of an image are, without drawing them.
 
         Args:
             image: file name.
@@ -121,7 +121,7 @@ class Dataset:
     annotations: Annotations
 
     def path(self, name: str) -> Path:
-        """Give the path of an image."""
+        """Return the path of an image."""
         return self.image_dir / name
 
 

@@ -43,7 +43,7 @@ class FileCache:
                 continue
 
     def get(self, path: Path) -> Any:
-        """Give the value of a file, or None when it is unknown or the file has changed."""
+        """Return the value of a file, or None when it is unknown or the file has changed."""
         entry = self._entries.get(self._key(path))
         return entry[1] if entry and entry[0] == stamp(path) else None
 
@@ -71,7 +71,7 @@ class FileCache:
 
 
 def stamp(path: Path) -> list[int]:
-    """Give what changes when a file changes: its size in bytes and time of change in ns; [] for a missing file."""
+    """Return what changes when a file changes: its size in bytes and time of change in ns; [] for a missing file."""
     try:
         status = path.stat()
     except OSError:
@@ -80,7 +80,7 @@ def stamp(path: Path) -> list[int]:
 
 
 def fingerprint(paths: Iterable[Path]) -> str:
-    """Give a word that changes when one of the files is added, removed or changed."""
+    """Return a word that changes when one of the files is added, removed or changed."""
     digest = hashlib.sha256()
     for path in paths:
         digest.update(os.fsencode(path.name) + f"\0{stamp(path)}\n".encode())
@@ -88,7 +88,7 @@ def fingerprint(paths: Iterable[Path]) -> str:
 
 
 def storage_folders(root: Path) -> list[Path]:
-    """Give the places to store what is known about a dataset folder, best first; ``root`` is resolved."""
+    """Return the places to store what is known about a dataset folder, best first; ``root`` is resolved."""
     base = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
     places = [root / ".cache", base / APPLICATION / hashlib.sha256(os.fsencode(root)).hexdigest()[:16]]
     try:

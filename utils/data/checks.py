@@ -50,7 +50,7 @@ class CheckReport:
     csv: Path | None = None
 
     def table(self, most: int = 40) -> str:
-        """Give the first problems as text for a terminal, one a line."""
+        """Return the first problems as text for a terminal, one a line."""
         lines = [f"  {line}" for line in _lines(self.problems.head(most))]
         if len(self.problems) > most:
             lines.append(f"  ... and {len(self.problems) - most} more")
@@ -142,7 +142,7 @@ def check_dataset(dataset: Dataset, workers: int | None, progress: bool) -> Chec
 
 
 def verified_sizes(dataset: Dataset, workers: int | None = None, progress: bool = True) -> dict[str, tuple[int, int]]:
-    """Give the size of each training image of a dataset without problems.
+    """Return the size of each training image of a dataset without problems.
 
     Args:
         dataset: an opened dataset folder.
@@ -164,7 +164,7 @@ def verified_sizes(dataset: Dataset, workers: int | None = None, progress: bool 
 
 
 def thread_count(workers: int | None) -> int:
-    """Give the number of threads for reading images; None and 0 mean one a core."""
+    """Return the number of threads for reading images; None and 0 mean one a core."""
     return workers or os.cpu_count() or 1
 
 
@@ -243,7 +243,7 @@ def _facts(side: Side, dataset: Dataset, sizes: dict[str, tuple[int, int]]) -> l
 
 
 def _size_words(sizes: Iterable[tuple[int, int]]) -> str:
-    """Say which sizes occur, the commonest first."""
+    """Describe which sizes occur, the commonest first."""
     counts = Counter(sizes).most_common()
     words = [f"{height}x{width} ({count})" for (height, width), count in counts[:3]]
     return "height x width " + ", ".join(words) + (f" and {len(counts) - 3} other sizes" if len(counts) > 3 else "")

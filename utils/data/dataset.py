@@ -124,7 +124,7 @@ class StripDataset(TorchDataset):
 
 
 def scored(defects: list[Rectangles], task: str, target: int | None = None) -> list[Rectangles]:
-    """Give the classes that a network of this task learns from; a classifier learns which of them have a pixel.
+    """Return the classes that a network of this task learns from; a classifier learns which of them have a pixel.
 
     Args:
         defects: of one image, an entry for each class of the dataset.

@@ -46,7 +46,7 @@ class ImageSource(Protocol):
     """Gives images by name."""
 
     def read(self, name: str) -> tuple[np.ndarray, Size]:
-        """Give an image as ``(H, W, channels)`` uint8, not to be written to, and the file's own (height, width)."""
+        """Return an image as ``(H, W, channels)`` uint8, not to be written to, and the file's own (height, width)."""
         ...
 
 
@@ -93,13 +93,13 @@ class DecodedImages:
         return sum(height * width * channels for height, width, channels in self.shapes.values())
 
     def read(self, name: str) -> tuple[np.ndarray, Size]:
-        """Give an image without copying it; see ``ImageSource``."""
+        """Return an image without copying it; see ``ImageSource``."""
         pixels = self.open()
         shape, start = self.shapes[name], self.starts[name]
         return pixels[start : start + shape[0] * shape[1] * shape[2]].reshape(shape), self.sizes[name]
 
     def open(self) -> np.ndarray:
-        """Give the bytes of all images; a file is mapped when this process asks for the first time."""
+        """Return the bytes of all images; a file is mapped when this process asks for the first time."""
         if self._bytes is None:
             if isinstance(self.place, Path):
                 # A plain array over the map: slices of a memmap are slower to make than to read.
@@ -215,7 +215,7 @@ def _decode(
 
 
 def _key(files: ImageFiles, names: Sequence[str]) -> str:
-    """Give a word that changes with every image file and with everything else that the pixels depend on."""
+    """Return a word that changes with every image file and with everything else that the pixels depend on."""
     digest = hashlib.sha256(repr((VERSION, files.image_size, files.channels)).encode())
     digest.update(f"{PIL.__version__} {cv2.__version__}".encode())
     for name in names:
@@ -259,7 +259,7 @@ def _refuse_unless_fitting(
 
 
 def _free_memory() -> tuple[int, str]:
-    """Give the bytes of memory that are free, and what it is that runs out first."""
+    """Return the bytes of memory that are free, and what it is that runs out first."""
     import psutil  # type: ignore[import-untyped]
 
     free = [(int(psutil.virtual_memory().available), "of memory")]

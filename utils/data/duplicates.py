@@ -82,7 +82,7 @@ def near_duplicate_groups(
 
 
 def describe_groups(groups: dict[str, int]) -> str:
-    """Say in one line how many images are near-duplicates and how large the largest group is."""
+    """Describe in one line how many images are near-duplicates and how large the largest group is."""
     sizes = np.bincount(list(groups.values())) if groups else np.zeros(0, dtype=np.int64)
     alone = int((sizes == 1).sum())
     return (

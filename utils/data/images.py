@@ -49,12 +49,12 @@ def list_images(folder: Path) -> list[Path]:
 
 
 def is_image_name(name: str) -> bool:
-    """Tell whether a file name is that of an image."""
+    """Check whether a file name is that of an image."""
     return os.path.splitext(name)[1].lower() in IMAGE_SUFFIXES and not name.startswith(".")  # noqa: PTH122 - 50,000 names
 
 
 def is_utf8(name: str) -> bool:
-    """Tell whether a name is text; Python keeps the bytes of one in another encoding as half of a character."""
+    """Check whether a name is text; Python keeps the bytes of one in another encoding as half of a character."""
     try:
         name.encode()
     except UnicodeEncodeError:
@@ -82,7 +82,7 @@ def read_image(path: Path, channels: int = 3) -> np.ndarray:
 
 
 def to_pixels(image: Image.Image, channels: int = 3) -> np.ndarray:
-    """Give an opened image as ``read_image`` does: ``(H, W, channels)`` uint8, writable."""
+    """Return an opened image as ``read_image`` does: ``(H, W, channels)`` uint8, writable."""
     if image.mode.startswith(("I", "F")):
         pixels = _to_8_bit(np.asarray(image))
         return np.repeat(pixels[..., None], channels, axis=2)
@@ -122,7 +122,7 @@ def read_size(path: Path) -> tuple[int, int]:
 
 
 def is_turned(path: Path) -> bool:
-    """Tell whether viewers show an image turned or mirrored, as its EXIF data ask.
+    """Check whether viewers show an image turned or mirrored, as its EXIF data ask.
 
     Raises:
         ImageError: as ``read_size``.

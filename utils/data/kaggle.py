@@ -96,7 +96,7 @@ def _fetch(competition: str, folder: Path) -> Path:
 
 
 def _client() -> Callable[[str, Path], Path]:
-    """Give a function (competition, folder) -> downloaded folder or zip file.
+    """Return a function (competition, folder) -> downloaded folder or zip file.
 
     Raises:
         ImportError: neither client is installed.

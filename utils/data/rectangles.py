@@ -52,7 +52,7 @@ class Rectangles:
         return int(((bottom - top) * (right - left)).sum())
 
     def resized(self, height: int, width: int) -> "Rectangles":
-        """Give the rectangles of the mask resized by nearest neighbour, see ``nearest_source``."""
+        """Return the rectangles of the mask resized by nearest neighbour, see ``nearest_source``."""
         if (height, width) == (self.height, self.width):
             return self
         top, bottom = np.searchsorted(nearest_source(height, self.height), self.sides[:2])
@@ -124,7 +124,7 @@ def draw(parts: Sequence[Rectangles]) -> np.ndarray:
 
 
 def nearest_source(length: int, source: int) -> np.ndarray:
-    """Give the row (or column) that each row of a mask is taken from when it is resized by nearest neighbour.
+    """Return the row (or column) that each row of a mask is taken from when it is resized by nearest neighbour.
 
     Args:
         length: rows after resizing.

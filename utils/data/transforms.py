@@ -71,7 +71,7 @@ def resize(image: np.ndarray, height: int, width: int) -> np.ndarray:
 
 
 def grown(start: tuple[int, int], full: tuple[int, int], share: float) -> tuple[int, int]:
-    """Give the size of a training image on its way from small to full (progressive resizing).
+    """Return the size of a training image on its way from small to full (progressive resizing).
 
     Args:
         start: (H, W) in pixels that it begins at; a side that is not below that of ``full`` stays full.

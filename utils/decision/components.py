@@ -7,7 +7,7 @@ import numpy as np
 
 
 def defect_shapes(masks: np.ndarray, defects: np.ndarray) -> Iterator[np.ndarray]:
-    """Give each defect as the pixels of its box that belong to it.
+    """Yield each defect as the pixels of its box that belong to it.
 
     Args:
         masks: ``(C, H, W)`` bool, as ``find_defects`` leaves them.

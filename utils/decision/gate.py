@@ -46,7 +46,7 @@ class Gate:
         return (self.image is not None) + len(self.classes or ())
 
     def passes(self, probabilities: np.ndarray, count: int) -> np.ndarray:
-        """Tell which classes of which images may have a mask.
+        """Return which classes of which images may have a mask.
 
         Args:
             probabilities: ``(N, labels)`` float, 0..1.
@@ -63,7 +63,7 @@ class Gate:
         return passes
 
     def areas(self, min_areas: Sequence[int], probabilities: np.ndarray) -> tuple[int, ...]:
-        """Give the smallest defect of each class that counts in an image.
+        """Return the smallest defect of each class that counts in an image.
 
         Args:
             min_areas: C areas in pixels, t0 of the formula.
@@ -80,7 +80,7 @@ class Gate:
         return tuple(int(area) for area in np.ceil(t0 * self.c - t0 * (self.c - 1) * p.astype(np.float64) - 1e-6))
 
     def opened(self) -> "Gate":
-        """Give the gate that lets everything through and leaves the areas alone, with the same labels."""
+        """Return the gate that lets everything through and leaves the areas alone, with the same labels."""
         return Gate(
             "hard",
             None if self.image is None else 0.0,
@@ -88,7 +88,7 @@ class Gate:
         )
 
     def changed(self, thresholds: Sequence[float], c: float) -> "Gate":
-        """Give a gate of the same labels and mode with other thresholds, in the order of the labels, and another c."""
+        """Return a gate of the same labels and mode with other thresholds, in the order of the labels, and another c."""
         first = int(self.image is not None)
         return Gate(
             self.mode,

@@ -73,7 +73,7 @@ def _decide_multiclass(logits: torch.Tensor, thresholds: Sequence[float]) -> tor
 
 
 def levels(logits: np.ndarray, task: str, thresholds: Sequence[np.ndarray]) -> np.ndarray:
-    """Tell for every pixel how many thresholds it reaches, as if ``decide`` were asked with each of them.
+    """Count for every pixel how many thresholds it reaches, as if ``decide`` were asked with each of them.
 
     Args:
         logits: ``(K, H, W)`` float32 of one image.

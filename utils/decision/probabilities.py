@@ -6,7 +6,7 @@ import numpy as np
 
 
 def class_probabilities(logits: np.ndarray, task: str) -> Iterator[np.ndarray]:
-    """Give the probability of each class in each pixel.
+    """Yield the probability of each class in each pixel.
 
     Args:
         logits: ``(K, H, W)`` float32; for ``multiclass`` channel 0 is the background.

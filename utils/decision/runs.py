@@ -49,7 +49,7 @@ class Runs:
         return cls(corner, (width, height), row, begin, length, labels, count, largest, others)
 
     def areas(self) -> np.ndarray:
-        """Give the pixels of each component; (count,) int64, 0 for the background."""
+        """Return the pixels of each component; (count,) int64, 0 for the background."""
         labels, lengths = self.labels[self.others], self.length[self.others]
         areas = np.bincount(labels, weights=lengths, minlength=self.count).astype(np.int64)
         if self.largest:
@@ -73,11 +73,11 @@ class Runs:
         return sums
 
     def meets(self, box: np.ndarray, pixels: np.ndarray) -> np.ndarray:
-        """Tell which components of the (H, W) box of 0 and 1 have one of some (H, W) bool pixels; (count,) bool."""
+        """Return which components of the (H, W) box of 0 and 1 have one of some (H, W) bool pixels; (count,) bool."""
         return self.sums(pixels[box.view(np.bool_)]) > 0
 
     def boxes(self) -> np.ndarray:
-        """Give left, top, right and bottom of each component; (4, count), right and bottom one past the last pixel."""
+        """Return left, top, right and bottom of each component; (4, count), right and bottom one past the last pixel."""
         boxes = np.zeros((4, self.count), dtype=np.int64)
         left, top, right, bottom = boxes
         labels, row, begin = (each[self.others] for each in (self.labels, self.row, self.begin))
@@ -102,6 +102,6 @@ class Runs:
 
 
 def _spread(start: np.ndarray, length: np.ndarray) -> np.ndarray:
-    """Give all whole numbers from each start on, as many as its length says."""
+    """Return all whole numbers from each start on, as many as its length says."""
     ends = np.cumsum(length)
     return np.repeat(start - ends + length, length) + np.arange(int(ends[-1]) if ends.size else 0)

@@ -41,7 +41,7 @@ class Chosen:
         return self.weights.label_names if isinstance(self.weights, SystemFile) else self.weights.spec.label_names
 
     def to_dict(self) -> dict[str, Any]:
-        """Give what a summary says about the network and its decision, as plain words and numbers."""
+        """Return what a summary says about the network and its decision, as plain words and numbers."""
         spec = self.weights.spec
         names = spec.scored_names
         system = self.weights.to_dict() if isinstance(self.weights, SystemFile) else {}

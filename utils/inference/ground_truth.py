@@ -62,7 +62,7 @@ class Labels:
         return masks
 
     def shown(self, name: str) -> np.ndarray:
-        """Tell what an image has.
+        """Return which labels an image has.
 
         Args:
             name: file name; an image without labels is clean.

@@ -162,7 +162,7 @@ class Defects(Table):
         self.class_names, self.first_class = class_names, first_class
 
     def render(self, result: Inspected) -> list[tuple[Any, ...]]:
-        """Give the rows of an image as plain numbers."""
+        """Return the rows of an image as plain numbers."""
         return result.defects.tolist()
 
     def collect(self, path: Path, piece: list[tuple[Any, ...]]) -> None:
@@ -186,7 +186,7 @@ class LabelTable(Table):
         self.header = ("image", *label_names)
 
     def render(self, result: Inspected) -> list[str]:
-        """Give the probabilities of an image."""
+        """Return the probabilities of an image."""
         assert result.labels is not None, "only for networks with labels"
         return [f"{probability:.4f}" for probability in result.labels]
 
@@ -196,7 +196,7 @@ class LabelTable(Table):
 
 
 def picture_names(paths: Sequence[Path]) -> dict[Path, str]:
-    """Give each image the name of its picture: ``a.jpg`` becomes ``a.png``, or ``a.jpg.png`` beside another ``a``.
+    """Return the picture name of each image: ``a.jpg`` becomes ``a.png``, or ``a.jpg.png`` beside another ``a``.
 
     Beside ``a.jpg``, ``a.png`` and ``a.jpg.png`` every image keeps its whole name.
     """
@@ -214,7 +214,7 @@ def write_png(path: Path, pixels: np.ndarray) -> None:
 
 
 def encode_png(pixels: np.ndarray) -> bytes:
-    """Give ``(H, W)`` or ``(H, W, 3)`` BGR pixels as the bytes of a PNG."""
+    """Return ``(H, W)`` or ``(H, W, 3)`` BGR pixels as the bytes of a PNG."""
     # With zlib's own strategy files are 40 % smaller than with OpenCV's default, in the same time.
     _, encoded = cv2.imencode(".png", pixels, [cv2.IMWRITE_PNG_STRATEGY, cv2.IMWRITE_PNG_STRATEGY_DEFAULT])
     return encoded.tobytes()

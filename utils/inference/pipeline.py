@@ -75,7 +75,7 @@ class Loaded:
 
     @property
     def shapes(self) -> list[tuple[int, ...]]:
-        """Give what images of one batch have in common."""
+        """Return what images of one batch have in common."""
         return [pixels.shape for pixels in self.pixels.values()]
 
 

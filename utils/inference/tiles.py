@@ -53,7 +53,7 @@ class Tiled:
 
 
 def starts(length: int, tile: int) -> list[int]:
-    """Give where tiles begin: the first and the last at the borders, as few as overlap enough, evenly apart.
+    """Return where tiles begin: the first and the last at the borders, as few as overlap enough, evenly apart.
 
     Args:
         length: of the image in pixels, at least ``tile``.

@@ -69,5 +69,5 @@ def _without_counts(tensors: Mapping[str, torch.Tensor]) -> dict[str, torch.Tens
 
 
 def _kind(name: str) -> str:
-    """Give what a tensor is to its layer: ``weight``, ``running_mean``, ..."""
+    """Return what a tensor is to its layer: ``weight``, ``running_mean``, ..."""
     return name.rpartition(".")[2]

@@ -76,7 +76,7 @@ def build(spec: ModelSpec, encoder_weights: str | None = None) -> Segmenter:
 
 
 def encoder_name(name: str) -> str:
-    """Give SMP's name of an encoder: timm's names get the ``tu-`` in front that SMP asks for.
+    """Return SMP's name of an encoder: timm's names get the ``tu-`` in front that SMP asks for.
 
     Raises:
         InputError: neither SMP nor timm has it; the message names the nearest ones.
@@ -94,7 +94,7 @@ def encoder_name(name: str) -> str:
 
 
 def size_of(encoder: str) -> tuple[int, int] | None:
-    """Give the (H, W) in pixels that an encoder of timm's was made for, the only one that some take; none: not known."""
+    """Return the (H, W) in pixels that an encoder of timm's was made for, the only one that some take; none: not known."""
     import timm
 
     name = encoder_name(encoder)
@@ -103,7 +103,7 @@ def size_of(encoder: str) -> tuple[int, int] | None:
 
 
 def _normalisation(encoder: str, channels: int) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    """Give the mean and std that the encoder's ImageNet weights were trained with, in units of 0..1."""
+    """Return the mean and std that the encoder's ImageNet weights were trained with, in units of 0..1."""
     import timm
     from segmentation_models_pytorch.encoders import encoders as smp_encoders
 

@@ -29,5 +29,5 @@ class LabelHead(nn.Sequential):
         initialize_head(self)
 
     def forward(self, features: torch.Tensor) -> torch.Tensor:
-        """Give ``(N, labels)`` logits of ``(N, features, h, w)``."""
+        """Return ``(N, labels)`` logits of ``(N, features, h, w)``."""
         return super().forward(features)

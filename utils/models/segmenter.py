@@ -110,7 +110,7 @@ class Segmenter(nn.Module):
         return (masks[keep] if keep.any() else None), labels
 
     def normalised(self, images: torch.Tensor) -> torch.Tensor:
-        """Give what ``net`` takes: float pixels, height and width filled up to multiples of ``multiple``."""
+        """Return what ``net`` takes: float pixels, height and width filled up to multiples of ``multiple``."""
         height, width = images.shape[-2:]
         pixels = torch.addcmul(self.shift, images.to(self.scale.dtype), self.scale)
         below, right = -height % self.multiple, -width % self.multiple
@@ -130,6 +130,6 @@ class Segmenter(nn.Module):
 
 
 def parts(answer: torch.Tensor | Sequence[torch.Tensor]) -> tuple[Any, Any]:
-    """Tell the logits of masks, which have four axes, from those of labels, which have two; None for what is missing."""
+    """Separate the logits of masks (four axes) from those of labels (two axes); None for what is missing."""
     tensors = {tensor.ndim: tensor for tensor in ([answer] if isinstance(answer, torch.Tensor) else answer)}
     return tensors.get(4), tensors.get(2)

@@ -129,7 +129,7 @@ class ModelSpec:
             )
 
     def to_dict(self) -> dict[str, Any]:
-        """Give the spec as plain words, numbers and lists.
+        """Return the spec as plain words, numbers and lists.
 
         Fields that came later are left out where they have their default, so that earlier programs read the file.
         """

@@ -14,7 +14,7 @@ TOGETHER = "together"
 
 
 def calibration_section(calibration: Mapping[str, Any], weights: str | None) -> Section:
-    """Lay out a calibration for ``utils.reporting.page``.
+    """Build the sections of a calibration for ``utils.reporting.page``.
 
     Args:
         calibration: what ``Calibration.to_dict`` gives.

@@ -54,7 +54,7 @@ def evaluation_sections(
     history: History | None,
     more: Sequence[Section] = (),
 ) -> list[Section]:
-    """Lay out an evaluation for ``utils.reporting.page``.
+    """Build the sections of an evaluation for ``utils.reporting.page``.
 
     Args:
         evaluation: the figures.
@@ -83,7 +83,7 @@ def evaluation_sections(
 def classifier_sections(
     presence: Presence, names: Sequence[str], *, facts: Mapping[str, Any], history: History | None
 ) -> list[Section]:
-    """Lay out the evaluation of a network that judges whole images and draws no masks.
+    """Build the sections of the evaluation of a network that judges whole images and draws no masks.
 
     Args:
         presence: the figures.

@@ -44,7 +44,7 @@ def sections(found: Exploration, examples: int, seen: Callable[[], object] = lam
 
 
 def lead(found: Exploration) -> str:
-    """Say in one sentence what was looked at."""
+    """Describe in one sentence what was looked at."""
     what = "images and labels" if found.dataset else "labels alone, there are no images"
     return f"{what} of {found.root}"
 

@@ -22,7 +22,7 @@ def literal(text: str) -> str:
 
 
 def labels_of(names: Sequence[str]) -> list[str]:
-    """Give names for a plot: short, letter by letter, and no two the same.
+    """Return names for a plot: short, letter by letter, and no two the same.
 
     Names that begin alike are cut in the middle, and what even so is the same gets its place in brackets.
     """

@@ -12,7 +12,7 @@ from utils.scoring.objects import AREAS, FOUND, ObjectCounts
 
 
 def object_parts(objects: ObjectCounts, names: Sequence[str]) -> list[Any]:
-    """Lay out which defects were found and missed, by size and class, and the false alarms.
+    """Build the section on which defects were found and missed, by size and class, and the false alarms.
 
     Args:
         objects: the figures.

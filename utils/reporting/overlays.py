@@ -24,14 +24,14 @@ FONT = cv2.FONT_HERSHEY_SIMPLEX
 
 
 def class_colour(index: int) -> tuple[int, int, int]:
-    """Give the RGB colour of class ``index + 1``; from the eighth class on, lighter copies of the first seven."""
+    """Return the RGB colour of class ``index + 1``; from the eighth class on, lighter copies of the first seven."""
     lighter = 1 - 0.5 ** (index // len(COLOURS))
     red, green, blue = (round(part + (255 - part) * lighter) for part in COLOURS[index % len(COLOURS)])
     return red, green, blue
 
 
 def class_label(name: str, index: int) -> str:
-    """Give the name of class ``index + 1`` as a reader wants it: a bare number becomes "class 3"."""
+    """Return the name of class ``index + 1`` as a reader wants it: a bare number becomes "class 3"."""
     return f"class {name}" if name.isdecimal() else name or f"class {index + 1}"
 
 
@@ -96,7 +96,7 @@ def draw_masks(image: np.ndarray, masks: np.ndarray) -> np.ndarray:
 
 
 def inner_outline(mask: np.ndarray, thickness: int | None = None) -> np.ndarray:
-    """Give the outline along the inside of a mask's edge.
+    """Return the outline along the inside of a mask's edge.
 
     Args:
         mask: ``(H, W)`` bool or uint8 of 0 and 1.

@@ -176,7 +176,7 @@ def shown(name: str) -> str:
 
 
 def render(title: str, lead: str, sections: Sequence[Section]) -> str:
-    """Lay out a report.
+    """Build the sections of a report.
 
     Args:
         title: of the report.

@@ -61,12 +61,12 @@ in_style = matplotlib.rc_context(STYLE)
 
 
 def colour(index: int) -> str:
-    """Give the colour of class ``index + 1`` as ``#rrggbb``, the one that it has in the overlays."""
+    """Return the colour of class ``index + 1`` as ``#rrggbb``, the one that it has in the overlays."""
     return "#{:02x}{:02x}{:02x}".format(*class_colour(index))
 
 
 def line_style(index: int) -> dict[str, Any]:
-    """Give what ``Axes.plot`` needs for class ``index + 1``: its colour and dashes of its own.
+    """Return what ``Axes.plot`` needs for class ``index + 1``: its colour and dashes of its own.
 
     The dashes tell lines apart without colours. Colours that white paper swallows get a thin dark edge.
     """
@@ -78,7 +78,7 @@ def line_style(index: int) -> dict[str, Any]:
 
 
 def bar_style(index: int) -> dict[str, Any]:
-    """Give what ``Axes.bar`` needs for class ``index + 1``: its colour and a thin dark edge."""
+    """Return what ``Axes.bar`` needs for class ``index + 1``: its colour and a thin dark edge."""
     return {"color": colour(index), "edgecolor": INK, "linewidth": 0.8}
 
 
@@ -321,7 +321,7 @@ def whole_numbers(ax: Axes) -> None:
 
 @in_style
 def to_svg(figure: Figure) -> str:
-    """Give a figure as SVG text; equal figures give equal text."""
+    """Return a figure as SVG text; equal figures give equal text."""
     text = io.StringIO()
     figure.savefig(text, format="svg", metadata={"Date": None, "Creator": None})
     return text.getvalue()
@@ -329,7 +329,7 @@ def to_svg(figure: Figure) -> str:
 
 @in_style
 def to_png(figure: Figure, dpi: int = 110) -> bytes:
-    """Give a figure as the bytes of a PNG file, ``dpi`` pixels an inch."""
+    """Return a figure as the bytes of a PNG file, ``dpi`` pixels an inch."""
     data = io.BytesIO()
     figure.savefig(data, format="png", dpi=dpi, metadata={"Software": None})
     return data.getvalue()

@@ -12,7 +12,7 @@ from utils.scoring.presence import AVERAGES, Curves, Presence
 
 
 def presence_parts(presence: Presence, names: Sequence[str], decided: str, scored: str) -> list[Any]:
-    """Lay out the classification report, the confusion matrices and the curves.
+    """Build the sections of the classification report, the confusion matrices and the curves.
 
     Args:
         presence: the figures.

@@ -33,7 +33,7 @@ class Intervals:
     defect_dice: dict[str, tuple[float, float] | None]
 
     def to_dict(self) -> dict[str, Any]:
-        """Give everything as plain dicts and lists that JSON can hold."""
+        """Return everything as plain dicts and lists that JSON can hold."""
         plain = {
             name: {key: ends if ends is None else list(ends) for key, ends in getattr(self, name).items()}
             for name in ("mean_dice", "defect_dice")

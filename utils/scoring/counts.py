@@ -100,7 +100,7 @@ class Counts:
             self.add(other.images, other.tp, other.fp, other.fn, other.tn)
 
     def sorted_by_image(self) -> "Counts":
-        """Give the counts in order of the images' names, each image once.
+        """Return the counts in order of the images' names, each image once.
 
         Several processes score images in another order than one process does, and a distributed sampler repeats some
         images to fill the last batch. In this order, and without the repetitions, sums over images are bit-equal.

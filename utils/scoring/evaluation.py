@@ -83,7 +83,7 @@ class Evaluation:
     first_class: int = 1
 
     def to_dict(self) -> dict[str, Any]:
-        """Give all numbers as plain dicts and lists that JSON can hold; undefined ones are None."""
+        """Return all numbers as plain dicts and lists that JSON can hold; undefined ones are None."""
         return {
             **self.scores.to_dict(),
             "interval": self.intervals and self.intervals.to_dict(),
@@ -137,7 +137,7 @@ class Collector:
         self._objects = ObjectCounts(len(self.class_names))
 
     def __len__(self) -> int:
-        """Give the number of images."""
+        """Return the number of images."""
         return len(self._images)
 
     def add(self, image: str, figures: ImageFigures) -> None:
@@ -179,5 +179,5 @@ class Collector:
 
 
 def _shown(counts: Counts) -> tuple[np.ndarray, np.ndarray]:
-    """Tell which classes each image shows and which were predicted there: two (N, C) bool."""
+    """Return which classes each image shows and which were predicted there: two (N, C) bool."""
     return ((counts.tp + counts.fn) > 0).numpy(), ((counts.tp + counts.fp) > 0).numpy()

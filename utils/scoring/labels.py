@@ -58,7 +58,7 @@ class LabelAnswers:
             self.add(other.images, other.probabilities, other.truth)
 
     def sorted_by_image(self) -> "LabelAnswers":
-        """Give the answers in order of the images' names, of an image that was added several times the first."""
+        """Return the answers in order of the images' names, of an image that was added several times the first."""
         images, rows = np.unique(self.images, return_index=True)
         return LabelAnswers(images.tolist(), self.probabilities[rows], self.truth[rows])
 
@@ -102,12 +102,12 @@ class LabelScores:
     together: LabelScore
 
     def to_dict(self) -> dict[str, Any]:
-        """Give all numbers as plain dicts that JSON can hold; undefined scores are None."""
+        """Return all numbers as plain dicts that JSON can hold; undefined scores are None."""
         classes = {name: asdict(row) for name, row in self.classes.items()}
         return {"images": self.images, **asdict(self.together), "classes": classes}
 
     def table(self) -> str:
-        """Give the scores as aligned plain text, a line for each label and one for their mean; undefined ones are "-"."""
+        """Return the scores as aligned plain text, a line for each label and one for their mean; undefined ones are "-"."""
         rows = [["label", *_COLUMNS.values()]]
         for name, row in [*self.classes.items(), (MEAN, self.together)]:
             rows.append([name, *(_cell(getattr(row, column)) for column in _COLUMNS)])

@@ -126,11 +126,11 @@ class ObjectCounts:
             self.false_on_clean += number
 
     def per_thousand(self, images: int | np.integer[Any]) -> float | None:
-        """Give a number on clean images per 1,000 of them; None when there is no clean image."""
+        """Return a number on clean images per 1,000 of them; None when there is no clean image."""
         return 1000 * int(images) / self.clean_images if self.clean_images else None
 
     def to_dict(self, class_names: tuple[str, ...]) -> dict[str, Any]:
-        """Give everything as plain dicts and lists that JSON can hold."""
+        """Return everything as plain dicts and lists that JSON can hold."""
         sizes = ("labelled", "found", "partly", "missed", "predicted", "false")
         classes = {
             name: {

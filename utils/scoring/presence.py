@@ -50,7 +50,7 @@ class Presence:
     curves: dict[str, Curves | None]
 
     def to_dict(self) -> dict[str, Any]:
-        """Give the numbers as plain dicts and lists that JSON can hold; curves by their areas."""
+        """Return the numbers as plain dicts and lists that JSON can hold; curves by their areas."""
         return {
             "report": self.report,
             "confusion": self.confusion,

@@ -83,12 +83,12 @@ class Scores:
         return self.together.iou
 
     def to_dict(self) -> dict[str, Any]:
-        """Give all numbers as plain dicts that JSON can hold; undefined scores are None."""
+        """Return all numbers as plain dicts that JSON can hold; undefined scores are None."""
         classes = {name: asdict(row) for name, row in self.classes.items()}
         return {"images": self.images, **asdict(self.together), "classes": classes}
 
     def table(self) -> str:
-        """Give the scores as aligned plain text, a line for each class and one for all; undefined scores are "-"."""
+        """Return the scores as aligned plain text, a line for each class and one for all; undefined scores are "-"."""
         rows = [["class", *_COLUMNS.values()]]
         for name, row in [*self.classes.items(), (TOGETHER, self.together)]:
             rows.append([name, *(_cell(getattr(row, column)) for column in _COLUMNS)])
@@ -146,7 +146,7 @@ def scores(counts: Counts, class_names: Sequence[str]) -> Scores:
 
 
 def pair_dice(counts: Counts) -> torch.Tensor:
-    """Give the Dice of every image and class, 1 where ground truth and prediction are both empty: (N, C) float64."""
+    """Return the Dice of every image and class, 1 where ground truth and prediction are both empty: (N, C) float64."""
     return f1_score(*_as_float(counts), reduction="none", zero_division=1.0)
 
 

@@ -77,5 +77,5 @@ def compare_dice(counts: Counts, sums: np.ndarray, class_names: Sequence[str]) -
 
 
 def to_dict(rows: dict[str, ThreeDice]) -> dict[str, Any]:
-    """Give everything as plain dicts that JSON can hold."""
+    """Return everything as plain dicts that JSON can hold."""
     return {"smooth_px": SMOOTH, **{name: asdict(row) for name, row in rows.items()}}

@@ -76,7 +76,7 @@ class SoftCounts:
             self.add(other.images, other.both, other.predicted, other.true)
 
     def sorted_by_image(self) -> "SoftCounts":
-        """Give the sums in order of the images' names, of an image that was added several times the first."""
+        """Return the sums in order of the images' names, of an image that was added several times the first."""
         first: dict[str, int] = {}
         for row, image in enumerate(self.images):
             first.setdefault(image, row)
@@ -100,7 +100,7 @@ class SoftDice:
     classes: dict[str, "SoftDice"] = field(default_factory=dict)
 
     def to_dict(self) -> dict[str, Any]:
-        """Give the two numbers as a plain dict."""
+        """Return the two numbers as a plain dict."""
         return {"soft_dice": self.soft_dice, "defect_soft_dice": self.defect_soft_dice}
 
 

@@ -145,7 +145,7 @@ class Checkpoints(dl.Callback):
 
 
 def ranking(valid: dict[str, float], chosen_by: str) -> float:
-    """Give the number that the best epoch has the highest of.
+    """Return the number that the best epoch has the highest of.
 
     Dice for masks. Classifiers soon put all images of a small set into the right order, and epochs of equal average
     precision differ in how sure they are: of equal ones that with the lower loss is better.

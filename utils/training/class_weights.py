@@ -16,7 +16,7 @@ from utils.training.flags import weight_words
 def class_weights(
     config: TrainConfig, spec: ModelSpec, dataset: Dataset, names: Sequence[str]
 ) -> tuple[float, ...] | None:
-    """Give the weight of each class against background.
+    """Return the weight of each class against background.
 
     ``balanced`` is the number of other pixels for one pixel of the class, over the images that show it: with this
     weight the class and the rest count alike (torch's advice for ``pos_weight``). For a classifier it is the number of
@@ -51,7 +51,7 @@ def class_weights(
 
 
 def _members(spec: ModelSpec, dataset: Dataset) -> list[set[int]]:
-    """Give the dataset's class numbers that make up each class that the network scores."""
+    """Return the dataset's class numbers that make up each class that the network scores."""
     every = range(1, dataset.annotations.num_classes + 1)
     if spec.target_id is not None:
         return [{spec.target_id}]

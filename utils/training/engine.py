@@ -25,7 +25,7 @@ class SteelEngine(Engine):
         return metrics
 
     def gather(self, part: Any) -> list[Any]:  # type: ignore[override]
-        """Give the parts of all processes, in order of their rank, to every process."""
+        """Return the parts of all processes, in order of their rank, in every process."""
         return gather_object([part]) if self.num_processes > 1 else [part]
 
 

@@ -84,7 +84,7 @@ def make_spec(config: TrainConfig, class_names: tuple[str, ...]) -> ModelSpec:
 
 
 def weight_words(config: TrainConfig) -> tuple[float, ...] | None:
-    """Give the numbers of ``-class_weights``; None for ``none`` and ``balanced``.
+    """Return the numbers of ``-class_weights``; None for ``none`` and ``balanced``.
 
     Raises:
         InputError: words that are neither numbers above 0 nor ``balanced`` alone.

@@ -9,7 +9,7 @@ FULL_FROM = 0.8  # share of the epochs after which images are full-sized
 
 
 def shares(epochs: int) -> tuple[float, ...]:
-    """Say for each epoch how far training images have grown.
+    """Describe for each epoch how far training images have grown.
 
     Args:
         epochs: of the whole run.
@@ -23,7 +23,7 @@ def shares(epochs: int) -> tuple[float, ...]:
 
 
 def growth_in_words(start: tuple[int, int], epochs: int) -> str:
-    """Say in a line which epochs of ``shares`` have which size."""
+    """Describe in a line which epochs of ``shares`` have which size."""
     ways = shares(epochs)
     small, full = sum(way == 0 for way in ways), ways.index(1.0) + 1
     grow = f", grow after epoch {small}" if full > small + 1 else ""

@@ -119,7 +119,7 @@ class Progress(dl.Callback):
 
 
 def to_csv(rows: list[dict[str, Any]]) -> str:
-    """Give rows of equal keys as CSV text."""
+    """Return rows of equal keys as CSV text."""
     text = io.StringIO()
     writer = csv.DictWriter(text, list(rows[0]), lineterminator="\n")
     writer.writeheader()

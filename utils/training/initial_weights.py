@@ -92,7 +92,7 @@ def write_origin(folder: Path, origin: dict[str, Any] | None) -> None:
 
 
 def read_origin(folder: Path) -> dict[str, Any]:
-    """Give what ``write_origin`` kept as an entry of the provenance: ``encoder_file``, where others made it, else
+    """Return what ``write_origin`` kept as an entry of the provenance: ``encoder_file``, where others made it, else
     ``started_from``; nothing where there is none.
     """
     path = folder / ORIGIN
@@ -106,7 +106,7 @@ def read_origin(folder: Path) -> dict[str, Any]:
 
 
 def _spent(run: Path) -> dict[str, Any]:
-    """Give the epochs of a run and the seconds that they took; nothing for a folder that is no run."""
+    """Return the epochs of a run and the seconds that they took; nothing for a folder that is no run."""
     try:
         with open(run / "history.csv", newline="", encoding="utf-8") as file:
             rows = list(csv.DictReader(file))

@@ -72,7 +72,7 @@ class EpochBatches(Sampler[list[Key]]):
             yield [Key(int(index), int(seeds[index]), share) for index in order[start : start + self.batch_size]]
 
     def smallest(self) -> int:
-        """Give the number of images in the smallest training batch of any process."""
+        """Return the number of images in the smallest training batch of any process."""
         last = len(self) * self.processes - 1
         return min(self.batch_size, self.count - last * self.batch_size)
 
@@ -186,7 +186,7 @@ class StripLoader(DataLoader):
     """A loader whose workers' errors keep their line; torch would wrap it into the worker's traceback."""
 
     def __iter__(self) -> Iterator[Any]:  # type: ignore[override]
-        """Give the batches of an epoch.
+        """Return the batches of an epoch.
 
         Raises:
             InputError: an image or label cannot be read.
@@ -228,7 +228,7 @@ def explain_lost_worker(error: BaseException) -> None:
 
 
 def worker_count(asked: int | None, processes: int, beside_gpu: bool = False) -> int:
-    """Give the number of loading processes: what was asked for, or what suits the machine.
+    """Return the number of loading processes: what was asked for, or what suits the machine.
 
     A core decodes and augments some 60 strips of 256x1600 a second. A network on the CPU needs fewer than that and every
     other core itself: a quarter of this process's cores, 1 to 8. Beside a GPU the cores have nothing else to do: all but

@@ -134,5 +134,5 @@ class ValidationScores(dl.Callback):
 
 
 def probabilities(logits: torch.Tensor, task: str) -> torch.Tensor:
-    """Give the probability of each scored class, ``(N, C, H, W)`` 0..1, from ``(N, K, H, W)`` logits."""
+    """Return the probability of each scored class, ``(N, C, H, W)`` 0..1, from ``(N, K, H, W)`` logits."""
     return logits.softmax(1)[:, 1:] if task == "multiclass" else logits.sigmoid()

@@ -8,7 +8,7 @@ from utils.data.annotations import Dataset
 
 
 def fingerprint(dataset: Dataset) -> str:
-    """Give 16 hex digits that change when an image's name or size in bytes or any label changes."""
+    """Return 16 hex digits that change when an image's name or size in bytes or any label changes."""
     digest = hashlib.sha256()
     for name in dataset.images:
         digest.update(f"{name} {dataset.path(name).stat().st_size}\n".encode())
@@ -18,7 +18,7 @@ def fingerprint(dataset: Dataset) -> str:
 
 
 def git_commit() -> str:
-    """Give the commit of this program, with ``+`` behind it when files were changed since; ``unknown`` outside git."""
+    """Return the commit of this program, with ``+`` behind it when files were changed since; ``unknown`` outside git."""
     root = Path(__file__).parents[2]
     try:
         commit = _git(root, "rev-parse", "HEAD")

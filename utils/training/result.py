@@ -19,7 +19,7 @@ from utils.weights.weights_file import WeightsFile
 
 
 def published(folder: Path, spec: ModelSpec) -> Path | None:
-    """Give the weights file that a run has published, the newest if there are several; None: it has not yet."""
+    """Return the weights file that a run has published, the newest if there are several; None: it has not yet."""
     # The dataset folder, which ends the name, may be another when a run is resumed.
     files = folder.glob(f"{'-'.join(_words(spec))}-*.pth")
     return max(files, key=lambda file: file.stat().st_mtime_ns, default=None)
@@ -67,7 +67,7 @@ def publish(config: TrainConfig, dataset: Dataset, network: Segmenter, best: dic
 
 
 def _words(spec: ModelSpec) -> list[str]:
-    """Give what the name of a weights file says about the network; a classifier is called by its task."""
+    """Return what the name of a weights file says about the network; a classifier is called by its task."""
     first = spec.task if spec.is_classifier else spec.architecture
     words = [first, spec.encoder, *([spec.target] if spec.target else [])]
     return [re.sub(r"[^\w.]", "_", word) for word in words]

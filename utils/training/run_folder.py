@@ -79,12 +79,12 @@ def _taken(out: Path) -> InputError:
 
 
 def go_on(folder: Path, processes: int) -> str:
-    """Say how an interrupted run continues, by as many processes as began it."""
+    """Return how an interrupted run continues, by as many processes as began it."""
     return f"go on with: {launcher(processes)} -resume {folder}"
 
 
 def launcher(processes: int) -> str:
-    """Give the words that start ``Train.py`` in one process or several."""
+    """Return the words that start ``Train.py`` in one process or several."""
     return "python Train.py" if processes == 1 else f"torchrun --nproc_per_node {processes} Train.py"
 
 
@@ -107,7 +107,7 @@ def _with_full_paths(config: TrainConfig) -> TrainConfig:
 
 
 def read_settings(given: TrainConfig) -> TrainConfig:
-    """Give the settings of the run that ``-resume`` names.
+    """Return the settings of the run that ``-resume`` names.
 
     Raises:
         InputError: no run there, or a flag beside ``-resume`` that would change the result.

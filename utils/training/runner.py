@@ -78,7 +78,7 @@ class SegmentationRunner(dl.SupervisedRunner):
         return self.average.module if self.average else self.network  # type: ignore[return-value]
 
     def scores(self) -> dict[str, Any]:
-        """Give the scores of the last validation: of masks, and of labels under their own name."""
+        """Return the scores of the last validation: of masks, and of labels under their own name."""
         found: dict[str, Any] = {}
         if self.validation and self.validation.scores and self.validation.soft_dice:
             found |= {**self.validation.scores.to_dict(), **self.validation.soft_dice.to_dict()}
@@ -97,7 +97,7 @@ class SegmentationRunner(dl.SupervisedRunner):
         return self.config.num_epochs
 
     def get_engine(self) -> SteelEngine:
-        """Give the engine that has already joined the other processes."""
+        """Return the engine that has already joined the other processes."""
         return self.engine
 
     def get_loggers(self) -> dict[str, Any]:
@@ -105,15 +105,15 @@ class SegmentationRunner(dl.SupervisedRunner):
         return {"tensorboard": TensorboardFiles(str(self.folder / "tensorboard"))}
 
     def get_loaders(self) -> "OrderedDict[str, DataLoader]":
-        """Give the loaders."""
+        """Return the loaders."""
         return OrderedDict(self.given_loaders)
 
     def get_model(self) -> nn.Module:
-        """Give the network."""
+        """Return the network."""
         return self.network
 
     def get_criterion(self) -> nn.Module:
-        """Give the loss."""
+        """Return the loss."""
         return make_criterion(self.config, self.network.spec, self.class_weights)
 
     def get_optimizer(self, model: nn.Module) -> torch.optim.Optimizer:
@@ -126,7 +126,7 @@ class SegmentationRunner(dl.SupervisedRunner):
         return scheduler
 
     def get_callbacks(self) -> "OrderedDict[str, dl.Callback]":
-        """Say what happens around each batch and epoch; Catalyst sorts them by their order."""
+        """Return the callbacks of each batch and epoch; Catalyst sorts them by their order."""
         meter = EpochMeter()
         update = ClippedUpdate(self.config.accumulate, self.config.clip_norm)
         average = MovingAverage(self.average, update) if self.average else None

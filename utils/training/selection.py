@@ -32,7 +32,7 @@ CHOOSING = (
 
 
 def choose_split(config: TrainConfig, spec: ModelSpec, dataset: Dataset, resumed: Path | None) -> pd.DataFrame:
-    """Give the run's split; a new run checks all images first.
+    """Return the run's split; a new run checks all images first.
 
     Args:
         config: the run's settings.
@@ -61,7 +61,7 @@ def choose_split(config: TrainConfig, spec: ModelSpec, dataset: Dataset, resumed
 
 
 def seen_before(config: TrainConfig, dataset: Dataset, origin: dict[str, Any] | None, frame: pd.DataFrame) -> list[str]:
-    """Tell whether the weights that a training goes on from were trained on images that it validates by.
+    """Check whether the weights that a training goes on from were trained on images that it validates by.
 
     Args:
         config: the run's settings.
@@ -91,7 +91,7 @@ def seen_before(config: TrainConfig, dataset: Dataset, origin: dict[str, Any] | 
 
 
 def part_of(frame: pd.DataFrame, config: TrainConfig, spec: ModelSpec, dataset: Dataset) -> pd.DataFrame:
-    """Give the part of a split whose images a network learns from.
+    """Return the part of a split whose images a network learns from.
 
     Raises:
         InputError: too few images to train or to validate on.

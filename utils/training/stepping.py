@@ -74,7 +74,7 @@ class ClippedUpdate(dl.OptimizerCallback):
 
 
 def _step(runner: dl.IRunner) -> int:
-    """Give the number of this process's batch in the epoch, counted from 1; Catalyst counts those of all processes."""
+    """Return the number of this process's batch in the epoch, counted from 1; Catalyst counts those of all processes."""
     return -(-runner.loader_batch_step // runner.engine.num_processes)
 
 
@@ -93,7 +93,7 @@ class MovingAverage(dl.Callback):
         self.steps = 0
 
     def on_loader_start(self, runner: dl.IRunner) -> None:
-        """Give all processes the statistics of the first, which are published; each has those of its own batches."""
+        """Copy the first process's statistics to all, since they are published; each process has those of its own batches."""
         if runner.is_valid_loader and runner.engine.num_processes > 1:
             for buffer in self.average.module.buffers():
                 torch.distributed.broadcast(buffer, 0)
@@ -105,7 +105,7 @@ class MovingAverage(dl.Callback):
             self.steps += 1
 
     def state_dict(self) -> dict[str, Any]:
-        """Give what a resumed run needs."""
+        """Return what a resumed run needs."""
         return {"steps": self.steps, "module": self.average.module.state_dict()}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:

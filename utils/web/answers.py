@@ -121,7 +121,7 @@ class StateAnswer(Form):
 
 
 def image_answer(about: About, inspection: Inspection, overlay: bool) -> dict[str, Any]:
-    """Say what is known about an image, in the form of ``ImageAnswer`` but for its index."""
+    """Return what is known about an image, in the form of ``ImageAnswer`` but for its index."""
     height, width = inspection.image.shape[:2]
     labels = None
     if inspection.labels is not None:
@@ -156,7 +156,7 @@ def image_answer(about: About, inspection: Inspection, overlay: bool) -> dict[st
 
 
 def refusal_answer(refused: Refused) -> dict[str, Any]:
-    """Say why there is nothing about an image, in the form of ``ImageAnswer`` but for its index."""
+    """Return why there is nothing about an image, in the form of ``ImageAnswer`` but for its index."""
     return {
         "name": refused.name,
         "verdict": None,
@@ -184,7 +184,7 @@ def join(number: str, weights: str, seconds: float, refused: int, images: list[b
 
 
 def model_answer(about: About, limits: LimitsAnswer) -> ModelAnswer:
-    """Say what is loaded."""
+    """Describe what is loaded."""
     rows = zip(
         about.class_names, about.thresholds, about.high_thresholds, about.min_areas, about.max_areas, strict=True
     )

@@ -91,7 +91,7 @@ class Api:
         self.ready = False
 
     def router(self) -> APIRouter:
-        """Give the routes."""
+        """Return the routes."""
         router = APIRouter()
         router.add_api_route(
             "/api/v1/inspect",
@@ -187,7 +187,7 @@ class Api:
             self.house.accepted -= 1
 
     async def model(self) -> ModelAnswer:
-        """Say what is loaded."""
+        """Describe what is loaded."""
         limits = self.limits
         about = LimitsAnswer(
             max_images=limits.images,
@@ -253,11 +253,11 @@ async def _gone(request: Request) -> None:
 
 
 def _first(refused: "Sequence[Refused]", uploads: Sequence[Upload]) -> str:
-    """Give the reason of the first image, with its name where there are several."""
+    """Return the reason of the first image, with its name where there are several."""
     one = refused[0]
     return one.reason if len(uploads) == 1 else f"{one.name}: {one.reason}"
 
 
 def problem_response(problem: Problem, number: str) -> JSONResponse:
-    """Give the answer for a problem."""
+    """Return the answer for a problem."""
     return JSONResponse(problem.body(number), problem.status, problem.headers)

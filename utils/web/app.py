@@ -44,7 +44,7 @@ class Application:
         self.guard = Guard(self.app, policy, self.house, metrics, limits.bytes)
 
     def set_ready(self) -> None:
-        """Tell that images are inspected from now on."""
+        """Mark the server as ready to inspect images."""
         about = self.inspector.about
         self.metrics.tell_loaded(about.file, about.backend)
         self.metrics.ready.set(1)

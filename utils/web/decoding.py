@@ -27,7 +27,7 @@ class Refusal(Exception):
         self.code, self.reason = code, reason
 
     def of(self, name: str) -> Refused:
-        """Give the answer for an image."""
+        """Return the answer for an image."""
         return Refused(name, self.reason, self.code)
 
 

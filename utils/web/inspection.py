@@ -93,7 +93,7 @@ REFUSALS = {
 def verdict_of(
     defects: np.ndarray, class_names: Sequence[str], labels: Sequence[str] = ()
 ) -> tuple[str, tuple[str, ...]]:
-    """Give the verdict and the classes found, in the order of the classes.
+    """Return the verdict and the classes found, in the order of the classes.
 
     Args:
         defects: table of dtype ``DEFECT``.

@@ -74,7 +74,7 @@ class About:
 
 
 def settings_of(config: ServeConfig) -> dict[str, Any]:
-    """Give what ``Inspector.open`` is told by the flags of ``Serve.py``, for whichever weights it opens."""
+    """Return what ``Inspector.open`` is told by the flags of ``Serve.py``, for whichever weights it opens."""
     return {
         "backend": config.backend,
         "precision": config.precision,
@@ -322,7 +322,7 @@ class Inspector:
 
 
 def _wait(future: "Future[Any] | Refused", seconds: float | None) -> Any:
-    """Give the answer of a future; None, and the future cancelled, when the time is up."""
+    """Return the answer of a future; None, and the future cancelled, when the time is up."""
     if isinstance(future, Refused):
         return future
     try:

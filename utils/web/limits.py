@@ -64,7 +64,7 @@ class Problem(Exception):
             self.headers["Connection"] = "close"
 
     def body(self, number: str) -> dict[str, Any]:
-        """Give the JSON of the answer; ``number`` identifies the request in the log."""
+        """Return the JSON of the answer; ``number`` identifies the request in the log."""
         return {"error": {"code": self.code, "message": self.message, "id": number}}
 
 
@@ -102,5 +102,5 @@ class House:
 
 
 def closing_problem() -> Problem:
-    """Give the answer to requests that come during the shutdown."""
+    """Return the answer to requests that come during the shutdown."""
     return Problem(503, "closing", "The server is shutting down; try again later.", retry_after=10, close=True)

@@ -94,7 +94,7 @@ class _Form:
         self._parser.write(chunk)
 
     def finish(self) -> list[Upload]:
-        """Give the images, in the order of the form."""
+        """Return the images, in the order of the form."""
         self._parser.finalize()
         if not self._ended:
             raise Problem(400, "malformed", "The form has no end; check its Content-Length and boundary.")
@@ -136,7 +136,7 @@ class _Form:
 
 
 def plain_name(raw: bytes) -> str:
-    """Give the last part of a file's name as text that can be shown; it is for the answer, never for a path."""
+    """Return the last part of a file's name as text that can be shown; it is for the answer, never for a path."""
     try:
         text = raw.decode("utf-8")
     except UnicodeDecodeError:

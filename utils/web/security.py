@@ -197,7 +197,7 @@ class _Visit:
         return Problem(413, "too_many_bytes", f"The request has more than {megabytes:.0f} MB; send less.", close=True)
 
     async def receive(self) -> Message:
-        """Give the application the next piece of the body."""
+        """Return the next piece of the body to the application."""
         message = await self._receive()
         self.bytes += len(message.get("body", b""))
         if self.bytes > self.guard.most_bytes:
@@ -248,17 +248,17 @@ class _Visit:
 
 
 def bug_problem(number: str) -> Problem:
-    """Give the answer to a request that we failed at."""
+    """Return the answer to a request that we failed at."""
     return Problem(500, "failed", f"The server made an error, {number} in its log.")
 
 
 def is_preflight(method: str, headers: dict[bytes, bytes]) -> bool:
-    """Tell whether a browser asks what a page of another origin may send, before it sends that."""
+    """Check whether a browser asks what a page of another origin may send, before it sends that."""
     return method == "OPTIONS" and b"origin" in headers and b"access-control-request-method" in headers
 
 
 def is_local(host: str) -> bool:
-    """Tell whether only this computer can reach an address."""
+    """Check whether only this computer can reach an address."""
     try:
         return ipaddress.ip_address(host.strip("[]")).is_loopback
     except ValueError:
@@ -266,7 +266,7 @@ def is_local(host: str) -> bool:
 
 
 def urlsplit_netloc(origin: str) -> str:
-    """Give host and port of an origin in small letters; nothing for ``null`` and what cannot be read."""
+    """Return host and port of an origin in small letters; nothing for ``null`` and what cannot be read."""
     try:
         return urlsplit(origin).netloc.lower()
     except ValueError:
@@ -274,7 +274,7 @@ def urlsplit_netloc(origin: str) -> str:
 
 
 def _name(host: str) -> str:
-    """Give the name of a ``Host`` header without the port."""
+    """Return the name of a ``Host`` header without the port."""
     name = host[: host.find("]") + 1] if host.startswith("[") else host.partition(":")[0]
     return name.strip("[]").lower()
 

@@ -83,7 +83,7 @@ def card(entry: Entry, weights: WeightsFile, model: Segmenter, training: Trainin
 
 
 def loading(file: str, model: Segmenter) -> str:
-    """Give the lines of Python that load a file without this project; with it, where SMP has no such network."""
+    """Return the lines of Python that load a file without this project; with it, where SMP has no such network."""
     if not is_of_smp(model.net):
         return (
             "# not a network of segmentation_models_pytorch: run this in a clone of the repository\n"
@@ -107,7 +107,7 @@ def loading(file: str, model: Segmenter) -> str:
 
 
 def is_of_smp(net: nn.Module) -> bool:
-    """Tell whether a network is SMP's own, which its ``save_pretrained`` and ``from_pretrained`` know."""
+    """Check whether a network is SMP's own, which its ``save_pretrained`` and ``from_pretrained`` know."""
     return getattr(smp, type(net).__name__, None) is type(net)
 
 

@@ -85,7 +85,7 @@ def choose(files: Sequence[Path], name: str | None, index: Index | None) -> Path
 
 
 def _offer(index: Index | None, name: str | None, folder: Path) -> str | None:
-    """Give the command that fetches what is published but not there; None when it is not published."""
+    """Return the command that fetches what is published but not there; None when it is not published."""
     try:
         published = index or read_index(OWN_INDEX)
     except InputError:  # a copy of the program without its weights/

@@ -145,7 +145,7 @@ def _chunks(answer: requests.Response) -> Iterator[bytes]:
 
 
 def _explain(error: requests.RequestException, url: str) -> Exception:
-    """Say what a failed request means: to be tried again, or not."""
+    """Return what a failed request means: to be tried again, or not."""
     server = host(url)
     causes = list(_causes(error))
     for cause in causes:

@@ -72,11 +72,11 @@ class Entry:
                 raise ValueError(f"{url!r} leads out of the folder of the index")
 
     def is_called(self, word: str) -> bool:
-        """Tell whether a user's word means this file: its name with or without the digits and ``.pth``."""
+        """Check whether a user's word means this file: its name with or without the digits and ``.pth``."""
         return word in (self.name, self.file, Path(self.file).stem)
 
     def to_dict(self) -> dict[str, Any]:
-        """Give it as JSON has it."""
+        """Return it as plain JSON values."""
         return {key: list(value) if isinstance(value, tuple) else value for key, value in vars(self).items()}
 
     @classmethod
@@ -115,11 +115,11 @@ class Index:
             raise ValueError(f"default {self.default!r} is none of its names")
 
     def find(self, word: str) -> Entry | None:
-        """Give the entry that a user's word means."""
+        """Return the entry that a user's word means."""
         return next((entry for entry in self.entries if entry.is_called(word)), None)
 
     def pick(self, word: str) -> Entry:
-        """Give the entry that a user's word means; raises ``InputError`` that names the nearest when there is none."""
+        """Return the entry that a user's word means; raises ``InputError`` that names the nearest when there is none."""
         entry = self.find(word)
         if entry is None:
             names = [entry.name for entry in self.entries]
@@ -129,12 +129,12 @@ class Index:
         return entry
 
     def addresses(self, entry: Entry) -> list[str]:
-        """Give where a file can be fetched; names beside the index become whole addresses."""
+        """Return where a file can be fetched; names beside the index become whole addresses."""
         beside = self.address.rpartition("/")[0]
         return [url if "://" in url else f"{beside}/{quote(url)}" for url in entry.urls]
 
     def with_entry(self, entry: Entry, as_default: bool = False) -> "Index":
-        """Give an index that has this entry in place of any of the same name."""
+        """Return an index that has this entry in place of any of the same name."""
         entries = [old for old in self.entries if old.name != entry.name]
         entries = sorted([*entries, entry], key=lambda each: each.name)
         default = entry.name if as_default or self.default is None else self.default
@@ -184,5 +184,5 @@ def read_index(path: Path) -> Index:
 
 
 def bare(stem: str) -> str:
-    """Give the name of a weights file without the 8 digits of its sha256."""
+    """Return the name of a weights file without the 8 digits of its sha256."""
     return _SHA8.sub("", stem)

@@ -80,7 +80,7 @@ class Training:
 
 
 def runs(provenance: dict[str, Any]) -> list[dict[str, Any]]:
-    """Give the provenance of each run that a network went through, the first one first."""
+    """Return the provenance of each run that a network went through, the first one first."""
     found = [provenance]
     while "started_from" in found[-1]:
         found.append(found[-1]["started_from"])
@@ -88,7 +88,7 @@ def runs(provenance: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 def commands(provenance: dict[str, Any]) -> tuple[str, ...]:
-    """Give the command lines that train a network again, one for each run.
+    """Return the command lines that train a network again, one for each run.
 
     A run that goes on from another takes that one's weights, and its split where it has the same data.
     """
@@ -109,7 +109,7 @@ def commands(provenance: dict[str, Any]) -> tuple[str, ...]:
 
 
 def command(settings: dict[str, Any]) -> str:
-    """Give the command line that trains with these settings: the recipe, and the flags that it does not set."""
+    """Return the command line that trains with these settings: the recipe, and the flags that it does not set."""
     recipe = settings.get("recipe", "balanced-1000")
     usual = to_plain(TrainConfig(**{**RECIPES.get(recipe, {}), "recipe": recipe}))
     words = ["python", "Train.py", "-dir", "DATA", "-recipe", recipe]

@@ -15,7 +15,7 @@ def systems_with(weights: Path) -> list[Path]:
 
 
 def _members(system: Path) -> set[Path]:
-    """Give the files that a system file names; none when it cannot be read, which is for its own command to tell."""
+    """Return the files that a system file names; none when it cannot be read, which is for its own command to tell."""
     try:
         content: Any = json.loads(system.read_text(encoding="utf-8"))
         return {(system.parent / member["file"]).resolve() for member in content["members"].values()}

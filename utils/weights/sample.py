@@ -59,7 +59,7 @@ class Sample:
             raise InputError(f"{path}: no sample of a network ({error}); publish the weights again") from None
 
     def difference(self, model: torch.nn.Module) -> float:
-        """Give the largest difference between a network's answers and those stored; infinity for other shapes."""
+        """Return the largest difference between a network's answers and those stored; infinity for other shapes."""
         answers = _answers(model, torch.from_numpy(self.images))
         if [answer.shape for answer in answers] != [answer.shape for answer in self.answers]:
             return float("inf")

@@ -6,7 +6,7 @@ import torch
 
 
 def halved(state_dict: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-    """Give the weights of convolutions and the like as float16.
+    """Return the weights of convolutions and the like as float16.
 
     Vectors (normalisation, biases) stay as they are: they are small, and variances can leave float16's range. So do
     weights that would become infinite.

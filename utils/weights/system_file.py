@@ -41,7 +41,7 @@ class Role:
 
 
 def roles(kind: str, class_names: tuple[str, ...]) -> dict[str, Role]:
-    """Give the members that a kind of system has, by their names in the file.
+    """Return the members that a kind of system has, by their names in the file.
 
     Args:
         kind: a name of ``KINDS``.
@@ -120,7 +120,7 @@ class SystemFile:
         return (*(() if self.gate.image is None else (self.gate.image,)), *(self.gate.classes or ()))
 
     def to_dict(self) -> dict[str, Any]:
-        """Give what a summary says about the system, as plain words and numbers."""
+        """Return what a summary says about the system, as plain words and numbers."""
         members = {role: member.source.name if member.source else None for role, member in self.members.items()}
         return {"system": self.kind, "members": members, "gate": self._gate_words()}
 
@@ -163,7 +163,7 @@ class SystemFile:
 
 
 def gate_for(kind: str, members: dict[str, WeightsFile], mode: str = "hard", c: float = 1.0) -> Gate:
-    """Give the gate that fits a system's members, with the thresholds that each has by itself.
+    """Return the gate that fits a system's members, with the thresholds that each has by itself.
 
     Args:
         kind: a name of ``KINDS``.

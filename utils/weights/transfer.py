@@ -57,7 +57,7 @@ def fetch(address: str, part: Path, size: int | None, moved: Moved, again: bool 
 
 
 def local_path(address: str) -> Path:
-    """Give the path of a ``file://`` address; a host in it is that of a Windows network share."""
+    """Return the path of a ``file://`` address; a host in it is that of a Windows network share."""
     parts = urlsplit(address)
     host = "" if parts.netloc == "localhost" else parts.netloc
     return Path(url2pathname(f"//{host}{parts.path}" if host else parts.path))

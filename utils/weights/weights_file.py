@@ -81,7 +81,7 @@ class WeightsFile:
         return path
 
     def _packed(self) -> memoryview:
-        """Give the bytes of the file; equal weights give equal bytes."""
+        """Return the bytes of the file; equal weights give equal bytes."""
         described = {
             "format": FORMAT,
             "version": VERSION,
@@ -139,7 +139,7 @@ def load(path: Path) -> WeightsFile:
 
 
 def is_ours(content: Any) -> bool:
-    """Say whether what ``content_of`` read is a weights file of this project."""
+    """Check whether what ``content_of`` read is a weights file of this project."""
     return isinstance(content, dict) and content.get("format") == FORMAT
 
 
@@ -209,6 +209,6 @@ def from_content(path: Path, content: dict[str, Any]) -> WeightsFile:
 
 
 def _full(tensor: torch.Tensor) -> torch.Tensor:
-    """Give numbers that a file stores with 16 bits the 32 that networks compute with."""
+    """Convert numbers that a file stores with 16 bits to the 32 bits that networks compute with."""
     half = isinstance(tensor, torch.Tensor) and tensor.dtype in (torch.float16, torch.bfloat16)
     return tensor.float() if half else tensor

@@ -11,7 +11,7 @@ from utils.models.spec import ModelSpec
 
 
 def trained(architecture: str, encoder: str = "resnet18") -> Segmenter:
-    """Give a network whose normalisation layers do something."""
+    """Return a network whose normalisation layers do something."""
     torch.manual_seed(3)
     model = build(ModelSpec(architecture, encoder, "multilabel", ("pits", "cracks"), 3)).eval()
     for layer in model.modules():

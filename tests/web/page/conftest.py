@@ -42,7 +42,7 @@ class Running:
 
 @pytest.fixture(scope="module")
 def serve(other_weights: Path) -> Iterator[Callable[..., Running]]:
-    """Give a function that starts a server with the page; it runs to the end of the module or until it is stopped."""
+    """Return a function that starts a server with the page; it runs to the end of the module or until it is stopped."""
     import uvicorn
 
     stops: list[Callable[[], None]] = []

@@ -158,7 +158,7 @@ def _place(source: Path, target: Path, link: bool) -> None:
 
 @contextmanager
 def _new_folder(folder: Path) -> Iterator[Path]:
-    """Give a temporary folder that becomes ``folder`` when the block succeeds and disappears when it raises."""
+    """Yield a temporary folder that becomes ``folder`` when the block succeeds and disappears when it raises."""
     folder = folder.resolve()  # a link to an empty folder stays one
     folder.parent.mkdir(parents=True, exist_ok=True)
     part = folder.with_name(f".{folder.name}.{uuid.uuid4().hex[:8]}.part")

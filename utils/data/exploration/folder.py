@@ -60,14 +60,14 @@ class Exploration:
     clean_known: bool
 
     def largest_groups(self, most: int) -> list[list[str]]:
-        """Give the groups of two and more near-duplicates, the largest first, at most ``most`` of them."""
+        """Return the groups of two and more near-duplicates, the largest first, at most ``most`` of them."""
         members: dict[int, list[str]] = {}
         for name, group in (self.groups or {}).items():
             members.setdefault(group, []).append(name)
         return sorted((m for m in members.values() if len(m) > 1), key=lambda m: (-len(m), m))[:most]
 
     def to_dict(self) -> dict[str, Any]:
-        """Give every figure in words and numbers that JSON can hold; None for what is not known."""
+        """Return every figure in words and numbers that JSON can hold; None for what is not known."""
         labels, images = self.labels, self.images
         areas, defects = labels.area_table(), labels.defect_table()
         return {
@@ -102,7 +102,7 @@ class Exploration:
 
 
 def _plain(row: pd.Series) -> dict[str, float | None]:
-    """Give a row of numbers as a dict; None for NaN, whole numbers as such."""
+    """Return a row of numbers as a dict; None for NaN, whole numbers as such."""
     return {
         str(key): None if np.isnan(value) else int(value) if float(value).is_integer() else float(value)
         for key, value in row.items()

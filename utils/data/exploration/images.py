@@ -70,7 +70,7 @@ class ImageTally:
         self._histograms += light.histograms
 
     def statistics(self) -> "ImageStatistics":
-        """Give the figures of the images so far."""
+        """Return the figures of the images so far."""
         columns = ["image", "height", "width", "colour", "mean", "std", "dark", "bright"]
         return ImageStatistics(pd.DataFrame(self._rows, columns=columns), self._histograms)
 

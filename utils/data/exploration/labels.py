@@ -93,7 +93,7 @@ class LabelTally:
                 self._maps[class_id - 1] += part
 
     def statistics(self, pixels: int | None = None) -> "LabelStatistics":
-        """Give the figures of the images so far.
+        """Return the figures of the images so far.
 
         Args:
             pixels: of all images together; None when sizes are unknown.

@@ -207,7 +207,7 @@ def _open(weights: WeightsFile, settings: Settings, backend: str, precision: str
 
 
 def _run(network: Network, images: np.ndarray) -> tuple[float, Outputs]:
-    """Give seconds an image, with as many calls at once as the network takes, and what it says about the images."""
+    """Return seconds an image, with as many calls at once as the network takes, and what it says about the images."""
     network(images[:1])  # what is only done once is not to count
     calls = max(network.parallel - 1, 1)  # of those that may run at once one is there to wait
     with ThreadPoolExecutor(calls) as threads:

@@ -84,7 +84,7 @@ class OpenVinoNetwork:
         return Outputs.of([torch.from_numpy(array) for array in arrays])
 
     def _in_steps(self, size: tuple[int, int]) -> Steps | None:
-        """Give the two halves of a network that has them, unless they are compiled for enough other sizes."""
+        """Return the two halves of a network that has them, unless they are compiled for enough other sizes."""
         if not has_steps(self._weights.spec):
             return None
         with self._lock:
@@ -95,7 +95,7 @@ class OpenVinoNetwork:
             return self._steps if self._steps.fits and known else None
 
     def _compiled(self, size: tuple[int, int]) -> queue.SimpleQueue:
-        """Give the idle requests for a size; compile for it when it is new.
+        """Return the idle requests for a size; compile for it when it is new.
 
         Beyond ``SIZES`` sizes a slower graph for any size is shared; where there is none, the size used least lately goes.
         """
@@ -117,12 +117,12 @@ class OpenVinoNetwork:
             return requests
 
     def _kept_compiled(self) -> dict[str, str]:
-        """Give the option that makes OpenVINO keep what it compiles, where there is a place for it."""
+        """Return the option that makes OpenVINO keep what it compiles, where there is a place for it."""
         place = self._store.place(f"openvino-{self._version}-compiled")
         return {"CACHE_DIR": str(place)} if place else {}
 
     def _open_any_size(self) -> Any:
-        """Give the graph for any size of images; None for architectures that need one for each size."""
+        """Return the graph for any size of images; None for architectures that need one for each size."""
         name, note = f"openvino-{self._version}-any", f"openvino {self._version} takes any size"
         if self._store.note(note) is False:
             return None
@@ -148,7 +148,7 @@ class OpenVinoNetwork:
         return list(compiled(images).values())
 
     def _open_fixed(self, size: tuple[int, int]) -> Any:
-        """Give the graph for one size of images."""
+        """Return the graph for one size of images."""
         name = f"openvino-{self._version}-{size[0]}x{size[1]}"
         graph = self._store.read_openvino(self._core, name)
         if graph is None:

@@ -20,7 +20,7 @@ PRECISION = "INFERENCE_PRECISION_HINT"
 
 
 def has_steps(spec: ModelSpec) -> bool:
-    """Tell whether a network can judge an image before it draws masks."""
+    """Check whether a network can judge an image before it draws masks."""
     return hasattr(own_class(spec.architecture), "encode")
 
 
@@ -96,7 +96,7 @@ class Steps:
         return first, self._core.compile_model(decoder, "CPU", dict(options))
 
     def _open(self) -> tuple[Any, Any] | None:
-        """Give the halves for any size, converted or kept from earlier."""
+        """Return the halves for any size, converted or kept from earlier."""
         names, note = [f"openvino-{self._version}-{half}" for half in HALVES], f"openvino {self._version} in steps"
         if self._store.note(note) is False:
             return None
@@ -147,14 +147,14 @@ class _Pair:
         self._drawing.set_output_tensor(0, openvino.Tensor(self._masks, shared_memory=True))
 
     def judge(self, images: np.ndarray) -> np.ndarray:
-        """Give ``(N, L)`` logits of ``(N, H, W, channels)`` uint8 images; overwritten by the next call."""
+        """Return ``(N, L)`` logits of ``(N, H, W, channels)`` uint8 images; overwritten by the next call."""
         self._images[...] = images
         self._judging.start_async()
         self._judging.wait()
         return self._labels
 
     def draw(self) -> np.ndarray:
-        """Give ``(N, K, h, w)`` logits of the images judged last; overwritten by the next call."""
+        """Return ``(N, K, h, w)`` logits of the images judged last; overwritten by the next call."""
         self._drawing.start_async()
         self._drawing.wait()
         return self._masks

@@ -39,7 +39,7 @@ class Store:
                 os.utime(self.root)  # used now
 
     def folder(self, name: str) -> Path | None:
-        """Give the folder kept under a name, if there is one."""
+        """Return the folder kept under a name, if there is one."""
         if self.root is None or not (self.root / name).is_dir():
             return None
         with contextlib.suppress(OSError):  # kept by somebody else
@@ -47,7 +47,7 @@ class Store:
         return self.root / name
 
     def place(self, name: str) -> Path | None:
-        """Give a folder that a library may write to as it likes, if there is room for one."""
+        """Return a folder that a library may write to as it likes, if there is room for one."""
         if self.root is None:
             return None
         with contextlib.suppress(OSError):
@@ -87,7 +87,7 @@ class Store:
         self.keep(name, write)
 
     def read_openvino(self, core: Any, name: str) -> Any:
-        """Give the ``openvino.Model`` kept under a name; None when there is none, or a damaged one."""
+        """Return the ``openvino.Model`` kept under a name; None when there is none, or a damaged one."""
         folder = self.folder(name)
         try:
             return core.read_model(folder / OPENVINO_FILE) if folder else None
@@ -95,7 +95,7 @@ class Store:
             return None
 
     def note(self, key: str) -> Any:
-        """Give the value noted under a key, or None."""
+        """Return the value noted under a key, or None."""
         return self._notes().get(key)
 
     def put_note(self, key: str, value: Any) -> None:
@@ -131,7 +131,7 @@ def _drop_oldest(paths: Iterable[Path], most: int) -> None:
 
 
 def fingerprint(weights: WeightsFile) -> str:
-    """Give a word that changes with the network's layers or weights, and not with thresholds or metrics."""
+    """Return a word that changes with the network's layers or weights, and not with thresholds or metrics."""
     described = [VERSION, weights.spec.to_dict(), weights.mean, weights.std]
     digest = hashlib.sha256(json.dumps(described, sort_keys=True).encode())
     for name, tensor in sorted(weights.state_dict.items()):

@@ -86,7 +86,7 @@ class EncoderGraph(nn.Module):
         self.eval()
 
     def forward(self, images: torch.Tensor) -> tuple[torch.Tensor, ...]:
-        """Give of ``(N, H, W, channels)`` uint8 images the labels ``(N, L)`` and the encoder's maps, float32."""
+        """Return, for ``(N, H, W, channels)`` uint8 images, the labels ``(N, L)`` and the encoder's maps, float32."""
         features, labels = self.model.encode(self.whole.filled(images).permute(0, 3, 1, 2))
         return labels, *features.maps
 
@@ -104,12 +104,12 @@ class DecoderGraph(nn.Module):
         self.eval()
 
     def forward(self, *maps: torch.Tensor) -> torch.Tensor:
-        """Give ``(N, K, H, W)`` float32 logits; see ``Segmenter.decode``."""
+        """Return ``(N, K, H, W)`` float32 logits; see ``Segmenter.decode``."""
         return self.net.decode(maps)  # type: ignore[operator,no-any-return]
 
 
 def output_names(model: Segmenter) -> list[str]:
-    """Give the names of a network's outputs in the order of ``Graph``: ``masks``, ``labels``."""
+    """Return the names of a network's outputs in the order of ``Graph``: ``masks``, ``labels``."""
     with torch.inference_mode():
         return ["masks" if part.ndim == 4 else "labels" for part in Graph(model)(_example(model, None))]
 
@@ -183,7 +183,7 @@ def to_onnx(model: Segmenter, size: Size = None, input_size: Size = None) -> byt
 
 
 def takes_any_size(model: Segmenter, run: Any, input_size: Size = None) -> bool:
-    """Tell whether a graph that was converted for any size is right for sizes that tracing did not see.
+    """Check whether a graph that was converted for any size is right for sizes that tracing did not see.
 
     Some architectures fix sizes in Python (pyramids of pooled features, TensorFlow's padding): they need a graph for each
     size.

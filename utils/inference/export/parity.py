@@ -50,7 +50,7 @@ class Parity:
     scores: tuple[float, float] | None
 
     def __str__(self) -> str:
-        """Lay it out for a terminal."""
+        """Return it as text for a terminal."""
         lines = [f"parity with torch f32 on {self.images} images:"]
         if self.difference is not None:
             lines.append(f"  logits differ by at most {self.difference:.2g}")

@@ -57,7 +57,7 @@ class MergedBlock(nn.Module):
 
 
 def merge_upsampling(model: Segmenter) -> Segmenter:
-    """Give a copy of a network in which the blocks of a U-Net's decoder are merged.
+    """Return a copy of a network in which the blocks of a U-Net's decoder are merged.
 
     Args:
         model: the network, in evaluation mode.
@@ -86,7 +86,7 @@ def merge_upsampling(model: Segmenter) -> Segmenter:
 
 
 def _observer(name: str, upsampled: dict[str, int]) -> Any:
-    """Give a hook that notes how many channels a block doubles, if doubling is what it does."""
+    """Return a hook that notes how many channels a block doubles, if doubling is what it does."""
 
     def observe(block: nn.Module, args: tuple, kwargs: dict[str, Any]) -> None:
         named = (
@@ -100,7 +100,7 @@ def _observer(name: str, upsampled: dict[str, int]) -> Any:
 
 
 def _fits(block: UnetDecoderBlock) -> bool:
-    """Tell whether a block repeats pixels and convolves them with a plain 3x3 kernel, with nothing in between."""
+    """Check whether a block repeats pixels and convolves them with a plain 3x3 kernel, with nothing in between."""
     conv = block.conv1[0]
     return (
         block.interpolation_mode == "nearest"

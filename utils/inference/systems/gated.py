@@ -43,7 +43,7 @@ class _Gated:
         return f"{self.kind}, {' and '.join(names)}"
 
     def _passes(self, probabilities: np.ndarray, gates: bool) -> np.ndarray:
-        """Tell which classes of which images may have a mask: (N, C) bool."""
+        """Return which classes of which images may have a mask: (N, C) bool."""
         gate = self.gate if gates else self.gate.opened()
         return gate.passes(probabilities, self.classes)
 
@@ -146,7 +146,7 @@ SYSTEMS: dict[str, type[TwoStage | Joint | SixModel]] = {
 
 
 def close(masks: torch.Tensor, passes: np.ndarray, task: str) -> torch.Tensor:
-    """Give a copy of ``(K, H, W)`` logits with the classes off that did not pass, ``passes`` being ``(C,)`` bool.
+    """Return a copy of ``(K, H, W)`` logits with the classes off that did not pass, ``passes`` being ``(C,)`` bool.
 
     Of ``multiclass`` that changes the other classes too: what is likeliest of those that are left takes the pixels.
     """
@@ -178,6 +178,6 @@ def run_on(network: Network, images: np.ndarray, chosen: np.ndarray) -> list[tor
 
 
 def spread(masks: torch.Tensor | None, chosen: np.ndarray) -> list[torch.Tensor | None]:
-    """Give the masks of the chosen images, ``(chosen, K, H, W)``, back to their places among all."""
+    """Put the masks of the chosen images, ``(chosen, K, H, W)``, back to their places among all."""
     rest = iter(() if masks is None else masks)
     return [next(rest) if one else None for one in chosen]

@@ -52,7 +52,7 @@ class _Architectures(MutableMapping[str, type[nn.Module]]):
 
 
 def own_class(name: str) -> type[nn.Module] | None:
-    """Give the class of an architecture that has a file here; None for SMP's, which have masks alone."""
+    """Return the class of an architecture that has a file here; None for SMP's, which have masks alone."""
     module = name.replace("-", "_")
     if name in get_args(Architecture) and (Path(__file__).parent / f"{module}.py").is_file():
         return importlib.import_module(f"{__name__}.{module}").Network

@@ -39,5 +39,5 @@ class Network(nn.Module):
         self.classification_head = LabelHead(self.encoder.out_channels[-1], labels, dense, dropout)
 
     def forward(self, pixels: torch.Tensor) -> torch.Tensor:
-        """Give ``(N, labels)`` logits of ``(N, in_channels, H, W)`` normalised pixels."""
+        """Return ``(N, labels)`` logits of ``(N, in_channels, H, W)`` normalised pixels."""
         return self.classification_head(self.encoder(pixels)[-1])

@@ -48,12 +48,12 @@ class Network(nn.Module):
             enlarge.weight.copy_(bilinear(classes, STRIDE))
 
     def forward(self, pixels: torch.Tensor) -> torch.Tensor:
-        """Give ``(N, classes, H, W)`` logits of ``(N, in_channels, H, W)`` normalised pixels, H and W multiples of 32."""
+        """Return ``(N, classes, H, W)`` logits of ``(N, in_channels, H, W)`` normalised pixels, H and W multiples of 32."""
         return self.segmentation_head(self.decoder(self.encoder(pixels)[-1]))
 
 
 def bilinear(channels: int, stride: int) -> torch.Tensor:
-    """Give the weights with which a transposed convolution enlarges each channel bilinearly.
+    """Return the weights with which a transposed convolution enlarges each channel bilinearly.
 
     Args:
         channels: C.

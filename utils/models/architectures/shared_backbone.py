@@ -11,10 +11,10 @@ class Network(two_head.Network):
     """The layers of ``two-head``, which can run in two steps: the labels of all images, then the masks of some."""
 
     def encode(self, pixels: torch.Tensor) -> tuple[list[torch.Tensor], torch.Tensor]:
-        """Give the encoder's features of ``(N, in_channels, H, W)`` pixels, and ``(N, labels)`` logits."""
+        """Return the encoder's features of ``(N, in_channels, H, W)`` pixels, and ``(N, labels)`` logits."""
         features = self.encoder(pixels)
         return features, self.classification_head(features[-1])
 
     def decode(self, features: Sequence[torch.Tensor]) -> torch.Tensor:
-        """Give ``(M, classes, H, W)`` logits of the features of M images."""
+        """Return ``(M, classes, H, W)`` logits of the features of M images."""
         return self.segmentation_head(self.decoder(list(features)))

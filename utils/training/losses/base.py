@@ -63,11 +63,11 @@ class LossOnLogits(nn.Module):
         return self.of_masks(logits, target.to(logits.dtype).contiguous())
 
     def mask_weights(self, logits: Tensor) -> Tensor | None:
-        """Give ``(C, 1, 1)`` weights of defect pixels for ``of_masks``; None when all pixels count alike."""
+        """Return ``(C, 1, 1)`` weights of defect pixels for ``of_masks``; None when all pixels count alike."""
         return None if self.weights is None else logits.new_tensor(self.weights).view(-1, 1, 1)
 
     def index_weights(self, logits: Tensor) -> Tensor | None:
-        """Give ``(C + 1,)`` weights of background and classes for ``of_index``; None when all pixels count alike."""
+        """Return ``(C + 1,)`` weights of background and classes for ``of_index``; None when all pixels count alike."""
         return None if self.weights is None else logits.new_tensor((1.0, *self.weights))
 
     def of_masks(self, logits: Tensor, target: Tensor) -> Tensor:

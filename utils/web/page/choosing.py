@@ -80,7 +80,7 @@ class Opened:
         return [self.default, *self._files]
 
     def get(self, name: str) -> Inspector:
-        """Give the inspector of some weights, and load them if need be.
+        """Return the inspector of some weights, and load them if need be.
 
         Raises:
             InputError: the file cannot be used.

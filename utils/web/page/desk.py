@@ -45,7 +45,7 @@ class Desk:
         self.opened.close()
 
     def inspector(self, visit: Visit) -> Inspector:
-        """Give the inspector of the weights that a visit uses."""
+        """Return the inspector of the weights that a visit uses."""
         return self.opened.get(visit.weights)
 
     def inspect(self, visit: Visit, sources: Sequence[Source]) -> Iterator[None]:
@@ -135,7 +135,7 @@ class Desk:
             self.shelf.forget(visit)
 
     def current(self, visit: Visit, seen: Seen, shelve: bool = True) -> Inspection | None:
-        """Give what is known about an image with the visit's thresholds, made anew as far as need be.
+        """Return what is known about an image with the visit's thresholds, made anew as far as need be.
 
         Args:
             visit: whose.

@@ -107,7 +107,7 @@ def _inspection(desk: Desk, visit: Visit, key: str) -> Inspection:
 
 
 def _all(desk: Desk, visit: Visit) -> Iterator[tuple[Seen, Inspection]]:
-    """Give all images of a visit one after the other, each decided with the thresholds of now."""
+    """Return all images of a visit one after the other, each decided with the thresholds of now."""
     with visit.lock:
         images = list(visit.images.values())
     for seen in images:
@@ -173,7 +173,7 @@ class _Pipe(io.RawIOBase):
         self._new = bytearray()
 
     def writable(self) -> bool:
-        """Tell that it can be written to."""
+        """Return True: it can be written to."""
         return True
 
     def write(self, data: bytes) -> int:  # type: ignore[override]
@@ -182,6 +182,6 @@ class _Pipe(io.RawIOBase):
         return len(data)
 
     def take(self) -> bytes:
-        """Give what was written since the last time."""
+        """Return what was written since the last time."""
         taken, self._new = bytes(self._new), bytearray()
         return taken

@@ -52,7 +52,7 @@ def layers(masks: np.ndarray, colours: list[int]) -> list[dict[str, str] | None]
 
 
 def css_colour(index: int) -> str:
-    """Give the colour of class ``index + 1`` as style sheets write it."""
+    """Return the colour of class ``index + 1`` as style sheets write it."""
     return "rgb({}, {}, {})".format(*class_colour(index))
 
 

@@ -201,7 +201,7 @@ class _Browsing:
 
 
 def _steps(desk: Desk, visit: Visit, work: Iterator[None]) -> Iterator[dict[str, Any]]:
-    """Tell after each portion what is new, so that the first images are seen while others are inspected."""
+    """Report after each portion what is new, so that the first images are seen while others are inspected."""
     told = False
     for _ in work:
         told = True
@@ -211,7 +211,7 @@ def _steps(desk: Desk, visit: Visit, work: Iterator[None]) -> Iterator[dict[str,
 
 
 def _plainly(action: Callable[..., Any]) -> Callable[..., Any]:
-    """Say in one sentence what went wrong: bad input as it is, anything else with a number that the log knows."""
+    """Describe in one sentence what went wrong: bad input as it is, anything else with a number that the log knows."""
 
     def complaint(error: Exception) -> gr.Error:
         if isinstance(error, InputError):
@@ -268,7 +268,7 @@ def _session(request: gr.Request) -> str:
 
 
 def _sent(event: gr.EventData) -> dict[str, Any]:
-    """Give what a browser sent with an event; it may be anything."""
+    """Return what a browser sent with an event; it may be anything."""
     return event._data if isinstance(event._data, dict) else {}
 
 
@@ -301,7 +301,7 @@ def _heading(about: About) -> str:
 
 
 def _card(about: About, desk: Desk) -> str:
-    """Give the card of the weights, or what is known without one, as Markdown."""
+    """Return the card of the weights, or what is known without one, as Markdown."""
     lines = [f"File `{about.file}`, run by {about.backend}.", ""]
     if about.class_names:
         heads = "class", "probability from", "somewhere in a defect from", "smallest area, px", "largest area, px"
@@ -321,7 +321,7 @@ def _card(about: About, desk: Desk) -> str:
 
 
 def _scores(scores: dict[str, Any]) -> list[str]:
-    """Lay out scores: plain ones, or those of each set of images that they were measured on."""
+    """Format scores: plain ones, or those of each set of images that they were measured on."""
     groups = {name: part for name, part in scores.items() if isinstance(part, dict) and "mean_dice" in part}
     if "mean_dice" in scores:
         groups = {str(scores.get("data", "validation")): scores, **groups}

@@ -79,7 +79,7 @@ class GatedRoute(Mount):
     """The gate's place among the routes of the server: addresses that the page has no use for do not exist."""
 
     def matches(self, scope: Scope) -> tuple[Match, Scope]:
-        """Tell whether a request is for the page."""
+        """Check whether a request is for the page."""
         path = scope["path"].removeprefix(scope.get("root_path", "")) or "/"
         if scope["type"] != "http" or not (path in _EXACT or path.startswith(_BELOW)):
             return Match.NONE, {}

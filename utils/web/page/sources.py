@@ -41,7 +41,7 @@ class Truth:
     note: str = ""
 
     def of_network(self, class_names: Sequence[str], task: str) -> np.ndarray | None:
-        """Give the labels as masks of a network's classes, ``(C, H, W)`` bool; None when it has other classes."""
+        """Return the labels as masks of a network's classes, ``(C, H, W)`` bool; None when it has other classes."""
         if self.masks is None:
             return None
         if self.class_names == tuple(class_names):
@@ -62,11 +62,11 @@ class Source(Protocol):
         ...
 
     def data(self) -> bytes:
-        """Give the bytes of the image file; raises ``InputError`` when they cannot be read any more."""
+        """Return the bytes of the image file; raises ``InputError`` when they cannot be read any more."""
         ...
 
     def truth(self, height: int, width: int) -> Truth | None:
-        """Give the labels for an image of so many pixels; None where there are none."""
+        """Return the labels for an image of so many pixels; None where there are none."""
         ...
 
 
@@ -78,11 +78,11 @@ class Uploaded:
     content: bytes
 
     def data(self) -> bytes:
-        """Give what was sent."""
+        """Return what was sent."""
         return self.content
 
     def truth(self, height: int, width: int) -> Truth | None:
-        """Give nothing: an upload has no labels."""
+        """Return nothing: an upload has no labels."""
         return None
 
 
@@ -95,11 +95,11 @@ class Sample:
     labels: np.ndarray  # (H, W) uint8, 0 or the number of the class
 
     def data(self) -> bytes:
-        """Give the JPEG."""
+        """Return the JPEG."""
         return self.content
 
     def truth(self, height: int, width: int) -> Truth | None:
-        """Give the labels that the strip was drawn with."""
+        """Return the labels that the strip was drawn with."""
         numbers = np.arange(1, len(CLASS_NAMES) + 1, dtype=np.uint8)
         return Truth(CLASS_NAMES, self.labels == numbers[:, None, None])
 
@@ -156,7 +156,7 @@ class Part:
         return [name for name in self.names if piece in name.casefold()]
 
     def images(self, names: Sequence[str]) -> list[InFolder]:
-        """Give images by their names; names that are not in the folder are left out."""
+        """Return images by their names; names that are not in the folder are left out."""
         return [InFolder(self, name) for name in names if name in self._known]
 
     @cached_property

@@ -16,7 +16,7 @@ MOST_ROWS = 500  # defects of an image that are listed and can be picked; a netw
 
 
 def tell(desk: Desk, visit: Visit) -> dict[str, Any]:
-    """Say everything that the workbench shows of a visit."""
+    """Return everything that the workbench shows of a visit."""
     with visit.lock:
         visit.version += 1
         about = desk.inspector(visit).about
@@ -46,7 +46,7 @@ def tell(desk: Desk, visit: Visit) -> dict[str, Any]:
 
 
 def _row(seen: Seen, about: About, visit: Visit) -> dict[str, Any]:
-    """Say what the gallery needs to show, filter and sort an image by."""
+    """Return what the gallery needs to show, filter and sort an image by."""
     finding = seen.finding
     assert finding is not None
     areas, probabilities = _by_class(finding, len(about.class_names))
@@ -69,7 +69,7 @@ def _row(seen: Seen, about: About, visit: Visit) -> dict[str, Any]:
 
 
 def _by_class(finding: Finding, classes: int) -> tuple[list[int], list[float]]:
-    """Give the area in pixels and the best mean probability of a defect for each class."""
+    """Return the area in pixels and the best mean probability of a defect for each class."""
     index = finding.defects["class_id"] - 1
     areas = np.bincount(index, weights=finding.defects["area_px"], minlength=classes)
     best = np.zeros(classes)
@@ -78,7 +78,7 @@ def _by_class(finding: Finding, classes: int) -> tuple[list[int], list[float]]:
 
 
 def _shown(seen: Seen, inspection: Inspection, about: About) -> dict[str, Any]:
-    """Say everything about the image in sight."""
+    """Return everything about the image in sight."""
     height, width = inspection.image.shape[:2]
     rows = inspection.defects
     if len(rows) > MOST_ROWS:  # the largest, in the order of the table
@@ -117,7 +117,7 @@ def _truth_once(seen: Seen, height: int, width: int, about: About) -> dict[str, 
 
 
 def _truth(truth: Truth | None, about: About) -> dict[str, Any] | None:
-    """Say what the labels of an image are; classes that the network knows by the same name have its colours."""
+    """Return what the labels of an image are; classes that the network knows by the same name have its colours."""
     if truth is None:
         return None
     if truth.masks is None:

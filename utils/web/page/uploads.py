@@ -108,7 +108,7 @@ class Uploads:
         return True
 
     def _size(self, path: Any) -> int:
-        """Give the size of an upload, bytes; whatever else is named gets one answer that tells nothing about it."""
+        """Return the size of an upload, bytes; whatever else is named gets one answer that tells nothing about it."""
         try:
             # Not by its letters: "http://x/../../place/file" would be inside, and fetched.
             if isinstance(path, str) and Path(path).is_absolute():
@@ -189,7 +189,7 @@ class Watched:
 
 
 def _paths(event: Any) -> Iterator[Any]:
-    """Give whatever Gradio could take for the path of a file, at any depth."""
+    """Return whatever Gradio could take for the path of a file, at any depth."""
     waiting = [event]
     while waiting:
         one = waiting.pop()

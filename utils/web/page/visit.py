@@ -181,7 +181,7 @@ class Visits:
         self._lock = threading.Lock()
 
     def of(self, session: str) -> Visit:
-        """Give the visit of a session, a new one if there is none."""
+        """Return the visit of a session, a new one if there is none."""
         gone: list[Visit] = []
         with self._lock:
             visit = self._by_session.get(session) or self._begin()
@@ -218,12 +218,12 @@ class Visits:
         timer.start()
 
     def find(self, token: str) -> Visit | None:
-        """Give the visit that a token belongs to."""
+        """Return the visit that a token belongs to."""
         wanted = token.encode("utf-8", "replace")
         return next((visit for visit in self.all() if secrets.compare_digest(visit.token.encode(), wanted)), None)
 
     def all(self) -> list[Visit]:
-        """Give the visits that are remembered."""
+        """Return the visits that are remembered."""
         with self._lock:
             return list(self._by_session.values())
 
@@ -258,7 +258,7 @@ class Shelf:
                 self._drop(next(iter(self._kept)))
 
     def get(self, visit: Visit, key: str) -> Inspection | None:
-        """Give an inspection; None when it had to go."""
+        """Return an inspection; None when it had to go."""
         with self._lock:
             found = self._kept.get((visit.token, key))
             if found is None:
@@ -284,5 +284,5 @@ def _same(old: Source, new: Source) -> bool:
 
 
 def now() -> float:
-    """Give the time that runs are measured with, seconds."""
+    """Return the time that runs are measured with, seconds."""
     return time.perf_counter()
