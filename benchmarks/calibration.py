@@ -25,10 +25,10 @@ from benchmarks.machine import facts, write_rows
 from benchmarks.postprocess import CLASSES, noise_logits, strip_logits
 from config import flag
 from utils.calibration.counting import ImageTable, count_image, join
-from utils.calibration.grid import Setting, make_grid
+from utils.calibration.grid import make_grid
 from utils.calibration.solving import solve
 from utils.cli import DONE, parse, run
-from utils.decision.masks import decide
+from utils.decision.decision import ClassDecision, Decision
 from utils.decision.probabilities import class_probabilities
 from utils.scoring.evaluation import measure
 
@@ -66,7 +66,7 @@ def benchmark(config: CalibrationConfig) -> list[dict[str, Any]]:
     """Return a row for each kind of image."""
     torch.set_num_threads(1)
     cv2.setNumThreads(1)
-    grids = [make_grid(Setting(0.5), 100_000)] * CLASSES
+    grids = [make_grid(ClassDecision(0.5), 100_000)] * CLASSES
     rows = []
     for kind, draw in (("strips", strip_logits), ("clean", clean_logits), ("noise", noise_logits)):
         counting, plain = [], []
@@ -75,7 +75,7 @@ def benchmark(config: CalibrationConfig) -> list[dict[str, Any]]:
             logits = draw(seed, *config.image_size)
             # Labels of noise would be noise: what calibration meets is noise over labels of strips.
             truth = labels_of(strip_logits(seed, *config.image_size), seed)
-            masks = decide(torch.from_numpy(logits)[None], "multilabel", [0.5] * CLASSES)[0].numpy()
+            masks = Decision.uniform(CLASSES, 0.5).decide(torch.from_numpy(logits)[None], "multilabel")[0].numpy()
 
             def evaluated(masks=masks, truth=truth, logits=logits) -> None:  # type: ignore[no-untyped-def]
                 measure(masks, truth, class_probabilities(logits, "multilabel"))

@@ -166,7 +166,7 @@ def make_weights(config: CoilConfig, system: str, data: Path) -> Path:
         members = {"classifier": load(classifier), "segmenter": load(segmenter)}
         drawn = members["segmenter"]
     gate = gate_for(system, members)
-    file = SystemFile(system, members, gate, drawn.thresholds, drawn.min_areas, drawn.max_areas)
+    file = SystemFile(system, members, gate, drawn.decision)
     file.save(folder / f"{system}.json")
     return folder / f"{system}.json"
 

@@ -17,6 +17,7 @@ from torch.nn import functional
 
 from utils.data.annotations import read_annotations, read_class_names
 from utils.data.images import read_image
+from utils.decision.decision import Decision
 from utils.models.factory import build
 from utils.models.segmenter import Segmenter, parts
 from utils.models.spec import ModelSpec
@@ -54,10 +55,8 @@ def fit(spec: ModelSpec, data: Path, folder: Path, input_size: tuple[int, int] |
     if spec.outputs:
         _fit_masks(model, images, labels)
         _train_decoder(model, images, labels)
-    count = len(spec.scored_names)
-    file = WeightsFile(
-        spec, model.net.state_dict(), model.mean, model.std, input_size, (0.5,) * count, (MIN_AREA,) * count
-    )
+    decision = Decision.uniform(len(spec.scored_names), 0.5, MIN_AREA)
+    file = WeightsFile(spec, model.net.state_dict(), model.mean, model.std, input_size, decision)
     return file.save_named(folder, stem)
 
 

@@ -23,6 +23,7 @@ from utils.cli import DONE, parse, run
 from utils.data.annotations import open_dataset
 from utils.data.images import read_image
 from utils.data.splits import read_split
+from utils.decision.decision import Decision
 from utils.errors import InputError
 from utils.models.factory import build
 from utils.models.spec import ModelSpec
@@ -98,8 +99,8 @@ def main(argv: Sequence[str]) -> int:
             total += loss.item()
         minutes = (time.perf_counter() - started) / 60
         print(f"epoch {epoch + 1}/{config.num_epochs}  loss {total / len(whole):.4f}  {minutes:.1f} min", flush=True)
-    halves = (0.5,) * len(classes), (config.min_area,) * len(classes)
-    WeightsFile(spec, network.state_dict(), model.mean, model.std, None, *halves).save(config.out)
+    decision = Decision.uniform(len(classes), 0.5, config.min_area)
+    WeightsFile(spec, network.state_dict(), model.mean, model.std, None, decision).save(config.out)
     print(f"wrote {config.out}")
     return DONE
 

@@ -29,7 +29,7 @@ from config import flag
 from utils.cli import DONE, parse, run
 from utils.data.rle import encode
 from utils.data.synthetic.strip import make_strip
-from utils.decision.masks import decide, find_defects
+from utils.decision.decision import Decision
 
 CLASSES = 4
 BARS = {"strips": 5.0, "noise": 20.0}  # milliseconds an image of 256x1600
@@ -73,10 +73,11 @@ KINDS: dict[str, Callable[[int, int, int], np.ndarray]] = {"strips": strip_logit
 
 def ours(logits: np.ndarray, min_area: int) -> tuple[dict[str, float], list[tuple], list[str]]:
     """Do it as the pipeline does; give the milliseconds of each step, the defects and the codes."""
+    decision = Decision.uniform(CLASSES, 0.5, min_area)
     clock = [time.thread_time()]
-    masks = decide(torch.from_numpy(logits)[None], "multilabel", [0.5] * CLASSES)[0].numpy()
+    masks = decision.decide(torch.from_numpy(logits)[None], "multilabel")[0].numpy()
     clock.append(time.thread_time())
-    masks, table = find_defects(masks, logits, "multilabel", [min_area] * CLASSES)
+    masks, table = decision.find_defects(masks, logits, "multilabel")
     clock.append(time.thread_time())
     codes = [encode(mask) for mask in masks]
     clock.append(time.thread_time())

@@ -87,6 +87,7 @@ def draw(folder: str, config: ReportConfig, images: int) -> None:
 def weigh(folder: str, config: ReportConfig) -> dict[str, Any]:
     """Score the folder with the stub; give seconds and the peak of this process in MiB."""
     from utils.commands import evaluate as module
+    from utils.decision.decision import Decision
     from utils.inference.pipeline import InspectionPipeline
     from utils.models.factory import build
     from utils.models.spec import ModelSpec
@@ -97,13 +98,13 @@ def weigh(folder: str, config: ReportConfig) -> dict[str, Any]:
     names = tuple((root / "classes.txt").read_text("utf-8").split("\n"))
     names = tuple(name for name in names if name)
     model = build(ModelSpec("unet", "resnet18", "multilabel", names))
-    count = len(names)
-    weights = WeightsFile(model.spec, model.net.state_dict(), model.mean, model.std, None, (0.5,) * count, (0,) * count)
+    decision = Decision.uniform(len(names), 0.5)
+    weights = WeightsFile(model.spec, model.net.state_dict(), model.mean, model.std, None, decision)
     weights.save(root / "stub.pth")
     del model, weights
 
     def stub_pipeline(chosen: Any, flags: Any, skipped: list, **rest: Any) -> InspectionPipeline:
-        system = StubSystem(count, config.image_size)
+        system = StubSystem(len(names), config.image_size)
         return InspectionPipeline(
             system, chosen.decision, batch_size=flags.batch_size, on_skip=skipped.append, describe=False
         )

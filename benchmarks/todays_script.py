@@ -55,8 +55,8 @@ def run(weights: WeightsFile, images: Sequence[Path], out: Path, pictures: bool)
         with torch.no_grad():
             probabilities = torch.sigmoid(model(batch))[0].numpy()
         masks = []
-        for index, probability in enumerate(probabilities):
-            mask = post_process(probability, weights.thresholds[index], weights.min_areas[index])
+        for index, (probability, decision) in enumerate(zip(probabilities, weights.decision.per_class, strict=True)):
+            mask = post_process(probability, decision.threshold, decision.min_area)
             masks.append(mask)
             rows.append({"ImageId_ClassId": f"{path.name}_{index + 1}", "EncodedPixels": mask_to_rle(mask)})
         if pictures:

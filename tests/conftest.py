@@ -16,6 +16,7 @@ import pytest
 import torch
 
 from utils.data.rle import encode
+from utils.decision.decision import Decision
 from utils.models.factory import build
 from utils.models.spec import ModelSpec
 from utils.weights.weights_file import WeightsFile
@@ -54,16 +55,13 @@ def make_weights(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path
             model = build(spec)
             # Spread the logits, so that a random network finds something but not everything.
             torch.nn.init.normal_(model.net.segmentation_head[0].weight, std=0.5)
-            count = len(spec.scored_names)
             weights = WeightsFile(
                 spec,
                 model.net.state_dict(),
                 model.mean,
                 model.std,
                 input_size,
-                thresholds=(0.5,) * count,
-                min_areas=(min_area,) * count,
-                max_areas=(max_area,) * count,
+                Decision.uniform(len(spec.scored_names), 0.5, min_area, max_area or 0),
             )
             folder = tmp_path_factory.mktemp("weights")
             weights.save_named(folder, "unet-resnet18-test")

@@ -10,6 +10,7 @@ import torch
 
 import config
 from utils.cli import parse
+from utils.decision.decision import Decision
 from utils.models.factory import build
 from utils.models.spec import MASK_TASKS, ModelSpec
 from utils.weights.weights_file import WeightsFile
@@ -86,7 +87,7 @@ def test_readme_loads_a_weights_file_in_plain_smp(task, tmp_path, monkeypatch):
         ModelSpec("unet", "resnet18", task, ("pit", "crack"), target="crack" if task == "per-class" else None)
     )
     scored = len(model.spec.scored_names)
-    file = WeightsFile(model.spec, model.net.state_dict(), model.mean, model.std, None, (0.5,) * scored, (0,) * scored)
+    file = WeightsFile(model.spec, model.net.state_dict(), model.mean, model.std, None, Decision.uniform(scored, 0.5))
     file.save(tmp_path / "weights.pth")
     monkeypatch.chdir(tmp_path)
     shown: dict = {}

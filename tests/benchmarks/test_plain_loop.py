@@ -26,7 +26,7 @@ def test_it_learns_on_one_side_and_writes_a_weights_file(make_dataset, tmp_path,
     assert len(losses) == 6
     assert losses[-1] < 0.8 * losses[0]
     file = load(out)
-    assert file.min_areas == (9, 9)
+    assert file.decision.min_areas == (9, 9)
     with torch.no_grad():
         logits = file.build()(torch.zeros(1, 3, *first[:2], dtype=torch.uint8))
     assert logits.shape == (1, 2, *first[:2])

@@ -4,14 +4,14 @@ import cv2
 import numpy as np
 import torch
 
-from utils.calibration.grid import ClassGrid, Setting
-from utils.decision.masks import decide, filter_defects, sure
+from utils.calibration.grid import ClassGrid
+from utils.decision.decision import ClassDecision, Decision
 from utils.scoring.counts import count
 
 THRESHOLDS = (0.2, 0.5, 0.7, 0.9)
 SIZE = (17, 23)
 IMAGES = 14
-HALF = Setting(0.5, 0, None)
+HALF = ClassDecision(0.5, 0, None)
 
 
 def smooth_noise(rng: np.random.Generator, scale: float) -> np.ndarray:
@@ -37,26 +37,24 @@ def draw(task: str, seed: int, images: int = IMAGES) -> tuple[list[np.ndarray], 
     return all_logits, all_truth
 
 
-def small_grid(now: Setting = HALF) -> ClassGrid:
+def small_grid(now: ClassDecision = HALF) -> ClassGrid:
     areas = np.array([1, 3, 6, 12, 40])
     low, high = np.triu_indices(len(areas) + 1, 1)
     peak = np.repeat([0, 1, 2], len(low))  # not asked, 0.7 and 0.9
     return ClassGrid(np.array(THRESHOLDS), areas, np.array([0, 3, 4]), np.tile(low, 3), np.tile(high, 3), peak, now)
 
 
-def grid_of_areas(thresholds: list[float], areas: np.ndarray, low: np.ndarray, high: np.ndarray, now: Setting):
+def grid_of_areas(thresholds: list[float], areas: np.ndarray, low: np.ndarray, high: np.ndarray, now: ClassDecision):
     """Make a grid without high thresholds."""
     return ClassGrid(np.array(thresholds), areas, np.array([0]), low, high, np.zeros(len(low), np.int64), now)
 
 
-def decided(logits, task: str, setting: Setting) -> torch.Tensor:
+def decided(logits, task: str, setting: ClassDecision) -> torch.Tensor:
     """Decide both classes with one setting, by the functions that prediction uses."""
-    masks = decide(torch.from_numpy(logits)[None], task, [setting.threshold] * 2)
-    seeds = sure(torch.from_numpy(logits)[None], task, [setting.high_threshold] * 2)
-    return filter_defects(masks, [setting.min_area] * 2, [setting.max_area] * 2, seeds)
+    return Decision.of_classes([setting] * 2).apply(torch.from_numpy(logits)[None], task)
 
 
-def slow_dice(logits, truth, task: str, setting: Setting) -> np.ndarray:
+def slow_dice(logits, truth, task: str, setting: ClassDecision) -> np.ndarray:
     """(N, C) Dice."""
     rows = []
     for one, labels in zip(logits, truth, strict=True):
@@ -65,7 +63,7 @@ def slow_dice(logits, truth, task: str, setting: Setting) -> np.ndarray:
     return np.array(rows)
 
 
-def slow_objects(logits, truth, task: str, setting: Setting) -> tuple[np.ndarray, np.ndarray]:
+def slow_objects(logits, truth, task: str, setting: ClassDecision) -> tuple[np.ndarray, np.ndarray]:
     """Number of labelled defects of which half is covered, and of predicted defects on clean images: (C,) each."""
     found, alarms = np.zeros(2), np.zeros(2)
     for one, labels in zip(logits, truth, strict=True):

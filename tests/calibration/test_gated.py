@@ -11,12 +11,11 @@ import torch
 from tests.calibration.drawn import HALF, IMAGES, draw, slow_dice, small_grid
 from utils.calibration.calibrator import Calibrator
 from utils.calibration.counting import count_image, join
-from utils.calibration.gated import Gated, GateSetting, Joint, fit_joint, soft_areas, worth
+from utils.calibration.gated import Gated, GateSetting, Joint, fit_joint, worth
 from utils.calibration.gates import GateLayout
-from utils.calibration.grid import Setting
 from utils.calibration.solving import solve
-from utils.decision.decision import Decision
-from utils.decision.gate import Gate
+from utils.decision.decision import ClassDecision, Decision
+from utils.decision.gate import Gate, soft_areas
 from utils.decision.masks import DEFECT
 from utils.inference.pipeline import Inspected
 
@@ -48,7 +47,9 @@ def slow(logits, truth, gated: Gated, gate: GateSetting, settings) -> np.ndarray
             p = gated.probabilities[number, gated.layout.image + c if gated.layout.classes else 0]
             area = int(soft_areas(np.array(setting.min_area), gate.c, p))
             edges = [edge for edge in (0, 1, 3, 6, 12, 40) if edge >= area]  # between bins nothing is told apart
-            mine = Setting(setting.threshold, edges[0] if edges else 10**6, setting.max_area, setting.high_threshold)
+            mine = ClassDecision(
+                setting.threshold, edges[0] if edges else 10**6, setting.max_area, setting.high_threshold
+            )
             free = [one if through[c] else np.full_like(one, -99)]
             row.append(slow_dice(free, [labels], "multilabel", mine)[0, c])
         rows.append(row)
@@ -76,11 +77,11 @@ def test_settings_are_worth_what_prediction_scores_and_better_than_a_gate_or_mas
 
 def test_worth_of_a_soft_gate_is_that_of_its_areas():
     logits, truth, grid, tables, gated = example(5, image=True, classes=True, soft=True)
-    cell = next(k for k in range(len(grid.distance)) if grid.setting(k) == Setting(0.5, 3, 39))
+    cell = next(k for k in range(len(grid.distance)) if grid.setting(k) == ClassDecision(0.5, 3, 39))
     joint, folds = Joint((cell, cell), GateSetting((0.2, 0.3, 0.4), 3.0)), np.zeros(IMAGES, np.int64)
     clean = np.array([not one.any() for one in truth])
     sums = worth(tables, [grid, grid], gated, joint, folds, [clean, clean])
-    expected = slow(logits, truth, gated, joint.gate, [Setting(0.5, 3, 39)] * 2)
+    expected = slow(logits, truth, gated, joint.gate, [ClassDecision(0.5, 3, 39)] * 2)
     np.testing.assert_allclose([one.dice.sum() for one in sums], expected.sum(axis=0), atol=1e-9)
 
 
@@ -93,7 +94,7 @@ def test_a_gated_calibration_reports_both_gains_and_the_gate():
     assert result.before.mean_dice < result.cross_fitted.mean_dice <= result.in_sample.mean_dice
     names, before, after = result.gate
     assert (names, before) == (("0", "1", "2"), gated.now)
-    expected = slow(logits, truth, gated, after, result.settings)
+    expected = slow(logits, truth, gated, after, result.decision.per_class)
     assert result.in_sample.mean_dice == pytest.approx(expected.mean())
     assert result.to_dict()["gate"]["after"]["thresholds"]["0"] == after.thresholds[0]
     assert "gate: 0 " in result.table()
@@ -124,7 +125,7 @@ def test_an_image_is_scored_as_the_gate_of_six_models_leaves_it(labels, left, cl
     calibrator = object.__new__(Calibrator)
     calibrator.gate, calibrator.gate_is_fixed = Gate("hard", 0.5, (0.5, 0.5)), False
     calibrator.task, calibrator.class_names = "multilabel", ("a", "b")
-    calibrator.chosen = SimpleNamespace(decision=Decision((0.5,) * 2, (0,) * 2))
+    calibrator.chosen = SimpleNamespace(decision=Decision.uniform(2, 0.5))
     masks, logits = np.ones((2, 3, 4), np.bool_), torch.ones(2, 3, 4)
     image = np.zeros((3, 4, 3), np.uint8)
     opened = Inspected(Path("a.png"), image, masks, np.zeros(0, DEFECT), np.array(labels, np.float32), logits)
@@ -141,11 +142,3 @@ def test_with_a_target_the_gate_stays():
     result = solve(["a", "b"], tables, [grid, grid], np.arange(30), folds=3, seed=1, gated=gated, target=300)
     assert result.gate[1] == result.gate[2] == gated.now
     assert result.in_sample.false_alarms <= 300
-
-
-@pytest.mark.parametrize(
-    ("smallest", "c", "probability", "expected"),
-    [(100, 1, 0.3, 100), (100, 3, 1.0, 100), (100, 3, 0.0, 300), (100, 3, 0.5, 200), (10, 1.5, 0.77, 12), (0, 4, 0, 0)],
-)
-def test_a_soft_gate_wants_larger_defects_of_unlikely_classes(smallest, c, probability, expected):
-    assert soft_areas(np.array(smallest), c, probability) == expected

@@ -7,10 +7,11 @@ import torch
 
 from tests.calibration.drawn import IMAGES, decided, draw, grid_of_areas, slow_dice, slow_objects, small_grid
 from utils.calibration.counting import count_image, join
-from utils.calibration.grid import HIGH_THRESHOLDS, Setting, limits_of, make_grid
+from utils.calibration.grid import HIGH_THRESHOLDS, limits_of, make_grid
 from utils.calibration.search import choose, dice_at, fit, sum_up
 from utils.calibration.solving import make_folds, solve
 from utils.calibration.targets import curve, frontier, reach
+from utils.decision.decision import ClassDecision
 from utils.decision.masks import decide, levels
 
 
@@ -71,7 +72,7 @@ def test_a_gate_that_turns_an_image_away_leaves_an_empty_prediction():
 
 def test_images_of_any_size_take_no_more_room_than_the_grid():
     noise = np.random.default_rng(0).normal(size=(1, 256, 400)).astype(np.float32) * 3
-    grid = make_grid(Setting(0.5), 5_000)
+    grid = make_grid(ClassDecision(0.5), 5_000)
     (table,) = count_image(noise, noise > 1, "binary", [grid])
     assert len(table.bins) <= len(grid.thresholds) * len(grid.areas) * len(grid.peaks)
     assert table.bins["number"].sum() > 10_000
@@ -101,7 +102,7 @@ def chance(seed: int, images: int, copies: int = 1, *, apart: bool = True):
     Each image is there some times; its copies are kept together, or not.
     """
     areas, only = np.arange(4, 13), np.arange(8)
-    grid = grid_of_areas([0.5], areas, only, only + 1, Setting(0.5, 4, 4))  # keep the blobs of a single area
+    grid = grid_of_areas([0.5], areas, only, only + 1, ClassDecision(0.5, 4, 4))  # keep the blobs of a single area
     logits = np.full((1, 16, 26), -9, np.float32)
     for k in only:
         logits[0, 2 * k, : areas[k]] = 9
@@ -192,7 +193,7 @@ def test_a_rate_that_cannot_be_kept_gives_the_fewest_false_alarms():
     logits, truth = draw("multilabel", 10)
     sure = [np.full_like(one, 50) for one in logits]
     areas = np.array([1, 3])
-    grid = grid_of_areas([0.5], areas, np.array([0]), np.array([2]), Setting(0.5))
+    grid = grid_of_areas([0.5], areas, np.array([0]), np.array([2]), ClassDecision(0.5))
     tables = join([count_image(*one, "multilabel", [grid, grid]) for one in zip(sure, truth, strict=True)])
     clean = np.array([not one.any() for one in truth])
     sums = [sum_up(table, grid, np.zeros(IMAGES, np.int64), clean) for table in tables]
@@ -206,7 +207,7 @@ def test_a_class_without_labels_keeps_its_setting():
     for one in truth:
         one[1] = False
     result, tables, grid = calibrate(logits, truth)
-    assert result.classes["b"].after == Setting(0.5)
+    assert result.classes["b"].after == ClassDecision(0.5)
     sums = sum_up(tables[1], grid, np.arange(IMAGES) % 3, np.ones(IMAGES, np.bool_))
     assert choose(sums, grid) == grid.now_cell != fit(sums, grid).cell
 
@@ -217,7 +218,7 @@ def test_under_a_target_a_class_without_labels_keeps_its_setting_and_its_false_a
     for one in truth:
         one[1] = False
     result, tables, grid = calibrate(logits, truth, target=rate, folds=3)
-    assert result.classes["b"].best == result.classes["b"].after == Setting(0.5)
+    assert result.classes["b"].best == result.classes["b"].after == ClassDecision(0.5)
     clean = np.array([not one.any() for one in truth])
     sums = [sum_up(table, grid, np.zeros(IMAGES, np.int64), clean) for table in tables]
     alarms = sums[0].alarms[0] + sums[1].alarms[0, grid.now_cell]
@@ -235,10 +236,13 @@ def test_of_settings_of_the_same_effect_a_target_takes_the_one_nearest_to_that_i
 
 
 def test_grids_hold_the_setting_in_use_and_the_percentiles():
-    now = Setting(0.37, 33, 777, 0.93)
+    now = ClassDecision(0.37, 33, 777, 0.93)
     grid = make_grid(now, 900)
     assert grid.setting(grid.now_cell) == now
-    assert {grid.setting(cell) for cell in range(len(grid.distance))} >= {Setting(0.5), Setting(0.99, 33, None)}
+    assert {grid.setting(cell) for cell in range(len(grid.distance))} >= {
+        ClassDecision(0.5),
+        ClassDecision(0.99, 33, None),
+    }
     assert grid.distance[grid.now_cell] == 0
     assert {grid.setting(cell).high_threshold for cell in range(len(grid.distance))} == {0, 0.93, *HIGH_THRESHOLDS}
     same = make_grid(now, 900, search_high=False)
@@ -251,6 +255,6 @@ def test_grids_hold_the_setting_in_use_and_the_percentiles():
         (33, 777),
         (120, 1080),
     }
-    kept = make_grid(Setting(0.5), 900, search_areas=False)
+    kept = make_grid(ClassDecision(0.5), 900, search_areas=False)
     assert {kept.setting(cell).threshold for cell in range(len(kept.distance))} == set(kept.thresholds.tolist())
     assert limits_of([]) is None

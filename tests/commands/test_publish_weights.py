@@ -29,6 +29,7 @@ from utils.commands.evaluate import evaluate
 from utils.commands.predict import predict
 from utils.commands.publish_weights import MARKS, largest_change, publish_weights
 from utils.data.synthetic import synthesise
+from utils.decision.decision import ClassDecision, Decision
 from utils.errors import InputError
 from utils.models.factory import build
 from utils.models.spec import ModelSpec
@@ -75,15 +76,13 @@ def run(tmp_path_factory) -> Path:
         "versions": {"a": "1"},
         "encoder_file": {"file": "start.pth", "sha256": "0123abcd"},
     }
-    count = len(spec.scored_names)
     weights = WeightsFile(
         spec,
         model.net.state_dict(),
         model.mean,
         model.std,
         None,
-        (0.6,) * count,
-        (7,) * count,
+        Decision.uniform(len(spec.scored_names), 0.6, 7),
         MEASURED,
         provenance,
     )
@@ -156,7 +155,7 @@ def test_the_file_tells_where_it_comes_from_and_nothing_about_the_disk(run, publ
     assert weights.metrics["test"]["mean_dice"] == entry.scores["test"]["mean_dice"]
     assert (weights.metrics["epoch"], weights.metrics["calibration"]) == (21, {"split": "valid"})
     assert weights.provenance["config"]["encoder_weights"] == "start.pth"
-    assert (weights.thresholds[0], weights.min_areas[0]) == (0.6, 7)
+    assert weights.decision.per_class[0] == ClassDecision(0.6, 7)
     assert (weights.provenance["epochs"], weights.provenance["seconds"]) == (25, 25 * 72)
     for path in published.iterdir():
         assert str(run.parent).encode() not in path.read_bytes(), path
@@ -423,7 +422,7 @@ def classifier_instead(run: Path) -> None:
     path = next(run.glob("*.pth"))
     weights = load(path)
     spec = dataclasses.replace(weights.spec, architecture="classifier", task="classify-binary")
-    none = {"thresholds": (), "min_areas": (), "max_areas": (), "label_thresholds": (0.5,)}
+    none = {"decision": Decision((), ()), "label_thresholds": (0.5,)}
     dataclasses.replace(weights, spec=spec, **none).save(path)
 
 

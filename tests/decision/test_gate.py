@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from utils.decision.gate import Gate
+from utils.decision.gate import Gate, soft_areas
 from utils.errors import InputError
 
 
@@ -75,3 +75,17 @@ def test_what_is_no_gate(entries, message):
     with pytest.raises(InputError) as error:
         Gate(**entries)
     assert str(error.value) == message
+
+
+@pytest.mark.parametrize(
+    ("smallest", "c", "probability", "expected"),
+    [(100, 1, 0.3, 100), (100, 3, 1.0, 100), (100, 3, 0.0, 300), (100, 3, 0.5, 200), (10, 1.5, 0.77, 12), (0, 4, 0, 0)],
+)
+def test_soft_areas_grow_as_the_class_gets_unlikely(smallest, c, probability, expected):
+    assert soft_areas(np.array(smallest), c, probability) == expected
+
+
+def test_soft_areas_of_many_images_are_those_that_the_gate_sets_for_each():
+    smallest, p = (600, 0, 333), probabilities(20, 3)
+    gate = Gate("soft", None, (0.0, 0.0, 0.0), 2.7)
+    assert soft_areas(smallest, 2.7, p).tolist() == [list(gate.areas(smallest, row)) for row in p]

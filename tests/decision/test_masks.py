@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from utils.data.rle import encode
-from utils.decision.masks import DEFECT, decide, filter_defects, find_defects, index_mask, resize_logits, sure
+from utils.decision.masks import DEFECT, decide, filter_defects, find_defects, find_seeds, index_mask, resize_logits
 
 
 def slow_probabilities(logits: np.ndarray, task: str) -> np.ndarray:
@@ -113,19 +113,21 @@ def test_components_stay_exactly_when_their_area_is_between_the_limits(density, 
     np.testing.assert_array_equal(before.numpy(), masks)
 
 
-def test_a_defect_stays_only_with_a_pixel_that_is_sure() -> None:
+def test_a_defect_stays_only_with_a_seed() -> None:
     # Two dashes; the likeliest pixel of the first has 0.6, of the second 0.9.
     probabilities = np.array([[0.6, 0.55, 0, 0.5, 0.9]], np.float32)
     logits = torch.special.logit(torch.from_numpy(probabilities))[None, None]
     masks = decide(logits, "binary", [0.5])
     for high, expected in ((0, [1, 1, 0, 1, 1]), (0.6, [1, 1, 0, 1, 1]), (0.61, [0, 0, 0, 1, 1]), (0.95, [0] * 5)):
-        assert filter_defects(masks, [0], None, sure(logits, "binary", [high]))[0, 0, 0].int().tolist() == expected
+        assert (
+            filter_defects(masks, [0], None, find_seeds(logits, "binary", [high]))[0, 0, 0].int().tolist() == expected
+        )
         found, records = find_defects(masks[0].numpy().copy(), logits[0].numpy(), "binary", [0], None, [high])
         assert found[0, 0].astype(int).tolist() == expected
         assert len(records) == bool(expected[0]) + bool(expected[4])
-    assert sure(logits, "binary", [0.0]) is None
+    assert find_seeds(logits, "binary", [0.0]) is None
     # Areas rule beside it, each by itself.
-    assert not filter_defects(masks, [3], None, sure(logits, "binary", [0.6])).any()
+    assert not filter_defects(masks, [3], None, find_seeds(logits, "binary", [0.6])).any()
 
 
 def test_diagonal_neighbours_are_one_defect() -> None:
@@ -165,7 +167,7 @@ def test_records_equal_flood_fill(task, min_areas, max_areas, high, seed: int) -
             box = (x.min(), y.min(), np.ptp(x) + 1, np.ptp(y) + 1)
             expected.append((c + 1, len(pixels), *box, probabilities[c][y, x].mean()))
     found_masks, records = find_defects(masks.copy(), logits, task, min_areas, max_areas, high)
-    one = torch.from_numpy(masks)[None], min_areas, max_areas, sure(torch.from_numpy(logits)[None], task, high)
+    one = torch.from_numpy(masks)[None], min_areas, max_areas, find_seeds(torch.from_numpy(logits)[None], task, high)
     np.testing.assert_array_equal(filter_defects(*one)[0].numpy(), cleaned)
     np.testing.assert_array_equal(found_masks, cleaned)
     assert found_masks.dtype == np.bool_

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 
+from utils.decision.decision import Decision
 from utils.errors import InputError
 from utils.inference.network import Outputs
 from utils.inference.systems.making import make_system
@@ -73,7 +74,7 @@ def test_where_tiles_overlap_their_mean_counts():
 
 def weights(task: str, architecture: str = "unet") -> WeightsFile:
     spec = ModelSpec(architecture, "resnet18", task, ("inclusion", "patch"))
-    return WeightsFile(spec, {}, (0.5,) * 3, (0.2,) * 3, None, (0.5, 0.5), (0, 0))
+    return WeightsFile(spec, {}, (0.5,) * 3, (0.2,) * 3, None, Decision.uniform(2, 0.5))
 
 
 def test_views_are_cut_into_tiles():

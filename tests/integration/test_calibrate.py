@@ -16,6 +16,7 @@ from utils.calibration.calibrator import label_areas
 from utils.commands.evaluate import evaluate
 from utils.commands.predict import predict
 from utils.data.annotations import open_dataset
+from utils.decision.decision import Decision
 from utils.decision.gate import Gate
 from utils.errors import InputError
 from utils.inference.ground_truth import Labels
@@ -54,13 +55,7 @@ def test_the_next_command_uses_the_calibrated_settings_without_being_told(make_d
     assert find(run) == result.calibrated != old
     new = load(result.calibrated)
     assert (run / "uncalibrated" / old.name).is_file()
-    for number, one in enumerate(found.settings):
-        assert (one.threshold, one.min_area, one.max_area, one.high_threshold) == (
-            new.thresholds[number],
-            new.min_areas[number],
-            new.max_areas[number],
-            new.high_thresholds[number],
-        )
+    assert new.decision == found.decision
     assert new.metrics["calibration"]["cross_fitted"]["mean_dice"] == found.cross_fitted.mean_dice
     after = evaluate(EvaluateConfig(**flags, out=tmp_path / "after"))
     for name, one in found.classes.items():
@@ -68,12 +63,12 @@ def test_the_next_command_uses_the_calibrated_settings_without_being_told(make_d
         assert after.scores.classes[name].mean_dice == pytest.approx(expected, abs=1e-12)
     predict(PredictConfig(images=root / "train_images", weights_dir=run, out=tmp_path / "predicted"))
     summary = json.loads((tmp_path / "predicted/summary.json").read_text())
-    assert summary["thresholds"] == dict(zip(("pits", "cracks"), new.thresholds, strict=True))
-    assert summary["max_areas"] == dict(zip(("pits", "cracks"), new.max_areas, strict=True))
+    assert summary["thresholds"] == dict(zip(("pits", "cracks"), new.decision.thresholds, strict=True))
+    assert summary["max_areas"] == dict(zip(("pits", "cracks"), new.decision.max_areas, strict=True))
 
     metrics = json.loads((tmp_path / "out/metrics.json").read_text())
     assert metrics["calibration"]["in_sample"]["mean_dice"] == found.in_sample.mean_dice
-    assert metrics["calibration"]["classes"]["pits"]["after"]["threshold"] == new.thresholds[0]
+    assert metrics["calibration"]["classes"]["pits"]["after"]["threshold"] == new.decision.thresholds[0]
     assert metrics["calibrated_weights"] == str(result.calibrated)
     with open(tmp_path / "out/calibration.csv", newline="") as file:
         rows = list(csv.DictReader(file))
@@ -97,15 +92,14 @@ def test_a_second_calibration_replaces_the_first_and_keeps_the_file_from_trainin
 def test_what_flags_set_is_written_where_nothing_better_is_found(make_dataset, make_weights, tmp_path):
     common = {"dir": make_dataset(count=12), "split": "all", "out": tmp_path / "out", "calibrate": True, "resamples": 0}
     folders = [shutil.copytree(make_weights(task="binary"), tmp_path / name) for name in ("first", "second")]
-    (found,) = evaluate(EvaluateConfig(**common, weights_dir=folders[0])).calibration.settings
+    (found,) = evaluate(EvaluateConfig(**common, weights_dir=folders[0])).calibration.decision.per_class
     words = {**vars(found), "max_area": found.max_area or 0}
     result = evaluate(EvaluateConfig(**common, weights_dir=folders[1], **words))
     assert not result.calibration.changed
     assert result.calibrated == find(folders[1])
     assert "with what the flags set: nothing better was found that holds" in result.table()
     new = load(result.calibrated)
-    assert (new.thresholds, new.min_areas) == ((found.threshold,), (found.min_area,))
-    assert (new.max_areas, new.high_thresholds) == ((found.max_area,), (found.high_threshold,))
+    assert new.decision.per_class == (found,)
 
 
 def test_published_weights_stay_as_they_are(make_dataset, run, tmp_path):
@@ -123,8 +117,8 @@ def test_the_command_prints_both_gains_and_the_new_file(make_dataset, run, capsy
     printed = capsys.readouterr().out
     for line in ("in-sample", "cross-fitted", "gain in mean Dice to expect on other images: +", "new weights file: "):
         assert line in printed
-    assert load(find(run)).min_areas == (0, 0)
-    assert load(find(run)).max_areas == (None, None)
+    assert load(find(run)).decision.min_areas == (0, 0)
+    assert load(find(run)).decision.max_areas == (None, None)
 
 
 @pytest.mark.parametrize(
@@ -165,13 +159,15 @@ def test_what_is_calibrated_behind_a_gate_is_what_prediction_draws(make_dataset,
     torch.manual_seed(1)
     model = build(spec)
     torch.nn.init.normal_(model.net.segmentation_head[0].weight, std=0.5)
-    WeightsFile(spec, model.net.state_dict(), model.mean, model.std, None, (0.5,) * 2, (0,) * 2).save(folder / "n.pth")
+    WeightsFile(spec, model.net.state_dict(), model.mean, model.std, None, Decision.uniform(2, 0.5)).save(
+        folder / "n.pth"
+    )
     member = load(folder / "n.pth")
 
     def save(*thresholds: float) -> Path:
         gate = Gate("hard", None, thresholds)
         path = folder / "whole.system.json"
-        SystemFile("two-head", {"network": member}, gate, (0.5,) * 2, (0,) * 2, (None,) * 2).save(path)
+        SystemFile("two-head", {"network": member}, gate, Decision.uniform(2, 0.5)).save(path)
         return path
 
     path = save(0.0, 0.0)
@@ -194,7 +190,7 @@ def test_what_is_calibrated_behind_a_gate_is_what_prediction_draws(make_dataset,
 
 def test_a_classifier_has_nothing_to_calibrate(make_dataset, tmp_path):
     spec = ModelSpec("classifier", "resnet18", "classify-multilabel", ("pits", "cracks"))
-    WeightsFile(spec, {"x": torch.ones(1)}, (0.5,) * 3, (0.5,) * 3, None, (), ()).save(tmp_path / "c.pth")
+    WeightsFile(spec, {"x": torch.ones(1)}, (0.5,) * 3, (0.5,) * 3, None, Decision((), ())).save(tmp_path / "c.pth")
     config = EvaluateConfig(
         dir=make_dataset(), weights_dir=tmp_path / "c.pth", split="all", out=tmp_path / "out", calibrate=True
     )

@@ -128,7 +128,7 @@ def test_a_killed_system_goes_on_where_it_was(make_dataset, tmp_path):
     assert {path: path.stat().st_mtime_ns for path in times} == times, "what was trained is left alone"
     assert sums(killed) == sums(whole)
     one, other = (read_system(find(folder)) for folder in (killed, whole))
-    assert (one.gate, one.thresholds, one.min_areas) == (other.gate, other.thresholds, other.min_areas)
+    assert (one.gate, one.decision) == (other.gate, other.decision)
 
     # A third time there is nothing to do, wherever the data lies now, and what was calibrated since is kept.
     content = json.loads(find(killed).read_text())
@@ -136,7 +136,7 @@ def test_a_killed_system_goes_on_where_it_was(make_dataset, tmp_path):
     find(killed).write_text(json.dumps(content))
     data.rename(tmp_path / "moved")
     assert Train.main(["-resume", str(killed), "-dir", str(tmp_path / "moved")]) == 0
-    assert set(read_system(find(killed)).thresholds) == {0.125}
+    assert set(read_system(find(killed)).decision.thresholds) == {0.125}
     assert sums(killed) == sums(whole)
 
 

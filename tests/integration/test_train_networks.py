@@ -89,7 +89,7 @@ def test_a_binary_classifier_learns(strips, tmp_path, capsys):
     assert "avg. precision" in printed
     assert "average precision 0.9" in result.summary() or "average precision 1.0" in result.summary()
     file = load(result.weights)
-    assert (file.spec.architecture, file.spec.label_names, file.thresholds) == ("classifier", ("defect",), ())
+    assert (file.spec.architecture, file.spec.label_names, file.decision.thresholds) == ("classifier", ("defect",), ())
     assert file.label_thresholds == (0.5,)
     assert result.weights.name.startswith("classify_binary-test_resnet-strips")
     assert file.metrics["labels"]["f1"] == result.scores["labels"]["f1"]

@@ -7,6 +7,7 @@ from itertools import product
 import pytest
 import torch
 
+from utils.decision.decision import Decision
 from utils.errors import InputError
 from utils.models.architectures import ARCHITECTURES
 from utils.models.factory import build
@@ -86,8 +87,8 @@ class TestEveryArchitectureAndTask:
     def test_comes_back_from_its_weights_file(self, network, tmp_path):
         spec, count = network.spec, len(network.spec.scored_names)
         thresholds = tuple(0.3 + 0.1 * k for k in range(spec.labels))
-        state, halves = network.net.state_dict(), ((0.5,) * count, (0,) * count)
-        file = WeightsFile(spec, state, network.mean, network.std, None, *halves, label_thresholds=thresholds)
+        state, decision = network.net.state_dict(), Decision.uniform(count, 0.5)
+        file = WeightsFile(spec, state, network.mean, network.std, None, decision, label_thresholds=thresholds)
         file.save(tmp_path / "weights.pth")
         assert torch.load(tmp_path / "weights.pth", weights_only=True)["spec"]["task"] == spec.task
         loaded = load(tmp_path / "weights.pth")
@@ -134,10 +135,10 @@ def test_narrow_decoders_come_back_from_their_weights_file(architecture, tmp_pat
     usual, narrow = make(architecture, "multilabel"), make(architecture, "multilabel", decoder_channels=widths).eval()
     sizes = [sum(weight.numel() for weight in network.net.decoder.parameters()) for network in (usual, narrow)]
     assert sizes[1] < 0.6 * sizes[0]
-    halves = ((0.5, 0.5), (0, 0))
+    decision = Decision.uniform(2, 0.5)
     labels = (0.5,) * narrow.spec.labels
     file = WeightsFile(
-        narrow.spec, narrow.net.state_dict(), narrow.mean, narrow.std, None, *halves, label_thresholds=labels
+        narrow.spec, narrow.net.state_dict(), narrow.mean, narrow.std, None, decision, label_thresholds=labels
     )
     file.save(tmp_path / "narrow.pth")
     loaded = load(tmp_path / "narrow.pth")

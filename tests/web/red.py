@@ -55,10 +55,7 @@ def about(**changes: Any) -> About:
         "file": "red-12345678.pth",
         "kind": "network",
         "class_names": ("bright", "dark"),
-        "thresholds": (0.5, 0.5),
-        "min_areas": (0, 0),
-        "max_areas": (None, 100_000),
-        "high_thresholds": (0.0, 0.0),
+        "decision": Decision((0.5, 0.5), (0, 0), (None, 100_000)),
         "label_names": (),
         "label_thresholds": (),
         "first_class": 1,
@@ -74,7 +71,7 @@ def about(**changes: Any) -> About:
 def make_inspector(red: Red, changes: dict[str, Any] | None = None, **settings: Any) -> Inspector:
     """Make an inspector of that network; ``changes`` are those of ``about``."""
     spec = ModelSpec("unet", "resnet18", "multilabel", ("bright", "dark"), 3)
-    pipeline = InspectionPipeline(SingleNetwork(red, spec, None), Decision((0.5, 0.5), (0, 0)), batch_size=4)
+    pipeline = InspectionPipeline(SingleNetwork(red, spec, None), Decision.uniform(2, 0.5), batch_size=4)
     return Inspector(pipeline, about(**(changes or {})), **settings)
 
 

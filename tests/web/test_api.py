@@ -192,10 +192,7 @@ def test_a_classifier_answers_with_labels_and_no_defects(red):
 
     known = {
         "class_names": (),
-        "thresholds": (),
-        "high_thresholds": (),
-        "min_areas": (),
-        "max_areas": (),
+        "decision": Decision((), ()),
         "label_names": ("defect",),
     }
     spec = ModelSpec("classifier", "resnet18", "classify-binary", ("bright",), 3)

@@ -15,6 +15,7 @@ from config import PredictConfig
 from tests.web.red import Red, make_inspector, pixels, png
 from utils.commands.predict import predict
 from utils.data.rle import encode
+from utils.decision.decision import Decision
 from utils.decision.gate import Gate
 from utils.inference.systems.gated import NEVER
 from utils.web.inspector import Busy, Closing, Inspection, Inspector, Refused, Upload, redecide
@@ -75,7 +76,7 @@ def test_answers_equal_the_command_lines_to_the_pixel(
         assert answer.classes == tuple(dict.fromkeys(row["name"] for row in mine))
         assert answer.verdict == ("defective" if mine else "clean")
         np.testing.assert_array_equal(answer.masks, other.masks)
-        again = redecide(answer, known.thresholds, known.min_areas, known.max_areas, known.high_thresholds)
+        again = redecide(answer, known.decision)
         np.testing.assert_array_equal(answer.masks, again.masks)
         np.testing.assert_array_equal(answer.defects, again.defects)
     assert any(len(answer.defects) for answer in answers)
@@ -86,16 +87,14 @@ def test_deciding_anew_follows_thresholds_and_areas(make):
     image[:4, :4, 0], image[6:, 6:, 0] = 200, 203  # logits 0.5 and 3.5
     answer = make().inspect([Upload("a", image)], keep_logits=True)[0]
     assert (answer.verdict, answer.classes, answer.defects["area_px"].tolist()) == ("defective", ("bright",), [16, 4])
-    assert redecide(answer, (0.9, 0.5), (0, 0)).defects["area_px"].tolist() == [4]
-    assert redecide(answer, (0.5, 0.5), (5, 0)).defects["area_px"].tolist() == [16]
-    assert redecide(answer, (0.5, 0.5), (0, 0), (5, None)).defects["area_px"].tolist() == [4]
-    assert redecide(answer, (0.5, 0.5), (0, 0), None, (0.9, 0.0)).defects["area_px"].tolist() == [4]
-    with pytest.raises(ValueError, match="high_thresholds"):
-        redecide(answer, (0.5, 0.5), (0, 0), None, (0.9,))
-    nothing = redecide(answer, (1.0, 0.5), (0, 0))
+    assert redecide(answer, Decision((0.9, 0.5), (0, 0))).defects["area_px"].tolist() == [4]
+    assert redecide(answer, Decision((0.5, 0.5), (5, 0))).defects["area_px"].tolist() == [16]
+    assert redecide(answer, Decision((0.5, 0.5), (0, 0), (5, None))).defects["area_px"].tolist() == [4]
+    assert redecide(answer, Decision((0.5, 0.5), (0, 0), (), (0.9, 0.0))).defects["area_px"].tolist() == [4]
+    nothing = redecide(answer, Decision((1.0, 0.5), (0, 0)))
     assert (nothing.verdict, nothing.classes, nothing.masks.any()) == ("clean", (), False)
     with pytest.raises(ValueError, match="thresholds"):
-        redecide(answer, (0.5,), (0, 0))
+        redecide(answer, Decision((0.5,), (0,)))
 
 
 def test_deciding_anew_keeps_what_the_gate_said():
@@ -107,16 +106,16 @@ def test_deciding_anew_keeps_what_the_gate_said():
     )
     gated = dataclasses.replace(plain, gate=gate, gate_areas=(gate.areas((4, 4), labels)[0], NEVER))
     assert gated.gate_areas[0] == 8
-    assert redecide(plain, (0.5, 0.5), (4, 4)).defects["area_px"].tolist() == [9, 6, 100]
-    assert redecide(gated, (0.5, 0.5), (4, 4)).defects["area_px"].tolist() == [9]
-    assert redecide(gated, (0.5, 0.5), (2, 2)).defects["area_px"].tolist() == [9, 6]
-    assert redecide(gated, (0.5, 0.5), (5, 2)).defects["area_px"].tolist() == []
+    assert redecide(plain, Decision((0.5, 0.5), (4, 4))).defects["area_px"].tolist() == [9, 6, 100]
+    assert redecide(gated, Decision((0.5, 0.5), (4, 4))).defects["area_px"].tolist() == [9]
+    assert redecide(gated, Decision((0.5, 0.5), (2, 2))).defects["area_px"].tolist() == [9, 6]
+    assert redecide(gated, Decision((0.5, 0.5), (5, 2))).defects["area_px"].tolist() == []
 
 
 def test_without_logits_deciding_anew_changes_nothing(make):
     answer = make().inspect([Upload("a", pixels(200))])[0]
     assert answer.logits is None
-    assert redecide(answer, (1.0, 1.0), (0, 0)) is answer
+    assert redecide(answer, Decision((1.0, 1.0), (0, 0))) is answer
 
 
 def test_every_caller_gets_the_answers_to_its_own_images_in_order(make):
@@ -300,8 +299,8 @@ def test_what_is_loaded_is_told(make_weights):
         known = inspector.about
     file = next(folder.iterdir())
     assert (known.name, known.file, known.kind) == ("unet-resnet18-test", file.name, "network")
-    assert (known.class_names, known.thresholds, known.min_areas) == (("pits", "cracks"), (0.25, 0.25), (7, 7))
-    assert (known.max_areas, known.first_class, known.card) == ((None, None), 1, None)
+    assert (known.class_names, known.decision) == (("pits", "cracks"), Decision.uniform(2, 0.25, 7))
+    assert (known.first_class, known.card) == (1, None)
     assert known.backend == "torch f32 on cpu"
     assert known.summary["weights"] == file.name
 

@@ -3,6 +3,7 @@
 import pytest
 import torch
 
+from utils.decision.decision import Decision
 from utils.models.factory import build
 from utils.models.segmenter import parts
 from utils.models.spec import ModelSpec
@@ -27,7 +28,7 @@ def test_shown_lines_load_the_file(architecture, task, widths, of_smp, tmp_path,
     assert is_of_smp(model.net) == of_smp
     count = len(spec.scored_names)
     state = halved(model.net.state_dict())
-    file = WeightsFile(spec, state, model.mean, model.std, None, (0.5,) * count, (0,) * count)
+    file = WeightsFile(spec, state, model.mean, model.std, None, Decision.uniform(count, 0.5))
     file.save(tmp_path / "net.pth")
     built = file.build()
     sample = Sample.of(built, 3)

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from utils.decision.decision import Decision
 from utils.decision.gate import Gate
 from utils.errors import InputError
 from utils.models.spec import ModelSpec
@@ -23,7 +24,7 @@ def member(
     spec = ModelSpec(architecture, "resnet18", task, classes, channels, target)
     count = len(spec.scored_names)
     mean = (0.5,) * channels
-    file = WeightsFile(spec, {"x": torch.ones(1)}, mean, mean, size, (0.5,) * count, (0,) * count)
+    file = WeightsFile(spec, {"x": torch.ones(1)}, mean, mean, size, Decision.uniform(count, 0.5))
     file.save(folder / f"{name}.pth")
     return load(folder / f"{name}.pth")
 
@@ -52,9 +53,7 @@ def system(kind: str, folder: Path, task: str = "multilabel", **entries) -> Syst
     count = len(names)
     values = {
         "gate": gate_for(kind, parts, "soft", 2.0),
-        "thresholds": (0.25, 0.75)[:count],
-        "min_areas": (10, 20)[:count],
-        "max_areas": (None, 3000)[:count],
+        "decision": Decision((0.25, 0.75)[:count], (10, 20)[:count], (None, 3000)[:count]),
         "tta": "flips",
         "metrics": {"mean_dice": 0.9},
         "provenance": {"seed": 1},
@@ -91,10 +90,10 @@ def test_what_is_written_is_read_again(tmp_path, kind, task):
 def test_high_thresholds_are_written_where_there_are_some_and_read_again(tmp_path):
     path = tmp_path / "systems" / f"one{SYSTEM_SUFFIX}"
     for thresholds in ((0.9, 0.0), ()):
-        before = system("two-stage", tmp_path / "weights", high_thresholds=thresholds)
+        before = system("two-stage", tmp_path / "weights", decision=Decision((0.25, 0.75), (10, 20), (), thresholds))
         before.save(path)
         assert read_system(path) == before
-        assert read_system(path).high_thresholds == (thresholds or (0.0, 0.0))
+        assert read_system(path).decision.high_thresholds == (thresholds or (0.0, 0.0))
         assert ("high_thresholds" in json.loads(path.read_text())) == any(thresholds)
 
 

@@ -2,10 +2,12 @@
 
 import dataclasses
 import errno
+from pathlib import Path
 
 import pytest
 import torch
 
+from utils.decision.decision import Decision
 from utils.errors import InputError
 from utils.models.spec import ModelSpec
 from utils.weights.weights_file import WeightsFile, load
@@ -15,7 +17,13 @@ HALF = (0.5, 0.5, 0.5)
 
 def a_file() -> WeightsFile:
     spec = ModelSpec("unet", "resnet18", "multilabel", ("pit", "crack"))
-    return WeightsFile(spec, {"weight": torch.arange(10_000.0)}, HALF, HALF, None, (0.5, 0.5), (0, 0))
+    return WeightsFile(spec, {"weight": torch.arange(10_000.0)}, HALF, HALF, None, Decision.uniform(2, 0.5))
+
+
+def save_with(path: Path, **entries: list) -> None:
+    """Save that file with other entries."""
+    a_file().save(path)
+    torch.save(torch.load(path, weights_only=True) | entries, path)
 
 
 def test_equal_weights_give_one_name_and_equal_bytes(tmp_path):
@@ -33,9 +41,9 @@ def test_another_file_of_the_same_stem_is_left_alone(tmp_path):
 
 @pytest.mark.parametrize("areas", [(), (None, None), (40, None)])
 def test_largest_areas_are_kept(tmp_path, areas):
-    saved = dataclasses.replace(a_file(), max_areas=areas)
-    saved.save(tmp_path / "unet.pth")
-    assert load(tmp_path / "unet.pth").max_areas == (areas or (None, None))
+    decision = Decision((0.5, 0.5), (0, 0), areas)
+    dataclasses.replace(a_file(), decision=decision).save(tmp_path / "unet.pth")
+    assert load(tmp_path / "unet.pth").decision.max_areas == (areas or (None, None))
 
 
 def test_files_from_before_there_were_largest_areas_have_none(tmp_path):
@@ -43,25 +51,26 @@ def test_files_from_before_there_were_largest_areas_have_none(tmp_path):
     content = torch.load(tmp_path / "new.pth", weights_only=True)
     del content["max_areas"]
     torch.save(content, tmp_path / "old.pth")
-    assert load(tmp_path / "old.pth").max_areas == (None, None)
+    assert load(tmp_path / "old.pth").decision.max_areas == (None, None)
 
 
 def test_largest_areas_of_another_number_of_classes_are_refused(tmp_path):
-    dataclasses.replace(a_file(), max_areas=(40,)).save(tmp_path / "unet.pth")
+    save_with(tmp_path / "unet.pth", max_areas=[40])
     with pytest.raises(InputError, match=r"unet\.pth: damaged weights file"):
         load(tmp_path / "unet.pth")
 
 
 @pytest.mark.parametrize("thresholds", [(), (0.0, 0.0), (0.98, 0.0)])
 def test_high_thresholds_are_kept_and_written_only_where_there_are_some(tmp_path, thresholds):
-    dataclasses.replace(a_file(), high_thresholds=thresholds).save(tmp_path / "unet.pth")
-    assert load(tmp_path / "unet.pth").high_thresholds == (thresholds or (0.0, 0.0))
+    decision = Decision((0.5, 0.5), (0, 0), (), thresholds)
+    dataclasses.replace(a_file(), decision=decision).save(tmp_path / "unet.pth")
+    assert load(tmp_path / "unet.pth").decision.high_thresholds == (thresholds or (0.0, 0.0))
     # Without any, the bytes, and with them the name, are those of files from before there were high thresholds.
     assert ("high_thresholds" in torch.load(tmp_path / "unet.pth", weights_only=True)) == any(thresholds)
 
 
 def test_high_thresholds_of_another_number_of_classes_are_refused(tmp_path):
-    dataclasses.replace(a_file(), high_thresholds=(0.9,)).save(tmp_path / "unet.pth")
+    save_with(tmp_path / "unet.pth", high_thresholds=[0.9])
     with pytest.raises(InputError, match=r"unet\.pth: damaged weights file"):
         load(tmp_path / "unet.pth")
 

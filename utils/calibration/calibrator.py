@@ -15,21 +15,19 @@ from config import EvaluateConfig
 from utils.calibration.counting import ImageTable, count_image, join
 from utils.calibration.gated import Gated, GateSetting
 from utils.calibration.gates import GateLayout
-from utils.calibration.grid import Setting, limits_of, make_grid
+from utils.calibration.grid import limits_of, make_grid
 from utils.calibration.result import Calibration
 from utils.calibration.solving import solve
 from utils.data import rle
 from utils.data.annotations import Dataset
 from utils.data.images import ImageError, read_size
 from utils.data.splits import read_split
-from utils.decision.decision import Decision
-from utils.decision.masks import decide, filter_defects, sure
 from utils.errors import InputError
 from utils.files import replacing
 from utils.inference.chosen import Chosen
 from utils.inference.ground_truth import Labels
 from utils.inference.pipeline import Inspected
-from utils.inference.systems.gated import close
+from utils.inference.systems.gated import switch_off_classes
 from utils.weights.index import INDEX
 from utils.weights.membership import systems_with
 from utils.weights.system_file import SystemFile
@@ -89,12 +87,7 @@ class Calibrator:
                 search_areas=config.area_limits == "search",
                 search_high=not isinstance(chosen.weights, SystemFile),  # a gate is there against false alarms already
             )
-            for now, most, ends in zip(
-                map(Setting, decision.thresholds, decision.min_areas, decision.max_areas, decision.high_thresholds),
-                largest,
-                limits,
-                strict=True,
-            )
+            for now, most, ends in zip(decision.per_class, largest, limits, strict=True)
         ]
         self.gate = chosen.weights.gate if isinstance(chosen.weights, SystemFile) else None
         # A class that is off leaves its pixels to another one of softmax: then the masks of all depend on what passes, and
@@ -119,14 +112,12 @@ class Calibrator:
             return result
         labels = result.labels
         assert labels is not None
-        decision, passes, logits = self.chosen.decision, self._passes(result), self._behind(result)
-        masks, seeds = torch.from_numpy(result.masks)[None], None
-        if self.gate_is_fixed:
-            masks = decide(logits[None], self.task, decision.thresholds)
-            seeds = sure(logits[None], self.task, decision.high_thresholds)
-        # Else the pipeline has dropped what is nowhere sure; the gate only raises the smallest areas.
-        areas = self.gate.areas(decision.min_areas, labels)
-        masks = filter_defects(masks & torch.from_numpy(passes)[:, None, None], areas, decision.max_areas, seeds)
+        passes, logits = self._passes(result), self._behind(result)
+        decision = self.chosen.decision
+        decision = decision.with_min_areas(self.gate.areas(decision.min_areas, labels))
+        # Of a gate that is not fixed, the masks of classes that pass are those that the pipeline decided.
+        masks = decision.decide(logits[None], self.task) if self.gate_is_fixed else torch.from_numpy(result.masks)[None]
+        masks = decision.filter_defects(masks & torch.from_numpy(passes)[:, None, None], logits[None], self.task)
         if self.gate.image is not None and self.gate.classes is not None and labels[0] < self.gate.image:
             labels = np.concatenate([labels[:1], np.zeros_like(labels[1:])])  # nobody would be asked about its classes
         return dataclasses.replace(
@@ -141,7 +132,7 @@ class Calibrator:
 
     def _behind(self, result: Inspected) -> torch.Tensor:
         """Return the logits of an image behind the gate in use: (K, H, W)."""
-        return close(torch.as_tensor(result.logits), self._passes(result), self.task)
+        return switch_off_classes(torch.as_tensor(result.logits), self._passes(result), self.task)
 
     def collect(self, name: str, tables: list[ImageTable]) -> None:
         """Take what ``count`` made of an image."""
@@ -166,9 +157,8 @@ class Calibrator:
             gated=self._gated(),
         )
         write_curves(out / "calibration.csv", result)
-        held = self.chosen.weights
-        stored = Decision(held.thresholds, held.min_areas, held.max_areas, held.high_thresholds)
-        return result, self._publish(result, out) if result.changed or self.chosen.decision != stored else None
+        new = result.changed or self.chosen.decision != self.chosen.weights.decision
+        return result, self._publish(result, out) if new else None
 
     def _gated(self) -> Gated | None:
         """Put together what the gate saw, if there is one."""
@@ -190,10 +180,7 @@ class Calibrator:
         data = {"dataset": self.config.dir.resolve().name, "split": self.config.split}
         new = dataclasses.replace(
             weights,
-            thresholds=tuple(setting.threshold for setting in result.settings),
-            min_areas=tuple(setting.min_area for setting in result.settings),
-            max_areas=tuple(setting.max_area for setting in result.settings),
-            high_thresholds=tuple(setting.high_threshold for setting in result.settings),
+            decision=result.decision,
             metrics={**weights.metrics, "calibration": {**data, **facts}},
         )
         if isinstance(new, SystemFile):

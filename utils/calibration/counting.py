@@ -75,7 +75,7 @@ def count_image(logits: np.ndarray, truth: np.ndarray, task: str, grids: Sequenc
     Args:
         logits: (K, H, W) float32 at the image's own size.
         truth: (C, H, W) bool.
-        task: as in ``postprocess.decide``.
+        task: as in ``masks.decide``.
         grids: of the C classes.
 
     Returns:

@@ -13,6 +13,7 @@ from utils.calibration.counting import ClassTable
 from utils.calibration.gates import GateLayout, empty_dice, fit_gates, passing
 from utils.calibration.grid import ClassGrid
 from utils.calibration.search import Sums, best, dice_at, sum_up
+from utils.decision.gate import soft_areas
 
 # How many times its smallest area a class of probability 0 needs, see ``soft_areas``.
 SOFTNESS = (1.0, 1.5, 2.0, 3.0, 4.0, 6.0, 8.0)
@@ -64,18 +65,6 @@ class Gated:
         smallest = np.where(np.arange(len(grid.areas)) > 0, grid.areas, 0)
         first = np.searchsorted(grid.areas, soft_areas(smallest, c, p[:, None])).astype(np.int16)
         return first[:, np.minimum(grid.low, len(grid.areas) - 1)]
-
-
-def soft_areas(smallest: np.ndarray, c: float, probability: np.ndarray) -> np.ndarray:
-    """Return the smallest area that counts: ``t0*c - t0*(c-1)*p``, rounded up, so that the unlikely has to be large.
-
-    Args:
-        smallest: t0, pixels.
-        c: 1 or more; how many times t0 a class of probability 0 needs.
-        probability: 0..1.
-    """
-    # A pixel's millionth is forgiven, or rounding errors would round 100.00000000000001 up to 101.
-    return np.ceil(smallest * c - smallest * (c - 1) * np.asarray(probability, np.float64) - 1e-6).astype(np.int64)
 
 
 @dataclass(frozen=True)

@@ -6,29 +6,14 @@ from functools import cached_property
 
 import numpy as np
 
+from utils.decision.decision import ClassDecision
+
 # Steps of 5 %, closer at both ends, where networks that are sure of themselves have most of their pixels.
 THRESHOLDS = (0.01, 0.02, *(k / 20 for k in range(1, 20)), 0.98, 0.99)
 # What a defect may have to reach somewhere; below the first, a threshold for its pixels does as well.
 HIGH_THRESHOLDS = (0.7, 0.8, 0.9, 0.95, 0.98, 0.99)
 # Areas scatter over orders of magnitude; a quarter more is the least that is told apart.
 RATIO = 1.25
-
-
-@dataclass(frozen=True, order=True)
-class Setting:
-    """How one class is decided.
-
-    Attributes:
-        threshold: probability 0..1 from which a pixel counts.
-        min_area: smallest connected defect in pixels; 0: no limit.
-        max_area: largest connected defect in pixels; None: no limit.
-        high_threshold: probability 0..1 that a connected defect must reach somewhere; 0: not asked.
-    """
-
-    threshold: float
-    min_area: int = 0
-    max_area: int | None = None
-    high_threshold: float = 0.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,18 +38,18 @@ class ClassGrid:
     low: np.ndarray
     high: np.ndarray
     peak: np.ndarray
-    now: Setting
+    now: ClassDecision
 
     @property
     def shape(self) -> tuple[int, int]:
         """(T, P): the settings that are tried."""
         return len(self.thresholds), len(self.low)
 
-    def setting(self, cell: int) -> Setting:
+    def setting(self, cell: int) -> ClassDecision:
         """Return the setting of a cell of the (T, P) grid, counted row by row."""
         level, pair = divmod(int(cell), len(self.low))
         low, high, reached = int(self.low[pair]), int(self.high[pair]), int(self.peaks[self.peak[pair]])
-        return Setting(
+        return ClassDecision(
             float(self.thresholds[level]),
             int(self.areas[low]) if low else 0,
             int(self.areas[high]) - 1 if high < len(self.areas) else None,
@@ -94,7 +79,7 @@ class ClassGrid:
 
 
 def make_grid(
-    now: Setting,
+    now: ClassDecision,
     largest: int,
     limits: tuple[int, int] | None = None,
     *,
@@ -114,14 +99,16 @@ def make_grid(
     known_high = [now.high_threshold] if now.high_threshold else []
     thresholds = np.unique([*THRESHOLDS, now.threshold, *known_high])
     steps = np.ceil(RATIO ** np.arange(1 + np.ceil(np.log(max(largest, 2)) / np.log(RATIO))))
-    known = [now, *([Setting(0, *limits)] if limits else [])]
+    known = [now, *([ClassDecision(0, *limits)] if limits else [])]
     ends = [end for one in known for end in (max(one.min_area, 1), *([one.max_area + 1] if one.max_area else []))]
     areas = np.unique([1, *steps.astype(np.int64), *ends])
     if search_areas:
         low, high = np.triu_indices(len(areas) + 1, 1)
     else:
         low, high = np.array(sorted({_bins(areas, one) for one in known})).T
-    reached = [_reached(thresholds, Setting(0, high_threshold=t)) for t in (HIGH_THRESHOLDS if search_high else ())]
+    reached = [
+        _reached(thresholds, ClassDecision(0, high_threshold=t)) for t in (HIGH_THRESHOLDS if search_high else ())
+    ]
     peaks = np.unique([0, _reached(thresholds, now), *reached])
     low_now, high_now = _bins(areas, now)
     coarse = ((low % 2 == 0) | (low == low_now)) & ((high % 2 == 0) | (high == len(areas)) | (high == high_now))
@@ -138,12 +125,12 @@ def limits_of(areas: Sequence[int] | np.ndarray) -> tuple[int, int] | None:
     return int(np.floor(low)), int(np.ceil(high))
 
 
-def _reached(thresholds: np.ndarray, setting: Setting) -> int:
+def _reached(thresholds: np.ndarray, setting: ClassDecision) -> int:
     """Count the thresholds that a defect must reach somewhere; the last of them is the high threshold."""
     return int(np.searchsorted(thresholds, setting.high_threshold)) + 1 if setting.high_threshold else 0
 
 
-def _bins(areas: np.ndarray, setting: Setting) -> tuple[int, int]:
+def _bins(areas: np.ndarray, setting: ClassDecision) -> tuple[int, int]:
     low = int(np.searchsorted(areas, max(setting.min_area, 1)))
     high = len(areas) if setting.max_area is None else int(np.searchsorted(areas, setting.max_area + 1))
     return low, high

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from utils.calibration.gated import GateSetting
-from utils.calibration.grid import Setting
+from utils.decision.decision import ClassDecision, Decision
 
 TOGETHER = "together"
 
@@ -39,9 +39,9 @@ class ClassResult:
         dice_cross_fitted: each fold with what is best on the other folds.
     """
 
-    before: Setting
-    best: Setting
-    after: Setting
+    before: ClassDecision
+    best: ClassDecision
+    after: ClassDecision
     dice_before: float
     dice_in_sample: float
     dice_cross_fitted: float
@@ -87,9 +87,9 @@ class Calibration:
         return "clean images" if self.shared else "images without the class"
 
     @property
-    def settings(self) -> tuple[Setting, ...]:
-        """What is to be used, in order of the classes."""
-        return tuple(one.after for one in self.classes.values())
+    def decision(self) -> Decision:
+        """What is to be used."""
+        return Decision.of_classes(one.after for one in self.classes.values())
 
     @property
     def changed(self) -> bool:
@@ -178,7 +178,7 @@ class Calibration:
         return "\n".join(lines)
 
 
-def _area(setting: Setting) -> str:
+def _area(setting: ClassDecision) -> str:
     if setting.max_area is None:
         return f"{setting.min_area}.." if setting.min_area else "any"
     return f"{setting.min_area}..{setting.max_area}"

@@ -7,10 +7,11 @@ import numpy as np
 
 from utils.calibration.counting import ClassTable
 from utils.calibration.gated import Gated, GateSetting, Joint, fit_joint, worth
-from utils.calibration.grid import ClassGrid, Setting
+from utils.calibration.grid import ClassGrid
 from utils.calibration.result import TOGETHER, Calibration, ClassResult, Figures
 from utils.calibration.search import Sums, choose, cross_fit, fit, sum_up
 from utils.calibration.targets import curve, reach
+from utils.decision.decision import ClassDecision
 
 
 def make_folds(
@@ -122,7 +123,7 @@ class _Found:
     """
 
     best_cells: Sequence[int]
-    settings: tuple[Setting, ...]
+    settings: tuple[ClassDecision, ...]
     gate: GateSetting | None
     before: _Worth
     best: _Worth
@@ -228,7 +229,7 @@ class _Problem:
             honest,
         )
 
-    def _settings(self, cells: Sequence[int]) -> tuple[Setting, ...]:
+    def _settings(self, cells: Sequence[int]) -> tuple[ClassDecision, ...]:
         """Return the settings of cells; that in use as it was given, which another of the same effect may stand for."""
         pairs = zip(cells, self.grids, strict=True)
         return tuple(grid.setting(cell) if cell != grid.now_cell else grid.now for cell, grid in pairs)

@@ -97,7 +97,7 @@ def export_model(config: ExportConfig) -> ExportResult:
             draft = _write_openvino(library, draft, graph, about, config.precision)
         fitting = _of_size(examples, size)
         exported = open_exported(draft, library)
-        parity = compare(fitting, _original(model, weights.input_size), exported, weights.spec, weights.thresholds)
+        parity = compare(fitting, _original(model, weights.input_size), exported, weights.spec, weights.decision)
         if config.int8:
             refuse_losses(parity)
         stem = f"{path.stem}{'-int8' if config.int8 else ''}{'-f16' if config.precision == 'f16' else ''}"
@@ -116,10 +116,7 @@ def describe(weights: WeightsFile, path: Path) -> dict[str, Any]:
         "labels": list(spec.label_names),
         "label_thresholds": list(weights.label_thresholds),
         "channels": spec.channels,
-        "thresholds": list(weights.thresholds),
-        "min_areas": list(weights.min_areas),
-        "max_areas": list(weights.max_areas),
-        "high_thresholds": list(weights.high_thresholds),
+        **weights.decision.to_dict(),
         "input": "images: (N, H, W, channels) uint8, RGB or grey, as read from a file",
         "output": "float32 logits; masks: (N, K, H, W), multiclass has the background as channel 0; labels: (N, L) of whole images",
     }

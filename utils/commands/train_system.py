@@ -15,6 +15,7 @@ from utils.commands.readiness import check_members
 from utils.commands.train_network import check_flags, open_labelled, train_network
 from utils.data.annotations import Dataset
 from utils.data.splits import write_split
+from utils.decision.decision import Decision
 from utils.device import versions
 from utils.errors import InputError
 from utils.settings import given_fields, note_given, to_plain
@@ -25,7 +26,7 @@ from utils.training.flags import OF_CLASSIFIERS, make_spec, settle
 from utils.training.provenance import fingerprint, git_commit
 from utils.training.selection import choose_split
 from utils.weights.finding import find, list_weights
-from utils.weights.system_file import SEGMENTERS, SystemFile, gate_for, read_system
+from utils.weights.system_file import SEGMENTERS, SystemFile, gate_for, read_system, spec_of
 from utils.weights.weights_file import SYSTEM_SUFFIX, load
 
 SINGLE = ("two-head", "shared-backbone")  # systems of one network, whose architecture is called as they are
@@ -231,15 +232,17 @@ def _finish(config: TrainConfig, dataset: Dataset, files: dict[str, Path], path:
             return "this run is complete; nothing is left to train"
     members = {role: load(file) for role, file in files.items()}
     gate = gate_for(config.system, members, config.gate, C_OF_SOFT_GATE if config.gate == "soft" else 1.0)
-    count = len(SystemFile(config.system, members, gate, (), (), ()).spec.scored_names)
     system = SystemFile(
         kind=config.system,
         members=members,
         gate=gate,
-        thresholds=(config.threshold,) * count,
-        min_areas=(config.min_area,) * count,
-        max_areas=(config.max_area or None,) * count,
-        high_thresholds=(config.high_threshold,) * count,
+        decision=Decision.uniform(
+            len(spec_of(config.system, members).scored_names),
+            config.threshold,
+            config.min_area,
+            config.max_area,
+            config.high_threshold,
+        ),
         provenance={
             "config": {key: value for key, value in to_plain(config).items() if key not in run_folder.PLACES},
             "data_fingerprint": fingerprint(dataset),

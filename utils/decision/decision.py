@@ -1,19 +1,49 @@
-"""What turns logits into masks: thresholds and areas of every class as one value."""
+"""What turns logits into masks: thresholds and areas of every class as one value, and the one way to apply them.
 
-from dataclasses import dataclass
+The steps of that way can be taken one by one: ``decide`` on the device of the network, then ``filter_defects`` or
+``find_defects`` in threads behind it.
+"""
+
+import dataclasses
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+
+from utils.decision import masks as steps
+from utils.errors import InputError
 
 
-@dataclass(frozen=True)
-class Decision:
-    """How logits become masks.
+@dataclasses.dataclass(frozen=True)
+class ClassDecision:
+    """How one class is decided.
 
     Attributes:
-        thresholds: per scored class, probability 0..1 from which a pixel counts.
-        min_areas: per scored class, smallest connected defect in pixels of the original image.
-        max_areas: per scored class, largest connected defect in such pixels, None where there is no limit; left out:
-            no limits.
-        high_thresholds: per scored class, probability 0..1 that a connected defect must reach somewhere, 0 where
-            nothing is asked; left out: of no class.
+        threshold: probability 0..1 from which a pixel counts.
+        min_area: smallest connected defect in pixels of the original image; 0: no limit.
+        max_area: largest connected defect in such pixels; None: no limit.
+        high_threshold: probability 0..1 that a connected defect must reach somewhere; 0: nothing is asked.
+    """
+
+    threshold: float
+    min_area: int = 0
+    max_area: int | None = None
+    high_threshold: float = 0.0
+
+
+@dataclasses.dataclass(frozen=True)
+class Decision:
+    """How logits become masks: for each of C scored classes what ``ClassDecision`` holds for one.
+
+    Attributes:
+        thresholds: C probabilities 0..1.
+        min_areas: C areas in pixels.
+        max_areas: C areas in pixels, None where there is no limit; left out: no limits.
+        high_thresholds: C probabilities 0..1, 0 where nothing is asked; left out: of no class.
+
+    Raises:
+        ValueError: not one number for each class.
     """
 
     thresholds: tuple[float, ...]
@@ -22,7 +52,127 @@ class Decision:
     high_thresholds: tuple[float, ...] = ()
 
     def __post_init__(self) -> None:
-        if not self.max_areas:
-            object.__setattr__(self, "max_areas", (None,) * len(self.thresholds))
-        if not self.high_thresholds:
-            object.__setattr__(self, "high_thresholds", (0.0,) * len(self.thresholds))
+        count = len(self.thresholds)
+        object.__setattr__(self, "max_areas", self.max_areas or (None,) * count)
+        object.__setattr__(self, "high_thresholds", self.high_thresholds or (0.0,) * count)
+        for name, numbers in vars(self).items():
+            if len(numbers) != count:
+                raise ValueError(f"{name} {numbers}: expected {count} numbers")
+
+    @classmethod
+    def uniform(
+        cls, count: int, threshold: float, min_area: int = 0, max_area: int = 0, high_threshold: float = 0.0
+    ) -> "Decision":
+        """Build the decision that is the same for ``count`` classes, as flags give it: a largest area of 0 is no limit."""
+        return cls.of_classes([ClassDecision(threshold, min_area, max_area or None, high_threshold)] * count)
+
+    @classmethod
+    def of_classes(cls, classes: Iterable[ClassDecision]) -> "Decision":
+        """Build a decision from that of each class."""
+        rows = [dataclasses.astuple(one) for one in classes]
+        return cls(*zip(*rows, strict=True)) if rows else cls((), ())
+
+    @classmethod
+    def from_dict(cls, content: Mapping[str, Any]) -> "Decision":
+        """Build a decision from lists as ``to_dict`` returns them; files of older versions lack the last two.
+
+        Raises:
+            KeyError, TypeError, ValueError: lists are missing, hold something else, or differ in length.
+        """
+        return cls(
+            tuple(map(float, content["thresholds"])),
+            tuple(map(int, content["min_areas"])),
+            tuple(None if area is None else int(area) for area in content.get("max_areas", ())),
+            tuple(map(float, content.get("high_thresholds", ()))),
+        )
+
+    def to_dict(self, names: Sequence[str] | None = None) -> dict[str, Any]:
+        """Return the numbers as files and summaries hold them: a list for each attribute, or a dict by class name."""
+        if names is None:
+            return {key: list(numbers) for key, numbers in vars(self).items()}
+        return {key: dict(zip(names, numbers, strict=True)) for key, numbers in vars(self).items()}
+
+    @property
+    def per_class(self) -> tuple[ClassDecision, ...]:
+        """The decision of each class."""
+        return tuple(map(ClassDecision, *vars(self).values()))
+
+    def overruled(
+        self,
+        threshold: float | None = None,
+        min_area: int | None = None,
+        max_area: int | None = None,
+        high_threshold: float | None = None,
+    ) -> "Decision":
+        """Return the decision that flags overrule for all classes; None keeps, a largest area of 0 is no limit."""
+        given = {"threshold": threshold, "min_area": min_area, "max_area": max_area, "high_threshold": high_threshold}
+        changes: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
+        if max_area == 0:
+            changes["max_area"] = None
+        return Decision.of_classes(dataclasses.replace(one, **changes) for one in self.per_class)
+
+    def with_min_areas(self, min_areas: Sequence[int] | None) -> "Decision":
+        """Return the decision with the smallest areas that a gate set for an image; None keeps."""
+        return self if min_areas is None else dataclasses.replace(self, min_areas=tuple(min_areas))
+
+    def check_areas(self, names: Sequence[str]) -> None:
+        """Check the areas of the classes of these names.
+
+        Raises:
+            InputError: a largest area is below the smallest.
+        """
+        for name, one in zip(names, self.per_class, strict=True):
+            if one.max_area is not None and one.max_area < one.min_area:
+                raise InputError(
+                    f"class {name}: its largest area, {one.max_area}, is below its smallest, {one.min_area}; correct"
+                    " -max_area or -min_area"
+                )
+
+    def apply(self, logits: torch.Tensor, task: str) -> torch.Tensor:
+        """Compute the masks of some images: decide, then drop what is too small, too large or without a seed.
+
+        Args:
+            logits: ``(N, K, H, W)`` float.
+            task: as in ``masks.decide``.
+
+        Returns:
+            ``(N, C, H, W)`` bool on the device of ``logits``.
+        """
+        return self.filter_defects(self.decide(logits, task), logits, task)
+
+    def apply_and_find(self, logits: np.ndarray, task: str) -> tuple[np.ndarray, np.ndarray]:
+        """Compute the masks of one image as ``apply`` does, and describe its defects.
+
+        Args:
+            logits: ``(K, H, W)`` float32.
+            task: as in ``masks.decide``.
+
+        Returns:
+            ``(C, H, W)`` bool, and a table of dtype ``DEFECT``.
+        """
+        return self.find_defects(self.decide(torch.from_numpy(logits[None]), task)[0].numpy(), logits, task)
+
+    def decide(self, logits: torch.Tensor, task: str) -> torch.Tensor:
+        """Decide per pixel and class, see ``masks.decide``: the first step of ``apply``."""
+        return steps.decide(logits, task, self.thresholds)
+
+    def filter_defects(self, masks: torch.Tensor, logits: torch.Tensor, task: str) -> torch.Tensor:
+        """Drop defects of decided masks, see ``masks.filter_defects``: the second step of ``apply``.
+
+        Args:
+            masks: ``(N, C, H, W)`` bool, from ``decide``.
+            logits: ``(N, K, H, W)`` float that they were decided from.
+            task: as in ``masks.decide``.
+        """
+        seeds = steps.find_seeds(logits, task, self.high_thresholds)
+        return steps.filter_defects(masks, self.min_areas, self.max_areas, seeds)
+
+    def find_defects(self, masks: np.ndarray, logits: np.ndarray, task: str) -> tuple[np.ndarray, np.ndarray]:
+        """Drop defects of one image's decided masks and describe the others, see ``masks.find_defects``.
+
+        Args:
+            masks: ``(C, H, W)`` bool, from ``decide``; changed in place.
+            logits: ``(K, H, W)`` float32 that they were decided from.
+            task: as in ``masks.decide``.
+        """
+        return steps.find_defects(masks, logits, task, self.min_areas, self.max_areas, self.high_thresholds)

@@ -4,6 +4,7 @@ import dataclasses
 from collections.abc import Sequence
 
 import numpy as np
+import numpy.typing as npt
 
 from utils.errors import InputError
 
@@ -19,8 +20,7 @@ class Gate:
 
     Args:
         mode: ``hard``: below its threshold there is no mask, above it the probability no longer matters; ``soft``: in
-            addition, the smallest defect that counts has ``t0*c - t0*(c-1)*p`` pixels, p the class's probability and t0
-            the class's smallest area, so that an unlikely class needs a large mask to be believed.
+            addition, the smallest defect that counts depends on the class's probability, see ``soft_areas``.
         image: probability 0..1 from which an image is looked at; none: there is no such label.
         classes: the same for each class; none: there are no such labels.
         c: how many times t0 a class of probability 0 needs; 1 or more, of no effect when ``hard``.
@@ -75,9 +75,7 @@ class Gate:
         if self.mode == "hard" or not self.labels:
             return tuple(min_areas)
         p = probabilities[:1] if self.classes is None else self._of_classes(probabilities[None])[0]
-        t0 = np.asarray(min_areas, dtype=np.float64)
-        # A pixel's millionth is forgiven, or rounding errors would round 100.00000000000001 up to 101.
-        return tuple(int(area) for area in np.ceil(t0 * self.c - t0 * (self.c - 1) * p.astype(np.float64) - 1e-6))
+        return tuple(soft_areas(min_areas, self.c, p).tolist())
 
     def opened(self) -> "Gate":
         """Return the gate that lets everything through and leaves the areas alone, with the same labels."""
@@ -99,3 +97,21 @@ class Gate:
 
     def _of_classes(self, probabilities: np.ndarray) -> np.ndarray:
         return probabilities[:, int(self.image is not None) :]
+
+
+def soft_areas(smallest: npt.ArrayLike, c: float, probability: npt.ArrayLike) -> np.ndarray:
+    """Compute the smallest areas that count behind a soft gate: ``t0*c - t0*(c-1)*p``, rounded up.
+
+    An unlikely class needs a large mask to be believed.
+
+    Args:
+        smallest: t0, pixels; any shape that fits that of ``probability``.
+        c: 1 or more; how many times t0 a class of probability 0 needs.
+        probability: p, 0..1.
+
+    Returns:
+        int64 pixels, of the shape that both have together.
+    """
+    t0, p = np.asarray(smallest, dtype=np.float64), np.asarray(probability, dtype=np.float64)
+    # A pixel's millionth is forgiven, or rounding errors would round 100.00000000000001 up to 101.
+    return np.ceil(t0 * c - t0 * (c - 1) * p - 1e-6).astype(np.int64)

@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from torch.nn import functional
 
+from utils.decision.probabilities import pixel_probability
 from utils.decision.runs import Runs
 
 # One connected defect; x, y, width, height in pixels, (0, 0) is the top left pixel; mean_probability 0..1.
@@ -101,8 +102,11 @@ def levels(logits: np.ndarray, task: str, thresholds: Sequence[np.ndarray]) -> n
     return reached
 
 
-def sure(logits: torch.Tensor, task: str, high_thresholds: Sequence[float]) -> torch.Tensor | None:
-    """Find the pixels one of which a connected defect must have, where its class has a high threshold.
+def find_seeds(logits: torch.Tensor, task: str, high_thresholds: Sequence[float]) -> torch.Tensor | None:
+    """Find the seeds: pixels one of which a connected defect must have, where its class has a high threshold.
+
+    A threshold for pixels and a higher one for seeds are hysteresis thresholds: J. Canny, A computational approach to
+    edge detection, 1986.
 
     Args:
         logits: ``(N, K, H, W)`` float.
@@ -121,16 +125,13 @@ def filter_defects(
     max_areas: Sequence[int | None] | None = None,
     seeds: torch.Tensor | None = None,
 ) -> torch.Tensor:
-    """Remove connected defects (8 neighbours) that are too small, too large or nowhere sure.
-
-    A threshold for pixels and a higher one for each defect's likeliest pixel are hysteresis thresholds: J. Canny, A
-    computational approach to edge detection, 1986.
+    """Remove connected defects (8 neighbours) that are too small, too large or without a seed.
 
     Args:
         masks: ``(N, C, H, W)`` bool.
         min_areas: C smallest areas in pixels; 0 and 1 remove nothing.
         max_areas: C largest areas in pixels; None, for a class or for all: no limit.
-        seeds: ``(N, C, H, W)`` bool, from ``sure``; a defect without such a pixel goes.
+        seeds: ``(N, C, H, W)`` bool, from ``find_seeds``; a defect without such a pixel goes.
 
     Returns:
         ``(N, C, H, W)`` bool on the same device; ``masks`` itself when there is nothing to enforce.
@@ -156,7 +157,7 @@ def find_defects(
     max_areas: Sequence[int | None] | None = None,
     high_thresholds: Sequence[float] = (),
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Drop the defects of one image that are too small, too large or nowhere sure, and describe those that stay.
+    """Drop the defects of one image that are too small, too large or without a seed, and describe those that stay.
 
     Args:
         masks: ``(C, H, W)`` bool or uint8 of 0 and 1, from ``decide``; changed in place.
@@ -173,7 +174,7 @@ def find_defects(
     planes = masks.view(np.uint8)
     found = []
     limits = _limits(min_areas, max_areas, len(planes))
-    seeds = sure(torch.from_numpy(logits[None]), task, high_thresholds)
+    seeds = find_seeds(torch.from_numpy(logits[None]), task, high_thresholds)
     for index, (plane, (low, high)) in enumerate(zip(planes, limits, strict=True)):
         seed = None if seeds is None else seeds[0, index].numpy()
         whole = plane.copy() if low > 1 or high is not None or seed is not None else plane
@@ -183,7 +184,7 @@ def find_defects(
         runs, areas, kept = cleaned
         channels = logits if task == "multiclass" else logits[index : index + 1]
         pixels = np.flatnonzero(runs.window(whole).view(np.bool_))
-        probability = _probability(np.stack([runs.window(c).ravel().take(pixels) for c in channels]), task, index)
+        probability = pixel_probability(np.stack([runs.window(c).ravel().take(pixels) for c in channels]), task, index)
         left, top, right, bottom = runs.boxes()[:, kept]
         records = np.zeros(kept.size, dtype=DEFECT)
         records["class_id"] = index + 1
@@ -270,15 +271,6 @@ def _clean(
         stays[0] = True  # the background, which has no runs
         runs.erase(box, ~stays)
     return (runs, areas, kept) if kept.size else None
-
-
-def _probability(logits: np.ndarray, task: str, index: int) -> np.ndarray:
-    """Probability of class ``index`` from (K, pixels) logits for multiclass, (1, pixels) otherwise."""
-    if task == "multiclass":
-        shifted = np.exp(logits - logits.max(axis=0))
-        return shifted[index + 1] / shifted.sum(axis=0)
-    with np.errstate(over="ignore"):
-        return 1 / (1 + np.exp(-logits[0]))
 
 
 def _logit(t: float) -> float:

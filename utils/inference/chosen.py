@@ -57,10 +57,7 @@ class Chosen:
             "task": spec.task,
             "classes": list(names),
             "input_size": list(self.weights.input_size) if self.weights.input_size else None,
-            "thresholds": dict(zip(names, self.decision.thresholds, strict=True)),
-            "min_areas": dict(zip(names, self.decision.min_areas, strict=True)),
-            "max_areas": dict(zip(names, self.decision.max_areas, strict=True)),
-            "high_thresholds": dict(zip(names, self.decision.high_thresholds, strict=True)),
+            **self.decision.to_dict(names),
             **({"label_thresholds": labels} if labels else {}),
         }
 
@@ -85,18 +82,8 @@ def choose_weights(config: PredictConfig | EvaluateConfig) -> Chosen:
     weights = open_weights(config.weights_dir, config.weights)
     path = weights.source
     assert path is not None
-    count = len(weights.thresholds)
-    decision = Decision(
-        weights.thresholds if config.threshold is None else (config.threshold,) * count,
-        weights.min_areas if config.min_area is None else (config.min_area,) * count,
-        weights.max_areas if config.max_area is None else (config.max_area or None,) * count,
-        weights.high_thresholds if config.high_threshold is None else (config.high_threshold,) * count,
-    )
-    for name, low, high in zip(weights.spec.scored_names, decision.min_areas, decision.max_areas, strict=True):
-        if high is not None and high < low:
-            raise InputError(
-                f"class {name}: its largest area, {high}, is below its smallest, {low}; correct -max_area or -min_area"
-            )
+    decision = weights.decision.overruled(config.threshold, config.min_area, config.max_area, config.high_threshold)
+    decision.check_areas(weights.spec.scored_names)
     stored = weights.tta if isinstance(weights, SystemFile) else "none"
     tta = stored if config.tta == "stored" else config.tta
     labels = weights.label_thresholds

@@ -20,7 +20,7 @@ import torch
 
 from utils.data.images import ImageError, read_image
 from utils.decision.decision import Decision
-from utils.decision.masks import DEFECT, decide, filter_defects, find_defects, resize_logits, sure
+from utils.decision.masks import DEFECT, resize_logits
 from utils.inference.systems.system import Answer, Size, System
 
 T = TypeVar("T")
@@ -33,7 +33,7 @@ class Inspected:
     Attributes:
         path: the file.
         image: ``(H, W, channels)`` uint8 at its own size.
-        masks: ``(C, H, W)`` bool, C scored classes, without defects that are too small, too large or nowhere sure.
+        masks: ``(C, H, W)`` bool, C scored classes, without defects that are too small, too large or without a seed.
         defects: table of dtype ``DEFECT``; empty when the pipeline was not asked to describe.
         labels: ``(L,)`` float32 probabilities of the image as a whole; None when no network judges it so.
     """
@@ -209,7 +209,7 @@ class InspectionPipeline:
                 judged.append(Judged(loaded, answer, None, None))
                 continue
             logits = resize_logits(answer.masks[None], *loaded.image.shape[:2])
-            decided = decide(logits, self.system.task, self.decision.thresholds)
+            decided = self.decision.decide(logits, self.system.task)
             judged.append(Judged(loaded, answer, logits[0], decided[0]))
         return judged
 
@@ -217,19 +217,17 @@ class InspectionPipeline:
     def finish(self, judged: Judged, finish: Callable[[Inspected], T]) -> T:
         """Find the defects in what was decided, and give what ``finish`` makes of them."""
         image, answer, logits = judged.loaded.image, judged.answer, judged.logits
-        areas = answer.min_areas or self.decision.min_areas, self.decision.max_areas
+        decision, task = self.decision.with_min_areas(answer.min_areas), self.system.task
         defects = np.zeros(0, dtype=DEFECT)
         if judged.decided is None or logits is None:
-            masks = np.zeros((len(self.decision.thresholds), *image.shape[:2]), dtype=np.bool_)
+            masks = np.zeros((len(decision.thresholds), *image.shape[:2]), dtype=np.bool_)
         else:
             masks = judged.decided.cpu().numpy()
             if masks.any():  # most images of a coil are clean: their logits need not leave the GPU
-                high = self.decision.high_thresholds
                 if self.describe:
-                    masks, defects = find_defects(masks, logits.cpu().numpy(), self.system.task, *areas, high)
+                    masks, defects = decision.find_defects(masks, logits.cpu().numpy(), task)
                 else:
-                    seeds = sure(logits[None], self.system.task, high)
-                    masks = filter_defects(torch.from_numpy(masks)[None], *areas, seeds)[0].numpy()
+                    masks = decision.filter_defects(torch.from_numpy(masks)[None], logits[None], task)[0].numpy()
         return finish(Inspected(judged.loaded.path, image, masks, defects, answer.labels, logits))
 
 

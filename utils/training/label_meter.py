@@ -3,6 +3,7 @@
 import numpy as np
 from catalyst import dl
 
+from utils.decision.probabilities import label_probabilities
 from utils.scoring.labels import LabelAnswers, LabelScores, label_scores
 
 
@@ -31,7 +32,7 @@ class ValidationLabels(dl.Callback):
         batch = runner.batch
         # Truth at the image's own size: resizing may lose a defect of a few pixels.
         truth = np.stack([masks.flatten(1).any(1).numpy() for masks in batch["truth"]])
-        self.answers.add(batch["names"], batch["labels"].float().sigmoid().cpu().numpy(), truth)
+        self.answers.add(batch["names"], label_probabilities(batch["labels"]), truth)
 
     def on_loader_end(self, runner: dl.IRunner) -> None:
         """Compute the scores of the whole validation set."""

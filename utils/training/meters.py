@@ -2,10 +2,11 @@
 
 import time
 
-import torch
 from catalyst import dl
 
-from utils.decision.masks import decide, filter_defects, resize_logits, sure
+from utils.decision.decision import Decision
+from utils.decision.masks import resize_logits
+from utils.decision.probabilities import mask_probabilities
 from utils.scoring.counts import Counts, count
 from utils.scoring.scores import Scores, scores
 from utils.scoring.soft import SoftCounts, SoftDice, soft_count, soft_dice
@@ -68,25 +69,12 @@ class ValidationScores(dl.Callback):
     Args:
         task: of the network.
         names: of the scored classes.
-        threshold: probability 0..1 from which a pixel counts.
-        min_area: smallest connected defect in pixels.
-        max_area: largest connected defect in pixels; None: no limit.
-        high_threshold: probability 0..1 that a connected defect must reach somewhere; 0: nothing is asked.
+        decision: how logits become masks.
     """
 
-    def __init__(
-        self,
-        task: str,
-        names: tuple[str, ...],
-        threshold: float,
-        min_area: int,
-        max_area: int | None = None,
-        high_threshold: float = 0.0,
-    ) -> None:
+    def __init__(self, task: str, names: tuple[str, ...], decision: Decision) -> None:
         super().__init__(order=dl.CallbackOrder.Metric + 1)
-        self.task, self.names = task, names
-        self.thresholds, self.min_areas = (threshold,) * len(names), (min_area,) * len(names)
-        self.max_areas, self.high_thresholds = (max_area,) * len(names), (high_threshold,) * len(names)
+        self.task, self.names, self.decision = task, names, decision
         self.counts, self.soft = Counts(), SoftCounts()
         self.scores: Scores | None = None
         self.soft_dice: SoftDice | None = None
@@ -107,13 +95,10 @@ class ValidationScores(dl.Callback):
             # A network in channels_last memory gives its logits in it too, which takes longer to resize than to copy.
             cut = logits[None, :, : size[0], : size[1]].contiguous()
             own_size = resize_logits(cut, height, width)
-            seeds = sure(own_size, self.task, self.high_thresholds)
-            decided = filter_defects(
-                decide(own_size, self.task, self.thresholds), self.min_areas, self.max_areas, seeds
-            )
+            decided = self.decision.apply(own_size, self.task)
             target = truth[None].to(decided.device)
             self.counts.add([name], *count(decided, target))
-            self.soft.add([name], *soft_count(probabilities(own_size, self.task), target))
+            self.soft.add([name], *soft_count(mask_probabilities(own_size, self.task), target))
 
     def on_loader_end(self, runner: dl.IRunner) -> None:
         """Compute the scores of the whole validation set."""
@@ -131,8 +116,3 @@ class ValidationScores(dl.Callback):
         nothing = float("nan")  # a class without ground truth has no IoU
         figures |= {key: nothing if value is None else value for key, value in optional.items()}
         runner.loader_metrics.update(figures)
-
-
-def probabilities(logits: torch.Tensor, task: str) -> torch.Tensor:
-    """Return the probability of each scored class, ``(N, C, H, W)`` 0..1, from ``(N, K, H, W)`` logits."""
-    return logits.softmax(1)[:, 1:] if task == "multiclass" else logits.sigmoid()

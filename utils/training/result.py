@@ -7,6 +7,7 @@ from typing import Any
 
 from config import TrainConfig
 from utils.data.annotations import Dataset
+from utils.decision.decision import Decision
 from utils.device import versions
 from utils.files import write_text
 from utils.models.segmenter import Segmenter
@@ -40,7 +41,6 @@ def publish(config: TrainConfig, dataset: Dataset, network: Segmenter, best: dic
     """
     assert config.dir is not None
     spec = network.spec
-    count = len(spec.scored_names)
     data = {"dataset": config.dir.resolve().name, "images": "validation split of the run", "epoch": best["epoch"]}
     file = WeightsFile(
         spec=spec,
@@ -48,10 +48,9 @@ def publish(config: TrainConfig, dataset: Dataset, network: Segmenter, best: dic
         mean=network.mean,
         std=network.std,
         input_size=config.image_size,
-        thresholds=(config.threshold,) * count,
-        min_areas=(config.min_area,) * count,
-        max_areas=(config.max_area or None,) * count,
-        high_thresholds=(config.high_threshold,) * count,
+        decision=Decision.uniform(
+            len(spec.scored_names), config.threshold, config.min_area, config.max_area, config.high_threshold
+        ),
         label_thresholds=(config.threshold,) * spec.labels,
         metrics={**data, **best["scores"]},
         provenance={

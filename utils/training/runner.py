@@ -12,6 +12,7 @@ from torch import nn
 from torch.utils.data import DataLoader
 
 from config import TrainConfig
+from utils.decision.decision import Decision
 from utils.models.segmenter import Segmenter, parts
 from utils.training.checkpoints import Checkpoints
 from utils.training.depthwise import depthwise_in_full
@@ -63,10 +64,9 @@ class SegmentationRunner(dl.SupervisedRunner):
         masks = ValidationScores(
             config.task,
             spec.scored_names,
-            config.threshold,
-            config.min_area,
-            config.max_area or None,
-            config.high_threshold,
+            Decision.uniform(
+                len(spec.scored_names), config.threshold, config.min_area, config.max_area, config.high_threshold
+            ),
         )
         self.validation = masks if spec.outputs else None
         self.label_validation = ValidationLabels(spec.label_names, config.threshold) if spec.labels else None

@@ -185,9 +185,6 @@ def join(number: str, weights: str, seconds: float, refused: int, images: list[b
 
 def model_answer(about: About, limits: LimitsAnswer) -> ModelAnswer:
     """Describe what is loaded."""
-    rows = zip(
-        about.class_names, about.thresholds, about.high_thresholds, about.min_areas, about.max_areas, strict=True
-    )
     return ModelAnswer(
         name=about.name,
         file=about.file,
@@ -195,10 +192,10 @@ def model_answer(about: About, limits: LimitsAnswer) -> ModelAnswer:
         task=about.task,
         backend=about.backend,
         classes=[
-            ClassAnswer(
-                class_id=about.first_class + k, name=name, threshold=t, high_threshold=high, min_area=low, max_area=most
+            ClassAnswer(class_id=class_id, name=name, **vars(one))
+            for class_id, (name, one) in enumerate(
+                zip(about.class_names, about.decision.per_class, strict=True), start=about.first_class
             )
-            for k, (name, t, high, low, most) in enumerate(rows)
         ],
         labels=[
             LabelAnswer(name=name, threshold=t)

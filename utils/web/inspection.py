@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 import numpy as np
 import torch
 
+from utils.decision.decision import Decision
 from utils.decision.gate import Gate
-from utils.decision.masks import decide, find_defects
 from utils.inference.systems.gated import NEVER
 
 
@@ -39,7 +39,7 @@ class Inspection:
         seconds: from acceptance to the result.
         verdict: ``clean`` or ``defective``.
         classes: names of the classes that were found.
-        task: of the masks, as in ``postprocess.decide``.
+        task: of the masks, as in ``masks.decide``.
         gate: that looked at the labels and sets smallest areas by them; None when there is none.
         gate_areas: per class the smallest area that the gate set for this image; None when it set none.
     """
@@ -105,42 +105,28 @@ def verdict_of(
 
 
 @torch.inference_mode()
-def redecide(
-    inspection: Inspection,
-    thresholds: Sequence[float],
-    min_areas: Sequence[int],
-    max_areas: Sequence[int | None] | None = None,
-    high_thresholds: Sequence[float] = (),
-) -> Inspection:
+def redecide(inspection: Inspection, decision: Decision) -> Inspection:
     """Draw masks and defects anew from kept logits; the network is not run.
 
-    With the thresholds and areas of the weights the result is what the network's run gave, to the pixel.
+    With the decision of the weights the result is what the network's run gave, to the pixel.
 
     Args:
         inspection: made with ``keep_logits``; one that a gate turned away stays as it is.
-        thresholds: C probabilities 0..1.
-        min_areas: C smallest areas in pixels; a soft gate raises them as it did before.
-        max_areas: C largest areas in pixels, None where there is no limit; left out: no limits.
-        high_thresholds: C probabilities that a defect must reach somewhere, 0: not asked; left out: of no class.
+        decision: of as many classes; a soft gate raises its smallest areas as it did before.
 
     Raises:
-        ValueError: not one number for each class, or a threshold outside 0..1.
+        ValueError: the decision is about another number of classes, or a threshold is outside 0..1.
     """
-    count = len(inspection.masks)
-    given = {"thresholds": thresholds, "min_areas": min_areas, "max_areas": max_areas}
-    for name, numbers in {**given, "high_thresholds": high_thresholds or None}.items():
-        if numbers is not None and len(numbers) != count:
-            raise ValueError(f"{name} {tuple(numbers)}: expected {count} numbers")
+    if len(decision.thresholds) != len(inspection.masks):
+        raise ValueError(f"thresholds {decision.thresholds}: expected {len(inspection.masks)} numbers")
     if inspection.logits is None:
         return inspection
-    areas = tuple(min_areas)
     if inspection.gate_areas is not None:
         assert inspection.gate is not None
         assert inspection.labels is not None
-        raised = inspection.gate.areas(min_areas, inspection.labels)
+        raised = inspection.gate.areas(decision.min_areas, inspection.labels)
         pairs = zip(inspection.gate_areas, raised, strict=True)
-        areas = tuple(NEVER if before == NEVER else area for before, area in pairs)
-    decided = decide(torch.from_numpy(inspection.logits[None]), inspection.task, thresholds)[0].numpy()
-    masks, defects = find_defects(decided, inspection.logits, inspection.task, areas, max_areas, high_thresholds)
+        decision = decision.with_min_areas([NEVER if before == NEVER else area for before, area in pairs])
+    masks, defects = decision.apply_and_find(inspection.logits, inspection.task)
     verdict, classes = verdict_of(defects, inspection.class_names)
     return dataclasses.replace(inspection, masks=masks, defects=defects, verdict=verdict, classes=classes)

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from config import PredictConfig, ServeConfig
+from utils.decision.decision import Decision
 from utils.decision.gate import Gate
 from utils.errors import InputError
 from utils.inference.chosen import Chosen, choose_weights
@@ -41,10 +42,7 @@ class About:
         file: the file's name.
         kind: ``network`` or ``system``.
         class_names: of the masks; () for a classifier of whole images.
-        thresholds: per class, probability 0..1 from which a pixel counts.
-        high_thresholds: per class, probability 0..1 that a connected defect must reach somewhere; 0: not asked.
-        min_areas: per class, smallest connected defect in pixels.
-        max_areas: per class, largest connected defect in pixels; None: no limit.
+        decision: how logits become masks.
         label_names: of the probabilities of the whole image; () when no network judges it.
         label_thresholds: per label, probability 0..1 from which an image has it.
         first_class: number of the first class in tables; another than 1 for a network of one class.
@@ -59,10 +57,7 @@ class About:
     file: str
     kind: str
     class_names: tuple[str, ...]
-    thresholds: tuple[float, ...]
-    high_thresholds: tuple[float, ...]
-    min_areas: tuple[int, ...]
-    max_areas: tuple[int | None, ...]
+    decision: Decision
     label_names: tuple[str, ...]
     label_thresholds: tuple[float, ...]
     first_class: int
@@ -343,10 +338,7 @@ def _about(chosen: Chosen) -> About:
         file=path.name,
         kind="system" if isinstance(weights, SystemFile) else "network",
         class_names=weights.spec.scored_names,
-        thresholds=chosen.decision.thresholds,
-        high_thresholds=chosen.decision.high_thresholds,
-        min_areas=chosen.decision.min_areas,
-        max_areas=chosen.decision.max_areas,
+        decision=chosen.decision,
         label_names=chosen.label_names,
         label_thresholds=chosen.label_thresholds,
         first_class=weights.spec.first_class,

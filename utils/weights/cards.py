@@ -144,14 +144,15 @@ def _scores(score: dict[str, Any]) -> str:
 
 
 def _decision(names: Sequence[str], weights: WeightsFile) -> str:
+    decision = weights.decision
     columns = {
         "class": names,
-        "probability from": [f"{threshold:g}" for threshold in weights.thresholds],
-        "somewhere in a defect from": [f"{high:g}" if high else "-" for high in weights.high_thresholds],
-        "smallest area, pixels": [str(least) for least in weights.min_areas],
-        "largest area, pixels": ["-" if most is None else str(most) for most in weights.max_areas],
+        "probability from": [f"{threshold:g}" for threshold in decision.thresholds],
+        "somewhere in a defect from": [f"{high:g}" if high else "-" for high in decision.high_thresholds],
+        "smallest area, pixels": [str(least) for least in decision.min_areas],
+        "largest area, pixels": ["-" if most is None else str(most) for most in decision.max_areas],
     }
-    if not any(weights.high_thresholds):
+    if not any(decision.high_thresholds):
         del columns["somewhere in a defect from"]
     table = _markdown(list(columns), [list(row) for row in zip(*columns.values(), strict=True)])
     if "calibration" not in weights.metrics:

@@ -8,6 +8,7 @@ import os
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from utils.decision.decision import Decision
 from utils.decision.gate import MODES, Gate
 from utils.errors import InputError
 from utils.files import write_text
@@ -68,39 +69,26 @@ class SystemFile:
         kind: a name of ``KINDS``.
         members: the weights files, by role.
         gate: what the image-level probabilities let through.
-        thresholds: per scored class, probability 0..1 from which a pixel counts.
-        min_areas: per scored class, smallest connected defect in pixels of the original image; t0 of a soft gate.
-        max_areas: per scored class, largest connected defect in pixels; none: no limit.
+        decision: how logits become masks; a soft gate starts from its smallest areas.
         tta: ``none`` or ``flips``, see ``utils/inference/tta.py``.
         metrics: scores of the whole with the data they were measured on.
         provenance: settings, data fingerprint, git commit, library versions.
         source: the file that it was read from.
-        high_thresholds: per scored class, probability 0..1 that a connected defect must reach somewhere, 0 where
-            nothing is asked; left out: of no class.
     """
 
     kind: str
     members: dict[str, WeightsFile]
     gate: Gate
-    thresholds: tuple[float, ...]
-    min_areas: tuple[int, ...]
-    max_areas: tuple[int | None, ...]
+    decision: Decision
     tta: str = "none"
     metrics: dict[str, Any] = dataclasses.field(default_factory=dict)
     provenance: dict[str, Any] = dataclasses.field(default_factory=dict)
     source: Path | None = dataclasses.field(default=None, compare=False)
-    high_thresholds: tuple[float, ...] = ()
-
-    def __post_init__(self) -> None:
-        self.high_thresholds = self.high_thresholds or (0.0,) * len(self.thresholds)
 
     @property
     def spec(self) -> ModelSpec:
-        """What the masks of the system are; six single-class networks count as one multilabel network."""
-        if self.kind != "six-model":
-            return self.members["segmenter" if self.kind == "two-stage" else "network"].spec
-        first = self.members["segmenter-1"].spec
-        return ModelSpec("six-model", first.encoder, "multilabel", first.class_names, first.channels)
+        """What the masks of the system are, see ``spec_of``."""
+        return spec_of(self.kind, self.members)
 
     @property
     def input_size(self) -> tuple[int, int] | None:
@@ -140,6 +128,9 @@ class SystemFile:
             InputError: a member was never written to a file, or is where no relative path leads.
         """
         names = self.spec.scored_names
+        decision = self.decision.to_dict(names)
+        if not any(self.decision.high_thresholds):
+            del decision["high_thresholds"]
         content = {
             "format": FORMAT,
             "version": VERSION,
@@ -147,19 +138,20 @@ class SystemFile:
             "members": {role: _reference(path, member) for role, member in self.members.items()},
             "classes": list(names),
             "gate": self._gate_words(),
-            "thresholds": dict(zip(names, self.thresholds, strict=True)),
-            "min_areas": dict(zip(names, self.min_areas, strict=True)),
-            "max_areas": dict(zip(names, self.max_areas, strict=True)),
-            **(
-                {"high_thresholds": dict(zip(names, self.high_thresholds, strict=True))}
-                if any(self.high_thresholds)
-                else {}
-            ),
+            **decision,
             "tta": self.tta,
             "metrics": self.metrics,
             "provenance": self.provenance,
         }
         write_text(path, json.dumps(content, indent=2, ensure_ascii=False) + "\n")
+
+
+def spec_of(kind: str, members: dict[str, WeightsFile]) -> ModelSpec:
+    """Return what the masks of a system are; six single-class networks count as one multilabel network."""
+    if kind != "six-model":
+        return members["segmenter" if kind == "two-stage" else "network"].spec
+    first = members["segmenter-1"].spec
+    return ModelSpec("six-model", first.encoder, "multilabel", first.class_names, first.channels)
 
 
 def gate_for(kind: str, members: dict[str, WeightsFile], mode: str = "hard", c: float = 1.0) -> Gate:
@@ -225,21 +217,23 @@ class _System:
             raise _Wrong("classes: expected a list of names")
         members = self._members(kind, tuple(names))
         fitting = gate_for(kind, members)
-        known = SystemFile(kind, members, fitting, (), (), ()).spec.scored_names
+        known = spec_of(kind, members).scored_names
         if known != tuple(names):
             raise _Wrong(f"classes are {', '.join(names)}, but the members know {', '.join(known)}")
         return SystemFile(
             kind=kind,
             members=members,
             gate=self._gate(fitting, names),
-            thresholds=tuple(self._number("thresholds", name, 0, 1) for name in self._classes("thresholds", names)),
-            min_areas=tuple(self._whole("min_areas", name) for name in self._classes("min_areas", names)),
-            max_areas=tuple(self._limit("max_areas", name) for name in self._classes("max_areas", names)),
+            decision=Decision(
+                tuple(self._number("thresholds", name, 0, 1) for name in self._classes("thresholds", names)),
+                tuple(self._whole("min_areas", name) for name in self._classes("min_areas", names)),
+                tuple(self._limit("max_areas", name) for name in self._classes("max_areas", names)),
+                self._high_thresholds(names),
+            ),
             tta=self._choice("tta", self.content["tta"], TTAS),
             metrics=self._plain("metrics"),
             provenance=self._plain("provenance"),
             source=self.path,
-            high_thresholds=self._high_thresholds(names),
         )
 
     def _members(self, kind: str, names: tuple[str, ...]) -> dict[str, WeightsFile]:

@@ -12,6 +12,7 @@ from typing import Any
 
 import torch
 
+from utils.decision.decision import Decision
 from utils.errors import InputError
 from utils.files import replacing
 from utils.models.factory import build
@@ -34,12 +35,7 @@ class WeightsFile:
         mean: per channel, in units of 0..1.
         std: per channel, in units of 0..1.
         input_size: (H, W) in pixels that images are resized to before the network; none: their own size.
-        thresholds: per scored class, probability 0..1 from which a pixel counts.
-        min_areas: per scored class, smallest connected defect in pixels of the original image.
-        max_areas: per scored class, largest connected defect in such pixels, None where there is no limit; left out:
-            no limits.
-        high_thresholds: per scored class, probability 0..1 that a connected defect must reach somewhere, 0 where
-            nothing is asked; left out: of no class.
+        decision: how logits become masks.
         label_thresholds: per label of the whole image, probability 0..1 from which an image counts as having it; left
             out: 0.5 each.
         metrics: scores with the data they were measured on.
@@ -52,19 +48,13 @@ class WeightsFile:
     mean: tuple[float, ...]
     std: tuple[float, ...]
     input_size: tuple[int, int] | None
-    thresholds: tuple[float, ...]
-    min_areas: tuple[int, ...]
+    decision: Decision
     metrics: dict[str, Any] = dataclasses.field(default_factory=dict)
     provenance: dict[str, Any] = dataclasses.field(default_factory=dict)
     source: Path | None = dataclasses.field(default=None, compare=False)
-    max_areas: tuple[int | None, ...] = ()
     label_thresholds: tuple[float, ...] = ()
-    high_thresholds: tuple[float, ...] = ()
 
     def __post_init__(self) -> None:
-        if not self.max_areas:
-            self.max_areas = (None,) * len(self.thresholds)
-        self.high_thresholds = self.high_thresholds or (0.0,) * len(self.thresholds)
         self.label_thresholds = self.label_thresholds or (0.5,) * self.spec.labels
 
     def save(self, path: Path) -> None:
@@ -82,6 +72,8 @@ class WeightsFile:
 
     def _packed(self) -> memoryview:
         """Return the bytes of the file; equal weights give equal bytes."""
+        decision = self.decision.to_dict()
+        high_thresholds = decision.pop("high_thresholds")
         described = {
             "format": FORMAT,
             "version": VERSION,
@@ -89,14 +81,12 @@ class WeightsFile:
             "mean": list(self.mean),
             "std": list(self.std),
             "input_size": list(self.input_size) if self.input_size else None,
-            "thresholds": list(self.thresholds),
-            "min_areas": list(self.min_areas),
-            "max_areas": list(self.max_areas),
+            **decision,
             "metrics": self.metrics,
             "provenance": self.provenance,
         }
-        if any(self.high_thresholds):
-            described["high_thresholds"] = list(self.high_thresholds)
+        if any(high_thresholds):  # else the bytes are those of files from before there were any
+            described["high_thresholds"] = high_thresholds
         if self.spec.labels:
             described["label_thresholds"] = list(self.label_thresholds)
         # Through JSON, since pickle writes one string that stands in two places shorter than two equal ones.
@@ -184,21 +174,17 @@ def from_content(path: Path, content: dict[str, Any]) -> WeightsFile:
             mean=tuple(map(float, content["mean"])),
             std=tuple(map(float, content["std"])),
             input_size=None if size is None else (int(size[0]), int(size[1])),
-            thresholds=tuple(map(float, content["thresholds"])),
-            min_areas=tuple(map(int, content["min_areas"])),
+            decision=Decision.from_dict(content),
             label_thresholds=tuple(map(float, content.get("label_thresholds", ()))),
-            # Files written before there were largest areas have none.
-            max_areas=tuple(None if area is None else int(area) for area in content.get("max_areas", ())),
-            high_thresholds=tuple(map(float, content.get("high_thresholds", ()))),
             metrics=dict(content["metrics"]),
             provenance=dict(content["provenance"]),
             source=path,
         )
     except (KeyError, TypeError, ValueError, IndexError, InputError) as error:
         raise InputError(f"{path}: damaged weights file ({error}); fetch or train it again") from None
-    count = len(spec.scored_names)
-    if any(len(part) != count for part in (file.thresholds, file.min_areas, file.max_areas, file.high_thresholds)):
-        raise InputError(f"{path}: damaged weights file (thresholds for {len(file.thresholds)} of {count} classes)")
+    count, decided = len(spec.scored_names), len(file.decision.thresholds)
+    if decided != count:
+        raise InputError(f"{path}: damaged weights file (thresholds for {decided} of {count} classes)")
     if len(file.label_thresholds) != spec.labels:
         raise InputError(
             f"{path}: damaged weights file (thresholds for {len(file.label_thresholds)} of {spec.labels} labels)"

@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from utils import device
+from utils.decision.decision import Decision
 from utils.errors import InputError
 from utils.inference.backends import BACKENDS, onnxruntime_backend, openvino_backend, openvino_steps, store
 from utils.inference.network import Settings
@@ -158,7 +159,7 @@ def test_what_cannot_be_converted_is_one_line(cache, capfd):
     # PSPNet pools to grids that ONNX does not have.
     spec = ModelSpec("pspnet", "resnet18", "multilabel", ("pits", "cracks"))
     model = build(spec)
-    weights = WeightsFile(spec, model.net.state_dict(), model.mean, model.std, None, (0.5, 0.5), (0, 0))
+    weights = WeightsFile(spec, model.net.state_dict(), model.mean, model.std, None, Decision.uniform(2, 0.5))
     network = open_network(weights, "onnxruntime", "cpu", "f32", 0)
     with pytest.raises(
         InputError, match=r"^-backend onnxruntime: cannot convert pspnet resnet18 \(.*\); use -backend torch$"
@@ -181,8 +182,7 @@ def judging() -> WeightsFile:
     torch.manual_seed(2)
     spec = ModelSpec("shared-backbone", "resnet18", "multilabel", ("pits", "cracks"))
     model = build(spec)
-    weights = {"thresholds": (0.5, 0.5), "min_areas": (0, 0)}
-    return WeightsFile(spec, model.net.state_dict(), model.mean, model.std, None, **weights)
+    return WeightsFile(spec, model.net.state_dict(), model.mean, model.std, None, Decision.uniform(2, 0.5))
 
 
 @pytest.mark.parametrize("backend", BACKENDS)

@@ -4,6 +4,7 @@ import os
 
 import pytest
 
+from utils.decision.decision import Decision
 from utils.inference.backends import store as module
 from utils.inference.backends.store import Store, fingerprint
 
@@ -23,7 +24,7 @@ def test_folders_and_notes_are_found_again(weights):
 def test_other_weights_have_another_store(weights):
     changed = {name: tensor + 1 if name.endswith("bias") else tensor for name, tensor in weights.state_dict.items()}
     other = module.WeightsFile(**{**vars(weights), "state_dict": changed})
-    same = module.WeightsFile(**{**vars(weights), "thresholds": (0.1, 0.2)})
+    same = module.WeightsFile(**{**vars(weights), "decision": Decision((0.1, 0.2), (0, 0))})
     assert fingerprint(other) != fingerprint(weights) == fingerprint(same)
 
 

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 
+from utils.decision.decision import Decision
 from utils.decision.gate import Gate
 from utils.inference.network import Outputs, pass_gate
 from utils.inference.systems.gated import NEVER, SYSTEMS, Joint, SixModel, TwoStage
@@ -54,7 +55,7 @@ def images(logits: list[list[float]]) -> np.ndarray:
 def member(architecture: str, task: str, size=None, target=None) -> WeightsFile:
     spec = ModelSpec(architecture, "resnet18", task, CLASSES, 3, target)
     count = len(spec.scored_names)
-    return WeightsFile(spec, {}, (0.5,) * 3, (0.5,) * 3, size, (0.5,) * count, (0,) * count)
+    return WeightsFile(spec, {}, (0.5,) * 3, (0.5,) * 3, size, Decision.uniform(count, 0.5))
 
 
 def system_file(kind: str, task: str, gate: Gate) -> SystemFile:
@@ -69,7 +70,7 @@ def system_file(kind: str, task: str, gate: Gate) -> SystemFile:
     else:
         parts = {"network": member("two-head", task)}
     count = 1 if task == "binary" else len(CLASSES)
-    return SystemFile(kind, parts, gate, (0.5,) * count, (0,) * count, (None,) * count)
+    return SystemFile(kind, parts, gate, Decision.uniform(count, 0.5))
 
 
 def batch_of(pixels: np.ndarray) -> dict:

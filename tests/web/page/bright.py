@@ -6,9 +6,8 @@ from typing import ClassVar
 
 import cv2
 import numpy as np
-import torch
 
-from utils.decision.masks import decide, find_defects
+from utils.decision.decision import Decision
 from utils.errors import InputError
 from utils.web.decoding import Refusal, open_upload, unpack
 from utils.web.inspection import Inspection, Refused, Upload, verdict_of
@@ -26,16 +25,12 @@ class Bright:
     def __init__(self, name: str = "bright", class_names: tuple[str, ...] = CLASS_NAMES) -> None:
         self.calls = 0  # images that the "network" has seen
         self.closed = False
-        count = len(class_names)
         self.about = About(
             name=name,
             file=f"{name}-00000000.pth",
             kind="network",
             class_names=class_names,
-            thresholds=(0.8,) * count,
-            min_areas=(3,) * count,
-            max_areas=(None,) * count,
-            high_thresholds=(0.0,) * count,
+            decision=Decision.uniform(len(class_names), 0.8, 3),
             label_names=(),
             label_thresholds=(),
             first_class=1,
@@ -68,8 +63,7 @@ class Bright:
         grey = image[..., 0].astype(np.float32).clip(1, 254) / 255
         planes = [np.log(p / (1 - p)) for p in (grey, 1 - grey)]
         logits = np.stack(planes[: len(self.about.class_names)])
-        decided = decide(torch.from_numpy(logits[None]), "multilabel", self.about.thresholds)[0].numpy()
-        masks, defects = find_defects(decided, logits, "multilabel", self.about.min_areas, self.about.max_areas)
+        masks, defects = self.about.decision.apply_and_find(logits, "multilabel")
         verdict, classes = verdict_of(defects, self.about.class_names)
         return Inspection(
             upload.name,

@@ -16,7 +16,7 @@ from dataclasses import asdict, dataclass
 import numpy as np
 import torch
 
-from utils.decision.masks import decide
+from utils.decision.probabilities import label_probabilities
 from utils.device import check_precision, choose_device, cpu_has_bf16, cpu_threads, processor, version
 from utils.errors import InputError
 from utils.inference.backends import BACKENDS
@@ -187,12 +187,12 @@ def agreement(reference: Outputs, outputs: Outputs, weights: WeightsFile) -> flo
         images differ by more than ``LABELS``.
     """
     if reference.labels is not None and outputs.labels is not None:
-        apart = torch.sigmoid(reference.labels.cpu()) - torch.sigmoid(outputs.labels.cpu())
-        if not bool(apart.abs().max() <= LABELS):  # not a number is no agreement either
+        apart = label_probabilities(reference.labels.cpu()) - label_probabilities(outputs.labels.cpu())
+        if not bool(abs(apart).max() <= LABELS):  # not a number is no agreement either
             return 0.0
     if reference.masks is None or outputs.masks is None:
         return 1.0
-    mine, theirs = (decide(o.masks.cpu(), weights.spec.task, weights.thresholds) for o in (reference, outputs))  # type: ignore[union-attr]
+    mine, theirs = (weights.decision.decide(o.masks.cpu(), weights.spec.task) for o in (reference, outputs))  # type: ignore[union-attr]
     least = 1.0
     for a, b in zip(mine.transpose(0, 1), theirs.transpose(0, 1), strict=True):
         differ = int((a ^ b).sum())

@@ -9,7 +9,8 @@ import torch
 
 from utils.data.images import ImageError, read_image
 from utils.data.synthetic.strip import make_strip
-from utils.decision.masks import decide
+from utils.decision.decision import Decision
+from utils.decision.probabilities import label_probabilities
 from utils.errors import InputError
 from utils.inference.ground_truth import Labels
 from utils.inference.network import Outputs
@@ -62,9 +63,7 @@ class Parity:
         return "\n".join(lines)
 
 
-def compare(
-    examples: Sequence[Example], original: Run, exported: Run, spec: ModelSpec, thresholds: Sequence[float]
-) -> Parity:
+def compare(examples: Sequence[Example], original: Run, exported: Run, spec: ModelSpec, decision: Decision) -> Parity:
     """Run both networks on every image.
 
     Args:
@@ -72,7 +71,7 @@ def compare(
         original: the network in torch, f32.
         exported: the same behind its new format.
         spec: the network.
-        thresholds: per scored class.
+        decision: whose thresholds say what is a defect.
     """
     difference = apart = 0.0
     pixels = torch.zeros(2, len(spec.scored_names), dtype=torch.float64)  # that both call defect, that one does
@@ -82,12 +81,12 @@ def compare(
         a, b = original(example.pixels[None]), exported(example.pixels[None])
         if a.labels is not None and b.labels is not None:
             has_labels = True
-            apart = max(apart, float((torch.sigmoid(a.labels.cpu()) - torch.sigmoid(b.labels)).abs().max()))
+            apart = max(apart, float(abs(label_probabilities(a.labels.cpu()) - label_probabilities(b.labels)).max()))
         if a.masks is None or b.masks is None:
             continue
         has_masks = True
         difference = max(difference, float((a.masks.cpu() - b.masks).abs().max()))
-        first, second = (decide(o.cpu(), spec.task, thresholds) for o in (a.masks, b.masks))
+        first, second = (decision.decide(o.cpu(), spec.task) for o in (a.masks, b.masks))
         both, only_second, only_first, _ = count(second, first)
         pixels += torch.cat([both, only_first + only_second])
         if example.truth is not None:

@@ -6,7 +6,8 @@ import numpy as np
 import torch
 
 from utils.decision.gate import Gate
-from utils.inference.network import Network
+from utils.decision.probabilities import label_probabilities
+from utils.inference.network import Network, Outputs
 from utils.inference.systems.system import Answer, Batch, Size
 from utils.weights.system_file import SystemFile
 
@@ -71,7 +72,7 @@ class _Gated:
             return Answer(masks, probabilities, None)
         areas = np.where(passes, self.gate.areas(self.min_areas, probabilities), NEVER)
         if not passes.all():
-            masks = close(masks, passes, self.task)
+            masks = switch_off_classes(masks, passes, self.task)
         return Answer(masks, probabilities, tuple(map(int, areas)))
 
 
@@ -80,8 +81,7 @@ class TwoStage(_Gated):
 
     def answer(self, batch: Batch, gates: bool = True) -> list[Answer]:
         """Judge a batch, see ``System``."""
-        labels = self.networks["classifier"](batch[self.size_of["classifier"]]).labels
-        probabilities = to_probabilities(labels)
+        probabilities = _judged(self.networks["classifier"](batch[self.size_of["classifier"]]))
         passes = self._passes(probabilities, gates)
         drawn = run_on(self.networks["segmenter"], batch[self.size_of["segmenter"]], np.any(passes, axis=1))
         return self._answers(drawn, probabilities, passes, gates)
@@ -97,13 +97,13 @@ class Joint(_Gated):
         """Judge a batch, see ``System``."""
         choose = self._choose if gates else None
         outputs = self.networks["network"](batch[self.size_of["network"]], choose)
-        probabilities = to_probabilities(outputs.labels)
+        probabilities = _judged(outputs)
         passes = self._passes(probabilities, gates)
         drawn = spread(outputs.masks, np.any(passes, axis=1))
         return self._answers(drawn, probabilities, passes, gates)
 
     def _choose(self, labels: torch.Tensor) -> torch.Tensor:
-        passes = self._passes(to_probabilities(labels), True)
+        passes = self._passes(label_probabilities(labels), True)
         return torch.from_numpy(np.any(passes, axis=1)).to(labels.device)
 
 
@@ -116,14 +116,14 @@ class SixModel(_Gated):
     def answer(self, batch: Batch, gates: bool = True) -> list[Answer]:
         """Judge a batch, see ``System``."""
         gate = self.gate if gates else self.gate.opened()
-        any_defect = to_probabilities(self.networks["binary"](batch[self.size_of["binary"]]).labels)
+        any_defect = _judged(self.networks["binary"](batch[self.size_of["binary"]]))
         count = len(any_defect)
         probabilities = np.zeros((count, 1 + self.classes), dtype=np.float32)
         probabilities[:, :1] = any_defect
         first = Gate(image=gate.image).passes(any_defect, 1)[:, 0]
         if first.any():
             images = np.ascontiguousarray(batch[self.size_of["multilabel"]][first])
-            probabilities[first, 1:] = to_probabilities(self.networks["multilabel"](images).labels)
+            probabilities[first, 1:] = _judged(self.networks["multilabel"](images))
         passes = gate.passes(probabilities, self.classes)
         drawn: list[torch.Tensor | None] = [None] * count
         for channel in range(self.classes):
@@ -145,20 +145,14 @@ SYSTEMS: dict[str, type[TwoStage | Joint | SixModel]] = {
 }
 
 
-def close(masks: torch.Tensor, passes: np.ndarray, task: str) -> torch.Tensor:
-    """Return a copy of ``(K, H, W)`` logits with the classes off that did not pass, ``passes`` being ``(C,)`` bool.
+def switch_off_classes(masks: torch.Tensor, passes: np.ndarray, task: str) -> torch.Tensor:
+    """Return a copy of ``(K, H, W)`` logits without the classes that did not pass, ``passes`` being ``(C,)`` bool.
 
     Of ``multiclass`` that changes the other classes too: what is likeliest of those that are left takes the pixels.
     """
     masks = masks.clone()  # the batch's own memory may be the backend's
     masks[task == "multiclass" :][torch.from_numpy(~passes).to(masks.device)] = OFF
     return masks
-
-
-def to_probabilities(labels: torch.Tensor | None) -> np.ndarray:
-    """Turn ``(N, L)`` logits of images into float32 probabilities on the CPU."""
-    assert labels is not None, "the system file was checked: this network has labels"
-    return torch.sigmoid(labels.float()).cpu().numpy()
 
 
 def run_on(network: Network, images: np.ndarray, chosen: np.ndarray) -> list[torch.Tensor | None]:
@@ -181,3 +175,9 @@ def spread(masks: torch.Tensor | None, chosen: np.ndarray) -> list[torch.Tensor 
     """Put the masks of the chosen images, ``(chosen, K, H, W)``, back to their places among all."""
     rest = iter(() if masks is None else masks)
     return [next(rest) if one else None for one in chosen]
+
+
+def _judged(outputs: Outputs) -> np.ndarray:
+    """Return the probabilities of a batch's images, ``(N, L)``."""
+    assert outputs.labels is not None, "the system file was checked: this network has labels"
+    return label_probabilities(outputs.labels)

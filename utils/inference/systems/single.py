@@ -1,7 +1,6 @@
 """The system of one weights file."""
 
-import torch
-
+from utils.decision.probabilities import label_probabilities
 from utils.inference.network import Network, Outputs
 from utils.inference.systems.system import Answer, Batch, Size
 from utils.models.spec import ModelSpec
@@ -37,5 +36,5 @@ class SingleNetwork:
 def answers(outputs: Outputs, count: int) -> list[Answer]:
     """Take the outputs for ``count`` images apart: one answer each, labels as probabilities."""
     masks = [None] * count if outputs.masks is None else list(outputs.masks)
-    labels = [None] * count if outputs.labels is None else list(torch.sigmoid(outputs.labels).cpu().numpy())
+    labels = [None] * count if outputs.labels is None else list(label_probabilities(outputs.labels))
     return [Answer(*one) for one in zip(masks, labels, strict=True)]

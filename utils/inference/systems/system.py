@@ -35,7 +35,7 @@ class System(Protocol):
         parallel: number of ``answer`` calls that may run at once, each in a thread of its own.
         sizes: input sizes that it wants; a batch holds the images in each of them.
         channels: of the images, 1 or 3.
-        task: of the masks, as in ``postprocess.decide``.
+        task: of the masks, as in ``masks.decide``.
     """
 
     parallel: int

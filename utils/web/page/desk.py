@@ -3,6 +3,7 @@
 Every action takes a visit, changes it under its lock, and leaves it to ``telling`` to say what a browser is to see.
 """
 
+import dataclasses
 import math
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
@@ -96,8 +97,8 @@ class Desk:
             InputError: a browser sent something else.
         """
         with visit.lock:
-            about = self.inspector(visit).about
-            visit.thresholds = about.thresholds if thresholds is None else _numbers(thresholds, len(about.thresholds))
+            own = self.inspector(visit).about.decision.thresholds
+            visit.thresholds = own if thresholds is None else _numbers(thresholds, len(own))
             for seen in list(visit.images.values()) if everywhere else self._in_sight(visit):
                 self.current(visit, seen, shelve=False)
 
@@ -113,7 +114,7 @@ class Desk:
         with visit.lock:
             if name == visit.weights:
                 return
-            visit.weights, visit.thresholds = name, about.thresholds
+            visit.weights, visit.thresholds = name, about.decision.thresholds
             self.shelf.forget(visit)
             for seen in visit.images.values():
                 seen.finding = None
@@ -155,10 +156,8 @@ class Desk:
             if inspection is None or seen.finding is None:
                 return None
             if seen.finding.thresholds != visit.thresholds:
-                about = self.inspector(visit).about
-                inspection = redecide(
-                    inspection, visit.thresholds, about.min_areas, about.max_areas, about.high_thresholds
-                )
+                own = self.inspector(visit).about.decision
+                inspection = redecide(inspection, dataclasses.replace(own, thresholds=visit.thresholds))
                 seen.finding = Finding.of(inspection, visit.thresholds)
                 if kept or shelve:
                     self.shelf.put(visit, seen.key, inspection)
@@ -166,7 +165,7 @@ class Desk:
 
     def _begin(self) -> Visit:
         """Make a visit that uses the weights loaded at start, with their own thresholds."""
-        return Visit(weights=self.opened.default, thresholds=self.opened.served.about.thresholds)
+        return Visit(weights=self.opened.default, thresholds=self.opened.served.about.decision.thresholds)
 
     def _in_sight(self, visit: Visit) -> list[Seen]:
         shown = visit.images.get(visit.shown or "")
@@ -192,7 +191,7 @@ class Desk:
                 self._refuse(visit, seen, answer)
                 continue
             # The network's run has decided with the weights' own thresholds; others are for ``current``.
-            seen.finding = Finding.of(answer, about.thresholds)
+            seen.finding = Finding.of(answer, about.decision.thresholds)
             seen.thumb = seen.thumb or thumbnail(answer.image)
             if shelve:
                 self.shelf.put(visit, seen.key, answer)

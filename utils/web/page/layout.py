@@ -306,10 +306,10 @@ def _card(about: About, desk: Desk) -> str:
     if about.class_names:
         heads = "class", "probability from", "somewhere in a defect from", "smallest area, px", "largest area, px"
         lines += [f"| {' | '.join(heads)} |", "|---" * len(heads) + "|"]
-        limits = zip(about.thresholds, about.high_thresholds, about.min_areas, about.max_areas, strict=True)
         lines += [
-            f"| {name} | {t:g} | {high or '-'} | {low} | {'-' if most is None else most} |"
-            for name, (t, high, low, most) in zip(about.class_names, limits, strict=True)
+            f"| {name} | {one.threshold:g} | {one.high_threshold or '-'} | {one.min_area} |"
+            f" {'-' if one.max_area is None else one.max_area} |"
+            for name, one in zip(about.class_names, about.decision.per_class, strict=True)
         ]
     if about.label_names:
         lines += ["", "| label of the whole image | probability from |", "|---|---|"]

@@ -30,7 +30,7 @@ def tell(desk: Desk, visit: Visit) -> dict[str, Any]:
                     "name": class_label(name, index),
                     "colour": css_colour(index),
                     "threshold": visit.thresholds[index],
-                    "own": about.thresholds[index],
+                    "own": about.decision.thresholds[index],
                 }
                 for index, name in enumerate(about.class_names)
             ],
