@@ -55,9 +55,9 @@ def wait_until(true) -> None:
 def test_shutdown_finishes_what_was_accepted_and_refuses_the_rest(server, red):
     red.go.clear()
     accepted = open_and_send(server.port, REQUEST)
-    wait_until(lambda: server.application.house.accepted == 1)
+    wait_until(lambda: server.application.traffic.accepted == 1)
     half = open_and_send(server.port, REQUEST[:-40])
-    wait_until(lambda: server.application.house.reading)
+    wait_until(lambda: server.application.traffic.reading)
     idle = open_and_send(server.port, b"GET /healthz HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n")
     assert read_answer(idle)[0] == 200
     server.stop()
@@ -81,7 +81,7 @@ def test_shutdown_does_not_wait_for_ever(red):
     with running(make_application(red, ServeConfig()), red, patience=0.3) as server:
         red.go.clear()
         stuck = open_and_send(server.port, REQUEST)
-        wait_until(lambda: server.application.house.accepted == 1)
+        wait_until(lambda: server.application.traffic.accepted == 1)
         server.stop()
         server.thread.join(5)
         assert not server.thread.is_alive()

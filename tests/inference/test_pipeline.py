@@ -29,7 +29,7 @@ class Bright:
         self.parallel = parallel
         self.batches: list[tuple[int, ...]] = []
 
-    def __call__(self, images: np.ndarray, gate=None) -> Outputs:
+    def __call__(self, images: np.ndarray, choose=None) -> Outputs:
         self.batches.append(images.shape)
         red = torch.from_numpy(images[..., 0]).float()
         return Outputs(torch.stack([red - 200, 50 - red], dim=1), None)
@@ -177,7 +177,7 @@ def test_several_batches_run_at_once_and_the_order_stays(paths):
 
         together = threading.Barrier(3, timeout=10)
 
-        def __call__(self, images, gate=None):
+        def __call__(self, images, choose=None):
             self.together.wait()
             time.sleep(0.05 if len(self.batches) == 0 else 0)
             return super().__call__(images)

@@ -38,7 +38,7 @@ class Red:
         self.go = threading.Event()
         self.go.set()
 
-    def __call__(self, images: np.ndarray, gate=None) -> Outputs:
+    def __call__(self, images: np.ndarray, choose=None) -> Outputs:
         self.go.wait(20)
         self.batches.append(images.shape)
         if (images == 13).all(axis=(1, 2, 3)).any():
@@ -105,7 +105,7 @@ class Running:
         self.socket = bind("127.0.0.1", 0)
         self.port: int = self.socket.getsockname()[1]
         self.started = threading.Event()
-        self.server = Server(application.guard, application.house, self.started.set, application.close, patience)
+        self.server = Server(application.guard, application.traffic, self.started.set, application.close, patience)
         self.thread = threading.Thread(target=self._run, daemon=True)
         self.thread.start()
         assert self.started.wait(20)

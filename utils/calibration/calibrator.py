@@ -27,7 +27,7 @@ from utils.decision.masks import decide, filter_defects, sure
 from utils.errors import InputError
 from utils.files import replacing
 from utils.inference.chosen import Chosen
-from utils.inference.ground_truth import Labels
+from utils.inference.ground_truth import GroundTruth
 from utils.inference.pipeline import Inspected
 from utils.inference.systems.gated import close
 from utils.weights.index import INDEX
@@ -54,7 +54,7 @@ class Calibrator:
     """
 
     def __init__(
-        self, config: EvaluateConfig, chosen: Chosen, dataset: Dataset, labels: Labels, names: Sequence[str]
+        self, config: EvaluateConfig, chosen: Chosen, dataset: Dataset, labels: GroundTruth, names: Sequence[str]
     ) -> None:
         self.config, self.chosen = config, chosen
         self.task, self.class_names = chosen.weights.spec.task, chosen.weights.spec.scored_names
@@ -226,7 +226,7 @@ def write_curves(path: Path, result: Calibration) -> None:
             writer.writerows((name, f"{a:.4f}", f"{r:.6f}") for a, r in zip(alarms, recall, strict=True))
 
 
-def label_areas(dataset: Dataset, labels: Labels, names: Sequence[str]) -> list[np.ndarray]:
+def label_areas(dataset: Dataset, labels: GroundTruth, names: Sequence[str]) -> list[np.ndarray]:
     """Measure the labelled connected defects of some images: of each class their areas in pixels.
 
     Images that cannot be read are left out.

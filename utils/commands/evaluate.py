@@ -26,7 +26,7 @@ from utils.device import versions
 from utils.errors import InputError
 from utils.files import write_text
 from utils.inference.chosen import Chosen, choose_weights
-from utils.inference.ground_truth import Labels
+from utils.inference.ground_truth import GroundTruth
 from utils.inference.opening import open_pipeline
 from utils.inference.outputs import Submission
 from utils.inference.pipeline import Inspected, InspectionPipeline, Skipped
@@ -127,7 +127,7 @@ def evaluate(config: EvaluateConfig) -> EvaluateResult | LabelsResult:
             )
         names = _side(config, dataset, run)[: config.num_of_images or None]
         return evaluate_labels(config, chosen, dataset, names, _what(config, run))
-    labels = Labels(dataset.annotations, chosen.weights.spec)
+    labels = GroundTruth(dataset.annotations, chosen.weights.spec)
     names = _side(config, dataset, run)[: config.num_of_images or None]
     _check_labels(dataset, names)
     calibrator = Calibrator(config, chosen, dataset, labels, names) if config.calibrate else None
@@ -165,7 +165,7 @@ def evaluate(config: EvaluateConfig) -> EvaluateResult | LabelsResult:
 def _collect(
     pipeline: InspectionPipeline,
     paths: Sequence[Path],
-    labels: Labels,
+    labels: GroundTruth,
     out: Path,
     skipped: list[Skipped],
     calibrator: Calibrator | None,
@@ -203,7 +203,7 @@ def _write_report(
     result: EvaluateResult,
     pipeline: InspectionPipeline,
     dataset: Dataset,
-    labels: Labels,
+    labels: GroundTruth,
 ) -> None:
     # Here, since drawing takes a second to import, and whoever imports this module may not want a report.
     from utils.reporting.calibration import calibration_section

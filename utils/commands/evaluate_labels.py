@@ -17,7 +17,7 @@ from utils.data.annotations import Dataset
 from utils.device import versions
 from utils.files import write_text
 from utils.inference.chosen import Chosen
-from utils.inference.ground_truth import Labels
+from utils.inference.ground_truth import GroundTruth
 from utils.inference.opening import open_pipeline
 from utils.inference.outputs import LabelTable
 from utils.inference.pipeline import Inspected, Skipped
@@ -90,7 +90,7 @@ def evaluate_labels(
     Raises:
         InputError: the classifier knows other classes than the labels, or no image can be read.
     """
-    labels = Labels(dataset.annotations, chosen.weights.spec)
+    labels = GroundTruth(dataset.annotations, chosen.weights.spec)
     skipped: list[Skipped] = []
     pipeline = open_pipeline(chosen, config, skipped, describe=False, images=len(names))
     out = evaluation_folder(config)

@@ -20,7 +20,7 @@ from utils.device import versions
 from utils.errors import InputError
 from utils.files import make_folder, write_text
 from utils.inference.chosen import Chosen, choose_weights
-from utils.inference.ground_truth import Labels, labels_beside
+from utils.inference.ground_truth import GroundTruth, labels_beside
 from utils.inference.opening import open_pipeline
 from utils.inference.outputs import (
     PICTURES,
@@ -134,7 +134,7 @@ def _write(
     paths: Sequence[Path],
     save: Sequence[str],
     out: Path,
-    labels: Labels | None,
+    labels: GroundTruth | None,
     skipped: list[Skipped],
 ) -> PredictResult:
     """Predict the images, and write everything but the summary."""
@@ -230,7 +230,7 @@ def _images(config: PredictConfig) -> tuple[list[Path], Path]:
     return paths[: config.num_of_images or None], home / "results"
 
 
-def _labels(config: PredictConfig, images: Path, chosen: Chosen) -> Labels | None:
+def _labels(config: PredictConfig, images: Path, chosen: Chosen) -> GroundTruth | None:
     """Find labels to show beside the prediction; labels that do not fit are a remark, since nobody needs them here."""
     if config.dir is None:
         return None
@@ -241,7 +241,7 @@ def _labels(config: PredictConfig, images: Path, chosen: Chosen) -> Labels | Non
         return None
 
 
-def _truth(labels: Labels | None) -> Callable[[Inspected], np.ndarray | None]:
+def _truth(labels: GroundTruth | None) -> Callable[[Inspected], np.ndarray | None]:
     def truth(result: Inspected) -> np.ndarray | None:
         if labels is None:
             return None
@@ -258,7 +258,7 @@ def _written(save: Sequence[str]) -> list[str]:
     return [f"{word}/" if word in PICTURES else f"{word}.csv" for word in SAVES if word in save]
 
 
-def _summary(result: PredictResult, chosen: Chosen, labels: Labels | None) -> dict[str, Any]:
+def _summary(result: PredictResult, chosen: Chosen, labels: GroundTruth | None) -> dict[str, Any]:
     return {
         **chosen.to_dict(),
         "network": result.network,

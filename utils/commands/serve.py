@@ -71,7 +71,7 @@ def serve(config: ServeConfig) -> None:
             about = inspector.about
             print(f"{address}  {about.file}, {about.backend}; ready in {age():.1f} s", flush=True)
 
-        server = Server(application.guard, application.house, started, application.close, config.max_seconds)
+        server = Server(application.guard, application.traffic, started, application.close, config.max_seconds)
         asyncio.run(server.serve(sockets=[sock]))
         inspector.close(0 if server.force_exit else config.max_seconds)
     if failed:

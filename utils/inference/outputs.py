@@ -94,7 +94,7 @@ class IndexMasks:
         """Leave it at the file."""
 
 
-class Table:
+class CsvTable:
     """A CSV file that is written row by row and takes its name at the end."""
 
     header: tuple[str, ...]
@@ -123,7 +123,7 @@ class Table:
         self._writer.writerows(rows)
 
 
-class Submission(Table):
+class Submission(CsvTable):
     """The competition's table: a row for every image and class, the code empty where there is no defect.
 
     Args:
@@ -146,7 +146,7 @@ class Submission(Table):
         self.write((f"{path.name}_{class_id}", code) for class_id, code in enumerate(piece, self.first_class))
 
 
-class Defects(Table):
+class Defects(CsvTable):
     """A row for every connected defect.
 
     Args:
@@ -173,7 +173,7 @@ class Defects(Table):
         )
 
 
-class LabelTable(Table):
+class LabelTable(CsvTable):
     """A row for every image: the probability of each label of the whole image, as the classifier or the gate saw it.
 
     Args:

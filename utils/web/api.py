@@ -26,7 +26,7 @@ from utils.web.answers import (
 from utils.web.decoding import FORMATS
 from utils.web.inspection import REFUSALS
 from utils.web.inspector import Busy, Closing, Inspection, Inspector, Refused, Upload
-from utils.web.limits import House, Limits, Problem, closing_problem
+from utils.web.limits import Limits, Problem, Traffic, closing_problem
 from utils.web.metrics import Metrics
 from utils.web.reading import FIELD, read_uploads
 from utils.web.storage import save_request
@@ -79,15 +79,15 @@ class Api:
     Args:
         inspector: what answers.
         limits: of a request.
-        house: what is under way.
+        traffic: what is under way.
         metrics: to count with.
         save: folder to keep requests in; None: nothing is kept.
     """
 
     def __init__(
-        self, inspector: Inspector, limits: Limits, house: House, metrics: Metrics, save: Path | None = None
+        self, inspector: Inspector, limits: Limits, traffic: Traffic, metrics: Metrics, save: Path | None = None
     ) -> None:
-        self.inspector, self.limits, self.house, self.metrics, self.save = inspector, limits, house, metrics, save
+        self.inspector, self.limits, self.traffic, self.metrics, self.save = inspector, limits, traffic, metrics, save
         self.ready = False
 
     def router(self) -> APIRouter:
@@ -156,7 +156,7 @@ class Api:
         loop = asyncio.get_running_loop()
         start: float = request.state.start
         deadline = loop.time() + self.limits.seconds
-        uploads = await read_uploads(request, self.limits, self.house, deadline)
+        uploads = await read_uploads(request, self.limits, self.traffic, deadline)
 
         def finish(inspection: Inspection) -> bytes:
             self._count(inspection)
@@ -168,7 +168,7 @@ class Api:
             raise Problem(503, "busy", str(busy), retry_after=busy.retry_after) from None
         except Closing:
             raise closing_problem() from None
-        self.house.accepted += 1
+        self.traffic.accepted += 1
         try:
             images = await self._answers(request, futures, deadline)
             refused = [image for image in images if isinstance(image, Refused)]
@@ -184,7 +184,7 @@ class Api:
                 await asyncio.to_thread(save_request, self.save, number, uploads, answer)
             return Response(answer, media_type="application/json")
         finally:
-            self.house.accepted -= 1
+            self.traffic.accepted -= 1
 
     async def model(self) -> ModelAnswer:
         """Describe what is loaded."""
@@ -204,7 +204,7 @@ class Api:
 
     async def readiness(self) -> StateAnswer:
         """Answer 200 once the first image went through, and 503 before that and during the shutdown."""
-        if self.house.closing:
+        if self.traffic.closing:
             raise closing_problem()
         if not self.ready:
             raise Problem(503, "starting", "The server is starting; try again in 1 s.", retry_after=1)

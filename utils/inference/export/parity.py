@@ -11,7 +11,7 @@ from utils.data.images import ImageError, read_image
 from utils.data.synthetic.strip import make_strip
 from utils.decision.masks import decide
 from utils.errors import InputError
-from utils.inference.ground_truth import Labels
+from utils.inference.ground_truth import GroundTruth
 from utils.inference.network import Outputs
 from utils.models.spec import ModelSpec
 from utils.scoring.counts import Counts, count
@@ -23,7 +23,7 @@ Run = Callable[[np.ndarray], Outputs]  # (1, H, W, channels) uint8 -> logits at 
 
 
 @dataclass(frozen=True)
-class Example:
+class ParityImage:
     """An image to compare on; ``truth`` is ``(C, H, W)`` bool, or None without labels."""
 
     name: str
@@ -63,7 +63,7 @@ class Parity:
 
 
 def compare(
-    examples: Sequence[Example], original: Run, exported: Run, spec: ModelSpec, thresholds: Sequence[float]
+    examples: Sequence[ParityImage], original: Run, exported: Run, spec: ModelSpec, thresholds: Sequence[float]
 ) -> Parity:
     """Run both networks on every image.
 
@@ -109,7 +109,7 @@ def compare(
     )
 
 
-def read_examples(paths: Sequence[Path], channels: int, labels: Labels | None) -> list[Example]:
+def read_parity_images(paths: Sequence[Path], channels: int, labels: GroundTruth | None) -> list[ParityImage]:
     """Read images with their labels; those that cannot be read are left out.
 
     Raises:
@@ -123,17 +123,17 @@ def read_examples(paths: Sequence[Path], channels: int, labels: Labels | None) -
             last = error
             continue
         truth = labels.masks(path.name, *pixels.shape[:2]) if labels else None
-        examples.append(Example(path.name, pixels, truth))
+        examples.append(ParityImage(path.name, pixels, truth))
     if paths and not examples:
         raise InputError(f"none of {len(paths)} images can be read; the last: {last}")
     return examples
 
 
-def draw_examples(number: int, channels: int) -> list[Example]:
+def draw_parity_images(number: int, channels: int) -> list[ParityImage]:
     """Draw synthetic strips with and without defects."""
     random = np.random.default_rng(0)
     drawn = []
     for index in range(number):
         grey = make_strip(random, SYNTHETIC_SIZE, (index % 5,) if index % 5 else ()).image
-        drawn.append(Example(f"synthetic {index}", np.repeat(grey[..., None], channels, axis=2)))
+        drawn.append(ParityImage(f"synthetic {index}", np.repeat(grey[..., None], channels, axis=2)))
     return drawn

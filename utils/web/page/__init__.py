@@ -1,7 +1,7 @@
 """The page for people: strips, what was found in them, and why, in a browser.
 
-``sources`` is where images come from, ``choosing`` which weights; ``visit`` what is known of a visitor and ``desk`` what
-happens when somebody does something. ``telling`` says it to the browser, where ``workbench.js`` draws it; ``layout`` is the
+``sources`` is where images come from, ``choosing`` which weights; ``visit`` what is known of a visitor and ``actions`` what
+happens when somebody does something. ``description`` is what a browser gets and ``workbench.js`` draws; ``layout`` is the
 page around it, ``downloads`` gives pictures and tables, ``mounting`` puts all of it into the server.
 """
 
@@ -18,10 +18,10 @@ from config import ServeConfig
 from utils.web.answers import image_answer, join, pack, refusal_answer
 from utils.web.inspection import Inspection, Refused
 from utils.web.inspector import About, Inspector, settings_of
-from utils.web.page.choosing import Opened, find_weights
-from utils.web.page.desk import Asked, Desk, Keep
+from utils.web.page.actions import Asked, Keep, PageActions
+from utils.web.page.choosing import Inspectors, find_weights
 from utils.web.page.downloads import make_routes
-from utils.web.page.mounting import Gate, GatedRoute, Page
+from utils.web.page.mounting import Page, PageApp, PageRoute
 from utils.web.page.sources import draw_samples, open_folder
 from utils.web.storage import save_request
 
@@ -46,13 +46,13 @@ def mount(app: FastAPI, inspector: Inspector, config: ServeConfig, after: thread
     def open_file(path: Path) -> Inspector:
         return type(inspector).open(path, **settings_of(config))
 
-    def make() -> Desk:
-        opened = Opened(inspector, find_weights(config.weights_dir), open_file)
-        return Desk(opened, draw_samples(), parts, _keeper(config.save) if config.save else None)
+    def make() -> PageActions:
+        inspectors = Inspectors(inspector, find_weights(config.weights_dir), open_file)
+        return PageActions(inspectors, draw_samples(), parts, _keeper(config.save) if config.save else None)
 
-    gate = Gate()
-    page = Page(make, gate, config.max_mb * 1_000_000, config.max_images, after)
-    app.include_router(make_routes(lambda: page.desk))
+    page_app = PageApp()
+    page = Page(make, page_app, config.max_mb * 1_000_000, config.max_images, after)
+    app.include_router(make_routes(lambda: page.actions))
     before = app.router.lifespan_context
 
     @contextlib.asynccontextmanager
@@ -62,7 +62,7 @@ def mount(app: FastAPI, inspector: Inspector, config: ServeConfig, after: thread
 
     app.router.lifespan_context = lifespan
     app.state.page = page
-    app.router.routes.append(GatedRoute("/", gate))
+    app.router.routes.append(PageRoute("/", page_app))
     return app
 
 

@@ -54,7 +54,7 @@ def not_here(weights_dir: Path) -> list[str]:
     return [entry.name for entry in read_index(index).entries if not (index.parent / entry.file).is_file()]
 
 
-class Opened:
+class Inspectors:
     """Inspectors by the names of their weights, opened when first wanted; the least used are closed again.
 
     Args:

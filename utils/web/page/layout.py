@@ -13,9 +13,9 @@ import gradio as gr
 
 from utils.errors import InputError
 from utils.web.inspector import About
-from utils.web.page.desk import Desk
+from utils.web.page.actions import PageActions
+from utils.web.page.description import describe
 from utils.web.page.sources import Part, Source
-from utils.web.page.telling import tell
 from utils.web.page.uploads import Taken, Uploads
 from utils.web.page.visit import Visit
 
@@ -31,23 +31,23 @@ ORPHANS = (60, 600)  # every so many seconds, uploads that nobody took and that 
 log = logging.getLogger(__name__)
 
 
-def build(desk: Desk, uploads: Uploads) -> gr.Blocks:
+def build(actions: PageActions, uploads: Uploads) -> gr.Blocks:
     """Make the page.
 
     Args:
-        desk: what it does.
+        actions: what it does.
         uploads: takes what is sent.
     """
-    served = desk.opened.served.about
+    served = actions.inspectors.served.about
     with gr.Blocks(title=TITLE, analytics_enabled=False, fill_width=True, delete_cache=ORPHANS) as page:
         with gr.Row(elem_classes="top"):
             heading = gr.HTML(_heading(served), apply_default_css=False, scale=5, min_width=500)
-            names = desk.opened.names
+            names = actions.inspectors.names
             weights = gr.Dropdown(names, value=names[0], label="Weights", scale=1, min_width=260, elem_id="weights")
         with gr.Tabs(elem_id="sources"):
             with gr.Tab("Samples"):
                 with gr.Row():
-                    samples = [gr.Button(_title(sample.name), size="sm", min_width=90) for sample in desk.samples]
+                    samples = [gr.Button(_title(sample.name), size="sm", min_width=90) for sample in actions.samples]
                     every_sample = gr.Button("all samples", size="sm", min_width=90, variant="primary")
                 gr.HTML(SAMPLES_HINT, apply_default_css=False, elem_classes="hint")
             with gr.Tab("Upload", id="upload"):
@@ -59,16 +59,23 @@ def build(desk: Desk, uploads: Uploads) -> gr.Blocks:
                 )
                 # Gradio's own way leaves an empty file behind for every upload, and forgets what files were called.
                 files.preprocess = _plainly(functools.partial(_take_files, uploads))  # type: ignore[method-assign]
-            if desk.parts:
+            if actions.parts:
                 with gr.Tab("Folder"), gr.Row(elem_classes="browse"):
-                    titles = [part.title for part in desk.parts]
+                    titles = [part.title for part in actions.parts]
                     part = gr.Dropdown(titles, value=titles[0], label="Folder", type="index", min_width=160)
                     words = gr.Textbox(label="Name contains", max_lines=1, elem_id="words", min_width=160)
                     image = gr.Dropdown(
-                        _offered(desk.parts[0], ""), value=None, label="Image", elem_id="image", scale=2, min_width=200
+                        _offered(actions.parts[0], ""),
+                        value=None,
+                        label="Image",
+                        elem_id="image",
+                        scale=2,
+                        min_width=200,
                     )
                     more = gr.Button(f"inspect the next {AT_ONCE}", size="sm", elem_id="more", min_width=200)
-                    found = gr.HTML(_found(desk.parts[0], ""), apply_default_css=False, elem_id="found", min_width=160)
+                    found = gr.HTML(
+                        _found(actions.parts[0], ""), apply_default_css=False, elem_id="found", min_width=160
+                    )
         bench = gr.HTML(
             None,
             html_template=_read("workbench.html"),
@@ -78,70 +85,70 @@ def build(desk: Desk, uploads: Uploads) -> gr.Blocks:
             most_bytes=uploads.most_bytes,
         )
         with gr.Accordion("About these weights", open=False, elem_id="about"):
-            card = gr.Markdown(_card(served, desk))
+            card = gr.Markdown(_card(served, actions))
 
         def shown(visit: Visit) -> dict[str, Any]:
-            return tell(desk, visit)
+            return describe(actions, visit)
 
         def steps(visit: Visit, work: Iterator[None]) -> Iterator[dict[str, Any]]:
-            return _steps(desk, visit, work)
+            return _steps(actions, visit, work)
 
         @_plainly
         def begin(request: gr.Request) -> Iterator[Any]:
-            visit = desk.visits.of(_session(request))
-            for value in steps(visit, desk.inspect(visit, [] if visit.images else desk.samples)):
+            visit = actions.visits.of(_session(request))
+            for value in steps(visit, actions.inspect(visit, [] if visit.images else actions.samples)):
                 # What runs the network is known once it has seen an image.
-                yield value, _heading(desk.inspector(visit).about)
+                yield value, _heading(actions.inspector(visit).about)
 
         @_plainly
         def take_sample(number: int, request: gr.Request) -> Iterator[dict[str, Any]]:
-            visit = desk.visits.of(_session(request))
-            chosen: list[Source] = list(desk.samples if number < 0 else desk.samples[number : number + 1])
-            yield from steps(visit, desk.inspect(visit, chosen))
+            visit = actions.visits.of(_session(request))
+            chosen: list[Source] = list(actions.samples if number < 0 else actions.samples[number : number + 1])
+            yield from steps(visit, actions.inspect(visit, chosen))
 
         @_plainly
         def take_uploads(sent: Taken | None, request: gr.Request) -> Iterator[Any]:
             if sent is None:
                 yield gr.skip(), gr.skip()
                 return
-            visit = desk.visits.of(_session(request))
+            visit = actions.visits.of(_session(request))
             taken = len(sent.images)
             if sent.files > taken:
                 gr.Warning(f"{sent.files} files came, the first {taken} are inspected; send the rest after them.")
-            for value in steps(visit, desk.inspect(visit, sent.images)):
+            for value in steps(visit, actions.inspect(visit, sent.images)):
                 yield value, None
 
         @_plainly
         def pick(event: gr.EventData, request: gr.Request) -> dict[str, Any]:
-            visit = desk.visits.of(_session(request))
-            desk.show(visit, _sent(event).get("key"))
+            visit = actions.visits.of(_session(request))
+            actions.show(visit, _sent(event).get("key"))
             return shown(visit)
 
         @_plainly
         def decide(event: gr.EventData, request: gr.Request) -> dict[str, Any]:
-            visit, sent = desk.visits.of(_session(request)), _sent(event)
-            desk.decide(visit, sent.get("thresholds"), everywhere=sent.get("all") is True)
+            visit, sent = actions.visits.of(_session(request)), _sent(event)
+            actions.decide(visit, sent.get("thresholds"), everywhere=sent.get("all") is True)
             return shown(visit)
 
         @_plainly
         def forget(request: gr.Request) -> dict[str, Any]:
-            visit = desk.visits.of(_session(request))
-            desk.clear(visit)
+            visit = actions.visits.of(_session(request))
+            actions.clear(visit)
             return shown(visit)
 
         @_plainly
         def use(name: str, request: gr.Request) -> Iterator[Any]:
-            visit = desk.visits.of(_session(request))
+            visit = actions.visits.of(_session(request))
             try:
-                for value in steps(visit, desk.use(visit, name)):
-                    about = desk.inspector(visit).about
-                    yield value, _heading(about), _card(about, desk), gr.skip()
+                for value in steps(visit, actions.use(visit, name)):
+                    about = actions.inspector(visit).about
+                    yield value, _heading(about), _card(about, actions), gr.skip()
             except InputError as error:  # the list goes back to what is in use
                 gr.Warning(html.escape(str(error)))
                 yield gr.skip(), gr.skip(), gr.skip(), visit.weights
 
         def leave(request: gr.Request) -> None:
-            desk.visits.leave(_session(request))
+            actions.visits.leave(_session(request))
 
         quick: dict[str, Any] = {"show_progress": "hidden", "concurrency_limit": 4, "api_visibility": "private"}
         slow: dict[str, Any] = {"show_progress": "minimal", "concurrency_limit": 4, "api_visibility": "private"}
@@ -155,8 +162,8 @@ def build(desk: Desk, uploads: Uploads) -> gr.Blocks:
         bench.forget(forget, None, bench, **quick)
         weights.select(use, weights, [bench, heading, card, weights], **slow)
         page.unload(leave)
-        if desk.parts:
-            browse = _Browsing(desk)
+        if actions.parts:
+            browse = _Browsing(actions)
             # Every change is sent, one after the other: of events that wait for each other the last may get lost.
             each = {**quick, "trigger_mode": "multiple", "concurrency_limit": 1, "concurrency_id": "search"}
             for changed in (part.input, words.change):
@@ -170,23 +177,23 @@ def build(desk: Desk, uploads: Uploads) -> gr.Blocks:
 class _Browsing:
     """Going through the folder that was named at start."""
 
-    def __init__(self, desk: Desk) -> None:
-        self.desk = desk
+    def __init__(self, actions: PageActions) -> None:
+        self.actions = actions
 
     def search(self, part: int, words: str) -> Any:
         """Offer the names that hold what was typed."""
-        chosen = self.desk.parts[part]
+        chosen = self.actions.parts[part]
         return gr.update(choices=_offered(chosen, words), value=None), _found(chosen, words)
 
     def open(self, part: int, name: str | None, request: gr.Request) -> Iterator[dict[str, Any]]:
         """Inspect one image."""
-        visit = self.desk.visits.of(_session(request))
-        images = self.desk.parts[part].images([name] if name else [])
-        yield from _steps(self.desk, visit, self.desk.inspect(visit, images))
+        visit = self.actions.visits.of(_session(request))
+        images = self.actions.parts[part].images([name] if name else [])
+        yield from _steps(self.actions, visit, self.actions.inspect(visit, images))
 
     def go_on(self, part: int, words: str, request: gr.Request) -> Iterator[Any]:
         """Inspect the next images of those that match."""
-        visit, chosen = self.desk.visits.of(_session(request)), self.desk.parts[part]
+        visit, chosen = self.actions.visits.of(_session(request)), self.actions.parts[part]
         names = chosen.matching(words)
         if (visit.part, visit.words) != (part, words) or visit.position >= len(names):
             visit.part, visit.words, visit.position = part, words, 0
@@ -196,18 +203,18 @@ class _Browsing:
         label = f"inspect the next {min(AT_ONCE, left)} ({left} left)" if left else "inspect from the first again"
         if not images:
             raise InputError("no name contains this; type another part of the name")
-        for value in _steps(self.desk, visit, self.desk.inspect(visit, images)):
+        for value in _steps(self.actions, visit, self.actions.inspect(visit, images)):
             yield value, label
 
 
-def _steps(desk: Desk, visit: Visit, work: Iterator[None]) -> Iterator[dict[str, Any]]:
+def _steps(actions: PageActions, visit: Visit, work: Iterator[None]) -> Iterator[dict[str, Any]]:
     """Report after each portion what is new, so that the first images are seen while others are inspected."""
     told = False
     for _ in work:
         told = True
-        yield tell(desk, visit)
+        yield describe(actions, visit)
     if not told:
-        yield tell(desk, visit)
+        yield describe(actions, visit)
 
 
 def _plainly(action: Callable[..., Any]) -> Callable[..., Any]:
@@ -300,7 +307,7 @@ def _heading(about: About) -> str:
     return f"<h1>{TITLE}</h1><p>{' &middot; '.join(rows)}</p>"
 
 
-def _card(about: About, desk: Desk) -> str:
+def _card(about: About, actions: PageActions) -> str:
     """Return the card of the weights, or what is known without one, as Markdown."""
     lines = [f"File `{about.file}`, run by {about.backend}.", ""]
     if about.class_names:

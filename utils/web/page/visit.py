@@ -1,6 +1,6 @@
 """What the page knows of a visitor, in memory alone: the images looked at, the thresholds chosen, what is shown.
 
-What takes room (pixels, masks and logits of an image) lies on a shelf of limited size; what has to go is made again from the
+What takes room (pixels, masks and logits of an image) lies in a cache of limited size; what has to go is made again from the
 image's bytes when it is wanted.
 """
 
@@ -233,7 +233,7 @@ class Visits:
             self._by_session.clear()
 
 
-class Shelf:
+class InspectedCache:
     """Inspections with their pixels and logits, as many as fit; those not used for longest go first.
 
     Args:

@@ -7,7 +7,7 @@ import numpy as np
 from utils.reporting.overlays import class_label
 from utils.web.inspection import Inspection
 from utils.web.inspector import About
-from utils.web.page.desk import Desk
+from utils.web.page.actions import PageActions
 from utils.web.page.drawing import css_colour, layers
 from utils.web.page.sources import Truth
 from utils.web.page.visit import Finding, Seen, Visit
@@ -15,13 +15,13 @@ from utils.web.page.visit import Finding, Seen, Visit
 MOST_ROWS = 500  # defects of an image that are listed and can be picked; a network that sees noise finds thousands
 
 
-def tell(desk: Desk, visit: Visit) -> dict[str, Any]:
+def describe(actions: PageActions, visit: Visit) -> dict[str, Any]:
     """Return everything that the workbench shows of a visit."""
     with visit.lock:
         visit.version += 1
-        about = desk.inspector(visit).about
+        about = actions.inspector(visit).about
         shown = visit.images.get(visit.shown) if visit.shown else None
-        inspection = desk.current(visit, shown) if shown else None
+        inspection = actions.current(visit, shown) if shown else None
         return {
             "version": visit.version,
             "token": visit.token,
