@@ -13,14 +13,15 @@ import numpy as np
 import torch
 
 from config import ServeConfig
-from utils.commands.serve import bind
 from utils.decision.decision import Decision
 from utils.inference.network import Outputs
 from utils.inference.pipeline import InspectionPipeline
 from utils.inference.systems.single import SingleNetwork
 from utils.models.spec import ModelSpec
+from utils.web.about import About
+from utils.web.address import bind
 from utils.web.app import Application
-from utils.web.inspector import About, Inspector
+from utils.web.inspector import Inspector
 from utils.web.metrics import Metrics
 from utils.web.server import Server
 

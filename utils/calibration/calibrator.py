@@ -28,7 +28,7 @@ from utils.errors import InputError
 from utils.files import replacing
 from utils.inference.chosen import Chosen
 from utils.inference.ground_truth import GroundTruth
-from utils.inference.pipeline import Inspected
+from utils.inference.inspected import Inspected
 from utils.inference.systems.gated import close
 from utils.weights.index import INDEX
 from utils.weights.membership import systems_with
@@ -109,7 +109,7 @@ class Calibrator:
         assert result.logits is not None, "a gate is open while it is calibrated"
         if self.gate is not None:
             assert result.labels is not None
-            self._labels[result.path.name] = result.labels
+            self._labels[result.name] = result.labels
         logits = self._behind(result).numpy() if self.gate_is_fixed else result.logits
         return count_image(logits, truth, self.task, self.grids)
 
@@ -130,7 +130,11 @@ class Calibrator:
         if self.gate.image is not None and self.gate.classes is not None and labels[0] < self.gate.image:
             labels = np.concatenate([labels[:1], np.zeros_like(labels[1:])])  # nobody would be asked about its classes
         return dataclasses.replace(
-            result, masks=masks[0].numpy(), labels=labels, _logits=logits if passes.any() else None
+            result,
+            masks=masks[0].numpy(),
+            labels=labels,
+            min_areas=areas,
+            _logits=logits if passes.any() else None,
         )
 
     def _passes(self, result: Inspected) -> np.ndarray:

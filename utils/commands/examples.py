@@ -8,7 +8,8 @@ import cv2
 import numpy as np
 
 from utils.inference.ground_truth import GroundTruth
-from utils.inference.pipeline import Inspected, InspectionPipeline
+from utils.inference.inspected import Inspected
+from utils.inference.pipeline import InspectionPipeline
 from utils.reporting.overlays import draw_overlay
 from utils.scoring.evaluation import Evaluation
 from utils.scoring.scores import pair_dice
@@ -40,9 +41,9 @@ def draw_examples(
     rows = {name: row for row, name in enumerate(evaluation.counts.images)}
     all_dice = pair_dice(evaluation.counts).numpy()
 
-    def draw(result: Inspected) -> ExamplePicture:
-        truth = labels.masks(result.path.name, *result.image.shape[:2])
-        dice = all_dice[rows[result.path.name]]
+    def draw(path: Path, result: Inspected) -> ExamplePicture:
+        truth = labels.masks(path.name, *result.image.shape[:2])
+        dice = all_dice[rows[path.name]]
         involved = [bool(mask.any() or true.any()) for mask, true in zip(result.masks, truth, strict=True)]
         picture = draw_overlay(*_enlarged(result.image, result.masks, class_names, truth))
         if picture.shape[1] > WIDE:
@@ -50,7 +51,7 @@ def draw_examples(
             picture = cv2.resize(picture, (WIDE, height), interpolation=cv2.INTER_AREA)
         _, data = cv2.imencode(".jpg", cv2.cvtColor(picture, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, QUALITY])
         known = {name: float(dice[k]) for k, name in enumerate(class_names) if involved[k]}
-        return ExamplePicture(result.path.name, data.tobytes(), picture.shape[1], known)
+        return ExamplePicture(path.name, data.tobytes(), picture.shape[1], known)
 
     return {path.name: example for path, example in pipeline.run(paths, draw)}
 

@@ -11,6 +11,8 @@ from typing import Annotated, Any, Literal
 from fastapi import APIRouter, Query, Request, Response
 from fastapi.responses import JSONResponse
 
+from utils.inference.inspected import Inspected, Refused
+from utils.web.about import About
 from utils.web.answers import (
     InspectAnswer,
     LimitsAnswer,
@@ -23,9 +25,10 @@ from utils.web.answers import (
     pack,
     refusal_answer,
 )
+from utils.web.batching import Busy, Closing
 from utils.web.decoding import FORMATS
-from utils.web.inspection import REFUSALS
-from utils.web.inspector import Busy, Closing, Inspection, Inspector, Refused, Upload
+from utils.web.inspection import REFUSALS, Upload
+from utils.web.inspector import Inspector
 from utils.web.limits import Limits, Problem, Traffic, closing_problem
 from utils.web.metrics import Metrics
 from utils.web.reading import FIELD, read_uploads
@@ -158,9 +161,10 @@ class Api:
         deadline = loop.time() + self.limits.seconds
         uploads = await read_uploads(request, self.limits, self.traffic, deadline)
 
-        def finish(inspection: Inspection) -> bytes:
-            self._count(inspection)
-            return pack(image_answer(self.inspector.about, inspection, overlay == "png"))
+        def finish(inspected: Inspected) -> bytes:
+            about = self.inspector.about
+            self._count(about, inspected)
+            return pack(image_answer(about, inspected, overlay == "png"))
 
         try:
             futures = self.inspector.submit(uploads, finish)
@@ -239,11 +243,11 @@ class Api:
             for future in waiting:
                 future.cancel()
 
-    def _count(self, inspection: Inspection) -> None:
-        self.metrics.images.labels(inspection.verdict).inc()
-        self.metrics.image_seconds.observe(inspection.seconds)
-        for class_id in inspection.defects["class_id"].tolist():
-            self.metrics.defects.labels(inspection.class_names[class_id - 1]).inc()
+    def _count(self, about: About, inspected: Inspected) -> None:
+        self.metrics.images.labels(about.verdict(inspected)).inc()
+        self.metrics.image_seconds.observe(inspected.seconds)
+        for class_id in inspected.defects["class_id"].tolist():
+            self.metrics.defects.labels(about.class_names[class_id - 1]).inc()
 
 
 async def _gone(request: Request) -> None:

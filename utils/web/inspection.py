@@ -1,14 +1,15 @@
-"""What comes in and goes out for each image: an upload, and an inspection or a refusal; and deciding anew."""
+"""What comes in for each image, why it may be refused, and deciding anew about what was inspected."""
 
 import dataclasses
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 import torch
 
 from utils.decision.gate import Gate
 from utils.decision.masks import decide, find_defects
+from utils.inference.inspected import Inspected
 from utils.inference.systems.gated import NEVER
 
 
@@ -23,55 +24,6 @@ class Upload:
 
     name: str
     data: bytes | np.ndarray
-
-
-@dataclass(frozen=True, eq=False)
-class Inspection:
-    """What is known about an image.
-
-    Attributes:
-        name: of the upload.
-        image: ``(H, W, channels)`` uint8 at its own size, as the network saw it.
-        masks: ``(C, H, W)`` bool, C scored classes.
-        defects: table of dtype ``DEFECT``; its ``class_id`` counts the masks, from 1.
-        labels: ``(L,)`` float32 probabilities of the image as a whole; None when no network judges it so.
-        logits: ``(K, H, W)`` float32 if they were asked for; None also when a gate turned the image away.
-        seconds: from acceptance to the result.
-        verdict: ``clean`` or ``defective``.
-        classes: names of the classes that were found.
-        task: of the masks, as in ``postprocess.decide``.
-        gate: that looked at the labels and sets smallest areas by them; None when there is none.
-        gate_areas: per class the smallest area that the gate set for this image; None when it set none.
-    """
-
-    name: str
-    image: np.ndarray
-    masks: np.ndarray
-    defects: np.ndarray
-    labels: np.ndarray | None
-    logits: np.ndarray | None
-    seconds: float
-    verdict: str
-    classes: tuple[str, ...]
-    class_names: tuple[str, ...] = field(repr=False, default=())
-    task: str = field(repr=False, default="multilabel")
-    gate: Gate | None = field(repr=False, default=None)
-    gate_areas: tuple[int, ...] | None = field(repr=False, default=None)
-
-
-@dataclass(frozen=True)
-class Refused:
-    """An image that was not inspected.
-
-    Attributes:
-        name: of the upload.
-        reason: one plain sentence that says what is wrong and what to do.
-        code: one word for programs, see ``REFUSALS``.
-    """
-
-    name: str
-    reason: str
-    code: str
 
 
 # Every code that a refusal may have, and the HTTP status of a request whose images are all refused.
@@ -90,57 +42,46 @@ REFUSALS = {
 }
 
 
-def verdict_of(
-    defects: np.ndarray, class_names: Sequence[str], labels: Sequence[str] = ()
-) -> tuple[str, tuple[str, ...]]:
-    """Return the verdict and the classes found, in the order of the classes.
-
-    Args:
-        defects: table of dtype ``DEFECT``.
-        class_names: of the masks; none for a network that judges whole images only.
-        labels: names of the labels that such a network gives the image.
-    """
-    found = tuple(class_names[index - 1] for index in np.unique(defects["class_id"])) if class_names else tuple(labels)
-    return ("defective" if found else "clean"), found
-
-
 @torch.inference_mode()
 def redecide(
-    inspection: Inspection,
+    inspected: Inspected,
     thresholds: Sequence[float],
     min_areas: Sequence[int],
     max_areas: Sequence[int | None] | None = None,
     high_thresholds: Sequence[float] = (),
-) -> Inspection:
+    *,
+    task: str,
+    gate: Gate | None = None,
+) -> Inspected:
     """Draw masks and defects anew from kept logits; the network is not run.
 
     With the thresholds and areas of the weights the result is what the network's run gave, to the pixel.
 
     Args:
-        inspection: made with ``keep_logits``; one that a gate turned away stays as it is.
+        inspected: made with ``keep_logits``; one that a gate turned away stays as it is.
         thresholds: C probabilities 0..1.
         min_areas: C smallest areas in pixels; a soft gate raises them as it did before.
         max_areas: C largest areas in pixels, None where there is no limit; left out: no limits.
         high_thresholds: C probabilities that a defect must reach somewhere, 0: not asked; left out: of no class.
+        task: of the masks, as in ``decide``.
+        gate: of a system, which sets smallest areas by the labels; None when there is none.
 
     Raises:
         ValueError: not one number for each class, or a threshold outside 0..1.
     """
-    count = len(inspection.masks)
+    count = len(inspected.masks)
     given = {"thresholds": thresholds, "min_areas": min_areas, "max_areas": max_areas}
     for name, numbers in {**given, "high_thresholds": high_thresholds or None}.items():
         if numbers is not None and len(numbers) != count:
             raise ValueError(f"{name} {tuple(numbers)}: expected {count} numbers")
-    if inspection.logits is None:
-        return inspection
+    if inspected.logits is None:
+        return inspected
     areas = tuple(min_areas)
-    if inspection.gate_areas is not None:
-        assert inspection.gate is not None
-        assert inspection.labels is not None
-        raised = inspection.gate.areas(min_areas, inspection.labels)
-        pairs = zip(inspection.gate_areas, raised, strict=True)
+    if gate is not None:
+        assert inspected.labels is not None
+        raised = gate.areas(min_areas, inspected.labels)
+        pairs = zip(inspected.min_areas, raised, strict=True)
         areas = tuple(NEVER if before == NEVER else area for before, area in pairs)
-    decided = decide(torch.from_numpy(inspection.logits[None]), inspection.task, thresholds)[0].numpy()
-    masks, defects = find_defects(decided, inspection.logits, inspection.task, areas, max_areas, high_thresholds)
-    verdict, classes = verdict_of(defects, inspection.class_names)
-    return dataclasses.replace(inspection, masks=masks, defects=defects, verdict=verdict, classes=classes)
+    decided = decide(torch.from_numpy(inspected.logits[None]), task, thresholds)[0].numpy()
+    masks, defects = find_defects(decided, inspected.logits, task, areas, max_areas, high_thresholds)
+    return dataclasses.replace(inspected, masks=masks, defects=defects, min_areas=areas)

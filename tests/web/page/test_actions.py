@@ -14,7 +14,7 @@ import pytest
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
 
-from config import PredictConfig
+from config import PredictConfig, ServeConfig
 from tests.web.page.bright import Bright, strip
 from utils.commands.predict import predict
 from utils.errors import InputError
@@ -29,7 +29,7 @@ from utils.web.page.visit import MOST_IMAGES, Visits
 
 @pytest.fixture
 def actions(bright, other_weights) -> PageActions:
-    return PageActions(Inspectors(bright, find_weights(other_weights), Bright.open), [], [])
+    return PageActions(Inspectors(bright, find_weights(other_weights), Bright.open_file), [], [])
 
 
 @pytest.fixture
@@ -230,8 +230,8 @@ def test_downloads_are_what_the_command_line_writes(make_dataset, make_weights, 
         save=("masks", "submission", "defects"),
     )  # fmt: skip
     predict(config)
-    with Inspector.open(weights, None, backend="torch", precision="f32", batch_size=1) as inspector:
-        actions = PageActions(Inspectors(inspector, {}, Inspector.open), [], open_folder(folder))
+    with Inspector.open(ServeConfig(weights_dir=weights, backend="torch", precision="f32", batch_size=1)) as inspector:
+        actions = PageActions(Inspectors(inspector, {}, pytest.fail), [], open_folder(folder))
         visit = actions.visits.of("one")
         for _ in actions.inspect(visit, actions.parts[0].images(actions.parts[0].names)):
             pass
@@ -258,8 +258,8 @@ def test_downloads_are_what_the_command_line_writes(make_dataset, make_weights, 
 def test_overlay_is_what_the_command_line_draws(make_dataset, make_weights, tmp_path):
     folder, weights = make_dataset(count=3), make_weights(min_area=3)
     predict(PredictConfig(dir=folder, weights_dir=weights, backend="torch", out=tmp_path, save=("overlays",)))
-    with Inspector.open(weights, None, backend="torch", precision="f32") as inspector:
-        actions = PageActions(Inspectors(inspector, {}, Inspector.open), [], open_folder(folder))
+    with Inspector.open(ServeConfig(weights_dir=weights, backend="torch", precision="f32")) as inspector:
+        actions = PageActions(Inspectors(inspector, {}, pytest.fail), [], open_folder(folder))
         visit = actions.visits.of("one")
         list(actions.inspect(visit, actions.parts[0].images(actions.parts[0].names)))
         app = FastAPI()

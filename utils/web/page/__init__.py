@@ -6,6 +6,7 @@ page around it, ``downloads`` gives pictures and tables, ``mounting`` puts all o
 """
 
 import contextlib
+import dataclasses
 import threading
 import uuid
 from collections.abc import AsyncIterator
@@ -15,9 +16,10 @@ from typing import Any
 from fastapi import FastAPI
 
 from config import ServeConfig
+from utils.inference.inspected import Inspected, Refused
+from utils.web.about import About
 from utils.web.answers import image_answer, join, pack, refusal_answer
-from utils.web.inspection import Inspection, Refused
-from utils.web.inspector import About, Inspector, settings_of
+from utils.web.inspector import Inspector
 from utils.web.page.actions import Asked, Keep, PageActions
 from utils.web.page.choosing import Inspectors, find_weights
 from utils.web.page.downloads import make_routes
@@ -44,7 +46,7 @@ def mount(app: FastAPI, inspector: Inspector, config: ServeConfig, after: thread
     parts = open_folder(config.dir) if config.dir else []
 
     def open_file(path: Path) -> Inspector:
-        return type(inspector).open(path, **settings_of(config))
+        return type(inspector).open(dataclasses.replace(config, weights_dir=path, weights=None))
 
     def make() -> PageActions:
         inspectors = Inspectors(inspector, find_weights(config.weights_dir), open_file)
@@ -76,7 +78,7 @@ def _keeper(folder: Path) -> Keep:
             pack(refusal_answer(answer) if isinstance(answer, Refused) else image_answer(about, answer, overlay=False))
             for _, answer in asked
         ]
-        seconds = max((answer.seconds for _, answer in asked if isinstance(answer, Inspection)), default=0.0)
+        seconds = max((answer.seconds for _, answer in asked if isinstance(answer, Inspected)), default=0.0)
         save_request(folder, number, uploads, join(number, about.file, seconds, refused, images))
 
     return keep

@@ -8,14 +8,16 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from utils.errors import InputError
-from utils.web.inspection import Inspection, Refused, Upload, redecide
-from utils.web.inspector import About, Inspector
+from utils.inference.inspected import Inspected, Refused
+from utils.web.about import About
+from utils.web.inspection import Upload, redecide
+from utils.web.inspector import Inspector
 from utils.web.page.choosing import Inspectors
 from utils.web.page.drawing import thumbnail
 from utils.web.page.sources import Part, SampleStrip, Source, Uploaded
 from utils.web.page.visit import Finding, InspectedCache, Run, Seen, Visit, Visits, now
 
-Asked = list[tuple[Upload, Inspection | Refused]]  # images and the answers about them
+Asked = list[tuple[Upload, Inspected | Refused]]  # images and the answers about them
 Keep = Callable[[About, Asked], None]
 
 PORTION = 8  # images that are inspected together before the page shows something
@@ -134,7 +136,7 @@ class PageActions:
             visit.refused, visit.run, visit.shown = [], None, None
             self.cache.forget(visit)
 
-    def current(self, visit: Visit, seen: Seen, cached: bool = True) -> Inspection | None:
+    def current(self, visit: Visit, seen: Seen, cached: bool = True) -> Inspected | None:
         """Return what is known about an image with the visit's thresholds, made anew as far as need be.
 
         Args:
@@ -147,22 +149,28 @@ class PageActions:
             None when the image cannot be inspected any more.
         """
         with visit.lock:
-            inspection = self.cache.get(visit, seen.key)
-            kept = inspection is not None
-            if inspection is None:
+            inspected = self.cache.get(visit, seen.key)
+            kept = inspected is not None
+            if inspected is None:
                 answers = [answer for _, answer in self._run(visit, [seen], cached)]
-                inspection = next((answer for answer in answers if isinstance(answer, Inspection)), None)
-            if inspection is None or seen.finding is None:
+                inspected = next((answer for answer in answers if isinstance(answer, Inspected)), None)
+            if inspected is None or seen.finding is None:
                 return None
             if seen.finding.thresholds != visit.thresholds:
                 about = self.inspector(visit).about
-                inspection = redecide(
-                    inspection, visit.thresholds, about.min_areas, about.max_areas, about.high_thresholds
+                inspected = redecide(
+                    inspected,
+                    visit.thresholds,
+                    about.min_areas,
+                    about.max_areas,
+                    about.high_thresholds,
+                    task=about.task,
+                    gate=about.gate,
                 )
-                seen.finding = Finding.of(inspection, visit.thresholds)
+                seen.finding = Finding.of(about, inspected, visit.thresholds)
                 if kept or cached:
-                    self.cache.put(visit, seen.key, inspection)
-            return inspection
+                    self.cache.put(visit, seen.key, inspected)
+            return inspected
 
     def _begin(self) -> Visit:
         """Make a visit that uses the weights loaded at start, with their own thresholds."""
@@ -192,14 +200,14 @@ class PageActions:
                 self._refuse(visit, seen, answer)
                 continue
             # The network's run has decided with the weights' own thresholds; others are for ``current``.
-            seen.finding = Finding.of(answer, about.thresholds)
+            seen.finding = Finding.of(about, answer, about.thresholds)
             seen.thumb = seen.thumb or thumbnail(answer.image)
             if cached:
                 self.cache.put(visit, seen.key, answer)
                 self.current(visit, seen)  # with the visitor's thresholds, if they are others
         return list(zip(uploads, answers, strict=True))
 
-    def _ask(self, visit: Visit, uploads: Sequence[Upload]) -> list[Inspection | Refused]:
+    def _ask(self, visit: Visit, uploads: Sequence[Upload]) -> list[Inspected | Refused]:
         answers = self.inspector(visit).inspect(uploads, keep_logits=True)
         if visit.weights != self.inspectors.default and any(
             isinstance(answer, Refused) and answer.code == "closing" for answer in answers
@@ -215,7 +223,7 @@ class PageActions:
 
 
 def _inspected(asked: Asked) -> int:
-    return sum(isinstance(answer, Inspection) for _, answer in asked)
+    return sum(isinstance(answer, Inspected) for _, answer in asked)
 
 
 def _numbers(sent: Any, count: int) -> tuple[float, ...]:

@@ -12,7 +12,7 @@ from typing import Any
 import gradio as gr
 
 from utils.errors import InputError
-from utils.web.inspector import About
+from utils.web.about import About
 from utils.web.page.actions import PageActions
 from utils.web.page.description import describe
 from utils.web.page.sources import Part, Source
