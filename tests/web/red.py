@@ -67,7 +67,6 @@ def about(**changes: Any) -> About:
         "card": None,
         "scores": {},
         "backend": "red",
-        "summary": {},
     }
     return About(**{**known, **changes})
 

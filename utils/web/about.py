@@ -32,7 +32,6 @@ class About:
         card: what its card says, markdown; None without one.
         scores: as the index or the file has them: by the data they were measured on, or plain.
         backend: what runs it, for people; "auto" before the first image where that is still to be measured.
-        summary: what ``summary.json`` of a prediction says about it, plain words and numbers.
         gate: of a system; None for a network.
     """
 
@@ -51,7 +50,6 @@ class About:
     card: str | None
     scores: dict[str, Any]
     backend: str
-    summary: dict[str, Any]
     gate: Gate | None = field(default=None, repr=False)
 
     @classmethod
@@ -78,7 +76,6 @@ class About:
             card=card.read_text("utf-8") if card.is_file() else None,
             scores=entry.scores if entry else weights.metrics,
             backend="auto",
-            summary=chosen.to_dict(),
             gate=weights.gate if isinstance(weights, SystemFile) else None,
         )
 

@@ -90,11 +90,6 @@ class Inspector:
         """Images that may be inside at once."""
         return self._batches.room
 
-    @property
-    def most_pixels(self) -> int:
-        """Height times width of the largest image that is not refused."""
-        return self._batches.most_pixels
-
     def submit(
         self,
         images: Sequence[Upload],

@@ -45,7 +45,6 @@ class Bright:
             card=f"# {name}\n\nKnows bright from dark.",
             scores={"mean_dice": 0.9, "data": "drawn images", "images": 7},
             backend="numpy on paper",
-            summary={},
         )
 
     @classmethod

@@ -1,8 +1,9 @@
 """The page for people: strips, what was found in them, and why, in a browser.
 
-``sources`` is where images come from, ``choosing`` which weights; ``visit`` what is known of a visitor and ``actions`` what
-happens when somebody does something. ``description`` is what a browser gets and ``workbench.js`` draws; ``layout`` is the
-page around it, ``downloads`` gives pictures and tables, ``mounting`` puts all of it into the server.
+``sources`` is where images come from, ``choosing`` which weights; ``visit`` what is known of a visitor and ``actions``
+what happens when somebody does something. ``description`` is what a browser gets and ``workbench.js`` draws. ``layout``
+is the page around it, ``events`` connects it to the actions, ``weights_text`` describes the weights; ``downloads`` gives
+pictures and tables, ``mounting`` puts all of it into the server.
 """
 
 import contextlib
