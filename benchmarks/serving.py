@@ -257,9 +257,9 @@ def run_pipeline(config: ServingConfig, paths: Sequence[Path]) -> tuple[float, l
     """Run the pipeline from files to the rows of its tables; give images/s and what it says about each image."""
     from config import PredictConfig
     from utils.inference.chosen import choose_weights
+    from utils.inference.inspected import Inspected
     from utils.inference.opening import open_pipeline
     from utils.inference.outputs import Submission
-    from utils.inference.pipeline import Inspected
 
     predict = PredictConfig(
         weights_dir=config.weights_dir,
@@ -270,9 +270,9 @@ def run_pipeline(config: ServingConfig, paths: Sequence[Path]) -> tuple[float, l
     pipeline = open_pipeline(choose_weights(predict), predict, [], describe=True, images=None)
     submission = Submission(config.work / "unused.csv")
 
-    def finish(result: Inspected) -> Expected:
+    def finish(path: Path, result: Inspected) -> Expected:
         size = result.image.shape[0], result.image.shape[1]
-        return Expected(result.path.name, size, result.defects.tolist(), submission.render(result))
+        return Expected(path.name, size, result.defects.tolist(), submission.render(path, result))
 
     expected = [answer for _, answer in pipeline.run(paths, finish)]
     many = [paths[number % len(paths)] for number in range(config.requests)]

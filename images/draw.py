@@ -111,7 +111,7 @@ def show_inspector(browser: "Browser", weights_dir: Path, path: Path) -> None:
     from utils.web.page import mount
 
     config = ServeConfig(weights_dir=weights_dir, backend="torch", precision="f32")
-    with Inspector.open(weights_dir, backend="torch", precision="f32") as inspector:
+    with Inspector.open(config) as inspector:
         app = mount(FastAPI(), inspector, config)
         listener = socket.create_server(("127.0.0.1", 0))
         server = uvicorn.Server(uvicorn.Config(app, log_level="critical", timeout_graceful_shutdown=1))

@@ -1,7 +1,6 @@
 """Gate and masks together, against prediction image by image."""
 
 from dataclasses import replace
-from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -17,7 +16,7 @@ from utils.calibration.solving import solve
 from utils.decision.decision import ClassDecision, Decision
 from utils.decision.gate import Gate, soft_areas
 from utils.decision.masks import DEFECT
-from utils.inference.pipeline import Inspected
+from utils.inference.inspected import Inspected
 
 
 def example(seed: int, *, image: bool = True, classes: bool = True, soft: bool = False, images: int = IMAGES):
@@ -128,7 +127,7 @@ def test_an_image_is_scored_as_the_gate_of_six_models_leaves_it(labels, left, cl
     calibrator.chosen = SimpleNamespace(decision=Decision.uniform(2, 0.5))
     masks, logits = np.ones((2, 3, 4), np.bool_), torch.ones(2, 3, 4)
     image = np.zeros((3, 4, 3), np.uint8)
-    opened = Inspected(Path("a.png"), image, masks, np.zeros(0, DEFECT), np.array(labels, np.float32), logits)
+    opened = Inspected("a.png", image, masks, np.zeros(0, DEFECT), np.array(labels, np.float32), (0, 0), logits)
     found = calibrator.behind_the_gate(opened)
     np.testing.assert_allclose(found.labels, np.array(left, np.float32))
     assert found.masks.any(axis=(1, 2)).tolist() == [one is False for one in closed or (True, True)]

@@ -76,7 +76,7 @@ def test_exported_masks_are_those_of_the_pipeline(make_weights, images, exported
         SingleNetwork(network, weights.spec, input_size), Decision((0.5, 0.5), (0, 0), (None, None))
     )
     paths = sorted((images / "train_images").iterdir())
-    for _, (image, masks) in pipeline.run(paths, lambda result: (result.image, result.masks)):
+    for _, (image, masks) in pipeline.run(paths, lambda path, result: (result.image, result.masks)):
         both = run(result.files[0], image[None].repeat(2, axis=0)) >= 0
         assert (both != masks).mean() < (0.001 if input_size is None else 0.02)  # resizing rounds otherwise
     assert result.size is None

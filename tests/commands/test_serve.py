@@ -1,4 +1,4 @@
-"""How the server starts and stops: flags that are refused, a shutdown that finishes what was accepted, exit codes."""
+"""How the command starts and stops: flags that are refused, the README's client, exit codes."""
 
 import json
 import os
@@ -6,26 +6,22 @@ import re
 import shlex
 import shutil
 import signal
-import socket
 import subprocess
 import sys
-import threading
-import time
 import urllib.request
 from pathlib import Path
 
 import pytest
 
 from config import ServeConfig
-from tests.web.red import Red, form, make_application, pixels, png, post, read_answer, running
-from utils.commands.serve import bind, check, serve
+from tests.web.red import Red, make_application, pixels, png, running
+from utils.commands.serve import check, serve
 from utils.errors import InputError
 from utils.files import make_folder
 from utils.web.security import Policy
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text("utf-8")
-REQUEST = post(form([("a.png", png(pixels(250)))]))
 
 
 @pytest.fixture
@@ -37,80 +33,6 @@ def red():
 def server(red):
     with running(make_application(red, ServeConfig()), red) as made:
         yield made
-
-
-def open_and_send(port: int, data: bytes) -> socket.socket:
-    connection = socket.create_connection(("127.0.0.1", port), timeout=20)
-    connection.sendall(data)
-    return connection
-
-
-def wait_until(true) -> None:
-    deadline = time.monotonic() + 10
-    while not true():
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
-
-
-def test_shutdown_finishes_what_was_accepted_and_refuses_the_rest(server, red):
-    red.go.clear()
-    accepted = open_and_send(server.port, REQUEST)
-    wait_until(lambda: server.application.house.accepted == 1)
-    half = open_and_send(server.port, REQUEST[:-40])
-    wait_until(lambda: server.application.house.reading)
-    idle = open_and_send(server.port, b"GET /healthz HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n")
-    assert read_answer(idle)[0] == 200
-    server.stop()
-    status, headers, body = read_answer(half)
-    assert (status, json.loads(body)["error"]["code"], headers["connection"]) == (503, "closing", "close")
-    assert server.thread.is_alive()
-    red.go.set()
-    status, headers, body = read_answer(accepted)
-    assert (status, json.loads(body)["images"][0]["verdict"]) == (200, "defective")
-    assert headers["connection"] == "close"
-    server.thread.join(10)
-    assert not server.thread.is_alive()
-    with pytest.raises(ConnectionRefusedError):
-        socket.create_connection(("127.0.0.1", server.port))
-    assert idle.recv(10) == b""
-    for connection in (accepted, half, idle):
-        connection.close()
-
-
-def test_shutdown_does_not_wait_for_ever(red):
-    with running(make_application(red, ServeConfig()), red, patience=0.3) as server:
-        red.go.clear()
-        stuck = open_and_send(server.port, REQUEST)
-        wait_until(lambda: server.application.house.accepted == 1)
-        server.stop()
-        server.thread.join(5)
-        assert not server.thread.is_alive()
-        assert read_answer(stuck)[0] in (0, 503)
-        stuck.close()
-
-
-def test_load_of_many_clients_keeps_every_answer_with_its_question(red):
-    """16 clients, images of three sizes, each with a defect at a place of its own."""
-    with running(make_application(red, ServeConfig(queue=64)), red) as server:
-        wrong = []
-
-        def client(number: int) -> None:
-            for turn in range(12):
-                image = pixels(100, (20 + turn % 3, 30))
-                image[number, turn] = 250
-                _, _, body = server.send(post(form([(f"{number}-{turn}.png", png(image))]), "Connection: close"))
-                one = json.loads(body)["images"][0]
-                box = {"x": turn, "y": number, "width": 1, "height": 1}
-                if one["name"] != f"{number}-{turn}.png" or [d["box"] for d in one["defects"]] != [box]:
-                    wrong.append(one)
-
-        threads = [threading.Thread(target=client, args=(number,)) for number in range(16)]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join(60)
-        assert wrong == []
-        assert max(batch[0] for batch in red.batches) > 1, "nothing was gathered into batches"
 
 
 def test_client_of_the_readme_works_in_twenty_lines(server, tmp_path, monkeypatch, capsys):
@@ -173,17 +95,6 @@ def test_other_computers_are_let_in_with_a_token_or_by_an_open_word(monkeypatch)
     check(ServeConfig(host="0.0.0.0"))
     assert Policy(ServeConfig()).is_token("another-token-of-some-length")
     assert not Policy(ServeConfig()).is_token("a-token-of-some-length")
-
-
-def test_a_port_that_is_taken_and_an_address_that_is_none():
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        taken.listen()
-        port = taken.getsockname()[1]
-        with pytest.raises(InputError, match=f"-port {port}: Address already in use on 127.0.0.1; name another"):
-            bind("127.0.0.1", port)
-    with pytest.raises(InputError, match=r"-host no\.such\.host\.invalid: no such address"):
-        bind("no.such.host.invalid", 0)
 
 
 def test_a_network_that_does_not_run_here_ends_the_start(make_weights, tmp_path, monkeypatch, caplog):

@@ -5,7 +5,7 @@ import pytest
 
 from utils.data.annotations import read_annotations
 from utils.errors import InputError
-from utils.inference.ground_truth import Labels, labels_beside
+from utils.inference.ground_truth import GroundTruth, labels_beside
 from utils.models.spec import ModelSpec
 
 
@@ -30,7 +30,7 @@ def table(tmp_path):
     ],
 )
 def test_masks_are_those_of_the_scored_classes(table, task, expected):
-    labels = Labels(read_annotations(table, ("a", "b")), spec(task))
+    labels = GroundTruth(read_annotations(table, ("a", "b")), spec(task))
     masks = labels.masks("x.png", 2, 3)
     assert masks.dtype == np.bool_
     np.testing.assert_array_equal(masks, np.array(expected, dtype=bool))
@@ -39,7 +39,7 @@ def test_masks_are_those_of_the_scored_classes(table, task, expected):
 
 @pytest.mark.parametrize("task", ["classify-binary", "classify-multilabel"])
 def test_a_classifier_has_no_masks(table, task):
-    labels = Labels(read_annotations(table, ("a", "b")), ModelSpec("classifier", "resnet18", task, ("a", "b")))
+    labels = GroundTruth(read_annotations(table, ("a", "b")), ModelSpec("classifier", "resnet18", task, ("a", "b")))
     assert labels.masks("x.png", 2, 3).shape == (0, 2, 3)
     assert labels.shown("x.png").all()
 
@@ -60,19 +60,19 @@ def test_a_classifier_has_no_masks(table, task):
 def test_other_classes_are_refused(table, have, want, fits):
     annotations = read_annotations(table, have)
     if fits:
-        assert Labels(annotations, spec(names=want)).masks("x.png", 2, 3).shape[0] == len(want)
+        assert GroundTruth(annotations, spec(names=want)).masks("x.png", 2, 3).shape[0] == len(want)
         return
     with pytest.raises(InputError, match=r"train\.csv: classes are .* but the weights were trained on"):
-        Labels(annotations, spec(names=want))
+        GroundTruth(annotations, spec(names=want))
 
 
 def test_binary_networks_take_any_classes(table):
-    assert Labels(read_annotations(table, ("x", "y")), spec("binary", ("a", "b", "c"))).masks("x.png", 2, 3).any()
+    assert GroundTruth(read_annotations(table, ("x", "y")), spec("binary", ("a", "b", "c"))).masks("x.png", 2, 3).any()
 
 
 def test_a_label_that_does_not_fit_the_image_is_named(table):
     with pytest.raises(InputError, match=r"train\.csv.*x\.png class 1"):
-        Labels(read_annotations(table), spec()).masks("x.png", 1, 1)
+        GroundTruth(read_annotations(table), spec()).masks("x.png", 1, 1)
 
 
 @pytest.mark.parametrize(("folder", "name"), [("train_images", "train.csv"), ("test_images", "test_labels.csv")])

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from utils.errors import InputError
-from utils.inference.network import Outputs, pass_gate
+from utils.inference.network import Outputs, keep_chosen
 from utils.inference.opening import open_network
 from utils.weights.finding import find
 from utils.weights.weights_file import load
@@ -26,12 +26,12 @@ def test_outputs_are_told_apart_by_their_axes():
 
 def test_a_gate_keeps_the_masks_of_chosen_images():
     both = Outputs(MASKS, LABELS)
-    chosen = pass_gate(both, lambda labels: (labels > 0).any(dim=1))
+    chosen = keep_chosen(both, lambda labels: (labels > 0).any(dim=1))
     assert torch.equal(chosen.masks, MASKS[[0, 2]])
     assert torch.equal(chosen.labels, LABELS)
-    assert pass_gate(both, lambda labels: labels[:, 0] > 9).masks is None
-    assert pass_gate(both, None) is both
-    assert torch.equal(pass_gate(Outputs(MASKS, None), lambda labels: labels[:, 0] > 9).masks, MASKS)
+    assert keep_chosen(both, lambda labels: labels[:, 0] > 9).masks is None
+    assert keep_chosen(both, None) is both
+    assert torch.equal(keep_chosen(Outputs(MASKS, None), lambda labels: labels[:, 0] > 9).masks, MASKS)
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 """Files of a run: names, contents, and nothing half-written."""
 
 import csv
+import dataclasses
 import errno
 import resource
 import signal
@@ -13,8 +14,10 @@ import torch
 
 from utils.data.rle import decode
 from utils.decision.masks import find_defects
+from utils.inference.inspected import Inspected
 from utils.inference.outputs import Defects, IndexMasks, Submission, picture_names, write_png
-from utils.inference.pipeline import Inspected
+
+PATH = Path("folder/a, b.jpg")
 
 
 @pytest.fixture
@@ -27,12 +30,12 @@ def result() -> Inspected:
     logits[0] = 2.0
     logits[1] = 1.0
     masks, defects = find_defects(masks, logits.numpy(), "multilabel", (0, 0))
-    return Inspected(Path("folder/a, b.jpg"), np.zeros((6, 8, 3), np.uint8), masks, defects, None, logits)
+    return Inspected(PATH.name, np.zeros((6, 8, 3), np.uint8), masks, defects, None, (0, 0), logits)
 
 
 def test_submission_has_a_row_for_every_image_and_class_and_decodes_again(tmp_path, result):
     with Submission(tmp_path / "submission.csv") as sink:
-        sink.collect(result.path, sink.render(result))
+        sink.collect(PATH, sink.render(PATH, result))
         sink.collect(Path("clean.png"), ["", ""])
         assert not (tmp_path / "submission.csv").exists()
     rows = list(csv.reader((tmp_path / "submission.csv").read_text().splitlines()))
@@ -44,7 +47,7 @@ def test_submission_has_a_row_for_every_image_and_class_and_decodes_again(tmp_pa
 
 def test_defects_have_their_box_and_probability(tmp_path, result):
     with Defects(tmp_path / "defects.csv", ("pits", "cracks")) as sink:
-        sink.collect(result.path, sink.render(result))
+        sink.collect(PATH, sink.render(PATH, result))
     assert (tmp_path / "defects.csv").read_text() == (
         "image,class_id,name,area_px,x,y,width,height,mean_probability\n"
         '"a, b.jpg",1,pits,9,1,1,3,3,0.8808\n'
@@ -68,10 +71,20 @@ def test_a_table_of_a_run_that_fails_does_not_replace_the_last_one(tmp_path):
 
 
 def test_index_masks_show_the_likeliest_of_overlapping_classes(tmp_path, result):
-    IndexMasks(tmp_path, {result.path: "a.png"}, "multilabel").render(result)
+    IndexMasks(tmp_path, {PATH: "a.png"}, "multilabel").render(PATH, result)
     index = cv2.imread(str(tmp_path / "a.png"), cv2.IMREAD_UNCHANGED)
     assert index.dtype == np.uint8
     np.testing.assert_array_equal(index, np.where(result.masks[0], 1, np.where(result.masks[1], 2, 0)))
+
+
+def test_images_of_equal_names_in_different_folders_have_files_of_their_own(tmp_path, result):
+    paths = [Path("first/a.png"), Path("second/a.png")]
+    sink = IndexMasks(tmp_path, {paths[0]: "1.png", paths[1]: "2.png"}, "multilabel")
+    for path, masks in zip(paths, (result.masks, result.masks & False), strict=True):
+        sink.render(path, dataclasses.replace(result, name=path.name, masks=masks))
+    first, second = (cv2.imread(str(tmp_path / name), cv2.IMREAD_UNCHANGED) for name in ("1.png", "2.png"))
+    assert first.any()
+    assert not second.any()
 
 
 @pytest.mark.parametrize(

@@ -11,8 +11,9 @@ import torch
 
 from utils.decision.decision import Decision
 from utils.inference import pipeline as module
+from utils.inference.inspected import Refused
 from utils.inference.network import Outputs
-from utils.inference.pipeline import InspectionPipeline, Skipped
+from utils.inference.pipeline import InspectionPipeline
 from utils.inference.systems.single import SingleNetwork, answers
 from utils.inference.systems.system import Answer
 from utils.models.spec import ModelSpec
@@ -29,7 +30,7 @@ class Bright:
         self.parallel = parallel
         self.batches: list[tuple[int, ...]] = []
 
-    def __call__(self, images: np.ndarray, gate=None) -> Outputs:
+    def __call__(self, images: np.ndarray, choose=None) -> Outputs:
         self.batches.append(images.shape)
         red = torch.from_numpy(images[..., 0]).float()
         return Outputs(torch.stack([red - 200, 50 - red], dim=1), None)
@@ -76,7 +77,7 @@ def red(path: Path) -> np.ndarray:
 
 def test_results_come_in_order_at_each_images_own_size(paths):
     network = Bright()
-    results = list(make(network).run(paths, lambda result: (result.masks, result.image.shape)))
+    results = list(make(network).run(paths, lambda path, result: (result.masks, result.image.shape)))
     assert [path for path, _ in results] == paths
     for path, (masks, shape) in results:
         assert shape == (*red(path).shape, 3)
@@ -85,7 +86,7 @@ def test_results_come_in_order_at_each_images_own_size(paths):
 
 def test_only_images_of_equal_size_that_follow_each_other_share_a_batch(paths):
     network = Bright()
-    list(make(network).run(paths, lambda result: None))
+    list(make(network).run(paths, lambda path, result: None))
     assert network.batches == [
         *[(2, 20, 30, 3), (1, 20, 30, 3)],
         (1, 16, 24, 3),
@@ -96,14 +97,14 @@ def test_only_images_of_equal_size_that_follow_each_other_share_a_batch(paths):
 
 def test_with_an_input_size_all_images_share_batches_and_masks_keep_their_own_size(paths):
     network = Bright()
-    results = list(make(network, input_size=(10, 15), batch_size=4).run(paths, lambda result: result.masks.shape))
+    results = list(make(network, input_size=(10, 15), batch_size=4).run(paths, lambda path, result: result.masks.shape))
     assert network.batches == [(4, 10, 15, 3), (4, 10, 15, 3), (3, 10, 15, 3)]
     assert [shape for _, shape in results] == [(2, *size) for size in SIZES]
 
 
 def test_grey_networks_see_one_channel(paths):
     network = Bright()
-    list(make(network, channels=1, input_size=(8, 8)).run(paths[:1], lambda result: None))
+    list(make(network, channels=1, input_size=(8, 8)).run(paths[:1], lambda path, result: None))
     assert network.batches == [(1, 8, 8, 1)]
 
 
@@ -111,16 +112,18 @@ def test_a_bad_image_is_told_and_the_rest_is_complete(paths):
     paths[4].write_bytes(paths[4].read_bytes()[:200])
     paths[7].write_text("not an image")
     paths[9].unlink()
-    skipped: list[Skipped] = []
-    done = [path for path, _ in make(Bright(), skipped=skipped).run(paths, lambda result: None)]
+    skipped: list[Refused] = []
+    done = [path for path, _ in make(Bright(), skipped=skipped).run(paths, lambda path, result: None)]
     assert done == [path for path in paths if path not in (paths[4], paths[7], paths[9])]
-    assert [image.path for image in skipped] == [paths[4], paths[7], paths[9]]
+    assert [image.name for image in skipped] == [str(paths[number]) for number in (4, 7, 9)]
     assert [image.reason for image in skipped][1:] == ["not an image", "no such image"]
 
 
 def test_small_defects_are_dropped_with_and_without_description(paths):
-    described = dict(make(Bright(), min_area=6).run(paths, lambda result: (result.masks, result.defects)))
-    plain = dict(make(Bright(), min_area=6, describe=False).run(paths, lambda result: (result.masks, result.defects)))
+    described = dict(make(Bright(), min_area=6).run(paths, lambda path, result: (result.masks, result.defects)))
+    plain = dict(
+        make(Bright(), min_area=6, describe=False).run(paths, lambda path, result: (result.masks, result.defects))
+    )
     for path in paths:
         np.testing.assert_array_equal(described[path][0], plain[path][0])
         assert (described[path][1]["area_px"] >= 6).all()
@@ -131,7 +134,9 @@ def test_small_defects_are_dropped_with_and_without_description(paths):
 
 
 def test_logits_are_at_the_images_own_size(paths):
-    shapes = [shape for _, shape in make(Bright(), input_size=(8, 8)).run(paths, lambda result: result.logits.shape)]
+    shapes = [
+        shape for _, shape in make(Bright(), input_size=(8, 8)).run(paths, lambda path, result: result.logits.shape)
+    ]
     assert shapes == [(2, *size) for size in SIZES]
 
 
@@ -141,7 +146,7 @@ def test_reading_stops_where_the_consumer_stops(paths, monkeypatch):
     monkeypatch.setattr(module, "read_image", lambda path, channels: (read.append(path), original(path, channels))[1])
     many = paths[6:] * 40
     pipeline = make(Bright(), batch_size=2)
-    results = pipeline.run(many, lambda result: None)
+    results = pipeline.run(many, lambda path, result: None)
     next(results)
     time.sleep(0.2)
     # Behind the network as many may wait as before it, and a batch more; a batch is in the middle; and the image that
@@ -153,14 +158,14 @@ def test_reading_stops_where_the_consumer_stops(paths, monkeypatch):
 
 def test_threads_end_with_the_run(paths):
     before = threading.active_count()
-    results = make(Bright()).run(paths, lambda result: None)
+    results = make(Bright()).run(paths, lambda path, result: None)
     next(results)
     results.close()
     assert threading.active_count() == before
 
 
 def test_an_error_behind_the_network_ends_the_run(paths):
-    def full_disk(result):
+    def full_disk(path, result):
         raise OSError(28, "No space left on device")
 
     with pytest.raises(OSError, match="No space left"):
@@ -168,7 +173,7 @@ def test_an_error_behind_the_network_ends_the_run(paths):
 
 
 def test_no_images_give_no_results():
-    assert list(make(Bright()).run([], lambda result: None)) == []
+    assert list(make(Bright()).run([], lambda path, result: None)) == []
 
 
 def test_several_batches_run_at_once_and_the_order_stays(paths):
@@ -177,19 +182,19 @@ def test_several_batches_run_at_once_and_the_order_stays(paths):
 
         together = threading.Barrier(3, timeout=10)
 
-        def __call__(self, images, gate=None):
+        def __call__(self, images, choose=None):
             self.together.wait()
             time.sleep(0.05 if len(self.batches) == 0 else 0)
             return super().__call__(images)
 
-    results = make(Slow(parallel=3), input_size=(8, 8)).run(paths + paths[:1], lambda result: result.masks.sum())
+    results = make(Slow(parallel=3), input_size=(8, 8)).run(paths + paths[:1], lambda path, result: result.masks.sum())
     assert [path for path, _ in results] == paths + paths[:1]
 
 
 def test_a_system_sees_every_size_and_its_gate_leaves_empty_masks(paths):
     def run(gates):
         pipeline = InspectionPipeline(Gated(), Decision((0.5, 0.5), (0, 0)), batch_size=2, gates=gates)
-        return list(pipeline.run(paths, lambda result: result))
+        return list(pipeline.run(paths, lambda path, result: result))
 
     gated, opened = run(True), run(False)
     assert [path for path, _ in gated] == paths

@@ -23,8 +23,8 @@ class Local:
         self.positions = positions
         self.calls: list[tuple[int, ...]] = []
 
-    def __call__(self, images, gate=None):
-        assert gate is None
+    def __call__(self, images, choose=None):
+        assert choose is None
         assert images.flags["C_CONTIGUOUS"]
         self.calls.append(images.shape[:3])
         grey = torch.from_numpy(images[..., 0]).float()

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from utils.errors import InputError
-from utils.inference.network import Outputs, pass_gate
+from utils.inference.network import Outputs, keep_chosen
 from utils.inference.tta import Augmented
 
 
@@ -18,13 +18,13 @@ class Directed:
         self.labels = labels
         self.calls: list[tuple[int, int]] = []  # images, masks
 
-    def __call__(self, images, gate=None):
+    def __call__(self, images, choose=None):
         assert images.flags["C_CONTIGUOUS"]
         grey = torch.from_numpy(images[..., 0]).float()
         ramp = torch.arange(grey[0].numel()).view(1, *grey.shape[1:])
         masks = torch.stack([grey * ramp, -grey], dim=1)
         labels = torch.stack([(grey * ramp).mean((1, 2)) / 1000, grey[:, 0, 0]], dim=1) if self.labels else None
-        answer = pass_gate(Outputs(masks, labels), gate)
+        answer = keep_chosen(Outputs(masks, labels), choose)
         self.calls.append((len(images), 0 if answer.masks is None else len(answer.masks)))
         return answer
 

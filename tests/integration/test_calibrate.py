@@ -19,7 +19,7 @@ from utils.data.annotations import open_dataset
 from utils.decision.decision import Decision
 from utils.decision.gate import Gate
 from utils.errors import InputError
-from utils.inference.ground_truth import Labels
+from utils.inference.ground_truth import GroundTruth
 from utils.models.factory import build
 from utils.models.spec import ModelSpec
 from utils.weights.finding import find
@@ -203,5 +203,5 @@ def test_areas_of_the_labels_are_those_of_their_connected_defects(make_dataset, 
     dataset = open_dataset(make_dataset(count=6))
     for task, expected in (("multilabel", [{180}, {360}]), ("binary", [{180, 360}])):
         spec = load(find(make_weights(task=task))).spec
-        areas = label_areas(dataset, Labels(dataset.annotations, spec), dataset.images)
+        areas = label_areas(dataset, GroundTruth(dataset.annotations, spec), dataset.images)
         assert [set(np.unique(one)) for one in areas] == expected

@@ -5,7 +5,7 @@ import re
 import numpy as np
 import pytest
 
-from utils.reporting.evaluation import Example, evaluation_sections
+from utils.reporting.evaluation import ExamplePicture, evaluation_sections
 from utils.reporting.learning import learning_parts, read_history
 from utils.reporting.page import Plot, Row, Text, cell, render
 from utils.scoring.evaluation import Collector, Evaluation, measure
@@ -68,11 +68,13 @@ def test_every_set_has_a_page(names, labelled, predicted):
 
 def test_pictures_stand_with_their_dice():
     png = b"\x89PNG fake"
-    examples = [Example("strip <7>.jpg", png, 1600, {"pits": 0.25, "3": 1.0})]
+    examples = [ExamplePicture("strip <7>.jpg", png, 1600, {"pits": 0.25, "3": 1.0})]
     page = page_of(an_evaluation(("pits", "3"), 0.02, 0.02), worst=examples)
     assert "strip &lt;7&gt;.jpg: pits Dice 0.250, class 3 Dice 1.000" in page
     assert "--width: 1000px" in page
-    assert "--width: 330px" in page_of(an_evaluation(("a",), 0.02, 0.02), best=[Example("a.png", png, 400, {"a": 1.0})])
+    assert "--width: 330px" in page_of(
+        an_evaluation(("a",), 0.02, 0.02), best=[ExamplePicture("a.png", png, 400, {"a": 1.0})]
+    )
 
 
 HISTORY = """epoch,train_loss,valid_loss,valid_dice,valid_defect_dice,valid_dice_pits,lr_encoder,lr_decoder

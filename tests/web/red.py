@@ -13,14 +13,15 @@ import numpy as np
 import torch
 
 from config import ServeConfig
-from utils.commands.serve import bind
 from utils.decision.decision import Decision
 from utils.inference.network import Outputs
 from utils.inference.pipeline import InspectionPipeline
 from utils.inference.systems.single import SingleNetwork
 from utils.models.spec import ModelSpec
+from utils.web.about import About
+from utils.web.address import bind
 from utils.web.app import Application
-from utils.web.inspector import About, Inspector
+from utils.web.inspector import Inspector
 from utils.web.metrics import Metrics
 from utils.web.server import Server
 
@@ -38,7 +39,7 @@ class Red:
         self.go = threading.Event()
         self.go.set()
 
-    def __call__(self, images: np.ndarray, gate=None) -> Outputs:
+    def __call__(self, images: np.ndarray, choose=None) -> Outputs:
         self.go.wait(20)
         self.batches.append(images.shape)
         if (images == 13).all(axis=(1, 2, 3)).any():
@@ -63,7 +64,6 @@ def about(**changes: Any) -> About:
         "card": None,
         "scores": {},
         "backend": "red",
-        "summary": {},
     }
     return About(**{**known, **changes})
 
@@ -102,7 +102,7 @@ class Running:
         self.socket = bind("127.0.0.1", 0)
         self.port: int = self.socket.getsockname()[1]
         self.started = threading.Event()
-        self.server = Server(application.guard, application.house, self.started.set, application.close, patience)
+        self.server = Server(application.guard, application.traffic, self.started.set, application.close, patience)
         self.thread = threading.Thread(target=self._run, daemon=True)
         self.thread.start()
         assert self.started.wait(20)

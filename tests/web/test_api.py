@@ -187,7 +187,7 @@ def test_what_takes_too_long_is_a_408_and_is_dropped(serve, red):
 
 def test_a_classifier_answers_with_labels_and_no_defects(red):
     class Judge(Red):
-        def __call__(self, images, gate=None):
+        def __call__(self, images, choose=None):
             return Outputs(None, torch.tensor([[4.0] if image.mean() > 128 else [-4.0] for image in images]))
 
     known = {
@@ -233,7 +233,7 @@ def test_health_and_readiness(red):
     assert client.get("/readyz").headers["retry-after"] == "1"
     application.set_ready()
     assert client.get("/readyz").json() == {"status": "ready"}
-    application.house.closing = True
+    application.traffic.closing = True
     assert client.get("/readyz").status_code == 503
     assert client.get("/healthz").status_code == 200
     application.inspector.close(10)
@@ -336,7 +336,7 @@ def test_named_origins_may_call_and_others_not(serve):
 def test_named_origins_may_read_what_the_guard_answers_and_others_not(serve):
     token = "a-token-of-some-length"
     client = serve(origins=("https://line3.example.com",), token=token, max_mb=1)
-    house = client.app.house
+    traffic = client.app.traffic
     right, wrong = ({"Authorization": f"Bearer {word}"} for word in (token, "wrong"))
     refusals = {}
     for origin in ("https://line3.example.com", "https://evil.example.com"):
@@ -346,9 +346,9 @@ def test_named_origins_may_read_what_the_guard_answers_and_others_not(serve):
             client.post("/api/v1/inspect", content=bytes(2_000_000), headers={**asked, **right}),
             client.post("/api/v1/inspect", files={"images": png(pixels(13))}, headers={**asked, **right}),
         ]
-        house.most_requests, most = 0, house.most_requests
+        traffic.most_requests, most = 0, traffic.most_requests
         answers.append(client.get("/api/v1/model", headers={**asked, **right}))
-        house.most_requests = most
+        traffic.most_requests = most
         refusals[origin] = answers
     allowed, others = refusals.values()
     assert [answer.status_code for answer in allowed] == [401, 413, 500, 503]
@@ -363,15 +363,15 @@ def test_named_origins_may_read_what_the_guard_answers_and_others_not(serve):
 def test_a_page_of_another_origin_hears_that_the_server_is_busy_or_closing(serve, state):
     """A browser that is refused the preflight tells its page of a broken connection only."""
     client = serve(origins=("https://line3.example.com",))
-    house, origin = client.app.house, {"Origin": "https://line3.example.com"}
-    most = house.most_requests
-    house.most_requests, house.closing = (0, False) if state == "busy" else (most, True)
+    traffic, origin = client.app.traffic, {"Origin": "https://line3.example.com"}
+    most = traffic.most_requests
+    traffic.most_requests, traffic.closing = (0, False) if state == "busy" else (most, True)
     try:
         first = client.options("/api/v1/inspect", headers={**origin, "Access-Control-Request-Method": "POST"})
         answer = client.post("/api/v1/inspect", files={"images": png(pixels(13))}, headers=origin)
         other = client.options("/api/v1/inspect", headers=origin)  # no preflight
     finally:
-        house.most_requests, house.closing = most, False
+        traffic.most_requests, traffic.closing = most, False
     assert (first.status_code, first.headers["access-control-allow-origin"]) == (200, origin["Origin"])
     assert (answer.status_code, answer.json()["error"]["code"]) == (503, state)
     assert other.status_code == 503

@@ -2,6 +2,7 @@
 
 import csv
 import dataclasses
+import functools
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -10,15 +11,20 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+import torch
 
-from config import PredictConfig
-from tests.web.red import Red, make_inspector, pixels, png
+from config import PredictConfig, ServeConfig
+from tests.web.red import Red, about, make_inspector, pixels, png
 from utils.commands.predict import predict
 from utils.data.rle import encode
 from utils.decision.decision import Decision
 from utils.decision.gate import Gate
+from utils.decision.masks import DEFECT
+from utils.inference.inspected import Inspected, Refused
 from utils.inference.systems.gated import NEVER
-from utils.web.inspector import Busy, Closing, Inspection, Inspector, Refused, Upload, redecide
+from utils.web.batching import Busy, Closing
+from utils.web.inspection import Upload, redecide
+from utils.web.inspector import Inspector
 
 
 @pytest.fixture
@@ -62,7 +68,7 @@ def test_answers_equal_the_command_lines_to_the_pixel(
     with open(out / "defects.csv", newline="") as file:
         rows = list(csv.DictReader(file))
     paths = sorted((root / "train_images").iterdir()) * 2
-    with Inspector.open(**flags) as inspector:
+    with Inspector.open(ServeConfig(**flags)) as inspector:
         answers = inspector.inspect([Upload(path.name, path.read_bytes()) for path in paths], keep_logits=True)
         decoded = inspector.inspect([Upload(p.name, cv2.imread(str(p))[..., ::-1]) for p in paths])
         known = inspector.about
@@ -73,10 +79,10 @@ def test_answers_equal_the_command_lines_to_the_pixel(
         mine = [row for row in rows if row["image"] == answer.name]
         assert [int(row["area_px"]) for row in mine] == answer.defects["area_px"].tolist()
         assert [row["mean_probability"] for row in mine] == [f"{p:.4f}" for p in answer.defects["mean_probability"]]
-        assert answer.classes == tuple(dict.fromkeys(row["name"] for row in mine))
-        assert answer.verdict == ("defective" if mine else "clean")
+        assert known.found(answer) == tuple(dict.fromkeys(row["name"] for row in mine))
+        assert known.verdict(answer) == ("defective" if mine else "clean")
         np.testing.assert_array_equal(answer.masks, other.masks)
-        again = redecide(answer, known.decision)
+        again = redecide(answer, known.decision, task=known.task)
         np.testing.assert_array_equal(answer.masks, again.masks)
         np.testing.assert_array_equal(answer.defects, again.defects)
     assert any(len(answer.defects) for answer in answers)
@@ -86,36 +92,43 @@ def test_deciding_anew_follows_thresholds_and_areas(make):
     image = pixels(100)
     image[:4, :4, 0], image[6:, 6:, 0] = 200, 203  # logits 0.5 and 3.5
     answer = make().inspect([Upload("a", image)], keep_logits=True)[0]
-    assert (answer.verdict, answer.classes, answer.defects["area_px"].tolist()) == ("defective", ("bright",), [16, 4])
-    assert redecide(answer, Decision((0.9, 0.5), (0, 0))).defects["area_px"].tolist() == [4]
-    assert redecide(answer, Decision((0.5, 0.5), (5, 0))).defects["area_px"].tolist() == [16]
-    assert redecide(answer, Decision((0.5, 0.5), (0, 0), (5, None))).defects["area_px"].tolist() == [4]
-    assert redecide(answer, Decision((0.5, 0.5), (0, 0), (), (0.9, 0.0))).defects["area_px"].tolist() == [4]
-    nothing = redecide(answer, Decision((1.0, 0.5), (0, 0)))
-    assert (nothing.verdict, nothing.classes, nothing.masks.any()) == ("clean", (), False)
+    known = about()
+    assert (known.verdict(answer), known.found(answer)) == ("defective", ("bright",))
+    assert answer.defects["area_px"].tolist() == [16, 4]
+    anew = functools.partial(redecide, task=known.task)
+    assert anew(answer, Decision((0.9, 0.5), (0, 0))).defects["area_px"].tolist() == [4]
+    assert anew(answer, Decision((0.5, 0.5), (5, 0))).defects["area_px"].tolist() == [16]
+    assert anew(answer, Decision((0.5, 0.5), (0, 0), (5, None))).defects["area_px"].tolist() == [4]
+    assert anew(answer, Decision((0.5, 0.5), (0, 0), (), (0.9, 0.0))).defects["area_px"].tolist() == [4]
+    nothing = anew(answer, Decision((1.0, 0.5), (0, 0)))
+    assert (known.verdict(nothing), known.found(nothing), nothing.masks.any()) == ("clean", (), False)
     with pytest.raises(ValueError, match="thresholds"):
-        redecide(answer, Decision((0.5,), (0,)))
+        anew(answer, Decision((0.5,), (0,)))
 
 
 def test_deciding_anew_keeps_what_the_gate_said():
     logits = np.full((2, 10, 20), -1, np.float32)
     logits[0, :3, :3] = logits[0, :2, 10:13] = logits[1, 5:, :] = 1  # 9 and 6 pixels of class 1, 100 of class 2
     gate, labels = Gate("soft", None, (0.1, 0.95), 3.0), np.float32([0.5, 0.9])
-    plain = Inspection(
-        "a", pixels(0, (10, 20)), np.zeros((2, 10, 20), bool), np.zeros(0), labels, logits, 0, "clean", (), ("b", "d")
-    )
-    gated = dataclasses.replace(plain, gate=gate, gate_areas=(gate.areas((4, 4), labels)[0], NEVER))
-    assert gated.gate_areas[0] == 8
-    assert redecide(plain, Decision((0.5, 0.5), (4, 4))).defects["area_px"].tolist() == [9, 6, 100]
-    assert redecide(gated, Decision((0.5, 0.5), (4, 4))).defects["area_px"].tolist() == [9]
-    assert redecide(gated, Decision((0.5, 0.5), (2, 2))).defects["area_px"].tolist() == [9, 6]
-    assert redecide(gated, Decision((0.5, 0.5), (5, 2))).defects["area_px"].tolist() == []
+    masks, defects = np.zeros((2, 10, 20), bool), np.zeros(0, DEFECT)
+    plain = Inspected("a", pixels(0, (10, 20)), masks, defects, labels, (4, 4), torch.from_numpy(logits))
+    gated = dataclasses.replace(plain, min_areas=(gate.areas((4, 4), labels)[0], NEVER))
+    assert gated.min_areas[0] == 8
+
+    def areas(inspected: Inspected, min_areas: tuple[int, ...], gate: Gate | None) -> list[int]:
+        anew = redecide(inspected, Decision((0.5, 0.5), min_areas), task="multilabel", gate=gate)
+        return anew.defects["area_px"].tolist()
+
+    assert areas(plain, (4, 4), None) == [9, 6, 100]
+    assert areas(gated, (4, 4), gate) == [9]
+    assert areas(gated, (2, 2), gate) == [9, 6]
+    assert areas(gated, (5, 2), gate) == []
 
 
 def test_without_logits_deciding_anew_changes_nothing(make):
     answer = make().inspect([Upload("a", pixels(200))])[0]
     assert answer.logits is None
-    assert redecide(answer, Decision((1.0, 1.0), (0, 0))) is answer
+    assert redecide(answer, Decision((1.0, 1.0), (0, 0)), task="multilabel") is answer
 
 
 def test_every_caller_gets_the_answers_to_its_own_images_in_order(make):
@@ -192,7 +205,7 @@ def test_bad_images_are_refused_one_by_one_and_the_others_answered(make):
     uploads[-1] = Upload("last", png(pixels(100)))
     answers = inspector.inspect(uploads)
     assert [answer.name for answer in answers] == ["first", *BAD, "last"]
-    assert [answer.verdict for answer in (answers[0], answers[-1])] == ["defective", "clean"]
+    assert [about().verdict(answer) for answer in (answers[0], answers[-1])] == ["defective", "clean"]
     refused = answers[1:-1]
     assert all(isinstance(answer, Refused) for answer in refused)
     assert [answer.code for answer in refused] == list(BAD)
@@ -207,7 +220,7 @@ def test_one_image_that_breaks_the_network_does_not_spoil_its_batch(make, red, c
     time.sleep(0.1)
     red.go.set()
     answers = [future.result(10) for future in futures]
-    assert [getattr(answer, "verdict", None) or answer.code for answer in answers] == [
+    assert [answer.code if isinstance(answer, Refused) else about().verdict(answer) for answer in answers] == [
         "clean",
         "failed",
         "defective",
@@ -229,7 +242,7 @@ def test_a_full_house_turns_all_images_of_a_call_away(make, red):
     assert inspector.inside == 2
     assert inspector.inspect([Upload("e", pixels(0))] * 3, timeout=0.2)[-1].code in ("busy", "timeout")
     red.go.set()
-    assert [future.result(10).verdict for future in accepted] == ["defective", "clean"]
+    assert [about().verdict(future.result(10)) for future in accepted] == ["defective", "clean"]
     assert len(inspector.inspect([Upload("c", pixels(0))] * 10)) == 10
 
 
@@ -242,7 +255,7 @@ def test_what_takes_too_long_is_refused_and_not_run(make, red):
         Refused("late", "The inspection took too long; send fewer or smaller images.", "timeout")
     ]
     red.go.set()
-    assert all(one[0].result(10).verdict == "clean" for one in held)
+    assert all(about().verdict(one[0].result(10)) == "clean" for one in held)
     inspector.close(10)
     assert (1, 5, 5, 3) not in red.batches
 
@@ -282,7 +295,7 @@ def test_closing_finishes_what_was_accepted_and_refuses_the_rest(make, red):
     red.go.set()
     closer.join(10)
     assert closed == [True]
-    assert [future.result(0).verdict for future in futures] == ["defective"] * 6
+    assert [about().verdict(future.result(0)) for future in futures] == ["defective"] * 6
     assert threading.active_count() == before
 
 
@@ -295,25 +308,20 @@ def test_closing_gives_up_after_its_time(make, red):
 
 def test_what_is_loaded_is_told(make_weights):
     folder = make_weights(min_area=7)
-    with Inspector.open(folder, backend="torch", precision="f32", device="cpu", threshold=0.25) as inspector:
+    config = ServeConfig(weights_dir=folder, backend="torch", precision="f32", device="cpu", threshold=0.25)
+    with Inspector.open(config) as inspector:
         known = inspector.about
     file = next(folder.iterdir())
     assert (known.name, known.file, known.kind) == ("unet-resnet18-test", file.name, "network")
     assert (known.class_names, known.decision) == (("pits", "cracks"), Decision.uniform(2, 0.25, 7))
     assert (known.first_class, known.card) == (1, None)
     assert known.backend == "torch f32 on cpu"
-    assert known.summary["weights"] == file.name
 
 
 def test_card_and_scores_of_published_weights_are_found():
     published = Path(__file__).parents[2] / "weights"
-    with Inspector.open(published, backend="torch", precision="f32") as inspector:
+    with Inspector.open(ServeConfig(weights_dir=published, backend="torch", precision="f32")) as inspector:
         known = inspector.about
     assert known.card is not None
     assert known.card.startswith(f"# {known.name}")
     assert "valid" in known.scores
-
-
-def test_types_that_the_contract_names_are_here():
-    answer = Inspection("a", pixels(0), np.zeros((1, 8, 8), bool), np.zeros(0), None, None, 0.0, "clean", ())
-    assert answer.class_names == ()

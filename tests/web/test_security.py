@@ -56,11 +56,11 @@ def _still_well(server):
 
 def assert_empty(application) -> None:
     """Nothing is under way, now or after a while."""
-    house, inspector = application.house, application.inspector
+    traffic, inspector = application.traffic, application.inspector
     deadline = time.monotonic() + 5
-    while (house.requests or house.bytes or inspector.inside) and time.monotonic() < deadline:
+    while (traffic.requests or traffic.bytes or inspector.inside) and time.monotonic() < deadline:
         time.sleep(0.01)
-    assert (house.bytes, house.accepted, len(house.reading), inspector.inside) == (0, 0, 0, 0)
+    assert (traffic.bytes, traffic.accepted, len(traffic.reading), inspector.inside) == (0, 0, 0, 0)
 
 
 def png_of(width: int, height: int, packed: bytes) -> bytes:
@@ -277,23 +277,23 @@ def test_a_thousand_connections_that_say_nothing_keep_nobody_out(server):
 
 
 def test_too_many_requests_at_once_are_told_to_come_back(server):
-    house, most = server.application.house, server.application.house.most_requests
-    house.most_requests = 0
+    traffic, most = server.application.traffic, server.application.traffic.most_requests
+    traffic.most_requests = 0
     try:
         status, headers, body = server.send(ONE)
         assert server.send(_get("/healthz"))[0] == 200
     finally:
-        house.most_requests = most
+        traffic.most_requests = most
     assert (status, json.loads(body)["error"]["code"], headers["retry-after"]) == (503, "busy", "1")
 
 
 def test_bodies_that_fill_the_memory_are_told_to_come_back(server):
-    house = server.application.house
-    house.bytes += house.most_bytes
+    traffic = server.application.traffic
+    traffic.bytes += traffic.most_bytes
     try:
         status, headers, _ = server.send(ONE)
     finally:
-        house.bytes -= house.most_bytes
+        traffic.bytes -= traffic.most_bytes
     assert (status, headers["retry-after"]) == (503, "1")
 
 

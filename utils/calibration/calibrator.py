@@ -25,8 +25,8 @@ from utils.data.splits import read_split
 from utils.errors import InputError
 from utils.files import replacing
 from utils.inference.chosen import Chosen
-from utils.inference.ground_truth import Labels
-from utils.inference.pipeline import Inspected
+from utils.inference.ground_truth import GroundTruth
+from utils.inference.inspected import Inspected
 from utils.inference.systems.gated import switch_off_classes
 from utils.weights.index import INDEX
 from utils.weights.membership import systems_with
@@ -52,7 +52,7 @@ class Calibrator:
     """
 
     def __init__(
-        self, config: EvaluateConfig, chosen: Chosen, dataset: Dataset, labels: Labels, names: Sequence[str]
+        self, config: EvaluateConfig, chosen: Chosen, dataset: Dataset, labels: GroundTruth, names: Sequence[str]
     ) -> None:
         self.config, self.chosen = config, chosen
         self.task, self.class_names = chosen.weights.spec.task, chosen.weights.spec.scored_names
@@ -102,7 +102,7 @@ class Calibrator:
         assert result.logits is not None, "a gate is open while it is calibrated"
         if self.gate is not None:
             assert result.labels is not None
-            self._labels[result.path.name] = result.labels
+            self._labels[result.name] = result.labels
         logits = self._behind(result).numpy() if self.gate_is_fixed else result.logits
         return count_image(logits, truth, self.task, self.grids)
 
@@ -121,7 +121,11 @@ class Calibrator:
         if self.gate.image is not None and self.gate.classes is not None and labels[0] < self.gate.image:
             labels = np.concatenate([labels[:1], np.zeros_like(labels[1:])])  # nobody would be asked about its classes
         return dataclasses.replace(
-            result, masks=masks[0].numpy(), labels=labels, _logits=logits if passes.any() else None
+            result,
+            masks=masks[0].numpy(),
+            labels=labels,
+            min_areas=decision.min_areas,
+            _logits=logits if passes.any() else None,
         )
 
     def _passes(self, result: Inspected) -> np.ndarray:
@@ -213,7 +217,7 @@ def write_curves(path: Path, result: Calibration) -> None:
             writer.writerows((name, f"{a:.4f}", f"{r:.6f}") for a, r in zip(alarms, recall, strict=True))
 
 
-def label_areas(dataset: Dataset, labels: Labels, names: Sequence[str]) -> list[np.ndarray]:
+def label_areas(dataset: Dataset, labels: GroundTruth, names: Sequence[str]) -> list[np.ndarray]:
     """Measure the labelled connected defects of some images: of each class their areas in pixels.
 
     Images that cannot be read are left out.

@@ -26,10 +26,11 @@ from utils.device import versions
 from utils.errors import InputError
 from utils.files import write_text
 from utils.inference.chosen import Chosen, choose_weights
-from utils.inference.ground_truth import Labels
+from utils.inference.ground_truth import GroundTruth
+from utils.inference.inspected import Inspected, Refused
 from utils.inference.opening import open_pipeline
 from utils.inference.outputs import Submission
-from utils.inference.pipeline import Inspected, InspectionPipeline, Skipped
+from utils.inference.pipeline import InspectionPipeline
 from utils.scoring.evaluation import Collector, Evaluation, ImageFigures, measure
 from utils.scoring.scores import TOGETHER, Scores
 
@@ -53,7 +54,7 @@ class EvaluateResult:
 
     evaluation: Evaluation
     images: int
-    skipped: tuple[Skipped, ...]
+    skipped: tuple[Refused, ...]
     what: str
     out: Path
     written: tuple[str, ...]
@@ -127,11 +128,11 @@ def evaluate(config: EvaluateConfig) -> EvaluateResult | LabelsResult:
             )
         names = _side(config, dataset, run)[: config.num_of_images or None]
         return evaluate_labels(config, chosen, dataset, names, _what(config, run))
-    labels = Labels(dataset.annotations, chosen.weights.spec)
+    labels = GroundTruth(dataset.annotations, chosen.weights.spec)
     names = _side(config, dataset, run)[: config.num_of_images or None]
     _check_labels(dataset, names)
     calibrator = Calibrator(config, chosen, dataset, labels, names) if config.calibrate else None
-    skipped: list[Skipped] = []
+    skipped: list[Refused] = []
     pipeline = open_pipeline(chosen, config, skipped, describe=False, images=len(names))
     out = evaluation_folder(config)
     # What a gate turns away is never counted: it stays open while what it is worth is found out.
@@ -165,9 +166,9 @@ def evaluate(config: EvaluateConfig) -> EvaluateResult | LabelsResult:
 def _collect(
     pipeline: InspectionPipeline,
     paths: Sequence[Path],
-    labels: Labels,
+    labels: GroundTruth,
     out: Path,
-    skipped: list[Skipped],
+    skipped: list[Refused],
     calibrator: Calibrator | None,
 ) -> Collector:
     """Measure one image after the other; the two tables with a row per object are written while they go by."""
@@ -177,13 +178,13 @@ def _collect(
         objects = stack.enter_context(Objects(out / "objects.csv", class_names, first_class))
         submission = stack.enter_context(Submission(out / "submission.csv", first_class))
 
-        def compare(result: Inspected) -> tuple[ImageFigures, list[str], list[ImageTable]]:
-            truth = labels.masks(result.path.name, *result.image.shape[:2])
+        def compare(path: Path, result: Inspected) -> tuple[ImageFigures, list[str], list[ImageTable]]:
+            truth = labels.masks(path.name, *result.image.shape[:2])
             counted = calibrator.count(result, truth) if calibrator else []
             if calibrator:
                 result = calibrator.behind_the_gate(result)
             planes = () if result.logits is None else class_probabilities(result.logits, pipeline.system.task)
-            return measure(result.masks, truth, planes, result.labels), submission.render(result), counted
+            return measure(result.masks, truth, planes, result.labels), submission.render(path, result), counted
 
         with progress(len(paths), "evaluate") as bar:
             for path, (figures, codes, counted) in pipeline.run(paths, compare):
@@ -203,7 +204,7 @@ def _write_report(
     result: EvaluateResult,
     pipeline: InspectionPipeline,
     dataset: Dataset,
-    labels: Labels,
+    labels: GroundTruth,
 ) -> None:
     # Here, since drawing takes a second to import, and whoever imports this module may not want a report.
     from utils.reporting.calibration import calibration_section
@@ -270,7 +271,7 @@ def _metrics(config: EvaluateConfig, result: EvaluateResult) -> dict[str, Any]:
         **result.evaluation.to_dict(),
         **({"calibration": result.calibration.to_dict()} if result.calibration else {}),
         **({"calibrated_weights": str(result.calibrated)} if result.calibrated else {}),
-        "skipped": [{"image": str(image.path), "reason": image.reason} for image in result.skipped],
+        "skipped": [refused.to_dict() for refused in result.skipped],
         "seconds": round(result.seconds, 3),
         "images_per_second": round(result.images_per_second, 3),
         "versions": versions(),

@@ -17,10 +17,10 @@ from utils.data.annotations import Dataset
 from utils.device import versions
 from utils.files import write_text
 from utils.inference.chosen import Chosen
-from utils.inference.ground_truth import Labels
+from utils.inference.ground_truth import GroundTruth
+from utils.inference.inspected import Inspected, Refused
 from utils.inference.opening import open_pipeline
 from utils.inference.outputs import LabelTable
-from utils.inference.pipeline import Inspected, Skipped
 from utils.scoring.labels import LabelAnswers, LabelScores, label_scores
 from utils.scoring.presence import Presence, presence
 
@@ -39,7 +39,7 @@ class LabelsResult:
     """
 
     scores: LabelScores
-    skipped: tuple[Skipped, ...]
+    skipped: tuple[Refused, ...]
     what: str
     out: Path
     seconds: float
@@ -90,17 +90,17 @@ def evaluate_labels(
     Raises:
         InputError: the classifier knows other classes than the labels, or no image can be read.
     """
-    labels = Labels(dataset.annotations, chosen.weights.spec)
-    skipped: list[Skipped] = []
+    labels = GroundTruth(dataset.annotations, chosen.weights.spec)
+    skipped: list[Refused] = []
     pipeline = open_pipeline(chosen, config, skipped, describe=False, images=len(names))
     out = evaluation_folder(config)
     answers = LabelAnswers()
     start = time.perf_counter()
     with LabelTable(out / "labels.csv", chosen.label_names) as table:
 
-        def compare(result: Inspected) -> tuple[np.ndarray, list[str]]:
+        def compare(path: Path, result: Inspected) -> tuple[np.ndarray, list[str]]:
             assert result.labels is not None
-            return result.labels, table.render(result)
+            return result.labels, table.render(path, result)
 
         with progress(len(names), "evaluate") as bar:
             for path, (probabilities, row) in pipeline.run([dataset.path(name) for name in names], compare):
@@ -145,7 +145,7 @@ def _metrics(config: EvaluateConfig, result: LabelsResult) -> dict[str, Any]:
         "split": config.split,
         "network": result.network,
         **result.scores.to_dict(),
-        "skipped": [{"image": str(image.path), "reason": image.reason} for image in result.skipped],
+        "skipped": [refused.to_dict() for refused in result.skipped],
         "seconds": round(result.seconds, 3),
         "images_per_second": round(result.images_per_second, 3),
         "versions": versions(),

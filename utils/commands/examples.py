@@ -7,22 +7,23 @@ from typing import TYPE_CHECKING
 import cv2
 import numpy as np
 
-from utils.inference.ground_truth import Labels
-from utils.inference.pipeline import Inspected, InspectionPipeline
+from utils.inference.ground_truth import GroundTruth
+from utils.inference.inspected import Inspected
+from utils.inference.pipeline import InspectionPipeline
 from utils.reporting.overlays import draw_overlay
 from utils.scoring.evaluation import Evaluation
 from utils.scoring.scores import pair_dice
 
 if TYPE_CHECKING:
-    from utils.reporting.evaluation import Example
+    from utils.reporting.evaluation import ExamplePicture
 
 NARROW, WIDE = 320, 1600  # pixels: smaller images are enlarged before they are drawn on, larger pictures reduced
 QUALITY = 85  # of the JPEG, 0..100: outlines stay clean at a tenth of a PNG's size
 
 
 def draw_examples(
-    pipeline: InspectionPipeline, paths: Sequence[Path], labels: Labels, evaluation: Evaluation
-) -> dict[str, "Example"]:
+    pipeline: InspectionPipeline, paths: Sequence[Path], labels: GroundTruth, evaluation: Evaluation
+) -> dict[str, "ExamplePicture"]:
     """Run the network once more on some images and draw them.
 
     Args:
@@ -34,15 +35,15 @@ def draw_examples(
     Returns:
         By the image's name.
     """
-    from utils.reporting.evaluation import Example
+    from utils.reporting.evaluation import ExamplePicture
 
     class_names = evaluation.class_names
     rows = {name: row for row, name in enumerate(evaluation.counts.images)}
     all_dice = pair_dice(evaluation.counts).numpy()
 
-    def draw(result: Inspected) -> Example:
-        truth = labels.masks(result.path.name, *result.image.shape[:2])
-        dice = all_dice[rows[result.path.name]]
+    def draw(path: Path, result: Inspected) -> ExamplePicture:
+        truth = labels.masks(path.name, *result.image.shape[:2])
+        dice = all_dice[rows[path.name]]
         involved = [bool(mask.any() or true.any()) for mask, true in zip(result.masks, truth, strict=True)]
         picture = draw_overlay(*_enlarged(result.image, result.masks, class_names, truth))
         if picture.shape[1] > WIDE:
@@ -50,7 +51,7 @@ def draw_examples(
             picture = cv2.resize(picture, (WIDE, height), interpolation=cv2.INTER_AREA)
         _, data = cv2.imencode(".jpg", cv2.cvtColor(picture, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, QUALITY])
         known = {name: float(dice[k]) for k, name in enumerate(class_names) if involved[k]}
-        return Example(result.path.name, data.tobytes(), picture.shape[1], known)
+        return ExamplePicture(path.name, data.tobytes(), picture.shape[1], known)
 
     return {path.name: example for path, example in pipeline.run(paths, draw)}
 

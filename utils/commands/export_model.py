@@ -18,9 +18,9 @@ from utils.errors import InputError
 from utils.files import replacing, write_text
 from utils.inference.export.graph import Graph, takes_any_size, to_onnx, to_openvino
 from utils.inference.export.halving import halve
-from utils.inference.export.parity import Example, Parity, Run, compare, draw_examples, read_examples
+from utils.inference.export.parity import Parity, ParityImage, Run, compare, draw_parity_images, read_parity_images
 from utils.inference.export.quantise import quantise
-from utils.inference.ground_truth import Labels
+from utils.inference.ground_truth import GroundTruth
 from utils.inference.network import Outputs
 from utils.inference.systems.system import Size
 from utils.models.segmenter import Segmenter
@@ -132,7 +132,7 @@ def open_exported(path: Path, library: Any) -> Run:
     return lambda images: Outputs.of([torch.from_numpy(part.copy()) for part in compiled(images).values()])
 
 
-def _examples(config: ExportConfig, weights: WeightsFile) -> tuple[list[Example], list[Example]]:
+def _examples(config: ExportConfig, weights: WeightsFile) -> tuple[list[ParityImage], list[ParityImage]]:
     """Read images to compare on, and as many others to calibrate on."""
     channels, number = weights.spec.channels, config.num_of_images
     if config.dir is not None and config.images is not None:
@@ -140,7 +140,7 @@ def _examples(config: ExportConfig, weights: WeightsFile) -> tuple[list[Example]
     labels = None
     if config.dir is not None and (config.dir / "train.csv").is_file():
         dataset = open_dataset(config.dir)
-        labels = Labels(dataset.annotations, weights.spec)
+        labels = GroundTruth(dataset.annotations, weights.spec)
         # Those with defects say more about a network than the many without.
         names = sorted(dataset.images, key=lambda name: not dataset.annotations.runs(name))
         paths = [dataset.path(name) for name in names]
@@ -151,21 +151,21 @@ def _examples(config: ExportConfig, weights: WeightsFile) -> tuple[list[Example]
         if not paths:
             raise InputError(f"-images {config.images}: holds no image files")
     else:
-        return draw_examples(number, channels), []
+        return draw_parity_images(number, channels), []
     if config.int8 and len(paths) < 2:
         raise InputError("-int8: needs at least two images, one to calibrate on and one to compare on")
     chosen = paths[: 2 * number] if config.int8 else paths[:number]
     if not config.int8:
-        return read_examples(chosen, channels, labels), []
-    return read_examples(chosen[::2], channels, labels), read_examples(chosen[1::2], channels, None)
+        return read_parity_images(chosen, channels, labels), []
+    return read_parity_images(chosen[::2], channels, labels), read_parity_images(chosen[1::2], channels, None)
 
 
-def _of_size(examples: Sequence[Example], size: Size) -> list[Example]:
+def _of_size(examples: Sequence[ParityImage], size: Size) -> list[ParityImage]:
     """Leave out what a network that fixes the size cannot take."""
     return [example for example in examples if size in (None, example.pixels.shape[:2])]
 
 
-def _for_calibration(others: Sequence[Example], size: Size) -> list[np.ndarray]:
+def _for_calibration(others: Sequence[ParityImage], size: Size) -> list[np.ndarray]:
     fitting = _of_size(others, size)
     if size is not None and not fitting:
         raise InputError(
@@ -202,7 +202,7 @@ def _original(model: Segmenter, input_size: Size) -> Run:
     return run
 
 
-def _convert_onnx(library: Any, model: Segmenter, input_size: Size, example: Example) -> tuple[bytes, Size]:
+def _convert_onnx(library: Any, model: Segmenter, input_size: Size, example: ParityImage) -> tuple[bytes, Size]:
     def opened(content: bytes) -> Any:
         session = library.InferenceSession(content)
         return lambda images: session.run(None, {"images": images})
@@ -210,7 +210,7 @@ def _convert_onnx(library: Any, model: Segmenter, input_size: Size, example: Exa
     return _convert(to_onnx, opened, model, input_size, example)
 
 
-def _convert_openvino(library: Any, model: Segmenter, input_size: Size, example: Example) -> tuple[Any, Size]:
+def _convert_openvino(library: Any, model: Segmenter, input_size: Size, example: ParityImage) -> tuple[Any, Size]:
     def opened(graph: Any) -> Any:
         compiled = library.compile_model(graph, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
         return lambda images: list(compiled(images).values())
@@ -218,7 +218,7 @@ def _convert_openvino(library: Any, model: Segmenter, input_size: Size, example:
     return _convert(to_openvino, opened, model, input_size, example)
 
 
-def _convert(convert: Any, opened: Any, model: Segmenter, input_size: Size, example: Example) -> tuple[Any, Size]:
+def _convert(convert: Any, opened: Any, model: Segmenter, input_size: Size, example: ParityImage) -> tuple[Any, Size]:
     """Convert for any size of images, or for the example's where the architecture allows no other."""
     try:
         converted = convert(model, None, input_size)

@@ -1,11 +1,12 @@
 """What a report says about the images, the network and the machine, in words."""
 
+from pathlib import Path
 from typing import Any, Protocol
 
 from config import EvaluateConfig
 from utils.device import versions
 from utils.inference.chosen import Chosen
-from utils.inference.pipeline import Skipped
+from utils.inference.inspected import Refused
 
 
 class Scored(Protocol):
@@ -20,7 +21,7 @@ class Scored(Protocol):
         """From file to figures."""
 
     @property
-    def skipped(self) -> tuple[Skipped, ...]:
+    def skipped(self) -> tuple[Refused, ...]:
         """Images that could not be read."""
 
     @property
@@ -42,7 +43,7 @@ def facts(config: EvaluateConfig, chosen: Chosen, result: Scored) -> dict[str, A
     found |= {
         "images": f"{result.what}: {result.images:,}",
         "dataset": str(config.dir),
-        "skipped": "; ".join(f"{image.path.name}: {image.reason}" for image in result.skipped) or "none",
+        "skipped": "; ".join(f"{Path(image.name).name}: {image.reason}" for image in result.skipped) or "none",
         "network": result.network,
         "time": f"{result.seconds:.1f} s, {result.images_per_second:.1f} images/s from file to figures",
     }

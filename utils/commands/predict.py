@@ -20,7 +20,8 @@ from utils.device import versions
 from utils.errors import InputError
 from utils.files import make_folder, write_text
 from utils.inference.chosen import Chosen, choose_weights
-from utils.inference.ground_truth import Labels, labels_beside
+from utils.inference.ground_truth import GroundTruth, labels_beside
+from utils.inference.inspected import Inspected, Refused
 from utils.inference.opening import open_pipeline
 from utils.inference.outputs import (
     PICTURES,
@@ -33,7 +34,7 @@ from utils.inference.outputs import (
     Submission,
     picture_names,
 )
-from utils.inference.pipeline import Inspected, InspectionPipeline, Skipped
+from utils.inference.pipeline import InspectionPipeline
 
 
 @dataclass(frozen=True)
@@ -63,7 +64,7 @@ class PredictResult:
     """
 
     images: int
-    skipped: tuple[Skipped, ...]
+    skipped: tuple[Refused, ...]
     defects: int
     classes: dict[str, ClassTotal]
     out: Path
@@ -118,7 +119,7 @@ def predict(config: PredictConfig) -> PredictResult:
     pictures = [out / word for word in PICTURES if word in save]
     refuse_foreign_pictures(out, pictures, paths[0].parent)
     labels = _labels(config, paths[0].parent, chosen) if "overlays" in save else None
-    skipped: list[Skipped] = []
+    skipped: list[Refused] = []
     pipeline = open_pipeline(chosen, config, skipped, describe=True, images=len(paths))
     make_folder(out)
     with marked(out, pictures):
@@ -134,8 +135,8 @@ def _write(
     paths: Sequence[Path],
     save: Sequence[str],
     out: Path,
-    labels: Labels | None,
-    skipped: list[Skipped],
+    labels: GroundTruth | None,
+    skipped: list[Refused],
 ) -> PredictResult:
     """Predict the images, and write everything but the summary."""
     spec, names = chosen.weights.spec, picture_names(paths)
@@ -157,9 +158,9 @@ def _write(
         if "labels" in save:
             sinks.append(stack.enter_context(LabelTable(out / "labels.csv", chosen.label_names)))
 
-        def finish(result: Inspected) -> tuple[np.ndarray, np.ndarray, list[Any]]:
+        def finish(path: Path, result: Inspected) -> tuple[np.ndarray, np.ndarray, list[Any]]:
             has = np.zeros(0) if result.labels is None else result.labels
-            return _count(result), has >= chosen.label_thresholds, [sink.render(result) for sink in sinks]
+            return _count(result), has >= chosen.label_thresholds, [sink.render(path, result) for sink in sinks]
 
         start = time.perf_counter()
         with progress(len(paths), "predict") as bar:
@@ -230,7 +231,7 @@ def _images(config: PredictConfig) -> tuple[list[Path], Path]:
     return paths[: config.num_of_images or None], home / "results"
 
 
-def _labels(config: PredictConfig, images: Path, chosen: Chosen) -> Labels | None:
+def _labels(config: PredictConfig, images: Path, chosen: Chosen) -> GroundTruth | None:
     """Find labels to show beside the prediction; labels that do not fit are a remark, since nobody needs them here."""
     if config.dir is None:
         return None
@@ -241,12 +242,12 @@ def _labels(config: PredictConfig, images: Path, chosen: Chosen) -> Labels | Non
         return None
 
 
-def _truth(labels: Labels | None) -> Callable[[Inspected], np.ndarray | None]:
+def _truth(labels: GroundTruth | None) -> Callable[[Inspected], np.ndarray | None]:
     def truth(result: Inspected) -> np.ndarray | None:
         if labels is None:
             return None
         try:
-            return labels.masks(result.path.name, *result.image.shape[:2])
+            return labels.masks(result.name, *result.image.shape[:2])
         except InputError as error:
             print(f"warning: overlay without ground truth: {error}", file=sys.stderr)
             return None
@@ -258,7 +259,7 @@ def _written(save: Sequence[str]) -> list[str]:
     return [f"{word}/" if word in PICTURES else f"{word}.csv" for word in SAVES if word in save]
 
 
-def _summary(result: PredictResult, chosen: Chosen, labels: Labels | None) -> dict[str, Any]:
+def _summary(result: PredictResult, chosen: Chosen, labels: GroundTruth | None) -> dict[str, Any]:
     return {
         **chosen.to_dict(),
         "network": result.network,
@@ -266,7 +267,7 @@ def _summary(result: PredictResult, chosen: Chosen, labels: Labels | None) -> di
         "defects": result.defects,
         "found": {name: vars(total) for name, total in result.classes.items()},
         **({"images_with_label": result.labels} if result.labels else {}),
-        "skipped": [{"image": str(image.path), "reason": image.reason} for image in result.skipped],
+        "skipped": [refused.to_dict() for refused in result.skipped],
         "ground_truth": str(labels.annotations.source) if labels else None,
         "written": list(result.written),
         "seconds": round(result.seconds, 3),

@@ -5,7 +5,7 @@ import sys
 from tqdm import tqdm
 
 from utils.errors import InputError
-from utils.inference.pipeline import Skipped
+from utils.inference.inspected import Refused
 
 
 def progress(total: int, what: str) -> tqdm:
@@ -20,10 +20,10 @@ def plural(count: int, noun: str) -> str:
     return f"{count} {noun}{'' if count == 1 else 's'}"
 
 
-def require_images(done: int, skipped: list[Skipped]) -> None:
+def require_images(done: int, skipped: list[Refused]) -> None:
     """Name the skipped images on standard error; raise ``InputError`` when not a single one could be read."""
     if not done and skipped:
         first = skipped[0]
-        raise InputError(f"no image could be read, {len(skipped)} tried; the first: {first.path}: {first.reason}")
+        raise InputError(f"no image could be read, {len(skipped)} tried; the first: {first.name}: {first.reason}")
     for image in skipped:
-        print(f"skipped {image.path}: {image.reason}", file=sys.stderr)
+        print(f"skipped {image.name}: {image.reason}", file=sys.stderr)

@@ -244,7 +244,7 @@ def _measure(
     if not isinstance(result, EvaluateResult):
         raise InputError(f"{folder}: judges whole images only; what is published here draws masks")
     if result.skipped:
-        raise InputError(f"{result.skipped[0].path}: cannot be read, and scores of some images only are not published")
+        raise InputError(f"{result.skipped[0].name}: cannot be read, and scores of some images only are not published")
     return result
 
 

@@ -8,13 +8,13 @@ from typing import Any
 import numpy as np
 
 from utils.files import replacing
-from utils.inference.outputs import Table
+from utils.inference.outputs import CsvTable
 from utils.scoring.evaluation import Evaluation
 from utils.scoring.objects import AREAS, OBJECT
 from utils.scoring.scores import TOGETHER, pair_dice
 
 
-class Objects(Table):
+class Objects(CsvTable):
     """``objects.csv``: a row for every labelled and every predicted defect, written while images go by.
 
     Args:

@@ -29,7 +29,7 @@ class Key(NamedTuple):
 
 
 @dataclasses.dataclass(frozen=True)
-class Sample:
+class LabelledImage:
     """One image on its way to the network.
 
     Args:
@@ -95,7 +95,7 @@ class StripDataset(TorchDataset):
     def __len__(self) -> int:
         return len(self.names)
 
-    def __getitem__(self, key: Key) -> Sample:
+    def __getitem__(self, key: Key) -> LabelledImage:
         number, seed, share = key
         name = self.names[number]
         image, (height, width) = self.images.read(name)
@@ -120,7 +120,7 @@ class StripDataset(TorchDataset):
             image, masks = changed["image"], changed["mask"]
         if self.blackout:
             image, masks = transforms.black_out(image, masks, self.blackout, random)
-        return Sample(image, masks, truth, name)
+        return LabelledImage(image, masks, truth, name)
 
 
 def scored(defects: list[Rectangles], task: str, target: int | None = None) -> list[Rectangles]:
@@ -136,7 +136,7 @@ def scored(defects: list[Rectangles], task: str, target: int | None = None) -> l
     return defects if target is None else [defects[target - 1]]
 
 
-def collate(samples: Sequence[Sample]) -> dict[str, Any]:
+def collate(samples: Sequence[LabelledImage]) -> dict[str, Any]:
     """Put samples into one batch, mirrored up to the largest height and width among them.
 
     Returns:

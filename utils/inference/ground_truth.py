@@ -9,7 +9,7 @@ from utils.errors import InputError
 from utils.models.spec import ModelSpec
 
 
-class Labels:
+class GroundTruth:
     """The labels of a dataset as a network's scored classes.
 
     Args:
@@ -77,7 +77,7 @@ class Labels:
         return np.array([number in ids for number in wanted])
 
 
-def labels_beside(images: Path, spec: ModelSpec) -> Labels | None:
+def labels_beside(images: Path, spec: ModelSpec) -> GroundTruth | None:
     """Find the labels of the images of a dataset folder.
 
     Args:
@@ -92,7 +92,7 @@ def labels_beside(images: Path, spec: ModelSpec) -> Labels | None:
     """
     root = images.parent
     table = root / LABELS["test" if images.name == TEST_IMAGES else "train"]
-    return Labels(read_annotations(table, read_class_names(root)), spec) if table.is_file() else None
+    return GroundTruth(read_annotations(table, read_class_names(root)), spec) if table.is_file() else None
 
 
 def _numbers(count: int) -> tuple[str, ...]:

@@ -30,7 +30,7 @@ class Outputs(NamedTuple):
 
 
 # Chooses the images whose masks are wanted, from their labels: (N, L) float32 logits -> (N,) bool on the same device.
-Gate = Callable[[torch.Tensor], torch.Tensor]
+ChooseImages = Callable[[torch.Tensor], torch.Tensor]
 
 
 class Network(Protocol):
@@ -47,12 +47,12 @@ class Network(Protocol):
         """Backend, precision and device, for messages and summaries; ``auto`` knows it after the first batch."""
         ...
 
-    def __call__(self, images: np.ndarray, gate: Gate | None = None) -> Outputs:
+    def __call__(self, images: np.ndarray, choose: ChooseImages | None = None) -> Outputs:
         """Run on a batch.
 
         Args:
             images: ``(N, H, W, channels)`` uint8, contiguous.
-            gate: for networks with masks and labels. ``masks`` then has the chosen images only, in their order, and
+            choose: for networks with masks and labels. ``masks`` then has the chosen images only, in their order, and
                 is None when there is none; a network that can decodes no others.
 
         Returns:
@@ -78,9 +78,9 @@ class Settings:
     compile: bool = False
 
 
-def pass_gate(outputs: Outputs, gate: Gate | None) -> Outputs:
+def keep_chosen(outputs: Outputs, choose: ChooseImages | None) -> Outputs:
     """Keep the masks of the images that a gate chooses; for networks that have decoded all."""
-    if gate is None or outputs.masks is None or outputs.labels is None:
+    if choose is None or outputs.masks is None or outputs.labels is None:
         return outputs
-    chosen = gate(outputs.labels)
+    chosen = choose(outputs.labels)
     return Outputs(outputs.masks[chosen] if chosen.any() else None, outputs.labels)

@@ -5,8 +5,9 @@ from utils.errors import InputError
 from utils.inference.backends import BACKENDS
 from utils.inference.backends.choice import choose
 from utils.inference.chosen import Chosen
+from utils.inference.inspected import Refused
 from utils.inference.network import Network, Settings
-from utils.inference.pipeline import InspectionPipeline, Skipped
+from utils.inference.pipeline import InspectionPipeline
 from utils.inference.systems.making import make_system
 from utils.weights.weights_file import WeightsFile
 
@@ -49,7 +50,7 @@ def open_network(
 def open_pipeline(
     chosen: Chosen,
     config: PredictConfig | EvaluateConfig,
-    skipped: list[Skipped],
+    skipped: list[Refused],
     *,
     describe: bool,
     images: int | None,

@@ -17,7 +17,7 @@ import numpy as np
 from utils.data import rle
 from utils.decision.masks import index_mask
 from utils.files import replacing
-from utils.inference.pipeline import Inspected
+from utils.inference.inspected import Inspected
 from utils.reporting.overlays import draw_overlay
 
 PICTURES = ("overlays", "masks")
@@ -27,7 +27,7 @@ SAVES = (*PICTURES, "submission", "defects", "labels")
 class Sink(Protocol):
     """One kind of output."""
 
-    def render(self, result: Inspected) -> Any:
+    def render(self, path: Path, result: Inspected) -> Any:
         """Make what this image contributes; called in worker threads."""
 
     def collect(self, path: Path, piece: Any) -> None:
@@ -54,11 +54,10 @@ class Overlays:
         self.folder, self.names, self.class_names, self.truth = folder, names, class_names, truth
         self.written: list[Path] = []
 
-    def render(self, result: Inspected) -> Path:
+    def render(self, path: Path, result: Inspected) -> Path:
         """Draw and write the picture of an image."""
-        picture = draw_overlay(result.image, result.masks, self.class_names, self.truth(result))
-        target = self.folder / self.names[result.path]
-        write_png(target, cv2.cvtColor(picture, cv2.COLOR_RGB2BGR))
+        target = self.folder / self.names[path]
+        write_png(target, overlay_of(result, self.class_names, self.truth(result)))
         return target
 
     def collect(self, path: Path, piece: Path) -> None:
@@ -82,19 +81,15 @@ class IndexMasks:
     def __init__(self, folder: Path, names: dict[Path, str], task: str, first_class: int = 1) -> None:
         self.folder, self.names, self.task, self.first_class = folder, names, task, first_class
 
-    def render(self, result: Inspected) -> None:
+    def render(self, path: Path, result: Inspected) -> None:
         """Write the mask of an image."""
-        logits = result.logits if len(result.defects) else None
-        if logits is None:  # nothing to draw, or nothing that overlaps
-            logits = np.empty((0, 0, 0), np.float32)
-        index = index_mask(result.masks, logits, self.task, self.first_class)
-        write_png(self.folder / self.names[result.path], index)
+        write_png(self.folder / self.names[path], index_mask_of(result, self.task, self.first_class))
 
     def collect(self, path: Path, piece: None) -> None:
         """Leave it at the file."""
 
 
-class Table:
+class CsvTable:
     """A CSV file that is written row by row and takes its name at the end."""
 
     header: tuple[str, ...]
@@ -123,7 +118,7 @@ class Table:
         self._writer.writerows(rows)
 
 
-class Submission(Table):
+class Submission(CsvTable):
     """The competition's table: a row for every image and class, the code empty where there is no defect.
 
     Args:
@@ -137,7 +132,7 @@ class Submission(Table):
         super().__init__(path)
         self.first_class = first_class
 
-    def render(self, result: Inspected) -> list[str]:
+    def render(self, path: Path, result: Inspected) -> list[str]:
         """Encode each class."""
         return [rle.encode(mask) if mask.any() else "" for mask in result.masks]
 
@@ -146,7 +141,7 @@ class Submission(Table):
         self.write((f"{path.name}_{class_id}", code) for class_id, code in enumerate(piece, self.first_class))
 
 
-class Defects(Table):
+class Defects(CsvTable):
     """A row for every connected defect.
 
     Args:
@@ -161,7 +156,7 @@ class Defects(Table):
         super().__init__(path)
         self.class_names, self.first_class = class_names, first_class
 
-    def render(self, result: Inspected) -> list[tuple[Any, ...]]:
+    def render(self, path: Path, result: Inspected) -> list[tuple[Any, ...]]:
         """Return the rows of an image as plain numbers."""
         return result.defects.tolist()
 
@@ -173,7 +168,7 @@ class Defects(Table):
         )
 
 
-class LabelTable(Table):
+class LabelTable(CsvTable):
     """A row for every image: the probability of each label of the whole image, as the classifier or the gate saw it.
 
     Args:
@@ -185,7 +180,7 @@ class LabelTable(Table):
         super().__init__(path)
         self.header = ("image", *label_names)
 
-    def render(self, result: Inspected) -> list[str]:
+    def render(self, path: Path, result: Inspected) -> list[str]:
         """Return the probabilities of an image."""
         assert result.labels is not None, "only for networks with labels"
         return [f"{probability:.4f}" for probability in result.labels]
@@ -205,6 +200,19 @@ def picture_names(paths: Sequence[Path]) -> dict[Path, str]:
     if len({name.casefold() for name in names.values()}) < len(names):
         return {path: f"{path.name}.png" for path in paths}
     return names
+
+
+def overlay_of(result: Inspected, class_names: Sequence[str], truth: np.ndarray | None = None) -> np.ndarray:
+    """Draw the defects of an image on it, and below that its labels if there are any: ``(H, W, 3)`` BGR pixels."""
+    return cv2.cvtColor(draw_overlay(result.image, result.masks, class_names, truth), cv2.COLOR_RGB2BGR)
+
+
+def index_mask_of(result: Inspected, task: str, first_class: int) -> np.ndarray:
+    """Draw the index mask of an image, ``(H, W)``, see ``IndexMasks``."""
+    logits = result.logits if len(result.defects) else None
+    if logits is None:  # nothing to draw, or nothing that overlaps
+        logits = np.empty((0, 0, 0), np.float32)
+    return index_mask(result.masks, logits, task, first_class)
 
 
 def write_png(path: Path, pixels: np.ndarray) -> None:

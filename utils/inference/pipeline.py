@@ -8,8 +8,8 @@ import os
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, field
-from functools import cached_property
+from dataclasses import dataclass
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import TypeVar
@@ -21,42 +21,10 @@ import torch
 from utils.data.images import ImageError, read_image
 from utils.decision.decision import Decision
 from utils.decision.masks import DEFECT, resize_logits
+from utils.inference.inspected import Inspected, Refused
 from utils.inference.systems.system import Answer, Size, System
 
 T = TypeVar("T")
-
-
-@dataclass(frozen=True, eq=False)
-class Inspected:
-    """What is known about one image.
-
-    Attributes:
-        path: the file.
-        image: ``(H, W, channels)`` uint8 at its own size.
-        masks: ``(C, H, W)`` bool, C scored classes, without defects that are too small, too large or without a seed.
-        defects: table of dtype ``DEFECT``; empty when the pipeline was not asked to describe.
-        labels: ``(L,)`` float32 probabilities of the image as a whole; None when no network judges it so.
-    """
-
-    path: Path
-    image: np.ndarray
-    masks: np.ndarray
-    defects: np.ndarray
-    labels: np.ndarray | None
-    _logits: torch.Tensor | None = field(repr=False)
-
-    @cached_property
-    def logits(self) -> np.ndarray | None:
-        """``(K, H, W)`` float32 at the image's own size; None when a gate turned the image away."""
-        return None if self._logits is None else self._logits.cpu().numpy()
-
-
-@dataclass(frozen=True)
-class Skipped:
-    """An image that could not be read, and why."""
-
-    path: Path
-    reason: str
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,12 +32,12 @@ class Loaded:
     """An image that is ready for the networks.
 
     Attributes:
-        path: the file, or the name of an image that comes from elsewhere.
+        name: of the file, without its folder, or of an image that comes from elsewhere.
         image: ``(H, W, channels)`` uint8 at its own size.
         pixels: the same at each of the networks' sizes.
     """
 
-    path: Path
+    name: str
     image: np.ndarray
     pixels: dict[Size, np.ndarray]
 
@@ -119,7 +87,7 @@ class InspectionPipeline:
         batch_size: int = 4,
         describe: bool = True,
         gates: bool = True,
-        on_skip: Callable[[Skipped], None] = lambda skipped: None,
+        on_skip: Callable[[Refused], None] = lambda refused: None,
     ) -> None:
         self.system = system
         self.decision = decision
@@ -131,13 +99,13 @@ class InspectionPipeline:
         # A batch more than run at once, so that none of them waits; the workers' own images come on top.
         self.window = (system.parallel + 1) * batch_size + self.workers
 
-    def run(self, paths: Sequence[Path], finish: Callable[[Inspected], T]) -> Iterator[tuple[Path, T]]:
+    def run(self, paths: Sequence[Path], finish: Callable[[Path, Inspected], T]) -> Iterator[tuple[Path, T]]:
         """Inspect images in order.
 
         Args:
             paths: image files.
-            finish: what to make of each image; called in a worker thread, in no fixed order. It is the place to
-                encode and write files.
+            finish: what to make of each file and what is known of it; called in a worker thread, in no fixed order. It
+                is the place to encode and write files.
 
         Yields:
             The path and what ``finish`` returned, in the order of ``paths``; images that cannot be read are left out.
@@ -147,15 +115,17 @@ class InspectionPipeline:
             _Workers(self.system.parallel) as runners,
             _Workers(self.workers) as finishers,
         ):
-            running: deque[Future[list[Judged]]] = deque()
+            running: deque[tuple[list[Path], Future[list[Judged]]]] = deque()
             pending: deque[tuple[Path, Future[T]]] = deque()
 
             def pass_on() -> None:
-                for judged in running.popleft().result():
-                    pending.append((judged.loaded.path, finishers.submit(self.finish, judged, finish)))
+                files, job = running.popleft()
+                for path, judged in zip(files, job.result(), strict=True):
+                    pending.append((path, finishers.submit(self.finish, judged, partial(finish, path))))
 
             for batch in self._batches(self._read(paths, readers)):
-                running.append(runners.submit(self.judge, batch))
+                files, images = [path for path, _ in batch], [loaded for _, loaded in batch]
+                running.append((files, runners.submit(self.judge, images)))
                 if len(running) > self.system.parallel:
                     pass_on()
                 while pending and (len(pending) > self.window or pending[0][1].done()):
@@ -168,7 +138,7 @@ class InspectionPipeline:
                     path, job = pending.popleft()
                     yield path, job.result()
 
-    def _read(self, paths: Sequence[Path], readers: "_Workers") -> Iterator[Loaded]:
+    def _read(self, paths: Sequence[Path], readers: "_Workers") -> Iterator[tuple[Path, Loaded]]:
         """Read ahead in threads, as far as the window goes; give images in order."""
         rest = iter(paths)
         ahead = deque((path, readers.submit(self._load, path)) for path in islice(rest, self.window))
@@ -177,25 +147,25 @@ class InspectionPipeline:
             for following in islice(rest, 1):
                 ahead.append((following, readers.submit(self._load, following)))
             try:
-                yield job.result()
+                yield path, job.result()
             except ImageError as error:
-                self.on_skip(Skipped(path, error.reason))
+                self.on_skip(Refused(str(path), error.reason))
 
     def _load(self, path: Path) -> Loaded:
-        return self.prepare(path, read_image(path, channels=self.system.channels))
+        return self.prepare(path.name, read_image(path, channels=self.system.channels))
 
-    def prepare(self, path: Path, image: np.ndarray) -> Loaded:
+    def prepare(self, name: str, image: np.ndarray) -> Loaded:
         """Bring an image, ``(H, W, channels)`` uint8, to the networks' sizes."""
-        return Loaded(path, image, {size: _resize(image, size) for size in self.system.sizes})
+        return Loaded(name, image, {size: _resize(image, size) for size in self.system.sizes})
 
-    def _batches(self, images: Iterator[Loaded]) -> Iterator[list[Loaded]]:
+    def _batches(self, images: Iterator[tuple[Path, Loaded]]) -> Iterator[list[tuple[Path, Loaded]]]:
         """Group images of equal size that follow each other."""
-        batch: list[Loaded] = []
-        for loaded in images:
-            if batch and (len(batch) == self.batch_size or loaded.shapes != batch[0].shapes):
+        batch: list[tuple[Path, Loaded]] = []
+        for path, loaded in images:
+            if batch and (len(batch) == self.batch_size or loaded.shapes != batch[0][1].shapes):
                 yield batch
                 batch = []
-            batch.append(loaded)
+            batch.append((path, loaded))
         if batch:
             yield batch
 
@@ -228,7 +198,7 @@ class InspectionPipeline:
                     masks, defects = decision.find_defects(masks, logits.cpu().numpy(), task)
                 else:
                     masks = decision.filter_defects(torch.from_numpy(masks)[None], logits[None], task)[0].numpy()
-        return finish(Inspected(judged.loaded.path, image, masks, defects, answer.labels, logits))
+        return finish(Inspected(judged.loaded.name, image, masks, defects, answer.labels, decision.min_areas, logits))
 
 
 def _resize(image: np.ndarray, size: Size) -> np.ndarray:

@@ -5,7 +5,7 @@ import math
 import numpy as np
 import torch
 
-from utils.inference.network import Gate, Network, Outputs
+from utils.inference.network import ChooseImages, Network, Outputs
 
 # Part of a tile that it shares with the next one, at least: what a network says at a tile's edge has seen half as much.
 OVERLAP = 0.25
@@ -32,9 +32,9 @@ class Tiled:
         """Name of the network, and what is done with it."""
         return f"{self.network.name}, tiles of {self.tile[0]}x{self.tile[1]}"
 
-    def __call__(self, images: np.ndarray, gate: Gate | None = None) -> Outputs:
+    def __call__(self, images: np.ndarray, choose: ChooseImages | None = None) -> Outputs:
         """Run on a batch, see ``Network``."""
-        assert gate is None, "networks of masks alone have no gate"
+        assert choose is None, "networks of masks alone have no gate"
         size = images.shape[1:3]
         height, width = (min(pair) for pair in zip(self.tile, size, strict=True))
         total: torch.Tensor | None = None

@@ -4,7 +4,7 @@ import numpy as np
 import torch
 
 from utils.errors import InputError
-from utils.inference.network import Gate, Network, Outputs
+from utils.inference.network import ChooseImages, Network, Outputs
 
 # Steel has no up and no left: every flip of a strip is a strip. Axes of (H, W).
 FLIPS: tuple[tuple[int, ...], ...] = ((), (0,), (1,), (0, 1))
@@ -38,7 +38,7 @@ class Augmented:
         """Name of the network, and what is done with it."""
         return f"{self.network.name}, {WORDS[self.tta]}"
 
-    def __call__(self, images: np.ndarray, gate: Gate | None = None) -> Outputs:
+    def __call__(self, images: np.ndarray, choose: ChooseImages | None = None) -> Outputs:
         """Run on a batch, see ``Network``.
 
         Raises:
@@ -47,25 +47,25 @@ class Augmented:
         height, width = images.shape[1:3]
         if self.tta == "d4" and height != width:
             raise InputError(f"-tta d4: quarter turns need square images, not {height}x{width}; take -tta flips")
-        if gate is None:
+        if choose is None:
             return self._mean(images, None)
         # The gate has to see the mean of the labels, and only then is it known what to decode: the images that pass
         # go through the encoder twice, which on a coil are few.
         labels = self._mean(images, _nothing).labels
         assert labels is not None, "only networks with labels have a gate"
-        chosen = gate(labels)
+        chosen = choose(labels)
         if not chosen.any():
             return Outputs(None, labels)
         passed = np.ascontiguousarray(images[chosen.cpu().numpy()])
         return Outputs(self._mean(passed, None).masks, labels)
 
-    def _mean(self, images: np.ndarray, gate: Gate | None) -> Outputs:
+    def _mean(self, images: np.ndarray, choose: ChooseImages | None) -> Outputs:
         masks: torch.Tensor | None = None
         labels: torch.Tensor | None = None
         views = VIEWS[self.tta]
         for transposed, axes in views:
             turned = images.swapaxes(1, 2) if transposed else images
-            answer = self.network(np.ascontiguousarray(np.flip(turned, tuple(axis + 1 for axis in axes))), gate)
+            answer = self.network(np.ascontiguousarray(np.flip(turned, tuple(axis + 1 for axis in axes))), choose)
             if answer.masks is not None:
                 back = answer.masks.flip([axis + 2 for axis in axes]) / len(views)
                 back = back.transpose(2, 3) if transposed else back

@@ -19,7 +19,7 @@ from utils.scoring.scores import TOGETHER
 
 
 @dataclass(frozen=True)
-class Example:
+class ExamplePicture:
     """An image to look at.
 
     Attributes:
@@ -49,8 +49,8 @@ def evaluation_sections(
     evaluation: Evaluation,
     *,
     facts: Mapping[str, Any],
-    worst: Sequence[Example],
-    best: Sequence[Example],
+    worst: Sequence[ExamplePicture],
+    best: Sequence[ExamplePicture],
     history: History | None,
     more: Sequence[Section] = (),
 ) -> list[Section]:
@@ -221,7 +221,7 @@ def _three_dice(evaluation: Evaluation) -> list[Any]:
     ]
 
 
-def _examples(examples: Sequence[Example], none: str) -> list[Any]:
+def _examples(examples: Sequence[ExamplePicture], none: str) -> list[Any]:
     if not examples:
         return [Text(none)]
     pictures = [

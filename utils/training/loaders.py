@@ -15,7 +15,7 @@ from torch.utils.data import Dataset as TorchDataset
 
 from config import TrainConfig
 from utils.data.annotations import Dataset
-from utils.data.dataset import Key, Sample, StripDataset, collate
+from utils.data.dataset import Key, LabelledImage, StripDataset, collate
 from utils.data.decoded import ImageFiles, ImageSource
 from utils.errors import InputError
 from utils.training import growing
@@ -203,14 +203,14 @@ class _Guarded(TorchDataset):
     def __init__(self, part: StripDataset) -> None:
         self.part = part
 
-    def __getitems__(self, keys: list[Key]) -> list[Sample] | InputError:
+    def __getitems__(self, keys: list[Key]) -> list[LabelledImage] | InputError:
         try:
             return [self.part[key] for key in keys]
         except InputError as error:
             return InputError(str(error))  # its subclasses cannot all travel between processes
 
 
-def _collate(samples: list[Sample] | InputError) -> dict[str, Any] | InputError:
+def _collate(samples: list[LabelledImage] | InputError) -> dict[str, Any] | InputError:
     return samples if isinstance(samples, InputError) else collate(samples)
 
 

@@ -1,17 +1,16 @@
-"""What the API answers: its form, for the description, and the making of it from inspections."""
+"""What the API answers: its form, for the description, and the making of it from what was inspected."""
 
 import base64
 import json
 from typing import Any, Literal
 
-import cv2
 from pydantic import BaseModel, ConfigDict, Field
 
 from utils.data.rle import encode_part
 from utils.decision.components import defect_shapes
-from utils.inference.outputs import encode_png
-from utils.reporting.overlays import draw_overlay
-from utils.web.inspector import About, Inspection, Refused
+from utils.inference.inspected import Inspected, Refused
+from utils.inference.outputs import encode_png, overlay_of
+from utils.web.about import About
 
 
 class Form(BaseModel):
@@ -120,21 +119,21 @@ class StateAnswer(Form):
     status: Literal["alive", "ready"]
 
 
-def image_answer(about: About, inspection: Inspection, overlay: bool) -> dict[str, Any]:
+def image_answer(about: About, inspected: Inspected, overlay: bool) -> dict[str, Any]:
     """Return what is known about an image, in the form of ``ImageAnswer`` but for its index."""
-    height, width = inspection.image.shape[:2]
+    height, width = inspected.image.shape[:2]
     labels = None
-    if inspection.labels is not None:
-        labels = {n: round(float(p), 4) for n, p in zip(about.label_names, inspection.labels, strict=True)}
+    if inspected.labels is not None:
+        labels = {n: round(float(p), 4) for n, p in zip(about.label_names, inspected.labels, strict=True)}
     picture = None
     if overlay:
-        drawn = draw_overlay(inspection.image, inspection.masks, about.class_names or about.label_names)
-        picture = base64.b64encode(encode_png(cv2.cvtColor(drawn, cv2.COLOR_RGB2BGR))).decode("ascii")
-    shapes = defect_shapes(inspection.masks, inspection.defects)
+        drawn = overlay_of(inspected, about.class_names or about.label_names)
+        picture = base64.b64encode(encode_png(drawn)).decode("ascii")
+    shapes = defect_shapes(inspected.masks, inspected.defects)
     return {
-        "name": inspection.name,
-        "verdict": inspection.verdict,
-        "classes": list(inspection.classes),
+        "name": inspected.name,
+        "verdict": about.verdict(inspected),
+        "classes": list(about.found(inspected)),
         "width": width,
         "height": height,
         "defects": [
@@ -146,10 +145,10 @@ def image_answer(about: About, inspection: Inspection, overlay: bool) -> dict[st
                 "mean_probability": round(probability, 4),
                 "rle": encode_part(shape, x, y, height),
             }
-            for (mask, area, x, y, w, h, probability), shape in zip(inspection.defects.tolist(), shapes, strict=True)
+            for (mask, area, x, y, w, h, probability), shape in zip(inspected.defects.tolist(), shapes, strict=True)
         ],
         "labels": labels,
-        "seconds": round(inspection.seconds, 4),
+        "seconds": round(inspected.seconds, 4),
         "overlay": picture,
         "error": None,
     }

@@ -11,6 +11,8 @@ from typing import Annotated, Any, Literal
 from fastapi import APIRouter, Query, Request, Response
 from fastapi.responses import JSONResponse
 
+from utils.inference.inspected import Inspected, Refused
+from utils.web.about import About
 from utils.web.answers import (
     InspectAnswer,
     LimitsAnswer,
@@ -23,10 +25,11 @@ from utils.web.answers import (
     pack,
     refusal_answer,
 )
+from utils.web.batching import Busy, Closing
 from utils.web.decoding import FORMATS
-from utils.web.inspection import REFUSALS
-from utils.web.inspector import Busy, Closing, Inspection, Inspector, Refused, Upload
-from utils.web.limits import House, Limits, Problem, closing_problem
+from utils.web.inspection import REFUSALS, Upload
+from utils.web.inspector import Inspector
+from utils.web.limits import Limits, Problem, Traffic, closing_problem
 from utils.web.metrics import Metrics
 from utils.web.reading import FIELD, read_uploads
 from utils.web.storage import save_request
@@ -79,15 +82,15 @@ class Api:
     Args:
         inspector: what answers.
         limits: of a request.
-        house: what is under way.
+        traffic: what is under way.
         metrics: to count with.
         save: folder to keep requests in; None: nothing is kept.
     """
 
     def __init__(
-        self, inspector: Inspector, limits: Limits, house: House, metrics: Metrics, save: Path | None = None
+        self, inspector: Inspector, limits: Limits, traffic: Traffic, metrics: Metrics, save: Path | None = None
     ) -> None:
-        self.inspector, self.limits, self.house, self.metrics, self.save = inspector, limits, house, metrics, save
+        self.inspector, self.limits, self.traffic, self.metrics, self.save = inspector, limits, traffic, metrics, save
         self.ready = False
 
     def router(self) -> APIRouter:
@@ -156,11 +159,12 @@ class Api:
         loop = asyncio.get_running_loop()
         start: float = request.state.start
         deadline = loop.time() + self.limits.seconds
-        uploads = await read_uploads(request, self.limits, self.house, deadline)
+        uploads = await read_uploads(request, self.limits, self.traffic, deadline)
 
-        def finish(inspection: Inspection) -> bytes:
-            self._count(inspection)
-            return pack(image_answer(self.inspector.about, inspection, overlay == "png"))
+        def finish(inspected: Inspected) -> bytes:
+            about = self.inspector.about
+            self._count(about, inspected)
+            return pack(image_answer(about, inspected, overlay == "png"))
 
         try:
             futures = self.inspector.submit(uploads, finish)
@@ -168,7 +172,7 @@ class Api:
             raise Problem(503, "busy", str(busy), retry_after=busy.retry_after) from None
         except Closing:
             raise closing_problem() from None
-        self.house.accepted += 1
+        self.traffic.accepted += 1
         try:
             images = await self._answers(request, futures, deadline)
             refused = [image for image in images if isinstance(image, Refused)]
@@ -184,7 +188,7 @@ class Api:
                 await asyncio.to_thread(save_request, self.save, number, uploads, answer)
             return Response(answer, media_type="application/json")
         finally:
-            self.house.accepted -= 1
+            self.traffic.accepted -= 1
 
     async def model(self) -> ModelAnswer:
         """Describe what is loaded."""
@@ -204,7 +208,7 @@ class Api:
 
     async def readiness(self) -> StateAnswer:
         """Answer 200 once the first image went through, and 503 before that and during the shutdown."""
-        if self.house.closing:
+        if self.traffic.closing:
             raise closing_problem()
         if not self.ready:
             raise Problem(503, "starting", "The server is starting; try again in 1 s.", retry_after=1)
@@ -239,11 +243,11 @@ class Api:
             for future in waiting:
                 future.cancel()
 
-    def _count(self, inspection: Inspection) -> None:
-        self.metrics.images.labels(inspection.verdict).inc()
-        self.metrics.image_seconds.observe(inspection.seconds)
-        for class_id in inspection.defects["class_id"].tolist():
-            self.metrics.defects.labels(inspection.class_names[class_id - 1]).inc()
+    def _count(self, about: About, inspected: Inspected) -> None:
+        self.metrics.images.labels(about.verdict(inspected)).inc()
+        self.metrics.image_seconds.observe(inspected.seconds)
+        for class_id in inspected.defects["class_id"].tolist():
+            self.metrics.defects.labels(about.class_names[class_id - 1]).inc()
 
 
 async def _gone(request: Request) -> None:

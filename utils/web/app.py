@@ -11,7 +11,7 @@ from starlette.middleware.cors import CORSMiddleware
 from config import ServeConfig
 from utils.web.api import Api, problem_response
 from utils.web.inspector import Inspector
-from utils.web.limits import FORM_BYTES, MOST_BODIES, House, Limits, Problem
+from utils.web.limits import FORM_BYTES, MOST_BODIES, Limits, Problem, Traffic
 from utils.web.metrics import Metrics
 from utils.web.security import EXPOSED, OPEN, Guard, Policy, bug_problem
 
@@ -37,11 +37,11 @@ class Application:
         self.inspector, self.metrics = inspector, metrics
         policy = Policy(config)
         limits = Limits(config.max_images, config.max_mb * 10**6 + FORM_BYTES, config.max_pixels, config.max_seconds)
-        self.house = House(MOST_BODIES * limits.bytes)
-        self.api = Api(inspector, limits, self.house, metrics, config.save)
+        self.traffic = Traffic(MOST_BODIES * limits.bytes)
+        self.api = Api(inspector, limits, self.traffic, metrics, config.save)
         metrics.watch(lambda: inspector.inside, inspector.room)
         self.app = self._routes(policy)
-        self.guard = Guard(self.app, policy, self.house, metrics, limits.bytes)
+        self.guard = Guard(self.app, policy, self.traffic, metrics, limits.bytes)
 
     def set_ready(self) -> None:
         """Mark the server as ready to inspect images."""
@@ -53,7 +53,7 @@ class Application:
     def close(self) -> None:
         """Refuse what comes from now on."""
         self.metrics.ready.set(0)
-        self.house.close()
+        self.traffic.close()
 
     def _routes(self, policy: Policy) -> FastAPI:
         app = FastAPI(

@@ -14,22 +14,18 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
-from utils.inference.pipeline import Inspected, InspectionPipeline, Judged, Loaded
-from utils.inference.systems.system import Answer
-from utils.web.decoding import Refusal, open_upload, unpack
-from utils.web.inspection import Refused, Upload
+from utils.inference.inspected import Inspected, Refused
+from utils.inference.pipeline import InspectionPipeline, Judged, Loaded
+from utils.web.decoding import OUT_OF_MEMORY, open_upload, unpack
+from utils.web.inspection import Upload
 
 log = logging.getLogger("steel.web")
 
-# Makes of an upload's name, its result, the system's answer and the seconds since acceptance what its caller wants;
-# called in a worker thread.
-Make = Callable[[str, Inspected, Answer, float], Any]
-
-# In the place of a file's path: what somebody sends has none, and its name is never taken for one.
-NO_PATH = Path("upload")
+# Makes of what is known of an image, and of the seconds since it was accepted, what its caller wants; called in a
+# worker thread.
+Make = Callable[[Inspected, float], Any]
 
 
 class Busy(Exception):
@@ -157,13 +153,10 @@ class Batches:
         ready = False
         try:
             if not job.future.cancelled():
-                opened = open_upload(job.upload, self.most_pixels)
-                self._take(job, opened.filled if self._own_size else opened.pixels)
-                image = unpack(opened, self.pipeline.system.channels)
-                job.loaded = self.pipeline.prepare(NO_PATH, image)
-                ready = True
-        except Refusal as refusal:
-            _answer(job, refusal.of(job.upload.name))
+                refused = self._load(job)
+                ready = refused is None
+                if refused is not None:
+                    _answer(job, refused)
         except Exception as error:
             _answer(job, _failed(job, error))
         with self._changed:
@@ -173,6 +166,18 @@ class Batches:
             self._changed.notify_all()
         if not ready:
             self._leave(job)
+
+    def _load(self, job: _Job) -> Refused | None:
+        """Decode an image as soon as there is room for its pixels; returns why there is none."""
+        opened = open_upload(job.upload, self.most_pixels)
+        if isinstance(opened, Refused):
+            return opened
+        self._take(job, opened.filled if self._own_size else opened.pixels)
+        image = unpack(opened, self.pipeline.system.channels)
+        if isinstance(image, Refused):
+            return image
+        job.loaded = self.pipeline.prepare(job.upload.name, image)
+        return None
 
     def _take(self, job: _Job, pixels: int) -> None:
         """Wait until there is room for these pixels; an image that is alone always gets in."""
@@ -242,8 +247,7 @@ class Batches:
         """Find the defects of an image and give its answer; runs in a thread."""
         try:
             seconds = time.monotonic() - job.accepted
-            name, answer = job.upload.name, judged.answer
-            _answer(job, self.pipeline.finish(judged, lambda result: job.make(name, result, answer, seconds)))
+            _answer(job, self.pipeline.finish(judged, lambda result: job.make(result, seconds)))
         except Exception as error:
             _answer(job, _failed(job, error))
         self._leave(job)
@@ -282,9 +286,7 @@ def _failed(job: _Job, error: Exception) -> Refused:
     text = str(error).lower()
     if isinstance(error, MemoryError) or "alloc" in text or "memory" in text:
         log.warning("no memory for an image: %s", error)
-        return Refused(
-            job.upload.name, "The server lacks the memory for this image; send a smaller one.", "out_of_memory"
-        )
+        return Refused(job.upload.name, OUT_OF_MEMORY, "out_of_memory")
     number = uuid.uuid4().hex[:12]
     log.error("error %s while inspecting an image", number, exc_info=error)
     return Refused(job.upload.name, f"The server made an error, {number} in its log.", "failed")

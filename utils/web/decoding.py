@@ -7,7 +7,8 @@ import numpy as np
 from PIL import Image, UnidentifiedImageError
 
 from utils.data.images import to_pixels
-from utils.web.inspection import Refused, Upload
+from utils.inference.inspected import Refused
+from utils.web.inspection import Upload
 
 # What is opened, whatever the name says: decoders of a few well-known formats, not all that PIL has.
 FORMATS = ("JPEG", "PNG", "BMP", "TIFF")
@@ -17,23 +18,14 @@ MOST_SCANS = 100
 _START_OF_SCAN = b"\xff\xda"
 # A network that sees an image at its own size fills its sides up to multiples of 32 pixels, PAN's up to multiples of this.
 MULTIPLE = 128
+DAMAGED = "The image file is damaged; save it again."
+OUT_OF_MEMORY = "The server lacks the memory for this image; send a smaller one."
 
 
-class Refusal(Exception):
-    """Why an image is not inspected; ``code`` is one of ``REFUSALS``."""
-
-    def __init__(self, code: str, reason: str) -> None:
-        super().__init__(reason)
-        self.code, self.reason = code, reason
-
-    def of(self, name: str) -> Refused:
-        """Return the answer for an image."""
-        return Refused(name, self.reason, self.code)
-
-
-class Opened(NamedTuple):
+class OpenedImage(NamedTuple):
     """An image whose header was read and found acceptable; its pixels are still packed."""
 
+    name: str
     image: Image.Image | np.ndarray
     height: int
     width: int
@@ -50,46 +42,45 @@ class Opened(NamedTuple):
         return height * width
 
 
-def open_upload(upload: Upload, most_pixels: int) -> Opened:
+def open_upload(upload: Upload, most_pixels: int) -> OpenedImage | Refused:
     """Look at the header only.
 
     Args:
         upload: what came in.
         most_pixels: largest height times width; a side under ``MULTIPLE`` counts as that.
 
-    Raises:
-        Refusal: empty, no image of a known format, or too large.
+    Returns:
+        The image, or why it is not inspected: empty, no image of a known format, or too large.
     """
-    if isinstance(upload.data, np.ndarray):
-        array = upload.data
-        if array.dtype != np.uint8 or array.ndim not in (2, 3) or (array.ndim == 3 and array.shape[2] not in (1, 3)):
-            raise Refusal("not_an_image", "The pixels are not 8-bit grey or RGB.")
-        height, width = array.shape[:2]
-        _check_size(height, width, most_pixels)
-        return Opened(array, height, width)
-    if not upload.data:
-        raise Refusal("empty", "The file is empty (0 bytes); send it again.")
+    name, data = upload.name, upload.data
+    if isinstance(data, np.ndarray):
+        if data.dtype != np.uint8 or data.ndim not in (2, 3) or (data.ndim == 3 and data.shape[2] not in (1, 3)):
+            return Refused(name, "The pixels are not 8-bit grey or RGB.", "not_an_image")
+        return _of_right_size(OpenedImage(name, data, *data.shape[:2]), most_pixels)
+    if not data:
+        return Refused(name, "The file is empty (0 bytes); send it again.", "empty")
     try:
-        image = Image.open(io.BytesIO(upload.data), formats=FORMATS)
+        image = Image.open(io.BytesIO(data), formats=FORMATS)
     except UnidentifiedImageError:
-        raise Refusal("not_an_image", _not_an_image(upload.data)) from None
+        return Refused(name, _not_an_image(data), "not_an_image")
     except Image.DecompressionBombError:
-        raise Refusal("too_many_pixels", _too_large("more than 178 million", most_pixels)) from None
+        return Refused(name, _too_large("more than 178 million", most_pixels), "too_many_pixels")
     except Exception:  # a decoder that meets bytes made to harm it raises anything
-        raise Refusal("damaged", "The image file is damaged; save it again.") from None
-    _check_size(image.height, image.width, most_pixels)
-    if image.format == "JPEG" and upload.data.count(_START_OF_SCAN) > MOST_SCANS:
-        raise Refusal("too_many_scans", f"The JPEG has more than {MOST_SCANS} scans; save it again as a plain JPEG.")
-    return Opened(image, image.height, image.width)
+        return Refused(name, DAMAGED, "damaged")
+    opened = _of_right_size(OpenedImage(name, image, image.height, image.width), most_pixels)
+    if isinstance(opened, OpenedImage) and image.format == "JPEG" and data.count(_START_OF_SCAN) > MOST_SCANS:
+        reason = f"The JPEG has more than {MOST_SCANS} scans; save it again as a plain JPEG."
+        return Refused(name, reason, "too_many_scans")
+    return opened
 
 
-def unpack(opened: Opened, channels: int) -> np.ndarray:
+def unpack(opened: OpenedImage, channels: int) -> np.ndarray | Refused:
     """Decode to ``(H, W, channels)`` uint8, as ``utils.data.images.read_image`` does.
 
-    Raises:
-        Refusal: truncated or damaged.
+    Returns:
+        The pixels, or why there are none: truncated or damaged.
     """
-    image = opened.image
+    name, image = opened.name, opened.image
     if isinstance(image, np.ndarray):
         plain = image[..., 0] if image.ndim == 3 and image.shape[2] == 1 else image
         return to_pixels(Image.fromarray(plain), channels)
@@ -98,22 +89,25 @@ def unpack(opened: Opened, channels: int) -> np.ndarray:
             image.load()
             return to_pixels(image, channels)
     except MemoryError:
-        raise Refusal("out_of_memory", "The server lacks the memory for this image; send a smaller one.") from None
+        return Refused(name, OUT_OF_MEMORY, "out_of_memory")
     except Exception as error:  # as above
         if "truncated" in str(error):
-            raise Refusal("truncated", "The image file is cut off in the middle; send it again.") from None
-        raise Refusal("damaged", "The image file is damaged; save it again.") from None
+            return Refused(name, "The image file is cut off in the middle; send it again.", "truncated")
+        return Refused(name, DAMAGED, "damaged")
 
 
-def _check_size(height: int, width: int, most_pixels: int) -> None:
+def _of_right_size(opened: OpenedImage, most_pixels: int) -> OpenedImage | Refused:
+    """Refuse an image that has no pixels or too many."""
+    name, height, width = opened.name, opened.height, opened.width
     if not height or not width:
-        raise Refusal("damaged", "The image has no pixels.")
+        return Refused(name, "The image has no pixels.", "damaged")
     if height * width > most_pixels:
-        raise Refusal("too_many_pixels", _too_large(f"{width} x {height}", most_pixels))
+        return Refused(name, _too_large(f"{width} x {height}", most_pixels), "too_many_pixels")
     # A line of pixels would have up to 128 times as many in the network; what is small both ways costs nothing.
     if max(height, width) > MULTIPLE and max(height, MULTIPLE) * max(width, MULTIPLE) > most_pixels:
         size = f"{width} x {height} (in the network {max(width, MULTIPLE)} x {max(height, MULTIPLE)})"
-        raise Refusal("too_many_pixels", _too_large(size, most_pixels))
+        return Refused(name, _too_large(size, most_pixels), "too_many_pixels")
+    return opened
 
 
 def _too_large(size: str, most_pixels: int) -> str:

@@ -1,14 +1,14 @@
-"""What comes in and goes out for each image: an upload, and an inspection or a refusal; and deciding anew."""
+"""What comes in for each image, why it may be refused, and deciding anew about what was inspected."""
 
 import dataclasses
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 import torch
 
 from utils.decision.decision import Decision
 from utils.decision.gate import Gate
+from utils.inference.inspected import Inspected
 from utils.inference.systems.gated import NEVER
 
 
@@ -23,55 +23,6 @@ class Upload:
 
     name: str
     data: bytes | np.ndarray
-
-
-@dataclass(frozen=True, eq=False)
-class Inspection:
-    """What is known about an image.
-
-    Attributes:
-        name: of the upload.
-        image: ``(H, W, channels)`` uint8 at its own size, as the network saw it.
-        masks: ``(C, H, W)`` bool, C scored classes.
-        defects: table of dtype ``DEFECT``; its ``class_id`` counts the masks, from 1.
-        labels: ``(L,)`` float32 probabilities of the image as a whole; None when no network judges it so.
-        logits: ``(K, H, W)`` float32 if they were asked for; None also when a gate turned the image away.
-        seconds: from acceptance to the result.
-        verdict: ``clean`` or ``defective``.
-        classes: names of the classes that were found.
-        task: of the masks, as in ``masks.decide``.
-        gate: that looked at the labels and sets smallest areas by them; None when there is none.
-        gate_areas: per class the smallest area that the gate set for this image; None when it set none.
-    """
-
-    name: str
-    image: np.ndarray
-    masks: np.ndarray
-    defects: np.ndarray
-    labels: np.ndarray | None
-    logits: np.ndarray | None
-    seconds: float
-    verdict: str
-    classes: tuple[str, ...]
-    class_names: tuple[str, ...] = field(repr=False, default=())
-    task: str = field(repr=False, default="multilabel")
-    gate: Gate | None = field(repr=False, default=None)
-    gate_areas: tuple[int, ...] | None = field(repr=False, default=None)
-
-
-@dataclass(frozen=True)
-class Refused:
-    """An image that was not inspected.
-
-    Attributes:
-        name: of the upload.
-        reason: one plain sentence that says what is wrong and what to do.
-        code: one word for programs, see ``REFUSALS``.
-    """
-
-    name: str
-    reason: str
-    code: str
 
 
 # Every code that a refusal may have, and the HTTP status of a request whose images are all refused.
@@ -90,43 +41,29 @@ REFUSALS = {
 }
 
 
-def verdict_of(
-    defects: np.ndarray, class_names: Sequence[str], labels: Sequence[str] = ()
-) -> tuple[str, tuple[str, ...]]:
-    """Return the verdict and the classes found, in the order of the classes.
-
-    Args:
-        defects: table of dtype ``DEFECT``.
-        class_names: of the masks; none for a network that judges whole images only.
-        labels: names of the labels that such a network gives the image.
-    """
-    found = tuple(class_names[index - 1] for index in np.unique(defects["class_id"])) if class_names else tuple(labels)
-    return ("defective" if found else "clean"), found
-
-
 @torch.inference_mode()
-def redecide(inspection: Inspection, decision: Decision) -> Inspection:
+def redecide(inspected: Inspected, decision: Decision, *, task: str, gate: Gate | None = None) -> Inspected:
     """Draw masks and defects anew from kept logits; the network is not run.
 
     With the decision of the weights the result is what the network's run gave, to the pixel.
 
     Args:
-        inspection: made with ``keep_logits``; one that a gate turned away stays as it is.
+        inspected: made with ``keep_logits``; one that a gate turned away stays as it is.
         decision: of as many classes; a soft gate raises its smallest areas as it did before.
+        task: of the masks, as in ``masks.decide``.
+        gate: of a system, which sets smallest areas by the labels; None when there is none.
 
     Raises:
         ValueError: the decision is about another number of classes, or a threshold is outside 0..1.
     """
-    if len(decision.thresholds) != len(inspection.masks):
-        raise ValueError(f"thresholds {decision.thresholds}: expected {len(inspection.masks)} numbers")
-    if inspection.logits is None:
-        return inspection
-    if inspection.gate_areas is not None:
-        assert inspection.gate is not None
-        assert inspection.labels is not None
-        raised = inspection.gate.areas(decision.min_areas, inspection.labels)
-        pairs = zip(inspection.gate_areas, raised, strict=True)
+    if len(decision.thresholds) != len(inspected.masks):
+        raise ValueError(f"thresholds {decision.thresholds}: expected {len(inspected.masks)} numbers")
+    if inspected.logits is None:
+        return inspected
+    if gate is not None:
+        assert inspected.labels is not None
+        raised = gate.areas(decision.min_areas, inspected.labels)
+        pairs = zip(inspected.min_areas, raised, strict=True)
         decision = decision.with_min_areas([NEVER if before == NEVER else area for before, area in pairs])
-    masks, defects = decision.apply_and_find(inspection.logits, inspection.task)
-    verdict, classes = verdict_of(defects, inspection.class_names)
-    return dataclasses.replace(inspection, masks=masks, defects=defects, verdict=verdict, classes=classes)
+    masks, defects = decision.apply_and_find(inspected.logits, task)
+    return dataclasses.replace(inspected, masks=masks, defects=defects, min_areas=decision.min_areas)

@@ -68,7 +68,7 @@ class Problem(Exception):
         return {"error": {"code": self.code, "message": self.message, "id": number}}
 
 
-class House:
+class Traffic:
     """What is under way, so that it stays within bounds and can be brought to an end.
 
     Args:

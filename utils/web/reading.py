@@ -8,19 +8,19 @@ from python_multipart.multipart import MultipartParser, parse_options_header
 from starlette.requests import ClientDisconnect, Request
 
 from utils.web.inspection import Upload
-from utils.web.limits import House, Limits, Problem, closing_problem
+from utils.web.limits import Limits, Problem, Traffic, closing_problem
 
 FIELD = "images"
 LONGEST_NAME = 255  # letters that are kept of a file's name
 
 
-async def read_uploads(request: Request, limits: Limits, house: House, deadline: float) -> list[Upload]:
+async def read_uploads(request: Request, limits: Limits, traffic: Traffic, deadline: float) -> list[Upload]:
     """Read the images of a request.
 
     Args:
         request: ``multipart/form-data`` with a file for each image, in fields called ``images``.
         limits: of a request.
-        house: counts the bytes of all requests.
+        traffic: counts the bytes of all requests.
         deadline: until when, in the event loop's time.
 
     Raises:
@@ -35,19 +35,19 @@ async def read_uploads(request: Request, limits: Limits, house: House, deadline:
     try:
         form = _Form(options[b"boundary"], limits)
         async with asyncio.timeout_at(deadline) as timeout:
-            house.reading.add(timeout)
+            traffic.reading.add(timeout)
             try:
                 async for chunk in request.stream():  # the guard bounds its length
-                    house.take(len(chunk))
+                    traffic.take(len(chunk))
                     taken += len(chunk)
                     form.write(chunk)
             finally:
-                house.reading.discard(timeout)
+                traffic.reading.discard(timeout)
         return form.finish()
     except FormParserError as error:
         raise Problem(400, "malformed", f"The form is malformed: {_first_line(error)}.", close=True) from None
     except TimeoutError:
-        if house.closing:
+        if traffic.closing:
             raise closing_problem() from None
         raise Problem(
             408, "timeout", f"The request took longer than {limits.seconds:g} s to arrive; send less.", close=True
@@ -56,7 +56,7 @@ async def read_uploads(request: Request, limits: Limits, house: House, deadline:
         raise Problem(400, "disconnected", "The request broke off.", close=True) from None
     finally:
         # What the images take from here on is bounded by the queue.
-        house.bytes -= taken
+        traffic.bytes -= taken
 
 
 class _Form:

@@ -18,7 +18,7 @@ from urllib.parse import urlsplit
 
 from config import ServeConfig
 from utils.errors import InputError
-from utils.web.limits import HEAD_BYTES, House, Problem, closing_problem
+from utils.web.limits import HEAD_BYTES, Problem, Traffic, closing_problem
 from utils.web.metrics import Metrics
 
 log = logging.getLogger("steel.web")
@@ -115,13 +115,13 @@ class Guard:
     Args:
         app: the API and the page.
         policy: who may come in.
-        house: what is under way.
+        traffic: what is under way.
         metrics: to count with.
         most_bytes: of the body of any request.
     """
 
-    def __init__(self, app: App, policy: Policy, house: House, metrics: Metrics, most_bytes: int) -> None:
-        self.app, self.policy, self.house, self.metrics = app, policy, house, metrics
+    def __init__(self, app: App, policy: Policy, traffic: Traffic, metrics: Metrics, most_bytes: int) -> None:
+        self.app, self.policy, self.traffic, self.metrics = app, policy, traffic, metrics
         self.most_bytes = most_bytes
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -132,10 +132,10 @@ class Guard:
         if scope["type"] != "http":
             await send({"type": "websocket.close", "code": 1008})
             return
-        await _Visit(self, scope, receive, send).answer()
+        await _GuardedRequest(self, scope, receive, send).answer()
 
 
-class _Visit:
+class _GuardedRequest:
     """One request on its way through the guard."""
 
     def __init__(self, guard: Guard, scope: Scope, receive: Receive, send: Send) -> None:
@@ -150,7 +150,7 @@ class _Visit:
         guard, scope = self.guard, self.scope
         scope.setdefault("state", {})["number"] = self.number
         scope["state"]["start"] = self.start
-        guard.house.requests += 1
+        guard.traffic.requests += 1
         try:
             headers = dict(scope["headers"])
             self._admit(headers)
@@ -158,7 +158,7 @@ class _Visit:
         except Problem as problem:
             await self._refuse(problem)
         except asyncio.CancelledError:
-            if not guard.house.closing:
+            if not guard.traffic.closing:
                 raise
             await self._refuse(closing_problem())
         except Exception as error:
@@ -166,7 +166,7 @@ class _Visit:
             log.error("error %s at %s %s", self.number, scope["method"], scope["path"], exc_info=error)
             await self._refuse(bug_problem(self.number))
         finally:
-            guard.house.requests -= 1
+            guard.traffic.requests -= 1
             guard.metrics.answered(scope["path"], self.status or 499, time.monotonic() - self.start)
 
     def _admit(self, headers: dict[bytes, bytes]) -> None:
@@ -184,9 +184,9 @@ class _Visit:
         guard.policy.check(method, path, headers)
         # A browser tells its page nothing of a refused preflight; the request that follows it is told to come again.
         always = path in OPEN or (bool(guard.policy.origins) and is_preflight(method, headers))
-        if guard.house.closing and not always:
+        if guard.traffic.closing and not always:
             raise closing_problem()
-        if guard.house.requests > guard.house.most_requests and not always:
+        if guard.traffic.requests > guard.traffic.most_requests and not always:
             raise Problem(503, "busy", "The server is busy; try again in 1 s.", retry_after=1, close=True)
         declared = headers.get(b"content-length", b"0")
         if declared.isdigit() and len(declared) < 20 and int(declared) > guard.most_bytes:
@@ -212,7 +212,7 @@ class _Visit:
             more = [(name, value) for name, value in HEADERS if name not in have]
             if self.scope["path"].startswith(PROGRAMS) and b"cache-control" not in have:
                 more.append((b"cache-control", b"no-store"))
-            if self.guard.house.closing and b"connection" not in have:
+            if self.guard.traffic.closing and b"connection" not in have:
                 more.append((b"connection", b"close"))
             more += [] if b"access-control-allow-origin" in have else self._for_other_origins()
             more.append((b"x-request-id", self.number.encode()))

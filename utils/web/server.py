@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import logging
 import signal
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -12,13 +13,13 @@ import h11
 import uvicorn
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
-from utils.web.limits import HEAD_BYTES, HEAD_SECONDS, House
+from utils.web.limits import HEAD_BYTES, HEAD_SECONDS, Traffic
 
 IDLE_SECONDS = 20  # that a connection may stay open between two requests
 FLUSH_SECONDS = 30  # that a client may take to read an answer after the last of it was written
 
 
-class Protocol(H11Protocol):
+class HttpProtocol(H11Protocol):
     """HTTP/1.1 for one connection, with a limit to how long the head of a request may take."""
 
     _timer: asyncio.TimerHandle | None = None
@@ -75,18 +76,18 @@ class Server(uvicorn.Server):
 
     Args:
         app: the ASGI application.
-        house: what is under way.
+        traffic: what is under way.
         started: is called when requests are answered.
         closing: is called when the shutdown begins.
         patience: seconds that accepted requests may take to finish.
     """
 
     def __init__(
-        self, app: Any, house: House, started: Callable[[], None], closing: Callable[[], None], patience: float
+        self, app: Any, traffic: Traffic, started: Callable[[], None], closing: Callable[[], None], patience: float
     ) -> None:
         config = uvicorn.Config(
             app,
-            http=Protocol,
+            http=HttpProtocol,
             ws="none",
             loop="asyncio",
             lifespan="on",
@@ -101,7 +102,7 @@ class Server(uvicorn.Server):
         super().__init__(config)
         # Whatever anybody sends is no remark worth: the answers say it, and the metrics count them.
         logging.getLogger("uvicorn.error").setLevel(logging.ERROR)
-        self._house, self._on_start, self._on_close, self._patience = house, started, closing, patience
+        self._traffic, self._on_start, self._on_close, self._patience = traffic, started, closing, patience
 
     async def startup(self, sockets: list[Any] | None = None) -> None:
         """Open the doors."""
@@ -112,7 +113,7 @@ class Server(uvicorn.Server):
         """Refuse what comes, finish what was accepted, and end the rest, such as pages that wait for news."""
         self._on_close()
         until = asyncio.get_running_loop().time() + self._patience
-        while self._house.accepted and not self.force_exit and asyncio.get_running_loop().time() < until:
+        while self._traffic.accepted and not self.force_exit and asyncio.get_running_loop().time() < until:
             await asyncio.sleep(0.02)
         # What is cancelled now was never accepted; that is no error.
         logging.getLogger("uvicorn.error").setLevel(logging.CRITICAL)
@@ -131,3 +132,16 @@ class Server(uvicorn.Server):
         finally:
             for number, handler in before.items():
                 signal.signal(number, handler)
+
+
+@contextlib.contextmanager
+def ending_on_sigterm() -> Iterator[None]:
+    """Let SIGTERM end the process with exit code 0 also while it loads; from then on ``Server`` takes care of that."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(0))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)

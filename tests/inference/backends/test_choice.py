@@ -37,7 +37,7 @@ class Fake:
     def __init__(self, name: str, seconds: float, wrong: int = 0) -> None:
         self.name, self.seconds, self.wrong = name, seconds, wrong
 
-    def __call__(self, images: np.ndarray, gate=None) -> Outputs:
+    def __call__(self, images: np.ndarray, choose=None) -> Outputs:
         CLOCK.now += self.seconds * len(images)
         logits = torch.full((len(images), 2, *images.shape[1:3]), -1.0)
         logits[:, :, :20, :50] = 1.0

@@ -6,7 +6,7 @@ import torch
 
 from utils.decision.decision import Decision
 from utils.decision.gate import Gate
-from utils.inference.network import Outputs, pass_gate
+from utils.inference.network import Outputs, keep_chosen
 from utils.inference.systems.gated import NEVER, SYSTEMS, Joint, SixModel, TwoStage
 from utils.inference.systems.making import make_system
 from utils.inference.tiles import Tiled
@@ -31,7 +31,7 @@ class Network:
         self.masks, self.labels, self.parallel = masks, labels, parallel
         self.saw: list[list[int]] = []
 
-    def __call__(self, images, gate=None):
+    def __call__(self, images, choose=None):
         assert images.flags["C_CONTIGUOUS"]
         self.saw.append(images[:, 0, 0, 2].tolist())
         numbers = torch.from_numpy(images[:, 0, 0, 2].astype(np.float32))
@@ -40,7 +40,7 @@ class Network:
             masks = (100 * torch.arange(self.masks).view(1, -1, 1, 1) + numbers.view(-1, 1, 1, 1)).expand(-1, -1, 4, 6)
         if self.labels is not None:
             labels = (torch.from_numpy(images[:, 0, self.labels, 0].astype(np.float32)) - 128) / 2
-        return pass_gate(Outputs(masks, labels), gate)
+        return keep_chosen(Outputs(masks, labels), choose)
 
 
 def images(logits: list[list[float]]) -> np.ndarray:

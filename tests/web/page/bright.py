@@ -6,12 +6,15 @@ from typing import ClassVar
 
 import cv2
 import numpy as np
+import torch
 
+from config import ServeConfig
 from utils.decision.decision import Decision
 from utils.errors import InputError
-from utils.web.decoding import Refusal, open_upload, unpack
-from utils.web.inspection import Inspection, Refused, Upload, verdict_of
-from utils.web.inspector import About
+from utils.inference.inspected import Inspected, Refused
+from utils.web.about import About
+from utils.web.decoding import open_upload, unpack
+from utils.web.inspection import Upload
 
 CLASS_NAMES = ("pits", "cracks")
 
@@ -38,11 +41,14 @@ class Bright:
             card=f"# {name}\n\nKnows bright from dark.",
             scores={"mean_dice": 0.9, "data": "drawn images", "images": 7},
             backend="numpy on paper",
-            summary={},
         )
 
     @classmethod
-    def open(cls, path: Path, *args: object, **settings: object) -> "Bright":
+    def open(cls, config: ServeConfig) -> "Bright":
+        return cls.open_file(config.weights_dir)
+
+    @classmethod
+    def open_file(cls, path: Path) -> "Bright":
         name = path.stem.rpartition("-")[0]
         if name == "broken":
             raise InputError(f"{path}: damaged; fetch it again")
@@ -52,32 +58,20 @@ class Bright:
     def inspect(self, images: Sequence[Upload], keep_logits: bool = False, timeout: float | None = None):
         return [self._one(image) for image in images]
 
-    def _one(self, upload: Upload) -> Inspection | Refused:
+    def _one(self, upload: Upload) -> Inspected | Refused:
         if self.closed:
             return Refused(upload.name, "closing", "closing")
-        try:
-            image = unpack(open_upload(upload, self.most_pixels), 3)
-        except Refusal as refusal:
-            return refusal.of(upload.name)
+        opened = open_upload(upload, self.most_pixels)
+        image = opened if isinstance(opened, Refused) else unpack(opened, 3)
+        if isinstance(image, Refused):
+            return image
         self.calls += 1
         grey = image[..., 0].astype(np.float32).clip(1, 254) / 255
         planes = [np.log(p / (1 - p)) for p in (grey, 1 - grey)]
         logits = np.stack(planes[: len(self.about.class_names)])
         masks, defects = self.about.decision.apply_and_find(logits, "multilabel")
-        verdict, classes = verdict_of(defects, self.about.class_names)
-        return Inspection(
-            upload.name,
-            image,
-            masks,
-            defects,
-            None,
-            logits,
-            0.01,
-            verdict,
-            classes,
-            self.about.class_names,
-            "multilabel",
-        )
+        areas = self.about.decision.min_areas
+        return Inspected(upload.name, image, masks, defects, None, areas, torch.from_numpy(logits), 0.01)
 
     def close(self) -> None:
         self.closed = True

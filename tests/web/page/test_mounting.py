@@ -12,7 +12,7 @@ from tests.web.page.bright import Bright, strip
 from utils.errors import InputError
 from utils.web.inspection import Upload
 from utils.web.page import mount
-from utils.web.page.mounting import Gate, GatedRoute, Page
+from utils.web.page.mounting import Page, PageApp, PageRoute
 
 CLOSED = [
     "/docs",
@@ -31,28 +31,28 @@ CLOSED = [
 ]
 
 
-def served(gate: Gate) -> TestClient:
+def served(page_app: PageApp) -> TestClient:
     app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
 
     @app.get("/healthz")
     def health() -> str:
         return "alive"
 
-    app.router.routes.append(GatedRoute("/", gate))
+    app.router.routes.append(PageRoute("/", page_app))
     return TestClient(app)
 
 
 def test_browser_waits_while_the_page_is_made():
-    client = served(Gate())
+    client = served(PageApp())
     assert 'http-equiv="refresh"' in client.get("/").text
     assert client.get("/config").status_code == 503
 
 
 @pytest.mark.parametrize("path", CLOSED)
 def test_address_that_the_page_has_no_use_for_does_not_exist(path):
-    gate = Gate()
-    gate.inside = PlainTextResponse("inside")
-    client = served(gate)
+    page_app = PageApp()
+    page_app.inside = PlainTextResponse("inside")
+    client = served(page_app)
     assert client.get("/").text == "inside"
     for method in ("GET", "POST"):
         assert client.request(method, path).status_code == 404
@@ -60,9 +60,9 @@ def test_address_that_the_page_has_no_use_for_does_not_exist(path):
 
 
 def test_answers_let_a_browser_load_nothing_from_elsewhere():
-    gate = Gate()
-    gate.inside = PlainTextResponse("inside")
-    policy = served(gate).get("/").headers["content-security-policy"]
+    page_app = PageApp()
+    page_app.inside = PlainTextResponse("inside")
+    policy = served(page_app).get("/").headers["content-security-policy"]
     assert "default-src 'self'" in policy
     assert "http" not in policy
 
@@ -71,10 +71,10 @@ def test_server_goes_on_without_a_page_that_cannot_be_made(caplog):
     def make():
         raise RuntimeError("no strips today")
 
-    gate = Gate()
-    page = Page(make, gate, 1000, 3)
+    page_app = PageApp()
+    page = Page(make, page_app, 1000, 3)
     app = FastAPI(lifespan=lambda app: page.running())
-    app.router.routes.append(GatedRoute("/", gate))
+    app.router.routes.append(PageRoute("/", page_app))
     with TestClient(app) as client:
         until = time.monotonic() + 60
         while page.made is None:

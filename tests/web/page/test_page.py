@@ -343,12 +343,12 @@ def test_page_fits_its_screens(page):
 
 
 def test_visit_is_left_when_its_page_is_closed(running, browser):
-    desk = running.app.state.page.desk
-    before = {visit.token for visit in desk.visits.all()}
+    actions = running.app.state.page.actions
+    before = {visit.token for visit in actions.visits.all()}
     view = browser.new_page()
     view.goto(running.url, timeout=LATE)
     view.wait_for_selector(".wb-thumb", timeout=LATE)
-    (visit,) = [visit for visit in desk.visits.all() if visit.token not in before]
+    (visit,) = [visit for visit in actions.visits.all() if visit.token not in before]
     assert not visit.left
     view.close()
     until = time.monotonic() + 60

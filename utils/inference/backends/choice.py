@@ -21,7 +21,7 @@ from utils.device import check_precision, choose_device, cpu_has_bf16, cpu_threa
 from utils.errors import InputError
 from utils.inference.backends import BACKENDS
 from utils.inference.backends.store import Store
-from utils.inference.network import Gate, Network, Outputs, Settings
+from utils.inference.network import ChooseImages, Network, Outputs, Settings
 from utils.weights.weights_file import WeightsFile
 
 AGREEMENT = 0.999  # least Dice of a class between the masks of two backends
@@ -122,7 +122,7 @@ class ChoosingNetwork:
         """Name of the network that won."""
         return self._network.name if self._network else "auto"
 
-    def __call__(self, images: np.ndarray, gate: Gate | None = None) -> Outputs:
+    def __call__(self, images: np.ndarray, choose: ChooseImages | None = None) -> Outputs:
         """Run on a batch, see ``Network``."""
         with self._lock:
             if self._network is None:
@@ -131,7 +131,7 @@ class ChoosingNetwork:
                 self._store.put_note(self._key, asdict(choice))
                 self._turns = threading.Semaphore(self._network.parallel)
         with self._turns:
-            return self._network(images, gate)
+            return self._network(images, choose)
 
     def _measure(self, images: np.ndarray) -> tuple[Choice, Network]:
         """Take the fastest that agrees with torch in f32, or what comes closest where only others may be taken."""

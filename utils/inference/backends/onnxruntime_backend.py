@@ -10,7 +10,7 @@ from utils.device import cpu_threads, optional, require_cpu
 from utils.errors import InputError
 from utils.inference.backends.store import SIZES, Store
 from utils.inference.export.graph import takes_any_size, to_onnx
-from utils.inference.network import Gate, Outputs, Settings, pass_gate
+from utils.inference.network import ChooseImages, Outputs, Settings, keep_chosen
 from utils.inference.systems.system import Size
 from utils.weights.weights_file import WeightsFile
 
@@ -47,7 +47,7 @@ class OnnxRuntimeNetwork:
         if self._store.note(self._note) is not False:
             self._open_any_size()
 
-    def __call__(self, images: np.ndarray, gate: Gate | None = None) -> Outputs:
+    def __call__(self, images: np.ndarray, choose: ChooseImages | None = None) -> Outputs:
         """Run on a batch, see ``Network``."""
         size = (images.shape[1], images.shape[2])
         with self._lock:
@@ -58,7 +58,7 @@ class OnnxRuntimeNetwork:
                 self._sessions[key] = self._session(f"onnx-{size[0]}x{size[1]}", size)
             session = self._sessions[key] = self._sessions.pop(key)  # the last one used is the last to go
         arrays = session.run(None, {"images": images})
-        return pass_gate(Outputs.of([torch.from_numpy(array) for array in arrays]), gate)
+        return keep_chosen(Outputs.of([torch.from_numpy(array) for array in arrays]), choose)
 
     def _open_any_size(self) -> None:
         """Open the graph for any size of images, for architectures that do not need one for each size."""

@@ -12,7 +12,7 @@ from utils.errors import InputError
 from utils.inference.backends.openvino_steps import Steps, has_steps
 from utils.inference.backends.store import SIZES, Store
 from utils.inference.export.graph import takes_any_size, to_openvino
-from utils.inference.network import Gate, Outputs, Settings, pass_gate
+from utils.inference.network import ChooseImages, Outputs, Settings, keep_chosen
 from utils.inference.systems.system import Size
 from utils.weights.weights_file import WeightsFile
 
@@ -51,13 +51,13 @@ class OpenVinoNetwork:
         self._steps: Steps | None = None
         self._any_size = self._open_any_size()
 
-    def __call__(self, images: np.ndarray, gate: Gate | None = None) -> Outputs:
+    def __call__(self, images: np.ndarray, choose: ChooseImages | None = None) -> Outputs:
         """Run on a batch, see ``Network``."""
         try:
-            steps = self._in_steps((images.shape[1], images.shape[2])) if gate else None
-            if steps is not None and gate is not None:
-                return steps(images, gate)
-            return pass_gate(self._whole(images), gate)
+            steps = self._in_steps((images.shape[1], images.shape[2])) if choose else None
+            if steps is not None and choose is not None:
+                return steps(images, choose)
+            return keep_chosen(self._whole(images), choose)
         except RuntimeError as error:
             if "alloc" in str(error):
                 raise InputError(

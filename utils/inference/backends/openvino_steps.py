@@ -10,7 +10,7 @@ import torch
 
 from utils.inference.backends.store import Store
 from utils.inference.export.graph import takes_any_size, to_openvino_in_steps
-from utils.inference.network import Gate, Outputs
+from utils.inference.network import ChooseImages, Outputs
 from utils.models.architectures import own_class
 from utils.models.spec import ModelSpec
 from utils.weights.weights_file import WeightsFile
@@ -55,7 +55,7 @@ class Steps:
         """Sizes that it is compiled for."""
         return set(self._pairs)
 
-    def __call__(self, images: np.ndarray, gate: Gate) -> Outputs:
+    def __call__(self, images: np.ndarray, choose: ChooseImages) -> Outputs:
         """Run on a batch, see ``Network``."""
         count, height, width = images.shape[:3]
         pairs = self._compiled((height, width))
@@ -65,7 +65,7 @@ class Steps:
             for index in range(count):
                 found = torch.from_numpy(pair.judge(images[index : index + 1]).copy())
                 labels.append(found)
-                if bool(gate(found)[0]):
+                if bool(choose(found)[0]):
                     part = pair.draw()[0, :, :height, :width]
                     if masks is None:  # memory that is never written to costs nothing
                         masks = np.empty((count, *part.shape), dtype=np.float32)

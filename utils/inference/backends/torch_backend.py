@@ -5,7 +5,7 @@ import torch
 
 from utils.device import check_precision, choose_device
 from utils.errors import InputError
-from utils.inference.network import Gate, Outputs, Settings
+from utils.inference.network import ChooseImages, Outputs, Settings
 from utils.weights.weights_file import WeightsFile
 
 
@@ -34,7 +34,7 @@ class TorchNetwork:
         self.name = f"torch{' compiled' if settings.compile else ''} {settings.precision} on {place}"
 
     @torch.inference_mode()
-    def __call__(self, images: np.ndarray, gate: Gate | None = None) -> Outputs:
+    def __call__(self, images: np.ndarray, choose: ChooseImages | None = None) -> Outputs:
         """Run on a batch, see ``Network``."""
         # Images lie in memory with channels last already: the permuted view needs no copy.
         batch = torch.from_numpy(images).permute(0, 3, 1, 2)
@@ -42,8 +42,8 @@ class TorchNetwork:
             batch = batch.pin_memory().to(self.device, non_blocking=True)
         try:
             with torch.autocast(self.device.type, self.dtype, enabled=self.dtype != torch.float32):
-                if gate is not None and self.model.spec.labels and self.model.spec.outputs:
-                    return Outputs(*self.model.chosen(batch, gate))  # a shared backbone decodes no others
+                if choose is not None and self.model.spec.labels and self.model.spec.outputs:
+                    return Outputs(*self.model.chosen(batch, choose))  # a shared backbone decodes no others
                 return Outputs.of(self.model(batch))
         except RuntimeError as error:
             if isinstance(error, torch.OutOfMemoryError) or "can't allocate memory" in str(error):

@@ -12,7 +12,7 @@ from utils.data.synthetic.strip import make_strip
 from utils.decision.decision import Decision
 from utils.decision.probabilities import label_probabilities
 from utils.errors import InputError
-from utils.inference.ground_truth import Labels
+from utils.inference.ground_truth import GroundTruth
 from utils.inference.network import Outputs
 from utils.models.spec import ModelSpec
 from utils.scoring.counts import Counts, count
@@ -24,7 +24,7 @@ Run = Callable[[np.ndarray], Outputs]  # (1, H, W, channels) uint8 -> logits at 
 
 
 @dataclass(frozen=True)
-class Example:
+class ParityImage:
     """An image to compare on; ``truth`` is ``(C, H, W)`` bool, or None without labels."""
 
     name: str
@@ -63,7 +63,9 @@ class Parity:
         return "\n".join(lines)
 
 
-def compare(examples: Sequence[Example], original: Run, exported: Run, spec: ModelSpec, decision: Decision) -> Parity:
+def compare(
+    examples: Sequence[ParityImage], original: Run, exported: Run, spec: ModelSpec, decision: Decision
+) -> Parity:
     """Run both networks on every image.
 
     Args:
@@ -108,7 +110,7 @@ def compare(examples: Sequence[Example], original: Run, exported: Run, spec: Mod
     )
 
 
-def read_examples(paths: Sequence[Path], channels: int, labels: Labels | None) -> list[Example]:
+def read_parity_images(paths: Sequence[Path], channels: int, labels: GroundTruth | None) -> list[ParityImage]:
     """Read images with their labels; those that cannot be read are left out.
 
     Raises:
@@ -122,17 +124,17 @@ def read_examples(paths: Sequence[Path], channels: int, labels: Labels | None) -
             last = error
             continue
         truth = labels.masks(path.name, *pixels.shape[:2]) if labels else None
-        examples.append(Example(path.name, pixels, truth))
+        examples.append(ParityImage(path.name, pixels, truth))
     if paths and not examples:
         raise InputError(f"none of {len(paths)} images can be read; the last: {last}")
     return examples
 
 
-def draw_examples(number: int, channels: int) -> list[Example]:
+def draw_parity_images(number: int, channels: int) -> list[ParityImage]:
     """Draw synthetic strips with and without defects."""
     random = np.random.default_rng(0)
     drawn = []
     for index in range(number):
         grey = make_strip(random, SYNTHETIC_SIZE, (index % 5,) if index % 5 else ()).image
-        drawn.append(Example(f"synthetic {index}", np.repeat(grey[..., None], channels, axis=2)))
+        drawn.append(ParityImage(f"synthetic {index}", np.repeat(grey[..., None], channels, axis=2)))
     return drawn

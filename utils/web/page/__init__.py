@@ -1,11 +1,13 @@
 """The page for people: strips, what was found in them, and why, in a browser.
 
-``sources`` is where images come from, ``choosing`` which weights; ``visit`` what is known of a visitor and ``desk`` what
-happens when somebody does something. ``telling`` says it to the browser, where ``workbench.js`` draws it; ``layout`` is the
-page around it, ``downloads`` gives pictures and tables, ``mounting`` puts all of it into the server.
+``sources`` is where images come from, ``choosing`` which weights; ``visit`` what is known of a visitor and ``actions``
+what happens when somebody does something. ``description`` is what a browser gets and ``workbench.js`` draws. ``layout``
+is the page around it, ``events`` connects it to the actions, ``weights_text`` describes the weights; ``downloads`` gives
+pictures and tables, ``mounting`` puts all of it into the server.
 """
 
 import contextlib
+import dataclasses
 import threading
 import uuid
 from collections.abc import AsyncIterator
@@ -15,13 +17,14 @@ from typing import Any
 from fastapi import FastAPI
 
 from config import ServeConfig
+from utils.inference.inspected import Inspected, Refused
+from utils.web.about import About
 from utils.web.answers import image_answer, join, pack, refusal_answer
-from utils.web.inspection import Inspection, Refused
-from utils.web.inspector import About, Inspector, settings_of
-from utils.web.page.choosing import Opened, find_weights
-from utils.web.page.desk import Asked, Desk, Keep
+from utils.web.inspector import Inspector
+from utils.web.page.actions import Asked, Keep, PageActions
+from utils.web.page.choosing import Inspectors, find_weights
 from utils.web.page.downloads import make_routes
-from utils.web.page.mounting import Gate, GatedRoute, Page
+from utils.web.page.mounting import Page, PageApp, PageRoute
 from utils.web.page.sources import draw_samples, open_folder
 from utils.web.storage import save_request
 
@@ -44,15 +47,15 @@ def mount(app: FastAPI, inspector: Inspector, config: ServeConfig, after: thread
     parts = open_folder(config.dir) if config.dir else []
 
     def open_file(path: Path) -> Inspector:
-        return type(inspector).open(path, **settings_of(config))
+        return type(inspector).open(dataclasses.replace(config, weights_dir=path, weights=None))
 
-    def make() -> Desk:
-        opened = Opened(inspector, find_weights(config.weights_dir), open_file)
-        return Desk(opened, draw_samples(), parts, _keeper(config.save) if config.save else None)
+    def make() -> PageActions:
+        inspectors = Inspectors(inspector, find_weights(config.weights_dir), open_file)
+        return PageActions(inspectors, draw_samples(), parts, _keeper(config.save) if config.save else None)
 
-    gate = Gate()
-    page = Page(make, gate, config.max_mb * 1_000_000, config.max_images, after)
-    app.include_router(make_routes(lambda: page.desk))
+    page_app = PageApp()
+    page = Page(make, page_app, config.max_mb * 1_000_000, config.max_images, after)
+    app.include_router(make_routes(lambda: page.actions))
     before = app.router.lifespan_context
 
     @contextlib.asynccontextmanager
@@ -62,7 +65,7 @@ def mount(app: FastAPI, inspector: Inspector, config: ServeConfig, after: thread
 
     app.router.lifespan_context = lifespan
     app.state.page = page
-    app.router.routes.append(GatedRoute("/", gate))
+    app.router.routes.append(PageRoute("/", page_app))
     return app
 
 
@@ -76,7 +79,7 @@ def _keeper(folder: Path) -> Keep:
             pack(refusal_answer(answer) if isinstance(answer, Refused) else image_answer(about, answer, overlay=False))
             for _, answer in asked
         ]
-        seconds = max((answer.seconds for _, answer in asked if isinstance(answer, Inspection)), default=0.0)
+        seconds = max((answer.seconds for _, answer in asked if isinstance(answer, Inspected)), default=0.0)
         save_request(folder, number, uploads, join(number, about.file, seconds, refused, images))
 
     return keep

@@ -9,7 +9,7 @@ from pathlib import Path
 from utils.errors import InputError
 from utils.web.inspector import Inspector
 from utils.weights.finding import list_weights
-from utils.weights.index import INDEX, OWN_INDEX, bare, read_index
+from utils.weights.index import OWN_INDEX, bare, read_index
 from utils.weights.weights_file import SYSTEM_SUFFIX
 
 MOST_OPENED = 2  # inspectors that stay open beside the one loaded at start
@@ -45,16 +45,7 @@ def _stem(path: Path) -> str:
     return path.name.removesuffix(SYSTEM_SUFFIX).removesuffix(".pth")
 
 
-def not_here(weights_dir: Path) -> list[str]:
-    """Name the published weights that are listed but still to be fetched."""
-    index = weights_dir / INDEX
-    index = index if index.is_file() else OWN_INDEX
-    if not index.is_file():
-        return []
-    return [entry.name for entry in read_index(index).entries if not (index.parent / entry.file).is_file()]
-
-
-class Opened:
+class Inspectors:
     """Inspectors by the names of their weights, opened when first wanted; the least used are closed again.
 
     Args:

@@ -8,18 +8,22 @@ import zipfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-import cv2
-import numpy as np
 from fastapi import APIRouter, HTTPException, Response
 from fastapi.responses import StreamingResponse
 
-from utils.decision.masks import index_mask
-from utils.inference.outputs import Defects, LabelTable, Submission, Table, encode_png, picture_names
-from utils.inference.pipeline import Inspected
-from utils.reporting.overlays import draw_overlay
-from utils.web.inspection import Inspection
-from utils.web.inspector import About
-from utils.web.page.desk import Desk
+from utils.inference.inspected import Inspected
+from utils.inference.outputs import (
+    CsvTable,
+    Defects,
+    LabelTable,
+    Submission,
+    encode_png,
+    index_mask_of,
+    overlay_of,
+    picture_names,
+)
+from utils.web.about import About
+from utils.web.page.actions import PageActions
 from utils.web.page.drawing import picture
 from utils.web.page.visit import Seen, Visit
 
@@ -29,25 +33,25 @@ HEADERS = {"Cache-Control": "private, no-store", "X-Content-Type-Options": "nosn
 KEPT = {"Cache-Control": "private, max-age=600, immutable", "X-Content-Type-Options": "nosniff"}
 
 
-def make_routes(find_desk: Callable[[], Desk | None]) -> APIRouter:
+def make_routes(find_actions: Callable[[], PageActions | None]) -> APIRouter:
     """Make the routes.
 
     Args:
-        find_desk: gives the page's services; None while the page is being made.
+        find_actions: gives the page's services; None while the page is being made.
     """
     routes = APIRouter(prefix=PREFIX, include_in_schema=False)
 
-    def known(token: str) -> tuple[Desk, Visit]:
-        desk = find_desk()
-        visit = desk.visits.find(token) if desk else None
-        if desk is None or visit is None:
+    def known(token: str) -> tuple[PageActions, Visit]:
+        actions = find_actions()
+        visit = actions.visits.find(token) if actions else None
+        if actions is None or visit is None:
             raise HTTPException(404, "This visit has ended; load the page again.")
-        return desk, visit
+        return actions, visit
 
     @routes.get("/{token}/picture/{key}.jpg")
     def send_picture(token: str, key: str) -> Response:
-        desk, visit = known(token)
-        return Response(picture(_inspection(desk, visit, key).image), media_type="image/jpeg", headers=KEPT)
+        actions, visit = known(token)
+        return Response(picture(_current(actions, visit, key).image), media_type="image/jpeg", headers=KEPT)
 
     @routes.get("/{token}/thumb/{key}.jpg")
     def send_thumbnail(token: str, key: str) -> Response:
@@ -59,11 +63,11 @@ def make_routes(find_desk: Callable[[], Desk | None]) -> APIRouter:
 
     @routes.get("/{token}/overlay/{key}.png")
     def send_overlay(token: str, key: str) -> Response:
-        desk, visit = known(token)
+        actions, visit = known(token)
         with visit.lock:
-            about = desk.inspector(visit).about
-            inspection = _inspection(desk, visit, key)
-            png = _overlay(inspection, about, visit.images[key])
+            about = actions.inspector(visit).about
+            inspected = _current(actions, visit, key)
+            png = _overlay(inspected, about, visit.images[key])
         return Response(png, media_type="image/png", headers=_attachment("overlay.png"))
 
     @routes.get("/{token}/overlays.zip")
@@ -76,60 +80,60 @@ def make_routes(find_desk: Callable[[], Desk | None]) -> APIRouter:
 
     @routes.get("/{token}/submission.csv")
     def send_submission(token: str) -> Response:
-        desk, visit = known(token)
-        about = desk.inspector(visit).about
-        return _table(desk, visit, Submission(Path("submission.csv"), about.first_class))
+        actions, visit = known(token)
+        about = actions.inspector(visit).about
+        return _table(actions, visit, Submission(Path("submission.csv"), about.first_class))
 
     @routes.get("/{token}/defects.csv")
     def send_defects(token: str) -> Response:
-        desk, visit = known(token)
-        about = desk.inspector(visit).about
-        return _table(desk, visit, Defects(Path("defects.csv"), about.class_names, about.first_class))
+        actions, visit = known(token)
+        about = actions.inspector(visit).about
+        return _table(actions, visit, Defects(Path("defects.csv"), about.class_names, about.first_class))
 
     @routes.get("/{token}/labels.csv")
     def send_labels(token: str) -> Response:
-        desk, visit = known(token)
-        about = desk.inspector(visit).about
+        actions, visit = known(token)
+        about = actions.inspector(visit).about
         if not about.label_names:
             raise HTTPException(404, "These weights judge no whole images.")
-        return _table(desk, visit, LabelTable(Path("labels.csv"), about.label_names))
+        return _table(actions, visit, LabelTable(Path("labels.csv"), about.label_names))
 
     return routes
 
 
-def _inspection(desk: Desk, visit: Visit, key: str) -> Inspection:
+def _current(actions: PageActions, visit: Visit, key: str) -> Inspected:
     with visit.lock:
         seen = visit.images.get(key)
-        inspection = desk.current(visit, seen) if seen else None
-    if inspection is None:
+        inspected = actions.current(visit, seen) if seen else None
+    if inspected is None:
         raise HTTPException(404, "No such image in this visit.")
-    return inspection
+    return inspected
 
 
-def _all(desk: Desk, visit: Visit) -> Iterator[tuple[Seen, Inspection]]:
+def _all(actions: PageActions, visit: Visit) -> Iterator[tuple[Seen, Inspected]]:
     """Return all images of a visit one after the other, each decided with the thresholds of now."""
     with visit.lock:
         images = list(visit.images.values())
     for seen in images:
         with visit.lock:
-            inspection = desk.current(visit, seen, shelve=False) if seen.key in visit.images else None
-        if inspection is not None:
-            yield seen, inspection
+            inspected = actions.current(visit, seen, cached=False) if seen.key in visit.images else None
+        if inspected is not None:
+            yield seen, inspected
 
 
-def _table(desk: Desk, visit: Visit, table: Table) -> Response:
+def _table(actions: PageActions, visit: Visit, table: CsvTable) -> Response:
     """Send a table as ``Predict_masks.py`` writes it."""
     text = io.StringIO()
     sink = table.into(text)
-    for seen, inspection in _all(desk, visit):
+    for seen, inspected in _all(actions, visit):
         path = Path(seen.name)
-        sink.collect(path, sink.render(_inspected(path, inspection)))
+        sink.collect(path, sink.render(path, inspected))
     return Response(text.getvalue(), media_type="text/csv; charset=utf-8", headers=_attachment(table.path.name))
 
 
-def _zip(folder: str, desk: Desk, visit: Visit, make: Callable[[Inspection, About, Seen], bytes]) -> Response:
+def _zip(folder: str, actions: PageActions, visit: Visit, make: Callable[[Inspected, About, Seen], bytes]) -> Response:
     """Send a picture of each image, as they are made."""
-    about = desk.inspector(visit).about
+    about = actions.inspector(visit).about
     with visit.lock:
         paths = [Path(seen.name) for seen in visit.images.values()]
     names = picture_names(paths)
@@ -137,29 +141,23 @@ def _zip(folder: str, desk: Desk, visit: Visit, make: Callable[[Inspection, Abou
     def chunks() -> Iterator[bytes]:
         pipe = _Pipe()
         with zipfile.ZipFile(pipe, "w", zipfile.ZIP_STORED) as packed:  # PNGs are packed already
-            for seen, inspection in _all(desk, visit):
+            for seen, inspected in _all(actions, visit):
                 name = names.get(Path(seen.name), f"{seen.name}.png")
-                packed.writestr(f"{folder}/{name}", make(inspection, about, seen))
+                packed.writestr(f"{folder}/{name}", make(inspected, about, seen))
                 yield pipe.take()
         yield pipe.take()
 
     return StreamingResponse(chunks(), media_type="application/zip", headers=_attachment(f"{folder}.zip"))
 
 
-def _overlay(inspection: Inspection, about: About, seen: Seen) -> bytes:
-    truth = seen.source.truth(*inspection.image.shape[:2])
+def _overlay(inspected: Inspected, about: About, seen: Seen) -> bytes:
+    truth = seen.source.truth(*inspected.image.shape[:2])
     labels = truth.of_network(about.class_names, about.task) if truth else None
-    drawn = draw_overlay(inspection.image, inspection.masks, about.class_names, labels)
-    return encode_png(cv2.cvtColor(drawn, cv2.COLOR_RGB2BGR))
+    return encode_png(overlay_of(inspected, about.class_names, labels))
 
 
-def _index_mask(inspection: Inspection, about: About, seen: Seen) -> bytes:
-    logits = inspection.logits if len(inspection.defects) and inspection.logits is not None else np.empty((0, 0, 0))
-    return encode_png(index_mask(inspection.masks, logits, about.task, about.first_class))
-
-
-def _inspected(path: Path, inspection: Inspection) -> Inspected:
-    return Inspected(path, inspection.image, inspection.masks, inspection.defects, inspection.labels, None)
+def _index_mask(inspected: Inspected, about: About, seen: Seen) -> bytes:
+    return encode_png(index_mask_of(inspected, about.task, about.first_class))
 
 
 def _attachment(name: str) -> dict[str, str]:

@@ -1,255 +1,138 @@
 """The page as Gradio draws it: where images come from, the workbench, and what is known about the weights."""
 
 import functools
-import html
-import inspect as introspection
-import logging
-import secrets
-from collections.abc import Callable, Iterator
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import gradio as gr
 
-from utils.errors import InputError
-from utils.web.inspector import About
-from utils.web.page.desk import Desk
-from utils.web.page.sources import Part, Source
-from utils.web.page.telling import tell
+from utils.web.page.actions import PageActions
+from utils.web.page.events import AT_ONCE, PageEvents, found, offered, plainly, with_number
+from utils.web.page.sources import Part, SampleStrip
 from utils.web.page.uploads import Taken, Uploads
-from utils.web.page.visit import Visit
+from utils.web.page.weights_text import TITLE, card, heading
 
-TITLE = "Inspector of flat steel"
 HERE = Path(__file__).parent
 SAMPLES_HINT = (
     "Strips drawn by the computer. Weights that know photographs of one mill may see nothing in them, or too much."
 )
-MOST_LISTED = 200  # names of a folder that a list offers; more are found by typing a part of the name
-AT_ONCE = 24  # images of a folder that one press of the button inspects
 ORPHANS = (60, 600)  # every so many seconds, uploads that nobody took and that are older than so many are removed
+_EVENT: dict[str, Any] = {"concurrency_limit": 4, "api_visibility": "private"}
+QUICK: dict[str, Any] = {**_EVENT, "show_progress": "hidden"}
+SLOW: dict[str, Any] = {**_EVENT, "show_progress": "minimal"}
 
-log = logging.getLogger(__name__)
 
-
-def build(desk: Desk, uploads: Uploads) -> gr.Blocks:
+def build(actions: PageActions, uploads: Uploads) -> gr.Blocks:
     """Make the page.
 
     Args:
-        desk: what it does.
+        actions: what it does.
         uploads: takes what is sent.
     """
-    served = desk.opened.served.about
+    served, events = actions.inspectors.served.about, PageEvents(actions)
     with gr.Blocks(title=TITLE, analytics_enabled=False, fill_width=True, delete_cache=ORPHANS) as page:
         with gr.Row(elem_classes="top"):
-            heading = gr.HTML(_heading(served), apply_default_css=False, scale=5, min_width=500)
-            names = desk.opened.names
+            top = gr.HTML(heading(served), apply_default_css=False, scale=5, min_width=500)
+            names = actions.inspectors.names
             weights = gr.Dropdown(names, value=names[0], label="Weights", scale=1, min_width=260, elem_id="weights")
         with gr.Tabs(elem_id="sources"):
-            with gr.Tab("Samples"):
-                with gr.Row():
-                    samples = [gr.Button(_title(sample.name), size="sm", min_width=90) for sample in desk.samples]
-                    every_sample = gr.Button("all samples", size="sm", min_width=90, variant="primary")
-                gr.HTML(SAMPLES_HINT, apply_default_css=False, elem_classes="hint")
-            with gr.Tab("Upload", id="upload"):
-                files = gr.File(
-                    label=f"Images: JPEG, PNG, BMP or TIFF, up to {uploads.most_files} at once. They stay in memory.",
-                    file_count="multiple",
-                    height=140,
-                    elem_id="files",
-                )
-                # Gradio's own way leaves an empty file behind for every upload, and forgets what files were called.
-                files.preprocess = _plainly(functools.partial(_take_files, uploads))  # type: ignore[method-assign]
-            if desk.parts:
-                with gr.Tab("Folder"), gr.Row(elem_classes="browse"):
-                    titles = [part.title for part in desk.parts]
-                    part = gr.Dropdown(titles, value=titles[0], label="Folder", type="index", min_width=160)
-                    words = gr.Textbox(label="Name contains", max_lines=1, elem_id="words", min_width=160)
-                    image = gr.Dropdown(
-                        _offered(desk.parts[0], ""), value=None, label="Image", elem_id="image", scale=2, min_width=200
-                    )
-                    more = gr.Button(f"inspect the next {AT_ONCE}", size="sm", elem_id="more", min_width=200)
-                    found = gr.HTML(_found(desk.parts[0], ""), apply_default_css=False, elem_id="found", min_width=160)
-        bench = gr.HTML(
-            None,
-            html_template=_read("workbench.html"),
-            js_on_load=_read("workbench.js"),
-            apply_default_css=False,
-            elem_id="workbench",
-            most_bytes=uploads.most_bytes,
-        )
+            samples = _samples_tab(actions.samples)
+            files = _upload_tab(uploads)
+            folder = _folder_tab(actions.parts) if actions.parts else None
+        bench = _workbench(uploads.most_bytes)
         with gr.Accordion("About these weights", open=False, elem_id="about"):
-            card = gr.Markdown(_card(served, desk))
+            about = gr.Markdown(card(served))
 
-        def shown(visit: Visit) -> dict[str, Any]:
-            return tell(desk, visit)
-
-        def steps(visit: Visit, work: Iterator[None]) -> Iterator[dict[str, Any]]:
-            return _steps(desk, visit, work)
-
-        @_plainly
-        def begin(request: gr.Request) -> Iterator[Any]:
-            visit = desk.visits.of(_session(request))
-            for value in steps(visit, desk.inspect(visit, [] if visit.images else desk.samples)):
-                # What runs the network is known once it has seen an image.
-                yield value, _heading(desk.inspector(visit).about)
-
-        @_plainly
-        def take_sample(number: int, request: gr.Request) -> Iterator[dict[str, Any]]:
-            visit = desk.visits.of(_session(request))
-            chosen: list[Source] = list(desk.samples if number < 0 else desk.samples[number : number + 1])
-            yield from steps(visit, desk.inspect(visit, chosen))
-
-        @_plainly
-        def take_uploads(sent: Taken | None, request: gr.Request) -> Iterator[Any]:
-            if sent is None:
-                yield gr.skip(), gr.skip()
-                return
-            visit = desk.visits.of(_session(request))
-            taken = len(sent.images)
-            if sent.files > taken:
-                gr.Warning(f"{sent.files} files came, the first {taken} are inspected; send the rest after them.")
-            for value in steps(visit, desk.inspect(visit, sent.images)):
-                yield value, None
-
-        @_plainly
-        def pick(event: gr.EventData, request: gr.Request) -> dict[str, Any]:
-            visit = desk.visits.of(_session(request))
-            desk.show(visit, _sent(event).get("key"))
-            return shown(visit)
-
-        @_plainly
-        def decide(event: gr.EventData, request: gr.Request) -> dict[str, Any]:
-            visit, sent = desk.visits.of(_session(request)), _sent(event)
-            desk.decide(visit, sent.get("thresholds"), everywhere=sent.get("all") is True)
-            return shown(visit)
-
-        @_plainly
-        def forget(request: gr.Request) -> dict[str, Any]:
-            visit = desk.visits.of(_session(request))
-            desk.clear(visit)
-            return shown(visit)
-
-        @_plainly
-        def use(name: str, request: gr.Request) -> Iterator[Any]:
-            visit = desk.visits.of(_session(request))
-            try:
-                for value in steps(visit, desk.use(visit, name)):
-                    about = desk.inspector(visit).about
-                    yield value, _heading(about), _card(about, desk), gr.skip()
-            except InputError as error:  # the list goes back to what is in use
-                gr.Warning(html.escape(str(error)))
-                yield gr.skip(), gr.skip(), gr.skip(), visit.weights
-
-        def leave(request: gr.Request) -> None:
-            desk.visits.leave(_session(request))
-
-        quick: dict[str, Any] = {"show_progress": "hidden", "concurrency_limit": 4, "api_visibility": "private"}
-        slow: dict[str, Any] = {"show_progress": "minimal", "concurrency_limit": 4, "api_visibility": "private"}
-        page.load(begin, None, [bench, heading], **slow)
-        for number, button in enumerate([*samples, every_sample]):
-            of_this = number if number < len(samples) else -1
-            button.click(_with(take_sample, of_this), None, bench, **slow)
-        files.upload(take_uploads, files, [bench, files], **slow)
-        bench.pick(pick, None, bench, trigger_mode="always_last", **quick)
-        bench.decide(decide, None, bench, trigger_mode="always_last", **quick)
-        bench.forget(forget, None, bench, **quick)
-        weights.select(use, weights, [bench, heading, card, weights], **slow)
-        page.unload(leave)
-        if desk.parts:
-            browse = _Browsing(desk)
-            # Every change is sent, one after the other: of events that wait for each other the last may get lost.
-            each = {**quick, "trigger_mode": "multiple", "concurrency_limit": 1, "concurrency_id": "search"}
-            for changed in (part.input, words.change):
-                changed(_plainly(browse.search), [part, words], [image, found], **each)
-            image.select(_plainly(browse.open), [part, image], bench, **slow)
-            more.click(_plainly(browse.go_on), [part, words], [bench, more], **slow)
+        page.load(plainly(events.begin), None, [bench, top], **SLOW)
+        take_sample = plainly(events.take_sample)
+        for number, button in enumerate(samples):
+            of_this = number if number < len(actions.samples) else -1  # the last button is for all of them
+            button.click(with_number(take_sample, of_this), None, bench, **SLOW)
+        files.upload(plainly(events.take_uploads), files, [bench, files], **SLOW)
+        _connect_workbench(bench, events)
+        weights.select(plainly(events.use), weights, [bench, top, about, weights], **SLOW)
+        page.unload(events.leave)
+        if folder:
+            _connect_folder(folder, bench, events)
     page.queue(default_concurrency_limit=4, max_size=256, api_open=False)
     return page
 
 
-class _Browsing:
-    """Going through the folder that was named at start."""
-
-    def __init__(self, desk: Desk) -> None:
-        self.desk = desk
-
-    def search(self, part: int, words: str) -> Any:
-        """Offer the names that hold what was typed."""
-        chosen = self.desk.parts[part]
-        return gr.update(choices=_offered(chosen, words), value=None), _found(chosen, words)
-
-    def open(self, part: int, name: str | None, request: gr.Request) -> Iterator[dict[str, Any]]:
-        """Inspect one image."""
-        visit = self.desk.visits.of(_session(request))
-        images = self.desk.parts[part].images([name] if name else [])
-        yield from _steps(self.desk, visit, self.desk.inspect(visit, images))
-
-    def go_on(self, part: int, words: str, request: gr.Request) -> Iterator[Any]:
-        """Inspect the next images of those that match."""
-        visit, chosen = self.desk.visits.of(_session(request)), self.desk.parts[part]
-        names = chosen.matching(words)
-        if (visit.part, visit.words) != (part, words) or visit.position >= len(names):
-            visit.part, visit.words, visit.position = part, words, 0
-        images = chosen.images(names[visit.position : visit.position + AT_ONCE])
-        visit.position += len(images)
-        left = len(names) - visit.position
-        label = f"inspect the next {min(AT_ONCE, left)} ({left} left)" if left else "inspect from the first again"
-        if not images:
-            raise InputError("no name contains this; type another part of the name")
-        for value in _steps(self.desk, visit, self.desk.inspect(visit, images)):
-            yield value, label
+def _samples_tab(samples: Sequence[SampleStrip]) -> list[gr.Button]:
+    """Make a button for each sample strip, and one for all of them."""
+    with gr.Tab("Samples"):
+        with gr.Row():
+            buttons = [gr.Button(_title(sample.name), size="sm", min_width=90) for sample in samples]
+            buttons.append(gr.Button("all samples", size="sm", min_width=90, variant="primary"))
+        gr.HTML(SAMPLES_HINT, apply_default_css=False, elem_classes="hint")
+    return buttons
 
 
-def _steps(desk: Desk, visit: Visit, work: Iterator[None]) -> Iterator[dict[str, Any]]:
-    """Report after each portion what is new, so that the first images are seen while others are inspected."""
-    told = False
-    for _ in work:
-        told = True
-        yield tell(desk, visit)
-    if not told:
-        yield tell(desk, visit)
+def _upload_tab(uploads: Uploads) -> gr.File:
+    """Make the field that takes files."""
+    with gr.Tab("Upload", id="upload"):
+        files = gr.File(
+            label=f"Images: JPEG, PNG, BMP or TIFF, up to {uploads.most_files} at once. They stay in memory.",
+            file_count="multiple",
+            height=140,
+            elem_id="files",
+        )
+        # Gradio's own way leaves an empty file behind for every upload, and forgets what files were called.
+        files.preprocess = plainly(functools.partial(_take_files, uploads))  # type: ignore[method-assign]
+    return files
 
 
-def _plainly(action: Callable[..., Any]) -> Callable[..., Any]:
-    """Describe in one sentence what went wrong: bad input as it is, anything else with a number that the log knows."""
+class _Folder(NamedTuple):
+    """The fields for going through the folder that was named at start."""
 
-    def complaint(error: Exception) -> gr.Error:
-        if isinstance(error, InputError):
-            return gr.Error(html.escape(str(error)), title="This does not work", print_exception=False)
-        number = secrets.token_hex(4)
-        log.error("page error %s", number, exc_info=error)
-        return gr.Error(
-            f"Something went wrong. Number {number} in the server's log says what.",
-            title="Error",
-            print_exception=False,
+    part: gr.Dropdown
+    words: gr.Textbox
+    image: gr.Dropdown
+    more: gr.Button
+    matches: gr.HTML
+
+
+def _folder_tab(parts: Sequence[Part]) -> _Folder:
+    """Make the fields for going through a folder."""
+    titles = [part.title for part in parts]
+    with gr.Tab("Folder"), gr.Row(elem_classes="browse"):
+        return _Folder(
+            gr.Dropdown(titles, value=titles[0], label="Folder", type="index", min_width=160),
+            gr.Textbox(label="Name contains", max_lines=1, elem_id="words", min_width=160),
+            gr.Dropdown(offered(parts[0], ""), value=None, label="Image", elem_id="image", scale=2, min_width=200),
+            gr.Button(f"inspect the next {AT_ONCE}", size="sm", elem_id="more", min_width=200),
+            gr.HTML(found(parts[0], ""), apply_default_css=False, elem_id="found", min_width=160),
         )
 
-    if introspection.isgeneratorfunction(action):
 
-        @functools.wraps(action)
-        def run_steps(*words: Any, **named: Any) -> Iterator[Any]:
-            try:
-                yield from action(*words, **named)
-            except Exception as error:
-                raise complaint(error) from None
-
-        return run_steps
-
-    @functools.wraps(action)
-    def run(*words: Any, **named: Any) -> Any:
-        try:
-            return action(*words, **named)
-        except Exception as error:
-            raise complaint(error) from None
-
-    return run
+def _workbench(most_bytes: int) -> gr.HTML:
+    """Make the part that ``workbench.js`` draws: the images and what was found in them."""
+    return gr.HTML(
+        None,
+        html_template=_read("workbench.html"),
+        js_on_load=_read("workbench.js"),
+        apply_default_css=False,
+        elem_id="workbench",
+        most_bytes=most_bytes,
+    )
 
 
-def _with(action: Callable[..., Any], number: int) -> Callable[..., Any]:
-    def of_number(request: gr.Request) -> Iterator[Any]:
-        yield from action(number, request)
+def _connect_workbench(bench: gr.HTML, events: PageEvents) -> None:
+    """Let the workbench's own events change it."""
+    bench.pick(plainly(events.pick), None, bench, trigger_mode="always_last", **QUICK)
+    bench.decide(plainly(events.decide), None, bench, trigger_mode="always_last", **QUICK)
+    bench.forget(plainly(events.forget), None, bench, **QUICK)
 
-    return of_number
+
+def _connect_folder(folder: _Folder, bench: gr.HTML, events: PageEvents) -> None:
+    """Let the fields of the folder change each other and the workbench."""
+    # Every change is sent, one after the other: of events that wait for each other the last may get lost.
+    each = {**QUICK, "trigger_mode": "multiple", "concurrency_limit": 1, "concurrency_id": "search"}
+    for changed in (folder.part.input, folder.words.change):
+        changed(plainly(events.search), [folder.part, folder.words], [folder.image, folder.matches], **each)
+    folder.image.select(plainly(events.open), [folder.part, folder.image], bench, **SLOW)
+    folder.more.click(plainly(events.go_on), [folder.part, folder.words], [bench, folder.more], **SLOW)
 
 
 def _take_files(uploads: Uploads, payload: Any) -> Taken | None:
@@ -261,75 +144,9 @@ def _take_files(uploads: Uploads, payload: Any) -> Taken | None:
     return uploads.take(sent) if sent else None
 
 
-def _session(request: gr.Request) -> str:
-    if not request.session_hash:
-        raise InputError("no session; load the page again")
-    return request.session_hash
-
-
-def _sent(event: gr.EventData) -> dict[str, Any]:
-    """Return what a browser sent with an event; it may be anything."""
-    return event._data if isinstance(event._data, dict) else {}
-
-
 def _read(name: str) -> str:
     return (HERE / name).read_text("utf-8")
 
 
 def _title(sample: str) -> str:
     return sample.rpartition(".")[0].partition("-")[2].partition("-")[2].replace("-", " and ")
-
-
-def _offered(part: Part, words: str) -> list[str]:
-    return part.matching(words)[:MOST_LISTED]
-
-
-def _found(part: Part, words: str) -> str:
-    count = len(part.matching(words))
-    listed = f"; the first {MOST_LISTED} are listed" if count > MOST_LISTED else ""
-    return f"{count:,} image{'' if count == 1 else 's'}{listed}"
-
-
-def _heading(about: About) -> str:
-    classes = ", ".join(about.class_names or about.label_names)
-    rows = [
-        f"<strong>{html.escape(about.name)}</strong> ({about.kind})",
-        html.escape(classes),
-        html.escape(about.backend),
-    ]
-    return f"<h1>{TITLE}</h1><p>{' &middot; '.join(rows)}</p>"
-
-
-def _card(about: About, desk: Desk) -> str:
-    """Return the card of the weights, or what is known without one, as Markdown."""
-    lines = [f"File `{about.file}`, run by {about.backend}.", ""]
-    if about.class_names:
-        heads = "class", "probability from", "somewhere in a defect from", "smallest area, px", "largest area, px"
-        lines += [f"| {' | '.join(heads)} |", "|---" * len(heads) + "|"]
-        lines += [
-            f"| {name} | {one.threshold:g} | {one.high_threshold or '-'} | {one.min_area} |"
-            f" {'-' if one.max_area is None else one.max_area} |"
-            for name, one in zip(about.class_names, about.decision.per_class, strict=True)
-        ]
-    if about.label_names:
-        lines += ["", "| label of the whole image | probability from |", "|---|---|"]
-        lines += [f"| {name} | {t:g} |" for name, t in zip(about.label_names, about.label_thresholds, strict=True)]
-    lines += ["", *_scores(about.scores)]
-    if about.card:
-        lines += ["", "---", "", about.card]
-    return "\n".join(lines)
-
-
-def _scores(scores: dict[str, Any]) -> list[str]:
-    """Format scores: plain ones, or those of each set of images that they were measured on."""
-    groups = {name: part for name, part in scores.items() if isinstance(part, dict) and "mean_dice" in part}
-    if "mean_dice" in scores:
-        groups = {str(scores.get("data", "validation")): scores, **groups}
-    if not groups:
-        return ["No scores are known of them: `Evaluate.py` measures them on labelled images."]
-    wanted = {"mean_dice": "mean Dice", "empty_baseline": "empty baseline", "defect_dice": "defect Dice", "iou": "IoU"}
-    lines = [f"| measured on | images | {' | '.join(wanted.values())} |", "|---|---|---|---|---|---|"]
-    for name, part in groups.items():
-        figures = [f"{part[key]:.4f}" if isinstance(part.get(key), float) else "-" for key in wanted]
-        lines.append(f"| {part.get('data', name)} | {part.get('images', '-')} | {' | '.join(figures)} |")
-    return lines

@@ -1,4 +1,4 @@
-"""The page's place in the server: made in the background, behind a gate that lets through what the page needs."""
+"""The page's place in the server: made in the background, behind an application that answers until then and lets through what the page needs."""
 
 import asyncio
 import contextlib
@@ -16,7 +16,7 @@ from starlette.responses import HTMLResponse, PlainTextResponse
 from starlette.routing import Match, Mount
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from utils.web.page.desk import Desk
+from utils.web.page.actions import PageActions
 from utils.web.page.uploads import Uploads, Watched
 
 log = logging.getLogger(__name__)
@@ -52,7 +52,7 @@ _SOON = """<!doctype html><html lang="en"><head><meta charset="utf-8"><meta http
 opens by itself in a few seconds.</p></body></html>"""
 
 
-class Gate:
+class PageApp:
     """Stands before Gradio's application.
 
     Until that is there, a browser is asked to wait.
@@ -75,8 +75,8 @@ class Gate:
             await self.inside(scope, receive, _with_headers(send))
 
 
-class GatedRoute(Mount):
-    """The gate's place among the routes of the server: addresses that the page has no use for do not exist."""
+class PageRoute(Mount):
+    """The place of ``PageApp`` among the routes of the server: addresses that the page has no use for do not exist."""
 
     def matches(self, scope: Scope) -> tuple[Match, Scope]:
         """Check whether a request is for the page."""
@@ -103,7 +103,7 @@ class Page:
 
     Args:
         make: makes what the page does, in a thread; it may take seconds.
-        gate: that is opened then.
+        page_app: gets it then.
         most_bytes: of an upload, all files together.
         most_files: of an upload.
         after: what making it waits for.
@@ -111,20 +111,20 @@ class Page:
 
     def __init__(
         self,
-        make: Callable[[], Desk],
-        gate: Gate,
+        make: Callable[[], PageActions],
+        page_app: PageApp,
         most_bytes: int,
         most_files: int,
         after: threading.Event | None = None,
     ) -> None:
         self.after = after
-        self.make, self.gate, self.most_bytes, self.most_files = make, gate, most_bytes, most_files
-        self.desk: Desk | None = None
+        self.make, self.page_app, self.most_bytes, self.most_files = make, page_app, most_bytes, most_files
+        self.actions: PageActions | None = None
 
     @property
     def made(self) -> bool | None:
         """Whether the page is there; None while it is being made."""
-        return False if self.gate.failed else True if self.gate.inside is not None else None
+        return False if self.page_app.failed else True if self.page_app.inside is not None else None
 
     @contextlib.asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
@@ -149,15 +149,15 @@ class Page:
             try:
                 shell = await asyncio.to_thread(self._build, uploads)
                 async with shell.router.lifespan_context(shell):
-                    self.gate.inside = Watched(shell, uploads)
+                    self.page_app.inside = Watched(shell, uploads)
                     await ended.wait()
             except Exception:
-                self.gate.failed = True
+                self.page_app.failed = True
                 log.exception("the page could not be made; the API works without it")
             finally:
-                self.gate.inside = None
-                if self.desk is not None:
-                    await asyncio.to_thread(self.desk.close)
+                self.page_app.inside = None
+                if self.actions is not None:
+                    await asyncio.to_thread(self.actions.close)
 
     def _build(self, uploads: Uploads) -> FastAPI:
         """Make the page; importing Gradio alone takes seconds."""
@@ -166,11 +166,11 @@ class Page:
 
         from utils.web.page.layout import HERE, build
 
-        self.desk = self.make()
+        self.actions = self.make()
         shell = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
         return gr.mount_gradio_app(
             shell,
-            build(self.desk, uploads),
+            build(self.actions, uploads),
             path="/",
             footer_links=[],
             run_history=False,

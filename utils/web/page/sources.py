@@ -87,7 +87,7 @@ class Uploaded:
 
 
 @dataclass(frozen=True, eq=False)
-class Sample:
+class SampleStrip:
     """A strip drawn by the computer, and its labels."""
 
     name: str
@@ -104,7 +104,7 @@ class Sample:
         return Truth(CLASS_NAMES, self.labels == numbers[:, None, None])
 
 
-def draw_samples() -> list[Sample]:
+def draw_samples() -> list[SampleStrip]:
     """Draw the sample strips: the same ones every time, named for what they show."""
     samples = []
     for number, classes in enumerate(SAMPLES, start=1):
@@ -112,7 +112,7 @@ def draw_samples() -> list[Sample]:
         strip = make_strip(random, SAMPLE_SIZE, classes, SAMPLE_CONTRAST)
         _, jpeg = cv2.imencode(".jpg", strip.image, [cv2.IMWRITE_JPEG_QUALITY, SAMPLE_QUALITY])
         shown = "-".join(CLASS_NAMES[k - 1] for k in classes) or "clean"
-        samples.append(Sample(f"sample-{number}-{shown}.jpg", jpeg.tobytes(), strip.labels))
+        samples.append(SampleStrip(f"sample-{number}-{shown}.jpg", jpeg.tobytes(), strip.labels))
     return samples
 
 

@@ -1,6 +1,6 @@
 """What the page knows of a visitor, in memory alone: the images looked at, the thresholds chosen, what is shown.
 
-What takes room (pixels, masks and logits of an image) lies on a shelf of limited size; what has to go is made again from the
+What takes room (pixels, masks and logits of an image) lies in a cache of limited size; what has to go is made again from the
 image's bytes when it is wanted.
 """
 
@@ -14,7 +14,8 @@ from typing import Any
 
 import numpy as np
 
-from utils.web.inspection import Inspection, Refused
+from utils.inference.inspected import Inspected, Refused
+from utils.web.about import About
 from utils.web.page.sources import Source, Uploaded
 
 MOST_VISITS = 64  # of them the one that was used last longest ago is forgotten
@@ -48,16 +49,16 @@ class Finding:
     thresholds: tuple[float, ...]
 
     @classmethod
-    def of(cls, inspection: Inspection, thresholds: tuple[float, ...]) -> "Finding":
-        """Note what an inspection found."""
-        height, width = inspection.image.shape[:2]
+    def of(cls, about: About, inspected: Inspected, thresholds: tuple[float, ...]) -> "Finding":
+        """Note what was found in an image."""
+        height, width = inspected.image.shape[:2]
         return cls(
             (height, width),
-            inspection.verdict,
-            inspection.classes,
-            inspection.defects,
-            inspection.labels,
-            inspection.seconds,
+            about.verdict(inspected),
+            about.found(inspected),
+            inspected.defects,
+            inspected.labels,
+            inspected.seconds,
             thresholds,
         )
 
@@ -233,8 +234,8 @@ class Visits:
             self._by_session.clear()
 
 
-class Shelf:
-    """Inspections with their pixels and logits, as many as fit; those not used for longest go first.
+class InspectedCache:
+    """Inspected images with their pixels and logits, as many as fit; those not used for longest go first.
 
     Args:
         room: bytes.
@@ -242,23 +243,23 @@ class Shelf:
 
     def __init__(self, room: int = MOST_KEPT) -> None:
         self.room = room
-        self._kept: OrderedDict[tuple[str, str], tuple[Inspection, int]] = OrderedDict()
+        self._kept: OrderedDict[tuple[str, str], tuple[Inspected, int]] = OrderedDict()
         self._lock = threading.Lock()
         self._bytes = 0
 
-    def put(self, visit: Visit, key: str, inspection: Inspection) -> None:
-        """Keep an inspection in place of an older one of this image."""
-        arrays = (inspection.image, inspection.masks, inspection.logits)
+    def put(self, visit: Visit, key: str, inspected: Inspected) -> None:
+        """Keep what is known of an image in place of what was known before."""
+        arrays = (inspected.image, inspected.masks, inspected.logits)
         size = sum(array.nbytes for array in arrays if array is not None)
         with self._lock:
             self._drop((visit.token, key))
-            self._kept[visit.token, key] = inspection, size
+            self._kept[visit.token, key] = inspected, size
             self._bytes += size
             while self._bytes > self.room and len(self._kept) > 1:
                 self._drop(next(iter(self._kept)))
 
-    def get(self, visit: Visit, key: str) -> Inspection | None:
-        """Return an inspection; None when it had to go."""
+    def get(self, visit: Visit, key: str) -> Inspected | None:
+        """Return what is known of an image; None when it had to go."""
         with self._lock:
             found = self._kept.get((visit.token, key))
             if found is None:

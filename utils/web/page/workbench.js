@@ -1,4 +1,4 @@
-// The workbench: draws itself from one value that the server sends (telling.py) and says what somebody does by three
+// The workbench: draws itself from one value that the server sends (description.py) and says what somebody does by three
 // events. Names of files come from anybody, so text is only ever set as text, never as HTML.
 
 const part = (name) => element.querySelector('[data-part="' + name + '"]');

@@ -4,10 +4,10 @@ from typing import Any
 
 import numpy as np
 
+from utils.inference.inspected import Inspected
 from utils.reporting.overlays import class_label
-from utils.web.inspection import Inspection
-from utils.web.inspector import About
-from utils.web.page.desk import Desk
+from utils.web.about import About
+from utils.web.page.actions import PageActions
 from utils.web.page.drawing import css_colour, layers
 from utils.web.page.sources import Truth
 from utils.web.page.visit import Finding, Seen, Visit
@@ -15,13 +15,13 @@ from utils.web.page.visit import Finding, Seen, Visit
 MOST_ROWS = 500  # defects of an image that are listed and can be picked; a network that sees noise finds thousands
 
 
-def tell(desk: Desk, visit: Visit) -> dict[str, Any]:
+def describe(actions: PageActions, visit: Visit) -> dict[str, Any]:
     """Return everything that the workbench shows of a visit."""
     with visit.lock:
         visit.version += 1
-        about = desk.inspector(visit).about
+        about = actions.inspector(visit).about
         shown = visit.images.get(visit.shown) if visit.shown else None
-        inspection = desk.current(visit, shown) if shown else None
+        inspected = actions.current(visit, shown) if shown else None
         return {
             "version": visit.version,
             "token": visit.token,
@@ -39,7 +39,7 @@ def tell(desk: Desk, visit: Visit) -> dict[str, Any]:
                 for index, (name, threshold) in enumerate(zip(about.label_names, about.label_thresholds, strict=True))
             ],
             "images": [_row(seen, about, visit) for seen in visit.images.values() if seen.finding],
-            "shown": _shown(shown, inspection, about) if shown and inspection else None,
+            "shown": _shown(shown, inspected, about) if shown and inspected else None,
             "refused": [{"name": refused.name, "reason": refused.reason} for refused in visit.refused],
             "run": str(visit.run) if visit.run else "",
         }
@@ -77,22 +77,22 @@ def _by_class(finding: Finding, classes: int) -> tuple[list[int], list[float]]:
     return areas.astype(int).tolist(), best.round(4).tolist()
 
 
-def _shown(seen: Seen, inspection: Inspection, about: About) -> dict[str, Any]:
+def _shown(seen: Seen, inspected: Inspected, about: About) -> dict[str, Any]:
     """Return everything about the image in sight."""
-    height, width = inspection.image.shape[:2]
-    rows = inspection.defects
+    height, width = inspected.image.shape[:2]
+    rows = inspected.defects
     if len(rows) > MOST_ROWS:  # the largest, in the order of the table
         rows = rows[np.sort(np.argsort(-rows["area_px"], kind="stable")[:MOST_ROWS])]
-    labels = [] if inspection.labels is None else inspection.labels.astype(float).round(4).tolist()
+    labels = [] if inspected.labels is None else inspected.labels.astype(float).round(4).tolist()
     return {
         "key": seen.key,
         "name": seen.name,
         "width": width,
         "height": height,
         "milliseconds": round(1000 * (seen.finding.seconds if seen.finding else 0)),
-        "verdict": inspection.verdict,
-        "found": [class_label(name, 0) for name in inspection.classes],
-        "layers": layers(inspection.masks, list(range(len(inspection.masks)))),
+        "verdict": about.verdict(inspected),
+        "found": [class_label(name, 0) for name in about.found(inspected)],
+        "layers": layers(inspected.masks, list(range(len(inspected.masks)))),
         "defects": [
             {
                 "kind": int(row["class_id"]) - 1,
@@ -102,9 +102,9 @@ def _shown(seen: Seen, inspection: Inspection, about: About) -> dict[str, Any]:
             }
             for row in rows
         ],
-        "more": len(inspection.defects) - len(rows),
+        "more": len(inspected.defects) - len(rows),
         "labels": labels,
-        "gated": inspection.logits is None and bool(about.class_names),
+        "gated": inspected.logits is None and bool(about.class_names),
         "truth": _truth_once(seen, height, width, about),
     }
 

@@ -14,81 +14,85 @@ import pytest
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
 
-from config import PredictConfig
+from config import PredictConfig, ServeConfig
 from tests.web.page.bright import Bright, strip
 from utils.commands.predict import predict
 from utils.errors import InputError
 from utils.web.inspector import Inspector
-from utils.web.page.choosing import Opened, find_weights
-from utils.web.page.desk import Desk
+from utils.web.page.actions import PageActions
+from utils.web.page.choosing import Inspectors, find_weights
+from utils.web.page.description import describe
 from utils.web.page.downloads import make_routes
 from utils.web.page.sources import Uploaded, draw_samples, open_folder
-from utils.web.page.telling import tell
 from utils.web.page.visit import MOST_IMAGES, Visits
 
 
 @pytest.fixture
-def desk(bright, other_weights) -> Desk:
-    return Desk(Opened(bright, find_weights(other_weights), Bright.open), [], [])
+def actions(bright, other_weights) -> PageActions:
+    return PageActions(Inspectors(bright, find_weights(other_weights), Bright.open_file), [], [])
 
 
 @pytest.fixture
-def visit(desk):
-    return desk.visits.of("one")
+def visit(actions):
+    return actions.visits.of("one")
 
 
-def see(desk, visit, **files: bytes) -> None:
-    for _ in desk.inspect(visit, [Uploaded(name, data) for name, data in files.items()]):
+def see(actions, visit, **files: bytes) -> None:
+    for _ in actions.inspect(visit, [Uploaded(name, data) for name, data in files.items()]):
         pass
 
 
 PITS = {f"{n}.png": strip((10 * n, 10, 20, 20, 240)) for n in range(1, 12)}
 
 
-def test_images_come_in_portions_in_their_order(desk, visit):
+def test_images_come_in_portions_in_their_order(actions, visit):
     told = []
-    for _ in desk.inspect(visit, [Uploaded(name, data) for name, data in PITS.items()]):
-        told.append(tell(desk, visit))
+    for _ in actions.inspect(visit, [Uploaded(name, data) for name, data in PITS.items()]):
+        told.append(describe(actions, visit))
     assert [len(value["images"]) for value in told] == [8, 11]
     assert [image["name"] for image in told[-1]["images"]] == list(PITS)
     assert told[0]["shown"]["name"] == told[-1]["shown"]["name"] == "1.png"
     assert [value["version"] for value in told] == [1, 2]
 
 
-def test_gallery_is_told_the_best_probability_of_each_class(desk, visit):
-    see(desk, visit, **{"a.png": strip((10, 10, 20, 20, 215), (60, 10, 20, 20, 3)), "b.png": strip((5, 5, 9, 9, 240))})
-    first, second = tell(desk, visit)["images"]
+def test_gallery_is_told_the_best_probability_of_each_class(actions, visit):
+    see(
+        actions,
+        visit,
+        **{"a.png": strip((10, 10, 20, 20, 215), (60, 10, 20, 20, 3)), "b.png": strip((5, 5, 9, 9, 240))},
+    )
+    first, second = describe(actions, visit)["images"]
     assert [round(one, 2) for one in first["probabilities"] + second["probabilities"]] == [0.84, 0.99, 0.94, 0.0]
     assert [first["probability"], second["probability"]] == [first["probabilities"][1], second["probabilities"][0]]
 
 
-def test_same_image_is_taken_once_and_another_of_its_name_beside_it(desk, visit, bright):
-    see(desk, visit, **{"a.png": strip()})
-    see(desk, visit, **{"a.png": strip()})
+def test_same_image_is_taken_once_and_another_of_its_name_beside_it(actions, visit, bright):
+    see(actions, visit, **{"a.png": strip()})
+    see(actions, visit, **{"a.png": strip()})
     assert bright.calls == 1
-    see(desk, visit, **{"a.png": strip((5, 5, 9, 9, 250))})
+    see(actions, visit, **{"a.png": strip((5, 5, 9, 9, 250))})
     assert [seen.name for seen in visit.images.values()] == ["a.png", "a (2).png"]
     assert visit.images[visit.shown].name == "a (2).png"
 
 
-def test_what_left_the_shelf_is_made_again_the_same(desk, visit, bright):
-    see(desk, visit, **PITS)
-    before = [tell(desk, visit)]
-    desk.shelf.room = 1
-    see(desk, visit, **{"last.png": strip()})
+def test_what_left_the_shelf_is_made_again_the_same(actions, visit, bright):
+    see(actions, visit, **PITS)
+    before = [describe(actions, visit)]
+    actions.cache.room = 1
+    see(actions, visit, **{"last.png": strip()})
     assert bright.calls == 12
-    desk.show(visit, next(iter(visit.images)))
+    actions.show(visit, next(iter(visit.images)))
     assert bright.calls == 13
-    assert tell(desk, visit)["shown"] == before[0]["shown"]
-    desk.decide(visit, [0.95, 0.95], everywhere=True)  # an image that is made anew for that pushes nothing out
-    assert desk.shelf.get(visit, visit.shown) is not None
-    assert {image["defects"] for image in tell(desk, visit)["images"]} == {0}
+    assert describe(actions, visit)["shown"] == before[0]["shown"]
+    actions.decide(visit, [0.95, 0.95], everywhere=True)  # an image that is made anew for that pushes nothing out
+    assert actions.cache.get(visit, visit.shown) is not None
+    assert {image["defects"] for image in describe(actions, visit)["images"]} == {0}
 
 
-def test_visit_is_not_locked_between_portions_and_any_thread_may_go_on(desk, visit):
-    see(desk, visit, **{"a.png": strip()})
+def test_visit_is_not_locked_between_portions_and_any_thread_may_go_on(actions, visit):
+    see(actions, visit, **{"a.png": strip()})
     for files in (PITS, {"a.png": strip()}, {}):
-        work = desk.inspect(visit, [Uploaded(name, data) for name, data in files.items()])
+        work = actions.inspect(visit, [Uploaded(name, data) for name, data in files.items()])
         while True:
             with ThreadPoolExecutor(1) as other:
                 if other.submit(lambda work=work: next(work, "end")).result() == "end":
@@ -98,85 +102,85 @@ def test_visit_is_not_locked_between_portions_and_any_thread_may_go_on(desk, vis
     assert len(visit.images) == 12
 
 
-def test_thresholds_hold_for_images_that_come_later_and_that_come_back(desk, visit):
-    see(desk, visit, **{"a.png": strip((10, 10, 20, 20, 215))})
-    assert tell(desk, visit)["shown"]["found"] == ["pits"]
-    desk.decide(visit, [0.9, 0.9], everywhere=True)
-    assert tell(desk, visit)["shown"]["found"] == []
-    see(desk, visit, **{"b.png": strip((10, 10, 20, 20, 215), (60, 10, 20, 20, 250))})
-    desk.shelf.forget(visit)
-    assert [image["defects"] for image in tell(desk, visit)["images"]] == [0, 1]
-    desk.decide(visit, None, everywhere=False)
-    value = tell(desk, visit)
+def test_thresholds_hold_for_images_that_come_later_and_that_come_back(actions, visit):
+    see(actions, visit, **{"a.png": strip((10, 10, 20, 20, 215))})
+    assert describe(actions, visit)["shown"]["found"] == ["pits"]
+    actions.decide(visit, [0.9, 0.9], everywhere=True)
+    assert describe(actions, visit)["shown"]["found"] == []
+    see(actions, visit, **{"b.png": strip((10, 10, 20, 20, 215), (60, 10, 20, 20, 250))})
+    actions.cache.forget(visit)
+    assert [image["defects"] for image in describe(actions, visit)["images"]] == [0, 1]
+    actions.decide(visit, None, everywhere=False)
+    value = describe(actions, visit)
     assert [image["old"] for image in value["images"]] == [True, False]  # only the one in sight was decided anew
     assert value["shown"]["name"] == "b.png"
     assert len(value["shown"]["defects"]) == 2
 
 
 @pytest.mark.parametrize("sent", ["x", [0.5], [0.5, 2], [0.5, "1"], [0.5, float("nan")], [True, 0.5], {"0": 1}, 7])
-def test_thresholds_that_no_page_sends_are_refused(desk, visit, sent):
+def test_thresholds_that_no_page_sends_are_refused(actions, visit, sent):
     with pytest.raises(InputError, match="expected 2 numbers"):
-        desk.decide(visit, sent, everywhere=True)
+        actions.decide(visit, sent, everywhere=True)
 
 
 @pytest.mark.parametrize("key", [None, 5, "99", "../../etc/passwd", ["1"], {}])
-def test_key_that_no_page_sends_shows_nothing_else(desk, visit, key):
-    see(desk, visit, **{"a.png": strip()})
+def test_key_that_no_page_sends_shows_nothing_else(actions, visit, key):
+    see(actions, visit, **{"a.png": strip()})
     shown = visit.shown
-    desk.show(visit, key)
+    actions.show(visit, key)
     assert visit.shown == shown
 
 
-def test_other_weights_inspect_all_images_anew_and_few_stay_open(desk, visit):
-    see(desk, visit, **{"a.png": strip((10, 10, 20, 20, 240)), "b.png": strip()})
-    desk.decide(visit, [0.99, 0.99], everywhere=True)
-    assert desk.opened.names[:3] == ["bright", "broken", "second"]
+def test_other_weights_inspect_all_images_anew_and_few_stay_open(actions, visit):
+    see(actions, visit, **{"a.png": strip((10, 10, 20, 20, 240)), "b.png": strip()})
+    actions.decide(visit, [0.99, 0.99], everywhere=True)
+    assert actions.inspectors.names[:3] == ["bright", "broken", "second"]
     with pytest.raises(InputError, match=r"^broken-00000000\.pth: damaged"):
-        list(desk.use(visit, "broken"))
-    assert tell(desk, visit)["shown"]["found"] == []  # as it was
-    for _ in desk.use(visit, "second"):
+        list(actions.use(visit, "broken"))
+    assert describe(actions, visit)["shown"]["found"] == []  # as it was
+    for _ in actions.use(visit, "second"):
         pass
     assert Bright.opened["second"].calls == 2
-    assert tell(desk, visit)["shown"]["found"] == ["pits"]  # with the weights' own thresholds
+    assert describe(actions, visit)["shown"]["found"] == ["pits"]  # with the weights' own thresholds
     Bright.opened["second"].closed = True  # by another visitor's choice
-    desk.opened._others.clear()
-    see(desk, visit, **{"c.png": strip()})
+    actions.inspectors._others.clear()
+    see(actions, visit, **{"c.png": strip()})
     assert len(visit.images) == 3
     with pytest.raises(InputError, match="no such weights"):
-        list(desk.use(visit, "../elsewhere"))
+        list(actions.use(visit, "../elsewhere"))
 
 
-def test_visits_do_not_see_each_other_and_end(desk, visit):
-    see(desk, visit, **{"a.png": strip()})
-    other = desk.visits.of("two")
-    assert tell(desk, other)["images"] == []
-    assert desk.visits.find(visit.token) is visit
-    assert desk.visits.find(visit.token[:-1] + "é") is None
-    desk.visits.leave("one", grace=0)
+def test_visits_do_not_see_each_other_and_end(actions, visit):
+    see(actions, visit, **{"a.png": strip()})
+    other = actions.visits.of("two")
+    assert describe(actions, other)["images"] == []
+    assert actions.visits.find(visit.token) is visit
+    assert actions.visits.find(visit.token[:-1] + "é") is None
+    actions.visits.leave("one", grace=0)
     for _ in range(200):
-        if desk.visits.find(visit.token) is None:
+        if actions.visits.find(visit.token) is None:
             break
         time.sleep(0.01)
-    assert desk.visits.find(visit.token) is None
-    assert desk.shelf.get(visit, "1") is None
+    assert actions.visits.find(visit.token) is None
+    assert actions.cache.get(visit, "1") is None
 
 
-def test_visit_that_comes_back_in_time_stays(desk, visit):
-    desk.visits.leave("one", grace=0.05)
-    assert desk.visits.of("one") is visit
+def test_visit_that_comes_back_in_time_stays(actions, visit):
+    actions.visits.leave("one", grace=0.05)
+    assert actions.visits.of("one") is visit
     time.sleep(0.1)
-    assert desk.visits.of("one") is visit
+    assert actions.visits.of("one") is visit
 
 
-def test_visit_that_leaves_again_has_its_whole_grace_again(desk, visit):
-    desk.visits.leave("one", grace=0.2)
-    desk.visits.of("one")
-    desk.visits.leave("one", grace=60)
+def test_visit_that_leaves_again_has_its_whole_grace_again(actions, visit):
+    actions.visits.leave("one", grace=0.2)
+    actions.visits.of("one")
+    actions.visits.leave("one", grace=60)
     time.sleep(0.5)
-    assert desk.visits.find(visit.token) is visit
+    assert actions.visits.find(visit.token) is visit
 
 
-def test_old_visits_and_old_images_make_room(desk, visit):
+def test_old_visits_and_old_images_make_room(actions, visit):
     ended = []
     visits = Visits(ended=ended.append)
     first = visits.of("first")
@@ -226,14 +230,14 @@ def test_downloads_are_what_the_command_line_writes(make_dataset, make_weights, 
         save=("masks", "submission", "defects"),
     )  # fmt: skip
     predict(config)
-    with Inspector.open(weights, None, backend="torch", precision="f32", batch_size=1) as inspector:
-        desk = Desk(Opened(inspector, {}, Inspector.open), [], open_folder(folder))
-        visit = desk.visits.of("one")
-        for _ in desk.inspect(visit, desk.parts[0].images(desk.parts[0].names)):
+    with Inspector.open(ServeConfig(weights_dir=weights, backend="torch", precision="f32", batch_size=1)) as inspector:
+        actions = PageActions(Inspectors(inspector, {}, pytest.fail), [], open_folder(folder))
+        visit = actions.visits.of("one")
+        for _ in actions.inspect(visit, actions.parts[0].images(actions.parts[0].names)):
             pass
-        desk.shelf.forget(visit, "2")  # as if there had been no room for it
+        actions.cache.forget(visit, "2")  # as if there had been no room for it
         app = FastAPI()
-        app.include_router(make_routes(lambda: desk))
+        app.include_router(make_routes(lambda: actions))
         client = TestClient(app)
 
         def fetch(name: str) -> bytes:
@@ -254,23 +258,23 @@ def test_downloads_are_what_the_command_line_writes(make_dataset, make_weights, 
 def test_overlay_is_what_the_command_line_draws(make_dataset, make_weights, tmp_path):
     folder, weights = make_dataset(count=3), make_weights(min_area=3)
     predict(PredictConfig(dir=folder, weights_dir=weights, backend="torch", out=tmp_path, save=("overlays",)))
-    with Inspector.open(weights, None, backend="torch", precision="f32") as inspector:
-        desk = Desk(Opened(inspector, {}, Inspector.open), [], open_folder(folder))
-        visit = desk.visits.of("one")
-        list(desk.inspect(visit, desk.parts[0].images(desk.parts[0].names)))
+    with Inspector.open(ServeConfig(weights_dir=weights, backend="torch", precision="f32")) as inspector:
+        actions = PageActions(Inspectors(inspector, {}, pytest.fail), [], open_folder(folder))
+        visit = actions.visits.of("one")
+        list(actions.inspect(visit, actions.parts[0].images(actions.parts[0].names)))
         app = FastAPI()
-        app.include_router(make_routes(lambda: desk))
+        app.include_router(make_routes(lambda: actions))
         for seen in visit.images.values():
             sent = TestClient(app).get(f"/page/{visit.token}/overlay/{seen.key}.png").content
             assert sent == (tmp_path / "overlays" / seen.name).read_bytes()
 
 
-def test_nobody_without_the_token_gets_a_picture(desk, visit):
-    see(desk, visit, **{"a.png": strip((10, 10, 20, 20, 240))})
+def test_nobody_without_the_token_gets_a_picture(actions, visit):
+    see(actions, visit, **{"a.png": strip((10, 10, 20, 20, 240))})
     app = FastAPI()
-    app.include_router(make_routes(lambda: desk))
+    app.include_router(make_routes(lambda: actions))
     client = TestClient(app)
-    other = desk.visits.of("two").token
+    other = actions.visits.of("two").token
     for path in ("picture/1.jpg", "thumb/1.jpg", "overlay/1.png"):
         assert client.get(f"/page/{visit.token}/{path}").status_code == 200
         assert client.get(f"/page/{other}/{path}").status_code == 404
@@ -288,7 +292,7 @@ def test_other_file_of_the_served_name_can_be_chosen_whichever_is_served(suffix)
     for served, other in ((first, second), (second, first)):
         inspector = Bright("a")
         inspector.about = dataclasses.replace(inspector.about, file=served.name)
-        opened = Opened(inspector, {"a": first, "a-0000bbbb": second}, lambda path: path)
+        opened = Inspectors(inspector, {"a": first, "a-0000bbbb": second}, lambda path: path)
         assert opened.names == ["a", other.name.removesuffix(suffix)]
         assert opened.get("a") is inspector
         assert opened.get(opened.names[1]) == other

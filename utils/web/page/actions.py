@@ -1,6 +1,6 @@
 """What the page does when somebody does something: inspects, decides anew, shows; no Gradio in here.
 
-Every action takes a visit, changes it under its lock, and leaves it to ``telling`` to say what a browser is to see.
+Every action takes a visit, changes it under its lock, and leaves it to ``description`` what a browser is to see.
 """
 
 import dataclasses
@@ -9,45 +9,47 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from utils.errors import InputError
-from utils.web.inspection import Inspection, Refused, Upload, redecide
-from utils.web.inspector import About, Inspector
-from utils.web.page.choosing import Opened
+from utils.inference.inspected import Inspected, Refused
+from utils.web.about import About
+from utils.web.inspection import Upload, redecide
+from utils.web.inspector import Inspector
+from utils.web.page.choosing import Inspectors
 from utils.web.page.drawing import thumbnail
-from utils.web.page.sources import Part, Sample, Source, Uploaded
-from utils.web.page.visit import Finding, Run, Seen, Shelf, Visit, Visits, now
+from utils.web.page.sources import Part, SampleStrip, Source, Uploaded
+from utils.web.page.visit import Finding, InspectedCache, Run, Seen, Visit, Visits, now
 
-Asked = list[tuple[Upload, Inspection | Refused]]  # images and the answers about them
+Asked = list[tuple[Upload, Inspected | Refused]]  # images and the answers about them
 Keep = Callable[[About, Asked], None]
 
 PORTION = 8  # images that are inspected together before the page shows something
 
 
-class Desk:
+class PageActions:
     """The page's services for all visits.
 
     Args:
-        opened: the inspectors.
+        inspectors: of all weights that can be chosen.
         samples: strips at hand.
         parts: of the folder named at start; none when none was named.
         keep: is told what came by upload and what was answered; None: nothing is kept.
     """
 
     def __init__(
-        self, opened: Opened, samples: Sequence[Sample], parts: Sequence[Part], keep: Keep | None = None
+        self, inspectors: Inspectors, samples: Sequence[SampleStrip], parts: Sequence[Part], keep: Keep | None = None
     ) -> None:
         self.keep = keep
-        self.opened, self.samples, self.parts = opened, list(samples), list(parts)
-        self.shelf = Shelf()
-        self.visits = Visits(self._begin, self.shelf.forget)
+        self.inspectors, self.samples, self.parts = inspectors, list(samples), list(parts)
+        self.cache = InspectedCache()
+        self.visits = Visits(self._begin, self.cache.forget)
 
     def close(self) -> None:
         """Forget everything, and close the inspectors that the page opened."""
         self.visits.clear()
-        self.opened.close()
+        self.inspectors.close()
 
     def inspector(self, visit: Visit) -> Inspector:
         """Return the inspector of the weights that a visit uses."""
-        return self.opened.get(visit.weights)
+        return self.inspectors.get(visit.weights)
 
     def inspect(self, visit: Visit, sources: Sequence[Source]) -> Iterator[None]:
         """Inspect images, some at a time; what cannot be inspected is noted as refused.
@@ -100,7 +102,7 @@ class Desk:
             own = self.inspector(visit).about.decision.thresholds
             visit.thresholds = own if thresholds is None else _numbers(thresholds, len(own))
             for seen in list(visit.images.values()) if everywhere else self._in_sight(visit):
-                self.current(visit, seen, shelve=False)
+                self.current(visit, seen, cached=False)
 
     def use(self, visit: Visit, name: str) -> Iterator[None]:
         """Use other weights, and inspect the images of the visit anew.
@@ -108,14 +110,14 @@ class Desk:
         Raises:
             InputError: no such weights, or they cannot be used; then everything stays as it was.
         """
-        if name not in self.opened.names:
+        if name not in self.inspectors.names:
             raise InputError(f"{name}: no such weights; choose from the list")
-        about = self.opened.get(name).about
+        about = self.inspectors.get(name).about
         with visit.lock:
             if name == visit.weights:
                 return
             visit.weights, visit.thresholds = name, about.decision.thresholds
-            self.shelf.forget(visit)
+            self.cache.forget(visit)
             for seen in visit.images.values():
                 seen.finding = None
             # The one in sight comes first.
@@ -133,39 +135,40 @@ class Desk:
         with visit.lock:
             visit.images.clear()
             visit.refused, visit.run, visit.shown = [], None, None
-            self.shelf.forget(visit)
+            self.cache.forget(visit)
 
-    def current(self, visit: Visit, seen: Seen, shelve: bool = True) -> Inspection | None:
+    def current(self, visit: Visit, seen: Seen, cached: bool = True) -> Inspected | None:
         """Return what is known about an image with the visit's thresholds, made anew as far as need be.
 
         Args:
             visit: whose.
             seen: the image.
-            shelve: keep what had to be made anew; whoever goes through all images leaves the shelf as it is, or each
+            cached: keep what had to be made anew; whoever goes through all images leaves the cache as it is, or each
                 would push out the next.
 
         Returns:
             None when the image cannot be inspected any more.
         """
         with visit.lock:
-            inspection = self.shelf.get(visit, seen.key)
-            kept = inspection is not None
-            if inspection is None:
-                answers = [answer for _, answer in self._run(visit, [seen], shelve)]
-                inspection = next((answer for answer in answers if isinstance(answer, Inspection)), None)
-            if inspection is None or seen.finding is None:
+            inspected = self.cache.get(visit, seen.key)
+            kept = inspected is not None
+            if inspected is None:
+                answers = [answer for _, answer in self._run(visit, [seen], cached)]
+                inspected = next((answer for answer in answers if isinstance(answer, Inspected)), None)
+            if inspected is None or seen.finding is None:
                 return None
             if seen.finding.thresholds != visit.thresholds:
-                own = self.inspector(visit).about.decision
-                inspection = redecide(inspection, dataclasses.replace(own, thresholds=visit.thresholds))
-                seen.finding = Finding.of(inspection, visit.thresholds)
-                if kept or shelve:
-                    self.shelf.put(visit, seen.key, inspection)
-            return inspection
+                about = self.inspector(visit).about
+                decision = dataclasses.replace(about.decision, thresholds=visit.thresholds)
+                inspected = redecide(inspected, decision, task=about.task, gate=about.gate)
+                seen.finding = Finding.of(about, inspected, visit.thresholds)
+                if kept or cached:
+                    self.cache.put(visit, seen.key, inspected)
+            return inspected
 
     def _begin(self) -> Visit:
         """Make a visit that uses the weights loaded at start, with their own thresholds."""
-        return Visit(weights=self.opened.default, thresholds=self.opened.served.about.decision.thresholds)
+        return Visit(weights=self.inspectors.default, thresholds=self.inspectors.served.about.decision.thresholds)
 
     def _in_sight(self, visit: Visit) -> list[Seen]:
         shown = visit.images.get(visit.shown or "")
@@ -175,7 +178,7 @@ class Desk:
         if self.current(visit, seen) is not None:
             visit.shown = seen.key
 
-    def _run(self, visit: Visit, images: Sequence[Seen], shelve: bool = True) -> Asked:
+    def _run(self, visit: Visit, images: Sequence[Seen], cached: bool = True) -> Asked:
         """Run the network; images that cannot be inspected are noted as refused and forgotten."""
         ready: list[tuple[Seen, Upload]] = []
         for seen in images:
@@ -191,16 +194,16 @@ class Desk:
                 self._refuse(visit, seen, answer)
                 continue
             # The network's run has decided with the weights' own thresholds; others are for ``current``.
-            seen.finding = Finding.of(answer, about.decision.thresholds)
+            seen.finding = Finding.of(about, answer, about.decision.thresholds)
             seen.thumb = seen.thumb or thumbnail(answer.image)
-            if shelve:
-                self.shelf.put(visit, seen.key, answer)
+            if cached:
+                self.cache.put(visit, seen.key, answer)
                 self.current(visit, seen)  # with the visitor's thresholds, if they are others
         return list(zip(uploads, answers, strict=True))
 
-    def _ask(self, visit: Visit, uploads: Sequence[Upload]) -> list[Inspection | Refused]:
+    def _ask(self, visit: Visit, uploads: Sequence[Upload]) -> list[Inspected | Refused]:
         answers = self.inspector(visit).inspect(uploads, keep_logits=True)
-        if visit.weights != self.opened.default and any(
+        if visit.weights != self.inspectors.default and any(
             isinstance(answer, Refused) and answer.code == "closing" for answer in answers
         ):
             # Another visitor's choice closed this inspector between finding and asking it; it opens again.
@@ -210,11 +213,11 @@ class Desk:
     def _refuse(self, visit: Visit, seen: Seen, refused: Refused) -> None:
         visit.refuse(refused)
         visit.remove(seen.key)
-        self.shelf.forget(visit, seen.key)
+        self.cache.forget(visit, seen.key)
 
 
 def _inspected(asked: Asked) -> int:
-    return sum(isinstance(answer, Inspection) for _, answer in asked)
+    return sum(isinstance(answer, Inspected) for _, answer in asked)
 
 
 def _numbers(sent: Any, count: int) -> tuple[float, ...]:
