@@ -7,6 +7,7 @@ import numpy as np
 from PIL import Image, UnidentifiedImageError
 
 from utils.data.images import to_pixels
+from utils.inference.network import LARGEST_MULTIPLE
 from utils.web.inspection import Refused, Upload
 
 # What is opened, whatever the name says: decoders of a few well-known formats, not all that PIL has.
@@ -15,8 +16,6 @@ SHOWN = "JPEG, PNG, BMP or TIFF"
 # A progressive JPEG has some ten scans; each goes over all of its pixels.
 MOST_SCANS = 100
 _START_OF_SCAN = b"\xff\xda"
-# A network that sees an image at its own size fills its sides up to multiples of 32 pixels, PAN's up to multiples of this.
-MULTIPLE = 128
 
 
 class Refusal(Exception):
@@ -46,7 +45,7 @@ class Opened(NamedTuple):
     @property
     def filled(self) -> int:
         """The most pixels that a network sees which takes the image at its own size."""
-        height, width = (-(-side // MULTIPLE) * MULTIPLE for side in (self.height, self.width))
+        height, width = (-(-side // LARGEST_MULTIPLE) * LARGEST_MULTIPLE for side in (self.height, self.width))
         return height * width
 
 
@@ -55,7 +54,7 @@ def open_upload(upload: Upload, most_pixels: int) -> Opened:
 
     Args:
         upload: what came in.
-        most_pixels: largest height times width; a side under ``MULTIPLE`` counts as that.
+        most_pixels: largest height times width; a side under ``LARGEST_MULTIPLE`` counts as that.
 
     Raises:
         Refusal: empty, no image of a known format, or too large.
@@ -111,8 +110,11 @@ def _check_size(height: int, width: int, most_pixels: int) -> None:
     if height * width > most_pixels:
         raise Refusal("too_many_pixels", _too_large(f"{width} x {height}", most_pixels))
     # A line of pixels would have up to 128 times as many in the network; what is small both ways costs nothing.
-    if max(height, width) > MULTIPLE and max(height, MULTIPLE) * max(width, MULTIPLE) > most_pixels:
-        size = f"{width} x {height} (in the network {max(width, MULTIPLE)} x {max(height, MULTIPLE)})"
+    if (
+        max(height, width) > LARGEST_MULTIPLE
+        and max(height, LARGEST_MULTIPLE) * max(width, LARGEST_MULTIPLE) > most_pixels
+    ):
+        size = f"{width} x {height} (in the network {max(width, LARGEST_MULTIPLE)} x {max(height, LARGEST_MULTIPLE)})"
         raise Refusal("too_many_pixels", _too_large(size, most_pixels))
 
 
