@@ -7,7 +7,7 @@ from pathlib import Path
 from utils.data.annotations import Dataset
 
 
-def fingerprint(dataset: Dataset) -> str:
+def data_fingerprint(dataset: Dataset) -> str:
     """Return 16 hex digits that change when an image's name or size in bytes or any label changes."""
     digest = hashlib.sha256()
     for name in dataset.images:
