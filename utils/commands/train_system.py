@@ -14,16 +14,15 @@ from utils.commands.readiness import check_members
 from utils.commands.train_network import open_labelled, train_network
 from utils.data.annotations import Dataset
 from utils.data.splits import write_split
-from utils.device import versions
-from utils.settings import note_given, to_plain
+from utils.settings import note_given
 from utils.training.class_weights import class_weights
 from utils.training.engine import SteelEngine, make_engine
 from utils.training.flags import make_spec, settle_network
-from utils.training.provenance import data_fingerprint, git_commit
+from utils.training.provenance import run_provenance
 from utils.training.run_folder import Run, claim, go_on, new_run, open_run, write_settings
 from utils.training.selection import choose_split
 from utils.weights.finding import find, list_weights
-from utils.weights.run_files import PLACES, SETTINGS, SPLIT
+from utils.weights.run_files import SETTINGS, SPLIT
 from utils.weights.system_file import SystemFile, gate_for, read_system
 from utils.weights.weights_file import SYSTEM_SUFFIX, load
 
@@ -217,10 +216,7 @@ def _finish(config: TrainConfig, dataset: Dataset, files: dict[str, Path], path:
         max_areas=(config.max_area or None,) * count,
         high_thresholds=(config.high_threshold,) * count,
         provenance={
-            "config": {key: value for key, value in to_plain(config).items() if key not in PLACES},
-            "data_fingerprint": data_fingerprint(dataset),
-            "git_commit": git_commit(),
-            "versions": versions(),
+            **run_provenance(config, dataset),
         },
     )
     system.save(path)

@@ -7,14 +7,12 @@ from typing import Any
 
 from config import TrainConfig
 from utils.data.annotations import Dataset
-from utils.device import versions
 from utils.files import write_text
 from utils.models.segmenter import Segmenter
 from utils.models.spec import ModelSpec
-from utils.settings import to_plain
 from utils.training.initial_weights import read_origin
-from utils.training.provenance import data_fingerprint, git_commit
-from utils.weights.run_files import METRICS, PLACES
+from utils.training.provenance import run_provenance
+from utils.weights.run_files import METRICS
 from utils.weights.weights_file import WeightsFile
 
 
@@ -55,10 +53,7 @@ def write_result(config: TrainConfig, dataset: Dataset, network: Segmenter, best
         label_thresholds=(config.threshold,) * spec.labels,
         metrics={**data, **best["scores"]},
         provenance={
-            "config": {key: value for key, value in to_plain(config).items() if key not in PLACES},
-            "data_fingerprint": data_fingerprint(dataset),
-            "git_commit": git_commit(),
-            "versions": versions(),
+            **run_provenance(config, dataset),
             **read_origin(folder),
         },
     )
