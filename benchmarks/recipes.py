@@ -31,7 +31,7 @@ from utils.data.splits import balance, near_duplicate_groups, read_split, split,
 from utils.device import processor
 from utils.errors import InputError
 from utils.files import replacing, write_text
-from utils.training import run_folder
+from utils.weights.run_files import HISTORY, SETTINGS, SPLIT
 
 BASE = "balanced-1000"
 SCORES = ("mean_dice", "empty_baseline", "defect_dice", "iou")
@@ -122,7 +122,7 @@ def main(argv: Sequence[str], trainer: Callable[[TrainConfig], TrainResult] = tr
             settings = settings_of(config, name, rows[name], seed, splits)
             print(f"{name}, seed {seed}: {settings.out}", flush=True)
             assert settings.out
-            started = (settings.out / run_folder.SETTINGS).exists()
+            started = (settings.out / SETTINGS).exists()
             result = trainer(TrainConfig(resume=settings.out) if started else settings)
             write_rows(config.out, [*done, {**key, **measured(config, settings, result)}])
             write_text(config.out.with_suffix(".md"), table(read_rows(config.out), budget))
@@ -183,8 +183,8 @@ def settings_of(
 
 def measured(config: RecipesConfig, settings: TrainConfig, result: TrainResult) -> dict[str, Any]:
     """Return the columns of one training."""
-    sides = [line.split(",")[1] for line in (result.folder / run_folder.SPLIT).read_text("utf-8").splitlines()[1:]]
-    with open(result.folder / "history.csv", newline="", encoding="utf-8") as file:
+    sides = [line.split(",")[1] for line in (result.folder / SPLIT).read_text("utf-8").splitlines()[1:]]
+    with open(result.folder / HISTORY, newline="", encoding="utf-8") as file:
         history = list(csv.DictReader(file))
     seconds = sum(float(row[f"{side}_seconds"]) for row in history for side in ("train", "valid"))
     return {

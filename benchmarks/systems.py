@@ -37,6 +37,7 @@ from utils.device import processor
 from utils.errors import InputError
 from utils.files import write_text
 from utils.weights.finding import find, open_weights
+from utils.weights.run_files import SETTINGS
 from utils.weights.system_file import SystemFile, read_system
 
 
@@ -251,7 +252,7 @@ def train_row(config: SystemsConfig, data: Data, name: str) -> float:
     if clock.exists():
         return float(clock.read_text())
     began = time.monotonic()
-    if (folder / "config.yaml").exists():
+    if (folder / SETTINGS).exists():
         train(TrainConfig(resume=folder))
     else:
         train(settings(config, data, name, folder))

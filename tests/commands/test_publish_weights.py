@@ -34,7 +34,7 @@ from utils.errors import InputError
 from utils.models.factory import build
 from utils.models.spec import ModelSpec
 from utils.settings import to_plain
-from utils.training.initial_weights import starting_network
+from utils.training.initial_weights import initial_network
 from utils.weights.index import read_index
 from utils.weights.lineage import Training
 from utils.weights.sample import TOLERANCE, Sample
@@ -166,7 +166,7 @@ def test_a_training_that_goes_on_from_it_knows_what_it_cost(published):
     """The card of what comes of it can then say how long all runs took, though this one's folder is not there."""
     path = published / read_index(published / "index.json").entries[0].file
     config = TrainConfig(encoder="mobilenetv3_small_100", encoder_weights=str(path))
-    origin = starting_network(config, load(path).spec, resumed=False).origin
+    origin = initial_network(config, load(path).spec, resumed=False).origin
     assert origin is not None
     assert Training.of(published, {"config": {}, "started_from": origin}).before == (25, 25 * 72)
 

@@ -27,6 +27,7 @@ from PIL import Image
 from config import TrainConfig
 from utils.cli import run
 from utils.settings import to_plain
+from utils.training.run_folder import Run
 
 ROOT = Path(__file__).resolve().parents[2]
 FULL = re.escape(os.strerror(errno.ENOSPC)) + "; free some space or write to another disk"
@@ -219,9 +220,10 @@ def images_vanish_after_the_check(place: Path, patch: Patch) -> None:
 
     begin = train._begin
 
-    def begin_and_lose(*words) -> None:
-        begin(*words)
+    def begin_and_lose(*words) -> Run:
+        run = begin(*words)
         shutil.rmtree(place / "data/train_images")
+        return run
 
     patch.setattr(train, "_begin", begin_and_lose)
 
@@ -501,7 +503,7 @@ def test_the_spoilt_pickle_does_run_code_where_nothing_refuses_it(place):
 @pytest.mark.parametrize("words", [TRAIN, PREDICT, EVALUATE, MASKS])
 def test_ctrl_c_before_the_work_begins_leaves_nothing(words, place, limits, monkeypatch, capfd):
     for target in (
-        "commands.train_network.starting_network",
+        "commands.train_network.initial_network",
         "inference.chosen.open_weights",
         "data.convert.folder._refuse_existing",
     ):

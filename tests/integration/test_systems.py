@@ -143,10 +143,10 @@ def test_a_killed_system_goes_on_where_it_was(make_dataset, tmp_path):
 def test_interrupting_names_the_systems_folder(make_dataset, tmp_path, monkeypatch):
     from utils.commands import train_system as system
 
-    def interrupted(config):
+    def interrupted(run):
         raise KeyboardInterrupt("go on with: python Train.py -resume somewhere/classifier")
 
-    monkeypatch.setattr(system, "train", interrupted)
+    monkeypatch.setattr(system, "train_network", interrupted)
     with pytest.raises(KeyboardInterrupt, match=f"go on with: python Train.py -resume {tmp_path / 'run'}$"):
         train(tmp_path / "run", make_dataset(count=18), "-system two-stage")
     assert yaml.safe_load((tmp_path / "run/config.yaml").read_text())["system"] == "two-stage"
@@ -177,7 +177,7 @@ def test_images_decoded_for_one_network_are_gone_when_those_of_the_next_are(make
 def test_balanced_systems_see_clean_images_too(make_dataset, tmp_path, monkeypatch):
     from utils.commands import train_system as system
 
-    monkeypatch.setattr(system, "train", lambda config: (_ for _ in ()).throw(KeyboardInterrupt))
+    monkeypatch.setattr(system, "train_network", lambda run: (_ for _ in ()).throw(KeyboardInterrupt))
     data, words = make_dataset(count=30), "-system two-stage -subset balanced -per_class 3"
     with pytest.raises(KeyboardInterrupt):
         train(tmp_path / "run", data, words)
@@ -235,7 +235,7 @@ def test_what_one_network_of_a_system_lacks_is_said_before_the_first_is_trained(
 def test_too_few_images_to_calibrate_by_are_told_before_any_training(make_dataset, tmp_path, monkeypatch, groups, fits):
     from utils.commands import train_system as system
 
-    monkeypatch.setattr(system, "train", lambda config: (_ for _ in ()).throw(KeyboardInterrupt))
+    monkeypatch.setattr(system, "train_network", lambda run: (_ for _ in ()).throw(KeyboardInterrupt))
     data, split = make_dataset(count=18), tmp_path / "split.csv"
     lines = [f"{k:03d}.png,valid,{group}" for k, group in enumerate(groups.split(","))]
     lines += [f"{k:03d}.png,train,{k}" for k in range(3, 18)]

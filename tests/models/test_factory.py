@@ -5,7 +5,7 @@ import torch
 
 from config import RECIPES, TrainConfig
 from utils.errors import InputError
-from utils.models.factory import IMAGENET_MEAN, build, encoder_name
+from utils.models.factory import IMAGENET_MEAN, build
 from utils.models.segmenter import Segmenter
 from utils.models.spec import ModelSpec
 
@@ -76,7 +76,9 @@ def test_a_spec_survives_plain_words():
     [("resnet18", "resnet18"), ("convnext_tiny", "tu-convnext_tiny"), ("tu-convnext_tiny", "tu-convnext_tiny")],
 )
 def test_timm_encoders_need_no_prefix(name, expected):
-    assert encoder_name(name) == expected
+    described = spec(encoder=name)
+    assert described.smp_encoder() == expected
+    assert described.to_dict()["encoder"] == name, "a weights file keeps the word that was given"
 
 
 def test_an_encoder_of_timm_works():

@@ -4,7 +4,7 @@ import pytest
 
 from config import TrainConfig
 from utils.errors import InputError
-from utils.training.flags import settle
+from utils.training.flags import settle_network
 
 
 @pytest.mark.parametrize(
@@ -19,7 +19,7 @@ from utils.training.flags import settle
 @pytest.mark.parametrize("name", ["d4", "strong"])
 def test_quarter_turns_need_squares(name, sizes):
     with pytest.raises(InputError, match=f"-augmentation {name}: quarter turns need square training images"):
-        settle(TrainConfig(augmentation=name, **sizes))
+        settle_network(TrainConfig(augmentation=name, **sizes))
 
 
 @pytest.mark.parametrize(
@@ -28,11 +28,11 @@ def test_quarter_turns_need_squares(name, sizes):
 )
 def test_flags_of_systems_need_one(name, value):
     with pytest.raises(InputError, match=f"-{name}.*: is for .*; leave it out, or give -system too"):
-        settle(TrainConfig(**{name: value}))
+        settle_network(TrainConfig(**{name: value}))
 
 
 @pytest.mark.parametrize(
     "sizes", [{"image_size": (256, 256)}, {"image_size": None, "crop": (192, 192), "start_size": (96, 96)}]
 )
 def test_squares_may_turn(sizes):
-    assert settle(TrainConfig(augmentation="d4", **sizes)).augmentation == "d4"
+    assert settle_network(TrainConfig(augmentation="d4", **sizes)).augmentation == "d4"

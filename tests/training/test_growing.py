@@ -4,7 +4,7 @@ import pytest
 
 from config import TrainConfig
 from utils.errors import InputError
-from utils.training.flags import settle
+from utils.training.flags import settle_network
 from utils.training.growing import growth_in_words, shares
 from utils.training.loaders import EpochBatches
 
@@ -37,5 +37,5 @@ def test_words():
 @pytest.mark.parametrize("changes", [{"image_size": (256, 768)}, {"image_size": None, "crop": (256, 300)}])
 def test_a_start_that_is_not_smaller_is_refused(changes):
     with pytest.raises(InputError, match="-start_size: 256x768 is not below 256x"):
-        settle(TrainConfig(start_size=(256, 768), **changes))
-    settle(TrainConfig(start_size=(128, 768), **changes))
+        settle_network(TrainConfig(start_size=(256, 768), **changes))
+    settle_network(TrainConfig(start_size=(128, 768), **changes))

@@ -1,5 +1,6 @@
 """The settings of a run: what -resume may change, and what it must not."""
 
+import dataclasses
 from pathlib import Path
 
 import pytest
@@ -9,7 +10,7 @@ from config import TrainConfig
 from utils.cli import parse
 from utils.errors import InputError
 from utils.settings import to_plain
-from utils.training.run_folder import claim, go_on, new_folder, read_settings, write_settings
+from utils.training.run_folder import Run, claim, go_on, new_run, read_settings, write_settings
 
 
 @pytest.fixture
@@ -41,7 +42,7 @@ def test_what_changes_the_result_is_refused_also_where_it_is_the_default(run, wo
 @pytest.mark.parametrize("name", ["encoder_weights", "init_encoder"])
 def test_files_to_start_from_are_found_from_any_folder(tmp_path, monkeypatch, name):
     monkeypatch.chdir(tmp_path)
-    write_settings(tmp_path / "run", parse(TrainConfig, f"-dir data -{name} w.pth".split(), "Train.py", ""))
+    write_settings(Run(tmp_path / "run", parse(TrainConfig, f"-dir data -{name} w.pth".split(), "Train.py", "")))
     assert str(getattr(resumed(tmp_path / "run", f"-{name} w.pth"), name)) == str(tmp_path / "w.pth")
     monkeypatch.chdir("/")
     assert str(getattr(resumed(tmp_path / "run", ""), name)) == str(tmp_path / "w.pth")
@@ -49,28 +50,28 @@ def test_files_to_start_from_are_found_from_any_folder(tmp_path, monkeypatch, na
 
 @pytest.mark.parametrize("word", ["imagenet", "none"])
 def test_words_for_weights_are_no_files(tmp_path, word):
-    write_settings(tmp_path, TrainConfig(dir=tmp_path, encoder_weights=word))
+    write_settings(Run(tmp_path, TrainConfig(dir=tmp_path, encoder_weights=word)))
     assert resumed(tmp_path, "").encoder_weights == word
 
 
 def test_trainings_that_begin_in_the_same_second_have_folders_of_their_own(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    config = TrainConfig(dir=tmp_path)
-    folder = new_folder(config)
-    names = [claim(folder, config, there).name for there in (False, False, True)]
-    assert names == [folder.name, f"{folder.name}-2", f"{folder.name}-3"]
+    run = new_run(TrainConfig(dir=tmp_path))
+    names = [claim(dataclasses.replace(run, existed=existed)).folder.name for existed in (False, False, True)]
+    assert names == [run.folder.name, f"{run.folder.name}-2", f"{run.folder.name}-3"]
 
 
 def test_a_folder_that_another_training_took_meanwhile_is_refused(tmp_path):
-    config = TrainConfig(dir=tmp_path, out=tmp_path / "run")
-    assert claim(tmp_path / "run", config, there=False) == tmp_path / "run"
+    run = new_run(TrainConfig(dir=tmp_path, out=tmp_path / "run"))
+    assert claim(run) == run
     with pytest.raises(InputError, match=r"-out .*run: already holds a run; continue it with -resume, or name another"):
-        claim(tmp_path / "run", config, there=False)
+        claim(run)
     # What a training left that was killed at once, or somebody made, is free.
-    assert claim(tmp_path / "run", config, there=True) == tmp_path / "run"
-    write_settings(tmp_path / "run", config)
+    made = dataclasses.replace(run, existed=True)
+    assert claim(made) == made
+    write_settings(run)
     with pytest.raises(InputError, match="already holds a run"):
-        claim(tmp_path / "run", config, there=True)
+        claim(made)
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ from config import TrainConfig
 from utils.data.annotations import open_dataset
 from utils.data.splits import write_split
 from utils.settings import to_plain
-from utils.training.provenance import fingerprint
+from utils.training.provenance import data_fingerprint
 from utils.training.selection import seen_before
 
 
@@ -19,7 +19,7 @@ def case(make_dataset, tmp_path):
     """The dataset, settings that go on from a run's weights, their origin, and a split."""
     dataset = open_dataset(make_dataset(count=6))
     config = TrainConfig(dir=dataset.root, init_encoder=tmp_path / "earlier" / "net.pth")
-    origin = {"flag": "init_encoder", "data_fingerprint": fingerprint(dataset), "config": to_plain(config)}
+    origin = {"flag": "init_encoder", "data_fingerprint": data_fingerprint(dataset), "config": to_plain(config)}
     return dataset, config, origin, split(dataset.images, dataset.images[:2])
 
 

@@ -8,8 +8,9 @@ from PIL import Image
 
 from utils.data.images import read_image
 from utils.inference.inspected import Refused
+from utils.inference.network import LARGEST_MULTIPLE
 from utils.models.factory import MULTIPLES
-from utils.web.decoding import FORMATS, MULTIPLE, OpenedImage, open_upload, unpack
+from utils.web.decoding import FORMATS, OpenedImage, open_upload, unpack
 from utils.web.inspection import REFUSALS, Upload
 
 
@@ -71,10 +72,10 @@ def test_no_other_format_is_opened(kind):
 
 @pytest.mark.parametrize("size", [(1, 160), (160, 1), (1, 128), (128, 128), (127, 129)])
 def test_thin_image_counts_as_what_the_network_makes_of_it(size):
-    opened = open_upload(Upload("a", noise(*size)), 160 * MULTIPLE)
-    assert (opened.pixels, opened.filled) == (size[0] * size[1], MULTIPLE * (128 if max(size) <= 128 else 256))
-    if max(size) > MULTIPLE:
-        refused = open_upload(Upload("a", noise(*size)), MULTIPLE * max(size) - 1)
+    opened = open_upload(Upload("a", noise(*size)), 160 * LARGEST_MULTIPLE)
+    assert (opened.pixels, opened.filled) == (size[0] * size[1], LARGEST_MULTIPLE * (128 if max(size) <= 128 else 256))
+    if max(size) > LARGEST_MULTIPLE:
+        refused = open_upload(Upload("a", noise(*size)), LARGEST_MULTIPLE * max(size) - 1)
         assert isinstance(refused, Refused)
         assert (refused.name, refused.code) == ("a", "too_many_pixels")
         assert refused.reason.startswith(f"The image has {size[1]} x {size[0]} (in the network ")
@@ -82,7 +83,7 @@ def test_thin_image_counts_as_what_the_network_makes_of_it(size):
 
 
 def test_no_architecture_fills_up_to_more():
-    assert all(MULTIPLE % multiple == 0 for multiple in (32, *MULTIPLES.values()))
+    assert all(LARGEST_MULTIPLE % multiple == 0 for multiple in (32, *MULTIPLES.values()))
 
 
 @pytest.mark.parametrize("array", [noise(8, 8, 4), noise(8), np.zeros((8, 8), np.float32), np.zeros((8, 8), bool)])

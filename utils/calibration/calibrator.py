@@ -30,6 +30,7 @@ from utils.inference.inspected import Inspected
 from utils.inference.systems.gated import switch_off_classes
 from utils.weights.index import INDEX
 from utils.weights.membership import systems_with
+from utils.weights.run_files import SPLIT
 from utils.weights.system_file import SystemFile
 
 UNCALIBRATED = "uncalibrated"  # folder beside the new weights file that keeps the one from training
@@ -56,7 +57,7 @@ class Calibrator:
     ) -> None:
         self.config, self.chosen = config, chosen
         self.task, self.class_names = chosen.weights.spec.task, chosen.weights.spec.scored_names
-        self.split = chosen.path.parent / "split.csv"
+        self.split = chosen.path.parent / SPLIT
         self.group_of = _groups(self.split, names)
         if len(set(self.group_of.values())) < LEAST:
             raise InputError(

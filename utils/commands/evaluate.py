@@ -33,6 +33,7 @@ from utils.inference.outputs import Submission
 from utils.inference.pipeline import InspectionPipeline
 from utils.scoring.evaluation import Collector, Evaluation, ImageFigures, measure
 from utils.scoring.scores import TOGETHER, Scores
+from utils.weights.run_files import HISTORY, SPLIT
 
 
 @dataclass(frozen=True)
@@ -222,7 +223,7 @@ def _write_report(
         facts=facts(config, chosen, result),
         worst=[drawn[name] for name in worst if name in drawn],
         best=[drawn[name] for name in best if name in drawn],
-        history=read_history(chosen.path.parent / "history.csv"),
+        history=read_history(chosen.path.parent / HISTORY),
         more=more,
     )
     lead = f"{plural(result.images, 'image')}, {result.what}, on {time.strftime('%Y-%m-%d %H:%M')}"
@@ -233,10 +234,10 @@ def _side(config: EvaluateConfig, dataset: Dataset, run: Path) -> Sequence[str]:
     """Return the names of the images to score, sorted."""
     if config.split in ("all", "test"):
         return dataset.images
-    csv_file = run / "split.csv"
+    csv_file = run / SPLIT
     if not csv_file.is_file():
         raise InputError(
-            f"-split {config.split}: no split.csv beside the weights file in {run}; give the run folder with"
+            f"-split {config.split}: no {SPLIT} beside the weights file in {run}; give the run folder with"
             " -weights_dir, or score every labelled image with -split all"
         )
     frame = read_split(csv_file, dataset.images)
@@ -249,7 +250,7 @@ def _side(config: EvaluateConfig, dataset: Dataset, run: Path) -> Sequence[str]:
 def _what(config: EvaluateConfig, run: Path) -> str:
     if config.split in ("all", "test"):
         return f"all {'test' if config.split == 'test' else 'labelled'} images of {config.dir}"
-    return f"{'validation' if config.split == 'valid' else 'training'} side of {run / 'split.csv'}"
+    return f"{'validation' if config.split == 'valid' else 'training'} side of {run / SPLIT}"
 
 
 def _check_labels(dataset: Dataset, names: Sequence[str]) -> None:

@@ -23,6 +23,7 @@ from utils.inference.opening import open_pipeline
 from utils.inference.outputs import LabelTable
 from utils.scoring.labels import LabelAnswers, LabelScores, label_scores
 from utils.scoring.presence import Presence, presence
+from utils.weights.run_files import HISTORY
 
 
 @dataclass(frozen=True)
@@ -133,7 +134,7 @@ def _write_report(config: EvaluateConfig, chosen: Chosen, result: LabelsResult, 
         shown,
         chosen.label_names,
         facts=facts(config, chosen, result),
-        history=read_history(chosen.path.parent / "history.csv"),
+        history=read_history(chosen.path.parent / HISTORY),
     )
     lead = f"{plural(result.images, 'image')}, {result.what}, on {time.strftime('%Y-%m-%d %H:%M')}"
     write_page(result.out / "report.html", f"Evaluation of {chosen.path.stem}", lead, sections)

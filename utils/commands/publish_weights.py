@@ -26,6 +26,7 @@ from utils.weights.cards import Words, card, table
 from utils.weights.finding import find
 from utils.weights.index import INDEX, PLAIN_NAME, Entry, Index, bare, read_index
 from utils.weights.lineage import Training, without_places
+from utils.weights.run_files import SETTINGS, SPLIT
 from utils.weights.sample import Sample
 from utils.weights.storage import halved
 from utils.weights.weights_file import WeightsFile, load
@@ -100,9 +101,9 @@ def publish_weights(config: PublishWeightsConfig) -> PublishResult:
     dataset = config.dir or _dataset(source)
     # Here rather than while measuring, which reads a copy and would name that.
     labelled = open_dataset(dataset)
-    split = read_split(source / "split.csv", labelled.images)
+    split = read_split(source / SPLIT, labelled.images)
     if "valid" not in set(split["side"]):
-        raise InputError(f"{source / 'split.csv'}: has no image on its valid side to measure on")
+        raise InputError(f"{source / SPLIT}: has no image on its valid side to measure on")
     if config.test_dir:
         _check_unseen(config.test_dir, labelled, split)
     if config.push:
@@ -157,7 +158,7 @@ def _run_folder(config: PublishWeightsConfig) -> Path:
     run = config.run
     if not run.is_dir():
         raise InputError(f"{run}: no such run folder; name one that Train.py made")
-    for name in ("config.yaml", "split.csv"):
+    for name in (SETTINGS, SPLIT):
         if not (run / name).is_file():
             raise InputError(f"{run}: has no {name}, so it is no run folder of Train.py; name one that is")
     return run
@@ -165,9 +166,9 @@ def _run_folder(config: PublishWeightsConfig) -> Path:
 
 def _dataset(run: Path) -> Path:
     try:
-        return Path(yaml.safe_load((run / "config.yaml").read_text(encoding="utf-8"))["dir"])
+        return Path(yaml.safe_load((run / SETTINGS).read_text(encoding="utf-8"))["dir"])
     except (yaml.YAMLError, ValueError, TypeError, KeyError):
-        raise InputError(f"{run / 'config.yaml'}: damaged; name the dataset folder with -dir") from None
+        raise InputError(f"{run / SETTINGS}: damaged; name the dataset folder with -dir") from None
 
 
 def _test_side(folder: Path) -> Side:
@@ -226,7 +227,7 @@ def _measure(
     folder.mkdir(parents=True)
     weights.save(folder / "weights.pth")
     if run is not None:
-        shutil.copyfile(run / "split.csv", folder / "split.csv")
+        shutil.copyfile(run / SPLIT, folder / SPLIT)
     result = evaluate(
         EvaluateConfig(
             dir=dataset,

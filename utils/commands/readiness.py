@@ -7,7 +7,7 @@ from utils.calibration.calibrator import LEAST
 from utils.data.annotations import Dataset
 from utils.errors import InputError
 from utils.training.flags import make_spec
-from utils.training.initial_weights import starting_network
+from utils.training.initial_weights import initial_network
 from utils.training.loaders import check_counts
 from utils.training.selection import part_of
 from utils.training.trial import check_batch
@@ -40,7 +40,7 @@ def check_members(
             part = part_of(frame, member, spec, dataset)
             train, valid = (part.loc[part["side"] == side, "image"] for side in ("train", "valid"))
             check_counts(member, {"train": len(train), "valid": len(valid)}, processes)
-            network = starting_network(member, spec, False).network
+            network = initial_network(member, spec, False).network
             check_batch(member, network, [dataset.path(name) for name in train], processes)
         except InputError as error:
             raise InputError(f"-system {config.system}, {role}: {error}") from None

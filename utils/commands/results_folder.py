@@ -7,6 +7,7 @@ from pathlib import Path
 from config import EvaluateConfig
 from utils.errors import InputError
 from utils.files import make_folder
+from utils.weights.run_files import CHECKPOINTS, METRICS, SETTINGS
 
 SUMMARY = "summary.json"
 UNFINISHED = ".unfinished"  # stands for the summary of a prediction that was broken off
@@ -49,10 +50,10 @@ def marked(out: Path, folders: Sequence[Path]) -> Iterator[None]:
 def evaluation_folder(config: EvaluateConfig) -> Path:
     """Make the folder for an evaluation; raises ``InputError`` for that of a training run, whose metrics would go."""
     out = config.out or config.dir / "evaluation"
-    found = next((name for name in ("config.yaml", "checkpoints") if (out / name).exists()), None)
+    found = next((name for name in (SETTINGS, CHECKPOINTS) if (out / name).exists()), None)
     if found:
         raise InputError(
-            f"-out {out}: is the folder of a training run, which has {found} and its own metrics.json; name another folder"
+            f"-out {out}: is the folder of a training run, which has {found} and its own {METRICS}; name another folder"
             " with -out"
         )
     return make_folder(out)

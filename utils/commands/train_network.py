@@ -1,4 +1,4 @@
-"""Train a network on a dataset folder: the one function behind ``Train.py``."""
+"""Train one network on a dataset folder."""
 
 import dataclasses
 import functools
@@ -6,34 +6,36 @@ import math
 import os
 import time
 import warnings
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
-from accelerate.utils import broadcast_object_list, set_seed
+from accelerate.utils import set_seed
+from torch.utils.data import DataLoader
 
 from config import TrainConfig
 from utils.data.annotations import Dataset, open_dataset, write_annotations
 from utils.data.decoded import DecodedImages, ImageFiles, decode_once
-from utils.data.splits import write_split
+from utils.data.splits import BALANCED_TABLE, TRAIN, VALID, write_split
 from utils.errors import InputError
-from utils.models.factory import encoder_name
 from utils.models.segmenter import Segmenter
-from utils.training import run_folder
-from utils.training.checkpoints import LAST, read_best, read_last
+from utils.models.spec import ModelSpec
+from utils.training.checkpoints import read_best, read_last
 from utils.training.class_weights import class_weights
 from utils.training.engine import SteelEngine, make_engine
-from utils.training.flags import make_spec, settle
+from utils.training.flags import make_spec
 from utils.training.growing import growth_in_words
-from utils.training.initial_weights import starting_network, write_origin
+from utils.training.initial_weights import initial_network, write_origin
 from utils.training.interruption import Interruption
-from utils.training.loaders import close, explain_lost_worker, make_loaders, worker_count
-from utils.training.losses import make_loss
+from utils.training.loaders import close, explain_lost_worker, make_loaders
 from utils.training.memory import keep_freed_memory
-from utils.training.result import publish, published
+from utils.training.result import find_result, write_result
+from utils.training.run_folder import Run, claim, go_on, launcher, write_settings
 from utils.training.runner import SegmentationRunner
 from utils.training.selection import choose_split, seen_before
 from utils.training.trial import check_batch, freeze_unreached
+from utils.weights.run_files import SPLIT
 
 
 @dataclasses.dataclass(frozen=True)
@@ -81,117 +83,80 @@ class TrainResult:
         )
 
 
-def train_network(config: TrainConfig) -> TrainResult:
+@dataclasses.dataclass(frozen=True)
+class _Images:
+    """The images of a run.
+
+    Args:
+        dataset: their folder.
+        split: the side of each, see ``choose_split``.
+        train: names of those to train on, sorted.
+        valid: names of those to validate on, sorted.
+    """
+
+    dataset: Dataset
+    split: pd.DataFrame
+    train: list[str]
+    valid: list[str]
+
+
+def train_network(run: Run) -> TrainResult:
     """Train, or continue an interrupted training.
 
     Args:
-        config: see ``config.TrainConfig``; with ``resume`` the settings come from that run.
+        run: of one network, see ``open_run``.
 
     Returns:
         Where the files are and how good the best epoch was.
 
     Raises:
-        InputError: flags or data that cannot be trained on, a loss that is no longer a number, a damaged checkpoint.
+        InputError: data that cannot be trained on, a loss that is no longer a number, a damaged checkpoint.
         KeyboardInterrupt: Ctrl-C or SIGTERM; the message says how to go on.
     """
     started = time.perf_counter()
-    resumed = config.resume is not None
-    folder, config = _settings(config)
-    there = folder.exists()
-    check_flags(config)  # before any image is read
+    config = run.config
     engine = make_engine(config)
     if engine.device.type == "cpu":
         keep_freed_memory()
-    complete = resumed and _is_complete(folder, config, engine.num_processes)
+    complete = _is_complete(run, engine.num_processes)
     dataset = open_labelled(config)
     spec = make_spec(config, dataset.annotations.class_names)
     set_seed(config.seed)
-    start = starting_network(config, spec, resumed and (folder / run_folder.CHECKPOINTS / LAST).exists())
-    network, notes = start.network, start.notes
-    frame = choose_split(config, spec, dataset, folder if resumed else None) if engine.is_main_process else None
-    frame = broadcast_object_list([frame])[0] if engine.num_processes > 1 else frame
-    assert frame is not None
-    notes += seen_before(config, dataset, start.origin, frame)
-    sides = {side: sorted(frame.loc[frame["side"] == side, "image"]) for side in ("train", "valid")}
-    weights_of_classes = class_weights(config, spec, dataset, sides["train"])
-    if weights_of_classes is not None:
-        names = spec.scored_names or spec.label_names
-        words = (f"{name} {weight:.3g}" for name, weight in zip(names, weights_of_classes, strict=True))
-        notes.append(f"class weights: {', '.join(words)}")
-    if config.split is not None:
-        notes.append(f"images as in {config.split}")
-    if config.start_size is not None:
-        notes.append(growth_in_words(config.start_size, config.num_epochs))
-    files = [dataset.path(name) for name in sides["train"]]
-    check_batch(config, network, files, engine.num_processes)
-    if engine.num_processes > 1:
-        freeze_unreached(config, network, files)
-    loaders = make_loaders(
-        config,
-        dataset,
-        sides["train"],
-        sides["valid"],
-        engine.process_index,
-        engine.num_processes,
-        engine.device.type == "cuda",
-        None if complete else _decoded(config, dataset, [*sides["train"], *sides["valid"]], engine),
-    )
+    start = initial_network(config, spec, run.has_checkpoint)
+    images = _choose_images(run, spec, dataset, engine)
+    weights_of_classes = class_weights(config, spec, dataset, images.train)
+    notes = [*start.notes, *_notes(config, spec, images, start.origin, weights_of_classes)]
+    _try_network(config, start.network, images, engine)
+    loaders = _make_loaders(config, images, engine, decode=not complete)
+    # Nothing is written before everything that can be refused has been looked at.
+    run = _begin(run, images, start.origin, engine)
     if engine.is_main_process:
-        # Nothing is written before everything that can be refused has been looked at.
-        if not resumed:
-            folder = run_folder.claim(folder, config, there)
-            _begin(config, dataset, frame, folder, start.origin)
-        _announce(config, folder, sides, network, engine, notes)
-    folder = Path(broadcast_object_list([str(folder)])[0]) if engine.num_processes > 1 else folder
-    if complete:
-        if engine.is_main_process:
-            print("this run is complete; nothing is left to train")
-    else:
-        interruption = Interruption()
-        runner = SegmentationRunner(config, engine, network, loaders, folder, interruption, weights_of_classes)
-        try:
-            with interruption, warnings.catch_warnings():
-                # Catalyst turns the loss into a number while it still carries its gradient, which torch remarks on.
-                warnings.filterwarnings("ignore", message="Converting a tensor with requires_grad")
-                # Gradients are gathered over several steps, while the schedule counts each one.
-                warnings.filterwarnings("ignore", message="Detected call of `lr_scheduler.step")
-                runner.run()
-        except (Exception, KeyboardInterrupt) as error:
-            # A signal to the whole group ends the loading processes too, which torch reports as their failure.
-            if interruption.requested or isinstance(error, KeyboardInterrupt):
-                raise KeyboardInterrupt(run_folder.go_on(folder, engine.num_processes)) from None
-            explain_lost_worker(error)
-            raise
-        finally:
-            close(loaders)
+        _announce(run, images, start.network, engine, notes)
+    if not complete:
+        _fit(run, start.network, loaders, weights_of_classes, engine)
+    elif engine.is_main_process:
+        print("this run is complete; nothing is left to train")
     engine.wait_for_everyone()
-    best = read_best(folder / run_folder.CHECKPOINTS)
-    weights = folder
-    if engine.is_main_process:
-        # It may have been calibrated since, which is not ours to undo.
-        earlier = published(folder, spec) if complete else None
-        weights = earlier or publish(config, dataset, network, best, folder)
-    epochs = read_last(folder / run_folder.CHECKPOINTS)["epoch"]
-    seconds = time.perf_counter() - started
-    return TrainResult(folder, weights, best["epoch"], epochs, best["scores"], seconds, engine.is_main_process)
+    return _finish(run, dataset, start.network, engine, complete, started)
 
 
-def _settings(config: TrainConfig) -> tuple[Path, TrainConfig]:
-    if config.resume is not None:
-        return config.resume, run_folder.read_settings(config)
-    if config.dir is None:
-        raise InputError("Train.py: missing -dir; -h explains every flag")
-    config = settle(config)
-    return run_folder.new_folder(config), config
+def _is_complete(run: Run, processes: int) -> bool:
+    """Check whether nothing is left to train of a run that is resumed; ``InputError`` when others than it began go on.
 
-
-def check_flags(config: TrainConfig) -> None:
-    """Refuse flags that no data can make right: a loss, an encoder, workers or areas that there cannot be."""
-    make_loss(config)
-    encoder_name(config.encoder)
-    worker_count(config.num_of_workers, 1)
-    if 0 < config.max_area < config.min_area:
-        raise InputError(f"-max_area {config.max_area}: is below -min_area {config.min_area}; correct one of them")
+    Another number of processes would have other steps: the schedule counts them, and a step's images are those of all.
+    """
+    if not run.has_checkpoint:
+        return False
+    state = read_last(run.checkpoints)
+    if state["epoch"] >= run.config.num_epochs or state["stopped"]:
+        return True
+    began = state.get("processes", processes)  # checkpoints of earlier versions do not tell
+    if began != processes:
+        raise InputError(
+            f"-resume {run.folder}: its steps are shared by {began} process{'es' if began > 1 else ''}, not {processes};"
+            f" start it by {launcher(began)}"
+        )
+    return False
 
 
 def open_labelled(config: TrainConfig) -> Dataset:
@@ -201,6 +166,56 @@ def open_labelled(config: TrainConfig) -> Dataset:
     if dataset.annotations.rows.empty:
         raise InputError(f"{dataset.annotations.source}: names no defect, there is nothing to learn; add rows")
     return dataset
+
+
+def _choose_images(run: Run, spec: ModelSpec, dataset: Dataset, engine: SteelEngine) -> _Images:
+    """Choose the images of a run in its first process; one that goes on keeps its own."""
+    earlier = run.folder if run.resumed else None
+    split = engine.from_first(choose_split(run.config, spec, dataset, earlier) if engine.is_main_process else None)
+    train, valid = (sorted(split.loc[split["side"] == side, "image"]) for side in (TRAIN, VALID))
+    return _Images(dataset, split, train, valid)
+
+
+def _notes(
+    config: TrainConfig,
+    spec: ModelSpec,
+    images: _Images,
+    origin: dict[str, Any] | None,
+    weights_of_classes: Sequence[float] | None,
+) -> list[str]:
+    """Return the lines for the user about what the flags have led to."""
+    notes = seen_before(config, images.dataset, origin, images.split)
+    if weights_of_classes is not None:
+        names = spec.scored_names or spec.label_names
+        words = (f"{name} {weight:.3g}" for name, weight in zip(names, weights_of_classes, strict=True))
+        notes.append(f"class weights: {', '.join(words)}")
+    if config.split is not None:
+        notes.append(f"images as in {config.split}")
+    if config.start_size is not None:
+        notes.append(growth_in_words(config.start_size, config.num_epochs))
+    return notes
+
+
+def _try_network(config: TrainConfig, network: Segmenter, images: _Images, engine: SteelEngine) -> None:
+    """Refuse sizes and batches that the network cannot take."""
+    files = [images.dataset.path(name) for name in images.train]
+    check_batch(config, network, files, engine.num_processes)
+    if engine.num_processes > 1:
+        freeze_unreached(config, network, files)
+
+
+def _make_loaders(config: TrainConfig, images: _Images, engine: SteelEngine, decode: bool) -> dict[str, DataLoader]:
+    """Make the loaders of this process; ``decode`` lets ``-cache`` decode the images now."""
+    return make_loaders(
+        config,
+        images.dataset,
+        images.train,
+        images.valid,
+        engine.process_index,
+        engine.num_processes,
+        engine.device.type == "cuda",
+        _decoded(config, images.dataset, [*images.train, *images.valid], engine) if decode else None,
+    )
 
 
 def _decoded(config: TrainConfig, dataset: Dataset, names: list[str], engine: SteelEngine) -> DecodedImages | None:
@@ -218,54 +233,72 @@ def _decoded(config: TrainConfig, dataset: Dataset, names: list[str], engine: St
         return make()
 
 
-def _begin(
-    config: TrainConfig, dataset: Dataset, frame: pd.DataFrame, folder: Path, origin: dict[str, Any] | None
-) -> None:
-    """Write what a run begins with; the settings come last, since a folder with settings is a run."""
-    if config.subset == "balanced" and config.split is None:
-        rows = dataset.annotations.rows
-        write_annotations(rows[rows["image"].isin(set(frame["image"]))], folder / run_folder.BALANCED)
-    write_split(frame, folder / run_folder.SPLIT)
-    write_origin(folder, origin)
-    run_folder.write_settings(folder, config)
+def _begin(run: Run, images: _Images, origin: dict[str, Any] | None, engine: SteelEngine) -> Run:
+    """Make the folder of a new run and write what it begins with; return the run in its folder."""
+    if engine.is_main_process and not run.resumed:
+        run = claim(run)
+        if run.config.subset == "balanced" and run.config.split is None:
+            rows = images.dataset.annotations.rows
+            chosen = rows[rows["image"].isin(set(images.split["image"]))]
+            write_annotations(chosen, run.folder / BALANCED_TABLE)
+        write_split(images.split, run.folder / SPLIT)
+        write_origin(run.folder, origin)
+        write_settings(run)
+    return engine.from_first(run)
 
 
-def _announce(
-    config: TrainConfig,
-    folder: Path,
-    sides: dict[str, list[str]],
-    network: Segmenter,
-    engine: SteelEngine,
-    notes: list[str],
-) -> None:
+def _announce(run: Run, images: _Images, network: Segmenter, engine: SteelEngine, notes: list[str]) -> None:
+    config = run.config
     size = "their own size" if config.image_size is None else "{}x{}".format(*config.image_size)
     parameters = sum(parameter.numel() for parameter in network.parameters()) / 1e6
     processes = f", {engine.num_processes} processes" if engine.num_processes > 1 else ""
     print(
         f"{config.architecture} {config.encoder} ({parameters:.1f} M parameters), {config.task},"
         f" classes {', '.join(network.spec.scored_names or network.spec.label_names)}\n"
-        f"{len(sides['train'])} images to train on, {len(sides['valid'])} to validate on, at {size};"
+        f"{len(images.train)} images to train on, {len(images.valid)} to validate on, at {size};"
         f" recipe {config.recipe}, {engine.device.type} {config.precision}{processes}\n"
         + "".join(f"{note}\n" for note in notes)
-        + f"run folder: {folder}",
+        + f"run folder: {run.folder}",
         flush=True,
     )
 
 
-def _is_complete(folder: Path, config: TrainConfig, processes: int) -> bool:
-    """Check whether nothing is left to train of a run that is resumed; ``InputError`` when others than it began go on.
+def _fit(
+    run: Run,
+    network: Segmenter,
+    loaders: dict[str, DataLoader],
+    weights_of_classes: Sequence[float] | None,
+    engine: SteelEngine,
+) -> None:
+    """Train until the last epoch; an interruption says how to go on."""
+    interruption = Interruption()
+    runner = SegmentationRunner(run.config, engine, network, loaders, run.folder, interruption, weights_of_classes)
+    try:
+        with interruption, warnings.catch_warnings():
+            # Catalyst turns the loss into a number while it still carries its gradient, which torch remarks on.
+            warnings.filterwarnings("ignore", message="Converting a tensor with requires_grad")
+            # Gradients are gathered over several steps, while the schedule counts each one.
+            warnings.filterwarnings("ignore", message="Detected call of `lr_scheduler.step")
+            runner.run()
+    except (Exception, KeyboardInterrupt) as error:
+        # A signal to the whole group ends the loading processes too, which torch reports as their failure.
+        if interruption.requested or isinstance(error, KeyboardInterrupt):
+            raise KeyboardInterrupt(go_on(run.folder, engine.num_processes)) from None
+        explain_lost_worker(error)
+        raise
+    finally:
+        close(loaders)
 
-    Another number of processes would have other steps: the schedule counts them, and a step's images are those of all.
-    """
-    if not (folder / run_folder.CHECKPOINTS / LAST).exists():
-        return False
-    state = read_last(folder / run_folder.CHECKPOINTS)
-    if state["epoch"] >= config.num_epochs or state["stopped"]:
-        return True
-    began = state.get("processes", processes)  # checkpoints of earlier versions do not tell
-    if began != processes:
-        raise InputError(
-            f"-resume {folder}: its steps are shared by {began} process{'es' if began > 1 else ''}, not {processes};"
-            f" start it by {run_folder.launcher(began)}"
-        )
-    return False
+
+def _finish(
+    run: Run, dataset: Dataset, network: Segmenter, engine: SteelEngine, complete: bool, started: float
+) -> TrainResult:
+    """Write the weights file of the best epoch, where a run was not complete before."""
+    best, weights = read_best(run.checkpoints), run.folder
+    if engine.is_main_process:
+        # It may have been calibrated since, which is not ours to undo.
+        earlier = find_result(run.folder, network.spec) if complete else None
+        weights = earlier or write_result(run.config, dataset, network, best, run.folder)
+    epochs = read_last(run.checkpoints)["epoch"]
+    seconds = time.perf_counter() - started
+    return TrainResult(run.folder, weights, best["epoch"], epochs, best["scores"], seconds, engine.is_main_process)

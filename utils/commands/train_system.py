@@ -7,29 +7,26 @@ from pathlib import Path
 
 import pandas as pd
 import torch
-from accelerate.utils import broadcast_object_list
 
 from config import EvaluateConfig, TrainConfig
 from utils.commands.evaluate import EvaluateResult, evaluate
 from utils.commands.readiness import check_members
-from utils.commands.train_network import check_flags, open_labelled, train_network
+from utils.commands.train_network import open_labelled, train_network
 from utils.data.annotations import Dataset
 from utils.data.splits import write_split
 from utils.decision.decision import Decision
-from utils.device import versions
-from utils.errors import InputError
-from utils.settings import given_fields, note_given, to_plain
-from utils.training import run_folder
+from utils.settings import note_given
 from utils.training.class_weights import class_weights
 from utils.training.engine import SteelEngine, make_engine
-from utils.training.flags import OF_CLASSIFIERS, make_spec, settle
-from utils.training.provenance import fingerprint, git_commit
+from utils.training.flags import make_spec, settle_network
+from utils.training.provenance import run_provenance
+from utils.training.run_folder import Run, claim, go_on, new_run, open_run, write_settings
 from utils.training.selection import choose_split
 from utils.weights.finding import find, list_weights
-from utils.weights.system_file import SEGMENTERS, SystemFile, gate_for, read_system, spec_of
+from utils.weights.run_files import SETTINGS, SPLIT
+from utils.weights.system_file import SystemFile, gate_for, read_system, spec_of
 from utils.weights.weights_file import SYSTEM_SUFFIX, load
 
-SINGLE = ("two-head", "shared-backbone")  # systems of one network, whose architecture is called as they are
 C_OF_SOFT_GATE = 3.0  # where calibration begins: a class that is surely absent needs three times the area
 
 
@@ -58,11 +55,11 @@ class SystemResult:
         return f"\n{self.report}\nsystem file: {self.weights}"
 
 
-def train_system(config: TrainConfig) -> SystemResult:
+def train_system(run: Run) -> SystemResult:
     """Train a system, or continue one that was interrupted: finished members are not trained again.
 
     Args:
-        config: see ``config.TrainConfig``; ``system`` is set, or ``resume`` names the run of a system.
+        run: of a system, see ``open_run``.
 
     Returns:
         Where the files are and how good the whole is.
@@ -72,39 +69,30 @@ def train_system(config: TrainConfig) -> SystemResult:
         KeyboardInterrupt: Ctrl-C or SIGTERM; the message says how to go on.
     """
     started = time.perf_counter()
-    given = config
-    folder, config = _settings(config)
-    there = folder.exists()
-    _check(config)
+    config = run.config
     engine = make_engine(config)
     dataset = open_labelled(config)
     class_names = dataset.annotations.class_names
     members = members_of(config, class_names)
     for member in members.values():
         # Refuse what is wrong with any of them before the first one trains for hours.
-        check_flags(member)
         class_weights(member, make_spec(member, class_names), dataset, [])
-    if engine.is_main_process and given.resume is None:
-        frame = _split(config, dataset, members, engine.num_processes)
-        folder = run_folder.claim(folder, config, there)
-        write_split(frame, folder / run_folder.SPLIT)
-        run_folder.write_settings(folder, config)  # last, since a folder with settings is a run
-    folder = Path(broadcast_object_list([str(folder)])[0]) if engine.num_processes > 1 else folder
+    run = _begin(run, dataset, members, engine)
     try:
         files = {}
         for number, (role, member) in enumerate(members.items(), start=1):
             if engine.is_main_process:
-                print(f"\nnetwork {number} of {len(members)}, {role}: {folder / role}", flush=True)
-            files[role] = _train_member(member, given, folder, role, engine)
+                print(f"\nnetwork {number} of {len(members)}, {role}: {run.folder / role}", flush=True)
+            files[role] = _train_member(run, role, member, engine)
             # What a training leaves refers to itself; its decoded images would be there when the next asks for room.
             gc.collect()
             if engine.device.type == "cuda":
                 torch.cuda.empty_cache()
-        path = system_path(config, folder)
+        path = system_path(config, run.folder)
         report = _finish(config, dataset, files, path) if engine.is_main_process else ""
     except KeyboardInterrupt:
-        raise KeyboardInterrupt(run_folder.go_on(folder, engine.num_processes)) from None
-    return SystemResult(folder, path, files, report, time.perf_counter() - started, engine.is_main_process)
+        raise KeyboardInterrupt(go_on(run.folder, engine.num_processes)) from None
+    return SystemResult(run.folder, path, files, report, time.perf_counter() - started, engine.is_main_process)
 
 
 def members_of(config: TrainConfig, class_names: tuple[str, ...]) -> dict[str, TrainConfig]:
@@ -150,7 +138,7 @@ def members_of(config: TrainConfig, class_names: tuple[str, ...]) -> dict[str, T
     else:
         assert config.system is not None
         members = {"network": dataclasses.replace(one, architecture=config.system)}  # type: ignore[arg-type]
-    return {role: settle(member) for role, member in members.items()}
+    return {role: settle_network(member) for role, member in members.items()}
 
 
 def system_path(config: TrainConfig, folder: Path) -> Path:
@@ -164,31 +152,14 @@ def system_path(config: TrainConfig, folder: Path) -> Path:
     return folder / f"{config.system}-{encoder}-{config.dir.resolve().name}{SYSTEM_SUFFIX}"
 
 
-def _settings(config: TrainConfig) -> tuple[Path, TrainConfig]:
-    if config.resume is not None:
-        return config.resume, run_folder.read_settings(config)
-    if config.dir is None:
-        raise InputError("Train.py: missing -dir; -h explains every flag")
-    if config.system in SINGLE:
-        if "architecture" in given_fields(config) and config.architecture != config.system:
-            raise InputError(f"-architecture {config.architecture}: -system {config.system} has its own; leave it out")
-        config = dataclasses.replace(config, architecture=config.system)  # type: ignore[arg-type]
-    return run_folder.new_folder(config), config
-
-
-def _check(config: TrainConfig) -> None:
-    if config.task not in SEGMENTERS:
-        raise InputError(f"-task {config.task}: a system draws masks; choose from {', '.join(SEGMENTERS)}")
-    if config.system == "six-model" and config.task != "multilabel":
-        raise InputError(f"-task {config.task}: a six-model system has a network for each class; leave -task out")
-    if not 0 < config.threshold < 1:
-        raise InputError(
-            f"-threshold {config.threshold:g}: a system is calibrated from a threshold above 0 and below 1; give such a one"
-        )
-    if config.system in SINGLE:
-        for name in OF_CLASSIFIERS:
-            if getattr(config, name) is not None:
-                raise InputError(f"-{name}: -system {config.system} is one network with one encoder; leave it out")
+def _begin(run: Run, dataset: Dataset, members: dict[str, TrainConfig], engine: SteelEngine) -> Run:
+    """Choose the split of a new run and write what it begins with; return the run in its folder."""
+    if engine.is_main_process and not run.resumed:
+        split = _split(run.config, dataset, members, engine.num_processes)
+        run = claim(run)
+        write_split(split, run.folder / SPLIT)
+        write_settings(run)
+    return engine.from_first(run)
 
 
 def _split(config: TrainConfig, dataset: Dataset, members: dict[str, TrainConfig], processes: int) -> pd.DataFrame:
@@ -203,21 +174,25 @@ def _split(config: TrainConfig, dataset: Dataset, members: dict[str, TrainConfig
     return frame
 
 
-def _train_member(member: TrainConfig, given: TrainConfig, folder: Path, role: str, engine: SteelEngine) -> Path:
-    """Train, continue or just find one network; give its weights file."""
-    home = folder / role
-    begun = (home / run_folder.SETTINGS).exists()
+def _train_member(run: Run, role: str, member: TrainConfig, engine: SteelEngine) -> Path:
+    """Train, continue or just find one network of a system; give its weights file."""
+    home = run.folder / role
+    begun = (home / SETTINGS).exists()
     finished = begun and bool(list_weights(home))
+    one = None if finished else _member_run(run, home, member, begun)
     engine.wait_for_everyone()  # all processes have looked before the first one writes
-    if finished:
-        if engine.is_main_process:
-            print("trained already")
-        return find(home)
-    if begun:
-        names = given_fields(given).intersection(run_folder.MAY_CHANGE)
-        again = TrainConfig(resume=home, **{name: getattr(given, name) for name in names})
-        return train_network(note_given(again, {"resume", *names})).weights
-    return train_network(dataclasses.replace(member, out=home, split=folder / run_folder.SPLIT)).weights
+    if one is not None:
+        return train_network(one).weights
+    if engine.is_main_process:
+        print("trained already")
+    return find(home)
+
+
+def _member_run(run: Run, home: Path, member: TrainConfig, begun: bool) -> Run:
+    """Return the run of one network, in the folder ``home``: one that was begun goes on."""
+    if not begun:
+        return new_run(dataclasses.replace(member, out=home, split=run.folder / SPLIT))
+    return open_run(note_given(TrainConfig(resume=home, **run.changes), {"resume", *run.changes}))
 
 
 def _finish(config: TrainConfig, dataset: Dataset, files: dict[str, Path], path: Path) -> str:
@@ -243,12 +218,7 @@ def _finish(config: TrainConfig, dataset: Dataset, files: dict[str, Path], path:
             config.max_area,
             config.high_threshold,
         ),
-        provenance={
-            "config": {key: value for key, value in to_plain(config).items() if key not in run_folder.PLACES},
-            "data_fingerprint": fingerprint(dataset),
-            "git_commit": git_commit(),
-            "versions": versions(),
-        },
+        provenance=run_provenance(config, dataset),
     )
     system.save(path)
     result = evaluate(

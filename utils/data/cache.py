@@ -79,7 +79,7 @@ def stamp(path: Path) -> list[int]:
     return [status.st_size, status.st_mtime_ns]
 
 
-def fingerprint(paths: Iterable[Path]) -> str:
+def files_fingerprint(paths: Iterable[Path]) -> str:
     """Return a word that changes when one of the files is added, removed or changed."""
     digest = hashlib.sha256()
     for path in paths:

@@ -21,7 +21,7 @@ from PIL import Image
 from tqdm import tqdm
 
 from utils.data.annotations import Dataset
-from utils.data.cache import FileCache, fingerprint
+from utils.data.cache import FileCache, files_fingerprint
 from utils.data.checks import thread_count
 from utils.data.images import read_image, read_size
 
@@ -68,7 +68,7 @@ def near_duplicate_groups(
     if not paths:
         return {}
     settings = [PIXELS, POINTS, REACH, PATCH, ALIKE, VOTES, OVERLAP, HASH_BITS, SAME_HASH, SAME_SHIFTED]
-    key = f"{fingerprint(paths)} {json.dumps(settings)}"
+    key = f"{files_fingerprint(paths)} {json.dumps(settings)}"
     cache = FileCache(dataset.root, "duplicates")
     stored = cache.get(dataset.image_dir)
     if isinstance(stored, dict) and stored.get("key") == key and len(stored["groups"]) == len(names):

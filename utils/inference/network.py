@@ -10,6 +10,11 @@ from typing import NamedTuple, Protocol
 import numpy as np
 import torch
 
+from utils.models.factory import MULTIPLES
+
+# A network that sees an image at its own size fills its sides up to multiples of 32 pixels, PAN's of the most.
+LARGEST_MULTIPLE = max(32, *MULTIPLES.values())
+
 
 class Outputs(NamedTuple):
     """What a network says about a batch; float32 on any device.

@@ -38,7 +38,7 @@ def build(spec: ModelSpec, encoder_weights: str | None = None) -> Segmenter:
             f"-architecture {spec.architecture}: no such architecture{nearest(spec.architecture, list(ARCHITECTURES))};"
             f" choose from {', '.join(ARCHITECTURES)}"
         )
-    encoder = encoder_name(spec.encoder)
+    encoder = spec.smp_encoder()
     if encoder_weights not in (None, "imagenet"):
         raise InputError(f"-encoder_weights {encoder_weights}: choose imagenet, none or a weights file of this project")
     more: dict[str, Any] = {"labels": spec.labels, "dense": spec.dense, "dropout": spec.dropout} if spec.labels else {}
@@ -75,29 +75,11 @@ def build(spec: ModelSpec, encoder_weights: str | None = None) -> Segmenter:
     return Segmenter(net, spec, mean, std, multiple)
 
 
-def encoder_name(name: str) -> str:
-    """Return SMP's name of an encoder: timm's names get the ``tu-`` in front that SMP asks for.
-
-    Raises:
-        InputError: neither SMP nor timm has it; the message names the nearest ones.
-    """
-    import timm
-    from segmentation_models_pytorch.encoders import encoders as smp_encoders
-
-    if name in smp_encoders or name.startswith("timm-"):
-        return name
-    bare = name.removeprefix("tu-")
-    if timm.is_model(bare.split(".")[0]):
-        return f"tu-{bare}"
-    known = [*smp_encoders, *timm.list_models()]
-    raise InputError(f"-encoder {name}: neither SMP nor timm has it{nearest(name, known)}")
-
-
-def size_of(encoder: str) -> tuple[int, int] | None:
+def size_of(spec: ModelSpec) -> tuple[int, int] | None:
     """Return the (H, W) in pixels that an encoder of timm's was made for, the only one that some take; none: not known."""
     import timm
 
-    name = encoder_name(encoder)
+    name = spec.smp_encoder()
     made_for = timm.get_pretrained_cfg(name[3:]) if name.startswith("tu-") else None
     return None if made_for is None else (made_for.input_size[1], made_for.input_size[2])
 

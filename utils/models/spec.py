@@ -5,6 +5,7 @@ from typing import Any
 
 from utils.errors import InputError
 from utils.models.architectures import ARCHITECTURES, own_class
+from utils.settings import nearest
 
 MASK_TASKS = ("multilabel", "binary", "multiclass", "per-class")
 LABEL_TASKS = ("classify-binary", "classify-multilabel")
@@ -29,7 +30,7 @@ class ModelSpec:
 
     Args:
         architecture: a name of ``ARCHITECTURES`` (``unet``, ``fpn``, ``classifier``, ...).
-        encoder: SMP's or timm's name of the encoder.
+        encoder: SMP's or timm's name of the encoder, as somebody wrote it; see ``smp_encoder``.
         task: ``multilabel`` (a sigmoid per class), ``binary`` (one sigmoid, any defect), ``multiclass`` (softmax over
             background and the classes), ``per-class`` (one sigmoid, the class ``target`` against everything else),
             ``classify-binary`` (one logit an image, any defect) or ``classify-multilabel`` (a logit per class and image).
@@ -73,6 +74,27 @@ class ModelSpec:
             raise InputError(f"-dense: -architecture {self.architecture} has no labels of whole images; leave it out")
         if self.decoder_channels:
             self._check_decoder()
+
+    def smp_encoder(self) -> str:
+        """Return SMP's name of the encoder: timm's names get the ``tu-`` in front that SMP asks for.
+
+        ``encoder`` stays as it was written, in weights files too.
+
+        Raises:
+            InputError: neither SMP nor timm has it; the message names the nearest ones.
+        """
+        # Here, since it takes seconds: who runs a converted network reads its spec too.
+        import timm
+        from segmentation_models_pytorch.encoders import encoders as smp_encoders
+
+        name = self.encoder
+        if name in smp_encoders or name.startswith("timm-"):
+            return name
+        bare = name.removeprefix("tu-")
+        if timm.is_model(bare.split(".")[0]):
+            return f"tu-{bare}"
+        known = [*smp_encoders, *timm.list_models()]
+        raise InputError(f"-encoder {name}: neither SMP nor timm has it{nearest(name, known)}")
 
     @property
     def is_classifier(self) -> bool:

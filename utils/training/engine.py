@@ -4,7 +4,7 @@ from typing import Any
 
 import torch
 from accelerate.state import AcceleratorState, PartialState
-from accelerate.utils import gather_object
+from accelerate.utils import broadcast_object_list, gather_object
 from catalyst.core.engine import Engine
 
 from config import TrainConfig
@@ -27,6 +27,10 @@ class SteelEngine(Engine):
     def gather(self, part: Any) -> list[Any]:  # type: ignore[override]
         """Return the parts of all processes, in order of their rank, in every process."""
         return gather_object([part]) if self.num_processes > 1 else [part]
+
+    def from_first(self, value: Any) -> Any:
+        """Return the first process's value in every process."""
+        return broadcast_object_list([value])[0] if self.num_processes > 1 else value
 
 
 def make_engine(config: TrainConfig) -> SteelEngine:

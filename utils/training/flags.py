@@ -1,30 +1,63 @@
-"""Which flags fit together; what follows from one flag for another."""
+"""Which flags of a training fit together, and what follows from one for another: all that is known without the data."""
 
 import dataclasses
 import math
 from typing import get_args
 
-from config import Architecture, TrainConfig
+from config import SAID_BY_SPLIT, Architecture, TrainConfig
 from utils.errors import InputError
 from utils.models.spec import LABEL_TASKS, ModelSpec
+from utils.settings import given_fields
+from utils.training.loaders import worker_count
+from utils.training.losses import make_loss
+from utils.weights.system_file import SEGMENTERS
 
 BALANCED = "balanced"
 OF_CLASSIFIERS = ("classifier_encoder", "classifier_size", "classifier_epochs")  # flags that systems with some have
+SINGLE = ("two-head", "shared-backbone")  # systems of one network, whose architecture is called as they are
 
 
-def settle(config: TrainConfig) -> TrainConfig:
-    """Fill in what the task leaves no choice about, and refuse flags that contradict it.
+def settle(given: TrainConfig) -> TrainConfig:
+    """Return the settings of a new run: all flags are checked, and what they leave no choice about is filled in.
+
+    Args:
+        given: the flags, of one network or of a system.
+
+    Raises:
+        InputError: flags that do not fit together, or that no data can make right.
+    """
+    if given.split is not None:
+        for name in SAID_BY_SPLIT:
+            if name in given_fields(given):
+                raise InputError(
+                    f"-{name}: -split {given.split} names the images of both sides already; leave one of the two out"
+                )
+    if given.dir is None:
+        raise InputError("Train.py: missing -dir; -h explains every flag")
+    if given.system is None:
+        return settle_network(given)
+    config = given
+    if config.system in SINGLE:
+        if "architecture" in given_fields(given) and config.architecture != config.system:
+            raise InputError(f"-architecture {config.architecture}: -system {config.system} has its own; leave it out")
+        config = dataclasses.replace(config, architecture=config.system)  # type: ignore[arg-type]
+    check(config)
+    return config
+
+
+def settle_network(config: TrainConfig) -> TrainConfig:
+    """Return the settings of one network, alone or of a system: checked, and filled in what the task decides.
 
     A classifier has its own architecture and loss, whatever the defaults say.
 
     Args:
-        config: as the user gave it.
+        config: flags of one network.
 
     Returns:
         Settings to train with; those that were settled before stay as they are.
 
     Raises:
-        InputError: flags that do not fit together.
+        InputError: flags that do not fit together, or that no data can make right.
     """
     if config.system is None:
         for name in OF_CLASSIFIERS:
@@ -56,10 +89,45 @@ def settle(config: TrainConfig) -> TrainConfig:
             f"-augmentation {config.augmentation}: quarter turns need square training images; give -crop or -image_size two"
             " equal numbers, and -start_size if you use it"
         )
-    # The classes' names are not known yet; all else that a spec refuses is refused before any image is read.
-    make_spec(config, (config.target or "defect",))
-    weight_words(config)
+    check(config)
     return config
+
+
+def check(config: TrainConfig) -> None:
+    """Refuse settings that no data can make right, of a new run or of one that goes on.
+
+    Args:
+        config: settled, of one network or of a system.
+
+    Raises:
+        InputError: a network, a loss, loading processes, areas or a system that there cannot be.
+    """
+    if config.system is not None:
+        _check_system(config)
+        return
+    # The classes' names are not known yet; all else that a spec refuses is refused here.
+    spec = make_spec(config, (config.target or "defect",))
+    weight_words(config)
+    make_loss(config)
+    spec.smp_encoder()
+    worker_count(config.num_of_workers, 1)
+    if 0 < config.max_area < config.min_area:
+        raise InputError(f"-max_area {config.max_area}: is below -min_area {config.min_area}; correct one of them")
+
+
+def _check_system(config: TrainConfig) -> None:
+    if config.task not in SEGMENTERS:
+        raise InputError(f"-task {config.task}: a system draws masks; choose from {', '.join(SEGMENTERS)}")
+    if config.system == "six-model" and config.task != "multilabel":
+        raise InputError(f"-task {config.task}: a six-model system has a network for each class; leave -task out")
+    if not 0 < config.threshold < 1:
+        raise InputError(
+            f"-threshold {config.threshold:g}: a system is calibrated from a threshold above 0 and below 1; give such a one"
+        )
+    if config.system in SINGLE:
+        for name in OF_CLASSIFIERS:
+            if getattr(config, name) is not None:
+                raise InputError(f"-{name}: -system {config.system} is one network with one encoder; leave it out")
 
 
 def make_spec(config: TrainConfig, class_names: tuple[str, ...]) -> ModelSpec:

@@ -11,17 +11,17 @@ from config import TrainConfig
 from utils.errors import InputError
 from utils.files import write_text
 from utils.models.encoder_file import encoder_tensors
-from utils.models.factory import build, encoder_name
+from utils.models.factory import build
 from utils.models.segmenter import Segmenter
 from utils.models.spec import ModelSpec
+from utils.weights.run_files import HISTORY, ORIGIN
 from utils.weights.weights_file import WeightsFile, content_of, from_content, is_ours, load
 
 ENCODER = "encoder."
-ORIGIN = "started_from.json"
 
 
 @dataclasses.dataclass(frozen=True)
-class Start:
+class InitialNetwork:
     """What a training starts from.
 
     Args:
@@ -37,7 +37,7 @@ class Start:
     origin: dict[str, Any] | None
 
 
-def starting_network(config: TrainConfig, spec: ModelSpec, resumed: bool) -> Start:
+def initial_network(config: TrainConfig, spec: ModelSpec, resumed: bool) -> InitialNetwork:
     """Make the network with the weights that ``-encoder_weights`` and ``-init_encoder`` name.
 
     Args:
@@ -52,7 +52,7 @@ def starting_network(config: TrainConfig, spec: ModelSpec, resumed: bool) -> Sta
     notes: list[str] = []
     origin = None
     if resumed:
-        return Start(build(spec), notes, origin)
+        return InitialNetwork(build(spec), notes, origin)
     if given in ("imagenet", "none"):
         network = build(spec, None if given == "none" or config.init_encoder else given)
     else:
@@ -82,7 +82,7 @@ def starting_network(config: TrainConfig, spec: ModelSpec, resumed: bool) -> Sta
         whole = sum(name.startswith(ENCODER) for name in network.net.state_dict())
         notes.append(f"encoder from {config.init_encoder} ({stored.spec.task}): {taken} of its {whole} tensors taken")
         origin = {"flag": "init_encoder", **stored.provenance, **_spent(config.init_encoder.parent)}
-    return Start(network, notes, origin)
+    return InitialNetwork(network, notes, origin)
 
 
 def write_origin(folder: Path, origin: dict[str, Any] | None) -> None:
@@ -108,7 +108,7 @@ def read_origin(folder: Path) -> dict[str, Any]:
 def _spent(run: Path) -> dict[str, Any]:
     """Return the epochs of a run and the seconds that they took; nothing for a folder that is no run."""
     try:
-        with open(run / "history.csv", newline="", encoding="utf-8") as file:
+        with open(run / HISTORY, newline="", encoding="utf-8") as file:
             rows = list(csv.DictReader(file))
         return {
             "epochs": len(rows),
@@ -119,7 +119,7 @@ def _spent(run: Path) -> dict[str, Any]:
 
 
 def _fitting(source: str, stored: WeightsFile, spec: ModelSpec) -> WeightsFile:
-    if encoder_name(stored.spec.encoder) != encoder_name(spec.encoder) or stored.spec.channels != spec.channels:
+    if stored.spec.smp_encoder() != spec.smp_encoder() or stored.spec.channels != spec.channels:
         raise InputError(
             f"{source}: is for -encoder {stored.spec.encoder} -channels"
             f" {stored.spec.channels}; nothing in it fits {spec.encoder}"

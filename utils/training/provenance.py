@@ -3,11 +3,26 @@
 import hashlib
 import subprocess
 from pathlib import Path
+from typing import Any
 
+from config import TrainConfig
 from utils.data.annotations import Dataset
+from utils.device import versions
+from utils.settings import to_plain
+from utils.weights.run_files import PLACES
 
 
-def fingerprint(dataset: Dataset) -> str:
+def run_provenance(config: TrainConfig, dataset: Dataset) -> dict[str, Any]:
+    """Return where the result of a run comes from: its settings but those that say where files are, data, code, libraries."""
+    return {
+        "config": {key: value for key, value in to_plain(config).items() if key not in PLACES},
+        "data_fingerprint": data_fingerprint(dataset),
+        "git_commit": git_commit(),
+        "versions": versions(),
+    }
+
+
+def data_fingerprint(dataset: Dataset) -> str:
     """Return 16 hex digits that change when an image's name or size in bytes or any label changes."""
     digest = hashlib.sha256()
     for name in dataset.images:

@@ -8,25 +8,23 @@ from typing import Any
 from config import TrainConfig
 from utils.data.annotations import Dataset
 from utils.decision.decision import Decision
-from utils.device import versions
 from utils.files import write_text
 from utils.models.segmenter import Segmenter
 from utils.models.spec import ModelSpec
-from utils.settings import to_plain
-from utils.training import run_folder
 from utils.training.initial_weights import read_origin
-from utils.training.provenance import fingerprint, git_commit
+from utils.training.provenance import run_provenance
+from utils.weights.run_files import METRICS
 from utils.weights.weights_file import WeightsFile
 
 
-def published(folder: Path, spec: ModelSpec) -> Path | None:
-    """Return the weights file that a run has published, the newest if there are several; None: it has not yet."""
+def find_result(folder: Path, spec: ModelSpec) -> Path | None:
+    """Return the weights file that a run has written, the newest if there are several; None: none yet."""
     # The dataset folder, which ends the name, may be another when a run is resumed.
     files = folder.glob(f"{'-'.join(_words(spec))}-*.pth")
     return max(files, key=lambda file: file.stat().st_mtime_ns, default=None)
 
 
-def publish(config: TrainConfig, dataset: Dataset, network: Segmenter, best: dict[str, Any], folder: Path) -> Path:
+def write_result(config: TrainConfig, dataset: Dataset, network: Segmenter, best: dict[str, Any], folder: Path) -> Path:
     """Write the best epoch's weights as a weights file, and its scores as ``metrics.json``.
 
     Args:
@@ -54,14 +52,11 @@ def publish(config: TrainConfig, dataset: Dataset, network: Segmenter, best: dic
         label_thresholds=(config.threshold,) * spec.labels,
         metrics={**data, **best["scores"]},
         provenance={
-            "config": {key: value for key, value in to_plain(config).items() if key not in run_folder.PLACES},
-            "data_fingerprint": fingerprint(dataset),
-            "git_commit": git_commit(),
-            "versions": versions(),
+            **run_provenance(config, dataset),
             **read_origin(folder),
         },
     )
-    write_text(folder / "metrics.json", json.dumps({**data, **best["scores"]}, indent=2) + "\n")
+    write_text(folder / METRICS, json.dumps({**data, **best["scores"]}, indent=2) + "\n")
     return file.save_named(folder, "-".join((*_words(spec), data["dataset"])))
 
 

@@ -1,4 +1,4 @@
-"""The run folder: its files, its settings, and how an interrupted run finds them again."""
+"""A run: its folder and its settings, chosen for a new one and found again for one that goes on."""
 
 import contextlib
 import dataclasses
@@ -13,15 +13,66 @@ from config import TrainConfig
 from utils.errors import InputError
 from utils.files import write_text
 from utils.settings import from_plain, given_fields, to_plain
+from utils.training.checkpoints import LAST
+from utils.training.flags import check, settle
 from utils.weights.finding import list_weights
-
-SETTINGS, SPLIT, BALANCED, CHECKPOINTS = "config.yaml", "split.csv", "train_balanced.csv", "checkpoints"
-
-# Settings that say where files are; equal runs at different places are equal.
-PLACES = ("dir", "out", "resume", "split")
+from utils.weights.run_files import CHECKPOINTS, SETTINGS
 
 # What may differ when a run goes on: where the data lies and how the machine does the work, never the result.
 MAY_CHANGE = ("dir", "num_of_workers", "cache", "device", "threads")
+
+
+@dataclasses.dataclass(frozen=True)
+class Run:
+    """One training: where it lies and what it does, looked up once.
+
+    Args:
+        folder: the run folder; of a new run the name that was chosen, which ``claim`` makes.
+        config: the settings, settled and checked; of a run that goes on those that its folder keeps.
+        resumed: whether it goes on.
+        existed: whether the folder was there when it was chosen.
+        changes: settings of ``MAY_CHANGE`` that the user gave now, for the runs that a system is made of.
+    """
+
+    folder: Path
+    config: TrainConfig
+    resumed: bool = False
+    existed: bool = False
+    changes: dict[str, Any] = dataclasses.field(default_factory=dict)
+
+    @property
+    def checkpoints(self) -> Path:
+        """Folder of the checkpoints."""
+        return self.folder / CHECKPOINTS
+
+    @property
+    def has_checkpoint(self) -> bool:
+        """Whether it goes on from a checkpoint, which has all weights."""
+        return self.resumed and (self.checkpoints / LAST).exists()
+
+
+def open_run(given: TrainConfig) -> Run:
+    """Return the run that the flags ask for; nothing is written.
+
+    Args:
+        given: the flags; ``resume`` names a run that goes on.
+
+    Raises:
+        InputError: flags that do not fit together, an ``-out`` that is taken, no run to go on with, or a flag beside
+            ``-resume`` that would change the result.
+    """
+    changes = {name: getattr(given, name) for name in MAY_CHANGE if name in given_fields(given)}
+    if given.resume is None:
+        return dataclasses.replace(new_run(settle(given)), changes=changes)
+    config = read_settings(given)
+    check(config)
+    return Run(given.resume, config, resumed=True, existed=True, changes=changes)
+
+
+def new_run(config: TrainConfig) -> Run:
+    """Return a new run of these settings, which are settled; see ``new_folder`` for what is refused."""
+    folder = new_folder(config)
+    return Run(folder, config, existed=folder.exists())
 
 
 def new_folder(config: TrainConfig) -> Path:
@@ -47,31 +98,26 @@ def new_folder(config: TrainConfig) -> Path:
     return config.out
 
 
-def claim(folder: Path, config: TrainConfig, there: bool) -> Path:
+def claim(run: Run) -> Run:
     """Make the folder of a new run, which no other training that begins at the same time gets too.
 
-    Args:
-        folder: what ``new_folder`` chose.
-        config: whose ``out`` named it; a name that nobody asked for has -2, -3 ... added where it is taken.
-        there: whether the folder was there when it was chosen.
-
     Returns:
-        The folder.
+        The run in its folder; a name that nobody asked for has -2, -3 ... added where it is taken.
 
     Raises:
         InputError: another training has begun in ``-out`` since it was chosen.
     """
-    named, place, number = config.out is not None, folder, 1
+    named, place, number = run.config.out is not None, run.folder, 1
     while True:
         # Making a folder is what only one of several processes succeeds in, and nothing that a kill leaves locked.
         with contextlib.suppress(FileExistsError):
-            place.mkdir(parents=True, exist_ok=named and there)
+            place.mkdir(parents=True, exist_ok=named and run.existed)
             if not (place / SETTINGS).exists():
-                return place
+                return dataclasses.replace(run, folder=place)
         if named:
-            raise _taken(folder)
+            raise _taken(run.folder)
         number += 1
-        place = folder.with_name(f"{folder.name}-{number}")
+        place = run.folder.with_name(f"{run.folder.name}-{number}")
 
 
 def _taken(out: Path) -> InputError:
@@ -88,12 +134,12 @@ def launcher(processes: int) -> str:
     return "python Train.py" if processes == 1 else f"torchrun --nproc_per_node {processes} Train.py"
 
 
-def write_settings(folder: Path, config: TrainConfig) -> None:
-    """Write every setting of the run to its ``config.yaml``."""
+def write_settings(run: Run) -> None:
+    """Write every setting of a run; it comes last when a run begins, since a folder with settings is a run."""
+    config = run.config
     assert config.dir is not None
     settled = dataclasses.replace(_with_full_paths(config), dir=config.dir.resolve(), out=None, resume=None)
-    plain = to_plain(settled)
-    write_text(folder / SETTINGS, yaml.safe_dump(plain, sort_keys=False))
+    write_text(run.folder / SETTINGS, yaml.safe_dump(to_plain(settled), sort_keys=False))
 
 
 def _with_full_paths(config: TrainConfig) -> TrainConfig:

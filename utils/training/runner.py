@@ -25,6 +25,7 @@ from utils.training.meters import EpochMeter, StepEnd, ValidationScores
 from utils.training.optimisation import make_optimizer, make_scheduler
 from utils.training.stepping import ClippedUpdate, GuardedBackward, MovingAverage, moving_average
 from utils.training.tensorboard import TensorboardFiles
+from utils.weights.run_files import CHECKPOINTS, HISTORY, TENSORBOARD
 
 
 class SegmentationRunner(dl.SupervisedRunner):
@@ -70,7 +71,7 @@ class SegmentationRunner(dl.SupervisedRunner):
         )
         self.validation = masks if spec.outputs else None
         self.label_validation = ValidationLabels(spec.label_names, config.threshold) if spec.labels else None
-        self.history = History(folder / "history.csv", config.num_epochs)
+        self.history = History(folder / HISTORY, config.num_epochs)
 
     @property
     def evaluated(self) -> Segmenter:
@@ -102,7 +103,7 @@ class SegmentationRunner(dl.SupervisedRunner):
 
     def get_loggers(self) -> dict[str, Any]:
         """Log to TensorBoard."""
-        return {"tensorboard": TensorboardFiles(str(self.folder / "tensorboard"))}
+        return {"tensorboard": TensorboardFiles(str(self.folder / TENSORBOARD))}
 
     def get_loaders(self) -> "OrderedDict[str, DataLoader]":
         """Return the loaders."""
@@ -131,7 +132,7 @@ class SegmentationRunner(dl.SupervisedRunner):
         update = ClippedUpdate(self.config.accumulate, self.config.clip_norm)
         average = MovingAverage(self.average, update) if self.average else None
         checkpoints = Checkpoints(
-            self.folder / "checkpoints",
+            self.folder / CHECKPOINTS,
             self.history,
             self.scores,
             # Average precision needs no threshold: gates are calibrated after the training, and F1 at one threshold

@@ -14,8 +14,8 @@ from utils.data.splits import TRAIN, VALID, balance, near_duplicate_groups, read
 from utils.errors import InputError
 from utils.models.spec import ModelSpec
 from utils.settings import to_plain
-from utils.training import run_folder
-from utils.training.provenance import fingerprint
+from utils.training.provenance import data_fingerprint
+from utils.weights.run_files import SPLIT
 
 # Runs on the same images that agree in these have the same split.
 CHOOSING = (
@@ -46,12 +46,12 @@ def choose_split(config: TrainConfig, spec: ModelSpec, dataset: Dataset, resumed
     Raises:
         InputError: images that cannot be read, or too few to train or to validate on.
     """
-    if resumed is not None and (resumed / run_folder.SPLIT).exists():
-        return read_split(resumed / run_folder.SPLIT, dataset.images)
+    if resumed is not None and (resumed / SPLIT).exists():
+        return read_split(resumed / SPLIT, dataset.images)
     verified_sizes(dataset, config.num_of_workers, True)
     if config.split is not None:
         if not config.split.is_file():
-            raise InputError(f"-split {config.split}: no such file; name the split.csv of an earlier run")
+            raise InputError(f"-split {config.split}: no such file; name the {SPLIT} of an earlier run")
         return part_of(read_split(config.split, list(dataset.images)), config, spec, dataset)
     names = _chosen(config, spec, dataset)
     groups = near_duplicate_groups(dataset, config.num_of_workers, True, names) if config.group_duplicates else None
@@ -66,16 +66,16 @@ def seen_before(config: TrainConfig, dataset: Dataset, origin: dict[str, Any] | 
     Args:
         config: the run's settings.
         dataset: the dataset folder.
-        origin: of those weights, as ``starting.Start`` has it.
+        origin: of those weights, as ``InitialNetwork`` has it.
         frame: the run's split.
 
     Returns:
         A line for the user, or none.
     """
-    if origin is None or origin.get("data_fingerprint") != fingerprint(dataset):
+    if origin is None or origin.get("data_fingerprint") != data_fingerprint(dataset):
         return []
     flag = f"-{origin['flag']} {getattr(config, origin['flag'])}"
-    path = Path(getattr(config, origin["flag"])).parent / run_folder.SPLIT
+    path = Path(getattr(config, origin["flag"])).parent / SPLIT
     valid = set(frame.loc[frame["side"] == VALID, "image"])
     if path.is_file():
         earlier = read_split(path)
@@ -87,7 +87,7 @@ def seen_before(config: TrainConfig, dataset: Dataset, origin: dict[str, Any] | 
     words = "trained on these images, perhaps on some that are for validation now"
     if same or config.split:
         return []
-    return [f"{flag}: was {words}; -split with the split.csv of its run keeps them apart"]
+    return [f"{flag}: was {words}; -split with the {SPLIT} of its run keeps them apart"]
 
 
 def part_of(frame: pd.DataFrame, config: TrainConfig, spec: ModelSpec, dataset: Dataset) -> pd.DataFrame:

@@ -66,7 +66,7 @@ def _check_size(config: TrainConfig, trial: Segmenter, name: str, size: tuple[in
         if lacks_memory(error):
             raise
         reason = " ".join(str(error).split())
-        made_for = size_of(config.encoder)
+        made_for = size_of(trial.spec)
         remedy = f"another -{name}" if made_for in (None, size) else "-{} {},{}".format(name, *made_for)
         raise InputError(
             f"-encoder {config.encoder}: cannot take images of {size[0]}x{size[1]} ({reason}); give {remedy}, or choose"

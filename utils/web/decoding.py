@@ -8,6 +8,7 @@ from PIL import Image, UnidentifiedImageError
 
 from utils.data.images import to_pixels
 from utils.inference.inspected import Refused
+from utils.inference.network import LARGEST_MULTIPLE
 from utils.web.inspection import Upload
 
 # What is opened, whatever the name says: decoders of a few well-known formats, not all that PIL has.
@@ -16,8 +17,6 @@ SHOWN = "JPEG, PNG, BMP or TIFF"
 # A progressive JPEG has some ten scans; each goes over all of its pixels.
 MOST_SCANS = 100
 _START_OF_SCAN = b"\xff\xda"
-# A network that sees an image at its own size fills its sides up to multiples of 32 pixels, PAN's up to multiples of this.
-MULTIPLE = 128
 DAMAGED = "The image file is damaged; save it again."
 OUT_OF_MEMORY = "The server lacks the memory for this image; send a smaller one."
 
@@ -38,7 +37,7 @@ class OpenedImage(NamedTuple):
     @property
     def filled(self) -> int:
         """The most pixels that a network sees which takes the image at its own size."""
-        height, width = (-(-side // MULTIPLE) * MULTIPLE for side in (self.height, self.width))
+        height, width = (-(-side // LARGEST_MULTIPLE) * LARGEST_MULTIPLE for side in (self.height, self.width))
         return height * width
 
 
@@ -47,7 +46,7 @@ def open_upload(upload: Upload, most_pixels: int) -> OpenedImage | Refused:
 
     Args:
         upload: what came in.
-        most_pixels: largest height times width; a side under ``MULTIPLE`` counts as that.
+        most_pixels: largest height times width; a side under ``LARGEST_MULTIPLE`` counts as that.
 
     Returns:
         The image, or why it is not inspected: empty, no image of a known format, or too large.
@@ -104,8 +103,9 @@ def _of_right_size(opened: OpenedImage, most_pixels: int) -> OpenedImage | Refus
     if height * width > most_pixels:
         return Refused(name, _too_large(f"{width} x {height}", most_pixels), "too_many_pixels")
     # A line of pixels would have up to 128 times as many in the network; what is small both ways costs nothing.
-    if max(height, width) > MULTIPLE and max(height, MULTIPLE) * max(width, MULTIPLE) > most_pixels:
-        size = f"{width} x {height} (in the network {max(width, MULTIPLE)} x {max(height, MULTIPLE)})"
+    filled_height, filled_width = max(height, LARGEST_MULTIPLE), max(width, LARGEST_MULTIPLE)
+    if max(height, width) > LARGEST_MULTIPLE and filled_height * filled_width > most_pixels:
+        size = f"{width} x {height} (in the network {filled_width} x {filled_height})"
         return Refused(name, _too_large(size, most_pixels), "too_many_pixels")
     return opened
 

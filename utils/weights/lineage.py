@@ -10,9 +10,10 @@ from typing import Any
 
 from config import RECIPES, SAID_BY_SPLIT, TrainConfig
 from utils.settings import to_plain, without_none
+from utils.weights.run_files import HISTORY, PLACES, SPLIT
 
 # What the run was called on the way, and what changes nothing about the result.
-_LEFT_OUT = {"dir", "out", "resume", "split", "recipe", "device", "num_of_workers", "threads", "top_k"}
+_LEFT_OUT = {*PLACES, "recipe", "device", "num_of_workers", "threads", "top_k"}
 _COLUMNS = {
     "train_loss": "training loss",
     "valid_loss": "validation loss",
@@ -52,14 +53,14 @@ class Training:
 
     @classmethod
     def of(cls, run: Path, provenance: dict[str, Any]) -> "Training":
-        """Read a run folder's ``history.csv``.
+        """Read the history of a run folder.
 
         Args:
             run: the folder.
             provenance: of the run's weights file.
         """
         try:
-            with open(run / "history.csv", newline="", encoding="utf-8") as file:
+            with open(run / HISTORY, newline="", encoding="utf-8") as file:
                 rows = list(csv.DictReader(file))
         except FileNotFoundError:
             rows = []
@@ -102,7 +103,7 @@ def commands(provenance: dict[str, Any]) -> tuple[str, ...]:
             settings.pop(flag, None)
             more += [f"-{flag}", f"runs/{number - 1}/*.pth"]
             if stage.get("data_fingerprint") == stages[0].get("data_fingerprint"):
-                more += ["-split", "runs/1/split.csv"]
+                more += ["-split", f"runs/1/{SPLIT}"]
                 settings = {name: value for name, value in settings.items() if name not in SAID_BY_SPLIT}
         lines.append(" ".join([command(settings), *more]))
     return tuple(lines)

@@ -6,7 +6,7 @@ import pytest
 
 from utils.decision.decision import Decision
 from utils.inference.backends import store as module
-from utils.inference.backends.store import Store, fingerprint
+from utils.inference.backends.store import Store, network_fingerprint
 
 pytestmark = pytest.mark.usefixtures("cache")
 
@@ -25,7 +25,7 @@ def test_other_weights_have_another_store(weights):
     changed = {name: tensor + 1 if name.endswith("bias") else tensor for name, tensor in weights.state_dict.items()}
     other = module.WeightsFile(**{**vars(weights), "state_dict": changed})
     same = module.WeightsFile(**{**vars(weights), "decision": Decision((0.1, 0.2), (0, 0))})
-    assert fingerprint(other) != fingerprint(weights) == fingerprint(same)
+    assert network_fingerprint(other) != network_fingerprint(weights) == network_fingerprint(same)
 
 
 def test_looking_leaves_nothing_behind(weights, cache):

@@ -34,7 +34,7 @@ class Store:
         self.root: Path | None = None
         with contextlib.suppress(OSError, RuntimeError):  # no home folder, no permission
             base = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / APPLICATION / "networks"
-            self.root = base / fingerprint(weights)
+            self.root = base / network_fingerprint(weights)
             if self.root.is_dir():
                 os.utime(self.root)  # used now
 
@@ -130,7 +130,7 @@ def _drop_oldest(paths: Iterable[Path], most: int) -> None:
                 path.unlink()
 
 
-def fingerprint(weights: WeightsFile) -> str:
+def network_fingerprint(weights: WeightsFile) -> str:
     """Return a word that changes with the network's layers or weights, and not with thresholds or metrics."""
     described = [VERSION, weights.spec.to_dict(), weights.mean, weights.std]
     digest = hashlib.sha256(json.dumps(described, sort_keys=True).encode())

@@ -1,0 +1,12 @@
+"""The names of the files in a run folder, for all who read one; ``train_balanced.csv`` is named in ``utils.data.splits``."""
+
+SETTINGS = "config.yaml"  # written last when a run begins: a folder with settings is a run
+SPLIT = "split.csv"
+HISTORY = "history.csv"
+METRICS = "metrics.json"
+ORIGIN = "started_from.json"
+CHECKPOINTS = "checkpoints"
+TENSORBOARD = "tensorboard"
+
+# Settings that say where files are; equal runs at different places are equal.
+PLACES = ("dir", "out", "resume", "split")
