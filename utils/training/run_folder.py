@@ -9,7 +9,7 @@ from typing import Any
 
 import yaml
 
-from config import TrainConfig
+from config import PROJECT, VERSION, TrainConfig
 from utils.errors import InputError
 from utils.files import write_text
 from utils.settings import from_plain, given_fields, to_plain
@@ -89,11 +89,11 @@ def launcher(processes: int) -> str:
 
 
 def write_settings(folder: Path, config: TrainConfig) -> None:
-    """Write every setting of the run to its ``config.yaml``."""
+    """Write every setting of the run to its ``config.yaml``, and in a comment the version that the run began with."""
     assert config.dir is not None
     settled = dataclasses.replace(_with_full_paths(config), dir=config.dir.resolve(), out=None, resume=None)
     plain = to_plain(settled)
-    write_text(folder / SETTINGS, yaml.safe_dump(plain, sort_keys=False))
+    write_text(folder / SETTINGS, f"# {PROJECT} {VERSION}\n{yaml.safe_dump(plain, sort_keys=False)}")
 
 
 def _with_full_paths(config: TrainConfig) -> TrainConfig:
