@@ -4,12 +4,13 @@ import dataclasses
 import gc
 import time
 from pathlib import Path
+from typing import get_args
 
 import pandas as pd
 import torch
 from accelerate.utils import broadcast_object_list
 
-from config import EvaluateConfig, TrainConfig
+from config import EvaluateConfig, OneNetworkSystem, TrainConfig
 from utils.commands.evaluate import EvaluateResult, evaluate
 from utils.commands.readiness import check_members
 from utils.commands.train_network import check_flags, open_labelled, train_network
@@ -28,7 +29,6 @@ from utils.weights.finding import find, list_weights
 from utils.weights.system_file import SEGMENTERS, SystemFile, gate_for, read_system
 from utils.weights.weights_file import SYSTEM_SUFFIX, load
 
-SINGLE = ("two-head", "shared-backbone")  # systems of one network, whose architecture is called as they are
 C_OF_SOFT_GATE = 3.0  # where calibration begins: a class that is surely absent needs three times the area
 
 
@@ -52,7 +52,7 @@ class SystemResult:
     seconds: float
     is_main: bool
 
-    def summary(self) -> str:
+    def text(self) -> str:
         """Return the lines that a user reads at the end."""
         return f"\n{self.report}\nsystem file: {self.weights}"
 
@@ -168,7 +168,7 @@ def _settings(config: TrainConfig) -> tuple[Path, TrainConfig]:
         return config.resume, run_folder.read_settings(config)
     if config.dir is None:
         raise InputError("Train.py: missing -dir; -h explains every flag")
-    if config.system in SINGLE:
+    if config.system in get_args(OneNetworkSystem):
         if "architecture" in given_fields(config) and config.architecture != config.system:
             raise InputError(f"-architecture {config.architecture}: -system {config.system} has its own; leave it out")
         config = dataclasses.replace(config, architecture=config.system)  # type: ignore[arg-type]
@@ -184,7 +184,7 @@ def _check(config: TrainConfig) -> None:
         raise InputError(
             f"-threshold {config.threshold:g}: a system is calibrated from a threshold above 0 and below 1; give such a one"
         )
-    if config.system in SINGLE:
+    if config.system in get_args(OneNetworkSystem):
         for name in OF_CLASSIFIERS:
             if getattr(config, name) is not None:
                 raise InputError(f"-{name}: -system {config.system} is one network with one encoder; leave it out")
@@ -265,4 +265,4 @@ def _finish(config: TrainConfig, dataset: Dataset, files: dict[str, Path], path:
     data = {"dataset": config.dir.resolve().name, "images": "validation split of the run"}
     system = read_system(path)
     dataclasses.replace(system, metrics={**system.metrics, **data, **result.scores.to_dict()}).save(path)
-    return result.table()
+    return result.text()
