@@ -15,7 +15,7 @@ def main(argv: Sequence[str]) -> int:
     from utils.commands.demo import demo
 
     result = demo(config)
-    print(f"\n{result.table()}")
+    print(f"\n{result.text()}")
     if not result.passed:
         beaten = f"mean Dice {result.mean_dice:.3f} does not beat the empty baseline {result.empty_baseline:.3f}"
         print(f"error: {beaten}", file=sys.stderr)

@@ -17,7 +17,7 @@ def main(argv: Sequence[str]) -> int:
     from utils.commands.download_weights import download_weights
 
     result = download_weights(config)
-    print(result.table())
+    print(result.text())
     return DONE if result.whole else BAD_INPUT
 
 

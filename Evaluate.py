@@ -12,7 +12,7 @@ def main(argv: Sequence[str]) -> int:
     from utils.commands.evaluate import evaluate
 
     result = evaluate(config)
-    print(result.table())
+    print(result.text())
     return SOME_SKIPPED if result.skipped else DONE
 
 

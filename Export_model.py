@@ -11,7 +11,7 @@ def main(argv: Sequence[str]) -> int:
     config = parse(ExportConfig, argv, "Export_model.py", "Writes a network as ONNX or OpenVINO and checks it.")
     from utils.commands.export_model import export_model
 
-    print(export_model(config))
+    print(export_model(config).text())
     return DONE
 
 

@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from config import BalanceConfig, CheckConfig, ConvertConfig, DownloadDataConfig, ExploreConfig, SynthesiseConfig
-from utils.cli import BAD_INPUT, DONE, parse, run
+from utils.cli import BAD_INPUT, DONE, PROJECT_AND_VERSION, parse, run
 from utils.errors import InputError
 
 PROG = "Prepare_data.py"
@@ -17,7 +17,7 @@ Get, convert and check the images and labels that the other commands read.
 commands:
 {commands}
 
-{prog} COMMAND -h explains the flags of a command.
+{prog} COMMAND -h explains the flags of a command, {prog} -version shows the program's version.
 
 examples:
   python {prog} download -dir data/severstal
@@ -30,7 +30,7 @@ def download(config: DownloadDataConfig) -> int:
     """Fetch a competition's data."""
     from utils.data.kaggle import download as work
 
-    print(work(config))
+    print(work(config).text())
     print(f"next: python {PROG} check -dir {config.dir}")
     return DONE
 
@@ -39,7 +39,7 @@ def convert(config: ConvertConfig) -> int:
     """Convert other layouts."""
     from utils.data.convert import convert as work
 
-    print(work(config))
+    print(work(config).text())
     if config.source != "dataset":
         print(f"next: python {PROG} check -dir {config.dir}")
     return DONE
@@ -50,22 +50,15 @@ def check(config: CheckConfig) -> int:
     from utils.data.checks import check as work
 
     report = work(config)
-    for fact in report.facts:
-        print(fact)
-    if report.problems.empty:
-        print("no problems")
-        return DONE
-    listed = f", listed in {report.csv}" if report.csv else ""
-    print(f"{len(report.problems)} problem{'s' * (len(report.problems) > 1)}{listed}:")
-    print(report.table())
-    return BAD_INPUT
+    print(report.text())
+    return DONE if report.problems.empty else BAD_INPUT
 
 
 def balance(config: BalanceConfig) -> int:
     """Choose the balanced subset."""
     from utils.data.splits import write_balanced as work
 
-    print(work(config))
+    print(work(config).text())
     return DONE
 
 
@@ -73,7 +66,7 @@ def synthesise(config: SynthesiseConfig) -> int:
     """Draw synthetic strips."""
     from utils.data.synthetic import synthesise as work
 
-    print(work(config))
+    print(work(config).text())
     return DONE
 
 
@@ -81,7 +74,7 @@ def explore(config: ExploreConfig) -> int:
     """Look at a dataset folder."""
     from utils.commands.explore import explore as work
 
-    print(work(config))
+    print(work(config).text())
     return DONE
 
 
@@ -126,6 +119,9 @@ def main(argv: Sequence[str]) -> int:
         commands = "\n".join(f"  {name:<12}{text}" for name, (_, _, text) in COMMANDS.items())
         print(HELP.format(prog=PROG, commands=commands))
         return DONE if argv else BAD_INPUT
+    if argv[0] == "-version":
+        print(PROJECT_AND_VERSION)
+        return DONE
     name = argv[0]
     if name not in COMMANDS:
         nearest = difflib.get_close_matches(name, COMMANDS, n=1)

@@ -16,7 +16,7 @@ def main(argv: Sequence[str]) -> int:
     )
     from utils.commands.publish_weights import publish_weights
 
-    print(publish_weights(config).table())
+    print(publish_weights(config).text())
     return DONE
 
 

@@ -18,7 +18,7 @@ def main(argv: Sequence[str]) -> int:
 
     result = train(config)
     if result.is_main:
-        print(result.summary())
+        print(result.text())
     return DONE
 
 

@@ -1,17 +1,25 @@
-"""Every default of every command: one field a line, with its unit and its reason.
+"""Every default of every command: one field a flag, with its unit and its reason; and every list of choices.
 
 ``utils.cli`` makes the flags from these fields (``-batch_size`` sets ``batch_size``), so this file is the only list of
-defaults. A field without a default is a flag that must be given. A value comes from, last wins: the field's default, the
-recipe (training only), the YAML file of ``-config``, the command line.
-"""
+defaults. A field without a default is a flag that must be given. A value comes from, last wins: the field's default,
+the recipe (training only), the YAML file of ``-config``, the command line.
 
-# One field a line, however long:
-# fmt: off
+Flags that several commands share, or that ``-h`` shows under a heading of their own, are a base class ``...Flags``. A
+command's own fields come first, then its bases in their order; a command may give a flag of a base another default.
+"""
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
+# What -version prints, and what run folders, weights files and scores say that they were made by.
+PROJECT, VERSION = "steel-defects", "0.1.0"
+
+# The choices of flags. Tables that implement them have exactly these names; tests/test_config.py checks it.
+
+# Systems of one network, whose architecture is called as they are.
+OneNetworkSystem = Literal["two-head", "shared-backbone"]
+SystemKind = Literal["two-stage", "six-model", OneNetworkSystem]
 # SMP's names, and those of the files in utils/models/architectures.
 Architecture = Literal[
     "unet",
@@ -26,78 +34,252 @@ Architecture = Literal[
     "segformer",
     "fcn32s",
     "classifier",
-    "two-head",
-    "shared-backbone",
+    OneNetworkSystem,
 ]
-Task = Literal["multilabel", "binary", "multiclass", "per-class", "classify-binary", "classify-multilabel"]
+MaskTask = Literal["multilabel", "binary", "multiclass", "per-class"]
+LabelTask = Literal["classify-binary", "classify-multilabel"]  # of whole images
+Task = Literal[MaskTask, LabelTask]
 Loss = Literal["dice_bce", "bce", "dice", "tversky", "focal", "lovasz", "cross_entropy"]
 Device = Literal["auto", "cpu", "cuda"]
 Precision = Literal["f32", "bf16", "f16"]
 Backend = Literal["auto", "openvino", "onnxruntime", "torch"]
-SystemKind = Literal["two-stage", "six-model", "two-head", "shared-backbone"]
-Tta = Literal["stored", "none", "flips", "d4"]
+ExportFormat = Literal["onnx", "openvino"]
+StoredTta = Literal["none", "flips"]  # what a system file may say
+ServeTta = Literal["stored", StoredTta]
+Tta = Literal[ServeTta, "d4"]
+Side = Literal["train", "test"]  # of a dataset folder
 
 
-def flag(help: str, default: Any = ..., low: float | None = None, high: float | None = None, positional: bool = False) -> Any:
-    """One field of a command: its help text (unit and reason), its default (required when left out), its range.
+def flag(
+    help: str, default: Any = ..., low: float | None = None, high: float | None = None, positional: bool = False
+) -> Any:
+    """Return one field of a command.
 
-    A positional one is given as a word without a flag.
+    Args:
+        help: unit and reason, for ``-h``.
+        default: its value when it is left out; without one it is required.
+        low: smallest value.
+        high: largest value.
+        positional: given as a word without a flag.
     """
     metadata = {"help": help, "low": low, "high": high, "positional": positional}
     return field(metadata=metadata) if default is ... else field(default=default, metadata=metadata)
 
 
 @dataclass(frozen=True, kw_only=True)
-class TrainConfig:
-    """What ``Train.py`` does."""
+class MachineFlags:
+    """Where a network runs."""
 
-    dir: Path | None = flag("dataset folder: train_images/ and train.csv; needed unless -resume", None)
-    out: Path | None = flag("run folder to write; none: runs/ARCHITECTURE-ENCODER-DATE-TIME", None)
-    resume: Path | None = flag("run folder to continue after an interruption; its own settings are used", None)
-    recipe: str = flag("named settings, see RECIPES below; other flags override it", "balanced-1000")
-    # the network
+    heading: ClassVar = "machine"
+
+    device: Device = flag("auto takes a GPU when there is one", "auto")
+    threads: int = flag("CPU threads of the network; 0: all cores", 0, low=0, high=1024)
+
+
+@dataclass(frozen=True, kw_only=True)
+class InferenceFlags(MachineFlags):
+    """How and where a trained network runs."""
+
+    heading: ClassVar = "machine"
+
+    batch_size: int = flag("images per forward pass; more than 4 gains nothing on CPUs", 4, low=1)
+    backend: Backend = flag(
+        "what runs the network; auto: the fastest whose masks agree with torch f32 (Dice 0.999 in every class)", "auto"
+    )
+    precision: Literal["auto", Precision] = flag(
+        "auto: as for backend; bf16 on CPUs and GPUs that have it; f16 on GPUs", "auto"
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class WeightsFlags:
+    """Which trained network, or system of networks, is used."""
+
+    heading: ClassVar = "weights"
+
+    weights_dir: Path = flag(
+        "folder of weights files (a run folder too), one .pth file or one system file (.json)", Path("weights")
+    )
+    weights: str | None = flag("name of the weights file in weights_dir when it holds several", None)
+
+
+@dataclass(frozen=True, kw_only=True)
+class DecisionFlags:
+    """What overrules the thresholds and areas of the weights file."""
+
+    heading: ClassVar = "decision"
+
+    threshold: float | None = flag(
+        "probability from which a pixel counts as defect, 0..1; none: the weights file's", None, low=0, high=1
+    )
+    high_threshold: float | None = flag(
+        "probability that a connected defect must reach somewhere, 0..1; 0: not asked; none: the weights file's",
+        None,
+        low=0,
+        high=1,
+    )
+    min_area: int | None = flag("smallest connected defect in pixels; none: the weights file's", None, low=0)
+    max_area: int | None = flag(
+        "largest connected defect in pixels; 0: no limit; none: the weights file's", None, low=0
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class ViewFlags:
+    """What a network sees of an image, and how often."""
+
+    heading: ClassVar = "tiles and test-time augmentation"
+
+    tile: tuple[int, int] | None = flag(
+        "H,W in pixels of overlapping tiles that a network of masks sees an image in, at best the -crop of its "
+        "training: more work, and better borders; none: the whole image",
+        None,
+    )
+    tta: Tta = flag(
+        "flips: mean of the image, its mirror images and their mirror image, 4 times the work; d4: these and their "
+        "quarter turns, for square images, 8 times; stored: what the system file says, else none",
+        "stored",
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReadingFlags:
+    """How images are read."""
+
+    heading: ClassVar = "machine"
+
+    num_of_workers: int | None = flag("threads that read images, or auto", None, low=0)
+
+
+@dataclass(frozen=True, kw_only=True)
+class NetworkFlags:
+    """What network is trained, and what it starts from."""
+
+    heading: ClassVar = "network"
+
     architecture: Architecture = flag("decoder; U-Net is the published choice", "unet")
     encoder: str = flag("any SMP or timm encoder (tu-NAME for timm's)", "resnet50")
-    encoder_weights: str = flag("imagenet, none or a FILE to start from: weights of this project, or an encoder's as its library gives them out", "imagenet")
-    init_encoder: Path | None = flag("weights FILE whose encoder to start from, as of a defect/no-defect classifier", None)
-    task: Task = flag("multilabel: a sigmoid per class, classes may overlap; binary: any defect; multiclass: softmax with background; per-class: -target alone; classify-binary: image with any defect; classify-multilabel: which classes an image has", "multilabel")
+    encoder_weights: str = flag(
+        "imagenet, none or a FILE to start from: weights of this project, or an encoder's as its library gives them "
+        "out",
+        "imagenet",
+    )
+    init_encoder: Path | None = flag(
+        "weights FILE whose encoder to start from, as of a defect/no-defect classifier", None
+    )
+    task: Task = flag(
+        "multilabel: a sigmoid per class, classes may overlap; binary: any defect; multiclass: softmax with "
+        "background; per-class: -target alone; classify-binary: image with any defect; classify-multilabel: which "
+        "classes an image has",
+        "multilabel",
+    )
     target: str | None = flag("class that -task per-class finds, by its name", None)
-    dense: tuple[int, ...] | None = flag("sizes of layers between encoder and labels of whole images; 1024,512,64 is published", None)
+    dense: tuple[int, ...] | None = flag(
+        "sizes of layers between encoder and labels of whole images; 1024,512,64 is published", None
+    )
     dropout: float = flag("share of features left out before each of those layers, 0 up to 1", 0.3, low=0, high=0.99)
-    decoder_channels: tuple[int, ...] | None = flag("channels of the decoder's blocks, coarsest first, or the one number that deeplabv3plus, pan and upernet take; 128,64,32,16,16 is half of U-Net's 256,128,64,32,16: quicker to train and predict; none: SMP's", None)
+    decoder_channels: tuple[int, ...] | None = flag(
+        "channels of the decoder's blocks, coarsest first, or the one number that deeplabv3plus, pan and upernet "
+        "take; 128,64,32,16,16 is half of U-Net's 256,128,64,32,16: quicker to train and predict; none: SMP's",
+        None,
+    )
     channels: int = flag("image channels the network sees; 3 fits ImageNet weights, grey images are repeated", 3)
-    # several networks that work together
-    system: SystemKind | None = flag("train all networks of a system one after another and write its system file; none: one network", None)
-    gate: Literal["hard", "soft"] = flag("of a system; hard: no mask below the calibrated probability; soft: the less likely a class, the larger its defects must be", "hard")
+
+
+@dataclass(frozen=True, kw_only=True)
+class SystemFlags:
+    """Networks that work together."""
+
+    heading: ClassVar = "system of networks"
+
+    system: SystemKind | None = flag(
+        "train all networks of a system one after another and write its system file; none: one network", None
+    )
+    gate: Literal["hard", "soft"] = flag(
+        "of a system; hard: no mask below the calibrated probability; soft: the less likely a class, the larger its "
+        "defects must be",
+        "hard",
+    )
     classifier_encoder: str | None = flag("encoder of a system's classifiers; none: as -encoder", None)
-    classifier_size: tuple[int, int] | None = flag("H,W in pixels that images are resized to for a system's classifiers; none: as -image_size", None)
+    classifier_size: tuple[int, int] | None = flag(
+        "H,W in pixels that images are resized to for a system's classifiers; none: as -image_size", None
+    )
     classifier_epochs: int | None = flag("epochs of a system's classifiers; none: as -num_epochs", None, low=1)
-    # the data
-    image_size: tuple[int, int] | None = flag("H,W in pixels that images are resized to, or native; 256,768 is the published size", (256, 768))
+
+
+@dataclass(frozen=True, kw_only=True)
+class ImageFlags:
+    """Which images a network is trained on, and how it sees them."""
+
+    heading: ClassVar = "images"
+
+    image_size: tuple[int, int] | None = flag(
+        "H,W in pixels that images are resized to, or native; 256,768 is the published size", (256, 768)
+    )
     crop: tuple[int, int] | None = flag("H,W in pixels of random training crops, or native for the whole image", None)
-    start_size: tuple[int, int] | None = flag("H,W in pixels that training images are made smaller to in the first half of the epochs; then they grow, and have full size in the last fifth (progressive resizing): more epochs in the same time; none: always full size", None)
+    start_size: tuple[int, int] | None = flag(
+        "H,W in pixels that training images are made smaller to in the first half of the epochs; then they grow, and "
+        "have full size in the last fifth (progressive resizing): more epochs in the same time; none: always full "
+        "size",
+        None,
+    )
     crop_defect: float = flag("share of crops placed on a defect, 0..1", 0.5, low=0, high=1)
-    subset: Literal["balanced", "all"] = flag("balanced: about per_class images of each class, as published; all: every image", "balanced")
+    subset: Literal["balanced", "all"] = flag(
+        "balanced: about per_class images of each class, as published; all: every image", "balanced"
+    )
     per_class: int = flag("images per class of the balanced subset; 250 x 4 classes = the published 1,000", 250, low=1)
-    images_with: Literal["auto", "anything", "defect", "target"] = flag("images to use; auto: those with -target for -task per-class, else all", "auto")
+    images_with: Literal["auto", "anything", "defect", "target"] = flag(
+        "images to use; auto: those with -target for -task per-class, else all", "auto"
+    )
     valid_fraction: float = flag("share of the images kept for validation, 0..1", 0.2, low=0.01, high=0.9)
     group_duplicates: bool = flag("keep near-duplicate images on one side of the split, else validation flatters", True)
-    split: Path | None = flag("split.csv of an earlier run to use again, so that runs can be compared; its images are used, so -subset, -per_class and -valid_fraction are refused beside it", None)
-    augmentation: Literal["published", "flips", "d4", "strong", "none"] = flag("published: flips, shift/scale, light, grid and optical distortion; d4: flips, quarter turns, light, where defects may lie either way; strong: as d4, with more of what published has and small turns", "published")
+    split: Path | None = flag(
+        "split.csv of an earlier run to use again, so that runs can be compared; its images are used, so -subset, "
+        "-per_class and -valid_fraction are refused beside it",
+        None,
+    )
+    augmentation: Literal["published", "flips", "d4", "strong", "none"] = flag(
+        "published: flips, shift/scale, light, grid and optical distortion; d4: flips, quarter turns, light, where "
+        "defects may lie either way; strong: as d4, with more of what published has and small turns",
+        "published",
+    )
     blackout: float = flag("probability that a defect is painted black and its label removed, 0..1", 0.0, low=0, high=1)
-    # the optimisation
+
+
+@dataclass(frozen=True, kw_only=True)
+class OptimisationFlags:
+    """Loss, optimizer and schedule."""
+
+    heading: ClassVar = "optimisation"
+
     loss: Loss = flag("loss on logits; dice_bce is the published one; classifiers have bce", "dice_bce")
     dice_weight: float = flag("share of Dice in dice_bce, 0..1; the rest is BCE", 0.5, low=0, high=1)
-    dice_of: Literal["batch", "image"] = flag("batch: Dice of dice_bce over the images of a step, as published; image: of each image and class, as the competition counts, which spares clean images false positives", "batch")
+    dice_of: Literal["batch", "image"] = flag(
+        "batch: Dice of dice_bce over the images of a step, as published; image: of each image and class, as the "
+        "competition counts, which spares clean images false positives",
+        "batch",
+    )
     tversky_fp: float = flag("Tversky weight of false positives; 0.1 favours recall", 0.1, low=0)
     tversky_fn: float = flag("Tversky weight of false negatives", 0.9, low=0)
-    label_weight: float = flag("weight of the labels' loss beside the masks' where a network has both heads", 0.5, low=0)
-    class_weights: tuple[str, ...] | None = flag("what a pixel (of classifiers an image) of each class counts against background: W1,W2,..; balanced: from the labels", None)
-    optimizer: Literal["adam", "adamw", "muon"] = flag("adam is the published one; muon: orthogonalised momentum for convolutions and other matrices, AdamW for the rest; from random weights fewer epochs for the same score, each a bit longer", "adam")
+    label_weight: float = flag(
+        "weight of the labels' loss beside the masks' where a network has both heads", 0.5, low=0
+    )
+    class_weights: tuple[str, ...] | None = flag(
+        "what a pixel (of classifiers an image) of each class counts against background: W1,W2,..; balanced: from the "
+        "labels",
+        None,
+    )
+    optimizer: Literal["adam", "adamw", "muon"] = flag(
+        "adam is the published one; muon: orthogonalised momentum for convolutions and other matrices, AdamW for the "
+        "rest; from random weights fewer epochs for the same score, each a bit longer",
+        "adam",
+    )
     lr_encoder: float = flag("learning rate of the encoder; below the decoder's, since it starts trained", 1e-3, low=0)
     lr_decoder: float = flag("learning rate of decoder and head", 1e-2, low=0)
     weight_decay: float = flag("decoupled weight decay of adamw and muon, L2 of adam", 0.0, low=0)
-    schedule: Literal["plateau", "onecycle", "cosine", "constant"] = flag("learning rate schedule; plateau lowers it when validation loss stalls", "plateau")
+    schedule: Literal["plateau", "onecycle", "cosine", "constant"] = flag(
+        "learning rate schedule; plateau lowers it when validation loss stalls", "plateau"
+    )
     plateau_factor: float = flag("what plateau multiplies the rate by", 0.15, low=0.0001, high=0.9999)
     plateau_patience: int = flag("epochs without gain before plateau lowers the rate", 2, low=0)
     num_epochs: int = flag("passes over the training images", 20, low=1)
@@ -105,20 +287,58 @@ class TrainConfig:
     batch_size: int = flag("images per step and process", 8, low=1)
     accumulate: int = flag("steps whose gradients are averaged into one update", 1, low=1)
     clip_norm: float = flag("largest gradient norm; 0: unlimited", 0.0, low=0)
-    ema: float = flag("decay per step of the weights' moving average that is validated and published; 0: off", 0.0, low=0, high=1)
-    # the decision that validation scores and the weights file carries
+    ema: float = flag(
+        "decay per step of the weights' moving average that is validated and published; 0: off", 0.0, low=0, high=1
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainingDecisionFlags:
+    """The decision that validation scores and the weights file carries."""
+
+    heading: ClassVar = "decision"
+
     threshold: float = flag("probability from which a pixel counts as defect, 0..1", 0.5, low=0, high=1)
-    high_threshold: float = flag("probability that a connected defect must reach somewhere, 0..1, against false alarms (hysteresis thresholding); 0: not asked", 0.0, low=0, high=1)
+    high_threshold: float = flag(
+        "probability that a connected defect must reach somewhere, 0..1, against false alarms (hysteresis "
+        "thresholding); 0: not asked",
+        0.0,
+        low=0,
+        high=1,
+    )
     min_area: int = flag("smallest connected defect in pixels of the original image", 0, low=0)
     max_area: int = flag("largest connected defect in pixels of the original image; 0: no limit", 0, low=0)
-    top_k: int = flag("best checkpoints to keep beside last.pth", 1, low=1)
-    # the machine
-    seed: int = flag("one number that fixes split, order, augmentation and initial weights", 42, low=0, high=2**31 - 1)
-    num_of_workers: int | None = flag("processes that load images; auto: a quarter of the cores, beside a GPU all but one", None, low=0)
-    cache: Literal["none", "ram", "disk"] = flag("decode images once instead of every epoch: ram (shared memory) or disk (DIR/.cache, used again by later runs); the samples stay the same", "none")
-    device: Device = flag("auto takes a GPU when there is one", "auto")
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainingMachineFlags(MachineFlags):
+    """How and where a network is trained."""
+
+    heading: ClassVar = "machine"
+
+    num_of_workers: int | None = flag(
+        "processes that load images; auto: a quarter of the cores, beside a GPU all but one", None, low=0
+    )
+    cache: Literal["none", "ram", "disk"] = flag(
+        "decode images once instead of every epoch: ram (shared memory) or disk (DIR/.cache, used again by later "
+        "runs); the samples stay the same",
+        "none",
+    )
     precision: Precision = flag("f32; bf16 on CPUs and GPUs that have it; f16 on GPUs", "f32")
-    threads: int = flag("CPU threads of the network; 0: all cores", 0, low=0, high=1024)
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainConfig(
+    NetworkFlags, SystemFlags, ImageFlags, OptimisationFlags, TrainingDecisionFlags, TrainingMachineFlags
+):
+    """What ``Train.py`` does."""
+
+    dir: Path | None = flag("dataset folder: train_images/ and train.csv; needed unless -resume", None)
+    out: Path | None = flag("run folder to write; none: runs/ARCHITECTURE-ENCODER-DATE-TIME", None)
+    resume: Path | None = flag("run folder to continue after an interruption; its own settings are used", None)
+    recipe: str = flag("named settings, see RECIPES below; other flags override it", "balanced-1000")
+    seed: int = flag("one number that fixes split, order, augmentation and initial weights", 42, low=0, high=2**31 - 1)
+    top_k: int = flag("best checkpoints to keep beside last.pth", 1, low=1)
 
 
 # What -split says already: refused beside it.
@@ -170,143 +390,229 @@ RECIPES["muon"] = {
 
 
 @dataclass(frozen=True, kw_only=True)
-class PredictConfig:
+class PredictConfig(WeightsFlags, DecisionFlags, ViewFlags, InferenceFlags):
     """What ``Predict_masks.py`` does."""
 
     dir: Path | None = flag("dataset folder; test_images/ is read, or train_images/ when there is none", None)
     images: Path | None = flag("a folder of images or a single image, instead of -dir", None)
-    weights_dir: Path = flag("folder of weights files (a run folder too), one .pth file or one system file (.json)", Path("weights"))
-    weights: str | None = flag("name of the weights file in weights_dir when it holds several", None)
     num_of_images: int = flag("images to predict, in order of their names; 0: all", 0, low=0)
     out: Path | None = flag("folder for the results; none: DIR/results", None)
-    save: tuple[str, ...] = flag("what to write: overlays,masks,submission,defects,labels (probabilities of the whole image, where a network judges it)", ("overlays", "submission", "defects"))
-    threshold: float | None = flag("probability from which a pixel counts as defect, 0..1; none: the weights file's", None, low=0, high=1)
-    high_threshold: float | None = flag("probability that a connected defect must reach somewhere, 0..1; 0: not asked; none: the weights file's", None, low=0, high=1)
-    min_area: int | None = flag("smallest connected defect in pixels; none: the weights file's", None, low=0)
-    max_area: int | None = flag("largest connected defect in pixels; 0: no limit; none: the weights file's", None, low=0)
-    tile: tuple[int, int] | None = flag("H,W in pixels of overlapping tiles that a network of masks sees an image in, at best the -crop of its training: more work, and better borders; none: the whole image", None)
-    tta: Tta = flag("flips: mean of the image, its mirror images and their mirror image, 4 times the work; d4: these and their quarter turns, for square images, 8 times; stored: what the system file says, else none", "stored")
-    batch_size: int = flag("images per forward pass; more than 4 gains nothing on CPUs", 4, low=1)
-    backend: Backend = flag("what runs the network; auto: the fastest whose masks agree with torch f32 (Dice 0.999 in every class)", "auto")
-    precision: Literal["auto", "f32", "bf16", "f16"] = flag("auto: as for backend; bf16 on CPUs and GPUs that have it; f16 on GPUs", "auto")
-    device: Device = flag("auto takes a GPU when there is one", "auto")
+    save: tuple[str, ...] = flag(
+        "what to write: overlays,masks,submission,defects,labels (probabilities of the whole image, where a network "
+        "judges it)",
+        ("overlays", "submission", "defects"),
+    )
     compile: bool = flag("torch.compile for the torch backend: a minute at the start, faster after it", False)
-    threads: int = flag("CPU threads of the network; 0: all cores", 0, low=0, high=1024)
 
 
 @dataclass(frozen=True, kw_only=True)
-class EvaluateConfig:
+class CalibrationFlags:
+    """How thresholds and areas are chosen on the images."""
+
+    heading: ClassVar = "calibration"
+
+    calibrate: bool = flag(
+        "choose each class's thresholds and areas by these images, and write them into the weights file", False
+    )
+    area_limits: Literal["search", "percentiles", "keep"] = flag(
+        "of -calibrate; search: the areas that are best; percentiles: 2nd and 98th of the defects trained on, as "
+        "published; keep: those in use",
+        "search",
+    )
+    false_alarms: float | None = flag(
+        "of -calibrate: the best recall with at most so many predicted defects per 1,000 clean images; none: the best "
+        "mean Dice",
+        None,
+        low=0,
+    )
+    folds: int = flag(
+        "of -calibrate: parts of the images, each scored with what the others chose, for a gain that is honest",
+        5,
+        low=3,
+        high=100,
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class EvaluateConfig(CalibrationFlags, WeightsFlags, DecisionFlags, ViewFlags, InferenceFlags):
     """What ``Evaluate.py`` does."""
 
-    dir: Path = flag("labelled dataset folder: train_images/ and train.csv; of -split test: test_images/ and test_labels.csv")
-    weights_dir: Path = flag("folder of weights files (a run folder too), one .pth file or one system file (.json)", Path("weights"))
-    weights: str | None = flag("name of the weights file in weights_dir when it holds several", None)
-    split: Literal["valid", "train", "all", "test"] = flag("images to score: a side of the run's split.csv, all in train_images/, or those in test_images/", "valid")
+    dir: Path = flag(
+        "labelled dataset folder: train_images/ and train.csv; of -split test: test_images/ and test_labels.csv"
+    )
+    split: Literal["valid", "train", "all", "test"] = flag(
+        "images to score: a side of the run's split.csv, all in train_images/, or those in test_images/", "valid"
+    )
     num_of_images: int = flag("images to score, in order of their names; 0: all", 0, low=0)
     out: Path | None = flag("folder for report, scores and tables; none: DIR/evaluation", None)
-    threshold: float | None = flag("probability from which a pixel counts as defect, 0..1; none: the weights file's", None, low=0, high=1)
-    high_threshold: float | None = flag("probability that a connected defect must reach somewhere, 0..1; 0: not asked; none: the weights file's", None, low=0, high=1)
-    min_area: int | None = flag("smallest connected defect in pixels; none: the weights file's", None, low=0)
-    max_area: int | None = flag("largest connected defect in pixels; 0: no limit; none: the weights file's", None, low=0)
-    calibrate: bool = flag("choose each class's thresholds and areas by these images, and write them into the weights file", False)
-    area_limits: Literal["search", "percentiles", "keep"] = flag("of -calibrate; search: the areas that are best; percentiles: 2nd and 98th of the defects trained on, as published; keep: those in use", "search")
-    false_alarms: float | None = flag("of -calibrate: the best recall with at most so many predicted defects per 1,000 clean images; none: the best mean Dice", None, low=0)
-    folds: int = flag("of -calibrate: parts of the images, each scored with what the others chose, for a gain that is honest", 5, low=3, high=100)
-    tile: tuple[int, int] | None = flag("H,W in pixels of overlapping tiles that a network of masks sees an image in, at best the -crop of its training: more work, and better borders; none: the whole image", None)
-    tta: Tta = flag("flips: mean of the image, its mirror images and their mirror image, 4 times the work; d4: these and their quarter turns, for square images, 8 times; stored: what the system file says, else none", "stored")
-    resamples: int = flag("times that the images are drawn again for the 95 % interval of the Dice; 0: no interval", 2000, low=0, high=100_000)
-    examples: int = flag("worst and best images that the report shows, of each; 0: no pictures in it", 12, low=0, high=100)
+    resamples: int = flag(
+        "times that the images are drawn again for the 95 % interval of the Dice; 0: no interval",
+        2000,
+        low=0,
+        high=100_000,
+    )
+    examples: int = flag(
+        "worst and best images that the report shows, of each; 0: no pictures in it", 12, low=0, high=100
+    )
     seed: int = flag("fixes the drawing of resamples, and the parts of -calibrate", 42, low=0, high=2**31 - 1)
-    batch_size: int = flag("images per forward pass; more than 4 gains nothing on CPUs", 4, low=1)
-    backend: Backend = flag("what runs the network; auto: the fastest whose masks agree with torch f32 (Dice 0.999 in every class)", "auto")
-    precision: Literal["auto", "f32", "bf16", "f16"] = flag("f32, so that scores do not depend on the machine; auto: as for backend; bf16 on CPUs and GPUs that have it; f16 on GPUs", "f32")
-    device: Device = flag("auto takes a GPU when there is one", "auto")
-    threads: int = flag("CPU threads of the network; 0: all cores", 0, low=0, high=1024)
+    precision: Literal["auto", Precision] = flag(
+        "f32, so that scores do not depend on the machine; auto: as for backend; bf16 on CPUs and GPUs that have it; "
+        "f16 on GPUs",
+        "f32",
+    )
 
 
 @dataclass(frozen=True, kw_only=True)
-class ExportConfig:
+class ExportConfig(WeightsFlags):
     """What ``Export_model.py`` does."""
 
-    weights_dir: Path = flag("folder of weights files (a run folder too) or one .pth file", Path("weights"))
-    weights: str | None = flag("name of the weights file in weights_dir when it holds several", None)
-    format: Literal["onnx", "openvino"] = flag("onnx: one .onnx file that many programs read; openvino: .xml and .bin, fastest on CPUs", "onnx")
-    precision: Literal["f32", "f16"] = flag("of the numbers in the file; f16 halves it, the computing stays f32 or what the program that runs it takes", "f32")
-    int8: bool = flag("compute in 8-bit integers, for openvino; needs -dir or -images to calibrate on, refused when Dice falls by more than 0.005, or a probability of a whole image moves by more than 0.05", False)
-    dir: Path | None = flag("dataset folder whose images, and labels if there are any, the exported network is compared on", None)
-    images: Path | None = flag("a folder of images or a single image to compare on; with neither, synthetic strips", None)
+    format: ExportFormat = flag(
+        "onnx: one .onnx file that many programs read; openvino: .xml and .bin, fastest on CPUs", "onnx"
+    )
+    precision: Literal["f32", "f16"] = flag(
+        "of the numbers in the file; f16 halves it, the computing stays f32 or what the program that runs it takes",
+        "f32",
+    )
+    int8: bool = flag(
+        "compute in 8-bit integers, for openvino; needs -dir or -images to calibrate on, refused when Dice falls by "
+        "more than 0.005, or a probability of a whole image moves by more than 0.05",
+        False,
+    )
+    dir: Path | None = flag(
+        "dataset folder whose images, and labels if there are any, the exported network is compared on", None
+    )
+    images: Path | None = flag(
+        "a folder of images or a single image to compare on; with neither, synthetic strips", None
+    )
     num_of_images: int = flag("images to compare on; int8 calibrates on as many others", 16, low=1)
     out: Path | None = flag("folder for the files; none: beside the weights file", None)
+    weights_dir: Path = flag("folder of weights files (a run folder too) or one .pth file", Path("weights"))
 
 
 @dataclass(frozen=True, kw_only=True)
-class ServeConfig:
-    """What ``Serve.py`` does."""
+class AccessFlags:
+    """Who may come in."""
 
-    dir: Path | None = flag("folder of images that the page lets people browse, a dataset folder too; none: samples and uploads only", None)
-    weights_dir: Path = flag("folder of weights files (a run folder too), one .pth file or one system file (.json)", Path("weights"))
-    weights: str | None = flag("name of the weights file in weights_dir when it holds several", None)
-    # who may come in
+    heading: ClassVar = "access"
+
     host: str = flag("address to listen on; another than this computer's own needs -token or -insecure", "127.0.0.1")
     port: int = flag("port to listen on; 0: any that is free", 7860, low=0, high=65535)
-    token: str | None = flag("word of 16 letters or more that every caller has to send; none: STEEL_SERVE_TOKEN of the environment, else no word", None)
+    token: str | None = flag(
+        "word of 16 letters or more that every caller has to send; none: STEEL_SERVE_TOKEN of the environment, else "
+        "no word",
+        None,
+    )
     insecure: bool = flag("let everybody in who reaches -host, without -token", False)
-    origins: tuple[str, ...] | None = flag("web pages of other origins that browsers may call the API from, as https://line3.example.com; none: no others", None)
-    save: Path | None = flag("folder to keep each request's images and answer in; none: nothing is kept", None)
-    # how much of one request
+    origins: tuple[str, ...] | None = flag(
+        "web pages of other origins that browsers may call the API from, as https://line3.example.com; none: no others",
+        None,
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class RequestFlags:
+    """How much one request may ask for."""
+
+    heading: ClassVar = "limits of one request"
+
     max_images: int = flag("images in a request", 32, low=1)
     max_mb: int = flag("megabytes of a request, all images together", 64, low=1, high=1024)
-    max_pixels: int = flag("height times width of an image, a side under 128 counting as 128; decoded it takes 3 bytes a pixel, in the network a hundred times that", 20_000_000, low=1024)
+    max_pixels: int = flag(
+        "height times width of an image, a side under 128 counting as 128; decoded it takes 3 bytes a pixel, in the "
+        "network a hundred times that",
+        20_000_000,
+        low=1024,
+    )
     max_seconds: int = flag("seconds from the first byte of a request to its answer", 60, low=1)
-    # how many at once
-    queue: int = flag("images accepted and not yet answered, of all requests together; more are turned away with Retry-After", 64, low=1)
-    wait_ms: int = flag("milliseconds that an image may wait for others to share its batch; alone it does not wait", 5, low=0, high=1000)
-    batch_size: int = flag("images per forward pass; more than 4 gains nothing on CPUs", 4, low=1)
-    # the network
-    threshold: float | None = flag("probability from which a pixel counts as defect, 0..1; none: the weights file's", None, low=0, high=1)
-    high_threshold: float | None = flag("probability that a connected defect must reach somewhere, 0..1; 0: not asked; none: the weights file's", None, low=0, high=1)
-    min_area: int | None = flag("smallest connected defect in pixels; none: the weights file's", None, low=0)
-    max_area: int | None = flag("largest connected defect in pixels; 0: no limit; none: the weights file's", None, low=0)
-    tta: Literal["stored", "none", "flips"] = flag("flips: mean of the image, its mirror images and their mirror image, 4 times the work; stored: what the system file says, else none", "stored")
-    backend: Backend = flag("what runs the network; auto: the fastest whose masks agree with torch f32 (Dice 0.999 in every class)", "auto")
-    precision: Literal["auto", "f32", "bf16", "f16"] = flag("auto: as for backend; bf16 on CPUs and GPUs that have it; f16 on GPUs", "auto")
-    device: Device = flag("auto takes a GPU when there is one", "auto")
-    threads: int = flag("CPU threads of the network; 0: all cores", 0, low=0, high=1024)
+
+
+@dataclass(frozen=True, kw_only=True)
+class QueueFlags:
+    """How much the server takes on at once."""
+
+    heading: ClassVar = "load"
+
+    queue: int = flag(
+        "images accepted and not yet answered, of all requests together; more are turned away with Retry-After",
+        64,
+        low=1,
+    )
+    wait_ms: int = flag(
+        "milliseconds that an image may wait for others to share its batch; alone it does not wait", 5, low=0, high=1000
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class ServeConfig(AccessFlags, RequestFlags, QueueFlags, WeightsFlags, DecisionFlags, InferenceFlags):
+    """What ``Serve.py`` does."""
+
+    dir: Path | None = flag(
+        "folder of images that the page lets people browse, a dataset folder too; none: samples and uploads only", None
+    )
+    save: Path | None = flag("folder to keep each request's images and answer in; none: nothing is kept", None)
+    tta: ServeTta = flag(
+        "flips: mean of the image, its mirror images and their mirror image, 4 times the work; stored: what the "
+        "system file says, else none",
+        "stored",
+    )
 
 
 @dataclass(frozen=True, kw_only=True)
 class DownloadWeightsConfig:
     """What ``Download_weights.py`` does."""
 
-    names: tuple[str, ...] | None = flag("weights to fetch, by their names with or without the digits of the sha256; all: every one; none: the index's default", None, positional=True)
+    names: tuple[str, ...] | None = flag(
+        "weights to fetch, by their names with or without the digits of the sha256; all: every one; none: the index's "
+        "default",
+        None,
+        positional=True,
+    )
     list: bool = flag("show what the index lists and fetch nothing", False)
     to: Path = flag("folder to put the files into; Predict_masks.py looks there by itself", Path("weights"))
     verify: bool = flag("check the sha256 of the files that are in the folder and fetch nothing", False)
-    index: str | None = flag("where the list is: a file, a file:// or https:// address, or hf://USER/NAME on the Hugging Face hub; none: STEEL_WEIGHTS_INDEX of the environment, else weights/index.json of this repository", None)
+    index: str | None = flag(
+        "where the list is: a file, a file:// or https:// address, or hf://USER/NAME on the Hugging Face hub; none: "
+        "STEEL_WEIGHTS_INDEX of the environment, else weights/index.json of this repository",
+        None,
+    )
 
 
 @dataclass(frozen=True, kw_only=True)
-class PublishWeightsConfig:
+class PublishWeightsConfig(MachineFlags):
     """What ``Publish_weights.py`` does."""
 
     run: Path = flag("run folder of Train.py", positional=True)
     name: str = flag("name to publish under, ARCHITECTURE-ENCODER-DATA; the first 8 digits of the sha256 are added")
     weights: str | None = flag("name of the weights file in the run folder when it holds several", None)
-    dir: Path | None = flag("dataset folder of the run, for its validation split; none: the folder that the run was trained on", None)
-    test_dir: Path | None = flag("labelled dataset folder of images that nothing was learnt, chosen or calibrated on, to measure on too: its test images where it has test_labels.csv, else its training images", None)
+    dir: Path | None = flag(
+        "dataset folder of the run, for its validation split; none: the folder that the run was trained on", None
+    )
+    test_dir: Path | None = flag(
+        "labelled dataset folder of images that nothing was learnt, chosen or calibrated on, to measure on too: its "
+        "test images where it has test_labels.csv, else its training images",
+        None,
+    )
     test_data: str | None = flag("those images in words, for the card; none: the folder's name", None)
     to: Path = flag("folder of index.json, the weights files and their cards", Path("weights"))
     data: str = flag("the data trained on, for the card: name, where it comes from, how many images")
     terms: str | None = flag("licence or terms of that data, for the card", None)
     limits: str | None = flag("what the network is not good for, for the card", None)
-    urls: tuple[str, ...] | None = flag("addresses of the folder where the file will be fetched from, as well as beside index.json", None)
+    urls: tuple[str, ...] | None = flag(
+        "addresses of the folder where the file will be fetched from, as well as beside index.json", None
+    )
     default: bool = flag("make it what Predict_masks.py takes without -weights; the first of an index is anyway", False)
     replace: bool = flag("take the place of published weights of this name", False)
-    storage: Literal["auto", "half", "float"] = flag("auto: numbers of 16 bits if no score of all classes together on the validation split changes by more than 0.0001, else of 32", "auto")
-    push: str | None = flag("USER/NAME of a model repository on the Hugging Face hub to send it to, in SMP's own format; needs 'hf auth login' once", None)
+    storage: Literal["auto", "half", "float"] = flag(
+        "auto: numbers of 16 bits if no score of all classes together on the validation split changes by more than "
+        "0.0001, else of 32",
+        "auto",
+    )
+    push: str | None = flag(
+        "USER/NAME of a model repository on the Hugging Face hub to send it to, in SMP's own format; needs 'hf auth "
+        "login' once",
+        None,
+    )
     batch_size: int = flag("images per forward pass while measuring", 4, low=1)
-    device: Device = flag("auto takes a GPU when there is one", "auto")
-    threads: int = flag("CPU threads of the network; 0: all cores", 0, low=0, high=1024)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -322,23 +628,34 @@ class DownloadDataConfig:
 class ConvertConfig:
     """What ``Prepare_data.py convert`` does."""
 
-    source: Literal["index-masks", "coco", "yolo", "dataset"] = flag("layout to read; dataset: the other way round, index masks from the dataset folder -dir")
+    source: Literal["index-masks", "coco", "yolo", "dataset"] = flag(
+        "layout to read; dataset: the other way round, index masks from the dataset folder -dir"
+    )
     dir: Path = flag("dataset folder to write; with -from dataset, to read")
     images: Path | None = flag("folder of images", None)
-    masks: Path | None = flag("folder of index masks named like the images: 0 is background, 1..C the classes; with -from dataset, the folder to write (none: DIR/masks)", None)
+    masks: Path | None = flag(
+        "folder of index masks named like the images: 0 is background, 1..C the classes; with -from dataset, the "
+        "folder to write (none: DIR/masks)",
+        None,
+    )
     annotations: Path | None = flag("COCO JSON file, or folder of YOLO label files with outlines", None)
-    class_names: tuple[str, ...] | None = flag("names of the classes in order, comma separated; none: the source's, those of DIR/classes.txt, or 1, 2, 3", None)
-    split: Literal["train", "test"] = flag("train writes train_images/ and train.csv; test writes test_images/, test.csv and, with labels, test_labels.csv; with -from dataset, the side to read", "train")
+    class_names: tuple[str, ...] | None = flag(
+        "names of the classes in order, comma separated; none: the source's, those of DIR/classes.txt, or 1, 2, 3", None
+    )
+    split: Side = flag(
+        "train writes train_images/ and train.csv; test writes test_images/, test.csv and, with labels, "
+        "test_labels.csv; with -from dataset, the side to read",
+        "train",
+    )
     link: bool = flag("link the images instead of copying them", False)
 
 
 @dataclass(frozen=True, kw_only=True)
-class CheckConfig:
+class CheckConfig(ReadingFlags):
     """What ``Prepare_data.py check`` does."""
 
     dir: Path = flag("dataset folder to check")
     out: Path | None = flag("CSV file for the problems, written when there are any; none: DIR/problems.csv", None)
-    num_of_workers: int | None = flag("threads that read images, or auto", None, low=0)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -352,15 +669,18 @@ class BalanceConfig:
 
 
 @dataclass(frozen=True, kw_only=True)
-class ExploreConfig:
+class ExploreConfig(ReadingFlags):
     """What ``Prepare_data.py explore`` does."""
 
     dir: Path = flag("dataset folder with train.csv; without train_images/ the labels alone are explored")
     out: Path | None = flag("folder, or .html file, to write; none: DIR/exploration", None)
-    image_size: tuple[int, int] | None = flag("H,W in pixels of all images, where train_images/ is not there to tell", None)
-    examples: int = flag("images to show of each class; six lie between the smallest and the largest defects", 6, low=0, high=50)
+    image_size: tuple[int, int] | None = flag(
+        "H,W in pixels of all images, where train_images/ is not there to tell", None
+    )
+    examples: int = flag(
+        "images to show of each class; six lie between the smallest and the largest defects", 6, low=0, high=50
+    )
     near_duplicates: bool = flag("look for the same piece of strip among the images; the slowest part", True)
-    num_of_workers: int | None = flag("threads that read images, or auto", None, low=0)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -370,28 +690,45 @@ class SynthesiseConfig:
     dir: Path = flag("dataset folder to write")
     num_of_images: int = flag("strips to make", 200, low=0)
     image_size: tuple[int, int] = flag("H,W in pixels; the competition's size", (256, 1600))
-    split: Literal["train", "test"] = flag("train writes train_images/ and train.csv; test writes test_images/, test.csv and test_labels.csv", "train")
-    class_floor: float = flag("least share of the strips that show each class, 0..0.2; 0: the real shares, with cracks on 2 %", 0.15, low=0, high=0.2)
-    contrast: float = flag("strength of the defects; 1 is as real ones look, 2 lets a network learn them in minutes", 1.0, low=0.1, high=4)
+    split: Side = flag(
+        "train writes train_images/ and train.csv; test writes test_images/, test.csv and test_labels.csv", "train"
+    )
+    class_floor: float = flag(
+        "least share of the strips that show each class, 0..0.2; 0: the real shares, with cracks on 2 %",
+        0.15,
+        low=0,
+        high=0.2,
+    )
+    contrast: float = flag(
+        "strength of the defects; 1 is as real ones look, 2 lets a network learn them in minutes", 1.0, low=0.1, high=4
+    )
     distractors: float = flag("how often harmless marks occur, 0..1; 1 is as on real strips", 1.0, low=0, high=1)
     seed: int = flag("fixes every pixel", 42, low=0, high=2**31 - 1)
 
 
 @dataclass(frozen=True, kw_only=True)
-class DemoConfig:
+class DemoConfig(MachineFlags):
     """What ``Demo.py`` does; the defaults fit ten minutes on two slow CPU cores."""
 
     dir: Path = flag("folder to write; an earlier demo in it is replaced", Path("demo"))
     num_of_images: int = flag("synthetic strips to train on", 320, low=2)
     num_of_unseen: int = flag("synthetic strips, drawn from another seed, to predict and to score", 40, low=1)
     encoder: str = flag("encoder of the network; the smallest common one learns fastest on a CPU", "resnet18")
-    decoder_channels: tuple[int, ...] = flag("channels of the U-Net's decoder blocks, coarsest first; half of SMP's are two thirds of the work", (128, 64, 32, 16, 16))
-    image_size: tuple[int, int] = flag("H,W in pixels that the strips of 256x1600 are resized to; half of each side is a quarter of the work", (128, 800))
+    decoder_channels: tuple[int, ...] = flag(
+        "channels of the U-Net's decoder blocks, coarsest first; half of SMP's are two thirds of the work",
+        (128, 64, 32, 16, 16),
+    )
+    image_size: tuple[int, int] = flag(
+        "H,W in pixels that the strips of 256x1600 are resized to; half of each side is a quarter of the work",
+        (128, 800),
+    )
     crop: tuple[int, int] = flag("H,W in pixels of the training crops; small ones give more steps", (128, 256))
     num_epochs: int = flag("passes over the training strips", 4, low=1)
     batch_size: int = flag("crops per step; small batches give more steps", 8, low=1)
-    min_area: int = flag("smallest connected defect in pixels of the strip; what minutes of training leave are specks", 400, low=0)
+    min_area: int = flag(
+        "smallest connected defect in pixels of the strip; what minutes of training leave are specks", 400, low=0
+    )
     seed: int = flag("fixes strips and training", 42, low=0, high=2**31 - 1)
-    device: Device = flag("auto takes a GPU when there is one", "auto")
-    precision: Literal["auto", "f32", "bf16"] = flag("auto takes bf16 where a CPU multiplies it in hardware, in half the time", "auto")
-    threads: int = flag("CPU threads of the network; 0: all cores", 0, low=0, high=1024)
+    precision: Literal["auto", "f32", "bf16"] = flag(
+        "auto takes bf16 where a CPU multiplies it in hardware, in half the time", "auto"
+    )

@@ -16,6 +16,7 @@ import yaml
 import config as configs
 from config import (
     RECIPES,
+    VERSION,
     ConvertConfig,
     DownloadWeightsConfig,
     EvaluateConfig,
@@ -306,7 +307,25 @@ def test_damaged_stored_settings_are_refused(plain, message):
         from_plain(TrainConfig, plain)
 
 
-# Help
+# Help and version
+
+
+@pytest.mark.parametrize("kind", CONFIG_CLASSES)
+def test_version_is_printed_whatever_is_missing(kind, capsys):
+    with pytest.raises(SystemExit) as stop:
+        parsed(kind, "-version")
+    assert stop.value.code == 0
+    assert capsys.readouterr().out == f"steel-defects {VERSION}\n"
+
+
+def test_help_shows_groups_under_their_headings(capsys):
+    with pytest.raises(SystemExit):
+        parsed(PredictConfig, "-h")
+    shown = capsys.readouterr().out
+    places = [shown.index(f"\n{heading}:\n") for heading in ("options", "weights", "decision", "machine")]
+    assert places == sorted(places)
+    assert places[0] < shown.index("\n  -images ") < places[1] < shown.index("\n  -weights ") < places[2]
+    assert places[3] < shown.index("\n  -backend ")
 
 
 @pytest.mark.parametrize("kind", CONFIG_CLASSES)

@@ -10,10 +10,12 @@ from pathlib import Path
 import pytest
 from packaging.requirements import Requirement
 
+from config import VERSION
+
 ROOT = Path(__file__).resolve().parent.parent
 ENTRY_POINTS = sorted(path for path in ROOT.glob("*.py") if path.stem != "config")
 MODULES = [ROOT / "config.py", *ENTRY_POINTS, *sorted((ROOT / "utils").rglob("*.py"))]
-FOR_EVERYBODY = {"config", "device", "errors", "files", "settings"}
+FOR_EVERYBODY = {"config", "device", "errors", "files", "settings", "text"}
 COMMAND_OF = {"Predict_masks": "predict"}
 OWN_FOLDERS = {"integration", "benchmarks", "reference"}  # tests of more than one room, of scripts, and an oracle
 TORCH_FREE = ["annotations", "rle", "convert", "checks", "splits", "synthetic", "kaggle", "images", "exploration"]
@@ -212,6 +214,38 @@ def test_help_answers_within_a_second(path):
     assert (answer.returncode, answer.stderr) == (0, "")
     assert "usage:" in answer.stdout
     assert spent < 1.0
+
+
+@pytest.mark.parametrize("path", ENTRY_POINTS, ids=dotted)
+def test_version_needs_no_torch(path):
+    code = (
+        "import atexit, runpy, sys\nsys.argv = sys.argv[1:]\natexit.register(lambda: print('torch' in sys.modules))\n"
+    )
+    code += "runpy.run_path(sys.argv[0], run_name='__main__')"
+    words = [[]] if path.stem != "Prepare_data" else [[], ["check"]]
+    for more in words:
+        command = [sys.executable, "-c", code, str(path), *more, "-version"]
+        answer = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+        assert (answer.returncode, answer.stderr) == (0, "")
+        assert answer.stdout == f"steel-defects {VERSION}\nFalse\n"
+
+
+def results(source: str) -> dict[str, set[str]]:
+    """Map the classes of a source text that are what a command returns, by their names, to their methods' names."""
+    return {
+        node.name: {method.name for method in node.body if isinstance(method, ast.FunctionDef)}
+        for node in ast.walk(ast.parse(source))
+        if isinstance(node, ast.ClassDef) and re.search("(Result|Summary|Report)$", node.name)
+    }
+
+
+def test_results_have_a_text_and_nothing_else_to_print():
+    places = [*(ROOT / "utils/commands").rglob("*.py"), *(ROOT / "utils/data").rglob("*.py")]
+    found = [item for path in places for item in results(path.read_text("utf-8")).items()]
+    assert len(found) >= 10
+    assert {
+        name for name, methods in found if "text" not in methods or methods & {"__str__", "summary", "table"}
+    } == set()
 
 
 def test_reading_data_needs_no_torch():

@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Literal, NoReturn
 
-from config import RECIPES
+from config import PROJECT, RECIPES, VERSION
 from utils.errors import InputError, lacks_memory
 from utils.settings import (
     ANSWERS,
@@ -21,7 +21,9 @@ from utils.settings import (
     Config,
     check_known,
     convert,
+    fields_of,
     flag_of,
+    grouped_fields,
     nearest,
     note_given,
     to_word,
@@ -29,6 +31,9 @@ from utils.settings import (
 )
 
 DONE, BAD_INPUT, SOME_SKIPPED, INTERRUPTED = 0, 2, 3, 130
+
+# What -version prints.
+PROJECT_AND_VERSION = f"{PROJECT} {VERSION}"
 
 
 def parse(config_class: type[Config], argv: Sequence[str], prog: str, description: str) -> Config:
@@ -46,25 +51,17 @@ def parse(config_class: type[Config], argv: Sequence[str], prog: str, descriptio
     Raises:
         InputError: a flag or a key of the file is unknown, missing, or has a value of the wrong kind.
     """
-    fields = {field.name: field for field in dataclasses.fields(config_class)}  # type: ignore[arg-type]
+    fields = fields_of(config_class)
     kinds = typing.get_type_hints(config_class)
     parser = _Parser(prog=prog, description=description, prefix_chars="-", allow_abbrev=False, formatter_class=_Help)
+    parser.add_argument(
+        "-version", action="version", version=PROJECT_AND_VERSION, help="show the program's version and exit"
+    )
     parser.add_argument("-config", metavar="FILE", help="YAML file of flag: value lines; flags override it")
-    for name, field in fields.items():
-        if field.metadata["positional"]:
-            many = "*" if _many(kinds[name]) else "?"
-            parser.add_argument(name, metavar=_place(name), nargs=many, help=field.metadata["help"].replace("%", "%%"))
-            continue
-        required = field.default is dataclasses.MISSING
-        shown = "required" if required else f"default {to_word(name, field.default)}"
-        parser.add_argument(
-            flag_of(name),
-            dest=name,
-            metavar=_metavar(kinds[name]),
-            nargs="?" if kinds[name] is bool else None,
-            const="true" if kinds[name] is bool else None,
-            help=f"{field.metadata['help']} ({shown})".replace("%", "%%"),
-        )
+    for heading, group in grouped_fields(config_class).items():
+        under = parser.add_argument_group(heading) if heading else parser
+        for field in group:
+            _add_flag(under, field, kinds[field.name])
     if any(field.metadata["positional"] for field in fields.values()):
         parsed = parser.parse_intermixed_args(_close_switches(argv, kinds))
     else:
@@ -178,6 +175,24 @@ class _Parser(argparse.ArgumentParser):
     def _get_option_tuples(self, option_string: str) -> list[Any]:
         # allow_abbrev=False spares flags of one dash: -lr would silently become -lr_encoder until -lr_decoder exists.
         return []
+
+
+def _add_flag(under: argparse._ActionsContainer, field: dataclasses.Field[Any], kind: Any) -> None:
+    """Add the flag of a field, or its place among the words without a flag, under a heading of the help text."""
+    name, explained = field.name, field.metadata["help"]
+    if field.metadata["positional"]:
+        many = "*" if _many(kind) else "?"
+        under.add_argument(name, metavar=_place(name), nargs=many, help=explained.replace("%", "%%"))
+        return
+    shown = "required" if field.default is dataclasses.MISSING else f"default {to_word(name, field.default)}"
+    under.add_argument(
+        flag_of(name),
+        dest=name,
+        metavar=_metavar(kind),
+        nargs="?" if kind is bool else None,
+        const="true" if kind is bool else None,
+        help=f"{explained} ({shown})".replace("%", "%%"),
+    )
 
 
 def _read_yaml(path: Path, fields: dict[str, Any]) -> dict[str, Any]:

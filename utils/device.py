@@ -11,6 +11,7 @@ from types import ModuleType
 
 import torch
 
+from config import PROJECT, VERSION
 from utils.errors import InputError
 
 # What a training or a prediction depends on.
@@ -126,6 +127,6 @@ def version(package: str) -> str | None:
 
 
 def versions() -> dict[str, str]:
-    """Return the versions of Python and of those of ``LIBRARIES`` that are installed."""
-    found = {name: version(name) for name in LIBRARIES}
-    return {"python": platform.python_version(), **{name: number for name, number in found.items() if number}}
+    """Return the versions of this project, of Python and of those of ``LIBRARIES`` that are installed."""
+    found = {PROJECT: VERSION, "python": platform.python_version(), **{name: version(name) for name in LIBRARIES}}
+    return {name: number for name, number in found.items() if number}

@@ -3,6 +3,7 @@
 import contextlib
 import dataclasses
 import difflib
+import inspect
 import math
 import types
 import typing
@@ -30,18 +31,39 @@ ANSWERS = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0
 WORD_FOR_NONE = {"num_of_workers": "auto", "image_size": "native", "crop": "native"}
 
 
+def grouped_fields(config_class: type) -> dict[str, list[dataclasses.Field[Any]]]:
+    """Return the fields of a config by the heading that ``-h`` shows them under, in the order of ``-h``.
+
+    A command's own fields come first, under "", then those of its bases in their order. A field stays under the heading
+    of the base that has it first, also where the command gives it another default.
+    """
+    fields = {field.name: field for field in dataclasses.fields(config_class)}
+    owners = {name: kind for kind in config_class.__mro__ for name in inspect.get_annotations(kind) if name in fields}
+    groups: dict[str, list[dataclasses.Field[Any]]] = {}
+    for kind in config_class.__mro__:
+        own = [fields[name] for name in inspect.get_annotations(kind) if owners.get(name) is kind]
+        if own:
+            groups.setdefault(vars(kind).get("heading", ""), []).extend(own)
+    return groups
+
+
+def fields_of(config_class: type) -> dict[str, dataclasses.Field[Any]]:
+    """Return the fields of a config by name, in the order of ``-h``."""
+    return {field.name: field for group in grouped_fields(config_class).values() for field in group}
+
+
 def to_plain(config: Any) -> dict[str, Any]:
     """Return a config as a dict of words and numbers, as it is written to YAML files and weights files."""
     return {
-        field.name: _plain(field.name, getattr(config, field.name))
-        for field in dataclasses.fields(config)
-        if getattr(config, field.name) is not None or field.name in WORD_FOR_NONE
+        name: _plain(name, getattr(config, name))
+        for name in fields_of(type(config))
+        if getattr(config, name) is not None or name in WORD_FOR_NONE
     }
 
 
 def from_plain(config_class: type[Config], plain: dict[str, Any]) -> Config:
     """Rebuild a config that ``to_plain`` made; a key or value that the class does not take raises ``InputError``."""
-    fields = {field.name: field for field in dataclasses.fields(config_class)}  # type: ignore[arg-type]
+    fields = fields_of(config_class)
     kinds = typing.get_type_hints(config_class)
     for key in plain:
         check_known(key, fields, "the stored settings")

@@ -96,7 +96,7 @@ def test_a_gated_calibration_reports_both_gains_and_the_gate():
     expected = slow(logits, truth, gated, after, result.decision.per_class)
     assert result.in_sample.mean_dice == pytest.approx(expected.mean())
     assert result.to_dict()["gate"]["after"]["thresholds"]["0"] == after.thresholds[0]
-    assert "gate: 0 " in result.table()
+    assert "gate: 0 " in result.text()
 
 
 @pytest.mark.parametrize("image", [True, False])

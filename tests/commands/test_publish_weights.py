@@ -316,7 +316,7 @@ def test_16_bits_are_taken_only_when_the_scores_stay(run, tmp_path, monkeypatch,
         "segmentation_head.0.weight"
     ].dtype
     assert stored == {"half": torch.float16, "float": torch.float32}[storage]
-    assert "so 32 bits are stored" in result.table() or storage == "half"
+    assert "so 32 bits are stored" in result.text() or storage == "half"
 
 
 @pytest.mark.parametrize(
@@ -358,7 +358,7 @@ def test_push_sends_what_smp_opens_and_an_index(run, tmp_path, monkeypatch):
     result = publish_weights(settings(run, tmp_path / "to", push="me/steel", storage="half"))
     entry = result.entry
     assert entry.urls == (entry.file, f"hf://me/steel/{entry.file}")
-    assert "https://huggingface.co/me/steel" in result.table()
+    assert "https://huggingface.co/me/steel" in result.text()
     assert {"config.json", "model.safetensors", "README.md", "index.json", entry.file} <= set(Client.sent)
     folder = tmp_path / "hub"
     folder.mkdir()

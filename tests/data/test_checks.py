@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from config import CheckConfig
+from config import PROJECT, CheckConfig
 from utils.data import cache, checks
 from utils.data.annotations import open_dataset
 from utils.data.images import ImageError
@@ -76,7 +76,7 @@ def test_all_problems_are_reported_together(folder):
     assert (report.problems["remedy"].str.len() > 0).all()
     assert report.csv == folder / "problems.csv"
     assert pd.read_csv(report.csv)["problem"].tolist() == report.problems["problem"].tolist()
-    assert "train.csv, row 4: class 0; classes are counted from 1" in report.table()
+    assert "train.csv, row 4: class 0; classes are counted from 1" in report.text()
 
 
 def test_an_unreadable_table_is_one_of_the_problems(folder):
@@ -89,7 +89,7 @@ def test_an_unreadable_table_is_one_of_the_problems(folder):
 def test_a_long_table_is_cut(folder):
     rows = "".join(f"x{k}.png,1,1 1\n" for k in range(50))
     (folder / "train.csv").write_text(HEADER + rows)
-    assert checks.check(CheckConfig(dir=folder)).table(most=3).splitlines()[-1] == "  ... and 47 more"
+    assert checks.check(CheckConfig(dir=folder)).text(most=3).splitlines()[-1] == "  ... and 47 more"
 
 
 @pytest.mark.parametrize("make", [False, True])
@@ -165,7 +165,7 @@ def test_problems_are_shown_where_they_cannot_be_saved(folder):
     (folder / "classes.txt").write_text("pit\n")
     report = checks.check(CheckConfig(dir=folder))
     assert report.csv is None
-    assert "train.csv, row 2: class 0" in report.table()
+    assert "train.csv, row 2: class 0" in report.text()
     assert (
         f"{folder / 'problems.csv'}: not saved (Is a directory); -out FILE saves the problems elsewhere" in report.facts
     )
@@ -204,7 +204,7 @@ def test_a_read_only_folder_is_remembered_in_the_users_cache(folder, opened, tmp
     monkeypatch.setattr(cache, "write_text", refuse)
     checks.check(CheckConfig(dir=folder))
     assert not (folder / ".cache").exists()
-    assert list((tmp_path / "users_cache" / cache.APPLICATION).glob("*/images.json"))
+    assert list((tmp_path / "users_cache" / PROJECT).glob("*/images.json"))
     opened.clear()
     checks.check(CheckConfig(dir=folder))
     assert opened == []

@@ -65,10 +65,12 @@ def test_a_class_without_images_is_no_error():
 def test_the_balanced_table_is_written_without_images(tmp_path):
     text = "".join(f"{k}.jpg,{1 + (k > 2)},1 {k + 1}\n" for k in range(10))
     (tmp_path / "train.csv").write_text("ImageId,ClassId,EncodedPixels\n" + text)
-    said = write_balanced(BalanceConfig(dir=tmp_path, per_class=4))
+    said = write_balanced(BalanceConfig(dir=tmp_path, per_class=4)).text()
     written = read_annotations(tmp_path / "train_balanced.csv")
     assert counts(written, written.listed) == [3, 4]
-    assert "class 1: 3 of 3 images" in said
+    first, *classes = said.splitlines()
+    assert first == f"7 images of 10 with a defect, 7 rows: {tmp_path / 'train_balanced.csv'}"
+    assert classes == ["  class 1: 3 of 3 images", "  class 2: 4 of 7 images"]
     write_balanced(BalanceConfig(dir=tmp_path, per_class=4, out=tmp_path / "other.csv"))
     assert (tmp_path / "other.csv").read_bytes() == (tmp_path / "train_balanced.csv").read_bytes()
 

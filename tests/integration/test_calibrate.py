@@ -85,7 +85,7 @@ def test_a_second_calibration_replaces_the_first_and_keeps_the_file_from_trainin
     assert [path.name for path in (run / "uncalibrated").iterdir()] == [old.name]
     again = evaluate(EvaluateConfig(**flags, false_alarms=0))
     assert again.calibrated is None
-    assert "keeps what it has" in again.table()
+    assert "keeps what it has" in again.text()
     assert find(run) == second
 
 
@@ -97,7 +97,7 @@ def test_what_flags_set_is_written_where_nothing_better_is_found(make_dataset, m
     result = evaluate(EvaluateConfig(**common, weights_dir=folders[1], **words))
     assert not result.calibration.changed
     assert result.calibrated == find(folders[1])
-    assert "with what the flags set: nothing better was found that holds" in result.table()
+    assert "with what the flags set: nothing better was found that holds" in result.text()
     new = load(result.calibrated)
     assert new.decision.per_class == (found,)
 

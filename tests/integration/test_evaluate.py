@@ -70,7 +70,7 @@ def test_scores_equal_those_of_the_submission(make_dataset, make_weights, tmp_pa
     for row in rows:
         height, width = read_size(dataset.path(row["image"]))
         assert sum(int(row[key]) for key in ("tp", "fp", "fn", "tn")) == height * width
-    assert "mean Dice" in result.table()
+    assert "mean Dice" in result.text()
 
 
 def test_a_network_for_one_class_gives_that_class_number_everywhere(make_dataset, make_weights, tmp_path):
@@ -96,7 +96,7 @@ def test_labelled_test_images_are_scored(make_dataset, make_weights, tmp_path):
     (root / "train.csv").rename(root / "test_labels.csv")
     result = evaluate(dataclasses.replace(config, split="test", out=tmp_path / "test"))
     assert result.scores.to_dict() == expected.to_dict()
-    assert f"all test images of {root}" in result.table()
+    assert f"all test images of {root}" in result.text()
     with pytest.raises(InputError, match=r"-calibrate -split test: scores of images that decided something prove"):
         evaluate(dataclasses.replace(config, split="test", calibrate=True))
 
@@ -268,7 +268,7 @@ def test_report_without_run_folder_and_without_pictures(make_dataset, make_weigh
     assert "does not lie in a run folder" in page
     assert "image/jpeg" not in page
     assert json.loads((tmp_path / "metrics.json").read_text())["interval"] is None
-    assert "interval of the mean Dice" not in result.table()
+    assert "interval of the mean Dice" not in result.text()
 
 
 def test_same_images_same_report(make_dataset, make_weights, tmp_path):

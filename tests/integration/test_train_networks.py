@@ -87,7 +87,7 @@ def test_a_binary_classifier_learns(strips, tmp_path, capsys):
     assert result.best_epoch == int(history["epoch"][ranking.idxmax()]) > 1
     printed = capsys.readouterr().out
     assert "avg. precision" in printed
-    assert "average precision 0.9" in result.summary() or "average precision 1.0" in result.summary()
+    assert "average precision 0.9" in result.text() or "average precision 1.0" in result.text()
     file = load(result.weights)
     assert (file.spec.architecture, file.spec.label_names, file.decision.thresholds) == ("classifier", ("defect",), ())
     assert file.label_thresholds == (0.5,)

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from config import TrainConfig
+from config import VERSION, TrainConfig
 from utils.cli import parse
 from utils.errors import InputError
 from utils.settings import to_plain
@@ -46,6 +46,18 @@ def test_files_to_start_from_are_found_from_any_folder(tmp_path, monkeypatch, na
     assert str(getattr(resumed(tmp_path / "run", f"-{name} w.pth"), name)) == str(tmp_path / "w.pth")
     monkeypatch.chdir("/")
     assert str(getattr(resumed(tmp_path / "run", ""), name)) == str(tmp_path / "w.pth")
+
+
+def test_settings_name_the_version_in_a_comment_which_is_no_setting(tmp_path):
+    config = TrainConfig(dir=tmp_path, num_epochs=3)
+    write_settings(tmp_path, config)
+    text = (tmp_path / "config.yaml").read_text("utf-8")
+    assert text.startswith(f"# steel-defects {VERSION}\ndir: ")
+    assert yaml.safe_load(text) == to_plain(config)
+    assert resumed(tmp_path, "") == config
+    (tmp_path / "config.yaml").write_text(text.replace(VERSION, "99.0.0"))
+    assert resumed(tmp_path, "") == config
+    assert parse(TrainConfig, ["-config", str(tmp_path / "config.yaml")], "Train.py", "") == config
 
 
 @pytest.mark.parametrize("word", ["imagenet", "none"])

@@ -7,6 +7,7 @@ import numpy as np
 
 from utils.calibration.gated import GateSetting
 from utils.decision.decision import ClassDecision, Decision
+from utils.text import columns
 
 TOGETHER = "together"
 
@@ -127,31 +128,18 @@ class Calibration:
             },
         }
 
-    def table(self) -> str:
+    def text(self) -> str:
         """Format settings and gains for a terminal."""
-        head: tuple[str, ...] = (
-            "class",
-            "threshold",
-            "high threshold",
-            "area px",
-            "Dice before",
-            "in-sample",
-            "cross-fitted",
-            "",
-        )
+        head = ["class", "threshold", "high threshold", "area px", "Dice before", "in-sample", "cross-fitted", ""]
         rows = [head]
         for name, one in self.classes.items():
             dice = (one.dice_before, one.dice_in_sample, one.dice_cross_fitted)
             kept = "kept" if one.after == one.before else ""
             high = f"{one.after.high_threshold:g}" if one.after.high_threshold else "-"
             rows.append(
-                (name, f"{one.after.threshold:g}", high, _area(one.after), *(f"{value:.4f}" for value in dice), kept)
+                [name, f"{one.after.threshold:g}", high, _area(one.after), *(f"{value:.4f}" for value in dice), kept]
             )
-        widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-        lines = []
-        for first, *rest in rows:
-            cells = [first.ljust(widths[0]), *(cell.rjust(width) for cell, width in zip(rest, widths[1:], strict=True))]
-            lines.append("  ".join(cells).rstrip())
+        lines = [columns(rows)]
         if self.gate:
             names, _, gate = self.gate
             words = ", ".join(f"{name} {value:.3f}" for name, value in zip(names, gate.thresholds, strict=True))
@@ -160,8 +148,8 @@ class Calibration:
         lines += [
             "",
             f"calibrated for {wanted} on {self.images} images; false alarms: defects per 1,000 {self.alarms_on}",
-            f"{'':12}  mean Dice  recall  false alarms",
         ]
+        rows = [["", "mean Dice", "recall", "false alarms"]]
         for words, figures in (
             ("before", self.before),
             ("in-sample", self.in_sample),
@@ -169,7 +157,8 @@ class Calibration:
         ):
             recall = "-" if figures.recall is None else f"{figures.recall:.3f}"
             alarms = "-" if figures.false_alarms is None else f"{figures.false_alarms:.1f}"
-            lines.append(f"{words:12}  {figures.mean_dice:9.4f}  {recall:>6}  {alarms:>12}")
+            rows.append([words, f"{figures.mean_dice:.4f}", recall, alarms])
+        lines.append(columns(rows))
         gain = self.cross_fitted.mean_dice - self.before.mean_dice
         lines.append(
             f"gain in mean Dice to expect on other images: {gain:+.4f}"

@@ -19,6 +19,7 @@ from utils.device import cpu_has_bf16
 from utils.errors import InputError
 from utils.files import write_text
 from utils.settings import to_word
+from utils.text import columns
 
 # The file by which a folder is known as an earlier demo's, so that nobody's own folder is ever emptied.
 MARK = ".demo"
@@ -56,7 +57,7 @@ class DemoResult:
         """Whether the masks score better than predicting nothing at all."""
         return self.mean_dice > self.empty_baseline
 
-    def table(self) -> str:
+    def text(self) -> str:
         """Format scores, times and the paths of the overlays for a terminal."""
         lines = [
             "scores on unseen strips",
@@ -64,10 +65,11 @@ class DemoResult:
             f"  empty baseline    {self.empty_baseline:.3f}   (the score of predicting no defect at all)",
             f"  defect-only Dice  {'-' if self.defect_dice is None else f'{self.defect_dice:.3f}'}   (only where there is a defect to find)",
             "",
-            f"{'stage':<12}{'seconds':>9}{'images/s':>10}",
         ]
-        lines += [f"{stage.name:<12}{stage.seconds:>9.1f}{stage.images_per_second:>10.1f}" for stage in self.stages]
-        lines.append(f"{'total':<12}{sum(stage.seconds for stage in self.stages):>9.1f}")
+        rows = [["stage", "seconds", "images/s"]]
+        rows += [[stage.name, f"{stage.seconds:.1f}", f"{stage.images_per_second:.1f}"] for stage in self.stages]
+        rows.append(["total", f"{sum(stage.seconds for stage in self.stages):.1f}", ""])
+        lines.append(columns(rows))
         if self.overlays:
             lines += ["", f"overlays ({len(self.overlays)}), truth beside prediction:"]
             lines += [f"  {path}" for path in self.overlays[:4]]

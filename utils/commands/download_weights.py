@@ -15,6 +15,7 @@ from tqdm import tqdm
 
 from config import DownloadWeightsConfig
 from utils.errors import InputError
+from utils.text import columns
 from utils.weights.http import TransferError
 from utils.weights.index import OWN_INDEX, Entry, Index, parse_index, read_index
 from utils.weights.transfer import fetch, local_path, whole_address
@@ -46,7 +47,7 @@ class DownloadResult:
         """Whether nothing that was looked for is damaged or missing."""
         return self.what == "list" or not {DAMAGED, MISSING} & set(self.states.values())
 
-    def table(self) -> str:
+    def text(self) -> str:
         """Return as text for a terminal what there is."""
         if self.what == "list":
             return self._list()
@@ -70,10 +71,7 @@ class DownloadResult:
             rows.append(
                 [entry.name + star, f"{entry.size / 1e6:.1f}", entry.task, dice, empty, score.get("data", "-"), here]
             )
-        widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-        return "\n".join(
-            "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows
-        )
+        return columns(rows, right=False)
 
 
 def download_weights(config: DownloadWeightsConfig) -> DownloadResult:

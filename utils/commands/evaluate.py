@@ -15,7 +15,7 @@ from utils.calibration.result import Calibration
 from utils.commands.evaluate_labels import LabelsResult, evaluate_labels
 from utils.commands.examples import draw_examples
 from utils.commands.facts import facts
-from utils.commands.progress import plural, progress, require_images
+from utils.commands.progress import progress, require_images
 from utils.commands.results_folder import evaluation_folder
 from utils.commands.score_tables import Objects, write_tables
 from utils.data.annotations import Dataset, open_dataset
@@ -33,6 +33,7 @@ from utils.inference.outputs import Submission
 from utils.inference.pipeline import InspectionPipeline
 from utils.scoring.evaluation import Collector, Evaluation, ImageFigures, measure
 from utils.scoring.scores import TOGETHER, Scores
+from utils.text import plural
 from utils.weights.run_files import HISTORY, SPLIT
 
 
@@ -74,7 +75,7 @@ class EvaluateResult:
         """Images per second from file to counts."""
         return self.images / self.seconds if self.seconds else 0.0
 
-    def table(self) -> str:
+    def text(self) -> str:
         """Format the scores for a terminal."""
         speed = f"{self.seconds:.1f} s, {self.images_per_second:.1f} images/s, {self.network}"
         lines = [
@@ -96,7 +97,7 @@ class EvaluateResult:
                     "" if self.calibration.changed else ", with what the flags set: nothing better was found that holds"
                 )
                 said = f"new weights file: {self.calibrated}{kept}"
-            lines += ["", self.calibration.table(), said, ""]
+            lines += ["", self.calibration.text(), said, ""]
         if self.skipped:
             lines.append(f"{plural(len(self.skipped), 'image')} skipped, named in {self.out / 'metrics.json'}")
         lines += [f"scores in {self.out}: {', '.join(self.written)}", f"open {self.out / 'report.html'} in a browser"]

@@ -11,7 +11,7 @@ import numpy as np
 
 from config import EvaluateConfig
 from utils.commands.facts import facts
-from utils.commands.progress import plural, progress, require_images
+from utils.commands.progress import progress, require_images
 from utils.commands.results_folder import evaluation_folder
 from utils.data.annotations import Dataset
 from utils.device import versions
@@ -23,6 +23,7 @@ from utils.inference.opening import open_pipeline
 from utils.inference.outputs import LabelTable
 from utils.scoring.labels import LabelAnswers, LabelScores, label_scores
 from utils.scoring.presence import Presence, presence
+from utils.text import plural
 from utils.weights.run_files import HISTORY
 
 
@@ -56,7 +57,7 @@ class LabelsResult:
         """Images per second from file to answer."""
         return self.scores.images / self.seconds if self.seconds else 0.0
 
-    def table(self) -> str:
+    def text(self) -> str:
         """Format the scores for a terminal."""
         speed = f"{self.seconds:.1f} s, {self.images_per_second:.1f} images/s, {self.network}"
         lines = [

@@ -35,7 +35,8 @@ class ExploreResult:
     numbers: Path
     seconds: float
 
-    def __str__(self) -> str:
+    def text(self) -> str:
+        """Return as text for a terminal what was found and where it is."""
         labels = self.found.labels
         clean = f"{labels.clean:,} clean" if self.found.clean_known else "clean ones are not listed"
         counts = zip(labels.class_names, labels.images_per_class().tolist(), strict=True)

@@ -50,12 +50,12 @@ class ExportResult:
     parity: Parity
     megabytes: float
 
-    def __str__(self) -> str:
+    def text(self) -> str:
         """Return it as text for a terminal."""
         size = f"{self.size[0]}x{self.size[1]} pixels only (this architecture fixes it)" if self.size else "any size"
         return "\n".join(
             [
-                str(self.parity),
+                self.parity.text(),
                 f"takes images of {size}, any number at once; {self.megabytes:.1f} MB",
                 f"written: {', '.join(map(str, self.files))}",
             ]

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from config import PredictConfig
-from utils.commands.progress import plural, progress, require_images
+from utils.commands.progress import progress, require_images
 from utils.commands.results_folder import SUMMARY, marked, refuse_foreign_pictures
 from utils.data.annotations import open_test_images
 from utils.data.images import IMAGE_SUFFIXES, NOT_UTF8, is_utf8, list_images
@@ -35,6 +35,7 @@ from utils.inference.outputs import (
     picture_names,
 )
 from utils.inference.pipeline import InspectionPipeline
+from utils.text import columns, plural
 
 
 @dataclass(frozen=True)
@@ -79,17 +80,17 @@ class PredictResult:
         """Images per second from file to file."""
         return self.images / self.seconds if self.seconds else 0.0
 
-    def table(self) -> str:
+    def text(self) -> str:
         """Format what was found for a terminal."""
-        width = max(map(len, [*self.classes, *self.labels, "class"]))
         if self.classes:
-            lines = [f"{'class'.ljust(width)}  images with it  defects     pixels"]
+            rows = [["class", "images with it", "defects", "pixels"]]
             for name, total in self.classes.items():
-                lines.append(f"{name.ljust(width)}  {total.images:14d}  {total.defects:7d}  {total.area_px:9d}")
+                rows.append([name, str(total.images), str(total.defects), str(total.area_px)])
+            lines = []
         else:
+            rows = [["label", "images with it"], *([name, str(images)] for name, images in self.labels.items())]
             lines = ["this network judges whole images: it gives probabilities instead of masks and overlays", ""]
-            lines.append(f"{'label'.ljust(width)}  images with it")
-            lines += [f"{name.ljust(width)}  {images:14d}" for name, images in self.labels.items()]
+        lines.append(columns(rows))
         speed = f"{self.seconds:.1f} s, {self.images_per_second:.1f} images/s, {self.network}"
         found = f"{plural(self.images, 'image')}{', ' + plural(self.defects, 'defect') if self.classes else ''}"
         lines += ["", f"{found}; {speed}"]

@@ -15,11 +15,6 @@ def progress(total: int, what: str) -> tqdm:
     return tqdm(total=total, desc=what, unit=" images", file=sys.stderr, disable=None, leave=False, bar_format=layout)
 
 
-def plural(count: int, noun: str) -> str:
-    """Return "1 image" or "2 images"."""
-    return f"{count} {noun}{'' if count == 1 else 's'}"
-
-
 def require_images(done: int, skipped: list[Refused]) -> None:
     """Name the skipped images on standard error; raise ``InputError`` when not a single one could be read."""
     if not done and skipped:

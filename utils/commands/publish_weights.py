@@ -14,9 +14,9 @@ from typing import Any
 import pandas as pd
 import yaml
 
-from config import EvaluateConfig, PublishWeightsConfig
+from config import EvaluateConfig, PublishWeightsConfig, Side
 from utils.commands.evaluate import EvaluateResult, evaluate
-from utils.data.annotations import LABELS, Dataset, Side, open_dataset
+from utils.data.annotations import LABELS, Dataset, open_dataset
 from utils.data.splits import read_split
 from utils.device import processor
 from utils.errors import InputError
@@ -54,7 +54,7 @@ class PublishResult:
     change: float | None
     pushed: str | None
 
-    def table(self) -> str:
+    def text(self) -> str:
         """Return as text for a terminal what was measured and where it is."""
         lines = []
         for side, score in self.entry.scores.items():

@@ -61,7 +61,7 @@ class TrainResult:
     seconds: float
     is_main: bool
 
-    def summary(self) -> str:
+    def text(self) -> str:
         """Return the lines that a user reads at the end."""
         labels = self.scores.get("labels", {})
         figures = [

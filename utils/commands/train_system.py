@@ -50,7 +50,7 @@ class SystemResult:
     seconds: float
     is_main: bool
 
-    def summary(self) -> str:
+    def text(self) -> str:
         """Return the lines that a user reads at the end."""
         return f"\n{self.report}\nsystem file: {self.weights}"
 
@@ -238,4 +238,4 @@ def _finish(config: TrainConfig, dataset: Dataset, files: dict[str, Path], path:
     data = {"dataset": config.dir.resolve().name, "images": "validation split of the run"}
     system = read_system(path)
     dataclasses.replace(system, metrics={**system.metrics, **data, **result.scores.to_dict()}).save(path)
-    return result.table()
+    return result.text()

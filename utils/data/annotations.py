@@ -3,11 +3,11 @@
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 import pandas as pd
 
+from config import Side
 from utils.data import rle
 from utils.data.images import list_images
 from utils.data.rectangles import Rectangles, draw
@@ -15,7 +15,6 @@ from utils.data.tables import CLASSES_FILE, AnnotationError, class_number, read_
 from utils.errors import InputError
 from utils.files import replacing
 
-Side = Literal["train", "test"]
 TRAIN_IMAGES, TEST_IMAGES = "train_images", "test_images"
 # Of each side of a dataset folder: the folder of its images, and the table of their labels.
 IMAGES: dict[Side, str] = {"train": TRAIN_IMAGES, "test": TEST_IMAGES}

@@ -8,10 +8,10 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from config import PROJECT
 from utils.files import write_text
 
 VERSION = 1  # raise it when what is stored changes its meaning
-APPLICATION = "steel-defects"
 ANY_WRITE = stat.S_IWUSR | stat.S_IWGRP | stat.S_IWOTH
 
 
@@ -90,7 +90,7 @@ def files_fingerprint(paths: Iterable[Path]) -> str:
 def storage_folders(root: Path) -> list[Path]:
     """Return the places to store what is known about a dataset folder, best first; ``root`` is resolved."""
     base = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    places = [root / ".cache", base / APPLICATION / hashlib.sha256(os.fsencode(root)).hexdigest()[:16]]
+    places = [root / ".cache", base / PROJECT / hashlib.sha256(os.fsencode(root)).hexdigest()[:16]]
     try:
         return places if root.stat().st_mode & ANY_WRITE else places[1:]
     except OSError:

@@ -12,7 +12,7 @@ from typing import Any
 import pandas as pd
 from tqdm import tqdm
 
-from config import CheckConfig
+from config import CheckConfig, Side
 from utils.data import rle
 from utils.data.annotations import (
     IMAGES,
@@ -21,7 +21,6 @@ from utils.data.annotations import (
     TRAIN_IMAGES,
     AnnotationError,
     Dataset,
-    Side,
     missing_test_images,
     open_dataset,
 )
@@ -29,6 +28,7 @@ from utils.data.cache import FileCache
 from utils.data.images import ImageError, list_images, verify_image
 from utils.errors import InputError
 from utils.files import replacing
+from utils.text import plural
 
 COLUMNS = ["file", "row", "problem", "remedy"]
 
@@ -49,9 +49,13 @@ class CheckReport:
     facts: list[str] = field(default_factory=list)
     csv: Path | None = None
 
-    def table(self, most: int = 40) -> str:
-        """Return the first problems as text for a terminal, one a line."""
-        lines = [f"  {line}" for line in _lines(self.problems.head(most))]
+    def text(self, most: int = 40) -> str:
+        """Return as text for a terminal the facts and the first ``most`` problems, one a line."""
+        if self.problems.empty:
+            return "\n".join([*self.facts, "no problems"])
+        listed = f", listed in {self.csv}" if self.csv else ""
+        lines = [*self.facts, f"{plural(len(self.problems), 'problem')}{listed}:"]
+        lines += [f"  {line}" for line in _lines(self.problems.head(most))]
         if len(self.problems) > most:
             lines.append(f"  ... and {len(self.problems) - most} more")
         return "\n".join(lines)

@@ -39,7 +39,8 @@ class DownloadSummary:
     images: dict[str, int]
     tables: list[str]
 
-    def __str__(self) -> str:
+    def text(self) -> str:
+        """Return as text for a terminal what was written."""
         counts = ", ".join(f"{count} images in {name}/" for name, count in self.images.items())
         return f"{self.dir}: {counts}; {', '.join(self.tables)}"
 

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -64,14 +65,39 @@ def balance(annotations: Annotations, per_class: int, seed: int) -> list[str]:
     return sorted(chosen)
 
 
-def write_balanced(config: BalanceConfig) -> str:
+@dataclass(frozen=True)
+class BalanceSummary:
+    """What was written.
+
+    Attributes:
+        csv: the table.
+        images: number of chosen images.
+        images_there: number of images with a defect to choose from.
+        rows: number of rows of the table.
+        per_class: class name -> chosen images that show it, and all that do.
+    """
+
+    csv: Path
+    images: int
+    images_there: int
+    rows: int
+    per_class: dict[str, tuple[int, int]]
+
+    def text(self) -> str:
+        """Return as text for a terminal what was written."""
+        lines = [f"{self.images} images of {self.images_there} with a defect, {self.rows} rows: {self.csv}"]
+        lines += [f"  class {name}: {taken} of {there} images" for name, (taken, there) in self.per_class.items()]
+        return "\n".join(lines)
+
+
+def write_balanced(config: BalanceConfig) -> BalanceSummary:
     """Write the balanced subset of ``DIR/train.csv``; the images themselves are not needed.
 
     Args:
         config: folder, images per class, seed, file to write.
 
     Returns:
-        What was written, in lines to print.
+        What was written.
 
     Raises:
         InputError: the table is missing or malformed.
@@ -84,11 +110,12 @@ def write_balanced(config: BalanceConfig) -> str:
     rows = annotations.rows[annotations.rows["image"].isin(names)]
     csv = config.out or root / BALANCED_TABLE
     write_annotations(rows, csv)
-    lines = [f"{len(names)} images of {annotations.rows['image'].nunique()} with a defect, {len(rows)} rows: {csv}"]
-    for class_id, name in enumerate(annotations.class_names, 1):
-        taken, there = (int((table["class_id"] == class_id).sum()) for table in (rows, annotations.rows))
-        lines.append(f"  class {name}: {taken} of {there} images")
-    return "\n".join(lines)
+    taken, there = (table["class_id"].value_counts() for table in (rows, annotations.rows))
+    per_class = {
+        name: (int(taken.get(class_id, 0)), int(there.get(class_id, 0)))
+        for class_id, name in enumerate(annotations.class_names, 1)
+    }
+    return BalanceSummary(csv, len(names), annotations.rows["image"].nunique(), len(rows), per_class)
 
 
 def split(

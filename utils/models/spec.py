@@ -1,15 +1,15 @@
 """What a network is, in the few words that rebuild it."""
 
 import dataclasses
-from typing import Any
+from typing import Any, get_args
 
+from config import LabelTask, MaskTask, Task
 from utils.errors import InputError
 from utils.models.architectures import ARCHITECTURES, own_class
 from utils.settings import nearest
 
-MASK_TASKS = ("multilabel", "binary", "multiclass", "per-class")
-LABEL_TASKS = ("classify-binary", "classify-multilabel")
-TASKS = (*MASK_TASKS, *LABEL_TASKS)
+MASK_TASKS: tuple[str, ...] = get_args(MaskTask)
+LABEL_TASKS: tuple[str, ...] = get_args(LabelTask)
 
 # How many numbers SMP's ``decoder_channels`` has, of the architectures that take it: a block each, or one for all.
 DECODER_BLOCKS = {
@@ -53,8 +53,8 @@ class ModelSpec:
     decoder_channels: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
-        if self.task not in TASKS:
-            raise InputError(f"task {self.task}: choose from {', '.join(TASKS)}")
+        if self.task not in get_args(Task):
+            raise InputError(f"task {self.task}: choose from {', '.join(get_args(Task))}")
         if not self.class_names:
             raise InputError("a network needs at least one class")
         if self.channels not in (1, 3):

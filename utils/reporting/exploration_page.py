@@ -15,6 +15,7 @@ from utils.data.exploration.images import BRIGHT, DARK
 from utils.reporting import exploration_plots as plots
 from utils.reporting.overlays import class_label, draw_legend, draw_masks
 from utils.reporting.page import Heading, Numbers, Picture, Plot, Row, Section, Table, Text, cell
+from utils.text import plural
 
 JPEG_QUALITY = 85
 GROUPS, MEMBERS = 4, 4  # near-duplicates shown: groups, and images of each
@@ -232,7 +233,7 @@ def _near_duplicates(found: Exploration, seen: Callable[[], object]) -> list:
     parts: list = [
         Text(
             f"{inside:,} of {len(found.groups):,} images show the same piece of strip as another one, flipped, turned or shifted, "
-            f"in {len(groups):,} group{'s' * (len(groups) > 1)}; the largest has {len(groups[0])}. Training keeps a group on one side "
+            f"in {plural(len(groups), 'group', ',')}; the largest has {len(groups[0])}. Training keeps a group on one side "
             "of the split, since the validation score flatters otherwise. exploration.json lists them all."
         )
     ]

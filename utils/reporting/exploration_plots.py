@@ -21,6 +21,7 @@ from utils.reporting.plots import (
     line_style,
     new_figure,
 )
+from utils.text import plural
 
 BINS = 32  # of a histogram
 NO_DEFECT = "no defect"
@@ -109,7 +110,7 @@ def places(labels: LabelStatistics, names: Sequence[str]) -> Iterator[tuple[str,
                 "% of the width",
                 "% of the height",
                 "% of the images",
-                f"{name}: {counts[index]:,} image{'s' * (counts[index] > 1)}",
+                f"{name}: {plural(counts[index], 'image', ',')}",
                 extent=(0, 100, 100, 0),
                 size=size,
             )

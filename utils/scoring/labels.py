@@ -6,6 +6,8 @@ from typing import Any
 
 import numpy as np
 
+from utils.text import columns
+
 MEAN = "mean"
 _COLUMNS = {
     "with_label": "with label",
@@ -111,12 +113,7 @@ class LabelScores:
         rows = [["label", *_COLUMNS.values()]]
         for name, row in [*self.classes.items(), (MEAN, self.together)]:
             rows.append([name, *(_cell(getattr(row, column)) for column in _COLUMNS)])
-        widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-        lines = []
-        for first, *rest in rows:
-            numbers = (cell.rjust(width) for cell, width in zip(rest, widths[1:], strict=True))
-            lines.append("  ".join([first.ljust(widths[0]), *numbers]))
-        return "\n".join(lines)
+        return columns(rows)
 
 
 def label_scores(answers: LabelAnswers, names: Sequence[str], thresholds: Sequence[float]) -> LabelScores:

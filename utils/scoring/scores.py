@@ -8,6 +8,7 @@ import torch
 from segmentation_models_pytorch.metrics import f1_score, iou_score, precision, recall
 
 from utils.scoring.counts import Counts
+from utils.text import columns
 
 TOGETHER = "together"
 _COLUMNS = {
@@ -92,12 +93,7 @@ class Scores:
         rows = [["class", *_COLUMNS.values()]]
         for name, row in [*self.classes.items(), (TOGETHER, self.together)]:
             rows.append([name, *(_cell(getattr(row, column)) for column in _COLUMNS)])
-        widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-        lines = []
-        for first, *rest in rows:
-            numbers = (cell.rjust(width) for cell, width in zip(rest, widths[1:], strict=True))
-            lines.append("  ".join([first.ljust(widths[0]), *numbers]))
-        return "\n".join(lines)
+        return columns(rows)
 
 
 def _cell(value: float | None) -> str:

@@ -4,7 +4,7 @@ import dataclasses
 import math
 from typing import get_args
 
-from config import SAID_BY_SPLIT, Architecture, TrainConfig
+from config import SAID_BY_SPLIT, Architecture, OneNetworkSystem, TrainConfig
 from utils.errors import InputError
 from utils.models.spec import LABEL_TASKS, ModelSpec
 from utils.settings import given_fields
@@ -14,7 +14,7 @@ from utils.weights.system_file import SEGMENTERS
 
 BALANCED = "balanced"
 OF_CLASSIFIERS = ("classifier_encoder", "classifier_size", "classifier_epochs")  # flags that systems with some have
-SINGLE = ("two-head", "shared-backbone")  # systems of one network, whose architecture is called as they are
+SINGLE = get_args(OneNetworkSystem)  # systems of one network, whose architecture is called as they are
 
 
 def settle(given: TrainConfig) -> TrainConfig:

@@ -9,7 +9,7 @@ from typing import Any
 
 import yaml
 
-from config import TrainConfig
+from config import PROJECT, VERSION, TrainConfig
 from utils.errors import InputError
 from utils.files import write_text
 from utils.settings import from_plain, given_fields, to_plain
@@ -135,11 +135,15 @@ def launcher(processes: int) -> str:
 
 
 def write_settings(run: Run) -> None:
-    """Write every setting of a run; it comes last when a run begins, since a folder with settings is a run."""
+    """Write every setting of a run, and in a comment the version that it began with.
+
+    It comes last when a run begins, since a folder with settings is a run.
+    """
     config = run.config
     assert config.dir is not None
     settled = dataclasses.replace(_with_full_paths(config), dir=config.dir.resolve(), out=None, resume=None)
-    write_text(run.folder / SETTINGS, yaml.safe_dump(to_plain(settled), sort_keys=False))
+    text = yaml.safe_dump(to_plain(settled), sort_keys=False)
+    write_text(run.folder / SETTINGS, f"# {PROJECT} {VERSION}\n{text}")
 
 
 def _with_full_paths(config: TrainConfig) -> TrainConfig:

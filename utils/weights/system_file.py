@@ -6,24 +6,24 @@ import json
 import math
 import os
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import Any, get_args
 
+from config import StoredTta, SystemKind
 from utils.decision.decision import Decision
 from utils.decision.gate import MODES, Gate
 from utils.errors import InputError
 from utils.files import write_text
-from utils.models.spec import ModelSpec
+from utils.models.spec import LABEL_TASKS, MASK_TASKS, ModelSpec
 from utils.settings import nearest
 from utils.weights.weights_file import SYSTEM_SUFFIX, WeightsFile, load
 
 FORMAT = "steel-defect-segmentation system"
 VERSION = 1
-TTAS = ("none", "flips")
 KEYS = ("kind", "members", "classes", "gate", "thresholds", "min_areas", "max_areas", "tta", "metrics", "provenance")
 OPTIONAL = {"high_thresholds"}  # only in files whose classes have some
 
-SEGMENTERS = ("multilabel", "binary", "multiclass")
-CLASSIFIERS = ("classify-binary", "classify-multilabel")
+KINDS: tuple[str, ...] = get_args(SystemKind)
+SEGMENTERS = tuple(task for task in MASK_TASKS if task != "per-class")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -49,16 +49,13 @@ def roles(kind: str, class_names: tuple[str, ...]) -> dict[str, Role]:
         class_names: of the dataset; only ``six-model`` has a member for each.
     """
     if kind == "two-stage":
-        return {"classifier": Role(CLASSIFIERS), "segmenter": Role(SEGMENTERS)}
+        return {"classifier": Role(LABEL_TASKS), "segmenter": Role(SEGMENTERS)}
     if kind == "six-model":
         segmenters = {
             f"segmenter-{number}": Role(("per-class",), target=name) for number, name in enumerate(class_names, start=1)
         }
         return {"binary": Role(("classify-binary",)), "multilabel": Role(("classify-multilabel",)), **segmenters}
     return {"network": Role(SEGMENTERS, architecture=kind)}
-
-
-KINDS = ("two-stage", "six-model", "two-head", "shared-backbone")
 
 
 @dataclasses.dataclass
@@ -230,7 +227,7 @@ class _System:
                 tuple(self._limit("max_areas", name) for name in self._classes("max_areas", names)),
                 self._high_thresholds(names),
             ),
-            tta=self._choice("tta", self.content["tta"], TTAS),
+            tta=self._choice("tta", self.content["tta"], get_args(StoredTta)),
             metrics=self._plain("metrics"),
             provenance=self._plain("provenance"),
             source=self.path,

@@ -57,7 +57,8 @@ class ConvertSummary:
     per_class: dict[str, int]
     notes: list[str]
 
-    def __str__(self) -> str:
+    def text(self) -> str:
+        """Return as text for a terminal what was written."""
         counts = ", ".join(f"{name} {count}" for name, count in self.per_class.items()) or "no labels"
         return "\n".join([f"{self.folder}: {self.images} images; images per class: {counts}", *self.notes])
 

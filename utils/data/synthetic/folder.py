@@ -13,9 +13,9 @@ import cv2
 import numpy as np
 from tqdm import tqdm
 
-from config import SynthesiseConfig
+from config import Side, SynthesiseConfig
 from utils.data import rle
-from utils.data.annotations import IMAGES, LABELS, TEST_TABLE, Side, make_rows, read_class_names, write_annotations
+from utils.data.annotations import IMAGES, LABELS, TEST_TABLE, make_rows, read_class_names, write_annotations
 from utils.data.synthetic.statistics import CLASS_NAMES, LARGEST_FLOOR, draw_class_set
 from utils.data.synthetic.strip import make_strip
 from utils.data.tables import CLASSES_FILE, write_listed
@@ -55,7 +55,8 @@ class SynthesiseSummary:
     per_class: dict[str, int]
     seconds: float
 
-    def __str__(self) -> str:
+    def text(self) -> str:
+        """Return as text for a terminal what was written."""
         classes = ", ".join(f"{count} with {name}" for name, count in self.per_class.items())
         return f"{self.dir / IMAGES[self.split]}: {self.images} strips ({self.clean} clean, {classes}) in {self.seconds:.0f} s"
 

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
-from utils.data.cache import APPLICATION
+from config import PROJECT
 from utils.files import write_text
 from utils.weights.weights_file import WeightsFile
 
@@ -33,7 +33,7 @@ class Store:
     def __init__(self, weights: WeightsFile) -> None:
         self.root: Path | None = None
         with contextlib.suppress(OSError, RuntimeError):  # no home folder, no permission
-            base = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / APPLICATION / "networks"
+            base = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / PROJECT / "networks"
             self.root = base / network_fingerprint(weights)
             if self.root.is_dir():
                 os.utime(self.root)  # used now

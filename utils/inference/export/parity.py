@@ -50,7 +50,7 @@ class Parity:
     dice: dict[str, float]
     scores: tuple[float, float] | None
 
-    def __str__(self) -> str:
+    def text(self) -> str:
         """Return it as text for a terminal."""
         lines = [f"parity with torch f32 on {self.images} images:"]
         if self.difference is not None:
