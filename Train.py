@@ -12,7 +12,7 @@ def main(argv: Sequence[str]) -> int:
         TrainConfig,
         argv,
         "Train.py",
-        "Train a network, or a system of networks, on a dataset folder; README shows how.",
+        "Train a network, or a system of networks, on a dataset folder; docs/training.md shows how.",
     )
     from utils.commands.train import train
 

@@ -377,8 +377,8 @@ RECIPES: dict[str, dict[str, Any]] = {
         "batch_size": 8,
     },
 }
-# The same by Muon, which from random weights needs far fewer epochs than AdamW (benchmarks/recipes.md). Its update
-# takes long on CPUs, so that more images share one, at rates to match.
+# The same by Muon, which from random weights needs far fewer epochs than AdamW
+# (benchmarks/results/recipes.md). Its update takes long on CPUs, so that more images share one, at rates to match.
 RECIPES["muon"] = {
     **RECIPES["one-cycle"],
     "dice_of": "image",

@@ -41,7 +41,7 @@ class CalibrationConfig:
     num_of_images: int = flag("images of each kind", 8, low=3)
     num_of_strips: int = flag("images to search over", 2_000, low=3)
     rounds: int = flag("times that each image is counted", 3, low=1)
-    out: Path = flag("CSV file to append to", Path("benchmarks/calibration.csv"))
+    out: Path = flag("CSV file to append to", Path("benchmarks/results/calibration.csv"))
 
 
 def clean_logits(seed: int, height: int, width: int) -> np.ndarray:

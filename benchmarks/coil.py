@@ -55,7 +55,7 @@ class CoilConfig:
     strips: int = flag("different synthetic strips", 64, low=12)
     threads: int = flag("CPU threads, and cores", 2, low=1)
     work: Path = flag("folder for strips, networks and results", Path(tempfile.gettempdir()) / "steel-benchmark")
-    out: Path = flag("CSV file to append to", Path(__file__).parent / "coil.csv")
+    out: Path = flag("CSV file to append to", Path(__file__).parent / "results/coil.csv")
 
 
 def main(argv: Sequence[str]) -> int:

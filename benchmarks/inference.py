@@ -51,7 +51,7 @@ class InferenceConfig:
     strips: int = flag("different synthetic strips; longer lists repeat them", 32, low=12)
     threads: int = flag("CPU threads, and cores", 2, low=1)
     work: Path = flag("folder for strips, networks and results", Path(tempfile.gettempdir()) / "steel-benchmark")
-    out: Path = flag("CSV file to append to", Path(__file__).parent / "inference.csv")
+    out: Path = flag("CSV file to append to", Path(__file__).parent / "results/inference.csv")
 
 
 @dataclass(frozen=True)

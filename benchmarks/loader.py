@@ -6,7 +6,7 @@ Where the project does something otherwise than usual, the usual way stands belo
 epochs that take turns with its other settings.
 
     python benchmarks/loader.py -dir demo/strips -image_size 256,768
-    python benchmarks/loader.py -dir demo/strips -image_size native -crop 256,256 -out benchmarks/loader.csv
+    python benchmarks/loader.py -dir demo/strips -image_size native -crop 256,256 -out benchmarks/results/loader.csv
 """
 
 import dataclasses
@@ -48,7 +48,7 @@ class LoaderConfig:
     num_of_images: int = flag("images of an epoch", 64, low=8)
     batch_size: int = flag("images a step", 8, low=1)
     rounds: int = flag("epochs of each setting, in turn", 3, low=1)
-    out: Path = flag("CSV file to append to", Path("benchmarks/loader.csv"))
+    out: Path = flag("CSV file to append to", Path("benchmarks/results/loader.csv"))
 
 
 class Stopwatch:

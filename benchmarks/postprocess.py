@@ -44,7 +44,7 @@ class PostprocessConfig:
     rounds: int = flag("times that each image is done, in turn with the usual way", 7, low=1)
     usual_rounds: int = flag("of which also by the usual way, which takes seconds on noise", 1, low=0)
     min_area: int = flag("smallest connected defect in pixels", 100, low=0)
-    out: Path = flag("CSV file to append to", Path("benchmarks/postprocess.csv"))
+    out: Path = flag("CSV file to append to", Path("benchmarks/results/postprocess.csv"))
 
 
 def strip_logits(seed: int, height: int, width: int) -> np.ndarray:

@@ -63,7 +63,7 @@ class RecipesConfig:
     threads: int = flag("CPU threads; 0: all cores", 0, low=0)
     num_of_workers: int | None = flag("loading processes, or auto", None, low=0)
     runs: Path = flag("folder for the run folders", Path("runs/recipes"))
-    out: Path = flag("CSV file of the results; the table goes beside it as .md", Path("benchmarks/recipes.csv"))
+    out: Path = flag("CSV file of the results; the table goes beside it as .md", Path("benchmarks/results/recipes.csv"))
 
 
 def proposals(config: RecipesConfig) -> dict[str, dict[str, Any]]:

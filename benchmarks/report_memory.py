@@ -38,7 +38,7 @@ class ReportConfig:
     image_size: tuple[int, int] = flag("H,W in pixels", (256, 1600))
     batch_size: int = flag("images per forward pass", 4, low=1)
     threads: int = flag("CPU threads of torch", 2, low=1)
-    out: Path = flag("CSV file to append to", Path("benchmarks/report_memory.csv"))
+    out: Path = flag("CSV file to append to", Path("benchmarks/results/report_memory.csv"))
 
 
 class StubSystem:

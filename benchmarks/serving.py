@@ -57,7 +57,7 @@ class ServingConfig:
     precision: str = flag("of its numbers", "bf16")
     threads: int = flag("CPU threads of the network", 2, low=1)
     work: Path = flag("folder for strips", Path(tempfile.gettempdir()) / "steel-benchmark")
-    out: Path = flag("CSV file to append to", Path(__file__).parent / "serving.csv")
+    out: Path = flag("CSV file to append to", Path(__file__).parent / "results/serving.csv")
 
 
 def main(argv: Sequence[str]) -> int:

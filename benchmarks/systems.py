@@ -68,7 +68,9 @@ class SystemsConfig:
     backend: Backend = flag("what runs the networks that are scored, in f32; seconds an image are its own", "auto")
     threads: int = flag("CPU threads; 0: all cores", 0, low=0)
     num_of_workers: int | None = flag("processes that load images, or auto", None, low=0)
-    out: Path = flag("CSV file to add to; the Markdown table beside it is written anew", Path("benchmarks/systems.csv"))
+    out: Path = flag(
+        "CSV file to add to; the Markdown table beside it is written anew", Path("benchmarks/results/systems.csv")
+    )
 
 
 @dataclasses.dataclass(frozen=True)

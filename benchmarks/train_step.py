@@ -57,7 +57,7 @@ class StepConfig:
     num_of_workers: int | None = flag("loading processes, or auto", None, low=0)
     cache: str = flag("none, ram or disk", "none")
     keep_memory: bool = flag("keep freed memory in the process instead of handing it back to the system", True)
-    out: Path = flag("CSV file to append to", Path("benchmarks/train_step.csv"))
+    out: Path = flag("CSV file to append to", Path("benchmarks/results/train_step.csv"))
 
 
 class TimedRunner(SegmentationRunner):

@@ -46,7 +46,7 @@ class ValidationConfig:
     precision: str = flag("f32 or bf16", "f32")
     threads: int = flag("CPU threads of the network", 2, low=1)
     num_of_workers: int | None = flag("processes that load images, or auto", None, low=0)
-    out: Path = flag("CSV file to append to", Path("benchmarks/validation.csv"))
+    out: Path = flag("CSV file to append to", Path("benchmarks/results/validation.csv"))
 
 
 class TimedRunner(SegmentationRunner):

@@ -1,8 +1,9 @@
 """Draw the documents' pictures into this folder: ``make pictures``.
 
-From synthetic strips: ``strips.jpg`` (each class with its outlines) and, where there is a browser, ``exploration.png``
-(the page of ``Prepare_data.py explore`` about them) and ``inspector.jpg`` (the page of ``Serve.py``, with the weights of
-``-weights_dir``). From a run folder, ``make pictures ARGS="-run runs/first"``: ``learning_curves.png``.
+From synthetic strips: ``predictions.jpg`` (what a network finds on strips that it was not trained on, beside the labels)
+and, where there is a browser, ``exploration.png`` (the page of ``Prepare_data.py explore``) and ``inspector.jpg`` (the
+page of ``Serve.py``, with the weights of ``-weights_dir``). From a run folder, ``make pictures ARGS="-run runs/first"``:
+``learning_curves.png``.
 """
 
 import argparse
@@ -24,20 +25,25 @@ sys.path.insert(0, str(ROOT))
 import numpy as np  # noqa: E402 - the project's own modules are found from here on
 from PIL import Image  # noqa: E402
 
-from config import ExploreConfig, ServeConfig, SynthesiseConfig  # noqa: E402
-from utils.commands.explore import ExploreResult, explore  # noqa: E402
-from utils.data.annotations import open_dataset  # noqa: E402
-from utils.data.exploration.examples import choose_examples, shrunk_example  # noqa: E402
+from config import ExploreConfig, PredictConfig, ServeConfig, SynthesiseConfig  # noqa: E402
+from utils.commands.explore import explore  # noqa: E402
+from utils.commands.predict import predict  # noqa: E402
+from utils.data.annotations import Annotations, Dataset, open_dataset, read_annotations  # noqa: E402
+from utils.data.images import read_image  # noqa: E402
 from utils.data.synthetic import synthesise  # noqa: E402
 from utils.files import replacing  # noqa: E402
 from utils.reporting.learning import read_history  # noqa: E402
-from utils.reporting.overlays import draw_legend, draw_masks  # noqa: E402
+from utils.reporting.overlays import draw_legend, draw_overlay  # noqa: E402
 from utils.reporting.plots import draw_curves, to_png, whole_numbers  # noqa: E402
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
 
 STRIPS = 60  # enough for a page that looks like one about real data
+UNSEEN = 24  # strips to predict
+KNOWS_STRIPS = "unet-tf_efficientnet_lite2-synthetic"  # published weights, trained on strips of another seed
+SHOWN = ("scratches", "patches", "cracks")  # the two classes that these weights find, and one that they miss
+PIECE = 800  # pixels of a strip's width that the picture shows: two pieces lie beside each other
 WIDTH, HEIGHT = 1366, 1110  # of the screenshot: the first sections of the page
 PATIENCE = 120_000  # milliseconds that a page may take on a busy machine
 GAP = 6  # pixels between pictures
@@ -55,7 +61,7 @@ def main() -> None:
         strips = Path(place) / "strips"
         synthesise(SynthesiseConfig(dir=strips, num_of_images=STRIPS, class_floor=0.2))
         found = explore(ExploreConfig(dir=strips, out=Path(place) / "exploration", near_duplicates=False))
-        draw_strips(found, options.out / "strips.jpg")
+        show_predictions(Path(place) / "unseen", options.out / "predictions.jpg")
         with open_browser() as browser:
             if browser is None:
                 print("no browser (apt-get install chromium): the pictures of pages stay as they are")
@@ -66,15 +72,52 @@ def main() -> None:
         draw_learning(options.run / "history.csv", options.out / "learning_curves.png")
 
 
-def draw_strips(found: ExploreResult, path: Path) -> None:
-    """Draw a strip of each class with the outlines of the labels, and the legend."""
-    labels, dataset = found.found.labels, open_dataset(found.found.root)
+def show_predictions(folder: Path, path: Path) -> None:
+    """Draw strips into a folder, predict them, and draw predictions beside labels."""
+    synthesise(SynthesiseConfig(dir=folder, num_of_images=UNSEEN, seed=43))
+    weights = {"weights_dir": ROOT / "weights", "weights": KNOWS_STRIPS, "backend": "torch", "precision": "f32"}
+    predicted = predict(PredictConfig(dir=folder, out=folder / "results", save=("submission",), **weights))
+    dataset = open_dataset(folder)
+    answers = read_annotations(predicted.out / "submission.csv", dataset.annotations.class_names)
+    draw_predictions(dataset, answers, path)
+
+
+def draw_predictions(dataset: Dataset, answers: Annotations, path: Path) -> None:
+    """Draw predictions at the left and labels at the right: of each class of ``SHOWN`` the strip of median Dice."""
+    class_names = dataset.annotations.class_names
+    legend = draw_legend(class_names, PIECE).shape[0]
     rows = []
-    for class_id in range(1, len(labels.class_names) + 1):
-        for name in choose_examples(labels.areas, class_id, 4)[1:2]:
-            picture = draw_masks(*shrunk_example(dataset, name))
-            rows.append(np.pad(picture, ((0, GAP), (0, 0), (0, 0)), constant_values=255))
-    save_jpeg(np.concatenate([*rows, draw_legend(labels.class_names, rows[0].shape[1])]), path)
+    for name in SHOWN:
+        index = class_names.index(name)
+        image, masks, truth = median_strip(dataset, answers, index)
+        labelled = np.convolve(truth[index].sum(axis=0, dtype=np.int64), np.ones(PIECE, np.int64), "valid")
+        best = (labelled == labelled.max()).nonzero()[0]  # where the piece shows most of the defects, in their middle
+        start = int(best[len(best) // 2])
+        piece = slice(start, start + PIECE)
+        drawn = draw_overlay(image[:, piece].copy(), masks[..., piece], class_names, truth[..., piece])
+        prediction, labels = np.split(drawn[:-legend], 2)
+        pair = np.concatenate([np.pad(prediction, ((0, 0), (0, GAP), (0, 0)), constant_values=255), labels], axis=1)
+        rows.append(np.pad(pair, ((0, GAP), (0, 0), (0, 0)), constant_values=255))
+    save_jpeg(np.concatenate([*rows, draw_legend(class_names, rows[0].shape[1])]), path)
+
+
+def median_strip(dataset: Dataset, answers: Annotations, index: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Choose the strip with the median Dice of a class, of those that show it.
+
+    Returns:
+        The image, ``(H, W, 3)`` uint8, then prediction and labels, ``(C, H, W)`` uint8.
+    """
+    found = []
+    for name in dataset.images:
+        if index + 1 not in dataset.annotations.runs(name):
+            continue
+        image = read_image(dataset.path(name))
+        masks, truth = (
+            table.mask(name, *image.shape[:2]).transpose(2, 0, 1) for table in (answers, dataset.annotations)
+        )
+        both, areas = (masks[index] & truth[index]).sum(), masks[index].sum() + truth[index].sum()
+        found.append((2 * both / areas, name, image, masks, truth))
+    return sorted(found, key=lambda one: one[:2])[len(found) // 2][2:]
 
 
 @contextlib.contextmanager

@@ -1,7 +1,9 @@
-"""What the documents tell a stranger to type and to open is there."""
+"""What the documents tell a stranger to type and to open is there, and short enough to read."""
 
+import dataclasses
 import re
 import shlex
+import typing
 from pathlib import Path
 from typing import get_args
 
@@ -13,11 +15,21 @@ from utils.cli import parse
 from utils.decision.decision import Decision
 from utils.models.factory import build
 from utils.models.spec import MASK_TASKS, ModelSpec
+from utils.settings import flag_of
 from utils.weights.weights_file import WeightsFile
 
 ROOT = Path(__file__).resolve().parent.parent
-DOCUMENTS = ["README.md", "CONTRIBUTING.md", "benchmarks/README.md", "data/README.md", "weights/README.md"]
-README = (ROOT / "README.md").read_text("utf-8")
+PAGES = sorted(str(path.relative_to(ROOT)) for path in (ROOT / "docs").glob("*.md"))
+DOCUMENTS = [
+    "README.md",
+    "CONTRIBUTING.md",
+    "SECURITY.md",
+    "benchmarks/README.md",
+    "data/README.md",
+    "weights/README.md",
+    *PAGES,
+]
+NARROW = ["README.md", "CONTRIBUTING.md", "CHANGELOG.md", "SECURITY.md", "benchmarks/README.md", *PAGES]
 CONFIG_OF_COMMAND = {
     "Train": config.TrainConfig,
     "Predict_masks": config.PredictConfig,
@@ -36,26 +48,105 @@ CONFIG_OF_COMMAND = {
 }
 
 
+GENERAL_FLAGS = {"h", "config", "version"}  # of every command
+
+
+def text_of(name: str) -> str:
+    """Read a document, each command on one line."""
+    return re.sub(r" *\\\n *", " ", (ROOT / name).read_text("utf-8"))
+
+
+USER_PAGES = "\n".join(map(text_of, ["README.md", *PAGES]))
+
+
+def code_spans(text: str) -> list[str]:
+    """List what stands between backticks outside of blocks of code."""
+    return re.findall(r"`([^`\n]+)`", re.sub(r"^ *```.*?^ *```", "", text, flags=re.DOTALL | re.MULTILINE))
+
+
 def command_lines() -> list[str]:
     """List every command of ours with flags that a document shows, as `Train -dir DATA ...`."""
     found = []
     for name in DOCUMENTS:
-        for line in re.findall(
-            r"(?:python|torchrun|accelerate)[^`\n#]*?(\w+\.py[^`\n#]*)", (ROOT / name).read_text("utf-8")
-        ):
+        for line in re.findall(r"(?:python|torchrun|accelerate)[^`\n#]*?(\w+\.py[^`\n#]*)", text_of(name)):
             if line.split(".")[0] in {command.split()[0] for command in CONFIG_OF_COMMAND}:
                 found.append(line.replace(".py", "", 1).strip())
-    return sorted(set(found))
+    return sorted(set(found) - {f"{line} {flag}" for line in CONFIG_OF_COMMAND for flag in ("-h", "-version")})
 
 
 @pytest.mark.parametrize("line", command_lines())
 def test_shown_command_is_understood(line, tmp_path, monkeypatch):
-    for name, content in re.findall(r"with `([\w-]+\.yaml)`:\n\n```yaml\n(.*?)```", README, re.DOTALL):
+    for name, content in re.findall(r"with `([\w-]+\.yaml)`:\n\n```yaml\n(.*?)```", USER_PAGES, re.DOTALL):
         (tmp_path / name).write_text(content)
     monkeypatch.chdir(tmp_path)
     words = shlex.split(line)
     command = next(name for name in CONFIG_OF_COMMAND if words[: len(name.split())] == name.split())
     parse(CONFIG_OF_COMMAND[command], words[len(command.split()) :], command, "")
+
+
+def flags_of(command: str) -> set[str]:
+    """Name the flags of an entry point, of all its programs where it has several."""
+    kinds = [kind for name, kind in CONFIG_OF_COMMAND.items() if name.split()[0] == command]
+    names = {flag_of(field.name).removeprefix("-") for kind in kinds for field in dataclasses.fields(kind)}
+    return GENERAL_FLAGS | names
+
+
+def flags_of_scripts() -> set[str]:
+    """Name the flags of the scripts in benchmarks/ and images/, and of pytest that CONTRIBUTING.md names."""
+    source = "\n".join(
+        path.read_text("utf-8") for name in ("benchmarks", "images") for path in (ROOT / name).glob("*.py")
+    )
+    return {"k", *re.findall(r"^    (\w+): .*\bflag\(", source, re.MULTILINE), *re.findall(r'"-(\w+)"', source)}
+
+
+@pytest.mark.parametrize("name", DOCUMENTS)
+def test_named_flag_exists(name):
+    known = flags_of_scripts().union(*(flags_of(command.split()[0]) for command in CONFIG_OF_COMMAND))
+    spans = [span for span in code_spans(text_of(name)) if span.startswith("-") or ".py " in span or "make " in span]
+    named = {flag for span in spans for flag in re.findall(r"(?:^| |\")-([a-z]\w*)", span)}
+    assert named - known == set()
+
+
+@pytest.mark.parametrize("name", ["README.md", *PAGES])
+def test_row_about_a_command_names_flags_of_that_command(name):
+    for row in re.findall(r"^\| *`(\w+)\.py` *\|(.*)$", text_of(name), re.MULTILINE):
+        named = {word for span in code_spans(row[1]) for word in re.findall(r"(?:^| )-([a-z]\w*)", span)}
+        assert named <= flags_of(row[0]), row[0]
+
+
+def test_readme_is_short():
+    text = (ROOT / "README.md").read_bytes()
+    assert len(text.splitlines()) < 180
+    assert len(text) < 12 * 1024
+
+
+@pytest.mark.parametrize("name", NARROW)
+def test_lines_fit_on_a_screen(name):
+    lines = (ROOT / name).read_text("utf-8").splitlines()
+    # Tables and the addresses of links cannot be broken.
+    shown = {number: re.sub(r"\]\([^)]*\)", "]", line) for number, line in enumerate(lines, 1) if line[:1] != "|"}
+    assert {number: len(line) for number, line in shown.items() if len(line) > 120} == {}
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_page_begins_with_its_task_and_a_command(name):
+    head = re.match(
+        r"# [^\n]+\n\n[A-Z][^#|`-](?:(?!\n\n).)*:\n\n```sh\n(?:(?:python|make|git|\.venv)[^\n]*\n)",
+        text_of(name),
+        re.DOTALL,
+    )
+    assert head, "title, one paragraph that ends with a colon, a block of commands"
+
+
+def test_every_page_is_reached_from_the_readme():
+    reached, waiting = set(), [ROOT / "README.md"]
+    while waiting:
+        page = waiting.pop()
+        if page not in reached and page.suffix == ".md":
+            reached.add(page)
+            links = re.findall(r"\]\((?!https?:)([^)#]+)", page.read_text("utf-8"))
+            waiting += [(page.parent / link).resolve() for link in links]
+    assert {ROOT / name for name in DOCUMENTS} <= reached
 
 
 @pytest.mark.parametrize("name", DOCUMENTS)
@@ -76,13 +167,24 @@ def test_named_make_target_exists(name):
     assert set(re.findall(r"(?:`|^)make ([a-z-]+)", (ROOT / name).read_text("utf-8"), re.MULTILINE)) <= set(targets)
 
 
-@pytest.mark.parametrize("word", [*get_args(config.Task), *config.RECIPES])
-def test_readme_names_every_choice(word):
-    assert f"`{word}`" in README
+def choices(name: str) -> list[str]:
+    """List what a flag of training offers."""
+    return [word for word in _words(typing.get_type_hints(config.TrainConfig)[name]) if isinstance(word, str)]
+
+
+def _words(kind: object) -> list[object]:
+    return [word for part in get_args(kind) for word in (_words(part) if get_args(part) else [part])]
+
+
+@pytest.mark.parametrize(
+    "word", [*config.RECIPES, *(word for name in ("task", "architecture", "loss", "system") for word in choices(name))]
+)
+def test_documents_name_every_choice(word):
+    assert f"`{word}`" in USER_PAGES
 
 
 @pytest.mark.parametrize("task", MASK_TASKS)
-def test_readme_loads_a_weights_file_in_plain_smp(task, tmp_path, monkeypatch):
+def test_documents_load_a_weights_file_in_plain_smp(task, tmp_path, monkeypatch):
     model = build(
         ModelSpec("unet", "resnet18", task, ("pit", "crack"), target="crack" if task == "per-class" else None)
     )
@@ -91,9 +193,8 @@ def test_readme_loads_a_weights_file_in_plain_smp(task, tmp_path, monkeypatch):
     file.save(tmp_path / "weights.pth")
     monkeypatch.chdir(tmp_path)
     shown: dict = {}
-    exec(
-        next(code for code in re.findall(r"```python\n(.*?)```", README, re.DOTALL) if "load_state_dict" in code), shown
-    )
+    code = re.findall(r"```python\n(.*?)```", (ROOT / "docs/weights.md").read_text("utf-8"), re.DOTALL)
+    exec(next(block for block in code if "load_state_dict" in block), shown)
     images = torch.randint(0, 256, (1, 3, 64, 96), dtype=torch.uint8)
     mean, std = (torch.tensor(values).view(1, 3, 1, 1) for values in (file.mean, file.std))
     with torch.no_grad():

@@ -1,1 +1,1 @@
-"""The rooms of the toolkit; README lists which room may import which."""
+"""The rooms of the toolkit; docs/architecture.md lists which room may import which."""

@@ -29,7 +29,7 @@ class Pool:
     def submit(self, *_):
         Pool.asked += 1
         done: concurrent.futures.Future = concurrent.futures.Future()
-        with open(ROOT / "benchmarks/inference.csv", newline="") as file:
+        with open(ROOT / "benchmarks/results/inference.csv", newline="") as file:
             columns = csv.DictReader(file).fieldnames
         own = columns[columns.index("images") : columns.index("cpu")]
         done.set_result({name: "cpu" if name == "device" else "1" for name in own})
@@ -45,7 +45,7 @@ class Pool:
 )
 def test_rows_of_another_machine_are_left_alone(tmp_path, monkeypatch, capsys, benchmark, words):
     name = benchmark.__name__.split(".")[-1]
-    out = Path(shutil.copy(ROOT / f"benchmarks/{name}.csv", tmp_path))
+    out = Path(shutil.copy(ROOT / f"benchmarks/results/{name}.csv", tmp_path))
     shipped = out.read_text()
     arguments = [*words.split(), "-out", str(out), "-work", str(tmp_path)]
     monkeypatch.setattr(concurrent.futures, "ProcessPoolExecutor", Pool)

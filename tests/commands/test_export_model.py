@@ -96,13 +96,13 @@ def test_metadata_says_what_a_user_needs(exported):
     assert found["task"] == "multilabel"
 
 
-def test_the_snippet_of_the_readme_runs(make_weights, exported, tmp_path, monkeypatch):
+def test_the_snippet_of_the_documents_runs(make_weights, exported, tmp_path, monkeypatch):
     weights = load(find(make_weights()))
     shutil.copy(exported["onnx None"].files[0], tmp_path / "network.onnx")
     pixels = np.random.default_rng(0).integers(0, 256, (40, 70, 3), dtype=np.uint8)
     Image.fromarray(pixels).save(tmp_path / "strip.jpg", quality=100)
     monkeypatch.chdir(tmp_path)
-    blocks = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text("utf-8"), re.DOTALL)
+    blocks = re.findall(r"```python\n(.*?)```", (ROOT / "docs/export.md").read_text("utf-8"), re.DOTALL)
     (snippet,) = (block for block in blocks if "onnxruntime" in block)
     shown: dict = {}
     exec(snippet, shown)

@@ -21,7 +21,7 @@ from utils.files import make_folder
 from utils.web.security import Policy
 
 ROOT = Path(__file__).parents[2]
-README = (ROOT / "README.md").read_text("utf-8")
+PAGE = (ROOT / "docs/inspector.md").read_text("utf-8")
 
 
 @pytest.fixture
@@ -35,8 +35,8 @@ def server(red):
         yield made
 
 
-def test_client_of_the_readme_works_in_twenty_lines(server, tmp_path, monkeypatch, capsys):
-    code = next(code for code in re.findall(r"```python\n(.*?)```", README, re.DOTALL) if "Retry-After" in code)
+def test_client_of_the_documents_works_in_twenty_lines(server, tmp_path, monkeypatch, capsys):
+    code = next(code for code in re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL) if "Retry-After" in code)
     assert len(code.splitlines()) == 20
     (tmp_path / "a.png").write_bytes(png(pixels(250)))
     (tmp_path / "b.pdf").write_bytes(b"%PDF")
@@ -48,8 +48,8 @@ def test_client_of_the_readme_works_in_twenty_lines(server, tmp_path, monkeypatc
 
 
 @pytest.mark.skipif(shutil.which("curl") is None, reason="curl is not installed")
-@pytest.mark.parametrize("line", re.findall(r"^curl (.*?)(?:  +#.*)?$", README, re.MULTILINE))
-def test_curl_lines_of_the_readme_work(server, tmp_path, line):
+@pytest.mark.parametrize("line", re.findall(r"^curl (.*?)(?:  +#.*)?$", PAGE, re.MULTILINE))
+def test_curl_lines_of_the_documents_work(server, tmp_path, line):
     for name in ("strip.jpg", "1.jpg", "2.jpg"):
         (tmp_path / name).write_bytes(png(pixels(250)))
     words = shlex.split(line.replace("http://127.0.0.1:7860", server.address))

@@ -4,7 +4,6 @@ import base64
 import json
 import re
 import threading
-from pathlib import Path
 
 import cv2
 import numpy as np
@@ -25,8 +24,6 @@ from utils.web.answers import InspectAnswer
 from utils.web.app import Application
 from utils.web.inspector import Inspector
 from utils.web.metrics import Metrics
-
-README = (Path(__file__).parents[2] / "README.md").read_text("utf-8")
 
 
 @pytest.fixture

@@ -11,8 +11,8 @@ def depthwise_in_full(network: nn.Module) -> int:
     """Let a network compute its depthwise convolutions in float32 under autocast, and everything else as before.
 
     On the CPU where it was measured torch 2.15 takes many times as long for their gradients in bf16 as in float32:
-    a step of a U-Net with an EfficientNet encoder takes 24 to 30 % less with this (``benchmarks/train_step.csv``). What
-    comes in and goes out keeps its dtype.
+    a step of a U-Net with an EfficientNet encoder takes 24 to 30 % less with this
+    (``benchmarks/results/train_step.csv``). What comes in and goes out keeps its dtype.
 
     Args:
         network: changed in place; its weights and their names stay, and so do copies that were made before.

@@ -10,7 +10,8 @@ def keep_freed_memory() -> bool:
     """Let this process keep what it frees, until it ends, instead of handing it back to the system.
 
     A step on a CPU frees some hundred megabytes and asks for as many in the next one, and the system clears every page
-    that it hands out: of a step of U-Net resnet18 in bf16 that takes up to 13 % (``benchmarks/train_step.csv``).
+    that it hands out: of a step of U-Net resnet18 in bf16 that takes up to 13 %
+    (``benchmarks/results/train_step.csv``).
 
     Returns:
         Whether the C library can do that. glibc, thus most of Linux, can.
