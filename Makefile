@@ -35,10 +35,10 @@ demo: $(INSTALLED)  ## synthetic strips, a short training, overlays and a score,
 serve: $(INSTALLED)  ## the inspector at http://127.0.0.1:7860: a page and an HTTP API (another folder of weights: ARGS="-weights_dir runs/first")
 	@$(BIN)/python Serve.py $(ARGS)
 
-test: $(INSTALLED)  ## the tests with coverage, without the slow ones
-	@$(BIN)/python -m pytest $(ALL_CORES) --cov --cov-report=term:skip-covered $(ARGS)
+test: $(INSTALLED)  ## the tests that take minutes
+	@$(BIN)/python -m pytest $(ALL_CORES) $(ARGS)
 
-test-all: $(INSTALLED)  ## every test, the slow ones too
+test-all: $(INSTALLED)  ## every test, the slow ones too, with coverage
 	@$(BIN)/python -m pytest -m "" $(ALL_CORES) --cov --cov-report=term:skip-covered $(ARGS)
 
 lint: $(INSTALLED)  ## style and format, nothing is changed

@@ -708,25 +708,30 @@ class SynthesiseConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class DemoConfig(MachineFlags):
-    """What ``Demo.py`` does; the defaults fit ten minutes on two slow CPU cores."""
+    """What ``Demo.py`` does; the defaults fit four minutes on two slow CPU cores."""
 
     dir: Path = flag("folder to write; an earlier demo in it is replaced", Path("demo"))
-    num_of_images: int = flag("synthetic strips to train on", 320, low=2)
+    num_of_images: int = flag("synthetic strips to train on", 160, low=2)
     num_of_unseen: int = flag("synthetic strips, drawn from another seed, to predict and to score", 40, low=1)
-    encoder: str = flag("encoder of the network; the smallest common one learns fastest on a CPU", "resnet18")
-    decoder_channels: tuple[int, ...] = flag(
-        "channels of the U-Net's decoder blocks, coarsest first; half of SMP's are two thirds of the work",
-        (128, 64, 32, 16, 16),
+    encoder: str = flag("encoder of the network; that of the weights that it starts from", "tf_efficientnet_lite2")
+    encoder_weights: str = flag(
+        "weights to start from: a name of weights/, imagenet, none or a FILE; the default learnt strips whose defects are"
+        " fainter and of four classes",
+        "unet-tf_efficientnet_lite2-synthetic",
+    )
+    decoder_channels: tuple[int, ...] | None = flag(
+        "channels of the U-Net's decoder blocks, coarsest first; none: SMP's, as the weights that it starts from have them",
+        None,
     )
     image_size: tuple[int, int] = flag(
         "H,W in pixels that the strips of 256x1600 are resized to; half of each side is a quarter of the work",
         (128, 800),
     )
     crop: tuple[int, int] = flag("H,W in pixels of the training crops; small ones give more steps", (128, 256))
-    num_epochs: int = flag("passes over the training strips", 4, low=1)
+    num_epochs: int = flag("passes over the training strips", 2, low=1)
     batch_size: int = flag("crops per step; small batches give more steps", 8, low=1)
     min_area: int = flag(
-        "smallest connected defect in pixels of the strip; what minutes of training leave are specks", 400, low=0
+        "smallest connected defect in pixels of the strip; what a minute of training leaves are specks", 400, low=0
     )
     seed: int = flag("fixes strips and training", 42, low=0, high=2**31 - 1)
     precision: Literal["auto", "f32", "bf16"] = flag(

@@ -1,7 +1,7 @@
 """What the loop that one writes first reaches, to compare Train.py with on one machine, in the same minutes.
 
-U-Net from random weights, BCE + Dice, AdamW with one cycle, flips, bf16; the last weights are kept. It writes a weights file,
-which ``Evaluate.py`` scores like any other.
+U-Net from random weights, BCE + Dice, AdamW with one cycle, flips, bf16 where the processor multiplies it in hardware; the
+last weights are kept. It writes a weights file, which ``Evaluate.py`` scores like any other.
 
     python benchmarks/plain_loop.py -dir NEU -split runs/growing/split.csv -num_epochs 8 -min_area 100 -out plain.pth
 """
@@ -24,6 +24,7 @@ from utils.data.annotations import open_dataset
 from utils.data.images import read_image
 from utils.data.splits import read_split
 from utils.decision.decision import Decision
+from utils.device import cpu_has_bf16
 from utils.errors import InputError
 from utils.models.factory import build
 from utils.models.spec import ModelSpec
@@ -85,7 +86,7 @@ def main(argv: Sequence[str]) -> int:
             axes = [axis for axis in (2, 3) if torch.rand(()) < 0.5]
             x = functional.pad((images[batch].flip(axes) / 255 - mean) / std, padding, mode="reflect")
             y = masks[batch].flip(axes).float()
-            with torch.autocast("cpu", torch.bfloat16):
+            with torch.autocast("cpu", torch.bfloat16, enabled=cpu_has_bf16()):
                 logits = network(x.to(memory_format=torch.channels_last))
             logits = logits.float()[..., :height, :width]
             p = logits.sigmoid()

@@ -25,7 +25,7 @@ from config import (
     SynthesiseConfig,
     TrainConfig,
 )
-from utils.cli import parse
+from utils.cli import parse, run
 from utils.errors import InputError
 from utils.settings import from_plain, given_fields, to_plain
 
@@ -455,3 +455,20 @@ def test_reader_that_closes_the_pipe_ends_it_quietly(body):
         process.stdout.close()
         assert process.stderr.read() == b""
     assert process.returncode == 2
+
+
+@pytest.mark.parametrize(("given", "expected"), [(None, "PASSIVE"), ("ACTIVE", "ACTIVE")])
+def test_waiting_threads_sleep_unless_the_environment_says_otherwise(monkeypatch, given, expected):
+    monkeypatch.setattr("signal.signal", lambda *_: None)
+    monkeypatch.setenv("OMP_WAIT_POLICY", given or "")
+    if given is None:
+        monkeypatch.delenv("OMP_WAIT_POLICY")
+    with pytest.raises(SystemExit) as end:
+        run(lambda argv: print(os.environ["OMP_WAIT_POLICY"]) or 0)
+    assert end.value.code == 0
+    assert os.environ["OMP_WAIT_POLICY"] == expected
+
+
+def test_entry_points_decide_how_threads_wait_before_torch_is_imported():
+    code = "import sys, utils.cli; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], cwd=ROOT).returncode == 0

@@ -9,6 +9,7 @@ import Demo
 from config import DemoConfig
 from utils.commands import demo
 from utils.errors import InputError
+from utils.weights.index import OWN_INDEX, read_index
 
 
 @pytest.fixture
@@ -52,6 +53,17 @@ def test_steps_run_in_order_on_unseen_strips(calls, tmp_path):
         ("predict", 2),
         ("evaluate", 2),
     ]
+
+
+def test_training_starts_from_published_weights_unless_others_are_named(calls, tmp_path, monkeypatch):
+    monkeypatch.chdir(OWN_INDEX.parents[1])
+    demo.demo(DemoConfig(dir=tmp_path / "demo"))
+    demo.demo(DemoConfig(dir=tmp_path / "demo", encoder="resnet18", encoder_weights="none"))
+    shipped, none = calls["train"]
+    entry = read_index(OWN_INDEX).pick(DemoConfig().encoder_weights)
+    assert shipped.encoder_weights == f"weights/{entry.file}"
+    assert shipped.encoder == entry.encoder
+    assert none.encoder_weights == "none"
 
 
 def test_every_step_prints_its_command(calls, tmp_path, capsys):

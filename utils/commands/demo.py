@@ -20,11 +20,13 @@ from utils.errors import InputError
 from utils.files import write_text
 from utils.settings import to_word
 from utils.text import columns
+from utils.weights.finding import find
+from utils.weights.index import OWN_INDEX, read_index
 
 # The file by which a folder is known as an earlier demo's, so that nobody's own folder is ever emptied.
 MARK = ".demo"
 
-# Defects that stand out and few marks that only look like them: minutes of training from random weights are enough.
+# Defects that stand out and few marks that only look like them: a minute of training from published weights is enough.
 EASY = {"class_floor": 0.2, "contrast": 2, "distractors": 0.3}
 
 
@@ -105,10 +107,10 @@ def demo(config: DemoConfig) -> DemoResult:
                 {"dir": place, "num_of_images": count, "seed": config.seed + seed, **EASY},
             )
     network = {
-        "recipe": "muon",
+        "recipe": "one-cycle",
         "task": "binary",
         "encoder": config.encoder,
-        "encoder_weights": "none",
+        "encoder_weights": _start(config.encoder_weights),
         "decoder_channels": config.decoder_channels,
         "image_size": config.image_size,
         "crop": config.crop,
@@ -135,6 +137,14 @@ def demo(config: DemoConfig) -> DemoResult:
     result.defect_dice = scores.defect_dice
     result.overlays = sorted((folder / "results" / "overlays").iterdir())
     return result
+
+
+def _start(word: str) -> str:
+    """Return the file of weights that ``weights/`` lists under a name; any other word as it is."""
+    if read_index(OWN_INDEX).find(word) is None:
+        return word
+    path, here = find(OWN_INDEX.parent, word), Path.cwd()
+    return str(path.relative_to(here) if path.is_relative_to(here) else path)
 
 
 def _make_room(folder: Path) -> None:
