@@ -715,12 +715,13 @@ class DemoConfig(MachineFlags):
     num_of_unseen: int = flag("synthetic strips, drawn from another seed, to predict and to score", 40, low=1)
     encoder: str = flag("encoder of the network; that of the weights that it starts from", "tf_efficientnet_lite2")
     encoder_weights: str = flag(
-        "weights to start from: a name of weights/, imagenet, none or a FILE; the default learnt strips whose defects are"
-        " fainter and of four classes",
+        "weights to start from: a name of weights/, imagenet, none or a FILE; the default learnt strips whose defects"
+        " are fainter and of four classes",
         "unet-tf_efficientnet_lite2-synthetic",
     )
     decoder_channels: tuple[int, ...] | None = flag(
-        "channels of the U-Net's decoder blocks, coarsest first; none: SMP's, as the weights that it starts from have them",
+        "channels of the U-Net's decoder blocks, coarsest first; none: SMP's, as the weights that it starts from have"
+        " them",
         None,
     )
     image_size: tuple[int, int] = flag(

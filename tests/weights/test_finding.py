@@ -8,7 +8,7 @@ import pytest
 from tests.weights.misbehaving_server import entry, write_index
 from utils.errors import InputError
 from utils.files import replacing
-from utils.weights import weights_file
+from utils.weights import finding
 from utils.weights.finding import find, list_weights
 
 A, B, C = entry("net-a", b"a"), entry("net-b", b"b"), entry("net-c", b"c")
@@ -20,7 +20,7 @@ def folder(tmp_path, monkeypatch) -> Path:
     """A folder whose index lists net-a, net-b (the default) and net-c; the program's own index is empty."""
     write_index(tmp_path / "weights", A, B, C, default="net-b")
     own = Path(write_index(tmp_path / "own"))
-    monkeypatch.setattr(weights_file, "OWN_INDEX", own)
+    monkeypatch.setattr(finding, "OWN_INDEX", own)
     return tmp_path / "weights"
 
 
@@ -91,7 +91,7 @@ def test_the_usual_folder_needs_no_to(folder, monkeypatch):
 
 
 def test_a_folder_without_an_index_offers_what_the_program_lists(folder, tmp_path, monkeypatch):
-    monkeypatch.setattr(weights_file, "OWN_INDEX", folder / "index.json")
+    monkeypatch.setattr(finding, "OWN_INDEX", folder / "index.json")
     (tmp_path / "mine").mkdir()
     put(tmp_path / "mine", A.file, "b.pth")
     assert find(tmp_path / "mine", "net-a").name == A.file
@@ -104,7 +104,7 @@ def test_a_folder_without_an_index_offers_what_the_program_lists(folder, tmp_pat
 @pytest.mark.parametrize("own", ["nowhere.json", "index.json"])
 def test_a_program_without_an_index_still_finds_files(folder, tmp_path, monkeypatch, own):
     (tmp_path / "index.json").write_text("{")
-    monkeypatch.setattr(weights_file, "OWN_INDEX", tmp_path / own)
+    monkeypatch.setattr(finding, "OWN_INDEX", tmp_path / own)
     (tmp_path / "run").mkdir()
     with pytest.raises(InputError, match=r"no \.pth file in it; give a weights file"):
         find(tmp_path / "run")
