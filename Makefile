@@ -9,7 +9,7 @@ PYTHON ?= $(shell for python in python3 python3.13 python3.12 python3.11 python;
 
 BIN := $(VENV)/bin
 # Tests of one module stay in one process, since they share what is slow to make.
-ALL_CORES := --numprocesses auto --maxprocesses 8 --dist loadfile
+ALL_CORES := --numprocesses auto --maxprocesses 8 --dist loadfile --no-loadscope-reorder
 INSTALLED := $(VENV)/.installed
 # Build of torch that uv is to take (cpu, cu126, ... or auto); empty: the exact versions of requirements.lock. The one that
 # is installed stays until another is named.

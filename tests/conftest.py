@@ -24,7 +24,30 @@ from utils.weights.weights_file import WeightsFile
 # (height, width) of the images that make_dataset makes in turn: sizes change in the middle and come back.
 SIZES = ((48, 80), (48, 80), (33, 57), (64, 40), (48, 80))
 
+# What takes longest comes first, so that no process is alone with it at the end (see ALL_CORES in the Makefile).
+SLOWEST_FIRST = (
+    "commands/test_export_model.py",
+    "integration/test_train_interrupted.py",
+    "inference/backends/test_backends.py",
+    "integration/test_systems.py",
+    "integration/test_train.py",
+    "integration/test_calibrate.py",
+    "integration/test_bad_input.py",
+    "web/page/test_page.py",
+    "models/test_architectures.py",
+    "reference/test_recompute.py",
+    "integration/test_train_networks.py",
+    "integration/test_evaluate.py",
+)
+
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Sort the slowest files to the front; the tests of a file keep their order."""
+    ranks = {name: rank for rank, name in enumerate(SLOWEST_FIRST)}
+    folder = Path(__file__).parent
+    items.sort(key=lambda item: ranks.get(item.path.relative_to(folder).as_posix(), len(ranks)))
 
 
 @pytest.fixture(autouse=True)
@@ -32,6 +55,13 @@ def one_thread() -> None:
     """Undo what an earlier test of this process did by -threads: sums of floats depend on the number of threads."""
     if torch.get_num_threads() != 1:
         torch.set_num_threads(1)
+
+
+@pytest.fixture
+def no_drawing(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Leave the plots of reports empty except in tests marked ``draws``: drawing takes most of an evaluation's time."""
+    if "draws" not in request.keywords:
+        monkeypatch.setattr("utils.reporting.page.to_svg", lambda figure: "<svg xmlns='http://www.w3.org/2000/svg'/>")
 
 
 @pytest.fixture(scope="session")

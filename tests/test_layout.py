@@ -11,6 +11,7 @@ import pytest
 from packaging.requirements import Requirement
 
 from config import VERSION
+from tests.conftest import SLOWEST_FIRST
 
 ROOT = Path(__file__).resolve().parent.parent
 ENTRY_POINTS = sorted(path for path in ROOT.glob("*.py") if path.stem != "config")
@@ -184,6 +185,10 @@ def test_tests_mirror_the_rooms():
     ]
     there = sorted(str(path.relative_to(ROOT / "tests")) for path in (ROOT / "tests").rglob("test_*.py"))
     assert misplaced(there, modules) == []
+
+
+def test_files_that_are_sorted_to_the_front_exist():
+    assert [name for name in SLOWEST_FIRST if not (ROOT / "tests" / name).is_file()] == []
 
 
 @pytest.mark.parametrize("path", MODULES, ids=dotted)

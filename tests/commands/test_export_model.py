@@ -135,6 +135,7 @@ def test_int8_is_calibrated_on_other_images_than_it_is_compared_on(make_weights,
     assert result.files[0].stem.endswith("-int8")
 
 
+@pytest.mark.slow  # NNCF traces the network for seconds
 def test_int8_is_calibrated_on_images_of_the_size_that_the_architecture_fixes(
     make_weights, images, tmp_path, monkeypatch
 ):
@@ -174,6 +175,7 @@ def test_int8_is_refused_for_what_it_changes(parity, message):
         refuse_losses(parity)
 
 
+@pytest.mark.slow  # NNCF traces the network for seconds
 def test_int8_that_loses_too_much_is_refused_and_leaves_nothing(make_weights, images, tmp_path, monkeypatch):
     monkeypatch.setattr(exporting, "quantise", lambda graph, images: graph)
     monkeypatch.setattr(exporting, "compare", lambda *given: Parity(2, 1.0, None, {"pits": 0.9}, (0.9, 0.89)))

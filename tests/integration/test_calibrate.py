@@ -26,6 +26,8 @@ from utils.weights.finding import find
 from utils.weights.system_file import SystemFile
 from utils.weights.weights_file import WeightsFile, load
 
+pytestmark = pytest.mark.usefixtures("no_drawing")
+
 
 @pytest.fixture
 def run(make_weights, tmp_path) -> Path:

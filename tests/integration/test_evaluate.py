@@ -21,6 +21,8 @@ from utils.data.images import read_size
 from utils.data.rle import decode
 from utils.errors import InputError
 
+pytestmark = pytest.mark.usefixtures("no_drawing")
+
 TABLES = ["classes.csv", "curves.csv", "objects.csv", "scores.csv", "sizes.csv", "submission.csv"]
 
 
@@ -238,6 +240,7 @@ def test_submission_is_that_of_the_prediction(make_dataset, make_weights, tmp_pa
     assert both[0] == both[1]
 
 
+@pytest.mark.draws
 @pytest.mark.parametrize("task", ["multilabel", "multiclass", "binary"])
 def test_report_shows_every_section_and_the_learning_curves_of_the_run(make_dataset, make_weights, tmp_path, task):
     root = make_dataset(count=6)
@@ -259,6 +262,7 @@ def test_report_shows_every_section_and_the_learning_curves_of_the_run(make_data
     assert ">nan<" not in page
 
 
+@pytest.mark.draws
 def test_report_without_run_folder_and_without_pictures(make_dataset, make_weights, tmp_path):
     config = EvaluateConfig(
         dir=make_dataset(), weights_dir=make_weights(), split="all", out=tmp_path, examples=0, resamples=0
@@ -271,6 +275,7 @@ def test_report_without_run_folder_and_without_pictures(make_dataset, make_weigh
     assert "interval of the mean Dice" not in result.text()
 
 
+@pytest.mark.draws
 def test_same_images_same_report(make_dataset, make_weights, tmp_path):
     root, weights = make_dataset(), make_weights()
     pages = []

@@ -21,6 +21,8 @@ from utils.errors import InputError
 from utils.weights.finding import find
 from utils.weights.system_file import read_system
 
+pytestmark = pytest.mark.usefixtures("no_drawing")
+
 ROOT = Path(__file__).parents[2]
 SMALL = (
     "-encoder resnet18 -encoder_weights none -image_size 32,64 -subset all -batch_size 4 -device cpu -num_of_workers 0"

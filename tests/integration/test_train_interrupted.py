@@ -27,10 +27,11 @@ def strips(tmp_path_factory) -> Path:
 @pytest.mark.parametrize(
     "changes",
     [
-        {},
+        pytest.param({}, marks=pytest.mark.slow),
         {"schedule": "onecycle", "optimizer": "adamw", "ema": 0.9, "accumulate": 2},
-        {"schedule": "onecycle", "optimizer": "muon", "clip_norm": 1.0},
-        {"crop": None, "start_size": (32, 32)},  # full size in the epoch after the kill
+        pytest.param({"schedule": "onecycle", "optimizer": "muon", "clip_norm": 1.0}, marks=pytest.mark.slow),
+        # full size in the epoch after the kill
+        pytest.param({"crop": None, "start_size": (32, 32)}, marks=pytest.mark.slow),
     ],
 )
 def test_a_killed_run_resumes_bit_equal(strips, tmp_path, changes):

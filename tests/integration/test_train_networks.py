@@ -21,6 +21,8 @@ from utils.training.class_weights import class_weights
 from utils.training.flags import make_spec
 from utils.weights.weights_file import load
 
+pytestmark = pytest.mark.usefixtures("no_drawing")
+
 LABEL_COLUMNS = {f"valid_{key}" for key in ("accuracy", "precision", "recall", "f1", "roc_auc", "average_precision")}
 DEFECTS = {1: (230, 14, 14), 2: (20, 6, 40)}  # class: shade, height, width
 

@@ -15,6 +15,8 @@ from utils.data.images import read_image
 from utils.weights.finding import find
 from utils.weights.weights_file import load
 
+pytestmark = pytest.mark.usefixtures("no_drawing")
+
 
 @pytest.fixture
 def evaluated(make_dataset, make_weights, tmp_path):

@@ -139,7 +139,8 @@ def test_an_architecture_that_fixes_the_size_gets_a_graph_for_each(weights, back
     assert list(cache.glob("*/*40x96"))
 
 
-@pytest.mark.parametrize("backend", SLOW_OPENVINO)
+@pytest.mark.slow  # it converts a graph for each size
+@pytest.mark.parametrize("backend", ["openvino", "onnxruntime"])
 def test_of_many_fixed_sizes_the_last_ones_stay_ready(weights, backend, cache, monkeypatch):
     module = {"openvino": openvino_backend, "onnxruntime": onnxruntime_backend}[backend]
     monkeypatch.setattr(module, "takes_any_size", lambda *given: False)
@@ -234,6 +235,7 @@ def test_the_halves_hand_their_maps_over_in_bf16(judging, monkeypatch):
     assert (found.labels - labels).abs().max() < 0.1 * labels.abs().max()
 
 
+@pytest.mark.slow  # it converts both halves
 def test_the_halves_are_kept_and_read_again(judging, cache, monkeypatch):
     images = np.random.default_rng(0).integers(0, 256, (2, 40, 70, 3), dtype=np.uint8)
     first = open_network(judging, "openvino", "cpu", "f32", 0)(images, lambda logits: torch.tensor([True])).masks
@@ -242,6 +244,7 @@ def test_the_halves_are_kept_and_read_again(judging, cache, monkeypatch):
     assert torch.equal(first, again)
 
 
+@pytest.mark.slow  # it converts both halves
 def test_halves_that_do_not_fit_leave_the_whole_network(judging, cache, monkeypatch):
     monkeypatch.setattr(openvino_steps, "takes_any_size", lambda *given: False)
     network = open_network(judging, "openvino", "cpu", "f32", 0)
