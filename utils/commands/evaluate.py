@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from config import EvaluateConfig
 from utils.calibration.calibrator import Calibrator
@@ -14,7 +13,7 @@ from utils.calibration.counting import ImageTable
 from utils.calibration.result import Calibration
 from utils.commands.evaluate_labels import LabelsResult, evaluate_labels
 from utils.commands.examples import draw_examples
-from utils.commands.facts import facts
+from utils.commands.facts import facts, metrics
 from utils.commands.progress import progress, require_images
 from utils.commands.results_folder import evaluation_folder
 from utils.commands.score_tables import Objects, write_tables
@@ -22,7 +21,6 @@ from utils.data.annotations import Dataset, open_dataset
 from utils.data.images import ImageError, read_size
 from utils.data.splits import read_split
 from utils.decision.probabilities import class_probabilities
-from utils.device import versions
 from utils.errors import InputError
 from utils.files import write_text
 from utils.inference.chosen import Chosen, choose_weights
@@ -159,8 +157,13 @@ def evaluate(config: EvaluateConfig) -> EvaluateResult | LabelsResult:
         calibration=calibration,
         calibrated=calibrated,
     )
-    metrics = {**chosen.to_dict(), **_metrics(config, result)}
-    write_text(out / "metrics.json", json.dumps(metrics, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+    scores = {
+        **evaluation.to_dict(),
+        **({"calibration": calibration.to_dict()} if calibration else {}),
+        **({"calibrated_weights": str(calibrated)} if calibrated else {}),
+    }
+    found = metrics(config, chosen, result, scores)
+    write_text(out / "metrics.json", json.dumps(found, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
     _write_report(config, chosen, result, pipeline, dataset, labels)
     return result
 
@@ -263,18 +266,3 @@ def _check_labels(dataset: Dataset, names: Sequence[str]) -> None:
             except ImageError:
                 continue  # the pipeline skips and reports it
             dataset.annotations.mask(name, *size)
-
-
-def _metrics(config: EvaluateConfig, result: EvaluateResult) -> dict[str, Any]:
-    return {
-        "dataset": str(config.dir),
-        "split": config.split,
-        "network": result.network,
-        **result.evaluation.to_dict(),
-        **({"calibration": result.calibration.to_dict()} if result.calibration else {}),
-        **({"calibrated_weights": str(result.calibrated)} if result.calibrated else {}),
-        "skipped": [refused.to_dict() for refused in result.skipped],
-        "seconds": round(result.seconds, 3),
-        "images_per_second": round(result.images_per_second, 3),
-        "versions": versions(),
-    }

@@ -5,16 +5,14 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from config import EvaluateConfig
-from utils.commands.facts import facts
+from utils.commands.facts import facts, metrics
 from utils.commands.progress import progress, require_images
 from utils.commands.results_folder import evaluation_folder
 from utils.data.annotations import Dataset
-from utils.device import versions
 from utils.files import write_text
 from utils.inference.chosen import Chosen
 from utils.inference.ground_truth import GroundTruth
@@ -120,8 +118,8 @@ def evaluate_labels(
     )
     shown = presence(answers.truth, answers.probabilities >= np.array(chosen.label_thresholds), answers.probabilities)
     _write_report(config, chosen, result, shown)
-    metrics = {**chosen.to_dict(), **_metrics(config, result), "presence": shown.to_dict()}
-    write_text(out / "metrics.json", json.dumps(metrics, indent=2, ensure_ascii=False) + "\n")
+    found = {**metrics(config, chosen, result, result.scores.to_dict()), "presence": shown.to_dict()}
+    write_text(out / "metrics.json", json.dumps(found, indent=2, ensure_ascii=False) + "\n")
     return result
 
 
@@ -139,16 +137,3 @@ def _write_report(config: EvaluateConfig, chosen: Chosen, result: LabelsResult, 
     )
     lead = f"{plural(result.images, 'image')}, {result.what}, on {time.strftime('%Y-%m-%d %H:%M')}"
     write_page(result.out / "report.html", f"Evaluation of {chosen.path.stem}", lead, sections)
-
-
-def _metrics(config: EvaluateConfig, result: LabelsResult) -> dict[str, Any]:
-    return {
-        "dataset": str(config.dir),
-        "split": config.split,
-        "network": result.network,
-        **result.scores.to_dict(),
-        "skipped": [refused.to_dict() for refused in result.skipped],
-        "seconds": round(result.seconds, 3),
-        "images_per_second": round(result.images_per_second, 3),
-        "versions": versions(),
-    }

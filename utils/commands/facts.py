@@ -1,5 +1,6 @@
-"""What a report says about the images, the network and the machine, in words."""
+"""What an evaluation says about the images, the network and the machine: in words for a report, as values for a file."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -48,6 +49,21 @@ def facts(config: EvaluateConfig, chosen: Chosen, result: Scored) -> dict[str, A
         "time": f"{result.seconds:.1f} s, {result.images_per_second:.1f} images/s from file to figures",
     }
     return found | {f"version of {name}": version for name, version in versions().items()}
+
+
+def metrics(config: EvaluateConfig, chosen: Chosen, result: Scored, scores: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what ``metrics.json`` holds: the network and its decision, the scores, and how they were measured."""
+    return {
+        **chosen.to_dict(),
+        "dataset": str(config.dir),
+        "split": config.split,
+        "network": result.network,
+        **scores,
+        "skipped": [refused.to_dict() for refused in result.skipped],
+        "seconds": round(result.seconds, 3),
+        "images_per_second": round(result.images_per_second, 3),
+        "versions": versions(),
+    }
 
 
 def _words(value: Any) -> str:
