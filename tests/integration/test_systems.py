@@ -310,8 +310,8 @@ def test_a_segmenter_has_no_labels_to_save(make_dataset, make_weights, tmp_path)
 @pytest.mark.parametrize(
     ("words", "roles"),
     [
-        ("-system two-stage -classifier_size 32,32", ["classifier", "segmenter"]),
-        pytest.param("-system shared-backbone", ["network"], marks=pytest.mark.slow),
+        pytest.param("-system two-stage -classifier_size 32,32", ["classifier", "segmenter"], marks=pytest.mark.slow),
+        ("-system shared-backbone", ["network"]),
     ],
 )
 def test_several_processes_train_one_system(make_dataset, tmp_path, words, roles):

@@ -128,7 +128,8 @@ def test_two_processes_score_the_same_weights_alike(strips, tmp_path):
     # A rate of zero keeps the weights; BatchNorm's statistics move, so one epoch of the run before is the start and
     # only the validation of unchanged weights is compared: see the momentum below.
     flags = {"encoder_weights": str(one.weights), "num_epochs": 1, "lr_encoder": 0.0, "lr_decoder": 0.0}
-    config = settings(strips, tmp_path / "unused", batch_size=2, split=one.folder / "split.csv", **flags)
+    still = {"batch_size": 2, "split": one.folder / "split.csv", "subset": "balanced"}  # the split says which images
+    config = settings(strips, tmp_path / "unused", **still, **flags)
     script = (
         "import sys, yaml, pathlib, dataclasses\n"
         "from torch import nn\n"
@@ -167,6 +168,7 @@ def test_two_processes_score_the_same_weights_alike(strips, tmp_path):
     assert len(list((tmp_path / "by2").glob("*.pth"))) == 1
 
 
+@pytest.mark.slow  # a second pair of processes
 def test_two_processes_train_an_encoder_with_idle_layers_and_validate_one_average(strips, tmp_path):
     flags = "-encoder efficientnet-b0 -encoder_weights none -image_size 32,64 -subset all -batch_size 4 -device cpu"
     flags += " -num_of_workers 0 -num_epochs 1 -ema 0.9 -group_duplicates false -augmentation none -valid_fraction 0.4"
