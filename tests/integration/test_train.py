@@ -124,7 +124,7 @@ def test_native_size_and_one_channel_and_bf16(strips, tmp_path):
 def test_a_split_can_be_used_again_and_duplicates_ignored(strips, tmp_path, capsys):
     first = train(settings(strips, tmp_path / "first", num_epochs=1, group_duplicates=False, valid_fraction=0.5))
     file = first.folder / "split.csv"
-    again = train(settings(strips, tmp_path / "again", num_epochs=1, split=file, subset="balanced", per_class=1))
+    again = train(settings(strips, tmp_path / "again", num_epochs=1, split=file, subset="balanced"))
     assert f"images as in {file}\n" in capsys.readouterr().out
     assert not (again.folder / "train_balanced.csv").exists()
     assert (first.folder / "split.csv").read_text() == (again.folder / "split.csv").read_text()
@@ -132,7 +132,7 @@ def test_a_split_can_be_used_again_and_duplicates_ignored(strips, tmp_path, caps
     frame = pd.read_csv(first.folder / "split.csv")
     frame[frame["side"] == "train"].to_csv(tmp_path / "one_side.csv", index=False)
     with pytest.raises(InputError, match=r"one_side\.csv: \d+ images leave none to validate on"):
-        train(settings(strips, tmp_path / "third", split=tmp_path / "one_side.csv"))
+        train(settings(strips, tmp_path / "third", split=tmp_path / "one_side.csv", subset="balanced"))
 
 
 def test_a_run_that_began_while_images_were_checked_is_left_alone(strips, tmp_path, monkeypatch):
