@@ -106,7 +106,7 @@ def test_the_data_is_fetched_by_kagglehub(tmp_path, folder, install):
     install(kagglehub=hub(folder))
     summary = download(DownloadDataConfig(dir=tmp_path / "data"))
     assert contents(tmp_path / "data") == FILES
-    assert str(summary).endswith(
+    assert summary.text().endswith(
         "2 images in train_images/, 1 images in test_images/; train.csv, sample_submission.csv"
     )
 

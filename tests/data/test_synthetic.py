@@ -109,7 +109,7 @@ def test_small_set_has_clean_strips_and_every_class(tmp_path):
     assert summary.per_class == {
         name: int((annotations.rows["class_id"] == class_id).sum()) for class_id, name in enumerate(CLASS_NAMES, 1)
     }
-    assert "24 strips" in str(summary)
+    assert "24 strips" in summary.text()
 
 
 @pytest.mark.parametrize("start", np.linspace(0.0, 0.99, 12))

@@ -44,7 +44,7 @@ def test_page_has_every_section_and_the_figures(result):
     assert "of 10 images show the same piece of strip" in text
     assert re.search(r"Group \d: 2 images x.png y.png", text)
     assert json.loads(result.numbers.read_text("utf-8"))["clean"] == 4
-    assert str(result).startswith("images: 10, 6 with a defect, 4 clean\nimages per class: pits 3, cracks 3\n")
+    assert result.text().startswith("images: 10, 6 with a defect, 4 clean\nimages per class: pits 3, cracks 3\n")
 
 
 def test_page_needs_nothing_from_elsewhere(result):
