@@ -50,7 +50,7 @@ def test_files_to_start_from_are_found_from_any_folder(tmp_path, monkeypatch, na
 
 def test_settings_name_the_version_in_a_comment_which_is_no_setting(tmp_path):
     config = TrainConfig(dir=tmp_path, num_epochs=3)
-    write_settings(tmp_path, config)
+    write_settings(Run(tmp_path, config))
     text = (tmp_path / "config.yaml").read_text("utf-8")
     assert text.startswith(f"# steel-defects {VERSION}\ndir: ")
     assert yaml.safe_load(text) == to_plain(config)
