@@ -21,6 +21,7 @@ def test_it_learns_on_one_side_and_writes_a_weights_file(make_dataset, tmp_path,
     assert len(set(sides)) == 2
     write_split(pd.DataFrame({"image": list(sizes), "side": sides, "group": range(len(sizes))}), tmp_path / "split.csv")
     flags = f"-dir {folder} -split {tmp_path / 'split.csv'} -out {out} -num_epochs 6 -batch_size 2 -min_area 9 -lr 0.01"
+    flags += " -encoder test_resnet"
     assert plain_loop.main(flags.split()) == 0
     losses = [float(loss) for loss in re.findall(r"loss (\d+\.\d+)", capsys.readouterr().out)]
     assert len(losses) == 6

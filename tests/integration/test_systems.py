@@ -25,7 +25,7 @@ pytestmark = pytest.mark.usefixtures("no_drawing")
 
 ROOT = Path(__file__).parents[2]
 SMALL = (
-    "-encoder resnet18 -encoder_weights none -image_size 32,64 -subset all -batch_size 4 -device cpu -num_of_workers 0"
+    "-encoder test_resnet -encoder_weights none -image_size 32,64 -subset all -batch_size 4 -device cpu -num_of_workers 0"
     " -group_duplicates false -valid_fraction 0.34 -num_epochs 1 -lr_encoder 1e-3 -lr_decoder 1e-3 -augmentation none -threads 1"
 )
 

@@ -69,7 +69,7 @@ def test_a_killed_run_resumes_bit_equal(strips, tmp_path, changes):
 
 def test_interrupting_says_how_to_go_on(strips, tmp_path):
     out = tmp_path / "run"
-    flags = "-encoder resnet18 -encoder_weights none -image_size 32,64 -subset all -batch_size 4 -device cpu"
+    flags = "-encoder test_resnet -encoder_weights none -image_size 32,64 -subset all -batch_size 4 -device cpu"
     command = [sys.executable, "Train.py", "-dir", str(strips), "-out", str(out), *flags.split(), "-num_epochs", "500"]
     process = subprocess.Popen(
         command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
@@ -123,6 +123,7 @@ def test_resuming_a_finished_run_trains_nothing(strips, tmp_path):
     assert sorted(result.folder.glob("*.pth")) == sorted([result.weights, result.folder / "kept.pth"])
 
 
+@pytest.mark.slow  # three processes that import everything
 def test_two_processes_score_the_same_weights_alike(strips, tmp_path):
     one = train(settings(strips, tmp_path / "one", num_epochs=1, batch_size=2))
     # A rate of zero keeps the weights; BatchNorm's statistics move, so one epoch of the run before is the start and
