@@ -13,6 +13,7 @@ from utils.errors import InputError
 from utils.weights.weights_file import load
 
 
+@pytest.mark.slow  # it trains
 def test_it_learns_on_one_side_and_writes_a_weights_file(make_dataset, tmp_path, capsys):
     folder, out = make_dataset(count=24), tmp_path / "plain.pth"
     sizes = {path.name: cv2.imread(str(path)).shape for path in sorted((folder / "train_images").iterdir())}

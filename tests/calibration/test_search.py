@@ -26,7 +26,9 @@ def test_levels_say_what_the_decision_says(task):
         np.testing.assert_array_equal(found > index, expected)
 
 
-@pytest.mark.parametrize(("task", "seed"), [("multilabel", 1), ("multilabel", 2), ("multiclass", 3)])
+@pytest.mark.parametrize(
+    ("task", "seed"), [("multilabel", 1), pytest.param("multilabel", 2, marks=pytest.mark.slow), ("multiclass", 3)]
+)
 def test_every_setting_is_worth_what_the_real_decision_scores(task, seed):
     logits, truth = draw(task, seed)
     grid = small_grid()

@@ -42,7 +42,7 @@ def everything(folder: Path) -> dict[str, bytes]:
     return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
-@pytest.mark.parametrize("limits", ["search", "percentiles"])
+@pytest.mark.parametrize("limits", ["search", pytest.param("percentiles", marks=pytest.mark.slow)])
 def test_the_next_command_uses_the_calibrated_settings_without_being_told(make_dataset, run, tmp_path, limits):
     root, old = make_dataset(count=12), find(run)
     flags = {"dir": root, "weights_dir": run}
@@ -153,7 +153,7 @@ def test_a_member_of_a_system_is_calibrated_with_the_whole(make_dataset, run, tm
     assert not (tmp_path / "out").exists()
 
 
-@pytest.mark.parametrize("task", ["multilabel", "multiclass"])
+@pytest.mark.parametrize("task", [pytest.param("multilabel", marks=pytest.mark.slow), "multiclass"])
 def test_what_is_calibrated_behind_a_gate_is_what_prediction_draws(make_dataset, tmp_path, task):
     """Softmax gives the pixels of a class that the gate turned away to another one."""
     root, folder = make_dataset(count=12), tmp_path / "system"

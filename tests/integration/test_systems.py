@@ -100,6 +100,7 @@ def test_six_models(make_dataset, tmp_path):
         assert all(whole[row["image"]] == row["side"] for row in rows(run / role / "split.csv"))
 
 
+@pytest.mark.slow  # processes that import everything
 def test_a_killed_system_goes_on_where_it_was(make_dataset, tmp_path):
     data = make_dataset(count=18)
     whole = train(tmp_path / "whole", data, "-system two-stage -num_epochs 2")
@@ -307,6 +308,7 @@ def test_a_segmenter_has_no_labels_to_save(make_dataset, make_weights, tmp_path)
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.slow  # processes that import everything
 @pytest.mark.parametrize(
     ("words", "roles"),
     [

@@ -48,7 +48,12 @@ def every_part(answer: torch.Tensor | tuple[torch.Tensor, ...]) -> tuple[torch.T
     return answer if isinstance(answer, tuple) else (answer,)
 
 
-@pytest.fixture(scope="class", params=CASES, ids="-".join)
+# One mask: the network is that of multilabel with another number of channels.
+ONE_MASK = ("binary", "per-class")
+PARAMS = [pytest.param(case, marks=[pytest.mark.slow] if case[1] in ONE_MASK else []) for case in CASES]
+
+
+@pytest.fixture(scope="class", params=PARAMS, ids="-".join)
 def network(request) -> Segmenter:
     return make(*request.param)
 

@@ -35,6 +35,7 @@ for name in ("train", "valid"):
 """
 
 
+@pytest.mark.slow  # a process that imports everything
 def test_workers_start_after_opencv_has_used_its_threads(tmp_path):
     command = [sys.executable, "-c", PROGRAM, str(tmp_path / "strips")]
     answer = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120)

@@ -26,6 +26,7 @@ print(faults() - before)
 """
 
 
+@pytest.mark.slow  # it measures a process of its own
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="a setting of glibc")
 def test_freed_memory_is_used_again():
     def faults(word: str) -> int:

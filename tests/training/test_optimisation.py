@@ -92,6 +92,7 @@ def test_a_step_of_muon_turns_a_convolution_alike_in_all_directions(model, layer
     assert float(moved["muon"].square().mean().sqrt()) == pytest.approx(0.2 * rate, rel=0.35)
 
 
+@pytest.mark.slow  # large matrices
 def test_muon_computes_in_float32_where_the_processor_has_no_bf16(model, monkeypatch):
     library, used, moved = muon.zeropower_via_newtonschulz, [], {}
 

@@ -101,6 +101,7 @@ def test_damaged_files_in_the_cache_are_made_anew(weights, images, cache):
     assert kept.read_bytes() != b"nonsense"
 
 
+@pytest.mark.slow  # it converts for seconds
 def test_many_calls_at_once_do_not_wait_for_each_other_for_ever(weights):
     network = open_network(weights, "openvino", "cpu", "f32", 2)
     images = np.random.default_rng(1).integers(0, 256, (2, 40, 70, 3), dtype=np.uint8)
@@ -128,6 +129,7 @@ def test_more_sizes_than_openvino_compiles_for_share_one_graph(weights, monkeypa
     assert len(network._requests) == 2
 
 
+@pytest.mark.slow  # it converts for seconds
 @pytest.mark.parametrize("backend", SLOW_OPENVINO)
 def test_an_architecture_that_fixes_the_size_gets_a_graph_for_each(weights, backend, cache, monkeypatch):
     module = {"openvino": openvino_backend, "onnxruntime": onnxruntime_backend}[backend]
@@ -186,7 +188,7 @@ def judging() -> WeightsFile:
     return WeightsFile(spec, model.net.state_dict(), model.mean, model.std, None, Decision.uniform(2, 0.5))
 
 
-@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("backend", [*SLOW_OPENVINO, "torch"])
 @pytest.mark.parametrize("shape", [(40, 70), (64, 96)])
 def test_a_gate_gives_the_masks_of_the_images_it_chooses(judging, backend, shape):
     images = np.random.default_rng(0).integers(0, 256, (4, *shape, 3), dtype=np.uint8)
@@ -202,6 +204,7 @@ def test_a_gate_gives_the_masks_of_the_images_it_chooses(judging, backend, shape
     torch.testing.assert_close(network(images).masks, masks, rtol=1e-3, atol=2e-3)
 
 
+@pytest.mark.slow  # it converts for seconds
 def test_openvino_decodes_only_what_the_gate_chooses(judging, monkeypatch):
     drawn = []
     draw = openvino_steps._Pair.draw
@@ -218,6 +221,7 @@ def test_openvino_decodes_only_what_the_gate_chooses(judging, monkeypatch):
     torch.testing.assert_close(found.masks, masks[[0, 3]], rtol=1e-3, atol=2e-3)
 
 
+@pytest.mark.slow  # it converts for seconds
 def test_the_halves_hand_their_maps_over_in_bf16(judging, monkeypatch):
     monkeypatch.setattr(device, "cpu_has_bf16", lambda: True)
     pairs = []

@@ -134,6 +134,7 @@ def test_upload_is_drawn_described_and_gone_from_the_disk(page):
     assert [path for path in left if path.is_file()] == []
 
 
+@pytest.mark.slow  # a browser loads the page anew
 def test_classes_overlay_and_opacity_change_the_picture_without_the_server(page, running):
     send(page, a_png=TWO)
     calls = running.inspector.calls
@@ -161,6 +162,7 @@ def test_classes_overlay_and_opacity_change_the_picture_without_the_server(page,
     assert running.inspector.calls == calls
 
 
+@pytest.mark.slow  # a browser loads the page anew
 def test_threshold_decides_anew_at_once_and_everywhere_without_the_network(page, running):
     send(page, a_png=TWO, b_png=strip((10, 10, 20, 20, 215)))
     calls = running.inspector.calls
@@ -191,6 +193,7 @@ def test_defect_is_picked_in_the_table_and_in_the_picture(page):
     assert page.locator("tr.wb-picked").inner_text().split()[0] == "1"
 
 
+@pytest.mark.slow  # a browser loads the page anew
 def test_gallery_is_filtered_sorted_and_walked_through_by_keys(page):
     send(page, a_png=CLEAN, b_png=ONE, c_png=TWO)
     page.get_by_label("sort by").select_option("area")
@@ -212,6 +215,7 @@ def test_gallery_is_filtered_sorted_and_walked_through_by_keys(page):
     assert page.locator('[data-part="place"]').inner_text() == "1 / 2"
 
 
+@pytest.mark.slow  # a browser loads the page anew
 def test_images_with_a_class_are_sorted_by_the_probability_of_that_class(page):
     faint = strip((20, 10, 30, 20, 212), (200, 20, 30, 30, 2))  # a faint pit beside a sure crack
     send(page, a_png=faint, b_png=strip((20, 10, 30, 20, 240)))
@@ -221,6 +225,7 @@ def test_images_with_a_class_are_sorted_by_the_probability_of_that_class(page):
     assert names(page) == ["b.png", "a.png"]
 
 
+@pytest.mark.slow  # a browser loads the page anew
 def test_defect_of_the_table_can_be_picked_after_the_picture_was_dragged(page):
     send(page, a_png=TWO)
     page.locator('[data-do="in"]').click()
@@ -303,6 +308,7 @@ def search(page, words: str, found: str) -> None:
                 raise
 
 
+@pytest.mark.slow  # a browser loads the page anew
 def test_folder_is_browsed_with_its_labels(page):
     page.get_by_role("tab", name="Folder").click()
     page.click('[data-do="clear"]')
@@ -317,6 +323,7 @@ def test_folder_is_browsed_with_its_labels(page):
     page.wait_for_function("document.querySelectorAll('.wb-thumb').length === 5")
 
 
+@pytest.mark.slow  # a browser loads the page anew
 def test_other_weights_are_chosen_and_inspect_anew(page):
     send(page, a_png=TWO)
     page.get_by_label("Weights").click()
@@ -342,6 +349,7 @@ def test_page_fits_its_screens(page):
         assert frame["y"] + frame["height"] < height, "the strip is not in sight"
 
 
+@pytest.mark.slow  # a browser loads the page anew
 def test_visit_is_left_when_its_page_is_closed(running, browser):
     actions = running.app.state.page.actions
     before = {visit.token for visit in actions.visits.all()}
@@ -357,6 +365,7 @@ def test_visit_is_left_when_its_page_is_closed(running, browser):
         time.sleep(0.1)
 
 
+@pytest.mark.slow  # a browser loads the page anew
 def test_server_ends_while_a_page_is_open_and_leaves_nothing_behind(serve, browser):
     own = serve()
     view = browser.new_page()
