@@ -461,12 +461,15 @@ def test_reader_that_closes_the_pipe_ends_it_quietly(body):
 def test_waiting_threads_sleep_unless_the_environment_says_otherwise(monkeypatch, given, expected):
     monkeypatch.setattr("signal.signal", lambda *_: None)
     monkeypatch.setenv("OMP_WAIT_POLICY", given or "")
+    monkeypatch.setenv("GOMP_SPINCOUNT", "1")
+    monkeypatch.delenv("GOMP_SPINCOUNT")
     if given is None:
         monkeypatch.delenv("OMP_WAIT_POLICY")
     with pytest.raises(SystemExit) as end:
         run(lambda argv: print(os.environ["OMP_WAIT_POLICY"]) or 0)
     assert end.value.code == 0
     assert os.environ["OMP_WAIT_POLICY"] == expected
+    assert ("GOMP_SPINCOUNT" in os.environ) == (given is None)
 
 
 def test_entry_points_decide_how_threads_wait_before_torch_is_imported():

@@ -86,12 +86,15 @@ def parse(config_class: type[Config], argv: Sequence[str], prog: str, descriptio
 
 
 def share_the_processor() -> None:
-    """Let the threads of OpenMP sleep while they wait for each other, unless the user's environment says otherwise.
+    """Let the threads of OpenMP sleep soon while they wait for each other, unless the environment says otherwise.
 
-    By default they spin. Beside other busy programs a thread then spins while the one that it waits for has no core, and
-    training becomes several times slower. OpenMP reads the variable when torch is imported, so this comes before that.
+    By default they spin long. Beside other busy programs a thread then spins while the one that it waits for has no core,
+    and training becomes several times slower. OpenMP reads the variables when torch is imported, so this comes before.
+    GNU's, which torch has on Linux, may spin some microseconds first: alone, waking up costs more than that.
     """
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    if "OMP_WAIT_POLICY" not in os.environ:
+        os.environ["OMP_WAIT_POLICY"] = "PASSIVE"
+        os.environ.setdefault("GOMP_SPINCOUNT", "10000")
 
 
 def run(main: Callable[[Sequence[str]], int]) -> NoReturn:
