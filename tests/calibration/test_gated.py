@@ -55,7 +55,14 @@ def slow(logits, truth, gated: Gated, gate: GateSetting, settings) -> np.ndarray
     return np.array(rows)
 
 
-@pytest.mark.parametrize(("image", "classes", "soft"), [(True, False, False), (True, True, False), (False, True, True)])
+@pytest.mark.parametrize(
+    ("image", "classes", "soft"),
+    [
+        pytest.param(True, False, False, marks=pytest.mark.slow),
+        pytest.param(True, True, False, marks=pytest.mark.slow),
+        (False, True, True),
+    ],
+)
 def test_settings_are_worth_what_prediction_scores_and_better_than_a_gate_or_masks_alone(image, classes, soft):
     logits, truth, grid, tables, gated = example(3, image=image, classes=classes, soft=soft)
     everything, clean = np.ones(IMAGES, np.bool_), np.array([not one.any() for one in truth])

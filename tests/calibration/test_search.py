@@ -27,7 +27,12 @@ def test_levels_say_what_the_decision_says(task):
 
 
 @pytest.mark.parametrize(
-    ("task", "seed"), [("multilabel", 1), pytest.param("multilabel", 2, marks=pytest.mark.slow), ("multiclass", 3)]
+    ("task", "seed"),
+    [
+        ("multilabel", 1),
+        pytest.param("multilabel", 2, marks=pytest.mark.slow),
+        pytest.param("multiclass", 3, marks=pytest.mark.slow),
+    ],
 )
 def test_every_setting_is_worth_what_the_real_decision_scores(task, seed):
     logits, truth = draw(task, seed)

@@ -113,7 +113,7 @@ def test_the_snippet_of_the_documents_runs(make_weights, exported, tmp_path, mon
     assert shown["masks"].any()
 
 
-@pytest.mark.parametrize("format", ["onnx", "openvino"])
+@pytest.mark.parametrize("format", ["onnx", pytest.param("openvino", marks=pytest.mark.slow)])
 def test_f16_halves_the_file_and_hardly_changes_the_masks(make_weights, images, exported, tmp_path, format):
     config = ExportConfig(weights_dir=make_weights(), format=format, precision="f16", out=tmp_path, dir=images)
     half = export_model(config)
@@ -121,6 +121,7 @@ def test_f16_halves_the_file_and_hardly_changes_the_masks(make_weights, images, 
     assert min(half.parity.dice.values()) > 0.99
 
 
+@pytest.mark.slow
 def test_int8_is_calibrated_on_other_images_than_it_is_compared_on(make_weights, images, tmp_path, monkeypatch):
     calibrated = []
 

@@ -210,6 +210,7 @@ signal.pause()
 """
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not Path("/dev/shm").is_dir(), reason="shared memory has no folder here")
 def test_a_kill_leaves_no_shared_memory(strips):
     before = set(os.listdir("/dev/shm"))  # noqa: PTH208

@@ -157,6 +157,7 @@ def test_drawn_areas_have_the_real_quartiles(class_id):
     assert np.mean([len(parts) for parts in areas]) == pytest.approx(REAL_MEAN_COMPONENTS[class_id], rel=0.15)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("class_id", REAL_AREA_QUARTILES)
 def test_painted_labels_keep_near_the_real_figures(full_size, class_id):
     areas = [mask.sum() for mask in full_size[class_id]]
@@ -167,6 +168,7 @@ def test_painted_labels_keep_near_the_real_figures(full_size, class_id):
     assert np.mean(components) == pytest.approx(REAL_MEAN_COMPONENTS[class_id], rel=0.5)
 
 
+@pytest.mark.slow
 def test_cracks_are_tall_and_thin_and_pits_small(full_size):
     def boxes(class_id):
         for mask in full_size[class_id]:

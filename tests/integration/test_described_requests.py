@@ -32,6 +32,7 @@ def test_every_route_is_tried(described):
     assert {(method.upper(), path) for path in described for method in described[path]} == set(ROUTES)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("method", "path"), ROUTES)
 def test_no_request_is_an_error_of_the_server(described, method, path):
     operation = described[path][method]

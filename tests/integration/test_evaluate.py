@@ -241,7 +241,9 @@ def test_submission_is_that_of_the_prediction(make_dataset, make_weights, tmp_pa
 
 
 @pytest.mark.draws
-@pytest.mark.parametrize("task", ["multilabel", "multiclass", "binary"])
+@pytest.mark.parametrize(
+    "task", ["multilabel", *(pytest.param(task, marks=pytest.mark.slow) for task in ("multiclass", "binary"))]
+)
 def test_report_shows_every_section_and_the_learning_curves_of_the_run(make_dataset, make_weights, tmp_path, task):
     root = make_dataset(count=6)
     run = run_folder(make_weights(task=task), tmp_path / "run", [f"{n:03d}.png" for n in range(6)], [])

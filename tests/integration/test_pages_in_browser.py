@@ -30,7 +30,10 @@ def evaluation(make_dataset, make_weights, tmp_path: Path) -> Path:
     return evaluate(config).out / "report.html"
 
 
-@pytest.mark.parametrize(("make", "pictures"), [(exploration, 15), (exploration_of_labels, 7), (evaluation, 15)])
+@pytest.mark.parametrize(
+    ("make", "pictures"),
+    [pytest.param(exploration, 15, marks=pytest.mark.slow), (exploration_of_labels, 7), (evaluation, 15)],
+)
 def test_page_renders_whole_without_errors_and_without_a_network(
     browser, make, pictures, make_dataset, make_weights, tmp_path
 ):

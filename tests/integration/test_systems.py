@@ -48,7 +48,7 @@ def sums(folder: Path) -> dict[str, bytes]:
     ("words", "roles", "labels"),
     [
         ("-system two-stage -classifier_size 32,32", ["classifier", "segmenter"], ["pits", "cracks"]),
-        ("-system shared-backbone -gate soft", ["network"], ["pits", "cracks"]),
+        pytest.param("-system shared-backbone -gate soft", ["network"], ["pits", "cracks"], marks=pytest.mark.slow),
         pytest.param("-system two-stage -task binary", ["classifier", "segmenter"], ["defect"], marks=pytest.mark.slow),
     ],
 )

@@ -112,6 +112,7 @@ def test_tasks(strips, tmp_path, task, loss, names):
     assert list(result.scores["classes"]) == list(names)
 
 
+@pytest.mark.slow  # bf16 takes seconds where the processor has none
 def test_native_size_and_one_channel_and_bf16(strips, tmp_path):
     config = settings(
         strips, tmp_path / "run", image_size=None, channels=1, precision="bf16", num_epochs=1, clip_norm=1.0

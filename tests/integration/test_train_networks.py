@@ -192,6 +192,7 @@ def test_a_segmenter_starts_from_the_encoder_of_a_classifier(strips, tmp_path, c
         train(settings(strips, tmp_path / "third", encoder="resnet18", init_encoder=tmp_path / "moved.pth"))
 
 
+@pytest.mark.slow
 def test_class_weights_change_the_training(strips, tmp_path, capsys):
     plain = train(settings(strips, tmp_path / "plain", loss="bce"))
     heavy = train(settings(strips, tmp_path / "heavy", loss="bce", class_weights=("20", "1")))

@@ -39,7 +39,7 @@ def test_names_are_no_formulas(name):
     assert figures[0].axes[0].title._preprocess_math(literal(name)) == (name, False)
 
 
-@pytest.mark.parametrize("count", [2, INSIDE, INSIDE + 1, 25, 60])
+@pytest.mark.parametrize("count", [2, INSIDE, INSIDE + 1, 25, pytest.param(60, marks=pytest.mark.slow)])
 def test_many_names_leave_the_curves_their_room(count):
     names = [f"class number {k}" for k in range(count)]
     figure = plots.draw_curves([(name, X, X) for name in names], "x", "y")

@@ -14,7 +14,8 @@ def network(encoder: str) -> torch.nn.Module:
 
 
 @pytest.mark.parametrize(
-    ("encoder", "count"), [("efficientnet-b0", 16), ("tf_efficientnet_lite0", 16), ("resnet18", 0)]
+    ("encoder", "count"),
+    [("efficientnet-b0", 16), pytest.param("tf_efficientnet_lite0", 16, marks=pytest.mark.slow), ("resnet18", 0)],
 )
 def test_only_they_are_changed(encoder, count):
     changed, same = network(encoder), network(encoder)

@@ -77,6 +77,7 @@ def test_too_much_at_once_is_said_in_plain_words_and_less_goes_through(view):
     view.wait_for_function("document.querySelector('.wb-bar .wb-name').textContent === 'c.png'")
 
 
+@pytest.mark.slow
 def test_server_that_stops_does_not_wait_for_open_pages(server, view):
     began = time.monotonic()
     server.stop()

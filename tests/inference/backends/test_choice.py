@@ -220,6 +220,7 @@ def test_probabilities_of_whole_images_have_to_agree_too(weights, other, expecte
     assert agreement(Outputs(None, first), Outputs(None, second), weights) == expected
 
 
+@pytest.mark.slow
 def test_real_backends_agree(weights, images, capsys):
     """With nothing replaced: whatever is taken gives torch's masks."""
     network = open_network(weights, "auto", "cpu", "f32", 0)

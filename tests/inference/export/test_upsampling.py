@@ -27,7 +27,7 @@ def merged_blocks(model: nn.Module) -> list[MergedBlock]:
     return [block for block in model.modules() if isinstance(block, MergedBlock)]
 
 
-@pytest.mark.parametrize("encoder", ["resnet18", "efficientnet-b0", "vgg11"])
+@pytest.mark.parametrize("encoder", ["resnet18", "efficientnet-b0", pytest.param("vgg11", marks=pytest.mark.slow)])
 @pytest.mark.parametrize("size", [(64, 160), (33, 57), (32, 32)])
 def test_the_logits_are_the_same(encoder: str, size: tuple[int, int]) -> None:
     model = trained("unet", encoder)

@@ -339,6 +339,7 @@ def test_other_weights_are_chosen_and_inspect_anew(page):
     assert page.get_by_role("cell", name="0.9000").first.is_visible()
 
 
+@pytest.mark.slow
 def test_page_fits_its_screens(page):
     send(page, a_png=TWO, b_png=CLEAN)
     for width, height in [(1366, 768), (1920, 1080)]:
