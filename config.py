@@ -39,6 +39,18 @@ Architecture = Literal[
 MaskTask = Literal["multilabel", "binary", "multiclass", "per-class"]
 LabelTask = Literal["classify-binary", "classify-multilabel"]  # of whole images
 Task = Literal[MaskTask, LabelTask]
+# What SMP calls the published weights of its encoders; each has some of them.
+EncoderWeights = Literal[
+    "imagenet",
+    "advprop",
+    "noisy-student",
+    "noisy-student-475",
+    "ssl",
+    "swsl",
+    "instagram",
+    "imagenet+5k",
+    "imagenet+background",
+]
 Loss = Literal["dice_bce", "bce", "dice", "tversky", "focal", "lovasz", "cross_entropy"]
 Device = Literal["auto", "cpu", "cuda"]
 Precision = Literal["f32", "bf16", "f16"]
@@ -161,7 +173,8 @@ class NetworkFlags:
     encoder: str = flag("any SMP or timm encoder (tu-NAME for timm's)", "resnet50")
     encoder_weights: str = flag(
         "imagenet, none or a FILE to start from: weights of this project, or an encoder's as its library gives them "
-        "out",
+        "out; some encoders have others too: advprop, noisy-student, ssl, swsl, instagram, imagenet+5k, "
+        "imagenet+background",
         "imagenet",
     )
     init_encoder: Path | None = flag(

@@ -166,7 +166,7 @@ def test_a_training_that_goes_on_from_it_knows_what_it_cost(published):
     """The card of what comes of it can then say how long all runs took, though this one's folder is not there."""
     path = published / read_index(published / "index.json").entries[0].file
     config = TrainConfig(encoder="mobilenetv3_small_100", encoder_weights=str(path))
-    origin = initial_network(config, load(path).spec, resumed=False).origin
+    origin = initial_network(config, load(path).spec, checkpoint=None).origin
     assert origin is not None
     assert Training.of(published, {"config": {}, "started_from": origin}).before == (25, 25 * 72)
 

@@ -40,7 +40,7 @@ def check_members(
             part = part_of(frame, member, spec, dataset)
             train, valid = (part.loc[part["side"] == side, "image"] for side in ("train", "valid"))
             check_counts(member, {"train": len(train), "valid": len(valid)}, processes)
-            network = initial_network(member, spec, False).network
+            network = initial_network(member, spec, None).network
             check_batch(member, network, [dataset.path(name) for name in train], processes)
         except InputError as error:
             raise InputError(f"-system {config.system}, {role}: {error}") from None

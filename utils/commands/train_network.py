@@ -6,7 +6,7 @@ import math
 import os
 import time
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -118,11 +118,12 @@ def train_network(run: Run) -> TrainResult:
     engine = make_engine(config)
     if engine.device.type == "cpu":
         keep_freed_memory()
-    complete = _is_complete(run, engine.num_processes)
+    checkpoint = read_last(run.checkpoints) if run.has_checkpoint else None
+    complete = checkpoint is not None and _is_complete(run, checkpoint, engine.num_processes)
     dataset = open_labelled(config)
     spec = make_spec(config, dataset.annotations.class_names)
     set_seed(config.seed)
-    start = initial_network(config, spec, run.has_checkpoint)
+    start = initial_network(config, spec, checkpoint)
     images = _choose_images(run, spec, dataset, engine)
     weights_of_classes = class_weights(config, spec, dataset, images.train)
     notes = [*start.notes, *_notes(config, spec, images, start.origin, weights_of_classes)]
@@ -140,14 +141,11 @@ def train_network(run: Run) -> TrainResult:
     return _finish(run, dataset, start.network, engine, complete, started)
 
 
-def _is_complete(run: Run, processes: int) -> bool:
+def _is_complete(run: Run, state: Mapping[str, Any], processes: int) -> bool:
     """Check whether nothing is left to train of a run that is resumed; ``InputError`` when others than it began go on.
 
     Another number of processes would have other steps: the schedule counts them, and a step's images are those of all.
     """
-    if not run.has_checkpoint:
-        return False
-    state = read_last(run.checkpoints)
     if state["epoch"] >= run.config.num_epochs or state["stopped"]:
         return True
     began = state.get("processes", processes)  # checkpoints of earlier versions do not tell

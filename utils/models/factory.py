@@ -5,6 +5,7 @@ from typing import Any
 
 from utils.errors import InputError
 from utils.models.architectures import ARCHITECTURES
+from utils.models.normalisation import IMAGENET, Normalisation, of_channels, of_weights, timm_name_of
 from utils.models.segmenter import Segmenter
 from utils.models.spec import DECODER_BLOCKS, ModelSpec
 from utils.settings import nearest
@@ -12,16 +13,14 @@ from utils.settings import nearest
 # Sides in pixels where the encoder's stride is not all: PAN halves its encoder's output, 1/16 of the side, three times.
 MULTIPLES = {"pan": 128}
 
-IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
-
 
 def build(spec: ModelSpec, encoder_weights: str | None = None) -> Segmenter:
     """Make the network that ``spec`` describes.
 
     Args:
         spec: what to make.
-        encoder_weights: ``imagenet`` fetches the encoder's published weights (network or cache needed); none starts
-            from random ones and needs no network.
+        encoder_weights: a name of ``published_weights`` fetches these weights of the encoder (network or cache
+            needed); none starts from random ones and needs no network.
 
     Returns:
         A ``Segmenter`` in training mode.
@@ -39,8 +38,11 @@ def build(spec: ModelSpec, encoder_weights: str | None = None) -> Segmenter:
             f" choose from {', '.join(ARCHITECTURES)}"
         )
     encoder = spec.smp_encoder()
-    if encoder_weights not in (None, "imagenet"):
-        raise InputError(f"-encoder_weights {encoder_weights}: choose imagenet, none or a weights file of this project")
+    if encoder_weights is not None and encoder_weights not in (names := published_weights(spec)):
+        raise InputError(
+            f"-encoder_weights {encoder_weights}: {spec.encoder} has no such weights; choose"
+            f" {', '.join((*names, 'none'))} or a FILE"
+        )
     more: dict[str, Any] = {"labels": spec.labels, "dense": spec.dense, "dropout": spec.dropout} if spec.labels else {}
     if spec.decoder_channels:
         one = DECODER_BLOCKS[spec.architecture] == 1
@@ -69,7 +71,7 @@ def build(spec: ModelSpec, encoder_weights: str | None = None) -> Segmenter:
             " a network connection (they are cached after that, HF_HOME says where), or give them as -encoder_weights FILE, or"
             " train from scratch with -encoder_weights none"
         ) from None
-    mean, std = _normalisation(encoder, spec.channels)
+    mean, std = _normalisation(encoder, spec.channels, encoder_weights)
     stride = int(getattr(net.encoder, "output_stride", 32))
     multiple = MULTIPLES.get(spec.architecture, getattr(net, "multiple", stride))
     return Segmenter(net, spec, mean, std, multiple)
@@ -79,26 +81,26 @@ def size_of(spec: ModelSpec) -> tuple[int, int] | None:
     """Return the (H, W) in pixels that an encoder of timm's was made for, the only one that some take; none: not known."""
     import timm
 
-    name = spec.smp_encoder()
-    made_for = timm.get_pretrained_cfg(name[3:]) if name.startswith("tu-") else None
+    name = timm_name_of(spec.smp_encoder())
+    made_for = None if name is None else timm.get_pretrained_cfg(name)
     return None if made_for is None else (made_for.input_size[1], made_for.input_size[2])
 
 
-def _normalisation(encoder: str, channels: int) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    """Return the mean and std that the encoder's ImageNet weights were trained with, in units of 0..1."""
+def published_weights(spec: ModelSpec) -> tuple[str, ...]:
+    """Return the names of the published weights of a spec's encoder; those of timm's have one, and perhaps none."""
     import timm
     from segmentation_models_pytorch.encoders import encoders as smp_encoders
 
-    mean: tuple[float, ...] = IMAGENET_MEAN
-    std: tuple[float, ...] = IMAGENET_STD
-    settings = smp_encoders.get(encoder, {}).get("pretrained_settings", {}).get("imagenet", {})
-    # Some encoders were trained on 0..255 images; their mean is not in our units, and theirs alone.
-    if settings.get("input_range", [0, 1])[1] == 1 and settings.get("mean") and settings.get("std"):
-        mean, std = tuple(settings["mean"]), tuple(settings["std"])
-    if encoder.startswith("tu-"):
-        pretrained = timm.get_pretrained_cfg(encoder[3:])
-        if pretrained is not None:
-            mean, std = tuple(pretrained.mean), tuple(pretrained.std)
-    if channels == 1:
-        return (sum(mean) / 3,), (sum(std) / 3,)
-    return mean, std
+    name = spec.smp_encoder()
+    timm_name = timm_name_of(name)
+    if timm_name is not None:
+        return (IMAGENET,) if timm.is_model_pretrained(timm_name) else ()
+    return tuple(smp_encoders.get(name, {}).get("pretrained_settings", ()))
+
+
+def _normalisation(encoder: str, channels: int, weights: str | None = None) -> Normalisation:
+    """Return the mean and std per channel, in units of 0..1, that the encoder's published weights were trained with.
+
+    Random weights take those of ``imagenet``.
+    """
+    return of_channels(of_weights(encoder, weights or IMAGENET), channels)

@@ -45,9 +45,12 @@ class Segmenter(nn.Module):
         super().__init__()
         self.net = net
         self.spec = spec
-        self.mean = tuple(mean)
-        self.std = tuple(std)
         self.multiple = multiple
+        self.normalise_by(mean, std)
+
+    def normalise_by(self, mean: Sequence[float], std: Sequence[float]) -> None:
+        """Take another normalisation, as that of the weights that ``net`` gets; per channel, in units of 0..1."""
+        self.mean, self.std = tuple(mean), tuple(std)
         spread = torch.tensor(self.std).view(1, -1, 1, 1)
         self.register_buffer("scale", 1.0 / (255.0 * spread), persistent=False)
         self.register_buffer("shift", -torch.tensor(self.mean).view(1, -1, 1, 1) / spread, persistent=False)

@@ -91,7 +91,10 @@ class ModelSpec:
         if name in smp_encoders or name.startswith("timm-"):
             return name
         bare = name.removeprefix("tu-")
-        if timm.is_model(bare.split(".")[0]):
+        model, _, tag = bare.partition(".")
+        if timm.is_model(model):
+            if tag and tag not in (tags := [n.partition(".")[2] for n in timm.list_pretrained(f"{model}.*")]):
+                raise InputError(f"-encoder {name}: {model} has no weights called {tag}; choose from {', '.join(tags)}")
             return f"tu-{bare}"
         known = [*smp_encoders, *timm.list_models()]
         raise InputError(f"-encoder {name}: neither SMP nor timm has it{nearest(name, known)}")

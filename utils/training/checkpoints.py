@@ -95,6 +95,8 @@ class Checkpoints(dl.Callback):
             "epoch": runner.epoch_step,
             "scores": self.scores(),
             "network": runner.evaluated.net.state_dict(),
+            "mean": list(runner.network.mean),
+            "std": list(runner.network.std),
         }
         _write(content, path)
 
@@ -106,6 +108,8 @@ class Checkpoints(dl.Callback):
             "batch_step": runner.batch_step,
             "sample_step": runner.sample_step,
             "network": runner.network.net.state_dict(),
+            "mean": list(runner.network.mean),
+            "std": list(runner.network.std),
             "optimizer": runner.optimizer.state_dict(),
             "scheduler": runner.scheduler.state_dict() if runner.scheduler else {},
             "scaler": runner.engine.scaler.state_dict() if runner.engine.scaler else {},

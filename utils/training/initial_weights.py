@@ -4,14 +4,18 @@ import csv
 import dataclasses
 import hashlib
 import json
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
-from config import TrainConfig
+import numpy as np
+
+from config import EncoderWeights, TrainConfig
 from utils.errors import InputError
 from utils.files import write_text
 from utils.models.encoder_file import encoder_tensors
 from utils.models.factory import build
+from utils.models.normalisation import Normalisation, of_channels, of_earlier_runs
 from utils.models.segmenter import Segmenter
 from utils.models.spec import ModelSpec
 from utils.weights.run_files import HISTORY, ORIGIN
@@ -37,13 +41,16 @@ class InitialNetwork:
     origin: dict[str, Any] | None
 
 
-def initial_network(config: TrainConfig, spec: ModelSpec, resumed: bool) -> InitialNetwork:
+def initial_network(config: TrainConfig, spec: ModelSpec, checkpoint: Mapping[str, Any] | None) -> InitialNetwork:
     """Make the network with the weights that ``-encoder_weights`` and ``-init_encoder`` name.
+
+    Images are normalised as those that the encoder's weights have seen.
 
     Args:
         config: these two flags are used; ``-init_encoder`` comes last and wins.
         spec: what to make.
-        resumed: the weights come from a checkpoint later, the files of these flags are not needed any more.
+        checkpoint: what ``checkpoints.read_last`` gives of a run that goes on. The weights come from it later, the files of
+            these flags are not needed any more. None: a new run.
 
     Raises:
         InputError: no such file, or nothing in it fits.
@@ -51,9 +58,12 @@ def initial_network(config: TrainConfig, spec: ModelSpec, resumed: bool) -> Init
     given = config.encoder_weights
     notes: list[str] = []
     origin = None
-    if resumed:
-        return InitialNetwork(build(spec), notes, origin)
-    if given in ("imagenet", "none"):
+    if checkpoint is not None:
+        network = build(spec)
+        earlier = of_channels(of_earlier_runs(spec.smp_encoder()), spec.channels)
+        network.normalise_by(*(checkpoint.get(name, value) for name, value in earlier._asdict().items()))
+        return InitialNetwork(network, notes, origin)
+    if given == "none" or given in get_args(EncoderWeights):
         network = build(spec, None if given == "none" or config.init_encoder else given)
     else:
         network = build(spec)
@@ -64,6 +74,7 @@ def initial_network(config: TrainConfig, spec: ModelSpec, resumed: bool) -> Init
         if is_ours(content):
             stored = _fitting(source, from_content(path, content), spec)
             taken = _take(network, stored, "")
+            notes += _normalised_as(network, stored, source)
             whole = len(network.net.state_dict())
             if taken < whole:
                 notes.append(f"{source}: {taken} of the network's {whole} tensors are from it, the rest is random")
@@ -71,7 +82,10 @@ def initial_network(config: TrainConfig, spec: ModelSpec, resumed: bool) -> Init
         else:
             encoder = network.net.get_submodule("encoder")
             encoder.load_state_dict(encoder_tensors(content, encoder, source), strict=False)
-            notes.append(f"encoder from {given}, all of its tensors; the rest is random")
+            words = Normalisation(network.mean, network.std).text()
+            notes.append(
+                f"encoder from {given}, all of its tensors; the rest is random; images are normalised with {words}"
+            )
             origin = {"file": path.name, "sha256": hashlib.sha256(path.read_bytes()).hexdigest()}
     if config.init_encoder is not None:
         source = f"-init_encoder {config.init_encoder}"
@@ -79,6 +93,7 @@ def initial_network(config: TrainConfig, spec: ModelSpec, resumed: bool) -> Init
             raise InputError(f"{source}: no such file; choose a weights file of this project")
         stored = _fitting(source, load(config.init_encoder), spec)
         taken = _take(network, stored, ENCODER)
+        notes += _normalised_as(network, stored, source)
         whole = sum(name.startswith(ENCODER) for name in network.net.state_dict())
         notes.append(f"encoder from {config.init_encoder} ({stored.spec.task}): {taken} of its {whole} tensors taken")
         origin = {"flag": "init_encoder", **stored.provenance, **_spent(config.init_encoder.parent)}
@@ -125,6 +140,15 @@ def _fitting(source: str, stored: WeightsFile, spec: ModelSpec) -> WeightsFile:
             f" {stored.spec.channels}; nothing in it fits {spec.encoder}"
         )
     return stored
+
+
+def _normalised_as(network: Segmenter, stored: WeightsFile, source: str) -> list[str]:
+    """Normalise images as those that a file's network has seen; return a line for the user where that is not usual."""
+    usual, its = Normalisation(network.mean, network.std), Normalisation(stored.mean, stored.std)
+    network.normalise_by(*its)
+    if np.allclose(usual, its, atol=1e-6):
+        return []
+    return [f"{source}: images are normalised as for it, with {its.text()}, not with {usual.text()}"]
 
 
 def _take(network: Segmenter, stored: WeightsFile, prefix: str) -> int:

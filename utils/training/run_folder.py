@@ -5,11 +5,11 @@ import dataclasses
 import datetime
 import os
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import yaml
 
-from config import PROJECT, VERSION, TrainConfig
+from config import PROJECT, VERSION, EncoderWeights, TrainConfig
 from utils.errors import InputError
 from utils.files import write_text
 from utils.settings import from_plain, given_fields, to_plain
@@ -152,7 +152,9 @@ def _with_full_paths(config: TrainConfig) -> TrainConfig:
     return dataclasses.replace(
         config,
         init_encoder=encoder and encoder.resolve(),
-        encoder_weights=weights if weights in ("imagenet", "none") else str(Path(weights).resolve()),
+        encoder_weights=weights
+        if weights == "none" or weights in get_args(EncoderWeights)
+        else str(Path(weights).resolve()),
     )
 
 
