@@ -59,6 +59,7 @@ ExportFormat = Literal["onnx", "openvino"]
 StoredTta = Literal["none", "flips"]  # what a system file may say
 ServeTta = Literal["stored", StoredTta]
 Tta = Literal[ServeTta, "d4"]
+BitDepth = Literal["auto", "8", "10", "12", "14", "16"]
 Side = Literal["train", "test"]  # of a dataset folder
 
 
@@ -164,6 +165,19 @@ class ReadingFlags:
 
 
 @dataclass(frozen=True, kw_only=True)
+class PixelFlags:
+    """How images with more than 8 bits are read."""
+
+    heading: ClassVar = "images"
+
+    bit_depth: BitDepth = flag(
+        "bits of the camera, for images with more than 8 bits: 12 makes 4095 white; auto: what the weights file says, "
+        "else the smallest that holds the largest number of all images",
+        "auto",
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
 class NetworkFlags:
     """What network is trained, and what it starts from."""
 
@@ -221,7 +235,7 @@ class SystemFlags:
 
 
 @dataclass(frozen=True, kw_only=True)
-class ImageFlags:
+class ImageFlags(PixelFlags):
     """Which images a network is trained on, and how it sees them."""
 
     heading: ClassVar = "images"
@@ -403,7 +417,7 @@ RECIPES["muon"] = {
 
 
 @dataclass(frozen=True, kw_only=True)
-class PredictConfig(WeightsFlags, DecisionFlags, ViewFlags, InferenceFlags):
+class PredictConfig(WeightsFlags, DecisionFlags, ViewFlags, PixelFlags, InferenceFlags):
     """What ``Predict_masks.py`` does."""
 
     dir: Path | None = flag("dataset folder; test_images/ is read, or train_images/ when there is none", None)
@@ -447,7 +461,7 @@ class CalibrationFlags:
 
 
 @dataclass(frozen=True, kw_only=True)
-class EvaluateConfig(CalibrationFlags, WeightsFlags, DecisionFlags, ViewFlags, InferenceFlags):
+class EvaluateConfig(CalibrationFlags, WeightsFlags, DecisionFlags, ViewFlags, PixelFlags, InferenceFlags):
     """What ``Evaluate.py`` does."""
 
     dir: Path = flag(
@@ -476,7 +490,7 @@ class EvaluateConfig(CalibrationFlags, WeightsFlags, DecisionFlags, ViewFlags, I
 
 
 @dataclass(frozen=True, kw_only=True)
-class ExportConfig(WeightsFlags):
+class ExportConfig(WeightsFlags, PixelFlags):
     """What ``Export_model.py`` does."""
 
     format: ExportFormat = flag(
@@ -556,7 +570,7 @@ class QueueFlags:
 
 
 @dataclass(frozen=True, kw_only=True)
-class ServeConfig(AccessFlags, RequestFlags, QueueFlags, WeightsFlags, DecisionFlags, InferenceFlags):
+class ServeConfig(AccessFlags, RequestFlags, QueueFlags, WeightsFlags, DecisionFlags, PixelFlags, InferenceFlags):
     """What ``Serve.py`` does."""
 
     dir: Path | None = flag(
@@ -664,7 +678,7 @@ class ConvertConfig:
 
 
 @dataclass(frozen=True, kw_only=True)
-class CheckConfig(ReadingFlags):
+class CheckConfig(PixelFlags, ReadingFlags):
     """What ``Prepare_data.py check`` does."""
 
     dir: Path = flag("dataset folder to check")
@@ -682,7 +696,7 @@ class BalanceConfig:
 
 
 @dataclass(frozen=True, kw_only=True)
-class ExploreConfig(ReadingFlags):
+class ExploreConfig(PixelFlags, ReadingFlags):
     """What ``Prepare_data.py explore`` does."""
 
     dir: Path = flag("dataset folder with train.csv; without train_images/ the labels alone are explored")

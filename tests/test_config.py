@@ -92,7 +92,7 @@ def test_every_field_has_one_place_and_the_commands_own_come_first(kind):
 
 def test_order_is_that_of_the_class_statement():
     headings = {"": "dir", "weights": "weights_dir", "decision": "threshold"}
-    headings |= {"tiles and test-time augmentation": "tile", "machine": "batch_size"}
+    headings |= {"tiles and test-time augmentation": "tile", "images": "bit_depth", "machine": "batch_size"}
     assert {heading: group[0].name for heading, group in grouped_fields(PredictConfig).items()} == headings
     machine = ["num_of_workers", "cache", "precision", "device", "threads"]
     assert [field.name for field in grouped_fields(TrainConfig)["machine"]] == machine

@@ -235,10 +235,10 @@ def test_a_folder_whose_name_is_not_utf8_is_checked_and_remembered(folder, opene
 
 def test_training_gets_sizes_or_the_first_problem(folder):
     dataset = open_dataset(folder)
-    assert checks.verified_sizes(dataset, 1, False)["a.png"] == (4, 6)
+    assert checks.verified(dataset, 1, False).sizes["a.png"] == (4, 6)
     truncate(folder / "train_images" / "a.png")
     with pytest.raises(InputError, match=r"a.png: truncated image; restore the file or remove it$"):
-        checks.verified_sizes(dataset, 1, False)
+        checks.verified(dataset, 1, False)
     truncate(folder / "train_images" / "b.png")
     with pytest.raises(InputError, match=r"a.png: .*\(one of 2 problems; Prepare_data.py check -dir .* lists all\)"):
-        checks.verified_sizes(dataset, 1, False)
+        checks.verified(dataset, 1, False)

@@ -122,7 +122,7 @@ def test_the_result_is_kept_until_an_image_changes(dataset, monkeypatch):
     source = strip(1)
     opened = dataset({"a": source[:200, :200], "b": source[:200, :200][::-1], "c": strip(2)[:200, :200]})
     first = near_duplicate_groups(opened, 1, False)
-    monkeypatch.setattr(duplicates, "read_image", lambda *_, **__: pytest.fail("an image was opened"))
+    monkeypatch.setattr(Dataset, "read", lambda *_, **__: pytest.fail("an image was opened"))
     assert near_duplicate_groups(opened, 1, False) == first == {"a.jpg": 0, "b.jpg": 0, "c.jpg": 1}
     monkeypatch.undo()
     changed = dataset({"c": source[:200, :200]})

@@ -1,12 +1,25 @@
+import errno
 import io
 import os
+import struct
 import sys
+import zlib
 
+import cv2
 import numpy as np
 import pytest
 from PIL import Image
 
-from utils.data.images import ImageError, list_images, read_image, read_index_mask, read_size
+from utils.data.bit_depth import BitDepth
+from utils.data.images import (
+    ImageError,
+    list_images,
+    measure_depth,
+    read_image,
+    read_index_mask,
+    read_size,
+    verify_image,
+)
 from utils.errors import InputError
 
 rng = np.random.default_rng(0)
@@ -63,6 +76,158 @@ def test_colour_as_grey_has_one_channel(tmp_path):
 def test_16_bit_grey_keeps_its_range(tmp_path):
     path = save(tmp_path / "a.png", np.array([[0, 256, 65535]], np.uint16))
     assert read_image(path, channels=1)[..., 0].tolist() == [[0, 1, 255]]
+
+
+def packed_tiff(samples, compression=1):
+    """Write a TIFF of one strip that Pillow itself does not write: floating-point numbers of 64 bits."""
+    data = zlib.compress(samples.tobytes()) if compression == 8 else samples.tobytes()
+    tags = [(256, 3, samples.shape[1]), (257, 3, samples.shape[0]), (258, 3, 64), (259, 3, compression), (262, 3, 1)]
+    tags += [(273, 4, 8), (277, 3, 1), (278, 3, samples.shape[0]), (279, 4, len(data)), (339, 3, 3)]
+    start = 8 + len(data) + len(data) % 2
+    entries = b"".join(struct.pack("<HHII", tag, kind, 1, value) for tag, kind, value in tags)
+    return (
+        struct.pack("<2sHI", b"II", 42, start)
+        + data.ljust(start - 8, b"\0")
+        + struct.pack("<H", 10)
+        + entries
+        + bytes(4)
+    )
+
+
+CAMERA = rng.integers(20, 236, (40, 60, 3))  # what a camera of 8 bits would have seen
+DEEP = {
+    **{
+        f"{bits} bits.{kind}": (CAMERA[..., 0] << bits - 8).astype(np.uint16)
+        for bits in (10, 12, 14, 16)
+        for kind in ("png", "tif")
+    },
+    "big end first.tif": (CAMERA[..., 0] << 4).astype(">u2"),
+    "32 bits.tif": (CAMERA[..., 0] << 4).astype(np.int32),
+    "8 of 32 bits.tif": CAMERA[..., 0].astype(np.int32),
+    "float to 4095.tif": (CAMERA[..., 0] << 4).astype(np.float32),
+    "float to 1.tif": (CAMERA[..., 0] / 255).astype(np.float32),
+    "float to 255.tif": CAMERA[..., 0].astype(np.float32),
+}
+
+
+@pytest.mark.parametrize("name", DEEP)
+def test_more_than_8_bits_become_the_grey_that_the_camera_saw(tmp_path, name):
+    path = save(tmp_path / name, DEEP[name])
+    assert np.array_equal(read_image(path, 1)[..., 0], CAMERA[..., 0])
+    assert verify_image(path).levels.high == DEEP[name].max()
+
+
+@pytest.mark.parametrize("kind", ["png", "tif"])
+@pytest.mark.parametrize("alpha", [False, True])
+def test_colours_of_12_bits_keep_their_low_bits(tmp_path, kind, alpha):
+    deep = (CAMERA[..., ::-1] << 4).astype(np.uint16)
+    cv2.imwrite(str(tmp_path / f"a.{kind}"), np.dstack([deep, deep[..., 0]]) if alpha else deep)
+    assert np.array_equal(read_image(tmp_path / f"a.{kind}"), CAMERA)
+
+
+@pytest.mark.parametrize("compression", [1, 8])
+def test_floating_point_numbers_of_64_bits_are_read(tmp_path, compression):
+    (tmp_path / "a.tif").write_bytes(packed_tiff(CAMERA[..., 0] / 255, compression))
+    assert np.array_equal(read_image(tmp_path / "a.tif", 1)[..., 0], CAMERA[..., 0])
+
+
+@pytest.mark.parametrize(
+    ("samples", "reason"),
+    [
+        (np.array([[0.5, np.nan]], np.float32), r"not finite \(NaN or infinity\)"),
+        (np.array([[0.5, np.inf]], np.float32), "not finite"),
+        (np.array([[0.5, -0.5]], np.float32), "down to -0.5, expected 0 or more"),
+        (np.array([[0, -1]], np.int32), "down to -1,"),
+        (np.array([[0, 65536]], np.int32), "up to 65536, more than 16 bits"),
+        (np.array([[0, 1e6]], np.float32), r"up to 1e\+06, more than 16 bits"),
+    ],
+)
+def test_numbers_that_no_depth_fits_are_refused(tmp_path, samples, reason):
+    path = save(tmp_path / "a.tif", samples)
+    for read in (read_image, verify_image):
+        with pytest.raises(ImageError, match=rf"a\.tif: holds numbers .*{reason}.*; \w+"):
+            read(path)
+
+
+def test_the_depth_of_a_folder_is_measured_on_its_deep_images(tmp_path):
+    for number, level in enumerate([400, 3000, 200]):
+        save(tmp_path / f"{number}.png", np.full((4, 6), level, np.uint16))
+    save(tmp_path / "shallow.png", COLOUR)
+    save(tmp_path / "f.tif", np.full((4, 6), 0.25, np.float32))
+    (tmp_path / "damaged.tif").write_bytes(b"II*\0")
+    paths = list_images(tmp_path)
+    assert measure_depth(paths) == BitDepth(12, 1.0)
+    assert measure_depth(paths, BitDepth(14)) == BitDepth(14, 1.0)
+    assert measure_depth([tmp_path / "shallow.png"]) == BitDepth()
+    assert read_image(tmp_path / "0.png", 1, BitDepth(12)).max() == 400 >> 4
+    assert np.array_equal(read_image(tmp_path / "shallow.png", 3, BitDepth(12)), COLOUR)
+    with pytest.raises(ImageError, match=r"1\.png: holds numbers up to 3000, more than the 10 bits .*-bit_depth 12"):
+        read_image(tmp_path / "1.png", 1, BitDepth(10))
+
+
+def test_pages_of_a_tiff_are_counted(tmp_path):
+    pages = [Image.fromarray(COLOUR) for _ in range(3)]
+    pages[0].save(tmp_path / "a.tif", save_all=True, append_images=pages[1:])
+    assert verify_image(tmp_path / "a.tif").pages == 3
+    assert verify_image(save(tmp_path / "b.tif", COLOUR)).pages == 1
+
+
+def test_a_line_scan_of_more_than_178_million_pixels_is_read(tmp_path, recwarn):
+    Image.new("1", (16384, 11008)).save(tmp_path / "a.png")
+    assert read_size(tmp_path / "a.png") == (11008, 16384)
+    assert not recwarn.list
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="links need rights there")
+def test_links_that_lead_nowhere_are_named(tmp_path):
+    (tmp_path / "dead.png").symlink_to("gone.png")
+    (tmp_path / "loop.png").symlink_to("loop.png")
+    save(tmp_path / "a.png", COLOUR)
+    (tmp_path / "good.png").symlink_to("a.png")
+    os.mkfifo(tmp_path / "pipe.png")
+    dead, loop = [path for path in list_images(tmp_path) if path.name not in ("a.png", "good.png")]
+    for path, reason in ((dead, "a dead link to gone.png"), (loop, "a link that leads back to itself")):
+        with pytest.raises(ImageError, match=f"{path.name}: {reason}; "):
+            read_image(path)
+
+
+@pytest.mark.parametrize("error", [TypeError("'float' object"), KeyError(5), struct.error("unpack"), RecursionError()])
+def test_whatever_a_decoder_raises_is_a_damaged_image(tmp_path, monkeypatch, error):
+    def broken(*_, **__):
+        raise error
+
+    monkeypatch.setattr(Image, "open", broken)
+    with pytest.raises(ImageError, match=r"a\.tif: damaged image \(\S.*\); restore"):
+        read_image(tmp_path / "a.tif")
+
+
+def test_a_tiff_whose_offset_is_no_whole_number_is_a_damaged_image(tmp_path):
+    content = bytearray(packed_tiff(CAMERA[..., 0] / 255))
+    place = content.index(struct.pack("<HHI", 273, 4, 1))
+    content[place : place + 8] = struct.pack("<HHI", 273, 11, 1)  # the strip's place as a floating-point number
+    (tmp_path / "a.tif").write_bytes(content)
+    with pytest.raises(ImageError, match=r"a\.tif: .*restore the file or remove it"):
+        read_image(tmp_path / "a.tif")
+
+
+@pytest.mark.parametrize("number", [errno.EMFILE, errno.ENFILE])
+def test_too_many_open_files_say_nothing_about_the_image(tmp_path, monkeypatch, number):
+    def refuse(path):
+        raise OSError(number, os.strerror(number), str(path))
+
+    monkeypatch.setattr(Image, "open", refuse)
+    with pytest.raises(OSError, match="oo many open files") as caught:
+        read_image(tmp_path / "a.png")
+    assert caught.value.filename == str(tmp_path / "a.png")
+
+
+def test_a_disk_that_fails_is_no_damaged_image(tmp_path, monkeypatch):
+    def refuse(path):
+        raise OSError(errno.EIO, os.strerror(errno.EIO), str(path))
+
+    monkeypatch.setattr(Image, "open", refuse)
+    with pytest.raises(ImageError, match=r"a\.png: cannot be read \(Input/output error\); check the disk"):
+        read_image(tmp_path / "a.png")
 
 
 def test_palette_and_alpha_become_rgb(tmp_path):

@@ -408,7 +408,7 @@ MACHINE = [
     Case("disk full, scoring", EVALUATE, rf"out/\S+: {FULL}", full_disk),
     Case("disk full, balancing", "Prepare_data.py balance -dir data", rf"data/train_balanced\.csv: {FULL}", full_disk),
     Case("disk full at the first checkpoint", TRAIN, r"out/checkpoints/last\.pth: File too large; allow larger files \(ulimit -f\) or write to another disk", disk_of_a_megabyte, keeps=True),
-    Case("memory full, reading", TRAIN, NO_MEMORY, raising("utils.training.selection.verified_sizes", MemoryError())),
+    Case("memory full, reading", TRAIN, NO_MEMORY, raising("utils.training.bit_depth.verified", MemoryError())),
     Case("memory full, training", TRAIN, NO_MEMORY, raising("utils.models.segmenter.Segmenter.forward", ALLOCATION), keeps=True),
     Case("GPU memory full, training", TRAIN, NO_MEMORY, raising("utils.models.segmenter.Segmenter.forward", torch.OutOfMemoryError("CUDA out of memory.\nTried")), keeps=True),
     Case("memory full, predicting", PREDICT, r"the memory of cpu is too small for \d images of \d+x\d+; use a smaller -batch_size, or .*", raising("utils.models.segmenter.Segmenter.forward", ALLOCATION)),

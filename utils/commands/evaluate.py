@@ -50,6 +50,7 @@ class EvaluateResult:
         network: what ran it.
         calibration: with ``-calibrate``, the settings that were chosen, and their gain.
         calibrated: the new weights file; None when it has nothing new.
+        bit_depth: how images with more than 8 bits were read, in words; empty when nothing was known or measured.
     """
 
     evaluation: Evaluation
@@ -62,6 +63,7 @@ class EvaluateResult:
     network: str
     calibration: Calibration | None = None
     calibrated: Path | None = None
+    bit_depth: str = ""
 
     @property
     def scores(self) -> Scores:
@@ -96,6 +98,8 @@ class EvaluateResult:
                 )
                 said = f"new weights file: {self.calibrated}{kept}"
             lines += ["", self.calibration.text(), said, ""]
+        if self.bit_depth:
+            lines.append(f"images with more than 8 bits: {self.bit_depth}")
         if self.skipped:
             lines.append(f"{plural(len(self.skipped), 'image')} skipped, named in {self.out / 'metrics.json'}")
         lines += [f"scores in {self.out}: {', '.join(self.written)}", f"open {self.out / 'report.html'} in a browser"]
@@ -156,6 +160,7 @@ def evaluate(config: EvaluateConfig) -> EvaluateResult | LabelsResult:
         network=pipeline.system.name,
         calibration=calibration,
         calibrated=calibrated,
+        bit_depth=chosen.depth_in_words(pipeline.depth),
     )
     scores = {
         **evaluation.to_dict(),

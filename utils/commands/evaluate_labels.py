@@ -36,6 +36,7 @@ class LabelsResult:
         out: folder of ``report.html``, ``metrics.json`` and ``labels.csv``.
         seconds: for all images, without loading the network.
         network: what ran it.
+        bit_depth: how images with more than 8 bits were read, in words; empty when nothing was known or measured.
     """
 
     scores: LabelScores
@@ -44,6 +45,7 @@ class LabelsResult:
     out: Path
     seconds: float
     network: str
+    bit_depth: str = ""
 
     @property
     def images(self) -> int:
@@ -65,6 +67,8 @@ class LabelsResult:
             self.scores.table(),
             "",
         ]
+        if self.bit_depth:
+            lines.append(f"images with more than 8 bits: {self.bit_depth}")
         if self.skipped:
             lines.append(f"{plural(len(self.skipped), 'image')} skipped, named in {self.out / 'metrics.json'}")
         lines.append(f"scores in {self.out}: report.html, metrics.json, labels.csv")
@@ -115,6 +119,7 @@ def evaluate_labels(
         out=out,
         seconds=time.perf_counter() - start,
         network=pipeline.system.name,
+        bit_depth=chosen.depth_in_words(pipeline.depth),
     )
     shown = presence(answers.truth, answers.probabilities >= np.array(chosen.label_thresholds), answers.probabilities)
     _write_report(config, chosen, result, shown)

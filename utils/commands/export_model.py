@@ -12,10 +12,11 @@ import torch
 
 from config import ExportConfig
 from utils.data.annotations import open_dataset, open_test_images
-from utils.data.images import list_images
+from utils.data.images import list_images, measure_depth
 from utils.device import optional
 from utils.errors import InputError
 from utils.files import replacing, write_text
+from utils.inference.chosen import depth_of
 from utils.inference.export.graph import Graph, takes_any_size, to_onnx, to_openvino
 from utils.inference.export.halving import halve
 from utils.inference.export.parity import Parity, ParityImage, Run, compare, draw_parity_images, read_parity_images
@@ -116,6 +117,8 @@ def describe(weights: WeightsFile, path: Path) -> dict[str, Any]:
         "labels": list(spec.label_names),
         "label_thresholds": list(weights.label_thresholds),
         "channels": spec.channels,
+        "bit_depth": weights.bit_depth,
+        "float_white": weights.float_white,
         **weights.decision.to_dict(),
         "input": "images: (N, H, W, channels) uint8, RGB or grey, as read from a file",
         "output": "float32 logits; masks: (N, K, H, W), multiclass has the background as channel 0; labels: (N, L) of whole images",
@@ -155,9 +158,11 @@ def _examples(config: ExportConfig, weights: WeightsFile) -> tuple[list[ParityIm
     if config.int8 and len(paths) < 2:
         raise InputError("-int8: needs at least two images, one to calibrate on and one to compare on")
     chosen = paths[: 2 * number] if config.int8 else paths[:number]
+    depth = measure_depth(chosen, depth_of(weights, config.bit_depth))
     if not config.int8:
-        return read_parity_images(chosen, channels, labels), []
-    return read_parity_images(chosen[::2], channels, labels), read_parity_images(chosen[1::2], channels, None)
+        return read_parity_images(chosen, channels, labels, depth), []
+    compared = read_parity_images(chosen[::2], channels, labels, depth)
+    return compared, read_parity_images(chosen[1::2], channels, None, depth)
 
 
 def _of_size(examples: Sequence[ParityImage], size: Size) -> list[ParityImage]:

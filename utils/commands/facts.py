@@ -37,6 +37,10 @@ class Scored(Protocol):
     def network(self) -> str:
         """What ran it."""
 
+    @property
+    def bit_depth(self) -> str:
+        """How images with more than 8 bits were read, in words; empty when nothing was known or measured."""
+
 
 def facts(config: EvaluateConfig, chosen: Chosen, result: Scored) -> dict[str, Any]:
     """Return label and value of everything that somebody who reads the scores later has to know."""
@@ -46,6 +50,7 @@ def facts(config: EvaluateConfig, chosen: Chosen, result: Scored) -> dict[str, A
         "dataset": str(config.dir),
         "skipped": "; ".join(f"{Path(image.name).name}: {image.reason}" for image in result.skipped) or "none",
         "network": result.network,
+        **({"images with more than 8 bits": result.bit_depth} if result.bit_depth else {}),
         "time": f"{result.seconds:.1f} s, {result.images_per_second:.1f} images/s from file to figures",
     }
     return found | {f"version of {name}": version for name, version in versions().items()}
@@ -58,6 +63,7 @@ def metrics(config: EvaluateConfig, chosen: Chosen, result: Scored, scores: Mapp
         "dataset": str(config.dir),
         "split": config.split,
         "network": result.network,
+        "bit_depth": result.bit_depth or None,
         **scores,
         "skipped": [refused.to_dict() for refused in result.skipped],
         "seconds": round(result.seconds, 3),

@@ -62,6 +62,7 @@ class PredictResult:
         network: what ran it.
         overlays: the first few pictures.
         labels: images by label of the whole image, where a network judges that.
+        bit_depth: how images with more than 8 bits were read, in words; empty when nothing was known or measured.
     """
 
     images: int
@@ -74,6 +75,7 @@ class PredictResult:
     network: str
     overlays: tuple[Path, ...]
     labels: dict[str, int] = field(default_factory=dict)
+    bit_depth: str = ""
 
     @property
     def images_per_second(self) -> float:
@@ -94,6 +96,8 @@ class PredictResult:
         speed = f"{self.seconds:.1f} s, {self.images_per_second:.1f} images/s, {self.network}"
         found = f"{plural(self.images, 'image')}{', ' + plural(self.defects, 'defect') if self.classes else ''}"
         lines += ["", f"{found}; {speed}"]
+        if self.bit_depth:
+            lines.append(f"images with more than 8 bits: {self.bit_depth}")
         if self.skipped:
             lines.append(f"{plural(len(self.skipped), 'image')} skipped, named in {self.out / SUMMARY}")
         lines.append(f"results in {self.out}: {', '.join(self.written)}")
@@ -184,6 +188,7 @@ def _write(
         network=pipeline.system.name,
         overlays=tuple(overlays.written),
         labels=dict(zip(chosen.label_names, labelled.tolist(), strict=True)),
+        bit_depth=chosen.depth_in_words(pipeline.depth),
     )
 
 
@@ -264,6 +269,7 @@ def _summary(result: PredictResult, chosen: Chosen, labels: GroundTruth | None) 
     return {
         **chosen.to_dict(),
         "network": result.network,
+        "bit_depth": result.bit_depth or None,
         "images": result.images,
         "defects": result.defects,
         "found": {name: vars(total) for name, total in result.classes.items()},

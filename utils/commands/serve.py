@@ -42,7 +42,6 @@ def serve(config: ServeConfig) -> None:
         logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(message)s", stream=sys.stderr)
         # What PIL remarks on images that strangers made is not worth a line each.
         warnings.filterwarnings("ignore", module=r"PIL\.")
-        warnings.simplefilter("ignore", Image.DecompressionBombWarning)
         Image.init()  # before threads open images at once
         ready = threading.Event()
         mount(application.app, inspector, config, after=ready)

@@ -21,6 +21,7 @@ from utils.data.splits import BALANCED_TABLE, TRAIN, VALID, write_split
 from utils.errors import InputError
 from utils.models.segmenter import Segmenter
 from utils.models.spec import ModelSpec
+from utils.training.bit_depth import with_depth, write_depth
 from utils.training.checkpoints import read_best, read_last
 from utils.training.class_weights import class_weights
 from utils.training.engine import SteelEngine, make_engine
@@ -124,6 +125,7 @@ def train_network(run: Run) -> TrainResult:
     spec = make_spec(config, dataset.annotations.class_names)
     set_seed(config.seed)
     start = initial_network(config, spec, checkpoint)
+    dataset = _with_depth(run, dataset, engine)
     images = _choose_images(run, spec, dataset, engine)
     weights_of_classes = class_weights(config, spec, dataset, images.train)
     notes = [*start.notes, *_notes(config, spec, images, start.origin, weights_of_classes)]
@@ -166,6 +168,12 @@ def open_labelled(config: TrainConfig) -> Dataset:
     return dataset
 
 
+def _with_depth(run: Run, dataset: Dataset, engine: SteelEngine) -> Dataset:
+    """Check the images and measure their bit depth in the first process; a run that goes on keeps its own."""
+    earlier = run.folder if run.resumed else None
+    return engine.from_first(with_depth(run.config, dataset, earlier) if engine.is_main_process else None)
+
+
 def _choose_images(run: Run, spec: ModelSpec, dataset: Dataset, engine: SteelEngine) -> _Images:
     """Choose the images of a run in its first process; one that goes on keeps its own."""
     earlier = run.folder if run.resumed else None
@@ -182,7 +190,9 @@ def _notes(
     weights_of_classes: Sequence[float] | None,
 ) -> list[str]:
     """Return the lines for the user about what the flags have led to."""
-    notes = seen_before(config, images.dataset, origin, images.split)
+    depth = images.dataset.depth.text()
+    notes = [f"images with more than 8 bits are read as {depth}"] if depth else []
+    notes += seen_before(config, images.dataset, origin, images.split)
     if weights_of_classes is not None:
         names = spec.scored_names or spec.label_names
         words = (f"{name} {weight:.3g}" for name, weight in zip(names, weights_of_classes, strict=True))
@@ -240,6 +250,7 @@ def _begin(run: Run, images: _Images, origin: dict[str, Any] | None, engine: Ste
             chosen = rows[rows["image"].isin(set(images.split["image"]))]
             write_annotations(chosen, run.folder / BALANCED_TABLE)
         write_split(images.split, run.folder / SPLIT)
+        write_depth(run.folder, images.dataset.depth)
         write_origin(run.folder, origin)
         write_settings(run)
     return engine.from_first(run)

@@ -16,6 +16,7 @@ from utils.data.annotations import Dataset
 from utils.data.splits import write_split
 from utils.decision.decision import Decision
 from utils.settings import note_given
+from utils.training.bit_depth import with_depth
 from utils.training.class_weights import class_weights
 from utils.training.engine import SteelEngine, make_engine
 from utils.training.flags import make_spec, settle_network
@@ -169,6 +170,7 @@ def _split(config: TrainConfig, dataset: Dataset, members: dict[str, TrainConfig
     """
     first = next(iter(members.values()))
     asked = dataclasses.replace(first, subset=config.subset, images_with=config.images_with)
+    dataset = with_depth(asked, dataset, None)
     frame = choose_split(asked, make_spec(asked, dataset.annotations.class_names), dataset, None)
     check_members(config, members, dataset, frame, processes)
     return frame

@@ -9,7 +9,8 @@ import pandas as pd
 
 from config import Side
 from utils.data import rle
-from utils.data.images import list_images
+from utils.data.bit_depth import BitDepth
+from utils.data.images import list_images, read_image
 from utils.data.rectangles import Rectangles, draw
 from utils.data.tables import CLASSES_FILE, AnnotationError, class_number, read_listed, read_table, require_columns
 from utils.errors import InputError
@@ -112,16 +113,22 @@ class Dataset:
         image_dir: folder of the images.
         images: file names, sorted.
         annotations: the defects; an image without a row is clean.
+        depth: how images with more than 8 bits become 0..255; what it leaves open is measured on each by itself.
     """
 
     root: Path
     image_dir: Path
     images: tuple[str, ...]
     annotations: Annotations
+    depth: BitDepth = BitDepth()
 
     def path(self, name: str) -> Path:
         """Return the path of an image."""
         return self.image_dir / name
+
+    def read(self, name: str, channels: int = 3) -> np.ndarray:
+        """Read an image by the data set's bit depth; see ``read_image``."""
+        return read_image(self.path(name), channels, self.depth)
 
 
 def read_annotations(

@@ -5,7 +5,7 @@ import time
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -24,8 +24,9 @@ from utils.data.annotations import (
     missing_test_images,
     open_dataset,
 )
+from utils.data.bit_depth import DARK, BitDepth, Levels
 from utils.data.cache import FileCache
-from utils.data.images import ImageError, list_images, verify_image
+from utils.data.images import ImageError, ImageFacts, list_images, verify_image
 from utils.errors import InputError
 from utils.files import replacing
 from utils.text import plural
@@ -41,6 +42,8 @@ class CheckReport:
         sizes: (height, width) in pixels of each readable training image.
         problems: columns file (str), row (Int64, missing for images), problem, remedy; empty when all is well.
         facts: lines about the dataset, to print.
+        warnings: lines about images that can be used, but perhaps not as they were meant.
+        depth: the bit depth of the images, as given and measured.
         csv: where the problems were written; None when there are none, or when they could not be written (a fact says so).
     """
 
@@ -48,13 +51,17 @@ class CheckReport:
     problems: pd.DataFrame
     facts: list[str] = field(default_factory=list)
     csv: Path | None = None
+    warnings: list[str] = field(default_factory=list)
+    depth: BitDepth = BitDepth()
 
     def text(self, most: int = 40) -> str:
         """Return as text for a terminal the facts and the first ``most`` problems, one a line."""
+        warnings = [f"warning: {line}" for line in self.warnings]
         if self.problems.empty:
-            return "\n".join([*self.facts, "no problems"])
+            end = f"no problems, {plural(len(warnings), 'warning')}" if warnings else "no problems"
+            return "\n".join([*self.facts, *warnings, end])
         listed = f", listed in {self.csv}" if self.csv else ""
-        lines = [*self.facts, f"{plural(len(self.problems), 'problem')}{listed}:"]
+        lines = [*self.facts, *warnings, f"{plural(len(self.problems), 'problem')}{listed}:"]
         lines += [f"  {line}" for line in _lines(self.problems.head(most))]
         if len(self.problems) > most:
             lines.append(f"  ... and {len(self.problems) - most} more")
@@ -85,6 +92,8 @@ def check(config: CheckConfig, progress: bool = True) -> CheckReport:
     facts: list[str] = []
     problems: list[list] = []
     sizes: dict[str, tuple[int, int]] = {}
+    warnings: list[str] = []
+    depth = BitDepth().overruled(config.bit_depth)
     for side in sides:
         malformed: list[AnnotationError] = []
         found: list[list] = []
@@ -93,18 +102,24 @@ def check(config: CheckConfig, progress: bool = True) -> CheckReport:
                 malformed += missing_test_images(root)
             if side == "train" or (root / LABELS[side]).is_file():
                 dataset = open_dataset(root, side, malformed)
-                report = check_dataset(dataset, config.num_of_workers, progress)
+                report = check_dataset(replace(dataset, depth=depth), config.num_of_workers, progress)
                 facts += _facts(side, dataset, report.sizes)
                 found = report.problems.values.tolist()
                 sizes = report.sizes if side == "train" else sizes
+                # Images to predict are read as those that a network was trained on.
+                depth, warnings = report.depth, warnings + report.warnings
             else:
                 paths = list_images(root / TEST_IMAGES)
-                test_sizes, bad = _read_all(root, paths, config.num_of_workers, progress)
-                facts.append(f"test images: {len(paths)}, {_size_words(test_sizes.values())}")
+                read, bad = _read_all(root, paths, config.num_of_workers, progress)
+                depth = _judge_depth(depth, read, bad)
+                warnings += _warnings(root, read, depth)
+                facts.append(f"test images: {len(paths)}, {_size_words(_sizes(read).values())}")
                 found = [[path.relative_to(root).as_posix(), None, reason, remedy] for path, reason, remedy in bad]
         except AnnotationError as error:
             malformed.append(error)
         problems += [_as_row(root, error) for error in malformed] + found
+    if depth.text():
+        facts.append(f"images with more than 8 bits are read as {depth.text()}")
     frame = _frame(problems)
     csv = None
     if len(frame):
@@ -116,23 +131,24 @@ def check(config: CheckConfig, progress: bool = True) -> CheckReport:
             # A dataset may lie on a disk that nobody may write to: the problems are worth more than their file.
             facts.append(f"{error.filename}: not saved ({error.strerror}); -out FILE saves the problems elsewhere")
     facts.append(f"checked in {time.perf_counter() - start:.1f} s")
-    return CheckReport(sizes, frame, facts, csv)
+    return CheckReport(sizes, frame, facts, csv, warnings, depth)
 
 
 def check_dataset(dataset: Dataset, workers: int | None, progress: bool) -> CheckReport:
     """Read every training image wholly, unless it was read before, and fit every code to its image.
 
     Args:
-        dataset: an opened dataset folder.
+        dataset: an opened dataset folder; what its bit depth leaves open is measured on all of its images.
         workers: threads that read images; None: one a core.
         progress: show a bar when standard error is a terminal.
 
     Returns:
-        Sizes of the readable images and all problems together.
+        Sizes of the readable images, all problems together, warnings and the bit depth.
     """
     paths = [dataset.path(name) for name in dataset.images]
-    by_path, bad = _read_all(dataset.root, paths, workers, progress)
-    sizes = {path.name: size for path, size in by_path.items()}
+    read, bad = _read_all(dataset.root, paths, workers, progress)
+    depth = _judge_depth(dataset.depth, read, bad)
+    sizes = {path.name: size for path, size in _sizes(read).items()}
     problems: list[list] = [[f"{dataset.image_dir.name}/{path.name}", None, *why] for path, *why in bad]
     annotations = dataset.annotations
     for image, class_id, text in annotations.rows[["image", "class_id", "rle"]].itertuples(index=False, name=None):
@@ -142,19 +158,16 @@ def check_dataset(dataset: Dataset, workers: int | None, progress: bool) -> Chec
             rle.parse(text, *sizes[image])
         except rle.RleError as error:
             problems.append(_as_row(dataset.root, annotations.error(image, class_id, error)))
-    return CheckReport(sizes, _frame(problems))
+    return CheckReport(sizes, _frame(problems), warnings=_warnings(dataset.root, read, depth), depth=depth)
 
 
-def verified_sizes(dataset: Dataset, workers: int | None = None, progress: bool = True) -> dict[str, tuple[int, int]]:
-    """Return the size of each training image of a dataset without problems.
+def verified(dataset: Dataset, workers: int | None = None, progress: bool = True) -> CheckReport:
+    """Return what checking a dataset without problems finds: sizes, warnings and the bit depth.
 
     Args:
         dataset: an opened dataset folder.
         workers: threads that read images; None: one a core.
         progress: show a bar when standard error is a terminal.
-
-    Returns:
-        Image name -> (height, width) in pixels.
 
     Raises:
         InputError: something is wrong; names the first problem, the number of all and how to list them.
@@ -164,7 +177,7 @@ def verified_sizes(dataset: Dataset, workers: int | None = None, progress: bool 
         count = len(report.problems)
         more = f" (one of {count} problems; Prepare_data.py check -dir {dataset.root} lists all)" if count > 1 else ""
         raise InputError(f"{dataset.root}/{_lines(report.problems.head(1))[0]}{more}")
-    return report.sizes
+    return report
 
 
 def thread_count(workers: int | None) -> int:
@@ -174,14 +187,14 @@ def thread_count(workers: int | None) -> int:
 
 def _read_all(
     root: Path, paths: Sequence[Path], workers: int | None, progress: bool
-) -> tuple[dict[Path, tuple[int, int]], list[tuple[Path, str, str]]]:
-    """Read images in threads, those that the cache does not know as good: sizes, and (path, reason, remedy) of bad ones."""
+) -> tuple[dict[Path, ImageFacts], list[tuple[Path, str, str]]]:
+    """Read images in threads, those that the cache does not know as good: facts, and (path, reason, remedy) of bad ones."""
     cache = FileCache(root, "images")
-    known = {path: _size_of(cache.get(path)) for path in paths}
-    unknown = [path for path, size in known.items() if size is None]
+    known = {path: _facts_of(cache.get(path)) for path in paths}
+    unknown = [path for path, facts in known.items() if facts is None]
     bad = []
 
-    def read(path: Path) -> tuple[int, int] | ImageError:
+    def read(path: Path) -> ImageFacts | ImageError:
         try:
             return verify_image(path)
         except ImageError as error:
@@ -197,17 +210,74 @@ def _read_all(
                         bad.append((path, found.reason, found.remedy))
                     else:
                         known[path] = found
-                        cache.put(path, list(found))
+                        levels = found.levels
+                        cache.put(path, [found.height, found.width, levels.kind, levels.low, levels.high, found.pages])
         finally:
             cache.save()  # an interrupted check goes on where it was
-    return {path: size for path, size in known.items() if size is not None}, bad
+    return {path: facts for path, facts in known.items() if facts is not None}, bad
 
 
-def _size_of(stored: Any) -> tuple[int, int] | None:
-    """Read a stored size; None for anything else, such as the failures that earlier versions stored."""
-    if isinstance(stored, list) and len(stored) == 2 and all(isinstance(side, int) for side in stored):
-        return stored[0], stored[1]
-    return None
+def _facts_of(stored: Any) -> ImageFacts | None:
+    """Read stored facts; None for anything else, such as what earlier versions stored: failures, or sizes alone."""
+    try:
+        height, width, kind, low, high, pages = stored
+        return ImageFacts(int(height), int(width), Levels(kind, float(low), float(high)), int(pages))
+    except (TypeError, ValueError):
+        return None
+
+
+def _sizes(read: dict[Path, ImageFacts]) -> dict[Path, tuple[int, int]]:
+    return {path: (facts.height, facts.width) for path, facts in read.items()}
+
+
+def _judge_depth(depth: BitDepth, read: dict[Path, ImageFacts], bad: list[tuple[Path, str, str]]) -> BitDepth:
+    """Measure what is not known of the bit depth, and count images that exceed it among the bad ones."""
+    depth = depth.measured(facts.levels for facts in read.values())
+    for path, facts in list(read.items()):
+        if refusal := depth.refusal(facts.levels):
+            bad.append((path, *refusal))
+            del read[path]
+    return depth
+
+
+def _warnings(root: Path, read: dict[Path, ImageFacts], depth: BitDepth) -> list[str]:
+    """Describe what may be wrong with images that can be read, each kind in one line."""
+
+    def named(paths: list[Path]) -> str:
+        others = f" (and {plural(len(paths) - 1, 'other image')})" if len(paths) > 1 else ""
+        return f"{paths[0].relative_to(root).as_posix()}{others}"
+
+    found: dict[str, list[Path]] = {}
+    pages: list[Path] = []
+    for path, facts in read.items():
+        low, high = depth.shown(facts.levels)
+        if high - low < 256 // DARK and high < 255:
+            found.setdefault(facts.levels.kind, []).append(path)
+        if facts.pages > 1:
+            pages.append(path)
+    lines = []
+    for kind, paths in found.items():
+        levels = read[paths[0]].levels
+        low, high = depth.shown(levels)
+        own = BitDepth().measured([levels])
+        remedy = "convert it anew from what the camera wrote, if it looks black"
+        if kind == "whole" and own.bits != depth.bits:
+            remedy = (
+                f"its numbers {levels.low:g} to {levels.high:g} fit {own.bits} bits: give -bit_depth {own.bits} if the"
+            )
+            remedy += " camera has so many, and keep images of different cameras in folders of their own"
+        elif kind == "float":
+            remedy = (
+                f"its numbers {levels.low:g} to {levels.high:g} are scaled by a white of {depth.float_white:g}: scale"
+            )
+            remedy += " all images alike"
+        lines.append(f"{named(paths)}: uses grey {low} to {high} of 0 to 255; {remedy}")
+    if pages:
+        count = read[pages[0]].pages
+        lines.append(
+            f"{named(pages)}: holds {count} pages, and the first alone is read; save each as a file of its own"
+        )
+    return lines
 
 
 def _save(problems: pd.DataFrame, csv: Path) -> Path:

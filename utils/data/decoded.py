@@ -29,7 +29,7 @@ from tqdm import tqdm
 from utils.data.annotations import Dataset
 from utils.data.cache import stamp, storage_folders
 from utils.data.checks import thread_count
-from utils.data.images import read_image, read_size
+from utils.data.images import read_size
 from utils.data.transforms import resize
 from utils.errors import InputError
 from utils.files import write_text
@@ -66,7 +66,7 @@ class ImageFiles:
 
     def read(self, name: str) -> tuple[np.ndarray, Size]:
         """Decode an image; see ``ImageSource``."""
-        image = read_image(self.dataset.path(name), channels=self.channels)
+        image = self.dataset.read(name, self.channels)
         own = image.shape[0], image.shape[1]
         return (image if self.image_size is None else resize(image, *self.image_size)), own
 
@@ -216,7 +216,7 @@ def _decode(
 
 def _key(files: ImageFiles, names: Sequence[str]) -> str:
     """Return a word that changes with every image file and with everything else that the pixels depend on."""
-    digest = hashlib.sha256(repr((VERSION, files.image_size, files.channels)).encode())
+    digest = hashlib.sha256(repr((VERSION, files.image_size, files.channels, files.dataset.depth)).encode())
     digest.update(f"{PIL.__version__} {cv2.__version__}".encode())
     for name in names:
         digest.update(f"{name}\0{stamp(files.dataset.path(name))}\n".encode())

@@ -12,7 +12,6 @@ import json
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from pathlib import Path
 
 import cv2
 import imagehash
@@ -23,7 +22,7 @@ from tqdm import tqdm
 from utils.data.annotations import Dataset
 from utils.data.cache import FileCache, files_fingerprint
 from utils.data.checks import thread_count
-from utils.data.images import read_image, read_size
+from utils.data.images import read_size
 
 PIXELS = 65_536  # images are shrunk to about this many: 1 byte each stays in memory, and time does not depend on size
 POINTS = 16  # salient points an image
@@ -68,12 +67,14 @@ def near_duplicate_groups(
     if not paths:
         return {}
     settings = [PIXELS, POINTS, REACH, PATCH, ALIKE, VOTES, OVERLAP, HASH_BITS, SAME_HASH, SAME_SHIFTED]
-    key = f"{files_fingerprint(paths)} {json.dumps(settings)}"
+    # The depth of images with more than 8 bits; without such images the key is that of versions that knew no depth.
+    depth = f" {dataset.depth.text()}" if dataset.depth.text() else ""
+    key = f"{files_fingerprint(paths)} {json.dumps(settings)}{depth}"
     cache = FileCache(dataset.root, "duplicates")
     stored = cache.get(dataset.image_dir)
     if isinstance(stored, dict) and stored.get("key") == key and len(stored["groups"]) == len(names):
         return dict(zip(names, stored["groups"], strict=True))
-    pictures = _read(paths, workers, progress)
+    pictures = _read(dataset, names, workers, progress)
     pairs = _pairs(pictures, progress)
     groups = _unite(len(pictures), pairs)
     cache.put(dataset.image_dir, {"key": key, "groups": groups})
@@ -90,13 +91,13 @@ def describe_groups(groups: dict[str, int]) -> str:
     )
 
 
-def _read(paths: Sequence[Path], workers: int | None, progress: bool) -> list[_Picture]:
-    sizes = [read_size(path) for path in paths[:: max(1, len(paths) // 25)]]
+def _read(dataset: Dataset, names: Sequence[str], workers: int | None, progress: bool) -> list[_Picture]:
+    sizes = [read_size(dataset.path(name)) for name in names[:: max(1, len(names) // 25)]]
     # One scale for all images, since a shift is only found at equal scale.
     scale = min(1.0, float(np.sqrt(PIXELS / np.median([height * width for height, width in sizes]))))
     with ThreadPoolExecutor(thread_count(workers)) as pool:
-        read = pool.map(lambda path: _describe(read_image(path, channels=1)[..., 0], scale), paths)
-        return list(tqdm(read, "describing images", len(paths), disable=None if progress else True))
+        read = pool.map(lambda name: _describe(dataset.read(name, channels=1)[..., 0], scale), names)
+        return list(tqdm(read, "describing images", len(names), disable=None if progress else True))
 
 
 def _describe(grey: np.ndarray, scale: float) -> _Picture:

@@ -4,15 +4,32 @@ Damage inside a JPEG that leaves its end marker in place shows as grey or shifte
 neither Pillow nor OpenCV hands the warning on.
 """
 
+import contextlib
+import errno
 import os
+import warnings
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import IO
 
+import cv2
 import numpy as np
-from PIL import ExifTags, Image, UnidentifiedImageError
+from PIL import ExifTags, Image, TiffImagePlugin, UnidentifiedImageError
 
+from utils.data.bit_depth import UNKNOWN, BitDepth, Levels
 from utils.errors import InputError
 
 IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp"})
+WIDE_SUFFIXES = frozenset({".png", ".tif", ".tiff"})  # of formats that can hold more than 8 bits
+SAMPLED = 256  # images that a bit depth is measured on where not all of them are read anyway
+
+# Line scans have more pixels than Pillow takes for an attack; what strangers send is bounded by Serve.py's -max_pixels.
+Image.MAX_IMAGE_PIXELS = None
+# Pillow unpacks floating-point numbers of 64 bits, but knows no TIFF that has them.
+TiffImagePlugin.OPEN_INFO[b"II", 1, (3,), 1, (64,), ()] = ("F", "F;64F")
+# What Pillow remarks on damaged or unusual files is no help to users: it names neither the file nor a remedy.
+warnings.filterwarnings("ignore", module=r"PIL\.")
 
 NOT_UTF8 = "the file's name is not UTF-8, tables cannot hold it; rename the file"
 
@@ -26,8 +43,20 @@ class ImageError(InputError):
         self.remedy = remedy
 
 
+@dataclass(frozen=True)
+class ImageFacts:
+    """What reading a whole image tells: height and width in pixels, its levels, and the number of pages of a TIFF."""
+
+    height: int
+    width: int
+    levels: Levels
+    pages: int = 1
+
+
 def list_images(folder: Path) -> list[Path]:
     """List the images of a folder, sorted by name; hidden files and other suffixes are left out.
+
+    A link that leads nowhere is listed: whoever reads it names it.
 
     Args:
         folder: folder to list, not its subfolders.
@@ -38,7 +67,7 @@ def list_images(folder: Path) -> list[Path]:
     try:
         with os.scandir(folder) as entries:
             # The suffix decides before the file type: is_file() of a link costs a system call.
-            names = sorted(e.name for e in entries if is_image_name(e.name) and e.is_file())
+            names = sorted(e.name for e in entries if is_image_name(e.name) and _may_be_image(e))
     except FileNotFoundError:
         raise InputError(f"{folder}: no such folder") from None
     except NotADirectoryError:
@@ -46,6 +75,14 @@ def list_images(folder: Path) -> list[Path]:
     if not is_utf8("".join(names)):
         raise InputError(f"{folder / next(name for name in names if not is_utf8(name))}: {NOT_UTF8}")
     return [folder / name for name in names]
+
+
+def _may_be_image(entry: "os.DirEntry[str]") -> bool:
+    """Check whether an entry of a folder is a file, or a link that leads nowhere or in a circle."""
+    try:
+        return entry.is_file() or (entry.is_symlink() and not os.path.exists(entry.path))  # noqa: PTH110 - 50,000 names
+    except OSError:  # a link in a circle, or one that may not be followed
+        return True
 
 
 def is_image_name(name: str) -> bool:
@@ -62,36 +99,110 @@ def is_utf8(name: str) -> bool:
     return True
 
 
-def read_image(path: Path, channels: int = 3) -> np.ndarray:
+def read_image(path: Path, channels: int = 3, depth: BitDepth = UNKNOWN) -> np.ndarray:
     """Read a whole image, as stored (a rotation noted in EXIF is not applied, since masks refer to the stored pixels).
 
     Args:
-        path: image file; grey, colour, palette, 16-bit grey.
+        path: image file; grey, colour, palette, with 8 bits or more; of several pages the first.
         channels: 3 for RGB (grey is repeated), 1 for grey.
+        depth: of the data set; what it leaves open is measured on this image.
 
     Returns:
         (H, W, channels) uint8.
 
     Raises:
-        ImageError: the file is missing, empty, truncated or not an image.
+        ImageError: the file is missing, empty, truncated, not an image, or holds numbers that do not fit the depth.
     """
     if channels not in (1, 3):
         raise ValueError(f"channels {channels}: expected 1 or 3")
     with _opened(path) as image:
-        return to_pixels(image, channels)
+        try:
+            return to_pixels(image, channels, depth)
+        except Unscalable as error:
+            raise ImageError(path, error.reason, error.remedy) from None
 
 
-def to_pixels(image: Image.Image, channels: int = 3) -> np.ndarray:
-    """Return an opened image as ``read_image`` does: ``(H, W, channels)`` uint8, writable."""
-    if image.mode.startswith(("I", "F")):
-        pixels = _to_8_bit(np.asarray(image))
-        return np.repeat(pixels[..., None], channels, axis=2)
+class Unscalable(ValueError):
+    """An image whose numbers do not fit the bit depth."""
+
+    def __init__(self, reason: str, remedy: str) -> None:
+        super().__init__(f"{reason}; {remedy}")
+        self.reason, self.remedy = reason, remedy
+
+
+def to_pixels(image: Image.Image, channels: int = 3, depth: BitDepth = UNKNOWN) -> np.ndarray:
+    """Decode an opened image as ``read_image`` does: ``(H, W, channels)`` uint8, writable.
+
+    Raises:
+        Unscalable: its numbers do not fit the depth.
+        Exception: whatever the decoders raise for damaged files.
+    """
+    samples = _wide_samples(image)
+    if samples is not None:
+        if refusal := depth.refusal(Levels.of(samples)):
+            raise Unscalable(*refusal)
+        scaled = depth.to_8_bit(samples)
+        if scaled.ndim == 2:
+            return np.repeat(scaled[..., None], channels, axis=2)
+        image = Image.fromarray(np.ascontiguousarray(scaled))
     if image.mode == "LAB":  # Pillow knows its way to RGB alone
         image = image.convert("RGB")
     wanted = "RGB" if channels == 3 else "L"
     pixels = np.asarray(image if image.mode == wanted else image.convert(wanted))
     # PIL's buffer is read-only, but torch.from_numpy and in-place drawing want to write.
     return pixels.reshape(*pixels.shape[:2], channels).copy()
+
+
+def measure_depth(paths: Sequence[Path], depth: BitDepth = UNKNOWN) -> BitDepth:
+    """Measure what is not known of a bit depth on images with more than 8 bits.
+
+    Args:
+        paths: image files; of those with more than 8 bits up to ``SAMPLED`` are read, evenly spread. Files that cannot be
+            read are left to whoever reads them all.
+        depth: what is known.
+    """
+    if depth.known:
+        return depth
+    wide = []
+    for path in paths:
+        if path.suffix.lower() in WIDE_SUFFIXES:
+            with contextlib.suppress(ImageError), _opened(path) as image:
+                if _is_wide(image):
+                    wide.append(path)
+    found = []
+    for place in np.unique(np.linspace(0, len(wide) - 1, min(SAMPLED, len(wide))).astype(int)):
+        with contextlib.suppress(ImageError):
+            found.append(verify_image(wide[place]).levels)
+    return depth.measured(found)
+
+
+def _is_wide(image: Image.Image) -> bool:
+    """Check whether an opened image, not yet loaded, has samples of more than 8 bits."""
+    return image.mode.startswith(("I", "F")) or _is_wide_colour(image)
+
+
+def _is_wide_colour(image: Image.Image) -> bool:
+    # Pillow has no mode for colours of 16 bits and drops their low byte; how it unpacks a file tells that it would.
+    tiles = getattr(image, "tile", [])
+    words = (str(part) for tile in tiles for part in (tile[3] if isinstance(tile[3], tuple) else (tile[3],)))
+    return image.mode in ("RGB", "RGBA", "RGBX", "LA") and any(";16" in word for word in words)
+
+
+def _wide_samples(image: Image.Image) -> np.ndarray | None:
+    """Decode samples of more than 8 bits: ``(H, W)`` or ``(H, W, 3)`` RGB; None for others, which are loaded too."""
+    if not _is_wide_colour(image):
+        image.load()
+        return np.asarray(image) if image.mode.startswith(("I", "F")) else None
+    file: IO[bytes] = image.fp  # type: ignore[attr-defined]
+    place = file.tell()
+    file.seek(0)
+    content = np.frombuffer(file.read(), dtype=np.uint8)
+    file.seek(place)
+    image.load()  # which finds damage that OpenCV does not tell of
+    samples = cv2.imdecode(content, cv2.IMREAD_UNCHANGED)
+    if samples is None or samples.shape[:2] != (image.height, image.width) or samples.dtype != np.uint16:
+        raise Unscalable("holds colours of 16 bits in a form that cannot be read", "save it as PNG")
+    return samples if samples.ndim == 2 else samples[..., 0] if samples.shape[2] < 3 else samples[..., 2::-1]
 
 
 def read_index_mask(path: Path) -> np.ndarray:
@@ -104,6 +215,7 @@ def read_index_mask(path: Path) -> np.ndarray:
         ImageError: the file cannot be read or is a colour picture.
     """
     with _opened(path) as image:
+        image.load()
         if image.mode not in ("L", "P", "1"):
             raise ImageError(
                 path, f"mode {image.mode}, expected 8-bit grey or palette", "write class numbers as pixel values"
@@ -117,7 +229,7 @@ def read_size(path: Path) -> tuple[int, int]:
     Raises:
         ImageError: the file is missing, empty or not an image.
     """
-    with _opened(path, load=False) as image:
+    with _opened(path) as image:
         return image.height, image.width
 
 
@@ -127,47 +239,90 @@ def is_turned(path: Path) -> bool:
     Raises:
         ImageError: as ``read_size``.
     """
-    with _opened(path, load=False) as image:
+    with _opened(path) as image:
         # What cameras write. Pillow turns TIFFs itself, and would unpack a whole PNG to look.
         camera = image.format in ("JPEG", "MPO")
         return camera and image.getexif().get(ExifTags.Base.Orientation, 1) in range(2, 9)
 
 
-def verify_image(path: Path) -> tuple[int, int]:
-    """Read a whole image and give its (height, width); the pixels are dropped.
+def verify_image(path: Path) -> ImageFacts:
+    """Read a whole image and tell what it is; the pixels are dropped.
 
     Raises:
-        ImageError: as ``read_image``.
+        ImageError: as ``read_image``, but for the depth of other images.
     """
     with _opened(path) as image:
-        return image.height, image.width
+        pages = _pages(image)
+        try:
+            samples = _wide_samples(image)
+        except Unscalable as error:
+            raise ImageError(path, error.reason, error.remedy) from None
+        if samples is not None:
+            levels = Levels.of(samples)
+        else:
+            ends = np.ravel(image.getextrema())
+            levels = Levels("byte", int(ends.min()), int(ends.max()))
+        if wrong := levels.wrong():
+            raise ImageError(path, *wrong)
+        return ImageFacts(image.height, image.width, levels, pages)
 
 
-def _opened(path: Path, load: bool = True) -> Image.Image:
+def _pages(image: Image.Image) -> int:
+    """Return the number of pages of an opened TIFF; 1 for other formats, whose further frames are previews or films."""
+    with contextlib.suppress(Exception):  # what is wrong behind the first page does not concern us
+        return int(getattr(image, "n_frames", 1)) if image.format == "TIFF" else 1
+    return 1
+
+
+@contextlib.contextmanager
+def _opened(path: Path) -> Iterator[Image.Image]:
+    """Open an image for a block that reads of it what it needs, and name the file in whatever goes wrong there."""
     try:
-        image = Image.open(path)
-        if load:
-            image.load()
-        return image
-    except FileNotFoundError:
-        raise ImageError(path, "no such image", "restore the file or remove its rows") from None
-    except IsADirectoryError:
-        raise ImageError(path, "is a folder", "expected an image file") from None
+        with Image.open(path) as image:
+            yield image
+    except ImageError:
+        raise
     except UnidentifiedImageError:
-        reason = "empty file" if path.stat().st_size == 0 else "not an image"
-        raise ImageError(path, reason, "restore the file or remove it") from None
-    except PermissionError:
-        raise ImageError(path, "no permission to read", "change the file's permissions") from None
-    except Image.DecompressionBombError:
-        raise ImageError(path, "more than 178 million pixels", "cut the image into parts") from None
-    except (OSError, SyntaxError, ValueError, EOFError) as error:  # what PIL's decoders raise for damaged files
-        reason = "truncated image" if "truncated" in str(error) else f"damaged image ({error})"
-        raise ImageError(path, reason, "restore the file or remove it") from None
+        raise ImageError(path, _unknown(path), "restore the file or remove it") from None
+    except MemoryError:
+        raise ImageError(
+            path, "needs more memory than there is", "cut the image into parts, or close other programs"
+        ) from None
+    except OSError as error:
+        if error.errno is not None:  # the system's word, not a decoder's
+            raise _not_opened(path, error) from None
+        raise _damaged(path, error) from None
+    except Exception as error:  # decoders that meet damaged bytes raise anything: TypeError, KeyError, struct.error ...
+        raise _damaged(path, error) from None
 
 
-def _to_8_bit(pixels: np.ndarray) -> np.ndarray:
-    """Bring 16-bit, 32-bit and float grey to 0..255; 16-bit files use their full range by convention."""
-    if pixels.dtype.kind == "f":
-        pixels = pixels * 255 if pixels.size and pixels.max() <= 1 else pixels
-        return np.clip(pixels, 0, 255).astype(np.uint8)
-    return np.clip(pixels.astype(np.int64) >> 8, 0, 255).astype(np.uint8)
+def _unknown(path: Path) -> str:
+    """Return why a file was not taken for an image."""
+    with open(path, "rb") as file:
+        start = file.read(4)
+    if start in (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+"):
+        return "damaged, or a kind of TIFF that cannot be read (16-bit grey and PNG can)"
+    return "not an image" if start else "empty file"
+
+
+def _damaged(path: Path, error: Exception) -> ImageError:
+    text = " ".join(str(error).split()) or type(error).__name__
+    reason = "truncated image" if "truncated" in text else f"damaged image ({text})"
+    return ImageError(path, reason, "restore the file or remove it")
+
+
+def _not_opened(path: Path, error: OSError) -> OSError | ImageError:
+    """Return what to raise for an error of the system: one of the program's own means says nothing about the image."""
+    if error.errno in (errno.EMFILE, errno.ENFILE, errno.ENOMEM):
+        return OSError(error.errno, error.strerror, str(path))
+    if error.errno == errno.ELOOP:
+        return ImageError(path, "a link that leads back to itself", "link it to the image or remove it")
+    if isinstance(error, FileNotFoundError):
+        if path.is_symlink():
+            return ImageError(path, f"a dead link to {path.readlink()}", "restore the image or remove the link")
+        return ImageError(path, "no such image", "restore the file or remove its rows")
+    if isinstance(error, IsADirectoryError):
+        return ImageError(path, "is a folder", "expected an image file")
+    if isinstance(error, PermissionError):
+        return ImageError(path, "no permission to read", "change the file's permissions")
+    return ImageError(path, f"cannot be read ({error.strerror})", "check the disk or network, or remove it")

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from config import EvaluateConfig, PredictConfig
+from utils.data.bit_depth import BitDepth
 from utils.decision.decision import Decision
 from utils.errors import InputError
 from utils.weights.finding import open_weights
@@ -25,6 +26,8 @@ class Chosen:
         tta: ``none``, ``flips`` or ``d4``; the system file's unless the flag says otherwise.
         tile: height and width of the tiles that images are cut into; none: whole images.
         label_thresholds: per label of the whole image, probability 0..1 from which an image has it.
+        depth: how images with more than 8 bits become 0..255: the flag's, else that of the training; what both leave
+            open is measured on the images.
     """
 
     path: Path
@@ -34,11 +37,22 @@ class Chosen:
     tta: str = "none"
     tile: tuple[int, int] | None = None
     label_thresholds: tuple[float, ...] = ()
+    depth: BitDepth = BitDepth()
 
     @property
     def label_names(self) -> tuple[str, ...]:
         """Names of the probabilities of the whole image; () when no network has any."""
         return self.weights.label_names if isinstance(self.weights, SystemFile) else self.weights.spec.label_names
+
+    def depth_in_words(self, used: BitDepth) -> str:
+        """Return how images with more than 8 bits were read; empty when nothing was known of any or measured.
+
+        Args:
+            used: the depth that they were read by.
+        """
+        if used == self.depth:
+            return used.text()
+        return f"{used.text()}, measured on these images; -bit_depth overrules it"
 
     def to_dict(self) -> dict[str, Any]:
         """Return what a summary says about the network and its decision, as plain words and numbers."""
@@ -89,4 +103,11 @@ def choose_weights(config: PredictConfig | EvaluateConfig) -> Chosen:
     labels = weights.label_thresholds
     if config.threshold is not None and weights.spec.is_classifier:
         labels = (config.threshold,) * len(labels)
-    return Chosen(path, hashlib.sha256(path.read_bytes()).hexdigest()[:8], weights, decision, tta, config.tile, labels)
+    sha8 = hashlib.sha256(path.read_bytes()).hexdigest()[:8]
+    depth = depth_of(weights, config.bit_depth)
+    return Chosen(path, sha8, weights, decision, tta, config.tile, labels, depth)
+
+
+def depth_of(weights: WeightsFile | SystemFile, asked: str) -> BitDepth:
+    """Return the bit depth that a network was trained with, or that of the flag ``-bit_depth``."""
+    return BitDepth(weights.bit_depth, weights.float_white).overruled(asked)

@@ -85,4 +85,5 @@ def open_pipeline(
         batch_size=config.batch_size,
         describe=describe,
         on_skip=skipped.append,
+        depth=chosen.depth,
     )

@@ -18,7 +18,8 @@ import cv2
 import numpy as np
 import torch
 
-from utils.data.images import ImageError, read_image
+from utils.data.bit_depth import UNKNOWN, BitDepth
+from utils.data.images import ImageError, measure_depth, read_image
 from utils.decision.decision import Decision
 from utils.decision.masks import DEFECT, resize_logits
 from utils.inference.inspected import Inspected, Refused
@@ -77,6 +78,7 @@ class InspectionPipeline:
         describe: find each defect's box, area and probability, too.
         gates: whether networks may turn images away, see ``System.answer``.
         on_skip: is told at once of every image that cannot be read.
+        depth: how images with more than 8 bits become 0..255; ``run`` measures what it leaves open on its images.
     """
 
     def __init__(
@@ -88,6 +90,7 @@ class InspectionPipeline:
         describe: bool = True,
         gates: bool = True,
         on_skip: Callable[[Refused], None] = lambda refused: None,
+        depth: BitDepth = UNKNOWN,
     ) -> None:
         self.system = system
         self.decision = decision
@@ -95,6 +98,7 @@ class InspectionPipeline:
         self.describe = describe
         self.gates = gates
         self.on_skip = on_skip
+        self.depth = depth
         self.workers = min(os.cpu_count() or 1, 8)
         # A batch more than run at once, so that none of them waits; the workers' own images come on top.
         self.window = (system.parallel + 1) * batch_size + self.workers
@@ -110,6 +114,7 @@ class InspectionPipeline:
         Yields:
             The path and what ``finish`` returned, in the order of ``paths``; images that cannot be read are left out.
         """
+        self.depth = measure_depth(paths, self.depth)
         with (
             _Workers(self.workers) as readers,
             _Workers(self.system.parallel) as runners,
@@ -152,7 +157,7 @@ class InspectionPipeline:
                 self.on_skip(Refused(str(path), error.reason))
 
     def _load(self, path: Path) -> Loaded:
-        return self.prepare(path.name, read_image(path, channels=self.system.channels))
+        return self.prepare(path.name, read_image(path, self.system.channels, self.depth))
 
     def prepare(self, name: str, image: np.ndarray) -> Loaded:
         """Bring an image, ``(H, W, channels)`` uint8, to the networks' sizes."""

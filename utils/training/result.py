@@ -55,6 +55,8 @@ def write_result(config: TrainConfig, dataset: Dataset, network: Segmenter, best
             **run_provenance(config, dataset),
             **read_origin(folder),
         },
+        bit_depth=dataset.depth.bits,
+        float_white=dataset.depth.float_white,
     )
     write_text(folder / METRICS, json.dumps({**data, **best["scores"]}, indent=2) + "\n")
     return file.save_named(folder, "-".join((*_words(spec), data["dataset"])))

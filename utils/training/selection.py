@@ -9,7 +9,6 @@ import pandas as pd
 
 from config import TrainConfig
 from utils.data.annotations import Annotations, Dataset
-from utils.data.checks import verified_sizes
 from utils.data.splits import TRAIN, VALID, balance, near_duplicate_groups, read_split, split
 from utils.errors import InputError
 from utils.models.spec import ModelSpec
@@ -32,23 +31,22 @@ CHOOSING = (
 
 
 def choose_split(config: TrainConfig, spec: ModelSpec, dataset: Dataset, resumed: Path | None) -> pd.DataFrame:
-    """Return the run's split; a new run checks all images first.
+    """Return the run's split.
 
     Args:
         config: the run's settings.
         spec: the network.
-        dataset: the dataset folder.
+        dataset: the dataset folder, whose images were checked, see ``with_depth``.
         resumed: the folder of the run that goes on, which keeps its split; none: a new run.
 
     Returns:
         Columns image, side (``train`` or ``valid``) and group.
 
     Raises:
-        InputError: images that cannot be read, or too few to train or to validate on.
+        InputError: too few images to train or to validate on.
     """
     if resumed is not None and (resumed / SPLIT).exists():
         return read_split(resumed / SPLIT, dataset.images)
-    verified_sizes(dataset, config.num_of_workers, True)
     if config.split is not None:
         if not config.split.is_file():
             raise InputError(f"-split {config.split}: no such file; name the {SPLIT} of an earlier run")

@@ -173,7 +173,7 @@ class Batches:
         if isinstance(opened, Refused):
             return opened
         self._take(job, opened.filled if self._own_size else opened.pixels)
-        image = unpack(opened, self.pipeline.system.channels)
+        image = unpack(opened, self.pipeline.system.channels, self.pipeline.depth)
         if isinstance(image, Refused):
             return image
         job.loaded = self.pipeline.prepare(job.upload.name, image)

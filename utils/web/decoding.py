@@ -6,14 +6,15 @@ from typing import NamedTuple
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
-from utils.data.images import to_pixels
+from utils.data.bit_depth import UNKNOWN, BitDepth
+from utils.data.images import Unscalable, to_pixels
 from utils.inference.inspected import Refused
 from utils.inference.network import LARGEST_MULTIPLE
 from utils.web.inspection import Upload
 
 # What is opened, whatever the name says: decoders of a few well-known formats, not all that PIL has.
-FORMATS = ("JPEG", "PNG", "BMP", "TIFF")
-SHOWN = "JPEG, PNG, BMP or TIFF"
+FORMATS = ("JPEG", "PNG", "BMP", "TIFF", "WEBP")
+SHOWN = "JPEG, PNG, BMP, TIFF or WebP"
 # A progressive JPEG has some ten scans; each goes over all of its pixels.
 MOST_SCANS = 100
 _START_OF_SCAN = b"\xff\xda"
@@ -58,12 +59,14 @@ def open_upload(upload: Upload, most_pixels: int) -> OpenedImage | Refused:
         return _of_right_size(OpenedImage(name, data, *data.shape[:2]), most_pixels)
     if not data:
         return Refused(name, "The file is empty (0 bytes); send it again.", "empty")
+    # Pillow makes room for all pixels of a WebP when it opens one.
+    size = _webp_size(data)
+    if size is not None and size[0] * size[1] > most_pixels:
+        return Refused(name, _too_large(f"{size[1]} x {size[0]}", most_pixels), "too_many_pixels")
     try:
         image = Image.open(io.BytesIO(data), formats=FORMATS)
     except UnidentifiedImageError:
         return Refused(name, _not_an_image(data), "not_an_image")
-    except Image.DecompressionBombError:
-        return Refused(name, _too_large("more than 178 million", most_pixels), "too_many_pixels")
     except Exception:  # a decoder that meets bytes made to harm it raises anything
         return Refused(name, DAMAGED, "damaged")
     opened = _of_right_size(OpenedImage(name, image, image.height, image.width), most_pixels)
@@ -73,11 +76,11 @@ def open_upload(upload: Upload, most_pixels: int) -> OpenedImage | Refused:
     return opened
 
 
-def unpack(opened: OpenedImage, channels: int) -> np.ndarray | Refused:
+def unpack(opened: OpenedImage, channels: int, depth: BitDepth = UNKNOWN) -> np.ndarray | Refused:
     """Decode to ``(H, W, channels)`` uint8, as ``utils.data.images.read_image`` does.
 
     Returns:
-        The pixels, or why there are none: truncated or damaged.
+        The pixels, or why there are none: truncated, damaged, or with numbers that do not fit the bit depth.
     """
     name, image = opened.name, opened.image
     if isinstance(image, np.ndarray):
@@ -85,8 +88,9 @@ def unpack(opened: OpenedImage, channels: int) -> np.ndarray | Refused:
         return to_pixels(Image.fromarray(plain), channels)
     try:
         with image:
-            image.load()
-            return to_pixels(image, channels)
+            return to_pixels(image, channels, depth)
+    except Unscalable as error:
+        return Refused(name, f"The image {error.reason}; {error.remedy}.", "bit_depth")
     except MemoryError:
         return Refused(name, OUT_OF_MEMORY, "out_of_memory")
     except Exception as error:  # as above
@@ -110,6 +114,22 @@ def _of_right_size(opened: OpenedImage, most_pixels: int) -> OpenedImage | Refus
     return opened
 
 
+def _webp_size(data: bytes) -> tuple[int, int] | None:
+    """Return the (height, width) that the header of a WebP names; None for other files.
+
+    Source: https://developers.google.com/speed/webp/docs/riff_container, and RFC 6386 and RFC 9649 for the two codings.
+    """
+    if data[:4] != b"RIFF" or data[8:12] != b"WEBP" or len(data) < 30:
+        return None
+    kind, start = data[12:16], data[20:30]
+    if kind == b"VP8X":
+        return int.from_bytes(start[7:10], "little") + 1, int.from_bytes(start[4:7], "little") + 1
+    if kind == b"VP8L":
+        bits = int.from_bytes(start[1:5], "little")
+        return (bits >> 14 & 0x3FFF) + 1, (bits & 0x3FFF) + 1
+    return int.from_bytes(start[8:10], "little") & 0x3FFF, int.from_bytes(start[6:8], "little") & 0x3FFF
+
+
 def _too_large(size: str, most_pixels: int) -> str:
     return (
         f"The image has {size} pixels, more than the {most_pixels / 1e6:g} million that are allowed; cut it into parts."
@@ -118,7 +138,5 @@ def _too_large(size: str, most_pixels: int) -> str:
 
 def _not_an_image(data: bytes) -> str:
     kinds = {b"%PDF": "a PDF", b"PK\x03\x04": "a ZIP archive", b"<svg": "an SVG drawing", b"GIF8": "a GIF"}
-    if data[:4] == b"RIFF" and data[8:12] == b"WEBP":
-        return f"The file is a WebP image; send {SHOWN}."
     kind = next((name for start, name in kinds.items() if data.startswith(start)), None)
     return f"The file is {kind}; send {SHOWN}." if kind else f"The file is no image that is known here; send {SHOWN}."

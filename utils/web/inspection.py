@@ -31,6 +31,7 @@ REFUSALS = {
     "not_an_image": 415,
     "truncated": 422,
     "damaged": 422,
+    "bit_depth": 422,
     "too_many_pixels": 413,
     "too_many_scans": 413,
     "out_of_memory": 413,

@@ -2,6 +2,7 @@
 
 SETTINGS = "config.yaml"  # written last when a run begins: a folder with settings is a run
 SPLIT = "split.csv"
+BIT_DEPTH = "bit_depth.json"
 HISTORY = "history.csv"
 METRICS = "metrics.json"
 ORIGIN = "started_from.json"

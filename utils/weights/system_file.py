@@ -94,6 +94,16 @@ class SystemFile:
         return self.members[names.get(self.kind, "network")].input_size
 
     @property
+    def bit_depth(self) -> int | None:
+        """Bits of the images with more than 8 bits that the members were trained on, see ``WeightsFile``."""
+        return next((m.bit_depth for m in self.members.values() if m.bit_depth is not None), None)
+
+    @property
+    def float_white(self) -> float | None:
+        """White of the floating-point images that the members were trained on, see ``WeightsFile``."""
+        return next((m.float_white for m in self.members.values() if m.float_white is not None), None)
+
+    @property
     def label_names(self) -> tuple[str, ...]:
         """Names of the image-level probabilities, as the gate takes them."""
         any_defect = ("defect",) if self.gate.image is not None else ()
@@ -249,6 +259,11 @@ class _System:
                     f"members {next(iter(members))} and {role} were trained on other classes or channels; name weights"
                     " that belong together"
                 )
+        for entry in ("bit_depth", "float_white"):
+            depths = {getattr(member, entry) for member in members.values()} - {None}
+            if len(depths) > 1:
+                found = " and ".join(f"{depth:g}" for depth in sorted(depths))
+                raise _Wrong(f"members were trained with a {entry} of {found}; name weights that belong together")
         if kind == "two-stage":
             drawn = members["segmenter"].spec.scored_names
             if members["classifier"].spec.label_names not in (("defect",), drawn):

@@ -41,6 +41,9 @@ class WeightsFile:
         metrics: scores with the data they were measured on.
         provenance: settings, data fingerprint, git commit, library versions.
         source: the file that it was read from, for messages.
+        bit_depth: bits of the whole numbers in images with more than 8 bits that the network was trained on; None: there
+            were none, or the file is older than this entry.
+        float_white: the floating-point number that is white in the images trained on; None likewise.
     """
 
     spec: ModelSpec
@@ -53,6 +56,8 @@ class WeightsFile:
     provenance: dict[str, Any] = dataclasses.field(default_factory=dict)
     source: Path | None = dataclasses.field(default=None, compare=False)
     label_thresholds: tuple[float, ...] = ()
+    bit_depth: int | None = None
+    float_white: float | None = None
 
     def __post_init__(self) -> None:
         self.label_thresholds = self.label_thresholds or (0.5,) * self.spec.labels
@@ -87,6 +92,9 @@ class WeightsFile:
         }
         if any(high_thresholds):  # else the bytes are those of files from before there were any
             described["high_thresholds"] = high_thresholds
+        for name in ("bit_depth", "float_white"):  # likewise
+            if getattr(self, name) is not None:
+                described[name] = getattr(self, name)
         if self.spec.labels:
             described["label_thresholds"] = list(self.label_thresholds)
         # Through JSON, since pickle writes one string that stands in two places shorter than two equal ones.
@@ -179,6 +187,8 @@ def from_content(path: Path, content: dict[str, Any]) -> WeightsFile:
             metrics=dict(content["metrics"]),
             provenance=dict(content["provenance"]),
             source=path,
+            bit_depth=_number(content, "bit_depth", int, 8, 16),
+            float_white=_number(content, "float_white", float, 1e-30, 65535),
         )
     except (KeyError, TypeError, ValueError, IndexError, InputError) as error:
         raise InputError(f"{path}: damaged weights file ({error}); fetch or train it again") from None
@@ -192,6 +202,14 @@ def from_content(path: Path, content: dict[str, Any]) -> WeightsFile:
     if len(file.mean) != spec.channels or len(file.std) != spec.channels:
         raise InputError(f"{path}: damaged weights file (mean and std for another number of channels)")
     return file
+
+
+def _number(content: dict[str, Any], name: str, kind: type[float], low: float, high: float) -> Any:
+    """Return an entry that a file may lack; ``ValueError`` when it is no number, or one that makes no sense."""
+    value = content.get(name)
+    if value is not None and not (isinstance(value, kind) and low <= value <= high):
+        raise ValueError(f"{name} {value}")
+    return value
 
 
 def _full(tensor: torch.Tensor) -> torch.Tensor:

@@ -5,7 +5,6 @@ import numpy as np
 import pandas as pd
 
 from utils.data.annotations import Dataset
-from utils.data.images import read_image
 
 LONGEST = 800  # pixels of the longer side of an example: a strip of 1600 stays readable, a page stays small
 
@@ -40,7 +39,7 @@ def shrunk_example(dataset: Dataset, name: str) -> tuple[np.ndarray, np.ndarray]
     Returns:
         (h, w, 3) uint8 RGB and (C, h, w) uint8 of 0 and 1.
     """
-    image = read_image(dataset.path(name))
+    image = dataset.read(name)
     height, width = image.shape[:2]
     masks = np.ascontiguousarray(dataset.annotations.mask(name, height, width).transpose(2, 0, 1))
     scale = LONGEST / max(height, width)

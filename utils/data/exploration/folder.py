@@ -3,7 +3,7 @@
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -27,7 +27,7 @@ from utils.data.checks import thread_count
 from utils.data.duplicates import near_duplicate_groups
 from utils.data.exploration.images import ImageLight, ImageStatistics, ImageTally, measure_light
 from utils.data.exploration.labels import ImageLabels, LabelStatistics, LabelTally, grid_of, measure_labels
-from utils.data.images import ImageError, list_images, read_image, read_size
+from utils.data.images import ImageError, list_images, measure_depth, read_size
 from utils.errors import InputError
 
 SAMPLED = 25  # images whose headers are read beforehand, to choose the shape of the maps
@@ -94,6 +94,7 @@ class Exploration:
             "background_pixels": labels.background,
             "maps": None if labels.maps is None else labels.maps.round(5).tolist(),
             "sizes": None if images is None else images.sizes().to_dict("records"),
+            "bit_depth": None if self.dataset is None else self.dataset.depth.text() or None,
             "colour_images": None if images is None else int(images.table["colour"].sum()),
             "light": None if images is None else {k: _plain(row) for k, row in images.light_table().iterrows()},
             "grey": None if images is None else [_plain(row) for _, row in images.grey_table().iterrows()],
@@ -125,7 +126,10 @@ def explore_folder(config: ExploreConfig, progress: bool = True) -> Exploration:
     if (root / TRAIN_IMAGES).is_dir() and list_images(root / TRAIN_IMAGES):
         if config.image_size is not None:
             raise InputError("-image_size: the images tell their sizes themselves; leave it out")
-        return _with_images(open_dataset(root), config, progress)
+        dataset = open_dataset(root)
+        paths = [dataset.path(name) for name in dataset.images]
+        depth = measure_depth(paths, dataset.depth.overruled(config.bit_depth))
+        return _with_images(replace(dataset, depth=depth), config, progress)
     return _labels_alone(root, config, progress)
 
 
@@ -139,7 +143,7 @@ def _with_images(dataset: Dataset, config: ExploreConfig, progress: bool) -> Exp
     def measure(name: str) -> tuple[ImageLabels, ImageLight] | InputError:
         codes = annotations.runs(name)
         try:
-            image = read_image(dataset.path(name))
+            image = dataset.read(name)
             return (
                 _measured(annotations, name, image.shape[:2], grid),
                 measure_light(image, codes, annotations.num_classes),

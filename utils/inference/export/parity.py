@@ -7,7 +7,8 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from utils.data.images import ImageError, read_image
+from utils.data.bit_depth import UNKNOWN, BitDepth
+from utils.data.images import ImageError, measure_depth, read_image
 from utils.data.synthetic.strip import make_strip
 from utils.decision.decision import Decision
 from utils.decision.probabilities import label_probabilities
@@ -110,16 +111,25 @@ def compare(
     )
 
 
-def read_parity_images(paths: Sequence[Path], channels: int, labels: GroundTruth | None) -> list[ParityImage]:
+def read_parity_images(
+    paths: Sequence[Path], channels: int, labels: GroundTruth | None, depth: BitDepth = UNKNOWN
+) -> list[ParityImage]:
     """Read images with their labels; those that cannot be read are left out.
+
+    Args:
+        paths: image files.
+        channels: 3 or 1.
+        labels: of the images; None: there are none.
+        depth: how images with more than 8 bits become 0..255; what it leaves open is measured on these.
 
     Raises:
         InputError: none can be read.
     """
     examples = []
+    depth = measure_depth(paths, depth)
     for path in paths:
         try:
-            pixels = read_image(path, channels)
+            pixels = read_image(path, channels, depth)
         except ImageError as error:
             last = error
             continue
