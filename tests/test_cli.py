@@ -380,7 +380,11 @@ NO_SPACE = os.strerror(errno.ENOSPC)
         ("open('nowhere/train.csv')", 2, "error: nowhere/train.csv: No such file or directory"),
         ("raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))", 2, f"error: {NO_SPACE}; free some space or write"),
         ("raise OSError('no route')", 2, "error: no route"),
-        ("bytearray(2**62)", 2, "error: not enough memory; take a smaller -batch_size or -image_size"),
+        (
+            "bytearray(2**62)",
+            2,
+            "error: not enough memory; take a smaller -batch_size or -image_size, predict in tiles (-tile 512,512)",
+        ),
         ("raise RuntimeError('CUDA error:\\nout of memory')", 2, "error: not enough memory; take a smaller"),
         ("raise BrokenPipeError(errno.EPIPE, 'Broken pipe')", 2, "error: Broken pipe"),
         ("raise KeyboardInterrupt", 130, "interrupted"),

@@ -131,7 +131,7 @@ def run(main: Callable[[Sequence[str]], int]) -> NoReturn:
     except Exception as error:
         if not lacks_memory(error):
             raise
-        remedy = "take a smaller -batch_size or -image_size, or close other programs"
+        remedy = "take a smaller -batch_size or -image_size, predict in tiles (-tile 512,512), or close other programs"
         code = _complain(f"error: not enough memory; {remedy}", BAD_INPUT)
     sys.exit(code)
 

@@ -11,5 +11,5 @@ class InputError(Exception):
 def lacks_memory(error: Exception) -> bool:
     """Check whether memory is what is missing: torch and OpenCV have errors of their own, which only they can import."""
     text = str(error).lower()
-    words = ("out of memory", "can't allocate memory", "insufficient memory")
+    words = ("out of memory", "can't allocate memory", "insufficient memory", "failed to allocate memory")
     return isinstance(error, MemoryError) or any(word in text for word in words)

@@ -10,6 +10,7 @@ from PIL import Image
 from config import PROJECT, CheckConfig
 from utils.data import cache, checks
 from utils.data.annotations import open_dataset
+from utils.data.bit_depth import BitDepth
 from utils.data.images import ImageError
 from utils.errors import InputError
 
@@ -242,3 +243,54 @@ def test_training_gets_sizes_or_the_first_problem(folder):
     truncate(folder / "train_images" / "b.png")
     with pytest.raises(InputError, match=r"a.png: .*\(one of 2 problems; Prepare_data.py check -dir .* lists all\)"):
         checks.verified(dataset, 1, False)
+
+
+def deep(folder, name, *levels):
+    Image.fromarray(np.array([levels] * 4, np.uint16)).save(folder / "train_images" / name)
+
+
+def test_the_bit_depth_is_measured_and_an_image_that_uses_little_of_it_is_a_warning(folder):
+    deep(folder, "a.png", 320, 700, 900, 1800, 3000, 3760)
+    deep(folder, "b.png", 20, 60, 90, 100, 200, 230)
+    report = checks.check(CheckConfig(dir=folder))
+    assert report.problems.empty
+    assert report.depth == BitDepth(12)
+    assert "images with more than 8 bits are read as 12 bits (0 to 4095)" in report.facts
+    (line,) = report.warnings
+    assert line.startswith("train_images/b.png: uses grey 1 to 14 of 0 to 255; its numbers 20 to 230 fit 8 bits: give")
+    assert report.text().endswith("no problems, 1 warning")
+    again = checks.check(CheckConfig(dir=folder))  # by what is remembered of the images
+    assert (again.depth, again.warnings) == (report.depth, report.warnings)
+
+
+def test_a_given_bit_depth_that_images_exceed_is_a_problem(folder):
+    deep(folder, "a.png", 0, 0, 0, 0, 0, 3760)
+    report = checks.check(CheckConfig(dir=folder, bit_depth="10"))
+    (row,) = report.problems.itertuples()
+    assert row.file == "train_images/a.png"
+    assert row.problem.startswith("holds numbers up to 3760, more than the 10 bits")
+    assert checks.check(CheckConfig(dir=folder, bit_depth="14")).problems.empty
+
+
+def test_test_images_are_read_as_training_images(folder):
+    deep(folder, "a.png", 0, 0, 0, 0, 0, 1000)
+    (folder / "test_images").mkdir()
+    Image.fromarray(np.full((4, 6), 2000, np.uint16)).save(folder / "test_images" / "t.png")
+    report = checks.check(CheckConfig(dir=folder))
+    assert [row.file for row in report.problems.itertuples()] == ["test_images/t.png"]
+
+
+def test_a_black_image_of_8_bits_and_pages_are_warnings(folder):
+    Image.fromarray(np.full((4, 6), 9, np.uint8)).save(folder / "train_images" / "a.png")
+    page = Image.fromarray(np.array([[0, 255]] * 4, np.uint8))
+    page.save(folder / "train_images" / "d.tif", save_all=True, append_images=[page])
+    black, pages = checks.check(CheckConfig(dir=folder)).warnings
+    assert black.startswith("train_images/a.png: uses grey 9 to 9 of 0 to 255; convert it anew")
+    assert pages == "train_images/d.tif: holds 2 pages, and the first alone is read; save each as a file of its own"
+
+
+def test_links_that_lead_nowhere_are_problems(folder):
+    (folder / "train_images" / "d.png").symlink_to("gone.png")
+    (folder / "train_images" / "e.png").symlink_to("e.png")
+    problems = checks.check(CheckConfig(dir=folder)).problems
+    assert problems["problem"].tolist() == ["a dead link to gone.png", "a link that leads back to itself"]

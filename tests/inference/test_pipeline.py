@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 
+from utils.data.bit_depth import BitDepth
 from utils.decision.decision import Decision
 from utils.inference import pipeline as module
 from utils.inference.inspected import Refused
@@ -143,7 +144,7 @@ def test_logits_are_at_the_images_own_size(paths):
 def test_reading_stops_where_the_consumer_stops(paths, monkeypatch):
     read = []
     original = module.read_image
-    monkeypatch.setattr(module, "read_image", lambda path, channels: (read.append(path), original(path, channels))[1])
+    monkeypatch.setattr(module, "read_image", lambda path, *more: (read.append(path), original(path, *more))[1])
     many = paths[6:] * 40
     pipeline = make(Bright(), batch_size=2)
     results = pipeline.run(many, lambda path, result: None)
@@ -215,3 +216,31 @@ def test_labels_become_probabilities():
     (first, second) = answers(Outputs(None, torch.tensor([[0.0, 2.0], [-2.0, 1.0]])), 2)
     assert (first.masks, second.masks) == (None, None)
     np.testing.assert_allclose([first.labels[0], first.labels[1] + second.labels[0]], [0.5, 1.0])
+
+
+def seen(pipeline, paths):
+    return {path.name: int(image.max()) for path, image in pipeline.run(paths, lambda path, result: result.image)}
+
+
+def deep(folder, **levels):
+    for name, level in levels.items():
+        cv2.imwrite(str(folder / f"{name}.png"), np.full((8, 8), level, np.uint16))
+    return [folder / f"{name}.png" for name in levels]
+
+
+def test_deep_images_are_read_by_one_depth_measured_over_all_of_them(tmp_path):
+    paths = deep(tmp_path, dark=240, light=4000)
+    pipeline = make(Bright())
+    assert seen(pipeline, paths) == {"dark.png": 240 >> 4, "light.png": 4000 >> 4}
+    assert pipeline.depth == BitDepth(12)
+    assert seen(pipeline, paths[:1]) == {"dark.png": 240 >> 4}  # a second pass, as for the pictures of a report
+
+
+def test_a_deep_image_that_exceeds_the_depth_of_the_training_is_skipped_by_name(tmp_path):
+    skipped: list[Refused] = []
+    pipeline = make(Bright(), skipped=skipped)
+    pipeline.depth = BitDepth(10)
+    assert seen(pipeline, deep(tmp_path, dark=240, light=4000)) == {"dark.png": 240 >> 2}
+    (refused,) = skipped
+    assert refused.name.endswith("light.png")
+    assert "up to 4000, more than the 10 bits that images are read by (-bit_depth 12 holds them)" in refused.reason

@@ -244,7 +244,7 @@ ONE_IMAGE = all_of(
     *(gone(f"data/train_images/{k:03d}.png") for k in range(1, 5)), change("data/train.csv", "\n001", "\n")
 )
 ALLOCATION = RuntimeError("DefaultCPUAllocator: can't allocate memory:\nyou tried to allocate 99 bytes")
-NO_MEMORY = r"not enough memory; take a smaller -batch_size or -image_size, or close other programs"
+NO_MEMORY = r"not enough memory; take a smaller -batch_size or -image_size, predict in tiles \(-tile 512,512\), or close other programs"
 
 TABLE = [
     Case("no table", TRAIN, r"data/train\.csv: no such file; put the table there, .*", gone("data/train.csv")),
@@ -282,7 +282,7 @@ IMAGES = [
     Case("truncated PNG", TRAIN, r"data/train_images/a\.png: truncated image; restore the file or remove it", picture("a.png", 0.5)),
     Case("PNG that is text", TRAIN, r"data/train_images/002\.png: not an image; restore the file or remove it", file("data/train_images/002.png", "hello")),
     Case("zero-byte image", TRAIN, r"data/train_images/002\.png: empty file; restore the file or remove it", file("data/train_images/002.png")),
-    Case("image of 900 million pixels", TRAIN, r"data/train_images/vast\.png: more than 178 million pixels; cut the image into parts", vast_picture),
+    Case("damaged image of 900 million pixels", TRAIN, r"data/train_images/vast\.png: truncated image; restore the file or remove it", vast_picture),
     Case("several problems", TRAIN, r"data/train_images/001\.png: not an image; .* \(one of 2 problems; Prepare_data\.py check -dir data lists all\)", all_of(file("data/train_images/001.png", "x"), file("data/train_images/002.png", "x"))),
     Case("images deleted while training", TRAIN, r"data/train_images/00\d\.png: no such image; restore the file or remove its rows", images_vanish_after_the_check, keeps=True),
     Case("images deleted while a worker reads", f"{TRAIN} -num_of_workers 1", r"data/train_images/00\d\.png: no such image; restore the file or remove its rows", images_vanish_after_the_check, keeps=True),
@@ -411,7 +411,7 @@ MACHINE = [
     Case("memory full, reading", TRAIN, NO_MEMORY, raising("utils.training.bit_depth.verified", MemoryError())),
     Case("memory full, training", TRAIN, NO_MEMORY, raising("utils.models.segmenter.Segmenter.forward", ALLOCATION), keeps=True),
     Case("GPU memory full, training", TRAIN, NO_MEMORY, raising("utils.models.segmenter.Segmenter.forward", torch.OutOfMemoryError("CUDA out of memory.\nTried")), keeps=True),
-    Case("memory full, predicting", PREDICT, r"the memory of cpu is too small for \d images of \d+x\d+; use a smaller -batch_size, or .*", raising("utils.models.segmenter.Segmenter.forward", ALLOCATION)),
+    Case("memory full, predicting", PREDICT, r"the memory of cpu is too small for \d images of \d+x\d+; use a smaller -batch_size, tiles \(-tile 512,512\), or .*", raising("utils.models.segmenter.Segmenter.forward", ALLOCATION)),
     Case("images do not fit into memory", f"{TRAIN} -cache ram", r"-cache ram: 5 decoded images need 0\.00 GB, 0\.00 GB of memory may be taken \(80% of what is free\); take -cache disk or none, or a smaller -image_size", little_room),
     Case("images do not fit onto the disk", f"{TRAIN} -cache disk", r"-cache disk: 5 decoded images need 0\.00 GB, 0\.00 GB in \S*/\.cache may be taken \(80% of what is free\); free some space, or take -cache none", little_room),
     Case("a loading process is killed", f"{TRAIN} -num_of_workers 1", r"-num_of_workers: the system ended a process that loads images, .*; take fewer, 0 for none, or a smaller -batch_size", workers_are_killed, keeps=True),

@@ -3,19 +3,26 @@
 import hashlib
 import json
 import re
+import shutil
 from pathlib import Path
 
+import cv2
+import numpy as np
 import pandas as pd
 import pytest
 import torch
 
-from config import TrainConfig
+from config import EvaluateConfig, TrainConfig
 from tests.integration.small_training import draw_strips, history_of, same, settings, weights_of
 from utils.commands import train_network as room
+from utils.commands.evaluate import evaluate
 from utils.commands.train import train
+from utils.data.annotations import open_dataset
+from utils.data.bit_depth import BitDepth
 from utils.errors import InputError
 from utils.files import write_text
 from utils.models.segmenter import Segmenter
+from utils.training.bit_depth import with_depth
 from utils.weights.weights_file import load
 
 ROOT = Path(__file__).parents[2]
@@ -83,6 +90,26 @@ def test_workers_do_not_change_the_result(strips, tmp_path):
     alone = train(settings(strips, tmp_path / "alone", num_epochs=1, augmentation="published"))
     helped = train(settings(strips, tmp_path / "helped", num_epochs=1, augmentation="published", num_of_workers=2))
     assert same(weights_of(alone.folder), weights_of(helped.folder))
+
+
+def test_images_of_12_bits_train_the_network_that_their_8_bits_train(strips, tmp_path, capsys):
+    deep = tmp_path / "deep"
+    (deep / "train_images").mkdir(parents=True)
+    shutil.copy(strips / "train.csv", deep)
+    for path in (strips / "train_images").iterdir():
+        pixels = cv2.imread(str(path), cv2.IMREAD_UNCHANGED).astype(np.uint16) << 4
+        cv2.imwrite(str(deep / "train_images" / path.name), pixels)
+    plain = train(settings(strips, tmp_path / "plain", num_epochs=1))
+    run = train(settings(deep, tmp_path / "run", num_epochs=1))
+    assert "images with more than 8 bits are read as 12 bits (0 to 4095)\n" in capsys.readouterr().out
+    assert same(weights_of(plain.folder), weights_of(run.folder))
+    assert (load(plain.weights).bit_depth, load(run.weights).bit_depth) == (None, 12)
+    assert with_depth(settings(deep, run.folder), open_dataset(deep), run.folder).depth == BitDepth(12)
+    found = evaluate(
+        EvaluateConfig(dir=deep, weights_dir=run.weights, out=tmp_path / "scores", resamples=0, examples=0)
+    )
+    assert found.scores.mean_dice == pytest.approx(run.scores["mean_dice"])
+    assert "images with more than 8 bits: 12 bits (0 to 4095)\n" in found.text()
 
 
 def test_images_decoded_once_do_not_change_the_result(strips, tmp_path):

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from utils.data.bit_depth import BitDepth
 from utils.data.images import read_image
 from utils.inference.inspected import Refused
 from utils.inference.network import LARGEST_MULTIPLE
@@ -32,6 +33,10 @@ IMAGES = {
     "plain.tif": (Image.fromarray(noise(20, 30, 3)), {}),
     "packed.tif": (Image.fromarray(noise(20, 30)), {"compression": "tiff_lzw"}),
     "deep.tif": (Image.fromarray(noise(20, 30).astype(np.uint16) * 257), {}),
+    "wide.png": (Image.fromarray(noise(20, 30).astype(np.uint16) << 4), {}),
+    "colour.webp": (Image.fromarray(noise(20, 30, 3)), {"lossless": True}),
+    "lossy.webp": (Image.fromarray(noise(20, 30, 3)), {}),
+    "alpha.webp": (Image.fromarray(noise(20, 30, 4), "RGBA"), {}),
     "float.tif": (Image.fromarray(noise(20, 30).astype(np.float32) / 255), {}),
 }
 
@@ -118,3 +123,25 @@ def outcome(upload: Upload) -> tuple[str | None, str]:
     opened = open_upload(upload, 1_000_000)
     got = unpack(opened, 3) if isinstance(opened, OpenedImage) else opened
     return (got.code, got.reason) if isinstance(got, Refused) else (None, "An image.")
+
+
+@pytest.mark.parametrize("options", [{}, {"lossless": True}, {"exif": b"Exif\0\0II*\0"}])
+def test_a_webp_of_too_many_pixels_is_refused_before_it_is_opened(monkeypatch, options):
+    packed = io.BytesIO()
+    Image.new("RGB", (300, 40)).save(packed, "WEBP", **options)
+    monkeypatch.setattr(Image, "open", lambda *_, **__: pytest.fail("opened"))
+    refused = open_upload(Upload("a", packed.getvalue()), 11_999)
+    assert isinstance(refused, Refused)
+    assert refused.code == "too_many_pixels"
+    assert "300 x 40" in refused.reason
+
+
+def test_numbers_are_read_by_the_depth_of_the_training():
+    packed = io.BytesIO()
+    Image.fromarray(np.full((20, 30), 1000, np.uint16)).save(packed, "PNG")
+    opened = [open_upload(Upload("a", packed.getvalue()), 1_000) for _ in range(3)]
+    assert unpack(opened[0], 1, BitDepth(12)).max() == 1000 >> 4
+    assert unpack(opened[1], 1).max() == 1000 >> 2
+    refused = unpack(opened[2], 1, BitDepth(8))
+    assert refused.code == "bit_depth"
+    assert refused.reason.startswith("The image holds numbers up to 1000, more than the 8 bits")

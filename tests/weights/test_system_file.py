@@ -1,5 +1,6 @@
 """The system file: what is written is read again, and every defect of it is one line."""
 
+import dataclasses
 import json
 from pathlib import Path
 
@@ -264,3 +265,16 @@ def test_the_gate_begins_with_the_members_own_thresholds(tmp_path):
     parts = members("six-model", tmp_path)
     parts["binary"].label_thresholds, parts["multilabel"].label_thresholds = (0.1,), (0.2, 0.4)
     assert gate_for("six-model", parts, "soft", 3.0) == Gate("soft", 0.1, (0.2, 0.4), 3.0)
+
+
+def test_members_of_one_bit_depth_have_it_together_and_others_are_refused(tmp_path):
+    made = system("two-stage", tmp_path)
+    judge, segmenter = made.members["classifier"], made.members["segmenter"]
+    for member_, bits in ((judge, None), (segmenter, 12)):
+        dataclasses.replace(member_, bit_depth=bits).save(member_.source)
+    made.save(tmp_path / f"a{SYSTEM_SUFFIX}")
+    assert read_system(tmp_path / f"a{SYSTEM_SUFFIX}").bit_depth == 12
+    dataclasses.replace(judge, bit_depth=10).save(judge.source)
+    made.save(tmp_path / f"a{SYSTEM_SUFFIX}")
+    with pytest.raises(InputError, match="members were trained with a bit_depth of 10 and 12; name weights that"):
+        read_system(tmp_path / f"a{SYSTEM_SUFFIX}")

@@ -2,7 +2,9 @@
 
 import dataclasses
 import errno
+import math
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -20,7 +22,7 @@ def a_file() -> WeightsFile:
     return WeightsFile(spec, {"weight": torch.arange(10_000.0)}, HALF, HALF, None, Decision.uniform(2, 0.5))
 
 
-def save_with(path: Path, **entries: list) -> None:
+def save_with(path: Path, **entries: Any) -> None:
     """Save that file with other entries."""
     a_file().save(path)
     torch.save(torch.load(path, weights_only=True) | entries, path)
@@ -81,3 +83,21 @@ def test_full_disk_is_an_error_that_names_the_file(tmp_path, small_disk):
         a_file().save(path)
     assert (error.value.errno, error.value.filename) == (errno.EFBIG, str(path))
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(("bits", "white"), [(None, None), (12, None), (14, 1.0)])
+def test_the_bit_depth_is_kept_and_written_only_where_there_is_one(tmp_path, bits, white):
+    dataclasses.replace(a_file(), bit_depth=bits, float_white=white).save(tmp_path / "unet.pth")
+    stored = load(tmp_path / "unet.pth")
+    assert (stored.bit_depth, stored.float_white) == (bits, white)
+    assert ("bit_depth" in torch.load(tmp_path / "unet.pth", weights_only=True)) == (bits is not None)
+
+
+@pytest.mark.parametrize(
+    "entry",
+    [{"bit_depth": 7}, {"bit_depth": 12.0}, {"bit_depth": "12"}, {"float_white": 0.0}, {"float_white": math.nan}],
+)
+def test_a_bit_depth_that_makes_no_sense_is_refused(tmp_path, entry):
+    save_with(tmp_path / "unet.pth", **entry)
+    with pytest.raises(InputError, match=r"unet\.pth: damaged weights file \((bit_depth|float_white) "):
+        load(tmp_path / "unet.pth")

@@ -62,7 +62,7 @@ class OpenVinoNetwork:
             if "alloc" in str(error):
                 raise InputError(
                     f"the memory is too small for images of {images.shape[1]}x{images.shape[2]} with -backend openvino;"
-                    " use fewer -threads, or weights trained with a smaller -image_size"
+                    " use fewer -threads, tiles (-tile 512,512), or weights trained with a smaller -image_size"
                 ) from None
             raise
 

@@ -50,6 +50,6 @@ class TorchNetwork:
                 count, height, width = images.shape[:3]
                 raise InputError(
                     f"the memory of {self.name.split(' on ')[1]} is too small for {count} images of {height}x{width};"
-                    " use a smaller -batch_size, or weights trained with a smaller -image_size"
+                    " use a smaller -batch_size, tiles (-tile 512,512), or weights trained with a smaller -image_size"
                 ) from None
             raise
