@@ -294,3 +294,15 @@ def test_links_that_lead_nowhere_are_problems(folder):
     (folder / "train_images" / "e.png").symlink_to("e.png")
     problems = checks.check(CheckConfig(dir=folder)).problems
     assert problems["problem"].tolist() == ["a dead link to gone.png", "a link that leads back to itself"]
+
+
+def test_images_in_folders_within_are_said_to_be_left_out(folder):
+    (folder / "train_images" / "line2").mkdir()
+    shutil.copy(folder / "train_images" / "a.png", folder / "train_images" / "line2" / "a.png")
+    assert checks.check(CheckConfig(dir=folder)).warnings == [
+        "train_images/: leaves out 1 image in folders within (line2); move them up, under names that differ"
+    ]
+    for path in (folder / "train_images").glob("*.*"):
+        path.unlink()
+    with pytest.raises(InputError, match=r"train_images: holds no images itself, but its folders do \(line2\); move"):
+        open_dataset(folder)

@@ -13,8 +13,10 @@ from PIL import Image
 from utils.data.bit_depth import BitDepth
 from utils.data.images import (
     ImageError,
+    images_within,
     list_images,
     measure_depth,
+    pages_of,
     read_image,
     read_index_mask,
     read_size,
@@ -168,8 +170,24 @@ def test_the_depth_of_a_folder_is_measured_on_its_deep_images(tmp_path):
 def test_pages_of_a_tiff_are_counted(tmp_path):
     pages = [Image.fromarray(COLOUR) for _ in range(3)]
     pages[0].save(tmp_path / "a.tif", save_all=True, append_images=pages[1:])
-    assert verify_image(tmp_path / "a.tif").pages == 3
+    assert verify_image(tmp_path / "a.tif").pages == pages_of(tmp_path / "a.tif") == 3
     assert verify_image(save(tmp_path / "b.tif", COLOUR)).pages == 1
+
+
+def test_images_in_folders_within_are_counted_but_for_results(tmp_path):
+    places = [
+        "b/x.png",
+        "b/y.txt",
+        "a/deep/x.png",
+        "a/x.jpg",
+        ".hidden/x.png",
+        "results/overlays/x.png",
+        "results/x.png",
+    ]
+    for name in ["x.png", *places, "results/summary.json"]:
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_bytes(b"")
+    assert images_within(tmp_path) == {"a": 2, "b": 1}
 
 
 def test_a_line_scan_of_more_than_178_million_pixels_is_read(tmp_path, recwarn):

@@ -15,7 +15,7 @@ from config import PredictConfig
 from utils.commands.progress import progress, require_images
 from utils.commands.results_folder import SUMMARY, marked, refuse_foreign_pictures
 from utils.data.annotations import open_test_images
-from utils.data.images import IMAGE_SUFFIXES, NOT_UTF8, is_utf8, list_images
+from utils.data.images import IMAGE_SUFFIXES, NOT_UTF8, images_within, is_utf8, list_images, pages_of
 from utils.device import versions
 from utils.errors import InputError
 from utils.files import make_folder, write_text
@@ -118,6 +118,7 @@ def predict(config: PredictConfig) -> PredictResult:
     """
     _check_saves(config.save)
     paths, default_out = _images(config)
+    _warn_of_pages(paths)
     chosen = choose_weights(config)
     save = _saves(config.save, chosen)
     out = config.out or default_out
@@ -232,9 +233,38 @@ def _images(config: PredictConfig) -> tuple[list[Path], Path]:
         if not config.images.exists():
             raise InputError(f"-images {config.images}: no such file or folder")
         paths, home = list_images(config.images), config.images
+        within = images_within(config.images)
+        if within and not paths:
+            raise InputError(
+                f"-images {home}: holds no images itself, but its folders do ({_folders(within)}); name one of them"
+            )
+        if within:
+            _warn(
+                f"-images {home}: leaves out {plural(sum(within.values()), 'image')} in folders within"
+                f" ({_folders(within)}); name such a folder with -images to predict it"
+            )
         if not paths:
             raise InputError(f"-images {home}: holds no image files ({', '.join(sorted(IMAGE_SUFFIXES))})")
     return paths[: config.num_of_images or None], home / "results"
+
+
+def _folders(within: dict[str, int]) -> str:
+    names = list(within)
+    return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
+
+
+def _warn(text: str) -> None:
+    print(f"warning: {text}", file=sys.stderr)
+
+
+def _warn_of_pages(paths: Sequence[Path]) -> None:
+    several = [path for path in paths if pages_of(path) > 1]
+    if several:
+        others = f" (and {plural(len(several) - 1, 'other image')})" if len(several) > 1 else ""
+        _warn(
+            f"{several[0]}{others}: holds {pages_of(several[0])} pages, and the first alone is read; save each as a file of"
+            " its own"
+        )
 
 
 def _labels(config: PredictConfig, images: Path, chosen: Chosen) -> GroundTruth | None:

@@ -10,7 +10,7 @@ import pandas as pd
 from config import Side
 from utils.data import rle
 from utils.data.bit_depth import BitDepth
-from utils.data.images import list_images, read_image
+from utils.data.images import images_within, list_images, read_image
 from utils.data.rectangles import Rectangles, draw
 from utils.data.tables import CLASSES_FILE, AnnotationError, class_number, read_listed, read_table, require_columns
 from utils.errors import InputError
@@ -218,6 +218,11 @@ def open_dataset(root: Path, side: Side = "train", problems: list[AnnotationErro
         raise InputError(f"{image_dir}: no such folder; put the {what} there, or run Prepare_data.py convert")
     names = tuple(path.name for path in list_images(image_dir))
     if not names:
+        within = ", ".join(list(images_within(image_dir))[:3])
+        if within:
+            raise InputError(
+                f"{image_dir}: holds no images itself, but its folders do ({within}); move them up, under names that differ"
+            )
         raise InputError(f"{image_dir}: holds no images; put the {what} there")
     annotations = read_annotations(root / table, read_class_names(root), problems)
     missing = _missing_images(annotations, image_dir, set(names))

@@ -26,7 +26,7 @@ from utils.data.annotations import (
 )
 from utils.data.bit_depth import DARK, BitDepth, Levels
 from utils.data.cache import FileCache
-from utils.data.images import ImageError, ImageFacts, list_images, verify_image
+from utils.data.images import ImageError, ImageFacts, images_within, list_images, verify_image
 from utils.errors import InputError
 from utils.files import replacing
 from utils.text import plural
@@ -95,6 +95,10 @@ def check(config: CheckConfig, progress: bool = True) -> CheckReport:
     warnings: list[str] = []
     depth = BitDepth().overruled(config.bit_depth)
     for side in sides:
+        if within := images_within(root / IMAGES[side]):
+            folders, count = ", ".join(list(within)[:3]), plural(sum(within.values()), "image")
+            left = f"{IMAGES[side]}/: leaves out {count} in folders within ({folders})"
+            warnings.append(f"{left}; move them up, under names that differ")
         malformed: list[AnnotationError] = []
         found: list[list] = []
         try:

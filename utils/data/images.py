@@ -77,6 +77,35 @@ def list_images(folder: Path) -> list[Path]:
     return [folder / name for name in names]
 
 
+def images_within(folder: Path) -> dict[str, int]:
+    """Count the images that ``list_images`` leaves out since they lie in folders within.
+
+    Args:
+        folder: folder to look into; hidden folders, those of results (which hold a ``summary.json``) and linked ones are
+            left out.
+
+    Returns:
+        Name of each folder that holds images, at any depth below -> their number, sorted by name.
+    """
+    found: dict[str, int] = {}
+    for place, folders, names in os.walk(folder):
+        folders[:] = [] if "summary.json" in names else sorted(name for name in folders if not name.startswith("."))
+        within = Path(place).relative_to(folder).parts
+        count = sum(map(is_image_name, names)) if within and "summary.json" not in names else 0
+        if count:
+            found[within[0]] = found.get(within[0], 0) + count
+    return dict(sorted(found.items()))
+
+
+def pages_of(path: Path) -> int:
+    """Read the number of pages of a TIFF from its headers; 1 for other formats, and for what cannot be read."""
+    if path.suffix.lower() not in (".tif", ".tiff"):
+        return 1
+    with contextlib.suppress(ImageError), _opened(path) as image:
+        return _pages(image)
+    return 1
+
+
 def _may_be_image(entry: "os.DirEntry[str]") -> bool:
     """Check whether an entry of a folder is a file, or a link that leads nowhere or in a circle."""
     try:
