@@ -112,7 +112,7 @@ def test_a_bad_image_among_good_ones_has_an_error_of_its_own(serve):
     assert [image["verdict"] for image in images] == ["defective", None, "clean"]
     assert images[1]["error"] == {
         "code": "not_an_image",
-        "message": "The file is a PDF; send JPEG, PNG, BMP or TIFF.",
+        "message": "The file is a PDF; send JPEG, PNG, BMP, TIFF or WebP.",
         "id": None,
     }
     assert answer.json()["refused"] == 1
@@ -219,7 +219,7 @@ def test_model_says_what_is_loaded_and_what_is_allowed(serve):
     ]
     assert model["card"] == "# red"
     assert model["limits"]["max_images"] == 7
-    assert model["limits"]["formats"] == ["JPEG", "PNG", "BMP", "TIFF"]
+    assert model["limits"]["formats"] == ["JPEG", "PNG", "BMP", "TIFF", "WEBP"]
 
 
 def test_health_and_readiness(red):
