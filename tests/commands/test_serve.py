@@ -44,7 +44,7 @@ def test_client_of_the_documents_works_in_twenty_lines(server, tmp_path, monkeyp
     exec(code.replace("http://127.0.0.1:7860", server.address), {})
     said = capsys.readouterr().out.splitlines()
     assert said[:2] == [f"{tmp_path / 'a.png'} inspected", "bright 64 {'x': 0, 'y': 0, 'width': 8, 'height': 8} 1.0"]
-    assert "The file is a PDF; send JPEG, PNG, BMP or TIFF." in said[2]
+    assert "The file is a PDF; send JPEG, PNG, BMP, TIFF or WebP." in said[2]
 
 
 @pytest.mark.skipif(shutil.which("curl") is None, reason="curl is not installed")

@@ -99,7 +99,7 @@ class LimitsAnswer(Form):
     max_bytes: int = Field(description="of a request", examples=[64_000_000])
     max_pixels: int = Field(description="of an image", examples=[20_000_000])
     max_seconds: float = Field(description="of a request", examples=[60])
-    formats: list[str] = Field(examples=[["JPEG", "PNG", "BMP", "TIFF"]])
+    formats: list[str] = Field(examples=[["JPEG", "PNG", "BMP", "TIFF", "WEBP"]])
 
 
 class ModelAnswer(Form):

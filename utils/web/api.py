@@ -58,7 +58,7 @@ BODY = {
                     FIELD: {
                         "type": "array",
                         "minItems": 1,
-                        "description": "one file for each image: JPEG, PNG, BMP or TIFF",
+                        "description": "one file for each image: JPEG, PNG, BMP, TIFF or WebP",
                         "items": {"type": "string", "format": "binary"},
                     }
                 },

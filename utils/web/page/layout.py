@@ -73,7 +73,7 @@ def _upload_tab(uploads: Uploads) -> gr.File:
     """Make the field that takes files."""
     with gr.Tab("Upload", id="upload"):
         files = gr.File(
-            label=f"Images: JPEG, PNG, BMP or TIFF, up to {uploads.most_files} at once. They stay in memory.",
+            label=f"Images: JPEG, PNG, BMP, TIFF or WebP, up to {uploads.most_files} at once. They stay in memory.",
             file_count="multiple",
             height=140,
             elem_id="files",
