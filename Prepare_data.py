@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from config import BalanceConfig, CheckConfig, ConvertConfig, DownloadDataConfig, ExploreConfig, SynthesiseConfig
-from utils.cli import BAD_INPUT, DONE, PROJECT_AND_VERSION, parse, run
+from utils.cli import BAD_INPUT, DONE, PROJECT_AND_VERSION, SOME_SKIPPED, parse, run
 from utils.errors import InputError
 
 PROG = "Prepare_data.py"
@@ -36,13 +36,14 @@ def download(config: DownloadDataConfig) -> int:
 
 
 def convert(config: ConvertConfig) -> int:
-    """Convert other layouts."""
+    """Convert other layouts; exit code 3 when -skip_bad left something out."""
     from utils.data.convert import convert as work
 
-    print(work(config).text())
+    summary = work(config)
+    print(summary.text())
     if config.source != "dataset":
         print(f"next: python {PROG} check -dir {config.dir}")
-    return DONE
+    return SOME_SKIPPED if summary.left_out else DONE
 
 
 def check(config: CheckConfig) -> int:

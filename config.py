@@ -661,9 +661,26 @@ class ConvertConfig:
     dir: Path = flag("dataset folder to write; with -from dataset, to read")
     images: Path | None = flag("folder of images", None)
     masks: Path | None = flag(
-        "folder of index masks named like the images: 0 is background, 1..C the classes; with -from dataset, the "
-        "folder to write (none: DIR/masks)",
+        "folder of index masks named like the images, or NAME_mask, NAME_label: 0 is background, 1..C the classes; "
+        "with -from dataset, the folder to write (none: DIR/masks)",
         None,
+    )
+    mask_threshold: int | None = flag(
+        "grey level from which a mask's pixel is a defect, 1..255, for grey-level, anti-aliased and JPEG masks of one "
+        "class; 128 is the middle",
+        None,
+        low=1,
+        high=255,
+    )
+    mask_values: tuple[str, ...] | None = flag(
+        "grey levels that the masks have for background and each class in order, as 0,127,255; none: 0,1,2,3", None
+    )
+    ignore_value: int | None = flag(
+        "grey level of pixels that count neither in the loss nor in scores, as borders that nobody could label; 255 is "
+        "usual; none: every pixel counts",
+        None,
+        low=0,
+        high=255,
     )
     annotations: Path | None = flag("COCO JSON file, or folder of YOLO label files with outlines", None)
     class_names: tuple[str, ...] | None = flag(
@@ -675,6 +692,11 @@ class ConvertConfig:
         "train",
     )
     link: bool = flag("link the images instead of copying them", False)
+    skip_bad: bool = flag(
+        "leave out images whose file or labels are malformed, list them in DIR/summary.json and end with exit code 3, "
+        "instead of stopping at the first",
+        False,
+    )
 
 
 @dataclass(frozen=True, kw_only=True)

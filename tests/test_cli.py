@@ -254,6 +254,8 @@ def test_native_is_offered_only_where_it_is_allowed():
         ("- encoder", "expected lines of the form flag: value"),
         ("just words", "expected lines of the form flag: value"),
         ("encoder: [resnet18", "not a YAML file"),
+        ("encoder: " + "[" * 500, "lists within lists, hundreds deep"),
+        ("encoder: 2020-13-45", "not a YAML file"),
         ("encoder: !!python/object:os.system x", "not a YAML file"),
     ],
 )

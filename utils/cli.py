@@ -215,7 +215,11 @@ def _read_yaml(path: Path, fields: dict[str, Any]) -> dict[str, Any]:
         content = yaml.safe_load(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise InputError(f"-config {path}: {error.strerror}") from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+    except RecursionError:
+        raise InputError(
+            f"-config {path}: lists within lists, hundreds deep; expected lines of the form flag: value"
+        ) from None
+    except (yaml.YAMLError, ValueError) as error:  # ValueError: not UTF-8, or a date that is none
         raise InputError(f"-config {path}: not a YAML file: {' '.join(str(error).split())}") from None
     if content is None:
         return {}

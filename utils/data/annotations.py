@@ -1,5 +1,6 @@
 """Which image has which defect where, and the dataset folder that it belongs to."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -20,6 +21,8 @@ TRAIN_IMAGES, TEST_IMAGES = "train_images", "test_images"
 # Of each side of a dataset folder: the folder of its images, and the table of their labels.
 IMAGES: dict[Side, str] = {"train": TRAIN_IMAGES, "test": TEST_IMAGES}
 LABELS: dict[Side, str] = {"train": "train.csv", "test": "test_labels.csv"}
+# Pixels that count neither in the loss nor in scores, ImageId,EncodedPixels; the table may be missing.
+IGNORED: dict[Side, str] = {"train": "ignore.csv", "test": "test_ignore.csv"}
 TEST_TABLE = "test.csv"  # lists the test images
 
 
@@ -33,12 +36,15 @@ class Annotations:
         listed: names that the table lists, with or without a defect, in file order.
         class_names: name of class k is ``class_names[k - 1]``.
         source: the file, for messages.
+        ignored: image -> run-length code of the pixels whose class nobody knows, of images that have such; they count
+            neither in the loss nor in scores, whatever the rows say of them.
     """
 
     rows: pd.DataFrame
     listed: tuple[str, ...]
     class_names: tuple[str, ...]
     source: Path = field(default=Path("annotations"))
+    ignored: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def num_classes(self) -> int:
@@ -96,6 +102,30 @@ class Annotations:
             defects.append(Rectangles.of_runs(runs, height, width))
         return defects
 
+    def ignored_part(self, image: str, height: int, width: int) -> Rectangles | None:
+        """Return where the ignored pixels of an image are; None when it has none.
+
+        Raises:
+            AnnotationError: a run does not fit the image.
+        """
+        code = self.ignored.get(image)
+        if not code:
+            return None
+        try:
+            return Rectangles.of_runs(rle.parse(code, height, width), height, width)
+        except rle.RleError as error:
+            file = self.source.with_name(_ignore_table_of(self.source))
+            raise AnnotationError(file, f"{image}: {error}", "correct or remove the row") from None
+
+    def ignored_mask(self, image: str, height: int, width: int) -> np.ndarray | None:
+        """Draw the ignored pixels of an image, ``(H, W)`` bool; None when it has none.
+
+        Raises:
+            AnnotationError: a run does not fit the image.
+        """
+        part = self.ignored_part(image, height, width)
+        return None if part is None else draw([part])[..., 0].astype(np.bool_)
+
     def error(self, image: str, class_id: int, error: rle.RleError) -> AnnotationError:
         """Put file, row, image and class before what is wrong with a run-length code."""
         match = self.rows[(self.rows["image"] == image) & (self.rows["class_id"] == class_id)]
@@ -137,7 +167,8 @@ def read_annotations(
     """Read a table in either published layout; extra columns are ignored, an empty code means clean.
 
     Args:
-        csv: ``ImageId,ClassId,EncodedPixels`` or ``ImageId_ClassId,EncodedPixels``.
+        csv: ``ImageId,ClassId,EncodedPixels`` or ``ImageId_ClassId,EncodedPixels``. The pixels that do not count are
+            read from ``ignore.csv`` beside ``train.csv``, ``test_ignore.csv`` beside ``test_labels.csv``.
         class_names: names in order of the class numbers; None: "1".."C" with C the largest class of the table.
         problems: a list that takes malformed rows, which are then left out; None: the first one is raised.
 
@@ -177,7 +208,57 @@ def read_annotations(
         if not largest:
             raise AnnotationError(csv, "no row has a class", f"add rows, or name the classes in {CLASSES_FILE}")
         class_names = tuple(str(k) for k in range(1, largest + 1))
-    return Annotations(make_rows(records), tuple(dict.fromkeys(names)), class_names, csv)
+    ignored = {}
+    if csv.name in LABELS.values():
+        ignored = read_ignored(csv.with_name(_ignore_table_of(csv)), problems)
+    return Annotations(make_rows(records), tuple(dict.fromkeys(names)), class_names, csv, ignored)
+
+
+def read_ignored(csv: Path, problems: list[AnnotationError] | None = None) -> dict[str, str]:
+    """Read the pixels that count neither in the loss nor in scores; {} when there is no such table.
+
+    Args:
+        csv: ``ImageId,EncodedPixels``, a row for an image.
+        problems: a list that takes malformed rows, which are then left out; None: the first one is raised.
+
+    Raises:
+        AnnotationError: anything malformed; names file, row, reason and remedy.
+    """
+    if not csv.is_file():
+        return {}
+    table = read_table(csv)
+    require_columns(csv, table, ["ImageId", "EncodedPixels"], "expected ImageId,EncodedPixels")
+    codes: dict[str, str] = {}
+    for row, name, text in zip(table.index, table["ImageId"].str.strip(), table["EncodedPixels"], strict=True):
+        try:
+            if not name or name in codes:
+                reason = f"{name} has a row already" if name else "no image name"
+                raise AnnotationError(csv, reason, "join or remove the row", row)
+            rle.parse(text)
+        except (rle.RleError, AnnotationError) as error:
+            problem = (
+                error
+                if isinstance(error, AnnotationError)
+                else AnnotationError(csv, f"{name}: {error}", "correct or remove the row", row)
+            )
+            if problems is None:
+                raise problem from None
+            problems.append(problem)
+        else:
+            codes[name] = text.strip()
+    return {name: code for name, code in codes.items() if code}
+
+
+def write_ignored(codes: Mapping[str, str], csv: Path) -> None:
+    """Write ``ImageId,EncodedPixels`` as ``read_ignored`` reads it."""
+    table = pd.DataFrame(sorted(codes.items()), columns=["ImageId", "EncodedPixels"])
+    with replacing(csv) as temporary:
+        table.to_csv(temporary, index=False, lineterminator="\n")
+
+
+def _ignore_table_of(labels: Path) -> str:
+    """Return the name of the table of ignored pixels that belongs to a table of labels."""
+    return next((IGNORED[side] for side, name in LABELS.items() if name == labels.name), IGNORED["train"])
 
 
 def make_rows(records: list[tuple[str, int, str, int]]) -> pd.DataFrame:
@@ -238,7 +319,12 @@ def open_dataset(root: Path, side: Side = "train", problems: list[AnnotationErro
 def _missing_images(annotations: Annotations, image_dir: Path, there: set[str]) -> list[AnnotationError]:
     """Name each listed image that is not in the folder, with its first row that has a defect."""
     first_row = annotations.rows.groupby("image")["row"].min()
+    ignore_table = annotations.source.with_name(_ignore_table_of(annotations.source))
     return [
+        AnnotationError(ignore_table, f"{name} not in {image_dir}", "add the image or remove its row")
+        for name in annotations.ignored
+        if name not in there
+    ] + [
         AnnotationError(
             annotations.source,
             f"{name} not in {image_dir}",

@@ -245,11 +245,27 @@ def read_index_mask(path: Path) -> np.ndarray:
     """
     with _opened(path) as image:
         image.load()
-        if image.mode not in ("L", "P", "1"):
-            raise ImageError(
-                path, f"mode {image.mode}, expected 8-bit grey or palette", "write class numbers as pixel values"
-            )
-        return np.array(image, dtype=np.uint8)
+        return index_of_mask(path, image)
+
+
+def index_of_mask(path: Path, image: Image.Image) -> np.ndarray:
+    """Return the stored numbers of an opened mask as ``read_index_mask`` does; ``path`` is for the message."""
+    if image.mode not in ("L", "P", "1"):
+        raise ImageError(
+            path, f"mode {image.mode}, expected 8-bit grey or palette", "write class numbers as pixel values"
+        )
+    return np.array(image, dtype=np.uint8)
+
+
+def open_image(path: Path) -> Image.Image:
+    """Open and decode a whole image file as it is stored.
+
+    Raises:
+        ImageError: as ``read_image``.
+    """
+    with _opened(path) as image:
+        image.load()
+        return image
 
 
 def read_size(path: Path) -> tuple[int, int]:

@@ -1,85 +1,150 @@
 """Read COCO instance labels: one JSON file of images, categories and outlines (polygons or run lengths)."""
 
-import json
-from pathlib import Path, PureWindowsPath
+import os
+from collections import Counter
+from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from config import ConvertConfig
 from utils.data import rle
-from utils.data.convert.labels import Labels, some, upright_size
-from utils.data.convert.polygons import fill
-from utils.data.images import IMAGE_SUFFIXES, NOT_UTF8, is_image_name, is_utf8
+from utils.data.convert.coco_file import CocoFile, number_classes, read_coco_file, side_of
+from utils.data.convert.labels import Labels, Skipping, some, upright_size
+from utils.data.convert.located import locate
+from utils.data.convert.polygons import FARTHEST, draw_outlines, notes_of
+from utils.data.images import is_image_name
 from utils.errors import InputError
+from utils.text import plural
 
 
 def read_coco(config: ConvertConfig) -> Labels:
-    """Read a COCO file; the instances of one class in one image are joined.
+    """Read a COCO file; the instances of one class in one image are joined, also where a file stands under several ids.
 
     Args:
-        config: ``images`` (folder that ``file_name`` refers to), ``annotations`` (JSON file) and ``class_names``
-            (None: all categories in the order of their ids; otherwise these, in this order, and no others).
+        config: ``images`` (folder that ``file_name`` refers to), ``annotations`` (JSON file), ``class_names`` (None: all
+            categories in the order of their ids; otherwise these, in this order, and no others) and ``skip_bad``.
 
     Raises:
         InputError: a malformed file, a missing image, or an outline that cannot be read.
     """
     if config.images is None or config.annotations is None:
         raise InputError("convert -from coco needs -images FOLDER and -annotations FILE")
-    file = config.annotations
-    content = _load(file)
-    numbers, class_names, notes = _classes(file, content["categories"], config.class_names)
-    paths: dict[Any, Path] = {}
-    sizes: dict[Any, tuple[int, int]] = {}
-    used: dict[str, str] = {}
-    for image in content["images"]:
-        name = image["file_name"]
-        path = config.images / name
-        path = path if path.is_file() else config.images / PureWindowsPath(name).name  # takes either slash
-        if not is_image_name(path.name):
-            raise InputError(
-                f"{file}: {name} is not of an image ({', '.join(sorted(IMAGE_SUFFIXES))}); convert the image"
-            )
-        if not is_utf8(path.name):
-            raise InputError(f"{file}: {name}: {NOT_UTF8}")
-        other = used.setdefault(path.name, name)
-        if other != name or image["id"] in paths:
-            raise InputError(f"{file}: images {other} and {name} share a name or an id; make them differ")
-        height, width = upright_size(path)
-        if (image.get("height", height), image.get("width", width)) != (height, width):
-            said = f"{image.get('height')}x{image.get('width')}"
-            raise InputError(f"{file}: says {name} is {said}, but the image is {height}x{width}; correct the file")
-        paths[image["id"]], sizes[image["id"]] = path, (height, width)
-    outlines: dict[Any, dict[int, list[Any]]] = {key: {} for key in paths}
-    left_out = 0
-    for annotation in content["annotations"]:
-        where = f"{file}: annotation {annotation.get('id', '?')}"
-        if annotation["image_id"] not in paths:
-            raise InputError(f"{where}: no image has id {annotation['image_id']}; add the image or remove it")
-        if annotation["category_id"] not in numbers:
-            raise InputError(f"{where}: no category has id {annotation['category_id']}; add it to categories")
-        number = numbers[annotation["category_id"]]
-        if number is None:
-            left_out += 1
-            continue
-        outlines[annotation["image_id"]].setdefault(number, []).append((where, annotation.get("segmentation")))
-    if left_out:
-        notes.append(f"left out {left_out} outlines of categories that -class_names does not name")
-    codes = {
-        paths[key].name: {k: code for k, found in sorted(classes.items()) if (code := _join(found, *sizes[key]))}
-        for key, classes in outlines.items()
-    }
-    return Labels(list(paths.values()), codes, class_names, notes)
+    if not config.images.is_dir():
+        raise InputError(f"{config.images}: no such folder; -images expects the folder of the images")
+    content = read_coco_file(config.annotations)
+    numbers, class_names, notes = number_classes(content, config.class_names)
+    skipping = Skipping(config.skip_bad)
+    listed = _find_images(content, config.images, skipping)
+    name_of = listed.name_of
+    twice = [name for name, count in Counter(name_of.values()).items() if count > 1 and name in listed.paths]
+    if twice:
+        notes.append(f"joined the outlines of {plural(len(twice), 'image')} under several ids: {some(twice)}")
+    outlines: dict[str, dict[int, list[Any]]] = {name: {} for name in listed.paths}
+    unwanted = 0
+    for annotation in content.annotations:
+        where = f"{content.file}: annotation {annotation.get('id', '?')}"
+        image, category = annotation["image_id"], annotation["category_id"]
+        if image not in name_of:
+            error = InputError(f"{where}: no image has id {image}; add the image or remove it")
+            skipping.leave_out("", error)
+        elif category not in numbers:
+            error = InputError(f"{where}: no category has id {category}; add it to categories")
+            skipping.leave_out(name_of[image], error)
+        elif numbers[category] is None:
+            unwanted += 1
+        elif name_of[image] in outlines:
+            number = numbers[category] or 0
+            outlines[name_of[image]].setdefault(number, []).append((where, annotation.get("segmentation")))
+    if unwanted:
+        notes.append(f"left out {unwanted} outlines of categories that -class_names does not name")
+    tally: Counter[str] = Counter()
+    codes = {}
+    for name, classes in outlines.items():
+        try:
+            drawn = {k: _join(found, *listed.sizes[name], tally) for k, found in sorted(classes.items())}
+        except InputError as error:
+            skipping.leave_out(name, error)
+        else:
+            codes[name] = {k: code for k, code in drawn.items() if code}
+    notes += [*notes_of(tally), *_unlisted(content, config.images, listed.found)]
+    kept = [path for name, path in listed.paths.items() if name not in skipping.images]
+    codes = {path.name: codes[path.name] for path in kept}
+    return Labels(kept, codes, class_names, notes, left_out=skipping.left_out)
 
 
-def mask_of(where: str, segmentation: Any, height: int, width: int) -> np.ndarray:
+@dataclass
+class _Listed:
+    """The images of a file.
+
+    Attributes:
+        found: every file that it lists, also those that are left out.
+        paths: name -> file of those that are good.
+        sizes: name -> (height, width) in pixels.
+        name_of: id -> name; of images that are left out too.
+    """
+
+    found: set[Path] = field(default_factory=set)
+    paths: dict[str, Path] = field(default_factory=dict)
+    sizes: dict[str, tuple[int, int]] = field(default_factory=dict)
+    name_of: dict[str, str] = field(default_factory=dict)
+
+
+def _find_images(content: CocoFile, folder: Path, skipping: Skipping) -> _Listed:
+    listed = _Listed()
+    first: dict[str, str] = {}  # name -> how the file writes it
+    for image in content.images:
+        key, written = image["id"], image["file_name"]
+        name = written
+        try:
+            path = locate(folder, written, content.file)
+            name = path.name
+            listed.found.add(path)
+            other = first.setdefault(name, written)
+            # Of different names at least one has folders that are not there: nobody knows whether both are one image.
+            if not _same_name(other, written) or listed.name_of.get(key, name) != name:
+                raise InputError(
+                    f"{content.file}: images {other} and {written} share a name or an id; make them differ"
+                )
+            size = listed.sizes.setdefault(name, (0, 0))
+            if size == (0, 0):
+                size = listed.sizes[name] = upright_size(path)
+            said = [side_of(image.get(side)) for side in ("height", "width")]
+            if any(side not in (None, there) for side, there in zip(said, size, strict=True)):
+                words = f"{image.get('height')}x{image.get('width')}, but the image is {size[0]}x{size[1]}"
+                raise InputError(f"{content.file}: says {written} is {words}; correct the file")
+            listed.paths[name] = path
+        except InputError as error:
+            skipping.leave_out(name, error)
+        listed.name_of.setdefault(key, name)
+    return listed
+
+
+def _same_name(one: str, other: str) -> bool:
+    return os.path.normpath(one.replace("\\", "/")) == os.path.normpath(other.replace("\\", "/"))
+
+
+def _unlisted(content: CocoFile, folder: Path, taken: set[Path]) -> list[str]:
+    """Say which images of the folder the file does not list: they are neither clean nor labelled, as far as it tells."""
+    there = [Path(root) / name for root, _, names in os.walk(folder) for name in sorted(names) if is_image_name(name)]
+    left = [path.relative_to(folder).as_posix() for path in there if path not in taken]
+    if not left:
+        return []
+    return [f"left out {plural(len(left), 'image')} of {folder} that {content.file.name} does not list: {some(left)}"]
+
+
+def mask_of(where: str, segmentation: Any, height: int, width: int, tally: "Counter[str] | None" = None) -> np.ndarray:
     """Draw one COCO segmentation.
 
     Args:
         where: for messages.
-        segmentation: polygons ``[[x1, y1, ...], ...]``, or ``{"counts": [...] or str, "size": [h, w]}``.
+        segmentation: polygons ``[[x1, y1, ...], ...]``, or ``{"counts": [...] or str, "size": [h, w]}``; also one polygon
+            without the outer list, pairs of x and y as lists of their own, and a list of run lengths. Of several
+            polygons some may be a single point or a line, as programs that trace masks write them.
         height: of the image, pixels.
         width: of the image, pixels.
+        tally: counts outlines that were drawn in a way to tell, see ``draw_outlines``.
 
     Returns:
         (H, W) bool.
@@ -91,28 +156,52 @@ def mask_of(where: str, segmentation: Any, height: int, width: int) -> np.ndarra
         raise InputError(f"{where}: has no segmentation, a box is not enough; draw outlines or remove it")
     if isinstance(segmentation, dict):
         return _from_counts(where, segmentation, height, width)
-    try:
-        polygons = [np.array(polygon, dtype=np.float64) for polygon in segmentation]
-    except (TypeError, ValueError):
-        polygons = []
-    if not polygons or any(p.ndim != 1 or p.size < 6 or p.size % 2 or not np.isfinite(p).all() for p in polygons):
+    if isinstance(segmentation, list) and all(isinstance(part, dict) for part in segmentation):
+        return np.any([_from_counts(where, part, height, width) for part in segmentation], axis=0)
+    polygons = _corners(segmentation)
+    if not any(len(polygon) >= 3 for polygon in polygons):
         raise InputError(f"{where}: a polygon needs at least three x,y pairs of numbers; correct or remove it")
-    return fill([polygon.reshape(-1, 2) for polygon in polygons], height, width)
+    if any(np.abs(polygon).max() > FARTHEST for polygon in polygons):
+        raise InputError(f"{where}: a corner lies more than {FARTHEST:,.0f} pixels away; correct or remove it")
+    return draw_outlines(polygons, height, width, tally)
+
+
+def _corners(segmentation: Any) -> list[np.ndarray]:
+    """Return the polygons as (n, 2) float each; none when any of them cannot be read."""
+    parts = segmentation if isinstance(segmentation, list) else []
+    flat = [part for part in parts if not isinstance(part, (list, tuple))]
+    if len(flat) == len(parts):  # one polygon alone
+        parts = [parts]
+    elif all(isinstance(part, list) and len(part) == 2 for part in parts) and len(parts) >= 3:
+        parts = [parts]  # one polygon of pairs
+    try:
+        polygons = [np.array(part, dtype=np.float64) for part in parts]
+    except (TypeError, ValueError, OverflowError):
+        return []
+    for polygon in polygons:
+        is_pairs = polygon.ndim == 2 and polygon.shape[1] == 2
+        if (
+            not (polygon.ndim == 1 or is_pairs)
+            or polygon.size % 2
+            or not polygon.size
+            or not np.isfinite(polygon).all()
+        ):
+            return []
+    return [polygon.reshape(-1, 2) for polygon in polygons]
 
 
 def _from_counts(where: str, segmentation: dict[str, Any], height: int, width: int) -> np.ndarray:
     """Draw run lengths that alternate between background and object, down the columns, as list or as packed text."""
-    counts = segmentation.get("counts")
+    counts, size = segmentation.get("counts"), segmentation.get("size")
     try:
         lengths = np.array(_unpack(counts) if isinstance(counts, str) else counts, dtype=np.int64)
     except (TypeError, ValueError, OverflowError):
         raise InputError(f"{where}: run lengths cannot be read; correct or remove it") from None
-    if segmentation.get("size") != [height, width]:
-        raise InputError(
-            f"{where}: run lengths for size {segmentation.get('size')}, the image is {height}x{width}; correct it"
-        )
-    if lengths.ndim != 1 or (lengths < 0).any() or lengths.sum() != height * width:
-        raise InputError(f"{where}: run lengths do not add up to the image's {height * width} pixels; correct it")
+    if not isinstance(size, list) or [side_of(side) for side in size] != [height, width]:
+        raise InputError(f"{where}: run lengths for size {size}, the image is {height}x{width}; correct it")
+    pixels = height * width  # each length is compared first: the sum of large ones may overflow
+    if lengths.ndim != 1 or (lengths < 0).any() or (lengths > pixels).any() or lengths.sum() != pixels:
+        raise InputError(f"{where}: run lengths do not add up to the image's {pixels} pixels; correct it")
     flat = np.repeat(np.arange(len(lengths)) % 2 == 1, lengths)
     return flat.reshape(width, height).T
 
@@ -124,7 +213,7 @@ def _unpack(text: str) -> list[int]:
     while position < len(text):
         value, shift, more = 0, 0, True
         while more:
-            if position >= len(text) or not 48 <= ord(text[position]) < 112:
+            if position >= len(text) or not 48 <= ord(text[position]) < 112 or shift > 60:
                 raise ValueError
             bits = ord(text[position]) - 48
             value |= (bits & 0x1F) << shift
@@ -137,59 +226,8 @@ def _unpack(text: str) -> list[int]:
     return lengths
 
 
-def _join(found: list[Any], height: int, width: int) -> str:
+def _join(found: list[Any], height: int, width: int, tally: "Counter[str]") -> str:
     mask = np.zeros((height, width), dtype=bool)
     for where, segmentation in found:
-        mask |= mask_of(where, segmentation, height, width)
+        mask |= mask_of(where, segmentation, height, width, tally)
     return rle.encode(mask)
-
-
-def _load(file: Path) -> dict[str, list[dict[str, Any]]]:
-    """Read the file and see to it that the keys that are needed exist."""
-    try:
-        content = json.loads(file.read_text(encoding="utf-8-sig"))
-    except FileNotFoundError:
-        raise InputError(f"{file}: no such file; -annotations expects a COCO JSON file") from None
-    except IsADirectoryError:
-        raise InputError(f"{file}: is a folder; -annotations expects a COCO JSON file") from None
-    except ValueError as error:  # of JSON and of UTF-8
-        raise InputError(f"{file}: not a JSON file ({error}); -annotations expects COCO labels") from None
-    needed = {
-        "images": ("id", "file_name"),
-        "annotations": ("image_id", "category_id"),
-        "categories": ("id", "name"),
-    }
-    for part, keys in needed.items():
-        entries = content.get(part) if isinstance(content, dict) else None
-        if not isinstance(entries, list):
-            raise InputError(f"{file}: no list {part!r}; expected COCO labels with {', '.join(needed)}")
-        for index, entry in enumerate(entries):
-            missing = [key for key in keys if not isinstance(entry, dict) or key not in entry]
-            if missing:
-                raise InputError(f"{file}: {part}[{index}] has no {missing[0]!r}; expected COCO labels")
-    for index, image in enumerate(content["images"]):
-        if not isinstance(image["file_name"], str):
-            raise InputError(f"{file}: images[{index}] has file_name {image['file_name']!r}; expected a name")
-    return content
-
-
-def _classes(
-    file: Path, categories: list[dict[str, Any]], wanted: tuple[str, ...] | None
-) -> tuple[dict[Any, int | None], tuple[str, ...], list[str]]:
-    """Number the categories: id -> class number, None for those that are not wanted."""
-    # classes.txt has a line for each, and whoever reads it drops surrounding white space and blank lines.
-    name_of = {entry["id"]: str(entry["name"]).strip() for entry in categories}
-    unnamed = [key for key, name in name_of.items() if len(name.splitlines()) != 1]
-    if unnamed:
-        raise InputError(f"{file}: the name of category {unnamed[0]} is not one line; name it")
-    if len(set(name_of.values())) < len(categories):
-        raise InputError(f"{file}: two categories share an id or a name; make them differ")
-    try:
-        names = wanted or tuple(name_of[key] for key in sorted(name_of))
-    except TypeError:
-        raise InputError(f"{file}: category ids are not all numbers; correct the file") from None
-    unknown = [name for name in names if name not in name_of.values()]
-    if unknown:
-        raise InputError(f"-class_names {some(unknown)}: not in {file}, which has {some(name_of.values(), 10)}")
-    numbers = {key: names.index(name) + 1 if name in names else None for key, name in name_of.items()}
-    return numbers, tuple(names), []

@@ -1,76 +1,150 @@
 """Read index masks: one image per picture whose pixel values are class numbers, 0 for background."""
 
-import numpy as np
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
 
 from config import ConvertConfig
-from utils.data import rle
 from utils.data.annotations import read_class_names
-from utils.data.convert.labels import Labels, by_stem, in_threads, some, upright_size
-from utils.data.images import read_index_mask
+from utils.data.convert.labels import Labels, Skipping, by_stem, some, upright_size
+from utils.data.convert.mask_files import BINARY, REMEDY, MaskFile, number_colours, read_mask, value_numbers
 from utils.data.tables import CLASSES_FILE
 from utils.errors import InputError
+from utils.text import plural
 
-BINARY = 255  # what black and white masks have instead of 1
+# What programs add to an image's name for its mask.
+ENDINGS = ("_mask", "_label", "_masks", "_labels", "_gt", "_seg", "_segmentation", "_annotation", "-mask", "-label")
 
 
 def read_index_masks(config: ConvertConfig) -> Labels:
     """Pair images and masks by name and encode the masks.
 
     Args:
-        config: ``images``, ``masks`` (may be missing for a test set) and ``class_names`` (None: those of the dataset
-            folder that ``dir`` names, or numbers).
+        config: ``images``, ``masks`` (may be missing for a test set, may be the same folder), ``class_names`` (None:
+            those of the dataset folder that ``dir`` names, or numbers), what the values mean (``mask_threshold``,
+            ``mask_values``, ``ignore_value``) and ``skip_bad``.
 
     Raises:
         InputError: an image without a mask, a mask of another size, or a value that is no class.
     """
     if config.images is None:
         raise InputError("convert -from index-masks needs -images FOLDER")
-    images = by_stem(config.images)
+    numbers = value_numbers(config)
     names = config.class_names or read_class_names(config.dir)
     if config.masks is None:
         if config.split == "train":
             raise InputError("convert -from index-masks needs -masks FOLDER; only -split test may do without")
-        return Labels(list(images.values()), {}, names, labelled=False)
-    masks = by_stem(config.masks)
+        return Labels(list(by_stem(config.images).values()), {}, names, labelled=False)
+    if config.mask_threshold is not None and len(names or ("1",)) > 1:
+        raise InputError(f"-mask_threshold: gives one class, but {len(names or ())} have names; take -mask_values")
+    images, masks, unused = _pairs(config.images, config.masks)
+    skipping = Skipping(config.skip_bad)
     missing = [images[stem].name for stem in images if stem not in masks]
     if missing:
-        raise InputError(f"{config.masks}: no mask for {some(missing)}; a clean image needs a mask of zeros")
+        error = InputError(f"{config.masks}: no mask for {some(missing)}; a clean image needs a mask of zeros")
+        for name in missing:
+            skipping.leave_out(name, error)
 
-    def encode(stem: str) -> dict[int, str]:
-        mask = read_index_mask(masks[stem])
+    def read(stem: str) -> MaskFile:
+        mask = read_mask(masks[stem], config, len(names or ()))
         size = upright_size(images[stem])
         if mask.shape != size:
             is_size = "x".join(map(str, mask.shape))
             raise InputError(
                 f"{masks[stem]}: is {is_size}, but {images[stem].name} is {size[0]}x{size[1]}; they must match"
             )
-        return {int(value): rle.encode(mask == value) for value in np.unique(mask) if value}
+        return mask
 
-    stems = list(images)
-    encoded = dict(zip(stems, in_threads(encode, stems, "reading masks"), strict=True))
-    values = {value for codes in encoded.values() for value in codes}
-    if values == {BINARY} and len(names or ("1",)) == 1:
-        encoded = {stem: {1: codes[BINARY]} if codes else {} for stem, codes in encoded.items()}
+    there = [stem for stem in images if stem in masks]
+    found = skipping.try_each(read, there, lambda stem: images[stem].name, "reading masks")
+    found, notes = _numbered_by_colour(found, masks)
+    values = {value for mask in found.values() for value in mask.codes}
+    if values == {BINARY} and len(names or ("1",)) == 1 and numbers is None:
+        found = {
+            stem: replace(mask, codes={1: mask.codes[BINARY]} if mask.codes else {}) for stem, mask in found.items()
+        }
         values = {1}
-    _check_values(config, names, values, encoded)
-    unused = [masks[stem].name for stem in masks if stem not in images]
-    notes = [f"left out {len(unused)} masks without an image: {some(unused)}"] if unused else []
-    codes = {images[stem].name: encoded[stem] for stem in stems}
-    names = names or tuple(str(k) for k in range(1, max(values, default=0) + 1))
-    return Labels(list(images.values()), codes, names, notes)
+    found = _check_values(config, names, values, found, lambda stem: images[stem].name, skipping)
+    if numbers is not None and len(numbers) > 2 and any(mask.lossy for mask in found.values()):
+        notes.append(
+            "JPEG masks: each pixel took the nearest of -mask_values, at borders perhaps that of another class"
+        )
+    if unused:
+        notes.append(f"left out {len(unused)} masks without an image: {some(unused)}")
+    ignored = {images[stem].name: mask.ignored for stem, mask in found.items() if mask.ignored}
+    if ignored:
+        notes.append(f"ignored pixels (-ignore_value {config.ignore_value}) in {plural(len(ignored), 'image')}")
+    codes = {images[stem].name: mask.codes for stem, mask in found.items()}
+    largest = max(values, default=0) if numbers is None else len(numbers) - 1
+    names = names or tuple(str(k) for k in range(1, largest + 1))
+    kept = [images[stem] for stem in found]
+    return Labels(kept, codes, names, notes, ignored=ignored, left_out=skipping.left_out)
+
+
+def _pairs(folder: Path, mask_folder: Path) -> tuple[dict[str, Path], dict[str, Path], list[str]]:
+    """Find images and their masks by stem: of the same name, or with one of ``ENDINGS``; and masks of no image."""
+    images, masks = by_stem(folder), by_stem(mask_folder)
+    one_folder = folder.samefile(mask_folder)
+    pairs = {}
+    for stem in images:
+        # In one folder a file would be its own mask.
+        named = [stem] if stem in masks and not one_folder else []
+        named += [stem + ending for ending in ENDINGS if stem + ending in masks]
+        if named:
+            pairs[stem] = masks[named[0]]
+    if one_folder:
+        if not pairs:
+            raise InputError(
+                f"-masks {mask_folder}: is the folder of the images, and no file in it is called NAME{ENDINGS[0]} or"
+                f" NAME{ENDINGS[1]}; put the masks into a folder of their own"
+            )
+        of_masks = {path.stem for path in pairs.values()}
+        images = {stem: path for stem, path in images.items() if stem not in of_masks}
+        return images, {stem: path for stem, path in pairs.items() if stem in images}, []
+    taken = set(pairs.values())
+    return images, pairs, [path.name for path in masks.values() if path not in taken]
+
+
+def _numbered_by_colour(found: dict[str, MaskFile], masks: dict[str, Path]) -> tuple[dict[str, MaskFile], list[str]]:
+    """Give the masks whose palettes differ one numbering, by colour, and tell it."""
+    numbered = number_colours({str(masks[stem]): mask for stem, mask in found.items()})
+    if numbered is None:
+        return found, []
+    numbers, base = numbered
+    changed = {}
+    for stem, mask in found.items():
+        colours = mask.colours or {}
+        of_value = {0: mask.zeros, **mask.codes}
+        codes = {numbers[colour]: of_value[value] for value, colour in colours.items()}
+        changed[stem] = replace(mask, codes={number: code for number, code in sorted(codes.items()) if number})
+    told = ", ".join(f"{number} = #{bytes(colour).hex()}" for colour, number in sorted(numbers.items(), key=_number))
+    return changed, [f"the palettes of the masks differ; numbered by colour as in {Path(base).name}: {told}"]
+
+
+def _number(item: tuple[tuple[int, ...], int]) -> int:
+    return item[1]
 
 
 def _check_values(
-    config: ConvertConfig, names: tuple[str, ...] | None, values: set[int], encoded: dict[str, dict[int, str]]
-) -> None:
-    """Refuse values that are no class: grey levels are a likelier reading than 200 classes."""
-    if not values and not names:
+    config: ConvertConfig,
+    names: tuple[str, ...] | None,
+    values: set[int],
+    found: dict[str, MaskFile],
+    name_of: Callable[[str], str],
+    skipping: Skipping,
+) -> dict[str, MaskFile]:
+    """Refuse or leave out masks with values that are no class: grey levels are a likelier reading than 200 classes."""
+    if not values and not names and config.mask_threshold is None and config.mask_values is None:
         raise InputError(f"{config.masks}: every mask is empty; name the classes by -class_names")
-    most = len(names or values)
-    wrong = sorted(value for value in values if value > most)
-    if wrong:
-        stem = next(stem for stem, codes in encoded.items() if wrong[0] in codes)
-        remedy = "number the classes 1, 2, 3, ... or name them all"
+    most = len(names or values) if config.mask_values is None else max(len(config.mask_values) - 1, len(names or ()))
+    most = max(most, 1) if config.mask_threshold is not None else most
+    kept = {}
+    for stem, mask in found.items():
+        wrong = sorted(value for value in mask.codes if value > most)
+        if not wrong:
+            kept[stem] = mask
+            continue
+        remedy = f"number the classes 1, 2, 3, ... or name them all; {REMEDY}"
         if config.class_names:
             said = f"-class_names has {most}"
         elif names:
@@ -78,4 +152,10 @@ def _check_values(
             remedy = "correct the masks or choose another -dir"
         else:
             said = f"the masks have {most} values besides 0"
-        raise InputError(f"{config.masks}/{stem}: pixel value {wrong[0]}, but {said}; {remedy}")
+        if wrong[0] == BINARY and config.ignore_value is None:
+            remedy += f", or -ignore_value {BINARY} where it marks what does not count"
+        error = InputError(f"{config.masks}/{stem}: pixel value {wrong[0]}, but {said}; {remedy}")
+        if not names:  # it is not this mask that is wrong, but all of them together
+            raise error
+        skipping.leave_out(name_of(stem), error)
+    return kept

@@ -27,6 +27,8 @@ class Labels:
             when it has labels but no names.
         notes: what the user should know, a line each.
         labelled: False when the source has images only.
+        ignored: file name -> run-length code of the pixels that nobody has labelled, of images that have such.
+        left_out: what ``-skip_bad`` left out.
     """
 
     images: list[Path]
@@ -34,6 +36,70 @@ class Labels:
     class_names: tuple[str, ...] | None
     notes: list[str] = field(default_factory=list)
     labelled: bool = True
+    ignored: dict[str, str] = field(default_factory=dict)
+    left_out: list["LeftOut"] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class LeftOut:
+    """An image, or a label of none, that ``-skip_bad`` left out.
+
+    Attributes:
+        image: its name; "" for a label that belongs to no image.
+        problem: the line that would have ended the conversion without ``-skip_bad``.
+    """
+
+    image: str
+    problem: str
+
+
+class Skipping:
+    """Decides what a malformed label means: the end, or with ``-skip_bad`` an image less.
+
+    The whole image is left out: with some of its labels it would show defects as sound steel.
+
+    Args:
+        skip_bad: leave out, else raise.
+
+    Attributes:
+        left_out: what was left out so far, in order.
+    """
+
+    def __init__(self, skip_bad: bool) -> None:
+        self.skip_bad = skip_bad
+        self.left_out: list[LeftOut] = []
+
+    @property
+    def images(self) -> set[str]:
+        """Names of the images that were left out."""
+        return {entry.image for entry in self.left_out if entry.image}
+
+    def leave_out(self, image: str, error: InputError) -> None:
+        """Leave out an image, or a label of none (""); raise ``error`` without ``-skip_bad``."""
+        if not self.skip_bad:
+            raise error
+        self.left_out.append(LeftOut(image, str(error)))
+
+    def try_each(
+        self, work: Callable[[Item], Result], items: Sequence[Item], name_of: Callable[[Item], str], what: str
+    ) -> dict[Item, Result]:
+        """Do something for each item in threads; of those where it raised ``InputError``, leave out the image."""
+
+        def tried(item: Item) -> Result | InputError:
+            try:
+                return work(item)
+            except InputError as error:
+                if not self.skip_bad:
+                    raise
+                return error
+
+        results = {}
+        for item, result in zip(items, in_threads(tried, items, what), strict=True):
+            if isinstance(result, InputError):
+                self.leave_out(name_of(item), result)
+            else:
+                results[item] = result
+        return results
 
 
 def by_stem(folder: Path) -> dict[str, Path]:

@@ -1,5 +1,7 @@
 """Read YOLO segmentation labels: a text file per image, a line ``class x1 y1 x2 y2 ...`` per outline, 0..1."""
 
+import threading
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
@@ -7,10 +9,12 @@ import numpy as np
 from config import ConvertConfig
 from utils.data import rle
 from utils.data.annotations import read_class_names
-from utils.data.convert.labels import Labels, by_stem, in_threads, some, upright_size
-from utils.data.convert.polygons import fill
-from utils.data.tables import CLASSES_FILE
+from utils.data.convert.labels import Labels, Skipping, by_stem, some, upright_size
+from utils.data.convert.polygons import draw_outlines, notes_of
+from utils.data.convert.yolo_names import find_names
+from utils.data.tables import CLASSES_FILE, MOST_CLASSES
 from utils.errors import InputError
+from utils.text import plural
 
 TOLERANCE = 0.01  # programs write corners a little outside the image
 
@@ -19,8 +23,8 @@ def read_yolo(config: ConvertConfig) -> Labels:
     """Pair images and label files by name and fill the outlines; an image without a file is clean.
 
     Args:
-        config: ``images``, ``annotations`` (folder of label files) and ``class_names`` (None: ``classes.txt`` of that
-            folder, or numbers).
+        config: ``images``, ``annotations`` (folder of label files), ``class_names`` (None: ``classes.txt`` of that
+            folder, the names of a ``data.yaml`` in it or up to two folders above, or numbers) and ``skip_bad``.
 
     Raises:
         InputError: no label file fits an image, or a line is malformed.
@@ -34,7 +38,12 @@ def read_yolo(config: ConvertConfig) -> Labels:
     files = {path.stem: path for path in sorted(folder.glob("*.txt")) if path.name != CLASSES_FILE}
     if not files.keys() & images.keys():
         raise InputError(f"{folder}: no label file has the name of an image in {config.images}; expected NAME.txt")
-    names = config.class_names or read_class_names(folder)
+    names, notes = config.class_names or read_class_names(folder), []
+    if names is None and (described := find_names(folder)):
+        names = described.names
+        notes.append(f"class names from {described.file}")
+    skipping = Skipping(config.skip_bad)
+    tally: Counter[str] = Counter()
 
     def encode(stem: str) -> dict[int, str]:
         if stem not in files:
@@ -42,20 +51,29 @@ def read_yolo(config: ConvertConfig) -> Labels:
         height, width = upright_size(images[stem])
         outlines = _outlines(files[stem], names)
         scale = np.array([width, height])
-        masks = {k: fill([corners * scale for corners in found], height, width) for k, found in outlines.items()}
+        seen: Counter[str] = Counter()
+        masks = {
+            k: draw_outlines([corners * scale for corners in found], height, width, seen)
+            for k, found in outlines.items()
+        }
+        with lock:  # the images are read in threads
+            tally.update(seen)
         return {k: code for k, mask in sorted(masks.items()) if (code := rle.encode(mask))}
 
-    stems = list(images)
-    encoded = in_threads(encode, stems, "reading labels")
+    lock = threading.Lock()
+    encoded = skipping.try_each(encode, list(images), lambda stem: images[stem].name, "reading labels")
     if names is None:
-        count = max((k for codes in encoded for k in codes), default=0)
+        count = max((k for codes in encoded.values() for k in codes), default=0)
         if not count:
             raise InputError(f"{folder}: every label file is empty; name the classes by -class_names")
         names = tuple(str(k) for k in range(1, count + 1))
     unused = [files[stem].name for stem in files if stem not in images]
-    notes = [f"left out {len(unused)} label files without an image: {some(unused)}"] if unused else []
-    codes = {images[stem].name: code for stem, code in zip(stems, encoded, strict=True)}
-    return Labels(list(images.values()), codes, names, notes)
+    notes += [f"left out {len(unused)} label files without an image: {some(unused)}"] if unused else []
+    clean = [images[stem].name for stem in images if stem not in files]
+    notes += [f"{plural(len(clean), 'image')} without a label file taken as clean: {some(clean)}"] if clean else []
+    codes = {images[stem].name: code for stem, code in encoded.items()}
+    kept = [images[stem] for stem in encoded]
+    return Labels(kept, codes, names, notes + notes_of(tally), left_out=skipping.left_out)
 
 
 def _outlines(file: Path, names: tuple[str, ...] | None) -> dict[int, list[np.ndarray]]:
@@ -80,8 +98,9 @@ def _outlines(file: Path, names: tuple[str, ...] | None) -> dict[int, list[np.nd
             raise InputError(f"{where}: {len(corners)} coordinates; an outline needs at least three x,y pairs")
         if not ((corners >= -TOLERANCE) & (corners <= 1 + TOLERANCE)).all():
             raise InputError(f"{where}: a coordinate is outside 0..1; divide x by the width and y by the height")
-        if index < 0 or (names is not None and index >= len(names)):
-            said = f"there are {len(names)} class names" if names else "classes are counted from 0"
+        most = MOST_CLASSES if names is None else len(names)
+        if not 0 <= index < most:
+            said = f"there are {most} class names" if names else f"classes are 0 to {most - 1}"
             raise InputError(f"{where}: class {index}, but {said}; correct the line or -class_names")
         outlines.setdefault(index + 1, []).append(corners.reshape(-1, 2))
     return outlines

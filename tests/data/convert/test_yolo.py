@@ -1,0 +1,87 @@
+"""Class names of YOLO labels, thin outlines, and lines that cannot be meant."""
+
+import time
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from config import ConvertConfig
+from utils.data.annotations import open_dataset
+from utils.data.convert import convert
+from utils.errors import InputError
+
+SQUARE = "0.2 0.2 0.4 0.2 0.4 0.4 0.2 0.4"
+
+
+@pytest.fixture
+def root(tmp_path):
+    for name in ("a", "b"):
+        path = tmp_path / "images" / "train" / f"{name}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(np.full((30, 50), 90, np.uint8)).save(path)
+    (tmp_path / "labels" / "train").mkdir(parents=True)
+    return tmp_path
+
+
+def converted(root, line, **changes):
+    folder = root / "labels" / "train"
+    (folder / "a.txt").write_text(line)
+    given = {"source": "yolo", "dir": root / "data", "images": root / "images" / "train", "annotations": folder}
+    return convert(ConvertConfig(**{**given, **changes}))
+
+
+@pytest.mark.parametrize(
+    ("text", "names"),
+    [
+        ("names: [pit, crack]\n", ("pit", "crack")),
+        ("nc: 2\nnames:\n  0: pit\n  1: crack\n", ("pit", "crack")),
+        ("names:\n  '1': crack\n  '0': pit\n", ("pit", "crack")),
+        ("names:\n- 7\n- crack\n", ("7", "crack")),
+        ("train: images/train\n", ("1",)),
+        (None, ("1",)),
+    ],
+)
+@pytest.mark.parametrize("place", ["data.yaml", "labels/train/data.yaml", "labels/dataset.yml"])
+def test_names_come_from_the_nearest_data_yaml(root, place, text, names):
+    if text is not None:
+        (root / place).write_text(text)
+    summary = converted(root, f"0 {SQUARE}")
+    assert open_dataset(root / "data").annotations.class_names == names
+    assert (f"class names from {root / place}" in summary.notes) == (len(names) == 2)
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["names: 7", "names: []", "names: [a, a]", "names: [[a]]", "names:\n  1: a\n  2: b", "a: [", "[" * 500,
+     "names:\n- 'a\n\n  b'", "day: 2020-13-45"],
+)  # fmt: skip
+def test_a_data_yaml_that_cannot_be_meant_is_one_line(root, text):
+    (root / "data.yaml").write_text(text)
+    with pytest.raises(InputError, match=r"data.yaml: (nam|not a YAML file).*give -class_names") as error:
+        converted(root, f"0 {SQUARE}")
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("number", ["99999999999", "255", "9" * 5000, "-1"])
+def test_a_class_number_beyond_all_masks_is_refused_at_once(root, number):
+    start = time.perf_counter()
+    with pytest.raises(InputError, match=r"a.txt, line 1: (class -?\d+, but classes are 0 to 254|expected numbers)"):
+        converted(root, f"{number} {SQUARE}")
+    assert time.perf_counter() - start < 5
+
+
+def test_a_scratch_of_one_pixel_is_kept_and_images_without_a_file_are_told(root):
+    there_and_back = [(x / 50, 0.5) for x in (10, 20, 30, 20)]
+    summary = converted(root, "0 " + " ".join(f"{x:.6f} {y:.6f}" for x, y in there_and_back))
+    assert open_dataset(root / "data").annotations.mask("a.png", 30, 50)[15, 10:31, 0].all()
+    assert summary.notes == [
+        "1 image without a label file taken as clean: b.png",
+        "1 outline thinner than a pixel, wholly or in places: drawn there as a line of one pixel",
+    ]
+
+
+def test_skip_bad_leaves_out_the_image_of_a_bad_line(root):
+    summary = converted(root, f"0 {SQUARE}\n0 0.1 0.1 0.2 0.2\n", class_names=("pit",), skip_bad=True)
+    assert open_dataset(root / "data").images == ("b.png",)
+    assert [(entry.image, "line 2: is a box" in entry.problem) for entry in summary.left_out] == [("a.png", True)]
