@@ -91,3 +91,19 @@ def test_classes_do_not_mix():
     assert counts.missed.sum(axis=1).tolist() == [1, 0]
     assert counts.false.sum(axis=1).tolist() == [0, 1]
     assert counts.clean_images == 0
+
+
+def test_what_is_predicted_in_ignored_pixels_is_neither_false_nor_a_defect():
+    truth, predicted = np.zeros((2, 1, 10, 30), bool)
+    ignored = np.zeros((10, 30), bool)
+    ignored[:, 10:20] = True
+    truth[0, 2:4, 5:8] = True
+    truth[0, 2:4, 12:15] = True  # a label where nothing counts is none
+    predicted[0, 2:4, 5:12] = True  # the labelled defect, and beyond
+    predicted[0, 6:8, 12:18] = True  # wholly ignored
+    predicted[0, 9, 9:23] = True  # through the ignored part: one false defect of 4 pixels
+    objects = find_objects(truth, predicted, ignored)
+    counts = ObjectCounts(1)
+    counts.add(objects)
+    assert (counts.labelled.sum(), counts.found.sum(), counts.predicted.sum(), counts.false.sum()) == (1, 1, 2, 1)
+    assert objects["area_px"].tolist() == [6, 10, 4]

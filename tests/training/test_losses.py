@@ -10,6 +10,7 @@ import segmentation_models_pytorch as smp
 import torch
 
 from config import TrainConfig
+from utils.data.dataset import NOT_COUNTED
 from utils.errors import InputError
 from utils.training.losses import AnswerLoss, TverskyLoss, make_loss
 from utils.training.losses.functional import SMOOTH, index_of_masks, lovasz_hinge, masks_of_index
@@ -407,3 +408,59 @@ def test_the_loss_of_answers_adds_labels_to_masks():
     heavy = AnswerLoss(None, 1.0, (4.0, 1.0, 1.0))(labels, target)
     more = entropy(labels[:, :1], torch.ones(2, 1)) * 3 / 3
     assert heavy.item() == pytest.approx((of_labels + more).item())
+
+
+@pytest.mark.parametrize("settings", [{}, {"dice_of": "image"}, {"weights": (2.0, 3.0, 0.5)}])
+@pytest.mark.parametrize(("task", "name"), COMBINATIONS)
+def test_ignored_pixels_have_no_gradient_and_no_say(task, name, settings):
+    settings = dict(settings)
+    weights = settings.pop("weights", None)
+    config = TrainConfig(dir=Path(), task=task, loss=name, encoder_weights="none", **settings)
+    if weights and not type(make_loss(config)).weighs_pixels:
+        weights = None
+    loss = make_loss(config, weights)
+    target = masks("random")
+    ignored = torch.zeros(SHAPE[0], *SHAPE[2:], dtype=torch.bool)
+    ignored[0, 1:4, 1:3] = ignored[1, 0] = True
+    marked = target.masked_fill(ignored[:, None], NOT_COUNTED)
+    logits = logits_of("random", target, task).double().requires_grad_()
+    value = loss(logits, marked)
+    value.backward()
+    assert (logits.grad.movedim(1, -1)[ignored] == 0).all()
+    assert (logits.grad.movedim(1, -1)[~ignored] != 0).any()
+    # What is predicted there changes nothing, large as it may be.
+    changed = torch.where(ignored[:, None], 50.0, logits.detach())
+    assert loss(changed, marked) == value.detach()
+
+
+@pytest.mark.parametrize(("task", "name"), COMBINATIONS)
+def test_the_loss_of_what_counts_is_that_of_an_image_without_the_rest(task, name):
+    """The lower half of both images is ignored, or cut off."""
+    target = masks("random")
+    logits = logits_of("random", target, task).double()
+    marked = target.clone()
+    marked[:, :, 3:] = NOT_COUNTED
+    for settings in ({}, {"dice_of": "image"}) if name == "dice_bce" else ({},):
+        loss = the_loss(task, name, **settings)
+        expected = loss(logits[:, :, :3], target[:, :, :3])
+        # An absent class of one image is smoothed by a share of the image's pixels, ignored ones too.
+        tolerance = 2e-3 if settings else 1e-12
+        assert float(loss(logits, marked)) == pytest.approx(float(expected), abs=tolerance)
+
+
+@pytest.mark.parametrize(("task", "name"), COMBINATIONS)
+def test_a_batch_without_any_pixel_that_counts_has_loss_0(task, name):
+    target = torch.full(SHAPE, NOT_COUNTED, dtype=torch.uint8)
+    logits = logits_of("random", masks("empty"), task).requires_grad_()
+    loss = the_loss(task, name)(logits, target)
+    loss.backward()
+    assert loss == 0
+    assert (logits.grad == 0).all()
+
+
+def test_labels_are_of_the_pixels_that_count():
+    target = torch.zeros(2, 2, 4, 4, dtype=torch.uint8)
+    target[0, 0, 0, 0] = 1
+    target[:, :, 2:] = NOT_COUNTED
+    logits = torch.tensor([[9.0, -9.0], [-9.0, -9.0]])
+    assert AnswerLoss(None, 1.0)(logits, target) < 1e-3

@@ -98,14 +98,14 @@ class Calibrator:
         self._tables: list[list[ImageTable]] = []
         self._labels: dict[str, np.ndarray] = {}
 
-    def count(self, result: Inspected, truth: np.ndarray) -> list[ImageTable]:
-        """Count an image, in any thread; ``truth`` is (C, H, W) bool."""
+    def count(self, result: Inspected, truth: np.ndarray, ignored: np.ndarray | None = None) -> list[ImageTable]:
+        """Count an image, in any thread; ``truth`` is (C, H, W) bool, ``ignored`` (H, W) bool or none."""
         assert result.logits is not None, "a gate is open while it is calibrated"
         if self.gate is not None:
             assert result.labels is not None
             self._labels[result.name] = result.labels
         logits = self._behind(result).numpy() if self.gate_is_fixed else result.logits
-        return count_image(logits, truth, self.task, self.grids)
+        return count_image(logits, truth, self.task, self.grids, ignored)
 
     def behind_the_gate(self, result: Inspected) -> Inspected:
         """Return an image as the gate in use would leave it, which is open while it is calibrated."""

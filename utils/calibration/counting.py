@@ -33,6 +33,9 @@ BIN = np.dtype(
 COVER = np.dtype([("row", np.int32), ("level", np.uint8), ("bin", np.uint8), ("peak", np.uint8), ("pixels", np.int32)])
 
 
+NOT_COUNTED = -1  # in the map of labelled defects: neither background nor one of them
+
+
 @dataclass(frozen=True, eq=False)
 class ImageTable:
     """What is kept of one class of one image.
@@ -69,7 +72,9 @@ class ClassTable:
     cover: np.ndarray
 
 
-def count_image(logits: np.ndarray, truth: np.ndarray, task: str, grids: Sequence[ClassGrid]) -> list[ImageTable]:
+def count_image(
+    logits: np.ndarray, truth: np.ndarray, task: str, grids: Sequence[ClassGrid], ignored: np.ndarray | None = None
+) -> list[ImageTable]:
     """Count one image.
 
     Args:
@@ -77,19 +82,24 @@ def count_image(logits: np.ndarray, truth: np.ndarray, task: str, grids: Sequenc
         truth: (C, H, W) bool.
         task: as in ``masks.decide``.
         grids: of the C classes.
+        ignored: (H, W) bool, pixels that count for nothing, but for the area by which a defect is kept: what decides
+            does not know of them.
 
     Returns:
         The tables of the C classes.
     """
     passed = levels(logits, task, [grid.thresholds for grid in grids])
-    return [_count_class(*one) for one in zip(passed, truth, grids, strict=True)]
+    return [_count_class(*one, ignored) for one in zip(passed, truth, grids, strict=True)]
 
 
-def _count_class(level: np.ndarray, truth: np.ndarray, grid: ClassGrid) -> ImageTable:
+def _count_class(level: np.ndarray, truth: np.ndarray, grid: ClassGrid, ignored: np.ndarray | None) -> ImageTable:
     """Count a class from the (H, W) uint8 number of thresholds that each pixel reaches."""
+    truth = truth if ignored is None else truth & ~ignored
     objects, found = cv2.connectedComponents(truth.view(np.uint8), connectivity=8, ltype=cv2.CV_32S)
     labels = np.asarray(found, dtype=np.int32)
     sizes = np.bincount(labels[truth], minlength=objects)[1:].astype(np.int32)
+    if ignored is not None:
+        labels[ignored] = NOT_COUNTED
     bins: list[np.ndarray] = []
     cover: list[np.ndarray] = []
     left = -1
@@ -126,12 +136,13 @@ def _count_level(
     # Of the background too, which no pixel asks for.
     bin_of = np.searchsorted(grid.areas, area, side="right") - 1
     bin_of = bin_of * peaks + np.searchsorted(grid.peaks, reached, side="right") - 1
+    counted = np.bincount(of_pixel[label != NOT_COUNTED], minlength=number)
     hit = label > 0
     bin_hit = bin_of[of_pixel[hit]]
     table = np.zeros(bins * peaks, BIN)
     table["bin"], table["peak"] = np.divmod(np.arange(bins * peaks), peaks)
-    table["number"] = np.bincount(bin_of[1:], minlength=bins * peaks)
-    table["pixels"] = np.bincount(bin_of[1:], weights=area[1:], minlength=bins * peaks)
+    table["number"] = np.bincount(bin_of[1:][counted[1:] > 0], minlength=bins * peaks)
+    table["pixels"] = np.bincount(bin_of[1:], weights=counted[1:], minlength=bins * peaks)
     table["labelled"] = np.bincount(bin_hit, minlength=bins * peaks)
     pairs = np.bincount(bin_hit * objects + label[hit] - 1, minlength=1) if objects else np.zeros(1, np.int64)
     met = np.flatnonzero(pairs)

@@ -190,11 +190,13 @@ def _collect(
 
         def compare(path: Path, result: Inspected) -> tuple[ImageFigures, list[str], list[ImageTable]]:
             truth = labels.masks(path.name, *result.image.shape[:2])
-            counted = calibrator.count(result, truth) if calibrator else []
+            ignored = labels.ignored(path.name, *result.image.shape[:2])
+            counted = calibrator.count(result, truth, ignored) if calibrator else []
             if calibrator:
                 result = calibrator.behind_the_gate(result)
             planes = () if result.logits is None else class_probabilities(result.logits, pipeline.system.task)
-            return measure(result.masks, truth, planes, result.labels), submission.render(path, result), counted
+            figures = measure(result.masks, truth, planes, result.labels, ignored)
+            return figures, submission.render(path, result), counted
 
         with progress(len(paths), "evaluate") as bar:
             for path, (figures, codes, counted) in pipeline.run(paths, compare):
@@ -265,9 +267,10 @@ def _what(config: EvaluateConfig, run: Path) -> str:
 def _check_labels(dataset: Dataset, names: Sequence[str]) -> None:
     """Find labels that do not fit their image before the network spends minutes on the others."""
     for name in names:
-        if dataset.annotations.runs(name):
+        if dataset.annotations.runs(name) or name in dataset.annotations.ignored:
             try:
                 size = read_size(dataset.path(name))
             except ImageError:
                 continue  # the pipeline skips and reports it
             dataset.annotations.mask(name, *size)
+            dataset.annotations.ignored_part(name, *size)

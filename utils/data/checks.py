@@ -3,7 +3,7 @@
 import os
 import time
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -162,6 +162,12 @@ def check_dataset(dataset: Dataset, workers: int | None, progress: bool) -> Chec
             rle.parse(text, *sizes[image])
         except rle.RleError as error:
             problems.append(_as_row(dataset.root, annotations.error(image, class_id, error)))
+    for image in annotations.ignored:
+        try:
+            if image in sizes:
+                annotations.ignored_part(image, *sizes[image])
+        except AnnotationError as error:
+            problems.append(_as_row(dataset.root, error))
     return CheckReport(sizes, _frame(problems), warnings=_warnings(dataset.root, read, depth), depth=depth)
 
 
@@ -317,7 +323,17 @@ def _facts(side: Side, dataset: Dataset, sizes: dict[str, tuple[int, int]]) -> l
         f"{'training' if side == 'train' else 'test'} images: {len(dataset.images)}, {_size_words(sizes.values())}",
         f"with a defect: {with_defect}, clean: {len(dataset.images) - with_defect}",
         f"images per class: {named}",
+        *_ignored_fact(annotations.ignored, sizes),
     ]
+
+
+def _ignored_fact(ignored: Mapping[str, str], sizes: dict[str, tuple[int, int]]) -> list[str]:
+    if not ignored:
+        return []
+    pixels = sum(int(rle.parse(code)[:, 1].sum()) for code in ignored.values())
+    whole = sum(height * width for height, width in sizes.values())
+    share = f", {pixels / whole:.2%} of all pixels" if whole else ""
+    return [f"with pixels that count neither in the loss nor in scores: {plural(len(ignored), 'image')}{share}"]
 
 
 def _size_words(sizes: Iterable[tuple[int, int]]) -> str:

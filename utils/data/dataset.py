@@ -13,6 +13,9 @@ from utils.data.annotations import Dataset
 from utils.data.decoded import ImageSource
 from utils.data.rectangles import Rectangles, draw, union
 
+# In the masks that a network learns from: a pixel of an image whose class nobody knows, in all channels.
+NOT_COUNTED = 255
+
 
 class Key(NamedTuple):
     """Which sample to make.
@@ -34,7 +37,8 @@ class LabelledImage:
 
     Args:
         image: ``(H, W, channels)`` uint8.
-        masks: ``(H, W, C)`` uint8 0/1 of the same size, C scored classes.
+        masks: ``(H, W, C)`` uint8 0/1 of the same size, C scored classes; ``NOT_COUNTED`` in all of them where a pixel
+            counts for nothing.
         truth: masks at the image's own size when ``masks`` are not and they are asked for, else none.
         name: file name.
     """
@@ -100,14 +104,18 @@ class StripDataset(TorchDataset):
         name = self.names[number]
         image, (height, width) = self.images.read(name)
         defects = scored(self.dataset.annotations.defects(name, height, width), self.task, self.target)
+        classes = len(defects)
+        ignored = self.dataset.annotations.ignored_part(name, height, width)
+        if ignored is not None:  # one more channel, which goes through the same changes
+            defects = [*defects, ignored]
         changed_size = image.shape[:2] != (height, width) or self.crop is not None
-        truth = draw(defects) if self.keep_truth and changed_size else None
+        truth = _marked(draw(defects), classes) if self.keep_truth and changed_size else None
         defects = [part.resized(*image.shape[:2]) for part in defects]
         random = np.random.default_rng(seed)
         if self.crop is None:
             masks = draw(defects)
         else:
-            top, left = transforms.crop_window(defects, *self.crop, self.crop_defect, random)
+            top, left = transforms.crop_window(defects[:classes], *self.crop, self.crop_defect, random)
             image = image[top : top + self.crop[0], left : left + self.crop[1]]
             masks = draw([part.window(top, left, *self.crop) for part in defects])
             image, masks = transforms.pad(image, masks, *self.crop)
@@ -119,8 +127,17 @@ class StripDataset(TorchDataset):
             changed = self.augment(image=image, mask=masks)
             image, masks = changed["image"], changed["mask"]
         if self.blackout:
-            image, masks = transforms.black_out(image, masks, self.blackout, random)
-        return LabelledImage(image, masks, truth, name)
+            image, painted = transforms.black_out(image, masks[..., :classes], self.blackout, random)
+            masks = np.concatenate([painted, masks[..., classes:]], axis=2) if masks.shape[2] > classes else painted
+        return LabelledImage(image, _marked(masks, classes), truth, name)
+
+
+def _marked(masks: np.ndarray, classes: int) -> np.ndarray:
+    """Turn a last channel of ignored pixels, where there is one, into ``NOT_COUNTED`` in all others."""
+    if masks.shape[2] == classes:
+        return masks
+    ignored = masks[..., classes:].astype(np.bool_)
+    return np.where(ignored, np.uint8(NOT_COUNTED), masks[..., :classes])
 
 
 def scored(defects: list[Rectangles], task: str, target: int | None = None) -> list[Rectangles]:

@@ -59,7 +59,18 @@ class GroundTruth:
                     masks[0] = drawn[self.spec.target_id - 1]
             else:
                 masks[: len(drawn)] = drawn
+            ignored = self.ignored(name, height, width)
+            if ignored is not None:
+                masks[:, ignored] = False
         return masks
+
+    def ignored(self, name: str, height: int, width: int) -> np.ndarray | None:
+        """Draw the pixels of an image that count in no score: ``(H, W)`` bool, or None when all count.
+
+        Raises:
+            InputError: a label does not fit the image.
+        """
+        return self.annotations.ignored_mask(name, height, width)
 
     def shown(self, name: str) -> np.ndarray:
         """Return which labels an image has.

@@ -11,12 +11,13 @@ import torch
 from torch import Tensor
 
 
-def count(predicted: Tensor, target: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+def count(predicted: Tensor, target: Tensor, ignored: Tensor | None = None) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """Count true and false positives and negatives of every image and class.
 
     Args:
         predicted: (N, C, H, W) bool or uint8, nonzero = defect, on any device.
         target: the same shape and device, bool or uint8.
+        ignored: (N, H, W) bool, pixels that count for nothing; none: all count.
 
     Returns:
         tp, fp, fn, tn: (N, C) int64 pixels, on the same device.
@@ -28,13 +29,17 @@ def count(predicted: Tensor, target: Tensor) -> tuple[Tensor, Tensor, Tensor, Te
         raise ValueError(f"expected two (N, C, H, W) masks, got {tuple(predicted.shape)} and {tuple(target.shape)}")
     if not {predicted.dtype, target.dtype} <= {torch.bool, torch.uint8}:
         raise ValueError(f"expected bool or uint8 masks, got {predicted.dtype} and {target.dtype}")
+    pixels: Tensor | int = predicted.shape[2] * predicted.shape[3]
+    if ignored is not None and ignored.any():
+        counted = ~ignored[:, None]
+        predicted, target = predicted.bool() & counted, target.bool() & counted
+        pixels = counted.sum((2, 3))
     if predicted.device.type == "cpu":
         tp, positive, true = _count_on_cpu(predicted, target)
     else:
         predicted, target = predicted.bool(), target.bool()
         tp, positive, true = (mask.sum((2, 3)) for mask in (predicted & target, predicted, target))
-    height, width = predicted.shape[2:]
-    return tp, positive - tp, true - tp, height * width - positive - true + tp
+    return tp, positive - tp, true - tp, pixels - positive - true + tp
 
 
 def _count_on_cpu(predicted: Tensor, target: Tensor) -> list[Tensor]:

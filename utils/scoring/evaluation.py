@@ -34,7 +34,11 @@ class ImageFigures:
 
 
 def measure(
-    predicted: np.ndarray, truth: np.ndarray, probabilities: Iterable[np.ndarray], labels: np.ndarray | None = None
+    predicted: np.ndarray,
+    truth: np.ndarray,
+    probabilities: Iterable[np.ndarray],
+    labels: np.ndarray | None = None,
+    ignored: np.ndarray | None = None,
 ) -> ImageFigures:
     """Measure one image.
 
@@ -45,13 +49,15 @@ def measure(
             counts as 0 everywhere.
         labels: (C,) probabilities of the image as a whole, when a network judges it so, or (1 + C,) with that of any
             defect first; those of the classes are its scores then. Else the largest probability of a pixel is.
+        ignored: (H, W) bool, pixels that count for nothing; none: all count.
     """
-    pixels = count(torch.from_numpy(predicted)[None], torch.from_numpy(truth)[None])
-    sums, scores = soft_sums(probabilities, truth)
+    outside = None if ignored is None else torch.from_numpy(ignored)[None]
+    pixels = count(torch.from_numpy(predicted)[None], torch.from_numpy(truth)[None], outside)
+    sums, scores = soft_sums(probabilities, truth if ignored is None else truth & ~ignored, ignored)
     classes = len(scores)
     if labels is not None and len(labels) in (classes, 1 + classes):
         scores = labels[-classes:].astype(np.float64)
-    return ImageFigures(torch.cat(pixels).numpy(), sums, scores, find_objects(truth, predicted))
+    return ImageFigures(torch.cat(pixels).numpy(), sums, scores, find_objects(truth, predicted, ignored))
 
 
 @dataclass(frozen=True, eq=False)

@@ -30,24 +30,30 @@ OBJECT = np.dtype(
 )
 
 
-def find_objects(truth: np.ndarray, predicted: np.ndarray) -> np.ndarray:
+def find_objects(truth: np.ndarray, predicted: np.ndarray, ignored: np.ndarray | None = None) -> np.ndarray:
     """List the defects of an image, labelled ones first.
 
     Args:
         truth: (C, H, W) bool.
         predicted: (C, H, W) bool.
+        ignored: (H, W) bool, pixels that count for nothing: no labelled ones are there, and what is predicted there is
+            neither an area nor false. A prediction stays one defect where it passes through; one that lies wholly
+            there is none.
 
     Returns:
         Table of dtype ``OBJECT``.
     """
     parts = []
+    truth = truth if ignored is None else truth & ~ignored
     for labelled, masks, others in ((True, truth, predicted), (False, predicted, truth)):
         for index, (mask, other) in enumerate(zip(masks, others, strict=True)):
-            parts.extend(_of_class(mask, other, labelled, index + 1))
+            parts.extend(_of_class(mask, other, labelled, index + 1, ignored))
     return np.concatenate(parts) if parts else np.zeros(0, OBJECT)
 
 
-def _of_class(mask: np.ndarray, other: np.ndarray, labelled: bool, class_id: int) -> list[np.ndarray]:
+def _of_class(
+    mask: np.ndarray, other: np.ndarray, labelled: bool, class_id: int, ignored: np.ndarray | None
+) -> list[np.ndarray]:
     plane = np.ascontiguousarray(mask).view(np.uint8)
     left, top, width, height = cv2.boundingRect(plane)
     if not width:
@@ -60,6 +66,9 @@ def _of_class(mask: np.ndarray, other: np.ndarray, labelled: bool, class_id: int
     found["x"], found["y"] = stats[1:, cv2.CC_STAT_LEFT] + left, stats[1:, cv2.CC_STAT_TOP] + top
     found["width"], found["height"] = stats[1:, cv2.CC_STAT_WIDTH], stats[1:, cv2.CC_STAT_HEIGHT]
     found["overlap_px"] = np.bincount(labels[other[inside]], minlength=count)[1:]
+    if ignored is not None and not labelled:
+        found["area_px"] -= np.bincount(labels[ignored[inside]], minlength=count)[1:]
+        found = found[found["area_px"] > 0]
     return [found]
 
 

@@ -18,18 +18,22 @@ from utils.scoring.scores import TOGETHER, pair_dice
 SMOOTH = 1.0  # pixels
 
 
-def soft_sums(probabilities: Iterable[np.ndarray], truth: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def soft_sums(
+    probabilities: Iterable[np.ndarray], truth: np.ndarray, ignored: np.ndarray | None = None
+) -> tuple[np.ndarray, np.ndarray]:
     """Sum up the probabilities of one image: all that soft Dice needs.
 
     Args:
         probabilities: of each class an (H, W) float64 array 0..1, one after the other: only one is in memory.
         truth: (C, H, W) bool.
+        ignored: (H, W) bool, pixels that count as if they had the probability 0; none: all count.
 
     Returns:
         (2, C) float64: the sum over labelled pixels, and the sum over all pixels; and (C,) float64, the largest.
     """
     sums, peaks = np.zeros((2, len(truth))), np.zeros(len(truth))
     for index, plane in enumerate(probabilities):
+        plane = plane if ignored is None else np.where(ignored, 0.0, plane)
         sums[:, index] = plane[truth[index]].sum(), plane.sum()
         peaks[index] = plane.max()
     return sums, peaks

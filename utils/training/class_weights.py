@@ -70,5 +70,6 @@ def _pixels_alike(dataset: Dataset, names: Sequence[str], ids: set[int]) -> floa
         lengths = [int(rle.parse(runs[number])[:, 1].sum()) for number in ids & set(runs)]
         if lengths:
             inside += sum(lengths)
-            whole += int(np.prod(read_size(dataset.path(name))))
+            ignored = rle.parse(dataset.annotations.ignored.get(name, ""))
+            whole += int(np.prod(read_size(dataset.path(name)))) - int(ignored[:, 1].sum())
     return max(whole - inside, 1) / inside if inside else 1.0

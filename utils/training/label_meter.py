@@ -31,7 +31,7 @@ class ValidationLabels(dl.Callback):
             return
         batch = runner.batch
         # Truth at the image's own size: resizing may lose a defect of a few pixels.
-        truth = np.stack([masks.flatten(1).any(1).numpy() for masks in batch["truth"]])
+        truth = np.stack([(masks == 1).flatten(1).any(1).numpy() for masks in batch["truth"]])
         self.answers.add(batch["names"], label_probabilities(batch["labels"]), truth)
 
     def on_loader_end(self, runner: dl.IRunner) -> None:

@@ -4,6 +4,7 @@ import time
 
 from catalyst import dl
 
+from utils.data.dataset import NOT_COUNTED
 from utils.decision.decision import Decision
 from utils.decision.masks import resize_logits
 from utils.decision.probabilities import mask_probabilities
@@ -97,8 +98,13 @@ class ValidationScores(dl.Callback):
             own_size = resize_logits(cut, height, width)
             decided = self.decision.apply(own_size, self.task)
             target = truth[None].to(decided.device)
-            self.counts.add([name], *count(decided, target))
-            self.soft.add([name], *soft_count(mask_probabilities(own_size, self.task), target))
+            ignored = target[:, 0] == NOT_COUNTED
+            probabilities = mask_probabilities(own_size, self.task)
+            if ignored.any():
+                target = target.masked_fill(ignored[:, None], 0)
+                probabilities = probabilities.masked_fill(ignored[:, None], 0)
+            self.counts.add([name], *count(decided, target, ignored))
+            self.soft.add([name], *soft_count(probabilities, target))
 
     def on_loader_end(self, runner: dl.IRunner) -> None:
         """Compute the scores of the whole validation set."""

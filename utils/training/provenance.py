@@ -29,6 +29,8 @@ def data_fingerprint(dataset: Dataset) -> str:
         digest.update(f"{name} {dataset.path(name).stat().st_size}\n".encode())
     for row in dataset.annotations.rows.itertuples(index=False):
         digest.update(f"{row.image} {row.class_id} {row.rle}\n".encode())
+    for name, code in sorted(dataset.annotations.ignored.items()):
+        digest.update(f"{name} ignored {code}\n".encode())
     return digest.hexdigest()[:16]
 
 

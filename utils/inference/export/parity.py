@@ -26,11 +26,19 @@ Run = Callable[[np.ndarray], Outputs]  # (1, H, W, channels) uint8 -> logits at 
 
 @dataclass(frozen=True)
 class ParityImage:
-    """An image to compare on; ``truth`` is ``(C, H, W)`` bool, or None without labels."""
+    """An image to compare on.
+
+    Attributes:
+        name: its file's.
+        pixels: (H, W, channels) uint8.
+        truth: (C, H, W) bool, or None without labels.
+        ignored: (H, W) bool of the pixels that count in no score, or None.
+    """
 
     name: str
     pixels: np.ndarray
     truth: np.ndarray | None = None
+    ignored: np.ndarray | None = None
 
 
 @dataclass(frozen=True)
@@ -95,8 +103,9 @@ def compare(
         if example.truth is not None:
             labelled = True
             truth = torch.from_numpy(example.truth)[None]
-            mine.add([example.name], *count(first, truth))
-            theirs.add([example.name], *count(second, truth))
+            ignored = None if example.ignored is None else torch.from_numpy(example.ignored)[None]
+            mine.add([example.name], *count(first, truth, ignored))
+            theirs.add([example.name], *count(second, truth, ignored))
     dice = {}
     if has_masks:
         overlap = torch.where(pixels.any(dim=0), 2 * pixels[0] / (2 * pixels[0] + pixels[1]), 1.0)
@@ -134,7 +143,8 @@ def read_parity_images(
             last = error
             continue
         truth = labels.masks(path.name, *pixels.shape[:2]) if labels else None
-        examples.append(ParityImage(path.name, pixels, truth))
+        ignored = labels.ignored(path.name, *pixels.shape[:2]) if labels else None
+        examples.append(ParityImage(path.name, pixels, truth, ignored))
     if paths and not examples:
         raise InputError(f"none of {len(paths)} images can be read; the last: {last}")
     return examples

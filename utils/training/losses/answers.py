@@ -34,7 +34,7 @@ class AnswerLoss(nn.Module):
 
         Args:
             answer: what the network gives: masks ``(N, K, H, W)``, labels ``(N, L)``, or a pair of both.
-            target: ``(N, C, H, W)`` masks, uint8 or float of 0 and 1; C is L where there are labels.
+            target: ``(N, C, H, W)`` masks, uint8 or float of 0 and 1, or ``NOT_COUNTED``; C is L where there are labels.
 
         Returns:
             Scalar float32.
@@ -46,7 +46,7 @@ class AnswerLoss(nn.Module):
         return torch.stack(losses).sum()
 
     def of_labels(self, logits: Tensor, target: Tensor) -> Tensor:
-        """Compute binary cross-entropy of ``(N, L)`` logits against the masks that have a pixel."""
-        shown = target.flatten(2).any(2).to(logits.dtype)
+        """Compute binary cross-entropy of ``(N, L)`` logits against the masks that have a pixel that counts."""
+        shown = (target == 1).flatten(2).any(2).to(logits.dtype)
         weights = None if self.positives is None else logits.new_tensor(self.positives)
         return F.binary_cross_entropy_with_logits(logits, shown, pos_weight=weights)

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from config import Task
+from utils.data.dataset import NOT_COUNTED
 from utils.errors import InputError
 from utils.training.losses.functional import index_of_masks
 
@@ -43,8 +44,9 @@ class LossOnLogits(nn.Module):
 
         Args:
             logits: (N, C, H, W) float of any precision; (N, C + 1, H, W) with background first for task multiclass.
-            target: (N, C, H, W) masks, uint8 or float of 0 and 1. For multiclass, where masks overlap the higher class
-                id counts.
+            target: (N, C, H, W) masks, uint8 or float of 0 and 1; ``NOT_COUNTED`` in all channels of pixels that do not
+                count, of which the loss and its gradient are independent. For multiclass, where masks overlap the higher
+                class id counts.
 
         Returns:
             Scalar float32 (float64 for float64 logits), finite for finite logits.
@@ -58,9 +60,27 @@ class LossOnLogits(nn.Module):
         # Sums over a million pixels need float32 even where the network computes in 16 bits. One memory layout for both,
         # since mixed ones (a channels_last network) cost more than the copy.
         logits = logits.to(torch.promote_types(logits.dtype, torch.float32)).contiguous()
+        counted = target[:, 0] != NOT_COUNTED
+        return self.of_all(logits, target) if counted.all() else self.of_counted(logits, target, counted)
+
+    def of_all(self, logits: Tensor, target: Tensor) -> Tensor:
+        """Compute the loss of float32 logits where every pixel counts; arguments as of ``forward``."""
         if self.softmax:
             return self.of_index(logits, index_of_masks(target))
         return self.of_masks(logits, target.to(logits.dtype).contiguous())
+
+    def of_counted(self, logits: Tensor, target: Tensor, counted: Tensor) -> Tensor:
+        """Compute the loss of the pixels that count, as if they were all pixels of one long image.
+
+        That is what it is for losses that sum over all pixels of the batch; others have to bring their own.
+
+        Args:
+            logits, target: as of ``of_all``.
+            counted: (N, H, W) bool.
+        """
+        if not counted.any():
+            return logits.sum() * 0.0
+        return self.of_all(*(part.movedim(1, -1)[counted].T[None, :, :, None] for part in (logits, target)))
 
     def mask_weights(self, logits: Tensor) -> Tensor | None:
         """Return ``(C, 1, 1)`` weights of defect pixels for ``of_masks``; None when all pixels count alike."""

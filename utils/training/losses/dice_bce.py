@@ -8,6 +8,8 @@ from torch import Tensor
 from config import Task
 from utils.training.losses import functional
 from utils.training.losses.base import LossOnLogits
+from utils.training.losses.bce import BCELoss
+from utils.training.losses.cross_entropy import CrossEntropyLoss
 
 
 class DiceBCELoss(LossOnLogits):
@@ -50,6 +52,21 @@ class DiceBCELoss(LossOnLogits):
         return self._mean(
             self.dice(probability, target), F.nll_loss(log_probability, index, self.index_weights(logits))
         )
+
+    def of_counted(self, logits: Tensor, target: Tensor, counted: Tensor) -> Tensor:
+        """See the base class; Dice of each image needs the images apart."""
+        if self.dice_of == "batch":
+            return super().of_counted(logits, target, counted)
+        shown = counted.unsqueeze(1)
+        if self.softmax:
+            entropy: LossOnLogits = CrossEntropyLoss("multiclass", self.weights)
+            probability = logits.softmax(1)[:, 1:]
+            index = functional.index_of_masks(target * shown)
+            truth = functional.masks_of_index(index, probability.shape[1], probability.dtype)
+        else:
+            entropy = BCELoss("multilabel", self.weights)
+            probability, truth = logits.sigmoid(), (target * shown).to(logits.dtype)
+        return self._mean(self.dice(probability * shown, truth), entropy.of_counted(logits, target, counted))
 
     def _mean(self, dice: Tensor, entropy: Tensor) -> Tensor:
         return self.dice_weight * dice + (1 - self.dice_weight) * entropy
