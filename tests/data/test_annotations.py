@@ -284,3 +284,41 @@ def test_no_images_to_predict_is_an_error(tmp_path):
         open_test_images(tmp_path)
     with pytest.raises(InputError, match="no such folder"):
         open_test_images(tmp_path / "nothing")
+
+
+@pytest.mark.parametrize("filler", ["-1", "-1.0", "nan", "NaN", " 0 0 ", "None", "NULL", "0", ""])
+@pytest.mark.parametrize("layout", ["class", "filler class", "joined"])
+def test_fillers_of_competition_tables_mean_no_defect(table, filler, layout):
+    rows = {
+        "class": f"{SEPARATE}a.jpg,1,1 3\nb.jpg,2,{filler}\n",
+        "filler class": f"{SEPARATE}a.jpg,1,1 3\nb.jpg,{filler},{filler}\n",
+        "joined": f"{JOINED}a.jpg_1,1 3\nb.jpg_2,{filler}\n",
+    }
+    annotations = read_annotations(table(rows[layout]))
+    assert annotations.rows[["image", "class_id", "rle"]].to_numpy().tolist() == [["a.jpg", 1, "1 3"]]
+    assert annotations.listed == ("a.jpg", "b.jpg")
+    assert annotations.fillers == bool(filler)
+
+
+@pytest.mark.parametrize("row", ["b.jpg,-1,1 3", "b.jpg,nan,1 3", "b.jpg,0,1 3", "b.jpg,1,-1 3", "b.jpg,1,0 0 5 2"])
+def test_a_filler_beside_real_pixels_is_an_error(table, row):
+    with pytest.raises(AnnotationError, match=r"row 2"):
+        read_annotations(table(f"{SEPARATE}{row}\n"))
+
+
+@pytest.mark.parametrize(
+    "rows",
+    [
+        f"{SEPARATE}a.jpg,pit,1 3\na.jpg,hot_crack,9 3\n",
+        f"{JOINED}a.jpg_pit,1 3\na.jpg_hot_crack,9 3\n",
+        f"{JOINED}a.jpg_1,1 3\na.jpg_hot_crack,9 3\n",
+    ],
+)
+def test_classes_may_stand_by_their_names(table, rows):
+    annotations = read_annotations(table(rows), ("pit", "hot_crack"))
+    assert annotations.rows["class_id"].tolist() == [1, 2]
+    assert annotations.rows["image"].tolist() == ["a.jpg", "a.jpg"]
+
+
+def test_a_class_that_is_called_by_a_number_is_that_number(table):
+    assert read_annotations(table(f"{SEPARATE}a.jpg,2,1 3\n"), ("2", "1")).rows["class_id"].tolist() == [2]

@@ -13,7 +13,15 @@ from utils.data import rle
 from utils.data.bit_depth import BitDepth
 from utils.data.images import images_within, list_images, read_image
 from utils.data.rectangles import Rectangles, draw
-from utils.data.tables import CLASSES_FILE, AnnotationError, class_number, read_listed, read_table, require_columns
+from utils.data.tables import (
+    CLASSES_FILE,
+    AnnotationError,
+    class_number,
+    is_filler,
+    read_listed,
+    read_table,
+    require_columns,
+)
 from utils.errors import InputError
 from utils.files import replacing
 
@@ -38,6 +46,7 @@ class Annotations:
         source: the file, for messages.
         ignored: image -> run-length code of the pixels whose class nobody knows, of images that have such; they count
             neither in the loss nor in scores, whatever the rows say of them.
+        fillers: rows of the file that have a word for no defect, such as ``-1`` or ``nan``, instead of an empty code.
     """
 
     rows: pd.DataFrame
@@ -45,6 +54,7 @@ class Annotations:
     class_names: tuple[str, ...]
     source: Path = field(default=Path("annotations"))
     ignored: Mapping[str, str] = field(default_factory=dict)
+    fillers: int = 0
 
     @property
     def num_classes(self) -> int:
@@ -164,12 +174,13 @@ class Dataset:
 def read_annotations(
     csv: Path, class_names: tuple[str, ...] | None = None, problems: list[AnnotationError] | None = None
 ) -> Annotations:
-    """Read a table in either published layout; extra columns are ignored, an empty code means clean.
+    """Read a table in either published layout; extra columns are ignored, an empty code or a filler means clean.
 
     Args:
         csv: ``ImageId,ClassId,EncodedPixels`` or ``ImageId_ClassId,EncodedPixels``. The pixels that do not count are
             read from ``ignore.csv`` beside ``train.csv``, ``test_ignore.csv`` beside ``test_labels.csv``.
-        class_names: names in order of the class numbers; None: "1".."C" with C the largest class of the table.
+        class_names: names in order of the class numbers, which the table may have instead of the numbers; None:
+            "1".."C" with C the largest class of the table.
         problems: a list that takes malformed rows, which are then left out; None: the first one is raised.
 
     Returns:
@@ -182,7 +193,7 @@ def read_annotations(
     joined = "ImageId_ClassId" in table and "ClassId" not in table
     require_columns(csv, table, [*(["ImageId_ClassId"] if joined else ["ImageId", "ClassId"]), "EncodedPixels"])
     if joined:
-        parts = [text.strip().rpartition("_") for text in table["ImageId_ClassId"]]
+        parts = [_split_joined(text.strip(), class_names) for text in table["ImageId_ClassId"]]
         # A name without a class has nothing before its "_"; keep it for the message.
         names = [name if mark else word for name, mark, word in parts]
         classes = [word if mark else "" for _, mark, word in parts]
@@ -190,7 +201,12 @@ def read_annotations(
         names, classes = (table[column].str.strip().tolist() for column in ("ImageId", "ClassId"))
     records: list[tuple[str, int, str, int]] = []
     first_row: dict[tuple[str, int], int] = {}
+    fillers = 0
     for row, name, word, text in zip(table.index, names, classes, table["EncodedPixels"], strict=True):
+        if is_filler(text):
+            fillers += bool(text.strip())
+            text = ""
+            word = "" if is_filler(word) and not joined else word
         try:
             if joined and not word:
                 reason = f"{name!r} in ImageId_ClassId has no class"
@@ -211,7 +227,13 @@ def read_annotations(
     ignored = {}
     if csv.name in LABELS.values():
         ignored = read_ignored(csv.with_name(_ignore_table_of(csv)), problems)
-    return Annotations(make_rows(records), tuple(dict.fromkeys(names)), class_names, csv, ignored)
+    return Annotations(make_rows(records), tuple(dict.fromkeys(names)), class_names, csv, ignored, fillers)
+
+
+def _split_joined(text: str, class_names: tuple[str, ...] | None) -> tuple[str, str, str]:
+    """Split ``IMAGE_CLASS`` into image, ``_`` and class, which may be a name that has ``_`` itself."""
+    longest = max((name for name in class_names or () if text.endswith(f"_{name}")), key=len, default=None)
+    return (text[: -len(longest) - 1], "_", longest) if longest else text.rpartition("_")
 
 
 def read_ignored(csv: Path, problems: list[AnnotationError] | None = None) -> dict[str, str]:

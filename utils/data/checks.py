@@ -323,6 +323,7 @@ def _facts(side: Side, dataset: Dataset, sizes: dict[str, tuple[int, int]]) -> l
         f"{'training' if side == 'train' else 'test'} images: {len(dataset.images)}, {_size_words(sizes.values())}",
         f"with a defect: {with_defect}, clean: {len(dataset.images) - with_defect}",
         f"images per class: {named}",
+        *([f"rows with -1, nan or the like, read as no defect: {annotations.fillers}"] if annotations.fillers else []),
         *_ignored_fact(annotations.ignored, sizes),
     ]
 

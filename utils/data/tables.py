@@ -20,6 +20,8 @@ from utils.files import replacing
 CLASSES_FILE = "classes.txt"  # in a dataset folder, one name a line
 LAYOUTS = "ImageId,ClassId,EncodedPixels or ImageId_ClassId,EncodedPixels"
 MOST_CLASSES = 255  # index masks have 8 bits
+# What tables of competitions and of pandas have for "nothing", in lower case; 0 0 and -1 are no code and no class.
+FILLERS = frozenset({"", "-1", "-1.0", "-1 -1", "0", "0.0", "0 0", "nan", "none", "null", "n/a", "<na>"})
 
 
 class AnnotationError(InputError):
@@ -124,10 +126,19 @@ def write_listed(names: Iterable[str], csv: Path) -> None:
         csv_writer(file, lineterminator="\n").writerows([["ImageId"], *([name] for name in names)])
 
 
+def is_filler(text: str) -> bool:
+    """Check whether a field says that there is nothing: empty, or a word such as ``-1``, ``nan`` or ``0 0``."""
+    return len(text) < 20 and " ".join(text.lower().split()) in FILLERS
+
+
 def class_number(csv: Path, row: int, word: str, class_names: tuple[str, ...] | None) -> int:
-    """Read a class number, 1 or more, at most the number of names; raise ``AnnotationError`` otherwise."""
-    if not re.fullmatch(r"[+-]?\d{1,9}(\.0*)?", word, re.ASCII):  # pandas writes 1.0 into columns with gaps
-        raise AnnotationError(csv, f"class {word!r} is not a whole number", "classes are 1, 2, 3, ...", row)
+    """Read a class number, 1 or more, at most the number of names, or a name; raise ``AnnotationError`` otherwise."""
+    is_number = re.fullmatch(r"[+-]?\d{1,9}(\.0*)?", word, re.ASCII)  # pandas writes 1.0 into columns with gaps
+    if class_names is not None and not is_number and word in class_names:
+        return class_names.index(word) + 1
+    if not is_number:
+        remedy = f"classes are 1, 2, 3, ..., or names that stand in {CLASSES_FILE} beside the table, one a line"
+        raise AnnotationError(csv, f"class {word!r} is not a whole number", remedy, row)
     class_id = int(word.split(".")[0])
     if class_id < 1:
         raise AnnotationError(csv, f"class {class_id}", "classes are counted from 1", row)
