@@ -10,7 +10,7 @@ import numpy as np
 
 from config import ConvertConfig
 from utils.data import rle
-from utils.data.convert.coco_file import CocoFile, number_classes, read_coco_file, side_of
+from utils.data.convert.coco_file import CocoFile, number_classes, read_coco_file, shown, side_of
 from utils.data.convert.labels import Labels, Skipping, some, upright_size
 from utils.data.convert.located import locate
 from utils.data.convert.polygons import FARTHEST, draw_outlines, notes_of
@@ -44,13 +44,13 @@ def read_coco(config: ConvertConfig) -> Labels:
     outlines: dict[str, dict[int, list[Any]]] = {name: {} for name in listed.paths}
     unwanted = 0
     for annotation in content.annotations:
-        where = f"{content.file}: annotation {annotation.get('id', '?')}"
+        where = f"{content.file}: annotation {shown(annotation.get('id', '?'))}"
         image, category = annotation["image_id"], annotation["category_id"]
         if image not in name_of:
-            error = InputError(f"{where}: no image has id {image}; add the image or remove it")
+            error = InputError(f"{where}: no image has id {shown(image)}; add the image or remove it")
             skipping.leave_out("", error)
         elif category not in numbers:
-            error = InputError(f"{where}: no category has id {category}; add it to categories")
+            error = InputError(f"{where}: no category has id {shown(category)}; add it to categories")
             skipping.leave_out(name_of[image], error)
         elif numbers[category] is None:
             unwanted += 1
@@ -112,7 +112,9 @@ def _find_images(content: CocoFile, folder: Path, skipping: Skipping) -> _Listed
                 size = listed.sizes[name] = upright_size(path)
             said = [side_of(image.get(side)) for side in ("height", "width")]
             if any(side not in (None, there) for side, there in zip(said, size, strict=True)):
-                words = f"{image.get('height')}x{image.get('width')}, but the image is {size[0]}x{size[1]}"
+                words = (
+                    f"{shown(image.get('height'))}x{shown(image.get('width'))}, but the image is {size[0]}x{size[1]}"
+                )
                 raise InputError(f"{content.file}: says {written} is {words}; correct the file")
             listed.paths[name] = path
         except InputError as error:
@@ -198,7 +200,7 @@ def _from_counts(where: str, segmentation: dict[str, Any], height: int, width: i
     except (TypeError, ValueError, OverflowError):
         raise InputError(f"{where}: run lengths cannot be read; correct or remove it") from None
     if not isinstance(size, list) or [side_of(side) for side in size] != [height, width]:
-        raise InputError(f"{where}: run lengths for size {size}, the image is {height}x{width}; correct it")
+        raise InputError(f"{where}: run lengths for size {shown(size)}, the image is {height}x{width}; correct it")
     pixels = height * width  # each length is compared first: the sum of large ones may overflow
     if lengths.ndim != 1 or (lengths < 0).any() or (lengths > pixels).any() or lengths.sum() != pixels:
         raise InputError(f"{where}: run lengths do not add up to the image's {pixels} pixels; correct it")

@@ -61,8 +61,8 @@ def read_coco_file(file: Path) -> CocoFile:
             for index, entry in enumerate(entries)
         ]
     for index, image in enumerate(parts["images"]):
-        if not isinstance(image["file_name"], str):
-            raise InputError(f"{file}: images[{index}] has file_name {_shown(image['file_name'])}; expected a name")
+        if not isinstance(image["file_name"], str) or _has_control(image["file_name"]):
+            raise InputError(f"{file}: images[{index}] has file_name {shown(image['file_name'])}; expected a name")
     return CocoFile(file, **parts)
 
 
@@ -75,7 +75,7 @@ def id_text(value: Any, where: str, key: str) -> str:
     if isinstance(value, float) and value.is_integer():
         value = int(value)
     if isinstance(value, bool) or not isinstance(value, (int, str)) or not str(value).strip():
-        raise InputError(f"{where} has {key} {_shown(value)}; expected a number or a text")
+        raise InputError(f"{where} has {key} {shown(value)}; expected a number or a text")
     return str(value).strip()
 
 
@@ -116,9 +116,9 @@ def number_classes(
     categories = [entry for entry in content.categories if entry not in headings] or content.categories
     # classes.txt has a line for each, and whoever reads it drops surrounding white space and blank lines.
     name_of = {entry["id"]: _name_of(entry) for entry in categories}
-    unnamed = [key for key, name in name_of.items() if len(name.splitlines()) != 1]
+    unnamed = [key for key, name in name_of.items() if len(name.splitlines()) != 1 or _has_control(name)]
     if unnamed:
-        raise InputError(f"{file}: the name of category {unnamed[0]} is not one line; name it")
+        raise InputError(f"{file}: the name of category {shown(unnamed[0])} is not one line; name it")
     if len(set(name_of.values())) < len(categories):
         raise InputError(f"{file}: two categories share an id or a name; make them differ")
     numeric = [key.lstrip("-").isdecimal() for key in name_of]
@@ -145,6 +145,15 @@ def _name_of(category: dict[str, Any]) -> str:
     return str(category["name"]).strip()
 
 
-def _shown(value: Any) -> str:
-    text = repr(value) if not isinstance(value, (list, dict)) else json.dumps(value, default=str)
-    return text if len(text) < 60 else f"{text[:60]}..."
+def _has_control(text: str) -> bool:
+    """Check for control characters: no table and no terminal takes them as they are."""
+    return any(ord(letter) < 32 or ord(letter) == 127 for letter in text)
+
+
+def shown(value: Any) -> str:
+    """Return what a file has somewhere for a message: short, on one line."""
+    if isinstance(value, str) and not _has_control(value):
+        text = value
+    else:
+        text = json.dumps(value) if isinstance(value, (list, dict)) else repr(value)
+    return text if len(text) < 200 else f"{text[:200]}..."
