@@ -458,6 +458,10 @@ class CalibrationFlags:
         low=3,
         high=100,
     )
+    force: bool = flag(
+        "of -calibrate: write what was chosen though it is no better than an empty prediction (predicting nothing)",
+        False,
+    )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -629,6 +633,9 @@ class PublishWeightsConfig(MachineFlags):
     )
     default: bool = flag("make it what Predict_masks.py takes without -weights; the first of an index is anyway", False)
     replace: bool = flag("take the place of published weights of this name", False)
+    force: bool = flag(
+        "publish though the mean Dice is not above the empty baseline, that of predicting nothing", False
+    )
     storage: Literal["auto", "half", "float"] = flag(
         "auto: numbers of 16 bits if no score of all classes together on the validation split changes by more than "
         "0.0001, else of 32",

@@ -5,7 +5,9 @@ import dataclasses
 import json
 import re
 import shutil
+import types
 from pathlib import Path
+from unittest import mock
 
 import huggingface_hub
 import pytest
@@ -33,6 +35,8 @@ from utils.decision.decision import ClassDecision, Decision
 from utils.errors import InputError
 from utils.models.factory import build
 from utils.models.spec import ModelSpec
+from utils.scoring.counts import Counts
+from utils.scoring.scores import scores
 from utils.settings import to_plain
 from utils.training.initial_weights import initial_network
 from utils.weights.index import read_index
@@ -100,7 +104,9 @@ def run(tmp_path_factory) -> Path:
 
 
 def settings(run: Path, to: Path, **more) -> PublishWeightsConfig:
-    return PublishWeightsConfig(**{"run": run, "to": to, "name": "unet-small-strips", "data": "6 drawn strips", **more})
+    # A random network is no better than an empty prediction.
+    common = {"run": run, "to": to, "name": "unet-small-strips", "data": "6 drawn strips", "force": True}
+    return PublishWeightsConfig(**{**common, **more})
 
 
 @pytest.fixture(scope="module")
@@ -122,6 +128,7 @@ def published(run, tmp_path_factory) -> Path:
         1,
         "-urls",
         "https://example.org/w/",
+        "-force",
     ]
     assert Publish_weights.main([str(word) for word in (run, *words)]) == 0
     return to
@@ -273,6 +280,28 @@ def test_publishing_again_changes_nothing_and_another_file_needs_replace(run, pu
     assert result.entry.size > 1.9 * before.size
     assert [path.name for path in to.glob("*.pth")] == [result.entry.file]
     assert [path.name for path in to.glob("*.npz")] == [Path(result.entry.file).with_suffix(".npz").name]
+
+
+@pytest.mark.parametrize("found", [(0, 0), (9, 0), (9, 9)])
+def test_what_finds_nothing_better_than_nothing_is_not_published(run, tmp_path, monkeypatch, found):
+    """The scores of the validation split come first, then those of the test images."""
+
+    def scored(config):
+        number = found[config.split == "test"]
+        counts = Counts()
+        counts.add(["a", "b"], *(torch.tensor([[n], [0]]) for n in (number, 0, 9 - number, 91)))
+        one = types.SimpleNamespace(scores=scores(counts, ["pits"]), skipped=(), images_per_second=1.0, network="torch")
+        return mock.MagicMock(spec=publishing.EvaluateResult, **vars(one))
+
+    monkeypatch.setattr(publishing, "evaluate", scored)
+    config = settings(run, tmp_path / "to", force=False, storage="half", test_dir=run.parent / "strips")
+    if all(found):
+        assert publish_weights(config).entry.scores["test"]["mean_dice"] == 1
+        return
+    side = "test" if found[0] else "valid"
+    with pytest.raises(InputError, match=rf"finds nothing better than nothing on the {side} images .*0.5000.* -force"):
+        publish_weights(config)
+    assert not (tmp_path / "to").exists()
 
 
 def test_images_of_the_run_are_no_test_images(run, tmp_path):

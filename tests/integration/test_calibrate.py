@@ -47,7 +47,13 @@ def test_the_next_command_uses_the_calibrated_settings_without_being_told(make_d
     root, old = make_dataset(count=12), find(run)
     flags = {"dir": root, "weights_dir": run}
     before = evaluate(EvaluateConfig(**flags, out=tmp_path / "before"))
-    result = evaluate(EvaluateConfig(**flags, out=tmp_path / "out", calibrate=True, area_limits=limits))
+    calibrate = {**flags, "out": tmp_path / "out", "calibrate": True, "area_limits": limits, "examples": 0}
+    files = everything(run)
+    refused = evaluate(EvaluateConfig(**calibrate))
+    assert refused.calibrated is None
+    assert everything(run) == files
+    assert "this network finds nothing better than nothing: mean Dice" in refused.text()
+    result = evaluate(EvaluateConfig(**calibrate, force=True))
     found = result.calibration
     assert result.scores == before.scores
     assert found.before.mean_dice == pytest.approx(before.scores.mean_dice, abs=1e-12)
@@ -80,7 +86,7 @@ def test_the_next_command_uses_the_calibrated_settings_without_being_told(make_d
 
 def test_a_second_calibration_replaces_the_first_and_keeps_the_file_from_training(make_dataset, run, tmp_path):
     root, old = make_dataset(count=12), find(run)
-    flags = {"dir": root, "weights_dir": run, "out": tmp_path / "out", "calibrate": True}
+    flags = {"dir": root, "weights_dir": run, "out": tmp_path / "out", "calibrate": True, "force": True}
     first = evaluate(EvaluateConfig(**flags)).calibrated
     second = evaluate(EvaluateConfig(**flags, false_alarms=0)).calibrated
     assert first != second == find(run)
@@ -93,6 +99,7 @@ def test_a_second_calibration_replaces_the_first_and_keeps_the_file_from_trainin
 
 def test_what_flags_set_is_written_where_nothing_better_is_found(make_dataset, make_weights, tmp_path):
     common = {"dir": make_dataset(count=12), "split": "all", "out": tmp_path / "out", "calibrate": True, "resamples": 0}
+    common["force"] = True  # a random network finds nothing better than nothing
     folders = [shutil.copytree(make_weights(task="binary"), tmp_path / name) for name in ("first", "second")]
     (found,) = evaluate(EvaluateConfig(**common, weights_dir=folders[0])).calibration.decision.per_class
     words = {**vars(found), "max_area": found.max_area or 0}
@@ -108,16 +115,19 @@ def test_published_weights_stay_as_they_are(make_dataset, run, tmp_path):
     empty = {"format": "steel-defect-segmentation weights index", "version": 1, "default": None, "weights": []}
     (run / "index.json").write_text(json.dumps(empty))
     before = everything(run)
-    result = evaluate(EvaluateConfig(dir=make_dataset(count=12), weights_dir=run, out=tmp_path / "out", calibrate=True))
+    config = EvaluateConfig(
+        dir=make_dataset(count=12), weights_dir=run, out=tmp_path / "out", calibrate=True, force=True
+    )
+    result = evaluate(config)
     assert result.calibrated.parent == tmp_path / "out"
     assert everything(run) == before
 
 
 def test_the_command_prints_both_gains_and_the_new_file(make_dataset, run, capsys):
-    words = ["-dir", make_dataset(count=12), "-weights_dir", run, "-calibrate", "-area_limits", "keep"]
+    words = ["-dir", make_dataset(count=12), "-weights_dir", run, "-calibrate", "-area_limits", "keep", "-force"]
     assert Evaluate.main([str(word) for word in words]) == 0
     printed = capsys.readouterr().out
-    for line in ("in-sample", "cross-fitted", "gain in mean Dice to expect on other images: +", "new weights file: "):
+    for line in ("in-sample", "cross-fitted", "finds nothing better than nothing: mean Dice", "new weights file: "):
         assert line in printed
     assert load(find(run)).decision.min_areas == (0, 0)
     assert load(find(run)).decision.max_areas == (None, None)

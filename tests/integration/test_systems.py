@@ -64,7 +64,9 @@ def test_a_system_is_trained_scored_and_run_by_the_three_commands(make_dataset, 
     assert len(splits) == 1, "all members have the same split"
     assert list(system.label_names) == labels
     assert system.gate.mode == ("soft" if "soft" in words else "hard")
-    assert system.metrics, "calibrated on the validation images"
+    found = json.loads((run / "evaluation/metrics.json").read_text())["calibration"]
+    written = "calibration" in system.metrics
+    assert written == (found["changed"] and not found["finds_nothing"]), "calibrated on the validation images"
     if "-classifier_size" in words:
         assert (system.members["classifier"].input_size, system.members["segmenter"].input_size) == ((32, 32), (32, 64))
     assert f"system file: {path}" in capsys.readouterr().out

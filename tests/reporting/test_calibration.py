@@ -23,6 +23,7 @@ def calibration(**changes) -> dict:
         "mean_dice_before": 0.9,
         "mean_dice_in_sample": 0.93,
         "mean_dice_cross_fitted": 0.92,
+        "mean_dice_after": 0.93,
     }
     return {
         "images": 1234,
@@ -32,6 +33,10 @@ def calibration(**changes) -> dict:
         "before": figures(0.9),
         "in_sample": figures(0.93),
         "cross_fitted": figures(0.9123),
+        "empty_baseline": 0.81,
+        "changed": True,
+        "finds_nothing": False,
+        "classes_that_find_nothing": [],
         "classes": {"pits": {**one, "after": best}, "cracks": {**one, "after": now}},
         "gate": None,
         "curves": {
@@ -57,7 +62,7 @@ def test_settings_gains_and_the_curve_are_in_the_section():
         "0.35 / 0.98 120 to 9,000 0.5 any",
     ):
         assert piece in text
-    section = calibration_section(calibration(), None)
+    section = calibration_section(calibration(changed=False), None)
     assert [part.kind for part in section.parts].count("picture") == 1
     assert "Nothing better was found" in section.parts[1].text
     assert [row[-1] for row in section.parts[2].rows] == ["new", "kept"]
@@ -78,3 +83,21 @@ def test_a_gate_is_shown_with_its_c_when_it_is_soft(c, shown):
 def test_without_defects_or_clean_images_there_is_no_curve():
     section = calibration_section(calibration(curves={"pits": {"false_alarms": [], "recall": []}}), None)
     assert all(part.kind != "picture" for part in section.parts)
+
+
+@pytest.mark.parametrize(
+    ("changes", "shown", "hidden"),
+    [
+        ({"finds_nothing": True}, "This network finds nothing better than nothing.", "+0.0123"),
+        (
+            {"changed": False, "cross_fitted": figures(0.75)},
+            "none all is kept: -0.1500 cross-fitted",
+            "on other images,",
+        ),
+        ({"classes_that_find_nothing": ["cracks"]}, "kept, finds nothing better than nothing", "This network finds"),
+    ],
+)
+def test_no_gain_is_shown_where_there_is_none(changes, shown, hidden):
+    text = words(**changes)
+    assert shown in text
+    assert hidden not in text.replace("better on other images.", "")

@@ -148,8 +148,9 @@ class Calibrator:
         """Choose the settings; write the curves to ``out`` and the settings into the weights file.
 
         Returns:
-            What was chosen, and the new weights file; None when nothing was better than what it has. What flags set
-            was the start of the search, so that it is written where nothing is better.
+            What was chosen, and the new weights file; None when nothing was better than what it has, or what was chosen
+            finds nothing and ``-force`` was not given. What flags set was the start of the search, so that it is written
+            where nothing is better.
         """
         result = solve(
             self.class_names,
@@ -163,6 +164,7 @@ class Calibrator:
         )
         write_curves(out / "calibration.csv", result)
         new = result.changed or self.chosen.decision != self.chosen.weights.decision
+        new = new and (self.config.force or not result.finds_nothing)
         return result, self._publish(result, out) if new else None
 
     def _gated(self) -> Gated | None:

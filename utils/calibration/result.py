@@ -10,6 +10,8 @@ from utils.decision.decision import ClassDecision, Decision
 from utils.text import columns
 
 TOGETHER = "together"
+EQUAL = 1e-9  # means of Dice that differ by less are equal
+NOTHING_BETTER = "this network finds nothing better than nothing"
 
 
 @dataclass(frozen=True)
@@ -38,6 +40,10 @@ class ClassResult:
         dice_before: mean Dice of the class with ``before``.
         dice_in_sample: with ``best``, on the images that it was chosen on.
         dice_cross_fitted: each fold with what is best on the other folds.
+        dice_after: with ``after``, on these images.
+        empty_baseline: mean Dice of predicting nothing of the class.
+        labelled: labelled defects.
+        found: those that ``after`` finds.
     """
 
     before: ClassDecision
@@ -46,6 +52,16 @@ class ClassResult:
     dice_before: float
     dice_in_sample: float
     dice_cross_fitted: float
+    dice_after: float
+    empty_baseline: float
+    labelled: int
+    found: int
+
+    def finds_nothing(self, recall_wanted: bool) -> bool:
+        """Check whether ``after`` is no better than predicting nothing of a class that is labelled."""
+        if not self.labelled or (recall_wanted and self.found):
+            return False
+        return self.dice_after <= self.empty_baseline + EQUAL
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,6 +78,7 @@ class Calibration:
         classes: by name.
         before: with the settings in use until now.
         in_sample: with what is best on these images.
+        after: with what is to be used, on these images.
         cross_fitted: each part of the images with what would be used on the evidence of the other parts: the honest
             figure. Without a gain here, everything stays as it is.
         gate: names of the probabilities of an image, the gate in use until now, and the one to be used; None without a
@@ -78,6 +95,7 @@ class Calibration:
     classes: dict[str, ClassResult]
     before: Figures
     in_sample: Figures
+    after: Figures
     cross_fitted: Figures
     curves: dict[str, tuple[np.ndarray, np.ndarray]] = field(repr=False)
     gate: tuple[tuple[str, ...], GateSetting, GateSetting] | None = None
@@ -98,6 +116,30 @@ class Calibration:
         moved = self.gate is not None and self.gate[1] != self.gate[2]
         return moved or any(one.after != one.before for one in self.classes.values())
 
+    @property
+    def empty_baseline(self) -> float:
+        """Mean Dice of predicting nothing at all."""
+        return sum(one.empty_baseline for one in self.classes.values()) / len(self.classes)
+
+    @property
+    def finds_nothing(self) -> bool:
+        """Whether what is to be used is no better than predicting nothing, although there is something to find.
+
+        Of new settings the cross-fitted figures count, since chance may lift those on these images over the baseline. Where
+        recall was asked for, it decides: many false alarms may be worth it.
+        """
+        if not any(one.labelled for one in self.classes.values()):
+            return False
+        if self.target is not None:
+            return not self.after.recall or not self.cross_fitted.recall
+        honest = self.cross_fitted if self.changed else self.after
+        return min(honest.mean_dice, self.after.mean_dice) <= self.empty_baseline + EQUAL
+
+    @property
+    def classes_off(self) -> tuple[str, ...]:
+        """Names of the labelled classes for which what is to be used is no better than predicting nothing of them."""
+        return tuple(name for name, one in self.classes.items() if one.finds_nothing(self.target is not None))
+
     def to_dict(self) -> dict[str, Any]:
         """Return everything as plain dicts and lists that JSON can hold."""
         return {
@@ -107,13 +149,21 @@ class Calibration:
             "target_false_alarms": self.target,
             "false_alarms_on": self.alarms_on,
             "images_for_false_alarms": self.counting,
-            **{name: vars(getattr(self, name)) for name in ("before", "in_sample", "cross_fitted")},
+            "empty_baseline": self.empty_baseline,
+            **{name: vars(getattr(self, name)) for name in ("before", "in_sample", "cross_fitted", "after")},
+            "changed": self.changed,
+            "finds_nothing": self.finds_nothing,
+            "classes_that_find_nothing": list(self.classes_off),
             "classes": {
                 name: {
                     **{key: vars(getattr(one, key)) for key in ("before", "best", "after")},
                     "mean_dice_before": one.dice_before,
                     "mean_dice_in_sample": one.dice_in_sample,
                     "mean_dice_cross_fitted": one.dice_cross_fitted,
+                    "mean_dice_after": one.dice_after,
+                    "empty_baseline": one.empty_baseline,
+                    "labelled": one.labelled,
+                    "found": one.found,
                 }
                 for name, one in self.classes.items()
             },
@@ -159,12 +209,45 @@ class Calibration:
             alarms = "-" if figures.false_alarms is None else f"{figures.false_alarms:.1f}"
             rows.append([words, f"{figures.mean_dice:.4f}", recall, alarms])
         lines.append(columns(rows))
-        gain = self.cross_fitted.mean_dice - self.before.mean_dice
-        lines.append(
-            f"gain in mean Dice to expect on other images: {gain:+.4f}"
-            f" (cross-fitted on {self.folds} parts; in-sample {self.in_sample.mean_dice - self.before.mean_dice:+.4f})"
-        )
-        return "\n".join(lines)
+        return "\n".join([*lines, *self.verdict()])
+
+    def verdict(self) -> list[str]:
+        """Say in some lines what the settings to be used are worth on other images, and which classes they find nothing of."""
+        before, honest = self.before, self.cross_fitted
+        gain = honest.mean_dice - before.mean_dice
+        in_sample = f"in-sample {self.in_sample.mean_dice - before.mean_dice:+.4f}"
+        if self.finds_nothing:
+            shown = honest if self.changed else before
+            recall = "" if shown.recall is None else f", recall {shown.recall:.3f}"
+            lines = [
+                f"{NOTHING_BETTER}: mean Dice {shown.mean_dice:.4f}{recall}"
+                f"{' (cross-fitted)' if self.changed else ''}; an empty prediction has {self.empty_baseline:.4f}"
+            ]
+        elif not self.changed:
+            lines = [f"no gain holds on other images: cross-fitted {gain:+.4f}, {in_sample} in mean Dice"]
+        elif self.target is not None:
+            found = "" if honest.recall is None else f"recall {honest.recall:.3f} after {before.recall:.3f}, "
+            lines = [
+                f"to expect on other images: {found}mean Dice {honest.mean_dice:.4f} after {before.mean_dice:.4f}"
+                f" (cross-fitted on {self.folds} parts)"
+            ]
+        else:
+            lines = [
+                f"gain in mean Dice to expect on other images: {gain:+.4f} (cross-fitted on {self.folds} parts; {in_sample})"
+            ]
+        worth = (honest if self.changed else self.after).mean_dice
+        if self.target is not None and not self.finds_nothing and worth < self.empty_baseline:
+            lines.append(
+                f"the mean Dice is below that of an empty prediction, {self.empty_baseline:.4f}: the false alarms cost more"
+                " than the found defects bring"
+            )
+        for name in self.classes_off:
+            one = self.classes[name]
+            lines.append(
+                f"class {name}: {one.found} of {one.labelled} labelled defects found, mean Dice {one.dice_after:.4f}; an"
+                f" empty prediction has {one.empty_baseline:.4f}: finds nothing better than nothing"
+            )
+        return lines
 
 
 def _area(setting: ClassDecision) -> str:

@@ -80,9 +80,20 @@ def solve(
     images = len(groups)
     classes = {}
     for c, (name, grid) in enumerate(zip(names, grids, strict=True)):
-        values = (problem.dice(one, c) for one in (found.before, found.best, found.crossed))
+        before, best, crossed, after = (
+            problem.dice(one, c) / images for one in (found.before, found.best, found.crossed, found.after)
+        )
         classes[name] = ClassResult(
-            grid.now, grid.setting(found.best_cells[c]), found.settings[c], *(value / images for value in values)
+            grid.now,
+            grid.setting(found.best_cells[c]),
+            found.settings[c],
+            dice_before=before,
+            dice_in_sample=best,
+            dice_cross_fitted=crossed,
+            dice_after=after,
+            empty_baseline=float((tables[c].truth == 0).mean()),
+            labelled=int(found.after[c].labelled.sum()),
+            found=int(found.after[c].found.sum()),
         )
     sums = problem.sums(found.gate)
     return Calibration(
@@ -95,6 +106,7 @@ def solve(
         classes=classes,
         before=problem.figures(found.before),
         in_sample=problem.figures(found.best),
+        after=problem.figures(found.after),
         cross_fitted=problem.figures(found.cross_fitted),
         curves={
             **{name: curve([one], [grid], shared) for name, one, grid in zip(names, sums, grids, strict=True)},
@@ -118,6 +130,7 @@ class _Found:
         gate: what is to be used; None without a gate.
         before: worth of what is in use until now.
         best: worth of ``best_cells``.
+        after: worth of what is to be used.
         crossed: worth of what is best on the other folds.
         cross_fitted: worth of what would be used on the evidence of the other folds.
     """
@@ -127,6 +140,7 @@ class _Found:
     gate: GateSetting | None
     before: _Worth
     best: _Worth
+    after: _Worth
     crossed: _Worth
     cross_fitted: _Worth
 
@@ -185,13 +199,16 @@ class _Problem:
             best = cells = list(reach(sums, grids, target, self.shared))
             by_part = [reach([one.of(parts != part) for one in sums], grids, target, self.shared) for part in parts]
             crossed = careful = list(zip(*by_part, strict=True))
-        same = [_pick(sums, [[cell] * len(parts) for cell in chosen]) for chosen in (now, best)]
+        before, in_sample, after = (
+            _pick(sums, [[cell] * len(parts) for cell in chosen]) for chosen in (now, best, cells)
+        )
         return _Found(
             best,
             self._settings(cells),
             None,
-            same[0],
-            same[1],
+            before,
+            in_sample,
+            after,
             _pick(sums, crossed),
             _pick(sums, careful),
         )
@@ -225,6 +242,7 @@ class _Problem:
             best.gate if holds else self.gated.now,
             before,
             in_sample,
+            in_sample if holds else before,
             honest,
             honest,
         )

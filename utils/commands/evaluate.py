@@ -90,7 +90,12 @@ class EvaluateResult:
             low, high = intervals.mean_dice[TOGETHER]
             lines.append(f"{intervals.level:.0%} interval of the mean Dice: {low:.4f} to {high:.4f}")
         if self.calibration:
-            if self.calibrated is None:
+            if self.calibrated is None and self.calibration.finds_nothing:
+                said = (
+                    "the weights file keeps what it has; train longer or on more images. -calibrate -force writes the new"
+                    " settings all the same"
+                )
+            elif self.calibrated is None:
                 said = "the weights file keeps what it has: nothing better was found that holds"
             else:
                 kept = (

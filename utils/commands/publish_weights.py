@@ -15,6 +15,7 @@ import pandas as pd
 import yaml
 
 from config import EvaluateConfig, PublishWeightsConfig, Side
+from utils.calibration.result import NOTHING_BETTER
 from utils.commands.evaluate import EvaluateResult, evaluate
 from utils.data.annotations import LABELS, Dataset, open_dataset
 from utils.data.splits import read_split
@@ -115,6 +116,9 @@ def publish_weights(config: PublishWeightsConfig) -> PublishResult:
         if config.test_dir:
             which = "test" if _test_side(config.test_dir) == "test" else "all"
             tested = _measure(config, chosen, folder / "test", config.test_dir, which)
+        if not config.force:
+            for side, measured in (("valid", valid), ("test", tested)):
+                _check_worth(path, side, measured)
         scores = {"valid": _score(valid, "validation split of the training data")}
         if config.test_dir and tested:
             what = config.test_data or config.test_dir.resolve().name
@@ -247,6 +251,18 @@ def _measure(
     if result.skipped:
         raise InputError(f"{result.skipped[0].name}: cannot be read, and scores of some images only are not published")
     return result
+
+
+def _check_worth(path: Path, side: str, result: EvaluateResult | None) -> None:
+    """Raise ``InputError`` where scores say that a network is no better than predicting nothing."""
+    if result is None or not result.scores.together.with_defect:
+        return
+    dice, nothing = result.scores.mean_dice, result.scores.empty_baseline
+    if dice <= nothing:
+        raise InputError(
+            f"{path}: {NOTHING_BETTER} on the {side} images (mean Dice {dice:.4f}, empty baseline {nothing:.4f}); train"
+            " longer, calibrate it, or publish it all the same with -force"
+        )
 
 
 def _kept(weights: WeightsFile) -> dict[str, Any]:

@@ -24,7 +24,13 @@ def calibration_section(calibration: Mapping[str, Any], weights: str | None) -> 
     gain = honest["mean_dice"] - before["mean_dice"]
     rate = calibration["target_false_alarms"]
     aim = "the best mean Dice" if rate is None else f"the best recall with at most {rate:g} false alarms per 1,000"
-    outcome = f"The settings are in {weights}." if weights else "Nothing better was found that holds on other images."
+    nothing = calibration["finds_nothing"]
+    if weights:
+        outcome = f"The settings are in {weights}."
+    else:
+        outcome = "They were not written." if nothing else "Nothing better was found that holds on other images."
+    if nothing:
+        outcome = f"This network finds nothing better than nothing. {outcome}"
     alarms_on = calibration["false_alarms_on"]
     parts: list[Any] = [
         Numbers(
@@ -32,13 +38,15 @@ def calibration_section(calibration: Mapping[str, Any], weights: str | None) -> 
                 "mean Dice before": before["mean_dice"],
                 "in-sample": in_sample["mean_dice"],
                 "cross-fitted": honest["mean_dice"],
-                "gain to expect": f"{gain:+.4f}",
+                "empty baseline": calibration["empty_baseline"],
+                "gain to expect": f"{gain:+.4f}" if calibration["changed"] and not nothing else "none",
             },
             {
                 "mean Dice before": "with the settings in use",
                 "in-sample": "on the images that it was chosen on",
                 "cross-fitted": "each part with what the others chose",
-                "gain to expect": "on other images, cross-fitted",
+                "empty baseline": "mean Dice of predicting nothing",
+                "gain to expect": _expected(calibration, gain),
             },
         ),
         Text(
@@ -58,7 +66,10 @@ def calibration_section(calibration: Mapping[str, Any], weights: str | None) -> 
                 "cross-fitted",
                 "used",
             ],
-            [_row(short(name), one) for name, one in calibration["classes"].items()],
+            [
+                _row(short(name), one, name in calibration["classes_that_find_nothing"])
+                for name, one in calibration["classes"].items()
+            ],
             "The best setting of each class on these images, and the one in use before.",
         ),
         Table(
@@ -83,10 +94,18 @@ def calibration_section(calibration: Mapping[str, Any], weights: str | None) -> 
     return Section("Calibration", parts)
 
 
-def _row(name: str, one: Mapping[str, Any]) -> list[Any]:
+def _expected(calibration: Mapping[str, Any], gain: float) -> str:
+    if calibration["finds_nothing"]:
+        return "no better than predicting nothing"
+    return "on other images, cross-fitted" if calibration["changed"] else f"all is kept: {gain:+.4f} cross-fitted"
+
+
+def _row(name: str, one: Mapping[str, Any], nothing: bool) -> list[Any]:
     best, was = one["best"], one["before"]
     dice = (one[f"mean_dice_{kind}"] for kind in ("before", "in_sample", "cross_fitted"))
     used = "new" if one["after"] != was else "kept"
+    if nothing:
+        used += ", finds nothing better than nothing"
     return [name, _thresholds(best), _area(best), _thresholds(was), _area(was), *dice, used]
 
 
