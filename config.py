@@ -442,9 +442,14 @@ class CalibrationFlags:
         "choose each class's thresholds and areas by these images, and write them into the weights file", False
     )
     area_limits: Literal["search", "percentiles", "keep"] = flag(
-        "of -calibrate; search: the areas that are best; percentiles: 2nd and 98th of the defects trained on, as "
-        "published; keep: those in use",
+        "of -calibrate; search: the areas that are best; percentiles: 2nd and 98th of the labels trained on, if "
+        "better; keep: those in use",
         "search",
+    )
+    percentiles_of: Literal["defect", "image"] = flag(
+        "of -area_limits percentiles; defect: areas of connected defects, which is what limits bound; image: a class's "
+        "area in an image, as published",
+        "defect",
     )
     false_alarms: float | None = flag(
         "of -calibrate: the best recall with at most so many predicted defects per 1,000 clean images; none: the best "

@@ -282,3 +282,47 @@ def test_figures_as_plain_numbers_survive_json(make_dataset):
     assert alone["clean"] is None
     assert alone["background_pixels"] is None
     assert alone["near_duplicates"] is None
+
+
+@pytest.mark.parametrize(
+    ("codes", "few", "deleted"),
+    [
+        # One defect of 100 px in 60 images, and one image with 50 specks of 1 px and a scratch of 1,000 px.
+        ([{1: "1 100"}] * 60 + [{1: " ".join(f"{2 * k + 1} 1" for k in range(50)) + " 2000 1000"}], {}, [50, 0, 1]),
+        ([{1: "1 100"}, {1: "1 50"}, {1: "1 75 2000 500"}], {"a": 3}, [1, 1, 1]),
+        ([{}], {}, [0, 0, 0]),
+    ],
+)
+def test_what_limits_by_percentiles_would_delete(codes, few, deleted):
+    """Limits of a class's area in an image are above many a whole defect; the largest defects are the gravest."""
+    tally = LabelTally(["a"], (8, 100))
+    for number, one in enumerate(codes):
+        tally.add(f"{number}.png", measure_labels(one, (1, 5000), (8, 100)))
+    figures = tally.statistics(5000 * len(codes))
+    assert figures.few() == few
+    assert figures.deleted().to_numpy().tolist() == [deleted]
+
+
+def test_each_image_has_a_row_and_the_share_says_over_which_images(make_dataset):
+    found = explore_folder(ExploreConfig(dir=make_dataset(count=3), near_duplicates=False), progress=False)
+    assert found.image_table().to_dict("list") == {
+        "image": ["000.png", "001.png", "002.png"],
+        "height": [48, 48, 33],
+        "width": [80, 80, 57],
+        "classes": [1, 1, 0],
+        "pits": [180, 0, 0],
+        "cracks": [0, 360, 0],
+    }
+    assert found.defective_share() == pytest.approx(540 / (2 * 48 * 80))
+
+
+def test_rows_of_labels_alone(labels_alone):
+    found = explore_folder(ExploreConfig(dir=labels_alone, image_size=(10, 12)), progress=False)
+    assert found.image_table().to_dict("list") == {
+        "image": ["a.png", "b.png", "c.png"],
+        "classes": [2, 0, 1],
+        "pits": [8, 0, 0],
+        "cracks": [2, 0, 1],
+    }
+    assert found.defective_share() == pytest.approx(9 / 240)
+    assert explore_folder(ExploreConfig(dir=labels_alone), progress=False).defective_share() is None

@@ -6,6 +6,7 @@ import json
 import shutil
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 import torch
@@ -217,3 +218,13 @@ def test_areas_of_the_labels_are_those_of_their_connected_defects(make_dataset, 
         spec = load(find(make_weights(task=task))).spec
         areas = label_areas(dataset, GroundTruth(dataset.annotations, spec), dataset.images)
         assert [set(np.unique(one)) for one in areas] == expected
+
+
+def test_areas_of_a_class_in_an_image_add_up_its_defects(tmp_path):
+    (tmp_path / "train_images").mkdir()
+    cv2.imwrite(str(tmp_path / "train_images/a.png"), np.zeros((10, 10), np.uint8))
+    (tmp_path / "train.csv").write_text("ImageId,ClassId,EncodedPixels\na.png,1,1 2 41 3\na.png,2,91 4\n")
+    dataset = open_dataset(tmp_path)
+    labels = GroundTruth(dataset.annotations, ModelSpec("unet", "resnet18", "multilabel", ("1", "2")))
+    for of, expected in (("defect", [[2, 3], [4]]), ("image", [[5], [4]])):
+        assert [sorted(one) for one in label_areas(dataset, labels, ["a.png"], of)] == expected

@@ -41,10 +41,21 @@ def test_page_has_every_section_and_the_figures(result):
     text = text_of(page)
     assert "images 10" in text
     assert "clean 4 40.0% of the images" in text
+    assert re.search(r"defective pixels [\d.]+% of all 10 images; [\d.]+% of the 6 with a defect", text)
+    assert "Warning: of fewer than 51 areas" in text
+    assert "pits 3, cracks 3" in text
+    assert "Take no largest area from here." in text
+    assert "a mistake" not in text
+    assert result.table.name == "images.csv"
+    assert len(result.table.read_text("utf-8").splitlines()) == 11
     assert "of 10 images show the same piece of strip" in text
     assert re.search(r"Group \d: 2 images x.png y.png", text)
     assert json.loads(result.numbers.read_text("utf-8"))["clean"] == 4
     assert result.text().startswith("images: 10, 6 with a defect, 4 clean\nimages per class: pits 3, cracks 3\n")
+    assert (
+        "\nwarning: too few for percentiles of areas, which need 51 defects or more: pits 3, cracks 3\n"
+        in result.text()
+    )
 
 
 def test_page_needs_nothing_from_elsewhere(result):
@@ -66,6 +77,8 @@ def test_same_folder_same_page(result, tmp_path):
     again = explore(ExploreConfig(dir=result.found.root, out=tmp_path / "again.html", examples=2), progress=False)
     assert again.page.read_bytes() == result.page.read_bytes()
     assert again.numbers == tmp_path / "again.json"
+    assert again.table.read_bytes() == result.table.read_bytes()
+    assert again.table == tmp_path / "again-images.csv"
 
 
 def test_labels_alone_say_what_is_left_out(tmp_path):

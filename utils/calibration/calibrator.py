@@ -6,6 +6,7 @@ import os
 import re
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Literal
 
 import cv2
 import numpy as np
@@ -20,6 +21,7 @@ from utils.calibration.result import Calibration
 from utils.calibration.solving import solve
 from utils.data import rle
 from utils.data.annotations import Dataset
+from utils.data.exploration.labels import FEW
 from utils.data.images import ImageError, read_size
 from utils.data.splits import read_split
 from utils.errors import InputError
@@ -75,11 +77,18 @@ class Calibrator:
         decision = chosen.decision
         if not all(0 < threshold < 1 for threshold in decision.thresholds):
             raise InputError("-calibrate: starts from thresholds above 0 and below 1; give such a -threshold")
+        self.notes: tuple[str, ...] = ()
         largest = _largest(dataset, len(self.class_names))
         limits: list[tuple[int, int] | None] = [None] * len(self.class_names)
         if config.area_limits == "percentiles":
-            areas = label_areas(dataset, labels, _training(self.split, dataset) or names)
+            areas = label_areas(dataset, labels, _training(self.split, dataset) or names, config.percentiles_of)
             limits = [limits_of(one) for one in areas]
+            few = {name: len(one) for name, one in zip(self.class_names, areas, strict=True) if 0 < len(one) < FEW}
+            if few:
+                counts = ", ".join(f"{name} {count}" for name, count in few.items())
+                self.notes = (
+                    f"warning: -area_limits percentiles: too few {config.percentiles_of}s for them: {counts}",
+                )
         self.grids = [
             make_grid(
                 now,
@@ -165,7 +174,7 @@ class Calibrator:
         write_curves(out / "calibration.csv", result)
         new = result.changed or self.chosen.decision != self.chosen.weights.decision
         new = new and (self.config.force or not result.finds_nothing)
-        return result, self._publish(result, out) if new else None
+        return dataclasses.replace(result, notes=self.notes), self._publish(result, out) if new else None
 
     def _gated(self) -> Gated | None:
         """Put together what the gate saw, if there is one."""
@@ -220,10 +229,19 @@ def write_curves(path: Path, result: Calibration) -> None:
             writer.writerows((name, f"{a:.4f}", f"{r:.6f}") for a, r in zip(alarms, recall, strict=True))
 
 
-def label_areas(dataset: Dataset, labels: GroundTruth, names: Sequence[str]) -> list[np.ndarray]:
-    """Measure the labelled connected defects of some images: of each class their areas in pixels.
+def label_areas(
+    dataset: Dataset, labels: GroundTruth, names: Sequence[str], of: Literal["defect", "image"] = "defect"
+) -> list[np.ndarray]:
+    """Measure the labels of some images; those that cannot be read are left out.
 
-    Images that cannot be read are left out.
+    Args:
+        dataset: the images.
+        labels: their labels.
+        names: of the images.
+        of: what has an area: a connected defect, or a class in an image.
+
+    Returns:
+        Of each class the areas in pixels.
     """
     areas: list[list[np.ndarray]] = [[] for _ in labels.spec.scored_names]
     for name in names:
@@ -234,7 +252,9 @@ def label_areas(dataset: Dataset, labels: GroundTruth, names: Sequence[str]) -> 
         except ImageError:
             continue
         for mask, found in zip(masks, areas, strict=True):
-            if mask.any():
+            if of == "image" and mask.any():
+                found.append(np.array([np.count_nonzero(mask)]))
+            elif mask.any():
                 stats = cv2.connectedComponentsWithStats(mask.view(np.uint8), connectivity=8)[2]
                 found.append(stats[1:, cv2.CC_STAT_AREA])
     return [np.concatenate(found) if found else np.zeros(0, np.int64) for found in areas]

@@ -83,6 +83,7 @@ class Calibration:
             figure. Without a gain here, everything stays as it is.
         gate: names of the probabilities of an image, the gate in use until now, and the one to be used; None without a
             gate.
+        notes: lines for the user about how it was done.
         curves: by class and ``together``, false alarms per 1,000 images and the best recall with as few: two arrays.
     """
 
@@ -99,6 +100,7 @@ class Calibration:
     cross_fitted: Figures
     curves: dict[str, tuple[np.ndarray, np.ndarray]] = field(repr=False)
     gate: tuple[tuple[str, ...], GateSetting, GateSetting] | None = None
+    notes: tuple[str, ...] = ()
 
     @property
     def alarms_on(self) -> str:
@@ -189,7 +191,7 @@ class Calibration:
             rows.append(
                 [name, f"{one.after.threshold:g}", high, _area(one.after), *(f"{value:.4f}" for value in dice), kept]
             )
-        lines = [columns(rows)]
+        lines = [*self.notes, columns(rows)]
         if self.gate:
             names, _, gate = self.gate
             words = ", ".join(f"{name} {value:.3f}" for name, value in zip(names, gate.thresholds, strict=True))

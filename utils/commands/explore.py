@@ -11,12 +11,13 @@ from tqdm import tqdm
 
 from config import ExploreConfig
 from utils.data.exploration.folder import Exploration, explore_folder
+from utils.data.exploration.labels import FEW
 from utils.errors import InputError
 from utils.files import write_text
 from utils.reporting.exploration_page import lead, pictures_to_draw, sections
 from utils.reporting.page import render
 
-PAGE = "exploration.html"
+PAGE, IMAGES = "exploration.html", "images.csv"
 
 
 @dataclass(frozen=True)
@@ -27,12 +28,14 @@ class ExploreResult:
         found: the figures.
         page: the HTML file.
         numbers: the JSON file.
+        table: the CSV file with a row an image.
         seconds: time it took.
     """
 
     found: Exploration
     page: Path
     numbers: Path
+    table: Path
     seconds: float
 
     def text(self) -> str:
@@ -47,12 +50,15 @@ class ExploreResult:
         if self.found.groups is not None:
             groups = self.found.largest_groups(labels.images)
             lines.append(f"near-duplicates: {sum(map(len, groups)):,} images in {len(groups):,} groups")
-        lines.append(f"in {self.seconds:.1f} s: {self.page} (open it in a browser), {self.numbers}")
+        if few := labels.few():
+            counts_of = ", ".join(f"{name} {count}" for name, count in few.items())
+            lines.append(f"warning: too few for percentiles of areas, which need {FEW} defects or more: {counts_of}")
+        lines.append(f"in {self.seconds:.1f} s: {self.page} (open it in a browser), {self.numbers}, {self.table}")
         return "\n".join(lines)
 
 
 def explore(config: ExploreConfig, progress: bool = True) -> ExploreResult:
-    """Write ``exploration.html`` and ``exploration.json`` about a dataset folder.
+    """Write ``exploration.html``, ``exploration.json`` and ``images.csv`` about a dataset folder.
 
     Args:
         config: folder, where to write, image size where no image tells it, number of examples.
@@ -67,9 +73,12 @@ def explore(config: ExploreConfig, progress: bool = True) -> ExploreResult:
     total = pictures_to_draw(found, config.examples)
     with tqdm(total=total, desc="drawing examples", disable=None if progress else True) as bar:
         text = render("Exploration", lead(found), sections(found, config.examples, bar.update))
+    # The page's name, unless it is the usual one: another page in the same folder may be of other images.
+    table = page.with_name(IMAGES if page.name == PAGE else f"{page.stem}-{IMAGES}")
     write_text(numbers, _lines(found.to_dict()))
+    write_text(table, found.image_table().to_csv(index=False, lineterminator="\n"))
     write_text(page, text)
-    return ExploreResult(found, page, numbers, time.perf_counter() - start)
+    return ExploreResult(found, page, numbers, table, time.perf_counter() - start)
 
 
 def _targets(config: ExploreConfig) -> tuple[Path, Path]:

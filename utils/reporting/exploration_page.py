@@ -12,6 +12,7 @@ from utils.data.annotations import TRAIN_IMAGES, Dataset
 from utils.data.exploration.examples import choose_clean, choose_examples, shrunk_example
 from utils.data.exploration.folder import Exploration
 from utils.data.exploration.images import BRIGHT, DARK
+from utils.data.exploration.labels import FEW
 from utils.reporting import exploration_plots as plots
 from utils.reporting.overlays import class_label, draw_legend, draw_masks
 from utils.reporting.page import Heading, Numbers, Picture, Plot, Row, Section, Table, Text, cell
@@ -69,6 +70,7 @@ def _overview(found: Exploration) -> list:
         "clean": _share(labels.clean, labels.images) if found.clean_known else "not listed in the table",
         "pairs of image and class": "where there is a defect",
         "connected defects": "8 neighbours" if labels.defects is not None else "needs -image_size H,W",
+        "defective pixels": _of_which_images(found),
         "empty baseline": "mean Dice of predicting nothing",
     }
     parts: list = [Numbers(values, notes)]
@@ -100,7 +102,14 @@ def _classes(found: Exploration, names: Sequence[str]) -> list:
     numbers = labels.images_per_number()
     columns = ["class", "images", "% of images", "connected defects", "pixels", "% of pixels", "% of defective pixels"]
     return [
-        Table(columns, rows, "Images and pixels of each class", digits=2),
+        Table(
+            columns,
+            rows,
+            "Images and pixels of each class; % of pixels: of all images, clean ones included."
+            if found.clean_known
+            else "Images and pixels of each class; % of pixels: of the images with a defect, since clean ones are not listed.",
+            digits=2,
+        ),
         Row(
             [
                 Plot(plots.images_per_class(labels, names), "images per class", "Images that show the class."),
@@ -123,18 +132,56 @@ def _areas(found: Exploration, names: Sequence[str]) -> list:
     labels = found.labels
     parts: list = [
         Text(
-            "The 2nd and the 98th percentile are where published solutions cut what a network finds: less is noise, more is "
-            "a mistake. -min_area and -max_area bound a connected defect, so take their values from its table."
+            "-min_area bounds a connected defect: choose it by the second table, areas of defects. The first table adds up "
+            "all defects of a class in an image; published solutions took their limits from such sums. Its 2nd percentile is "
+            "above many a whole defect."
         ),
-        Table(AREA_TITLES, _area_rows(labels.area_table(), names), "Area of the class in an image, px", digits=0),
+        Text(
+            "Take no largest area from here. The largest defects are the longest and gravest ones, and a limit at the 98th "
+            "percentile deletes them. -max_area is for what a network makes up: let Evaluate.py -calibrate choose it."
+        ),
     ]
-    defects = labels.defect_table()
-    if defects is None:
-        parts.append(Text(f"Areas of connected defects: {NEEDS_SIZE[0].lower()}{NEEDS_SIZE[1:]}"))
-    else:
-        parts.append(Table(AREA_TITLES, _area_rows(defects, names), "Area of a connected defect, px", digits=0))
-    parts.append(Row([Plot(figure, f"areas of {name}") for name, figure in plots.areas(labels, names)]))
-    return parts
+    if few := labels.few():
+        counts = ", ".join(f"{class_label(name, 0)} {count:,}" for name, count in few.items())
+        parts.append(
+            Text(
+                f"Warning: of fewer than {FEW} areas the 2nd and the 98th percentile are little more than the smallest and the "
+                f"largest, and move with every image that is added. Images or defects: {counts}."
+            )
+        )
+    parts += [
+        Heading("Area of a class in an image"),
+        Table(AREA_TITLES, _area_rows(labels.area_table(), names), "All defects of the class together, px", digits=0),
+        Row(
+            [Plot(figure, f"areas in an image of {name}") for name, figure in plots.areas(labels.areas, names, "image")]
+        ),
+        Heading("Area of a connected defect"),
+    ]
+    defects, deleted = labels.defect_table(), labels.deleted()
+    if labels.defects is None or defects is None or deleted is None:
+        return [*parts, Text(NEEDS_SIZE)]
+    rows = [
+        [name, int(count), *map(int, lost)]
+        for name, count, lost in zip(names, defects["count"], deleted.to_numpy(), strict=True)
+    ]
+    columns = [
+        "class",
+        "labelled defects",
+        "below 2 % of an image's sums",
+        "below 2 % of defects",
+        "above 98 % of defects",
+    ]
+    return [
+        *parts,
+        Table(AREA_TITLES, _area_rows(defects, names), "Each defect by itself (8 neighbours), px", digits=0),
+        Table(columns, rows, "Labelled defects that such limits would delete"),
+        Row(
+            [
+                Plot(figure, f"areas of defects of {name}")
+                for name, figure in plots.areas(labels.defects, names, "defect")
+            ]
+        ),
+    ]
 
 
 def _together(found: Exploration, names: Sequence[str]) -> list:
@@ -307,6 +354,19 @@ def _area_rows(table: pd.DataFrame, names: Sequence[str]) -> list[list]:
         [name, int(row["count"]), *map(float, row.iloc[1:])]
         for name, (_, row) in zip(names, table.iterrows(), strict=True)
     ]
+
+
+def _of_which_images(found: Exploration) -> str:
+    """Say over which images the share of defective pixels is."""
+    share = found.defective_share()
+    if share is None:
+        return "" if found.labels.pixels else "needs -image_size H,W"
+    with_defect = found.labels.images - found.labels.clean
+    if not found.clean_known:
+        return f"of the {plural(with_defect, 'image', ',')} with a defect; clean ones are not listed"
+    if not found.labels.clean:
+        return f"of all {plural(with_defect, 'image', ',')}, none of them clean"
+    return f"of all {found.labels.images:,} images; {share:.2%} of the {with_defect:,} with a defect"
 
 
 def _percent(part: float, whole: float | None) -> float | None:

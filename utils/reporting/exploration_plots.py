@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 
 import numpy as np
+import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
@@ -57,23 +58,32 @@ def pixels(labels: LabelStatistics, names: Sequence[str]) -> Figure:
     return figure
 
 
-def areas(labels: LabelStatistics, names: Sequence[str]) -> Iterator[tuple[str, Figure]]:
-    """Draw the areas of each class that has any, on one logarithmic scale, with the 2nd and 98th percentile."""
-    values = labels.areas["area"].to_numpy(dtype=float)
+def areas(table: pd.DataFrame, names: Sequence[str], of: str) -> Iterator[tuple[str, Figure]]:
+    """Draw the areas of each class that has any, on one logarithmic scale, with percentiles.
+
+    Args:
+        table: columns class_id and area (pixels).
+        names: of the classes.
+        of: "image", where both percentiles are drawn as published, or "defect", where no upper limit is.
+    """
+    values = table["area"].to_numpy(dtype=float)
     if not len(values):
         return
     edges = np.geomspace(values.min(), max(values.max(), values.min() * 1.1), BINS + 1)
     # Rounding must not push the extremes out of the histogram.
     edges[0], edges[-1] = edges[0] * (1 - 1e-9), edges[-1] * (1 + 1e-9)
     for index, name in enumerate(names):
-        own = values[(labels.areas["class_id"] == index + 1).to_numpy()]
+        own = values[(table["class_id"] == index + 1).to_numpy()]
         if not len(own):
             continue
         counts, _ = np.histogram(own, edges)
-        figure = draw_histogram(counts, edges, "area in an image, px", "images", name, index=index, x_log=True)
+        x_label, y_label = (
+            ("area of the class in an image, px", "images") if of == "image" else ("area of a defect, px", "defects")
+        )
+        figure = draw_histogram(counts, edges, x_label, y_label, name, index=index, x_log=True)
         axes = figure.axes[0]
         low, high = np.percentile(own, [2, 98])
-        for place, side in ((low, "right"), (high, "left")):
+        for place, side in ((low, "right"), (high, "left"))[: 2 if of == "image" else 1]:
             axes.axvline(place, color=INK, linestyle=(0, (5, 3)), linewidth=1.2)
             percent = "2 %" if side == "right" else "98 %"
             axes.annotate(

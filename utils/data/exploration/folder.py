@@ -66,6 +66,37 @@ class Exploration:
             members.setdefault(group, []).append(name)
         return sorted((m for m in members.values() if len(m) > 1), key=lambda m: (-len(m), m))[:most]
 
+    def defective_share(self) -> float | None:
+        """Return the share 0..1 of defective pixels in the images that have a defect; None when sizes are unknown."""
+        labels = self.labels
+        with_defect = labels.images - labels.clean
+        if not labels.pixels or not with_defect:
+            return None
+        if self.images is None:  # all have one size
+            return labels.union / (labels.pixels / labels.images * with_defect)
+        table = self.images.table
+        shown = table[table["image"].isin(set(labels.areas["image"]))]
+        return labels.union / int((shown["height"] * shown["width"]).sum())
+
+    def image_table(self) -> pd.DataFrame:
+        """Return what each image shows.
+
+        Returns:
+            One row an image, by name: image, height and width (pixels, where there are images), classes (their number)
+            and for each class a column of its name with its pixels.
+        """
+        areas = self.labels.areas.pivot_table(index="image", columns="class_id", values="area", aggfunc="sum")
+        areas = areas.reindex(columns=range(1, len(self.labels.class_names) + 1)).set_axis(
+            self.labels.class_names, axis=1
+        )
+        names = sorted(self.annotations.listed) if self.images is None else sorted(self.images.table["image"])
+        areas = areas.reindex(names).fillna(0).astype(np.int64)
+        sizes = (
+            [] if self.images is None else [self.images.table.set_index("image")[["height", "width"]].reindex(names)]
+        )
+        classes = (areas > 0).sum(axis=1).rename("classes")
+        return pd.concat([*sizes, classes, areas], axis=1).rename_axis("image").reset_index()
+
     def to_dict(self) -> dict[str, Any]:
         """Return every figure in words and numbers that JSON can hold; None for what is not known."""
         labels, images = self.labels, self.images
@@ -91,7 +122,9 @@ class Exploration:
             "together": labels.together().tolist(),
             "pixels": labels.pixels,
             "defect_pixels": labels.union,
+            "defective_share_of_defective_images": self.defective_share(),
             "background_pixels": labels.background,
+            "too_few_for_percentiles": labels.few(),
             "maps": None if labels.maps is None else labels.maps.round(5).tolist(),
             "sizes": None if images is None else images.sizes().to_dict("records"),
             "bit_depth": None if self.dataset is None else self.dataset.depth.text() or None,

@@ -11,6 +11,8 @@ from utils.data import rle
 
 GRID = 100  # cells of a map along the longer side of the images
 LEAST_CELLS = 8  # along the shorter side
+# Of fewer areas, the 2nd and the 98th percentile lie between the two smallest and the two largest: chance decides.
+FEW = 51
 AREA_COLUMNS = ("count", "mean", "std", "min", "2%", "25%", "50%", "75%", "98%", "max")
 
 
@@ -169,6 +171,36 @@ class LabelStatistics:
     def defect_table(self) -> pd.DataFrame | None:
         """Describe the area of a connected defect as ``area_table`` does; None when sizes are unknown."""
         return None if self.defects is None else describe_areas(self.defects, self.class_names)
+
+    def few(self) -> dict[str, int]:
+        """Return the classes with too few areas for percentiles, and how many: images, or defects where they are fewer."""
+        counts = self.area_table()["count"]
+        defects = self.defect_table()
+        if defects is not None:
+            counts = counts.where(counts < defects["count"], defects["count"])
+        return {str(name): int(count) for name, count in counts.items() if 0 < count < FEW}
+
+    def deleted(self) -> pd.DataFrame | None:
+        """Count the labelled defects that limits at percentiles would delete.
+
+        Returns:
+            Index: the class names; columns: ``image 2%`` (defects below the 2nd percentile of a class's area in an image),
+            ``2%`` and ``98%`` (below and above those of the defects), int64; None when sizes are unknown.
+        """
+        if self.defects is None:
+            return None
+        images, defects = self.area_table(), describe_areas(self.defects, self.class_names)
+        rows = []
+        for k in range(1, len(self.class_names) + 1):
+            own = self.defects.loc[self.defects["class_id"] == k, "area"].to_numpy()
+            rows.append(
+                [
+                    int((own < images["2%"].iloc[k - 1]).sum()),
+                    int((own < defects["2%"].iloc[k - 1]).sum()),
+                    int((own > defects["98%"].iloc[k - 1]).sum()),
+                ]
+            )
+        return pd.DataFrame(rows, index=list(self.class_names), columns=["image 2%", "2%", "98%"], dtype=np.int64)
 
     def _per_class(self, counts: pd.Series) -> np.ndarray:
         return counts.reindex(range(1, len(self.class_names) + 1), fill_value=0).to_numpy(dtype=np.int64)
