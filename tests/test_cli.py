@@ -196,6 +196,9 @@ def test_words_without_a_flag_may_stand_in_the_file(yaml_file):
         (TrainConfig, ["-help"], "no flag -help"),
         # abbreviations would change their meaning with every new flag
         (TrainConfig, ["-arch", "unet"], "no flag -arch"),
+        (TrainConfig, ["-lr", "1e-3"], "no flag -lr, did you mean -lr_encoder or -lr_decoder?"),
+        (TrainConfig, ["--lr", "1e-3"], "no flag --lr, did you mean -lr_encoder or -lr_decoder?"),
+        (TrainConfig, ["-epochs", "3"], "no flag -epochs, did you mean -num_epochs?"),
         (TrainConfig, ["-num_of_work", "2"], "no flag -num_of_work, did you mean -num_of_workers?"),
         (TrainConfig, ["-zzz"], "no flag -zzz; -h lists all"),
         (TrainConfig, ["data"], "unrecognized arguments: data"),

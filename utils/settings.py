@@ -84,8 +84,15 @@ def given_fields(config: Any) -> frozenset[str]:
 
 
 def nearest(word: str, known: Sequence[str]) -> str:
-    """Return ", did you mean X?" for the known word that looks most like ``word``; nothing when none does."""
-    match = difflib.get_close_matches(word.replace("--", "-", 1), known, n=1, cutoff=0.5)
+    """Return ", did you mean X?" for the known words that begin with ``word``, else for the one that looks most like it.
+
+    Nothing when none does; a single letter begins too many.
+    """
+    word = word.replace("--", "-", 1)
+    begins = [one for one in known if one.startswith(word)] if len(word.lstrip("-")) > 1 else []
+    if 0 < len(begins) <= 4:
+        return f", did you mean {' or '.join(begins)}?"
+    match = difflib.get_close_matches(word, known, n=1, cutoff=0.5)
     return f", did you mean {match[0]}?" if match else ""
 
 

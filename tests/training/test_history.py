@@ -60,3 +60,41 @@ def test_on_a_terminal_there_is_a_bar_and_no_line(clock, capsys, monkeypatch):
     shown = capsys.readouterr().err
     assert "epoch 2/4 train:   0%|" in shown
     assert "batches in" not in shown
+
+
+SHOWN = {"dice": 0.91234, "defect_dice": 0.51234, "iou": 0.41234}
+
+
+@pytest.mark.parametrize(
+    ("epoch", "figures", "loss", "speed", "waiting", "shown", "hidden"),
+    [
+        (3, SHOWN, 0.1234, 12.3, 0.02, ["Dice 0.9123", "defects 0.5123", "12.3 images/s"], ["waiting"]),
+        (3, SHOWN, 0.1234, 12.3, 0.4, ["Dice 0.9123", "defects 0.5123", "40% waiting"], []),
+        (
+            3,
+            {"f1": 0.7, "average_precision": 0.8},
+            0.1,
+            9.0,
+            0.02,
+            ["F1 0.7000", "avg. precision 0.8000", "9.0 images/s"],
+            [],
+        ),
+        (1234, {**SHOWN, "f1": 0.7, "average_precision": 0.8}, 98765.4321, 12345.6, 0.5, ["Dice 0.9123"], ["IoU"]),
+    ],
+)
+def test_the_line_of_an_epoch_fits_a_terminal(epoch, figures, loss, speed, waiting, shown, hidden):
+    row = {
+        "epoch": epoch,
+        "train_loss": loss,
+        "valid_loss": loss,
+        "train_seconds": 10.0,
+        "train_seconds_waiting": 10 * waiting,
+        "train_images_per_second": speed,
+        "lr_encoder": 1e-3,
+        "lr_decoder": 1e-2,
+        **{f"valid_{key}": value for key, value in figures.items()},
+    }
+    line = history.epoch_line(row, max(epoch, 20))
+    assert len(line) <= 100
+    assert all(part in line for part in shown)
+    assert not any(part in line for part in hidden)

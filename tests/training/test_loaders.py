@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from utils.training.loaders import EpochBatches, worker_count
+from utils.training.loaders import EpochBatches, many_workers, worker_count
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 
@@ -120,3 +120,11 @@ def test_workers(asked, processes, least, most):
 def test_workers_by_themselves_fit_the_machine(monkeypatch, cores, processes, beside_gpu, expected):
     monkeypatch.setattr("os.cpu_count", lambda: cores)
     assert worker_count(None, processes, beside_gpu) == expected
+
+
+@pytest.mark.parametrize(("asked", "told"), [(None, False), (0, False), (2, False), (4, True)])
+def test_more_workers_than_cores_are_told_once(monkeypatch, asked, told):
+    monkeypatch.setattr("os.sched_getaffinity", lambda _: {0, 1}, raising=False)
+    lines = many_workers(asked)
+    assert len(lines) == told
+    assert all("more than the 2 cores here" in line for line in lines)

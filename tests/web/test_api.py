@@ -384,3 +384,19 @@ def test_forms_that_other_programs_write(serve):
     kind = {"Content-Type": 'multipart/form-data; charset=utf-8; boundary="xyz"'}
     answer = serve().post("/api/v1/inspect", content=body + b"epilogue", headers=kind)
     assert answer.json()["images"][0]["name"] == "straße %223%22.png"
+
+
+@pytest.mark.parametrize(
+    ("labels", "found", "threshold", "doubt"),
+    [
+        (None, (), 0.5, None),
+        ([0.1, 0.72], (), 0.5, "cracks has a probability of 0.72 in the image, but no pixel passed the decision"),
+        ([0.1, 0.72], (), 0.8, "cracks has a probability of 0.72 in the image, but below the gate's threshold of 0.80"),
+        ([0.1, 0.72], ("pits",), 0.5, None),
+        ([0.1, 0.4], (), 0.3, None),
+    ],
+)
+def test_a_clean_verdict_tells_what_speaks_against_it(labels, found, threshold, doubt):
+    known = about(label_names=("pits", "cracks"), label_thresholds=(threshold,) * 2)
+    assert known.doubt(None if labels is None else np.array(labels, np.float32), found) == doubt
+    assert about(class_names=(), label_names=("defect",), label_thresholds=(0.8,)).doubt(np.ones(1), ()) is None

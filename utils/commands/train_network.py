@@ -14,7 +14,7 @@ import pandas as pd
 from accelerate.utils import set_seed
 from torch.utils.data import DataLoader
 
-from config import TrainConfig
+from config import RECIPES, TrainConfig
 from utils.data.annotations import Dataset, open_dataset, write_annotations
 from utils.data.decoded import DecodedImages, ImageFiles, decode_once
 from utils.data.splits import BALANCED_TABLE, TRAIN, VALID, write_split
@@ -22,6 +22,7 @@ from utils.errors import InputError
 from utils.models.segmenter import Segmenter
 from utils.models.spec import ModelSpec
 from utils.training.bit_depth import with_depth, write_depth
+from utils.settings import flag_of
 from utils.training.checkpoints import read_best, read_last
 from utils.training.class_weights import class_weights
 from utils.training.engine import SteelEngine, make_engine
@@ -29,7 +30,7 @@ from utils.training.flags import make_spec
 from utils.training.growing import growth_in_words
 from utils.training.initial_weights import initial_network, write_origin
 from utils.training.interruption import Interruption
-from utils.training.loaders import close, explain_lost_worker, make_loaders
+from utils.training.loaders import close, explain_lost_worker, make_loaders, many_workers
 from utils.training.memory import keep_freed_memory
 from utils.training.result import find_result, write_result
 from utils.training.run_folder import Run, claim, go_on, launcher, write_settings
@@ -37,6 +38,8 @@ from utils.training.runner import SegmentationRunner
 from utils.training.selection import choose_split, seen_before
 from utils.training.trial import check_batch, freeze_unreached
 from utils.weights.run_files import SPLIT
+
+MOST_FLAGS = 5  # named where they differ from the recipe
 
 
 @dataclasses.dataclass(frozen=True)
@@ -201,7 +204,7 @@ def _notes(
         notes.append(f"images as in {config.split}")
     if config.start_size is not None:
         notes.append(growth_in_words(config.start_size, config.num_epochs))
-    return notes
+    return [*notes, *many_workers(config.num_of_workers)]
 
 
 def _try_network(config: TrainConfig, network: Segmenter, images: _Images, engine: SteelEngine) -> None:
@@ -265,11 +268,20 @@ def _announce(run: Run, images: _Images, network: Segmenter, engine: SteelEngine
         f"{config.architecture} {config.encoder} ({parameters:.1f} M parameters), {config.task},"
         f" classes {', '.join(network.spec.scored_names or network.spec.label_names)}\n"
         f"{len(images.train)} images to train on, {len(images.valid)} to validate on, at {size};"
-        f" recipe {config.recipe}, {engine.device.type} {config.precision}{processes}\n"
+        f" {recipe_in_words(config)}, {engine.device.type} {config.precision}{processes}\n"
         + "".join(f"{note}\n" for note in notes)
         + f"run folder: {run.folder}",
         flush=True,
     )
+
+
+def recipe_in_words(config: TrainConfig) -> str:
+    """Name the recipe of a run, and the flags that set something else than it does."""
+    changed = [flag_of(name) for name, value in RECIPES[config.recipe].items() if getattr(config, name) != value]
+    if not changed:
+        return f"recipe {config.recipe}"
+    more = f" and {len(changed) - MOST_FLAGS} more" if len(changed) > MOST_FLAGS else ""
+    return f"recipe {config.recipe} but for {', '.join(changed[:MOST_FLAGS])}{more}"
 
 
 def _fit(

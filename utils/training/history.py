@@ -42,20 +42,43 @@ class History(dl.Callback):
             sys.stdout.flush()
 
     def _line(self, row: dict[str, Any]) -> str:
-        rates = "/".join(f"{row[key]:.1e}" for key in row if key.startswith("lr_"))
-        figures = "  ".join(f"{word} {row[f'valid_{key}']:.4f}" for key, word in SHOWN.items() if f"valid_{key}" in row)
-        waiting = row["train_seconds_waiting"] / row["train_seconds"]
-        return (
-            f"epoch {row['epoch']:>{len(str(self.num_epochs))}}/{self.num_epochs}"
-            f"  loss {row['train_loss']:.4f}  valid loss {row['valid_loss']:.4f}  {figures}  lr {rates}"
-            f"  {row['train_images_per_second']:.1f} images/s  {waiting:.0%} waiting"
-        )
+        return epoch_line(row, self.num_epochs)
+
+
+WIDTH = 100  # columns of a terminal that a line fits
+SLOW = 0.1  # share of the time spent waiting for images from which it is worth a word
+
+
+def epoch_line(row: dict[str, Any], num_epochs: int) -> str:
+    """Return what an epoch brought as one line of at most ``WIDTH`` letters; ``history.csv`` has all of it.
+
+    Args:
+        row: of ``history.csv``.
+        num_epochs: of the run.
+    """
+    figures = {key: f"{word} {row[f'valid_{key}']:.4f}" for key, word in SHOWN.items() if f"valid_{key}" in row}
+    waiting = row["train_seconds_waiting"] / row["train_seconds"]
+    parts = {
+        "epoch": f"epoch {row['epoch']:>{len(str(num_epochs))}}/{num_epochs}",
+        "loss": f"loss {row['train_loss']:.4f}",
+        "valid": f"valid {row['valid_loss']:.4f}",
+        **figures,
+        "rates": f"lr {'/'.join(f'{row[key]:.1e}' for key in row if key.startswith('lr_'))}",
+        "speed": f"{row['train_images_per_second']:.1f} images/s",
+        "waiting": f"{waiting:.0%} waiting" if waiting >= SLOW else "",
+    }
+    for dropped in ("iou", "rates", "average_precision", "speed", "f1", "waiting"):
+        line = "  ".join(filter(None, parts.values()))
+        if len(line) <= WIDTH:
+            break
+        parts.pop(dropped, None)
+    return "  ".join(filter(None, parts.values()))[:WIDTH]
 
 
 # What the line of an epoch shows of validation, where the network has it.
 SHOWN = {
     "dice": "Dice",
-    "defect_dice": "defect Dice",
+    "defect_dice": "defects",
     "iou": "IoU",
     "f1": "F1",
     "average_precision": "avg. precision",

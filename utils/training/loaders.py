@@ -4,6 +4,7 @@ import contextlib
 import functools
 import os
 import signal
+import warnings
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -18,6 +19,7 @@ from utils.data.annotations import Dataset
 from utils.data.dataset import Key, LabelledImage, StripDataset, collate
 from utils.data.decoded import ImageFiles, ImageSource
 from utils.errors import InputError
+from utils.text import plural
 from utils.training import growing
 
 MOST_WORKERS = 64  # even on a small machine, for slow network disks; each takes some 200 MB
@@ -139,15 +141,18 @@ def make_loaders(
         training = name == "train"
         shares = growing.shares(config.num_epochs) if training and config.start_size else ()
         batches = EpochBatches(len(part), config.batch_size, config.seed, training, rank, processes, shares)
-        loaders[name] = StripLoader(
-            _Guarded(part),
-            batch_sampler=batches,
-            collate_fn=_collate,
-            num_workers=workers,
-            worker_init_fn=_start_worker if workers else None,
-            persistent_workers=workers > 0,
-            pin_memory=pin,
-        )
+        with warnings.catch_warnings():
+            # Said once, in our words, by ``many_workers``.
+            warnings.filterwarnings("ignore", message="This DataLoader will create")
+            loaders[name] = StripLoader(
+                _Guarded(part),
+                batch_sampler=batches,
+                collate_fn=_collate,
+                num_workers=workers,
+                worker_init_fn=_start_worker if workers else None,
+                persistent_workers=workers > 0,
+                pin_memory=pin,
+            )
     return loaders
 
 
@@ -251,6 +256,16 @@ def worker_count(asked: int | None, processes: int, beside_gpu: bool = False) ->
     if asked is not None:
         return asked
     return max(1, min(16, cores // processes - 1) if beside_gpu else min(8, cores // (4 * processes)))
+
+
+def many_workers(asked: int | None) -> list[str]:
+    """Return a line for the user where more loading processes were asked for than there are cores."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    if asked is None or asked <= cores:
+        return []
+    return [
+        f"-num_of_workers {asked}: more than the {plural(cores, 'core')} here, so they wait for each other; try auto"
+    ]
 
 
 def _start_worker(_: int) -> None:

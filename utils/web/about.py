@@ -1,5 +1,6 @@
 """What is loaded: one weights file or system, in the words of the API and the page, and what its answers mean."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -9,6 +10,7 @@ from utils.decision.decision import Decision
 from utils.decision.gate import Gate
 from utils.inference.chosen import Chosen
 from utils.inference.inspected import Inspected
+from utils.reporting.overlays import class_label
 from utils.weights.index import INDEX, bare, read_index
 from utils.weights.system_file import SystemFile
 
@@ -83,3 +85,21 @@ class About:
     def verdict(self, inspected: Inspected) -> str:
         """Return ``clean`` or ``defective``."""
         return "defective" if self.found(inspected) else "clean"
+
+    def doubt(self, labels: np.ndarray | None, found: Sequence[str]) -> str | None:
+        """Say what speaks against an image in which no defect was found; None when nothing does.
+
+        Args:
+            labels: (L,) probabilities of the image as a whole; None when no network judges it.
+            found: the classes found in the image.
+        """
+        if labels is None or found or not self.class_names or labels.max(initial=0) < 0.5:
+            return None
+        index = int(labels.argmax())
+        name, probability, threshold = self.label_names[index], float(labels[index]), self.label_thresholds[index]
+        reason = (
+            f"below the gate's threshold of {threshold:.2f}"
+            if probability < threshold
+            else "no pixel passed the decision"
+        )
+        return f"{class_label(name, index)} has a probability of {probability:.2f} in the image, but {reason}"

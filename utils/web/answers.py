@@ -65,6 +65,11 @@ class ImageAnswer(Form):
     labels: dict[str, float] | None = Field(
         description="probabilities of the whole image, where a network judges it", examples=[{"defect": 0.98}]
     )
+    doubt: str | None = Field(
+        None,
+        description="of a clean verdict: what speaks against it, as a network that judges whole images sees it",
+        examples=[None],
+    )
     seconds: float | None = Field(description="from acceptance to result", ge=0, examples=[0.061])
     overlay: str | None = Field(description="PNG in base64, with ?overlay=png", examples=[None])
     error: ErrorAnswer | None = Field(description="why it was refused", examples=[None])
@@ -148,6 +153,7 @@ def image_answer(about: About, inspected: Inspected, overlay: bool) -> dict[str,
             for (mask, area, x, y, w, h, probability), shape in zip(inspected.defects.tolist(), shapes, strict=True)
         ],
         "labels": labels,
+        "doubt": about.doubt(inspected.labels, about.found(inspected)),
         "seconds": round(inspected.seconds, 4),
         "overlay": picture,
         "error": None,
@@ -164,6 +170,7 @@ def refusal_answer(refused: Refused) -> dict[str, Any]:
         "height": None,
         "defects": [],
         "labels": None,
+        "doubt": None,
         "seconds": None,
         "overlay": None,
         "error": {"code": refused.code, "message": refused.reason, "id": None},

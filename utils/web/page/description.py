@@ -58,6 +58,7 @@ def _row(seen: Seen, about: About, visit: Visit) -> dict[str, Any]:
         "name": seen.name,
         "size": list(finding.size),
         "verdict": finding.verdict,
+        "doubt": about.doubt(finding.labels, finding.classes),
         "found": [class_label(name, 0) for name in finding.classes],
         "defects": len(finding.defects),
         "areas": areas,
@@ -91,6 +92,7 @@ def _shown(seen: Seen, inspected: Inspected, about: About) -> dict[str, Any]:
         "height": height,
         "milliseconds": round(1000 * (seen.finding.seconds if seen.finding else 0)),
         "verdict": about.verdict(inspected),
+        "doubt": about.doubt(inspected.labels, about.found(inspected)),
         "found": [class_label(name, 0) for name in about.found(inspected)],
         "layers": layers(inspected.masks, list(range(len(inspected.masks)))),
         "defects": [

@@ -56,6 +56,7 @@ function drawRefused() {
 function verdictOf(image) {
   const none = !told.classes.length && !told.labels.length;
   if (none) return "";
+  if (image.doubt) return "? clean, but " + image.doubt;
   return image.verdict === "clean" ? "\u2713 clean" : "\u2717 defective: " + image.found.join(", ");
 }
 
