@@ -23,7 +23,7 @@ from utils.errors import InputError
 
 pytestmark = pytest.mark.usefixtures("no_drawing")
 
-TABLES = ["classes.csv", "curves.csv", "objects.csv", "scores.csv", "sizes.csv", "submission.csv"]
+TABLES = ["classes.csv", "confusion.csv", "curves.csv", "objects.csv", "scores.csv", "sizes.csv", "submission.csv"]
 
 
 def run_folder(weights: Path, folder: Path, valid: list[str], train: list[str]) -> Path:
@@ -222,6 +222,7 @@ def test_tables_agree_with_the_metrics(make_dataset, make_weights, tmp_path):
         "classes.csv",
         "sizes.csv",
         "curves.csv",
+        "confusion.csv",
         "objects.csv",
         "submission.csv",
     )

@@ -7,8 +7,10 @@ import pytest
 
 from utils.reporting.evaluation import ExamplePicture, evaluation_sections
 from utils.reporting.learning import learning_parts, read_history
-from utils.reporting.page import Plot, Row, Text, cell, render
+from utils.reporting.page import Plot, Row, Table, Text, cell, render
+from utils.reporting.presence import presence_parts
 from utils.scoring.evaluation import Collector, Evaluation, measure
+from utils.scoring.presence import AVERAGES, presence
 
 TITLES = [
     "Summary",
@@ -109,3 +111,36 @@ def test_a_run_without_readable_history_has_words_instead(tmp_path, content):
         path.write_bytes(content if isinstance(content, bytes) else content.encode())
     parts = learning_parts(read_history(path), ("pits",))
     assert [type(part) for part in parts] == [Text]
+
+
+def test_the_page_names_classes_and_says_what_is_confused():
+    truth, found = np.zeros((2, 3, 24, 40), bool)
+    truth[0, :4], found[1, :4] = True, True  # pits called cracks; nobody has the third class
+    truth[1, 10:12, :3] = True  # too small to count
+    collector = Collector(("pits", "cracks", "3"), min_areas=(0, 20, 0))
+    collector.add("a.png", measure(found, truth, iter(found.astype(float))))
+    evaluation = collector.evaluate(0, 0)
+    assert evaluation.confusion.tolist() == [[0, 1, 0, 0], [0, 0, 0, 1], [0, 0, 0, 0], [0, 0, 0, 0]]
+    page = page_of(evaluation)
+    for words in (
+        "Confusion between classes",
+        "1 is called by another class&#39;s name",
+        "1 of the 2 missed defects are smaller than the smallest area that counts (min_area: pits 0 px, cracks 20 px",
+        "<dt>recall of defects</dt><dd>0%<small>0 of 2 labelled ones found",
+        "<dt>precision of defects</dt><dd>0%<small>1 of 1 predicted ones are false",
+        "Images with class 3",
+    ):
+        assert words in page, words
+    assert "hasDefect_1</td>" not in page
+
+
+def test_macro_averages_leave_out_classes_that_no_image_has():
+    truth = np.array([[1, 0, 0], [1, 1, 0], [0, 0, 0]], bool)
+    said = np.array([[1, 0, 0], [1, 0, 0], [0, 0, 0]], bool)
+    found = presence(truth, said, said.astype(float))
+    table = next(part for part in presence_parts(found, ("a", "b", "c"), "", "") if isinstance(part, Table))
+    rows = {row[0]: row[1:] for row in table.rows}
+    assert list(rows) == ["a", "b", "c", "no defect", *AVERAGES]
+    assert rows["c"][-1] == 0
+    assert rows["macro avg"][1] == pytest.approx((1 + 0 + 1) / 3)  # recall of a, b and no defect
+    assert found.report["macro avg"]["recall"] == pytest.approx((1 + 0 + 0 + 1) / 4)

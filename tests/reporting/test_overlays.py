@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 import pytest
 
-from utils.reporting.overlays import COLOURS, STRIP, class_colour, draw_masks, draw_overlay
+from utils.reporting.overlays import AGREEMENT, COLOURS, STRIP, class_colour, draw_agreement, draw_masks, draw_overlay
 
 # Simulation of full colour blindness on linear RGB (Machado, Oliveira and Fernandes, 2009, severity 1).
 SIGHT = {
@@ -127,3 +127,16 @@ def test_any_name_can_stand_in_the_legend(name: str) -> None:
     legend = overlay[40:].astype(int).sum(axis=2)
     assert (legend[:, -3:] == sum(STRIP)).all(), "letters run out of the picture"
     assert (legend[:, 30:] > 400).any(), "no letters"
+
+
+def test_hit_missed_and_false_have_colours_that_no_class_has():
+    image = np.zeros((60, 200, 1), np.uint8)
+    masks, truth = np.zeros((2, 2, 60, 200), bool)
+    truth[0, 10:30, :50], masks[0, 20:40, :50] = True, True
+    truth[1, 50:, 100:], masks[0, 50:, 150:] = True, True  # one class missed where the other is made up: missed
+    drawn = draw_agreement(image, masks, truth)[-60:]
+    expected = {"missed": (15, 5), "hit": (25, 5), "false": (35, 5)}
+    for kind, place in {**expected, "missed ": (55, 120), "missed  ": (55, 170)}.items():
+        np.testing.assert_allclose(drawn[place], np.array(AGREEMENT[kind.strip()]) * 0.65, atol=1)
+    assert not drawn[:10].any()
+    assert not set(AGREEMENT.values()) & {class_colour(k) for k in range(30)}

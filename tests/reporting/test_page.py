@@ -124,3 +124,41 @@ def test_sections_of_equal_title_are_refused():
 )
 def test_values_are_written_for_readers(value, text):
     assert cell(value) == text
+
+
+TABLE = Table(
+    ["area", "name", "dice"],
+    [["1,000 to 2,999", "b", 0.5], ["300 to 999", "A", None], ["10,000 or more", "c", 0.25], ["all", "d", 0.3]],
+    last=1,
+)
+
+
+def test_rows_know_their_places_by_each_column():
+    assert TABLE.sorts
+    assert TABLE.ranks == ["--c0:2;--c1:2;--c2:2", "--c0:1;--c1:1;--c2:3", "--c0:3;--c1:3;--c2:1", ""]
+    assert not Table(["a"], [[1], [2]]).sorts
+    assert not Table([str(k) for k in range(13)], [list(range(13))] * 5).sorts
+
+
+def test_tables_sort_in_a_browser_without_a_script(browser, tmp_path):
+    write_page(tmp_path / "page.html", "title", "lead", [Section("One", [TABLE, TABLE])])
+    page = browser.new_page()
+    page.goto((tmp_path / "page.html").as_uri())
+    assert "<script" not in page.content()
+
+    def order(table: int) -> list[str]:
+        rows = page.locator("table").nth(table).locator("tbody tr").all()
+        names = [(row.bounding_box()["y"], row.locator("td").nth(1).inner_text()) for row in rows]
+        return [name for _, name in sorted(names)]
+
+    assert order(0) == ["b", "A", "c", "d"]
+    for label, expected in (
+        ("sort by area, smallest first", ["A", "b", "c", "d"]),
+        ("sort by area, largest first", ["c", "b", "A", "d"]),
+        ("sort by dice, smallest first", ["c", "b", "A", "d"]),
+        ("sort by name, largest first", ["c", "b", "A", "d"]),
+    ):
+        page.get_by_label(label).first.check()
+        assert order(0) == expected
+        assert order(1) == ["b", "A", "c", "d"]
+    page.close()

@@ -107,3 +107,11 @@ def test_what_is_predicted_in_ignored_pixels_is_neither_false_nor_a_defect():
     counts.add(objects)
     assert (counts.labelled.sum(), counts.found.sum(), counts.predicted.sum(), counts.false.sum()) == (1, 1, 2, 1)
     assert objects["area_px"].tolist() == [6, 10, 4]
+
+
+@pytest.mark.parametrize(("least", "hidden"), [(0, 0), (50, 0), (51, 1), (1000, 1)])
+def test_missed_defects_under_the_smallest_area_are_counted(least, hidden):
+    counts = ObjectCounts(1, (least,))
+    counts.add(find_objects(drawn((0, 0, 5, 10), (20, 20, 5, 10)), drawn((0, 0, 5, 10))))
+    assert (counts.missed.sum(), counts.hidden.sum()) == (1, hidden)
+    assert "hidden" not in counts.to_dict(("pits",))["classes"]["pits"]

@@ -148,7 +148,7 @@ def evaluate(config: EvaluateConfig) -> EvaluateResult | LabelsResult:
     pipeline.gates = calibrator is None
     start = time.perf_counter()
     paths = [dataset.path(name) for name in names]
-    collected = _collect(pipeline, paths, labels, out, skipped, calibrator)
+    collected = _collect(pipeline, paths, labels, out, skipped, calibrator, chosen.decision.min_areas)
     seconds = time.perf_counter() - start
     pipeline.gates = True
     evaluation = collected.evaluate(config.resamples, config.seed)
@@ -185,10 +185,11 @@ def _collect(
     out: Path,
     skipped: list[Refused],
     calibrator: Calibrator | None,
+    min_areas: tuple[int, ...],
 ) -> Collector:
     """Measure one image after the other; the two tables with a row per object are written while they go by."""
     class_names, first_class = labels.spec.scored_names, labels.spec.first_class
-    collector = Collector(class_names, first_class)
+    collector = Collector(class_names, first_class, min_areas)
     with ExitStack() as stack:
         objects = stack.enter_context(Objects(out / "objects.csv", class_names, first_class))
         submission = stack.enter_context(Submission(out / "submission.csv", first_class))

@@ -1,4 +1,4 @@
-"""Pictures of a few chosen images for a report: the prediction above the labels, small enough to lie in the page."""
+"""Pictures of a few chosen images for a report: the prediction above the labels and where they agree, small enough to lie in the page."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,7 +10,7 @@ import numpy as np
 from utils.inference.ground_truth import GroundTruth
 from utils.inference.inspected import Inspected
 from utils.inference.pipeline import InspectionPipeline
-from utils.reporting.overlays import draw_overlay
+from utils.reporting.overlays import draw_agreement, draw_overlay
 from utils.scoring.evaluation import Evaluation
 from utils.scoring.scores import pair_dice
 
@@ -45,7 +45,8 @@ def draw_examples(
         truth = labels.masks(path.name, *result.image.shape[:2])
         dice = all_dice[rows[path.name]]
         involved = [bool(mask.any() or true.any()) for mask, true in zip(result.masks, truth, strict=True)]
-        picture = draw_overlay(*_enlarged(result.image, result.masks, class_names, truth))
+        enlarged = _enlarged(result.image, result.masks, class_names, truth)
+        picture = np.concatenate([draw_overlay(*enlarged), draw_agreement(enlarged[0], enlarged[1], enlarged[3])])
         if picture.shape[1] > WIDE:
             height = round(picture.shape[0] * WIDE / picture.shape[1])
             picture = cv2.resize(picture, (WIDE, height), interpolation=cv2.INTER_AREA)

@@ -13,6 +13,8 @@ from utils.scoring.evaluation import Evaluation
 from utils.scoring.objects import AREAS, OBJECT
 from utils.scoring.scores import TOGETHER, pair_dice
 
+NOTHING = "no defect"  # in the table of confusion
+
 
 class Objects(CsvTable):
     """``objects.csv``: a row for every labelled and every predicted defect, written while images go by.
@@ -51,6 +53,7 @@ def write_tables(folder: Path, evaluation: Evaluation) -> list[str]:
         "classes.csv": _classes(evaluation),
         "sizes.csv": _sizes(evaluation),
         "curves.csv": _curves(evaluation),
+        "confusion.csv": _confusion(evaluation),
     }
     for name, rows in tables.items():
         with replacing(folder / name) as temporary, open(temporary, "w", encoding="utf-8", newline="") as file:
@@ -97,6 +100,13 @@ def _sizes(evaluation: Evaluation) -> Iterable[Sequence[Any]]:
         for size, (low, high) in enumerate(zip(AREAS, (*AREAS[1:], None), strict=True)):
             numbers = (int(getattr(objects, kind)[k, size]) for kind in kinds)
             yield (evaluation.first_class + k, name, low, high - 1 if high else None, *numbers)
+
+
+def _confusion(evaluation: Evaluation) -> Iterable[Sequence[Any]]:
+    """A row for every labelled class, the last one for no label; a column for what its defects are taken for."""
+    yield ("labelled", *evaluation.class_names, NOTHING)
+    for name, row in zip((*evaluation.class_names, NOTHING), evaluation.confusion.tolist(), strict=True):
+        yield (name, *row)
 
 
 def _curves(evaluation: Evaluation) -> Iterable[Sequence[Any]]:

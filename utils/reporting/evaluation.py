@@ -24,7 +24,7 @@ class ExamplePicture:
 
     Attributes:
         name: of the image.
-        picture: bytes of a PNG or JPEG file, prediction above ground truth.
+        picture: bytes of a PNG or JPEG file: prediction, ground truth and where they agree.
         width: of the picture in pixels.
         dice: by class name, of the classes that are labelled or predicted.
     """
@@ -68,7 +68,7 @@ def evaluation_sections(
         Section("Summary", _summary(evaluation)),
         Section("Classes", _classes(evaluation)),
         Section("Images", presence_parts(evaluation.presence, evaluation.class_names, _DECIDED, _SCORED)),
-        Section("Defects", object_parts(evaluation.objects, evaluation.class_names)),
+        Section("Defects", object_parts(evaluation.objects, evaluation.class_names, evaluation.confusion)),
         Section("Exact and smooth Dice", _three_dice(evaluation)),
         *more,
         Section("Learning curves", list(learning_parts(history, evaluation.class_names))),
@@ -106,14 +106,15 @@ def _facts(facts: Mapping[str, Any]) -> Table:
 
 def _summary(evaluation: Evaluation) -> list[Any]:
     scores, objects = evaluation.scores, evaluation.objects
-    labelled, found = int(objects.labelled.sum()), int(objects.found.sum())
+    labelled, found, predicted = (int(part.sum()) for part in (objects.labelled, objects.found, objects.predicted))
     notes = {
         "mean Dice": _between(evaluation, "mean_dice", TOGETHER),
         "empty baseline": "mean Dice of predicting nothing",
         "defect-only Dice": _between(evaluation, "defect_dice", TOGETHER),
         "IoU": "mean of the classes, whole set",
         "images": f"{objects.clean_images or 'none'} of them clean",
-        "defects found": f"of {labelled:,} labelled",
+        "recall of defects": f"{found:,} of {labelled:,} labelled ones found",
+        "precision of defects": f"{int(objects.false.sum()):,} of {predicted:,} predicted ones are false",
         "false alarms": "clean images with one, per 1,000",
     }
     alarms = objects.per_thousand(objects.alarmed)
@@ -123,7 +124,8 @@ def _summary(evaluation: Evaluation) -> list[Any]:
         "defect-only Dice": scores.defect_dice,
         "IoU": scores.iou,
         "images": scores.images,
-        "defects found": f"{found / labelled:.0%}" if labelled else None,
+        "recall of defects": f"{found / labelled:.0%}" if labelled else None,
+        "precision of defects": f"{1 - int(objects.false.sum()) / predicted:.0%}" if predicted else None,
         "false alarms": alarms if alarms is None else f"{alarms:.0f}",
     }
     intervals = evaluation.intervals
@@ -162,8 +164,8 @@ def _classes(evaluation: Evaluation) -> list[Any]:
         "Defect-only Dice with its interval: where there is a defect of the class, how well does the mask fit?",
         "Mean Dice over all images with its interval; the dark mark is what predicting nothing would score.",
     )
-    defect = _intervals(evaluation, "defect_dice", "defect-only Dice, 0 to 1")
-    mean = _intervals(evaluation, "mean_dice", "mean Dice, 0 to 1")
+    defect = _intervals(evaluation, "defect_dice", "defect-only Dice")
+    mean = _intervals(evaluation, "mean_dice", "mean Dice")
     return [
         Table(
             columns,
@@ -171,6 +173,7 @@ def _classes(evaluation: Evaluation) -> list[Any]:
             "Whole set: pixels of all images are summed before the division. Per image: the mean over images, 1 where"
             " ground truth and prediction are both empty. Together: all pairs of image and class; for the IoU of the whole"
             " set the mean of the classes.",
+            last=1,
         ),
         Row([Plot(defect, captions[0], captions[0]), Plot(mean, captions[1], captions[1])]),
     ]
@@ -195,8 +198,9 @@ def _intervals(evaluation: Evaluation, score: str, label: str) -> Figure:
     ax.set_ylim(len(classes) - 0.4, -0.6)
     # From the first tenth below all marks: intervals are a few hundredths wide.
     least = min((x for line in ax.lines for x in line.get_xdata()), default=0.0)  # type: ignore[union-attr]
-    ax.set_xlim(max(0.0, np.floor(10 * least - 0.3) / 10), 1.01)
-    plots.finish(ax, label, "")
+    begin = max(0.0, np.floor(10 * least - 0.3) / 10)
+    ax.set_xlim(begin, 1.01)
+    plots.finish(ax, f"{label}; the axis runs from {begin:g} to 1", "")
     ax.grid(axis="y", visible=False)
     return figure
 
@@ -227,7 +231,7 @@ def _examples(examples: Sequence[ExamplePicture], none: str) -> list[Any]:
     pictures = [
         Picture(
             example.picture,
-            f"{example.name}: prediction above ground truth",
+            f"{example.name}: prediction, ground truth and where they agree",
             f"{example.name}: "
             + ", ".join(f"{shown(name)} Dice {cell(dice, 3)}" for name, dice in example.dice.items()),
         )

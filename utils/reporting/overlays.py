@@ -18,6 +18,13 @@ COLOURS: tuple[tuple[int, int, int], ...] = (
     (230, 159, 0),  # orange
     (0, 158, 115),  # bluish green
 )
+# Where prediction and labels agree and where not: no class has these colours, and their brightness tells them apart.
+AGREEMENT: dict[str, tuple[int, int, int]] = {
+    "hit": (120, 230, 210),  # light turquoise
+    "partly": (250, 190, 210),  # light pink
+    "missed": (225, 0, 60),  # crimson
+    "false": (75, 0, 160),  # dark violet
+}
 FILL = 0.25  # share of the class's colour inside a defect: the steel stays visible
 STRIP, TEXT = (32, 32, 32), (235, 235, 235)  # legend and titles: background and letters
 FONT = cv2.FONT_HERSHEY_SIMPLEX
@@ -28,6 +35,11 @@ def class_colour(index: int) -> tuple[int, int, int]:
     lighter = 1 - 0.5 ** (index // len(COLOURS))
     red, green, blue = (round(part + (255 - part) * lighter) for part in COLOURS[index % len(COLOURS)])
     return red, green, blue
+
+
+def as_hex(colour: tuple[int, int, int]) -> str:
+    """Return an RGB colour as ``#rrggbb``."""
+    return "#{:02x}{:02x}{:02x}".format(*colour)
 
 
 def class_label(name: str, index: int) -> str:
@@ -65,6 +77,42 @@ def draw_overlay(
         for part in (_title(title if panel.any() else f"{title}: no defect", width), draw_masks(image, panel))
     ]
     return np.concatenate([*drawn, legend])
+
+
+def draw_agreement(image: np.ndarray, masks: np.ndarray, truth: np.ndarray) -> np.ndarray:
+    """Draw where prediction and labels agree: pixels that are hit, missed and false, of all classes.
+
+    Args:
+        image: ``(H, W, 3)`` RGB or ``(H, W, 1)`` grey uint8; it is not changed.
+        masks: ``(C, H, W)`` bool, the prediction.
+        truth: ``(C, H, W)`` bool.
+
+    Returns:
+        ``(H + title, W, 3)`` RGB uint8; a pixel that is right for one class and wrong for another is wrong, and one that is
+        missed and false is missed.
+    """
+    shaded = cv2.cvtColor(image, cv2.COLOR_GRAY2RGB) if image.shape[2] == 1 else image
+    picture = shaded.copy()
+    predicted, labelled = np.asarray(masks, np.bool_), np.asarray(truth, np.bool_)
+    for kind, where in (
+        ("hit", (predicted & labelled).any(axis=0)),
+        ("false", (predicted & ~labelled).any(axis=0)),
+        ("missed", (~predicted & labelled).any(axis=0)),
+    ):
+        picture[where] = (0.35 * shaded[where] + 0.65 * np.array(AGREEMENT[kind])).round().astype(np.uint8)
+    return np.concatenate([_agreement_legend(image.shape[1]), picture])
+
+
+@lru_cache(maxsize=16)
+def _agreement_legend(width: int) -> np.ndarray:
+    height = _text_height(width)
+    strip = np.full((2 * height, width, 3), STRIP, np.uint8)
+    x = height // 2
+    for kind in ("hit", "missed", "false"):
+        cv2.rectangle(strip, (x, height // 2), (x + 2 * height - 1, height // 2 + height), AGREEMENT[kind], cv2.FILLED)
+        _write(strip, kind, x + 2 * height + height // 2, height * 3 // 2, height)
+        x += 2 * height + _text_width(kind, height) + 2 * height
+    return strip
 
 
 def draw_masks(image: np.ndarray, masks: np.ndarray) -> np.ndarray:

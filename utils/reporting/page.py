@@ -1,4 +1,5 @@
-"""A report as one HTML file that needs nothing else: style and pictures are in it, and it runs no script.
+"""A report as one HTML file that needs nothing else: style and pictures are in it, and it runs no script. Tables are sorted
+by rules of style, so that a page in a mail or behind a strict browser sorts too.
 
 A report is a list of sections, a section a list of parts. ``page.html`` beside this module lays them out, for a screen
 of 1366 pixels and for paper.
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 NOTHING = "-"
+SORTED_COLUMNS = 12  # that the page has rules of sorting for
 _KINDS = {b"\x89PNG": "image/png", b"\xff\xd8\xff": "image/jpeg"}
 
 
@@ -69,6 +71,7 @@ class Table:
         rows: as many values a row as there are columns; written by ``cell``.
         caption: what the table says.
         digits: of numbers that are not whole, behind the point.
+        last: rows at the end that stay there however the others are sorted: sums and means.
     """
 
     kind: ClassVar[str] = "table"
@@ -76,6 +79,23 @@ class Table:
     rows: Sequence[Sequence[Any]]
     caption: str = ""
     digits: int = 4
+    last: int = 0
+
+    @property
+    def sorts(self) -> bool:
+        """Whether there are rows to sort, and no more columns than the page has rules for."""
+        return len(self.rows) - self.last > 2 and len(self.columns) <= SORTED_COLUMNS
+
+    @property
+    def ranks(self) -> list[str]:
+        """Each row's place by each column, ascending, as CSS variables; rows that stay at the end have none."""
+        moving = self.rows[: len(self.rows) - self.last]
+        ranks: list[list[int]] = [[] for _ in moving]
+        for k in range(len(self.columns)):
+            keys = sorted({_sort_key(row[k]) for row in moving})
+            for places, row in zip(ranks, moving, strict=True):
+                places.append(keys.index(_sort_key(row[k])) + 1)
+        return [";".join(f"--c{k}:{place}" for k, place in enumerate(places)) for places in ranks] + [""] * self.last
 
     @property
     def cells(self) -> list[list[tuple[str, bool]]]:
@@ -170,6 +190,16 @@ def cell(value: Any, digits: int = 4) -> str:
     return f"{value:,.{digits}f}" if isinstance(value, float) else str(value)
 
 
+def _sort_key(value: Any) -> tuple[int, float, str]:
+    """Return what a cell is sorted by: numbers, then words, then what is not known; "1,234 to 5" goes by its first number."""
+    if value is None or value != value:
+        return 2, 0.0, ""
+    if isinstance(value, str):
+        number = re.match(r"[+-]?[\d,]*\.?\d+", value)
+        return (0, float(number[0].replace(",", "")), value) if number else (1, 0.0, value.casefold())
+    return 0, float(value), ""
+
+
 def shown(name: str) -> str:
     """Name a class for a reader: a bare number becomes "class 3"."""
     return f"class {name}" if name.isdecimal() else name
@@ -192,7 +222,7 @@ def render(title: str, lead: str, sections: Sequence[Section]) -> str:
     anchors = [section.anchor for section in sections]
     if len(set(anchors)) != len(anchors):
         raise ValueError(f"sections of equal title: {', '.join(section.title for section in sections)}")
-    return _template().render(title=title, lead=lead, sections=sections)
+    return _template().render(title=title, lead=lead, sections=sections, columns=SORTED_COLUMNS)
 
 
 def write_page(path: Path, title: str, lead: str, sections: Sequence[Section]) -> None:

@@ -17,7 +17,7 @@ from matplotlib.patheffects import Normal, Stroke
 from matplotlib.ticker import MaxNLocator
 
 from utils.reporting.legends import add_legend, labels_of, literal, short
-from utils.reporting.overlays import class_colour
+from utils.reporting.overlays import as_hex, class_colour
 
 # The first use on a machine takes seconds to list its fonts and says so on standard error: nobody can act on that.
 logging.getLogger("matplotlib.font_manager").setLevel(logging.ERROR)
@@ -62,7 +62,7 @@ in_style = matplotlib.rc_context(STYLE)
 
 def colour(index: int) -> str:
     """Return the colour of class ``index + 1`` as ``#rrggbb``, the one that it has in the overlays."""
-    return "#{:02x}{:02x}{:02x}".format(*class_colour(index))
+    return as_hex(class_colour(index))
 
 
 def line_style(index: int) -> dict[str, Any]:
@@ -239,6 +239,7 @@ def draw_matrix(
     *,
     write: str = "{:,.0f}",
     size: tuple[float, float] | None = None,
+    blank: Sequence[tuple[int, int]] = (),
 ) -> Figure:
     """Draw a table of numbers as shaded squares with the number in each.
 
@@ -251,8 +252,11 @@ def draw_matrix(
         title: short; none where the caption says it all.
         write: format of the numbers.
         size: inches; none: by the number of squares.
+        blank: (row, column) of squares that mean nothing.
     """
-    values = np.asarray(values, dtype=float)
+    values = np.array(values, dtype=float)
+    for place in blank:
+        values[place] = np.nan
     fitting = (max(4.2, 2.0 + 0.95 * values.shape[1]), max(3.4, 1.6 + 0.7 * values.shape[0]))
     figure, axes = new_figure(size=size or fitting)
     ax = axes[0, 0]

@@ -10,6 +10,8 @@ from utils.reporting import plots
 from utils.reporting.page import Picture, Plot, Row, Table, Text, shown
 from utils.scoring.presence import AVERAGES, Curves, Presence
 
+NONE = "no defect"
+
 
 def presence_parts(presence: Presence, names: Sequence[str], decided: str, scored: str) -> list[Any]:
     """Build the sections of the classification report, the confusion matrices and the curves.
@@ -21,17 +23,17 @@ def presence_parts(presence: Presence, names: Sequence[str], decided: str, score
         scored: a sentence about what its score for a class is.
     """
     # In the order of the classes; of a network for one class the label has that class's number.
-    meaning = dict(zip(presence.curves, [*map(shown, names), "no class at all"], strict=True))
-    meaning |= dict.fromkeys(AVERAGES, "")
+    meaning = dict(zip(presence.curves, [*map(shown, names), NONE], strict=True))
     rows = [
-        [label, meaning[label], row["precision"], row["recall"], row["f1-score"], int(row["support"])]
-        for label, row in presence.report.items()
+        [meaning.get(label, label), row["precision"], row["recall"], row["f1-score"], int(row["support"])]
+        for label, row in _supported(presence).items()
     ]
+    in_files = ", ".join(f"{label} is {name}" for label, name in meaning.items())
     squares: list[Plot | Picture | Table] = [
         Plot(
             _square(label, np.array(matrix)),
-            f"confusion matrix of {label}: {matrix}",
-            f"{label} ({meaning[label]})",
+            f"confusion matrix of {meaning[label]}: {matrix}",
+            f"Images with {meaning[label]}" if meaning[label] != NONE else "Images without any class",
         )
         for label, matrix in presence.confusion.items()
     ]
@@ -41,11 +43,13 @@ def presence_parts(presence: Presence, names: Sequence[str], decided: str, score
         presence.numbers, numbers, numbers, "predicted number of classes", "labelled number", size=(1.3 * side, side)
     )
     return [
-        Text(f"Each image as a whole. {decided} NoDefect is an image without any class."),
+        Text(f"Each image as a whole. {decided} In metrics.json and curves.csv {in_files}."),
         Table(
-            ["label", "meaning", "precision", "recall", "f1", "images (support)"],
+            ["images with", "precision", "recall", "f1", "images (support)"],
             rows,
-            "Classification report of scikit-learn. Ratios without anything to divide by count 0.",
+            "Classification report of scikit-learn; macro avg is the mean of the classes that some image has. Ratios without"
+            " anything to divide by count 0.",
+            last=len(AVERAGES),
         ),
         Row(squares, width=300),
         Plot(
@@ -55,18 +59,26 @@ def presence_parts(presence: Presence, names: Sequence[str], decided: str, score
         ),
         Row(_score_curves(presence, names)),
         Text(
-            f"ROC and precision-recall curves need a score rather than a decision. {scored} NoDefect scores 1 minus the"
-            " largest of these."
+            f"ROC and precision-recall curves need a score rather than a decision. {scored} {NONE[0].upper()}{NONE[1:]} scores 1 minus"
+            " the largest of these."
         ),
         Table(
-            ["label", "area under ROC", "average precision"],
+            ["images with", "area under ROC", "average precision"],
             [
-                [label, curves and curves.roc_auc, curves and curves.average_precision]
+                [meaning[label], curves and curves.roc_auc, curves and curves.average_precision]
                 for label, curves in presence.curves.items()
             ],
-            "A dash: all images have the label, or none has.",
+            "A dash: all images have it, or none has.",
         ),
     ]
+
+
+def _supported(presence: Presence) -> dict[str, dict[str, float]]:
+    """Return the report with a macro average over the labels that some image has: a class without any says nothing."""
+    known = [row for label, row in presence.report.items() if label not in AVERAGES and row["support"]]
+    macro = {key: float(np.mean([row[key] for row in known])) for key in ("precision", "recall", "f1-score")}
+    support = presence.report["macro avg"]["support"]
+    return {**presence.report, "macro avg": {**macro, "support": support}}
 
 
 def _square(label: str, matrix: np.ndarray) -> Figure:
@@ -78,11 +90,11 @@ def _score_curves(presence: Presence, names: Sequence[str]) -> list[Plot]:
     if not known:
         return []
     order = list(presence.curves)
-    named = dict(zip(order, [*map(shown, names), "no defect"], strict=True))
+    named = dict(zip(order, [*map(shown, names), NONE], strict=True))
     colours = [order.index(label) for label in known]
     kinds = (
-        ("ROC curves", "false positive rate (share of images without it)", "true positive rate", _roc),
-        ("precision-recall curves", "recall (share of images with it)", "precision", _precision_recall),
+        ("ROC curves", "false positive rate (share of images without it), 0 to 1", "true positive rate, 0 to 1", _roc),
+        ("precision-recall curves", "recall (share of images with it), 0 to 1", "precision, 0 to 1", _precision_recall),
     )
     drawn = []
     for caption, x_label, y_label, points in kinds:

@@ -9,6 +9,7 @@ import torch
 
 from utils.scoring import smooth
 from utils.scoring.bootstrap import Intervals, bootstrap
+from utils.scoring.confusion import confuse
 from utils.scoring.counts import Counts, count
 from utils.scoring.objects import ObjectCounts, find_objects
 from utils.scoring.presence import Presence, presence
@@ -25,12 +26,14 @@ class ImageFigures:
         sums: (2, C) float64, see ``soft_sums``.
         scores: (C,) float64 0..1, the image's score for each class.
         objects: table of dtype ``OBJECT``; counted and let go.
+        confusion: (C + 1, C + 1) int64, see ``confuse``; counted and let go.
     """
 
     pixels: np.ndarray
     sums: np.ndarray
     scores: np.ndarray
     objects: np.ndarray
+    confusion: np.ndarray
 
 
 def measure(
@@ -57,7 +60,8 @@ def measure(
     classes = len(scores)
     if labels is not None and len(labels) in (classes, 1 + classes):
         scores = labels[-classes:].astype(np.float64)
-    return ImageFigures(torch.cat(pixels).numpy(), sums, scores, find_objects(truth, predicted, ignored))
+    objects, confusion = find_objects(truth, predicted, ignored), confuse(truth, predicted, ignored)
+    return ImageFigures(torch.cat(pixels).numpy(), sums, scores, objects, confusion)
 
 
 @dataclass(frozen=True, eq=False)
@@ -74,6 +78,7 @@ class Evaluation:
         dice: exact, smooth and soft, per class and together.
         presence: image by image.
         objects: defect by defect.
+        confusion: (C + 1, C + 1) int64 defects by labelled and predicted class, see ``confuse``.
         first_class: number of the first scored class; of a network for one class, that class's.
     """
 
@@ -86,6 +91,7 @@ class Evaluation:
     dice: dict[str, ThreeDice]
     presence: Presence
     objects: ObjectCounts
+    confusion: np.ndarray
     first_class: int = 1
 
     def to_dict(self) -> dict[str, Any]:
@@ -131,16 +137,20 @@ class Collector:
     Args:
         class_names: of the C scored classes.
         first_class: number of the first of them.
+        min_areas: C smallest areas in pixels that the decision lets through; left out: none.
     """
 
     class_names: tuple[str, ...]
     first_class: int = 1
+    min_areas: tuple[int, ...] = ()
     _images: list[str] = field(default_factory=list)
     _figures: list[ImageFigures] = field(default_factory=list)
     _objects: ObjectCounts = field(init=False)
+    _confusion: np.ndarray = field(init=False)
 
     def __post_init__(self) -> None:
-        self._objects = ObjectCounts(len(self.class_names))
+        self._objects = ObjectCounts(len(self.class_names), self.min_areas)
+        self._confusion = np.zeros((len(self.class_names) + 1,) * 2, np.int64)
 
     def __len__(self) -> int:
         """Return the number of images."""
@@ -150,7 +160,11 @@ class Collector:
         """Add an image; each one once."""
         self._objects.add(figures.objects)
         self._images.append(image)
-        self._figures.append(ImageFigures(figures.pixels, figures.sums, figures.scores, figures.objects[:0].copy()))
+        self._confusion += figures.confusion
+        few = figures.objects[:0].copy()
+        self._figures.append(
+            ImageFigures(figures.pixels, figures.sums, figures.scores, few, figures.confusion[:0].copy())
+        )
 
     def evaluate(self, resamples: int, seed: int) -> Evaluation:
         """Compute every score.
@@ -180,6 +194,7 @@ class Collector:
             dice=compare_dice(counts, sums, self.class_names),
             presence=presence(*_shown(counts), image_scores, self.first_class),
             objects=self._objects,
+            confusion=self._confusion,
             first_class=self.first_class,
         )
 

@@ -6,6 +6,7 @@ covers at least half of its pixels, *partly found* when it covers fewer, *missed
 neighbour, is found all the same.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -78,11 +79,13 @@ class ObjectCounts:
 
     Args:
         classes: their number, C.
+        min_areas: C smallest areas in pixels that the decision lets through; left out: none.
 
     Attributes:
         labelled: (C, B) labelled defects; B size classes that begin at ``AREAS``.
         found: (C, B) those that were found.
         partly: (C, B) those that were partly found.
+        hidden: (C, B) those that were missed and are smaller than the smallest area: no mask of their size would count.
         predicted: (C, B) predicted defects.
         false: (C, B) those that are false.
         clean_images: images without any labelled defect.
@@ -92,9 +95,11 @@ class ObjectCounts:
     """
 
     classes: int
+    min_areas: Sequence[int] = ()
     labelled: np.ndarray = field(init=False)
     found: np.ndarray = field(init=False)
     partly: np.ndarray = field(init=False)
+    hidden: np.ndarray = field(init=False)
     predicted: np.ndarray = field(init=False)
     false: np.ndarray = field(init=False)
     clean_images: int = field(init=False, default=0)
@@ -103,7 +108,7 @@ class ObjectCounts:
     false_on_clean: np.ndarray = field(init=False)
 
     def __post_init__(self) -> None:
-        for name in ("labelled", "found", "partly", "predicted", "false"):
+        for name in ("labelled", "found", "partly", "hidden", "predicted", "false"):
             setattr(self, name, np.zeros((self.classes, len(AREAS)), np.int64))
         self.alarmed_images = np.zeros(self.classes, np.int64)
         self.false_on_clean = np.zeros(self.classes, np.int64)
@@ -118,10 +123,12 @@ class ObjectCounts:
         true = objects["labelled"]
         covered = objects["overlap_px"] >= FOUND * objects["area_px"]
         touched = objects["overlap_px"] > 0
+        least = np.array(self.min_areas or [0] * self.classes)[objects["class_id"] - 1]
         for total, chosen in (
             (self.labelled, true),
             (self.found, true & covered),
             (self.partly, true & touched & ~covered),
+            (self.hidden, true & ~touched & (objects["area_px"] < least)),
             (self.predicted, ~true),
             (self.false, ~true & ~touched),
         ):
