@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import shutil
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
@@ -40,6 +41,32 @@ def replacing(path: Path) -> Iterator[Path]:
         raise
     finally:
         temporary.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def all_or_nothing(out: Path) -> Iterator[Path]:
+    """Yield a folder for files that belong together; they take their places in ``out`` when the block succeeds.
+
+    When the block raises, a full disk say, ``out`` keeps the files that it had.
+
+    Args:
+        out: their folder, which exists.
+
+    Yields:
+        An empty folder on the same disk, for files without folders.
+    """
+    folder = out / f".{uuid.uuid4().hex[:8]}.part"
+    folder.mkdir()
+    try:
+        yield folder
+        for path in sorted(folder.iterdir()):
+            os.replace(path, out / path.name)
+    except OSError as error:
+        if error.filename is not None and folder in Path(error.filename).parents:  # a name that would tell nothing
+            error.filename, error.filename2 = str(out / Path(error.filename).name), None
+        raise
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def write_text(path: Path, text: str) -> None:

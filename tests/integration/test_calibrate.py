@@ -2,6 +2,7 @@
 
 import csv
 import dataclasses
+import errno
 import json
 import shutil
 from pathlib import Path
@@ -13,6 +14,7 @@ import torch
 
 import Evaluate
 from config import EvaluateConfig, PredictConfig
+from utils import files
 from utils.calibration.calibrator import label_areas
 from utils.commands.evaluate import evaluate
 from utils.commands.predict import predict
@@ -96,6 +98,31 @@ def test_a_second_calibration_replaces_the_first_and_keeps_the_file_from_trainin
     assert again.calibrated is None
     assert "keeps what it has" in again.text()
     assert find(run) == second
+
+
+@pytest.mark.parametrize("when", ["metrics.json", "report.html"])
+def test_a_full_disk_leaves_tables_report_and_weights_as_they_were(make_dataset, run, tmp_path, monkeypatch, when):
+    out = tmp_path / "out"
+    out.mkdir()
+    for name in ("report.html", "scores.csv", "mine.txt"):
+        (out / name).write_text("earlier")
+    before = everything(run), everything(out)
+
+    def full(path, *_):
+        raise OSError(errno.ENOSPC, "No space left on device", str(path))
+
+    def write(path, text):
+        return full(path) if path.name == when else files.write_text(path, text)
+
+    monkeypatch.setattr("utils.commands.evaluate.write_text", write)
+    monkeypatch.setattr("utils.reporting.page.write_text", write)
+    config = EvaluateConfig(
+        dir=make_dataset(count=12), weights_dir=run, out=out, calibrate=True, force=True, examples=0
+    )
+    with pytest.raises(OSError, match="No space left") as error:
+        evaluate(config)
+    assert error.value.filename == str(out / when)
+    assert (everything(run), everything(out)) == before
 
 
 def test_what_flags_set_is_written_where_nothing_better_is_found(make_dataset, make_weights, tmp_path):
@@ -201,15 +228,34 @@ def test_what_is_calibrated_behind_a_gate_is_what_prediction_draws(make_dataset,
     assert again.scores.mean_dice >= plain.scores.mean_dice
 
 
-def test_a_classifier_has_nothing_to_calibrate(make_dataset, tmp_path):
+@pytest.mark.parametrize("force", [False, True])
+def test_a_classifier_gets_thresholds_for_its_labels(make_dataset, tmp_path, force):
     spec = ModelSpec("classifier", "resnet18", "classify-multilabel", ("pits", "cracks"))
-    WeightsFile(spec, {"x": torch.ones(1)}, (0.5,) * 3, (0.5,) * 3, None, Decision((), ())).save(tmp_path / "c.pth")
-    config = EvaluateConfig(
-        dir=make_dataset(), weights_dir=tmp_path / "c.pth", split="all", out=tmp_path / "out", calibrate=True
+    torch.manual_seed(1)
+    model = build(spec)
+    weights = WeightsFile(
+        spec, model.net.state_dict(), model.mean, model.std, None, Decision((), ()), label_thresholds=(0.5, 0.5)
     )
-    with pytest.raises(InputError, match=r"^-calibrate: c.pth judges whole images"):
-        evaluate(config)
-    assert not (tmp_path / "out").exists()
+    old = weights.save_named(tmp_path / "run", "classifier")
+    config = EvaluateConfig(
+        dir=make_dataset(count=12),
+        weights_dir=old.parent,
+        split="all",
+        out=tmp_path / "out",
+        calibrate=True,
+        force=force,
+    )
+    result = evaluate(config)
+    metrics = json.loads((tmp_path / "out/metrics.json").read_text())
+    assert metrics["calibration"] == result.calibration.to_dict()
+    assert metrics["log_loss"] == result.scores.together.log_loss > 0
+    assert "Calibration" in (tmp_path / "out/report.html").read_text()
+    assert "log loss" in result.text()
+    written = result.calibration.changed and (force or not result.calibration.finds_nothing)
+    assert (result.calibrated is not None) == written
+    assert find(old.parent) == (result.calibrated or old)
+    assert load(find(old.parent)).label_thresholds == (result.calibration.thresholds if written else (0.5, 0.5))
+    assert not list(tmp_path.rglob("*.part*"))
 
 
 def test_areas_of_the_labels_are_those_of_their_connected_defects(make_dataset, make_weights):

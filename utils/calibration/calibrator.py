@@ -2,8 +2,6 @@
 
 import csv
 import dataclasses
-import os
-import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
@@ -17,6 +15,7 @@ from utils.calibration.counting import ImageTable, count_image, join
 from utils.calibration.gated import Gated, GateSetting
 from utils.calibration.gates import GateLayout
 from utils.calibration.grid import limits_of, make_grid
+from utils.calibration.new_weights import NewWeights, groups_of
 from utils.calibration.result import Calibration
 from utils.calibration.solving import solve
 from utils.data import rle
@@ -30,13 +29,8 @@ from utils.inference.chosen import Chosen
 from utils.inference.ground_truth import GroundTruth
 from utils.inference.inspected import Inspected
 from utils.inference.systems.gated import switch_off_classes
-from utils.weights.index import INDEX
-from utils.weights.membership import systems_with
 from utils.weights.run_files import SPLIT
 from utils.weights.system_file import SystemFile
-
-UNCALIBRATED = "uncalibrated"  # folder beside the new weights file that keeps the one from training
-LEAST = 3  # groups of images: two to choose on while the third is scored
 
 
 class Calibrator:
@@ -60,20 +54,8 @@ class Calibrator:
         self.config, self.chosen = config, chosen
         self.task, self.class_names = chosen.weights.spec.task, chosen.weights.spec.scored_names
         self.split = chosen.path.parent / SPLIT
-        self.group_of = _groups(self.split, names)
-        if len(set(self.group_of.values())) < LEAST:
-            raise InputError(
-                f"-calibrate: {len(names)} images, fewer than {LEAST} that differ, are too few to choose by; add images"
-            )
-        self.published = (chosen.path.parent / INDEX).is_file()
-        systems = [] if self.published else systems_with(chosen.path)
-        if systems:  # its file moves, and they know it by name and sha256
-            raise InputError(
-                f"-calibrate: {systems[0]} needs {chosen.path} as it is; calibrate the whole with -weights_dir"
-                f" {systems[0]}, or a copy of the file elsewhere"
-            )
-        if not os.access(chosen.path.parent, os.W_OK):
-            raise InputError(f"-calibrate: no permission to write to {chosen.path.parent}; copy the weights elsewhere")
+        self.group_of = groups_of(self.split, names)
+        self.new_weights = NewWeights(chosen)
         decision = chosen.decision
         if not all(0 < threshold < 1 for threshold in decision.thresholds):
             raise InputError("-calibrate: starts from thresholds above 0 and below 1; give such a -threshold")
@@ -153,8 +135,12 @@ class Calibrator:
         self._names.append(name)
         self._tables.append(tables)
 
-    def finish(self, out: Path) -> tuple[Calibration, Path | None]:
-        """Choose the settings; write the curves to ``out`` and the settings into the weights file.
+    def finish(self, folder: Path, out: Path) -> tuple[Calibration, Path | None]:
+        """Choose the settings; write the curves and, where there is one, the new weights file.
+
+        Args:
+            folder: where the curves go, and the weights file until ``commit``.
+            out: folder of the results, which a new weights file goes to when the old one is a published one.
 
         Returns:
             What was chosen, and the new weights file; None when nothing was better than what it has, or what was chosen
@@ -171,10 +157,14 @@ class Calibrator:
             target=self.config.false_alarms,
             gated=self._gated(),
         )
-        write_curves(out / "calibration.csv", result)
+        write_curves(folder / "calibration.csv", result)
         new = result.changed or self.chosen.decision != self.chosen.weights.decision
         new = new and (self.config.force or not result.finds_nothing)
-        return dataclasses.replace(result, notes=self.notes), self._publish(result, out) if new else None
+        return dataclasses.replace(result, notes=self.notes), self._prepare(result, folder, out) if new else None
+
+    def commit(self) -> None:
+        """Bring the new weights file to its place, if there is one; the old one makes room."""
+        self.new_weights.commit()
 
     def _gated(self) -> Gated | None:
         """Put together what the gate saw, if there is one."""
@@ -189,9 +179,12 @@ class Calibrator:
             self.gate_is_fixed,
         )
 
-    def _publish(self, result: Calibration, out: Path) -> Path:
-        """Write the new settings: beside the old file, which makes room, or to ``out`` when it is a published one."""
-        old, weights = self.chosen.path, self.chosen.weights
+    def _prepare(self, result: Calibration, folder: Path, out: Path) -> Path:
+        """Write the new settings into ``folder``, and return where ``commit`` brings them.
+
+        That is beside the old file, or ``out`` when it is a published one.
+        """
+        weights = self.chosen.weights
         facts = {key: value for key, value in result.to_dict().items() if key not in ("curves", "classes")}
         data = {"dataset": self.config.dir.resolve().name, "split": self.config.split}
         new = dataclasses.replace(
@@ -203,21 +196,7 @@ class Calibrator:
             assert isinstance(weights, SystemFile)
             assert result.gate is not None
             new.gate = weights.gate.changed(*vars(result.gate[2]).values())
-            if not self.published and "calibration" not in weights.metrics:
-                weights.save(old.parent / UNCALIBRATED / old.name)
-            path = (out if self.published else old.parent) / old.name
-            new.save(path)
-            return path
-        path = new.save_named(out if self.published else old.parent, re.sub(r"-[0-9a-f]{8}$", "", old.stem))
-        if self.published or path == old:
-            return path
-        if "calibration" in weights.metrics:
-            old.unlink()  # the one from training is kept already
-        else:
-            kept = old.parent / UNCALIBRATED
-            kept.mkdir(exist_ok=True)
-            old.replace(kept / old.name)
-        return path
+        return self.new_weights.prepare(new, folder, out)
 
 
 def write_curves(path: Path, result: Calibration) -> None:
@@ -269,16 +248,6 @@ def _largest(dataset: Dataset, classes: int) -> list[int]:
         return [int(per_image.max()) if len(per_image) else 1] * classes
     ids = rows["class_id"].to_numpy()
     return [int(pixels[ids == k].max(initial=1)) for k in range(1, classes + 1)]
-
-
-def _groups(split: Path, names: Sequence[str]) -> dict[str, int]:
-    """Return the group number of each image: that of its near-duplicates as training found them, else one of its own."""
-    if split.is_file():
-        frame = read_split(split)
-        known = dict(zip(frame["image"], map(int, frame["group"]), strict=True))
-        if all(name in known for name in names):
-            return {name: known[name] for name in names}
-    return {name: number for number, name in enumerate(names)}
 
 
 def _training(split: Path, dataset: Dataset) -> list[str]:

@@ -22,7 +22,7 @@ from utils.data.images import ImageError, read_size
 from utils.data.splits import read_split
 from utils.decision.probabilities import class_probabilities
 from utils.errors import InputError
-from utils.files import write_text
+from utils.files import all_or_nothing, write_text
 from utils.inference.chosen import Chosen, choose_weights
 from utils.inference.ground_truth import GroundTruth
 from utils.inference.inspected import Inspected, Refused
@@ -131,10 +131,6 @@ def evaluate(config: EvaluateConfig) -> EvaluateResult | LabelsResult:
     dataset = open_dataset(config.dir, "test" if config.split == "test" else "train")
     run = chosen.path.parent
     if chosen.weights.spec.is_classifier:
-        if config.calibrate:
-            raise InputError(
-                f"-calibrate: {chosen.path.name} judges whole images and has no masks to choose thresholds for; leave it out"
-            )
         names = _side(config, dataset, run)[: config.num_of_images or None]
         return evaluate_labels(config, chosen, dataset, names, _what(config, run))
     labels = GroundTruth(dataset.annotations, chosen.weights.spec)
@@ -148,33 +144,36 @@ def evaluate(config: EvaluateConfig) -> EvaluateResult | LabelsResult:
     pipeline.gates = calibrator is None
     start = time.perf_counter()
     paths = [dataset.path(name) for name in names]
-    collected = _collect(pipeline, paths, labels, out, skipped, calibrator, chosen.decision.min_areas)
-    seconds = time.perf_counter() - start
-    pipeline.gates = True
-    evaluation = collected.evaluate(config.resamples, config.seed)
-    calibration, calibrated = calibrator.finish(out) if calibrator else (None, None)
-    tables = (*write_tables(out, evaluation), *(["calibration.csv"] if calibration else []))
-    result = EvaluateResult(
-        evaluation=evaluation,
-        images=evaluation.scores.images,
-        skipped=tuple(skipped),
-        what=_what(config, run),
-        out=out,
-        written=("report.html", "metrics.json", *tables, "objects.csv", "submission.csv"),
-        seconds=seconds,
-        network=pipeline.system.name,
-        calibration=calibration,
-        calibrated=calibrated,
-        bit_depth=chosen.depth_in_words(pipeline.depth),
-    )
-    scores = {
-        **evaluation.to_dict(),
-        **({"calibration": calibration.to_dict()} if calibration else {}),
-        **({"calibrated_weights": str(calibrated)} if calibrated else {}),
-    }
-    found = metrics(config, chosen, result, scores)
-    write_text(out / "metrics.json", json.dumps(found, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
-    _write_report(config, chosen, result, pipeline, dataset, labels)
+    with all_or_nothing(out) as folder:
+        collected = _collect(pipeline, paths, labels, folder, skipped, calibrator, chosen.decision.min_areas)
+        seconds = time.perf_counter() - start
+        pipeline.gates = True
+        evaluation = collected.evaluate(config.resamples, config.seed)
+        calibration, calibrated = calibrator.finish(folder, out) if calibrator else (None, None)
+        tables = (*write_tables(folder, evaluation), *(["calibration.csv"] if calibration else []))
+        result = EvaluateResult(
+            evaluation=evaluation,
+            images=evaluation.scores.images,
+            skipped=tuple(skipped),
+            what=_what(config, run),
+            out=out,
+            written=("report.html", "metrics.json", *tables, "objects.csv", "submission.csv"),
+            seconds=seconds,
+            network=pipeline.system.name,
+            calibration=calibration,
+            calibrated=calibrated,
+            bit_depth=chosen.depth_in_words(pipeline.depth),
+        )
+        scores = {
+            **evaluation.to_dict(),
+            **({"calibration": calibration.to_dict()} if calibration else {}),
+            **({"calibrated_weights": str(calibrated)} if calibrated else {}),
+        }
+        found = metrics(config, chosen, result, scores)
+        write_text(folder / "metrics.json", json.dumps(found, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+        _write_report(config, chosen, result, pipeline, dataset, labels, folder)
+        if calibrator:
+            calibrator.commit()
     return result
 
 
@@ -223,6 +222,7 @@ def _write_report(
     pipeline: InspectionPipeline,
     dataset: Dataset,
     labels: GroundTruth,
+    folder: Path,
 ) -> None:
     # Here, since drawing takes a second to import, and whoever imports this module may not want a report.
     from utils.reporting.calibration import calibration_section
@@ -244,7 +244,7 @@ def _write_report(
         more=more,
     )
     lead = f"{plural(result.images, 'image')}, {result.what}, on {time.strftime('%Y-%m-%d %H:%M')}"
-    write_page(result.out / "report.html", f"Evaluation of {chosen.path.stem}", lead, sections)
+    write_page(folder / "report.html", f"Evaluation of {chosen.path.stem}", lead, sections)
 
 
 def _side(config: EvaluateConfig, dataset: Dataset, run: Path) -> Sequence[str]:

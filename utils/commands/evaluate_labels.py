@@ -1,5 +1,6 @@
 """Score an image classifier on labelled images."""
 
+import dataclasses
 import json
 import time
 from collections.abc import Sequence
@@ -9,20 +10,24 @@ from pathlib import Path
 import numpy as np
 
 from config import EvaluateConfig
+from utils.calibration.labels import LabelCalibration, choose_thresholds
+from utils.calibration.new_weights import NewWeights, groups_of
 from utils.commands.facts import facts, metrics
 from utils.commands.progress import progress, require_images
 from utils.commands.results_folder import evaluation_folder
 from utils.data.annotations import Dataset
-from utils.files import write_text
+from utils.files import all_or_nothing, write_text
 from utils.inference.chosen import Chosen
 from utils.inference.ground_truth import GroundTruth
 from utils.inference.inspected import Inspected, Refused
 from utils.inference.opening import open_pipeline
 from utils.inference.outputs import LabelTable
+from utils.inference.pipeline import InspectionPipeline
 from utils.scoring.labels import LabelAnswers, LabelScores, label_scores
 from utils.scoring.presence import Presence, presence
 from utils.text import plural
-from utils.weights.run_files import HISTORY
+from utils.weights.run_files import HISTORY, SPLIT
+from utils.weights.weights_file import WeightsFile
 
 
 @dataclass(frozen=True)
@@ -37,6 +42,8 @@ class LabelsResult:
         seconds: for all images, without loading the network.
         network: what ran it.
         bit_depth: how images with more than 8 bits were read, in words; empty when nothing was known or measured.
+        calibration: with ``-calibrate``, the thresholds that were chosen.
+        calibrated: the new weights file; None when it has nothing new.
     """
 
     scores: LabelScores
@@ -46,6 +53,8 @@ class LabelsResult:
     seconds: float
     network: str
     bit_depth: str = ""
+    calibration: LabelCalibration | None = None
+    calibrated: Path | None = None
 
     @property
     def images(self) -> int:
@@ -69,6 +78,14 @@ class LabelsResult:
         ]
         if self.bit_depth:
             lines.append(f"images with more than 8 bits: {self.bit_depth}")
+        if self.calibration:
+            if self.calibrated:
+                said = f"new weights file: {self.calibrated}"
+            elif self.calibration.finds_nothing:
+                said = "the weights file keeps what it has; -calibrate -force writes new thresholds all the same"
+            else:
+                said = "the weights file keeps what it has: nothing better was found that holds"
+            lines += [self.calibration.text(), said, ""]
         if self.skipped:
             lines.append(f"{plural(len(self.skipped), 'image')} skipped, named in {self.out / 'metrics.json'}")
         lines.append(f"scores in {self.out}: report.html, metrics.json, labels.csv")
@@ -95,19 +112,68 @@ def evaluate_labels(
         InputError: the classifier knows other classes than the labels, or no image can be read.
     """
     labels = GroundTruth(dataset.annotations, chosen.weights.spec)
+    new_weights = NewWeights(chosen) if config.calibrate else None
+    groups = groups_of(chosen.path.parent / SPLIT, names) if config.calibrate else {}
     skipped: list[Refused] = []
     pipeline = open_pipeline(chosen, config, skipped, describe=False, images=len(names))
     out = evaluation_folder(config)
-    answers = LabelAnswers()
     start = time.perf_counter()
-    with LabelTable(out / "labels.csv", chosen.label_names) as table:
+    with all_or_nothing(out) as folder:
+        answers = _collect(pipeline, [dataset.path(name) for name in names], labels, chosen, skipped, folder)
+        calibration, calibrated = None, None
+        if new_weights:
+            calibration = choose_thresholds(
+                chosen.label_names,
+                answers.probabilities,
+                answers.truth,
+                chosen.label_thresholds,
+                np.array([groups[name] for name in answers.images]),
+                folds=config.folds,
+                seed=config.seed,
+                target=config.false_alarms,
+            )
+            if calibration.changed and (config.force or not calibration.finds_nothing):
+                calibrated = new_weights.prepare(_with_thresholds(config, chosen, calibration), folder, out)
+        result = LabelsResult(
+            scores=label_scores(answers, chosen.label_names, chosen.label_thresholds),
+            skipped=tuple(skipped),
+            what=what,
+            out=out,
+            seconds=time.perf_counter() - start,
+            network=pipeline.system.name,
+            calibration=calibration,
+            calibrated=calibrated,
+        )
+        said = answers.probabilities >= np.array(chosen.label_thresholds)
+        shown = presence(answers.truth, said, answers.probabilities)
+        _write_report(config, chosen, result, shown, folder)
+        found = {**metrics(config, chosen, result, result.scores.to_dict()), "presence": shown.to_dict()}
+        found |= {"calibration": calibration.to_dict()} if calibration else {}
+        found |= {"calibrated_weights": str(calibrated)} if calibrated else {}
+        write_text(folder / "metrics.json", json.dumps(found, indent=2, ensure_ascii=False) + "\n")
+        if new_weights:
+            new_weights.commit()
+    return result
+
+
+def _collect(
+    pipeline: InspectionPipeline,
+    paths: Sequence[Path],
+    labels: GroundTruth,
+    chosen: Chosen,
+    skipped: list[Refused],
+    folder: Path,
+) -> LabelAnswers:
+    """Ask the network about one image after the other; the table of its answers is written while they go by."""
+    answers = LabelAnswers()
+    with LabelTable(folder / "labels.csv", chosen.label_names) as table:
 
         def compare(path: Path, result: Inspected) -> tuple[np.ndarray, list[str]]:
             assert result.labels is not None
             return result.labels, table.render(path, result)
 
-        with progress(len(names), "evaluate") as bar:
-            for path, (probabilities, row) in pipeline.run([dataset.path(name) for name in names], compare):
+        with progress(len(paths), "evaluate") as bar:
+            for path, (probabilities, row) in pipeline.run(paths, compare):
                 answers.add([path.name], probabilities[None], labels.shown(path.name)[None])
                 table.collect(path, row)
                 bar.update()
@@ -120,25 +186,36 @@ def evaluate_labels(
         seconds=time.perf_counter() - start,
         network=pipeline.system.name,
         bit_depth=chosen.depth_in_words(pipeline.depth),
+    return answers
+
+
+def _with_thresholds(config: EvaluateConfig, chosen: Chosen, calibration: LabelCalibration) -> WeightsFile:
+    """Return the weights with new thresholds, and what they were chosen on."""
+    weights = chosen.weights
+    assert isinstance(weights, WeightsFile)
+    data = {"dataset": config.dir.resolve().name, "split": config.split}
+    told = {**data, **calibration.to_dict()}
+    return dataclasses.replace(
+        weights, label_thresholds=calibration.thresholds, metrics={**weights.metrics, "calibration": told}
     )
-    shown = presence(answers.truth, answers.probabilities >= np.array(chosen.label_thresholds), answers.probabilities)
-    _write_report(config, chosen, result, shown)
-    found = {**metrics(config, chosen, result, result.scores.to_dict()), "presence": shown.to_dict()}
-    write_text(out / "metrics.json", json.dumps(found, indent=2, ensure_ascii=False) + "\n")
-    return result
 
 
-def _write_report(config: EvaluateConfig, chosen: Chosen, result: LabelsResult, shown: Presence) -> None:
+def _write_report(config: EvaluateConfig, chosen: Chosen, result: LabelsResult, shown: Presence, folder: Path) -> None:
     # Here, since drawing takes a second to import, and whoever imports this module may not want a report.
+    from utils.reporting.calibration import label_section
     from utils.reporting.evaluation import classifier_sections
     from utils.reporting.learning import read_history
     from utils.reporting.page import write_page
 
+    calibration, new = result.calibration, result.calibrated
+    more = [label_section(calibration.to_dict(), new.name if new else None)] if calibration else []
     sections = classifier_sections(
         shown,
         chosen.label_names,
+        scores=result.scores,
+        more=more,
         facts=facts(config, chosen, result),
         history=read_history(chosen.path.parent / HISTORY),
     )
     lead = f"{plural(result.images, 'image')}, {result.what}, on {time.strftime('%Y-%m-%d %H:%M')}"
-    write_page(result.out / "report.html", f"Evaluation of {chosen.path.stem}", lead, sections)
+    write_page(folder / "report.html", f"Evaluation of {chosen.path.stem}", lead, sections)

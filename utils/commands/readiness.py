@@ -3,7 +3,7 @@
 import pandas as pd
 
 from config import TrainConfig
-from utils.calibration.calibrator import LEAST
+from utils.calibration.new_weights import LEAST
 from utils.data.annotations import Dataset
 from utils.errors import InputError
 from utils.training.flags import make_spec

@@ -94,6 +94,54 @@ def calibration_section(calibration: Mapping[str, Any], weights: str | None) -> 
     return Section("Calibration", parts)
 
 
+def label_section(calibration: Mapping[str, Any], weights: str | None) -> Section:
+    """Build the section on the thresholds of a network that judges whole images.
+
+    Args:
+        calibration: what ``LabelCalibration.to_dict`` gives.
+        weights: name of the new weights file; None when the old one was kept.
+    """
+    rate = calibration["target_false_alarms"]
+    aim = "the best F1" if rate is None else f"the best recall with at most {rate:g} false alarms per 1,000"
+    outcome = f"The thresholds are in {weights}." if weights else "The weights file keeps what it has."
+    if calibration["finds_nothing"]:
+        outcome = f"This network finds nothing better than nothing. {outcome}"
+    keys = (
+        "after",
+        "before",
+        "f1_before",
+        "f1_in_sample",
+        "f1_cross_fitted",
+        "f1_same_answer",
+        "recall",
+        "false_alarms",
+    )
+    return Section(
+        "Calibration",
+        [
+            Text(
+                f"The threshold of each label was chosen for {aim} on {calibration['images']:,} images in"
+                f" {calibration['folds']} parts. {outcome} The in-sample figure flatters, the cross-fitted one does not."
+            ),
+            Table(
+                [
+                    "label",
+                    "threshold",
+                    "before",
+                    "F1 before",
+                    "in-sample",
+                    "cross-fitted",
+                    "F1 of one answer for all",
+                    "recall",
+                    "false alarms per 1,000",
+                ],
+                [[short(name), *(one[key] for key in keys)] for name, one in calibration["labels"].items()],
+                "False alarms: images without the label that are said to have it.",
+            ),
+        ],
+    )
+
+
 def _expected(calibration: Mapping[str, Any], gain: float) -> str:
     if calibration["finds_nothing"]:
         return "no better than predicting nothing"

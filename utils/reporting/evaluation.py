@@ -14,6 +14,7 @@ from utils.reporting.objects import object_parts
 from utils.reporting.page import Numbers, Picture, Plot, Row, Section, Table, Text, cell, shown
 from utils.reporting.presence import presence_parts
 from utils.scoring.evaluation import Evaluation
+from utils.scoring.labels import LabelScores
 from utils.scoring.presence import Presence
 from utils.scoring.scores import TOGETHER
 
@@ -81,23 +82,58 @@ def evaluation_sections(
 
 
 def classifier_sections(
-    presence: Presence, names: Sequence[str], *, facts: Mapping[str, Any], history: History | None
+    presence: Presence,
+    names: Sequence[str],
+    *,
+    scores: LabelScores,
+    facts: Mapping[str, Any],
+    history: History | None,
+    more: Sequence[Section] = (),
 ) -> list[Section]:
     """Build the sections of the evaluation of a network that judges whole images and draws no masks.
 
     Args:
         presence: the figures.
         names: of the classes.
+        scores: of the network's answers.
         facts: label and value of what was scored with what.
         history: of the run that made the weights; None when it is not known.
+        more: sections of others, before the learning curves.
     """
     decided = "It is predicted to show a class when the network's probability reaches the threshold."
     parts = presence_parts(presence, names, decided, "An image's score for a class is that probability.")
     return [
+        Section("Summary", [_answers(scores)]),
         Section("Images", parts),
+        *more,
         Section("Learning curves", list(learning_parts(history, tuple(names)))),
         Section("What was scored", [_facts(facts)]),
     ]
+
+
+def _answers(scores: LabelScores) -> Table:
+    keys = ("accuracy", "precision", "recall", "f1", "roc_auc", "average_precision", "log_loss")
+    rows = [
+        [shown(name), one.with_label, *(getattr(one, key) for key in keys)]
+        for name, one in [*scores.classes.items(), ("mean", scores.together)]
+    ]
+    return Table(
+        [
+            "label",
+            "images with it",
+            "accuracy",
+            "precision",
+            "recall",
+            "F1",
+            "ROC-AUC",
+            "average precision",
+            "log loss",
+        ],
+        rows,
+        "Log loss: mean of -log of the probability given to the right answer. It is small where probabilities can be"
+        f" trusted; always saying 0.5 has {np.log(2):.4f}.",
+        last=1,
+    )
 
 
 def _facts(facts: Mapping[str, Any]) -> Table:

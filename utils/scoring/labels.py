@@ -17,6 +17,7 @@ _COLUMNS = {
     "f1": "F1",
     "roc_auc": "ROC-AUC",
     "average_precision": "avg. precision",
+    "log_loss": "log loss",
 }
 
 
@@ -78,6 +79,8 @@ class LabelScore:
         roc_auc: probability that an image with the label is ranked before one without; None unless there are both.
         average_precision: mean precision over all thresholds, weighted by the recall gained; None without any image
             that has the label.
+        log_loss: mean of -log of the probability given to the right answer, 0 or more; the smaller the better. An answer
+            of a sure and wrong network counts as 1e-7.
     """
 
     with_label: int
@@ -87,6 +90,7 @@ class LabelScore:
     f1: float | None
     roc_auc: float | None
     average_precision: float | None
+    log_loss: float | None = None
 
 
 @dataclass(frozen=True)
@@ -141,7 +145,7 @@ def label_scores(answers: LabelAnswers, names: Sequence[str], thresholds: Sequen
     }
     means = {
         key: _mean([getattr(score, key) for score in classes.values()])
-        for key in ("accuracy", "precision", "recall", "f1", "roc_auc", "average_precision")
+        for key in ("accuracy", "precision", "recall", "f1", "roc_auc", "average_precision", "log_loss")
     }
     together = LabelScore(int(answers.truth.sum()), **means)  # type: ignore[arg-type]
     return LabelScores(len(answers.images), classes, together)
@@ -162,6 +166,7 @@ def _score(probability: np.ndarray, truth: np.ndarray, threshold: float) -> Labe
         f1=float(metrics.f1_score(truth, said, zero_division=0)) if positives else None,
         roc_auc=float(metrics.roc_auc_score(truth, probability)) if both else None,
         average_precision=float(metrics.average_precision_score(truth, probability)) if positives else None,
+        log_loss=float(-np.log(np.clip(np.where(truth, probability, 1 - probability), 1e-7, 1)).mean()),
     )
 
 

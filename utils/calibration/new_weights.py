@@ -1,0 +1,107 @@
+"""The file that a calibration ends in: what may be written where, and how the one from training makes room."""
+
+import functools
+import os
+import re
+import shutil
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from utils.data.splits import read_split
+from utils.errors import InputError
+from utils.files import replacing
+from utils.inference.chosen import Chosen
+from utils.weights.index import INDEX
+from utils.weights.membership import systems_with
+from utils.weights.system_file import SystemFile
+from utils.weights.weights_file import WeightsFile
+
+UNCALIBRATED = "uncalibrated"  # folder beside the new weights file that keeps the one from training
+LEAST = 3  # groups of images: two to choose on while the third is scored
+
+
+class NewWeights:
+    """Writes weights with new settings in two steps: whole into a folder of results, then to their place.
+
+    Args:
+        chosen: the weights as they are.
+
+    Raises:
+        InputError: the network is part of a system, or there is no permission to write beside the weights file.
+    """
+
+    def __init__(self, chosen: Chosen) -> None:
+        self.chosen = chosen
+        self.published = (chosen.path.parent / INDEX).is_file()
+        systems = [] if self.published else systems_with(chosen.path)
+        if systems:  # its file moves, and they know it by name and sha256
+            raise InputError(
+                f"-calibrate: {systems[0]} needs {chosen.path} as it is; calibrate the whole with -weights_dir"
+                f" {systems[0]}, or a copy of the file elsewhere"
+            )
+        if not os.access(chosen.path.parent, os.W_OK):
+            raise InputError(f"-calibrate: no permission to write to {chosen.path.parent}; copy the weights elsewhere")
+        self._commit: Callable[[], None] | None = None
+
+    def prepare(self, new: WeightsFile | SystemFile, folder: Path, out: Path) -> Path:
+        """Write the new weights into ``folder``; return where ``commit`` brings them.
+
+        That is beside the old file, or ``out`` when it is a published one.
+        """
+        old = self.chosen.path
+        target = out if self.published else old.parent
+        if isinstance(new, SystemFile):  # small, and it names its members by their places
+            self._commit = functools.partial(self._commit_system, new, target / old.name)
+            return target / old.name
+        staged = new.save_named(folder / "weights", re.sub(r"-[0-9a-f]{8}$", "", old.stem))
+        self._commit = functools.partial(self._commit_file, staged, target / staged.name)
+        return target / staged.name
+
+    def commit(self) -> None:
+        """Bring what was prepared to its place, if there is something; the old file makes room."""
+        if self._commit is not None:
+            self._commit()
+
+    def _commit_system(self, new: SystemFile, path: Path) -> None:
+        old, weights = self.chosen.path, self.chosen.weights
+        assert isinstance(weights, SystemFile)
+        if not self.published and "calibration" not in weights.metrics:
+            weights.save(old.parent / UNCALIBRATED / old.name)
+        new.save(path)
+
+    def _commit_file(self, staged: Path, path: Path) -> None:
+        old = self.chosen.path
+        with replacing(path) as temporary:
+            shutil.move(staged, temporary)  # the run may lie on another disk than the results
+        staged.parent.rmdir()
+        if self.published or path == old:
+            return
+        if "calibration" in self.chosen.weights.metrics:
+            old.unlink()  # the one from training is kept already
+        else:
+            kept = old.parent / UNCALIBRATED
+            kept.mkdir(exist_ok=True)
+            old.replace(kept / old.name)
+
+
+def groups_of(split: Path, names: Sequence[str]) -> dict[str, int]:
+    """Return the group number of each image: that of its near-duplicates as training found them, else one of its own.
+
+    Args:
+        split: ``split.csv`` beside the weights file, which need not exist.
+        names: of the images.
+
+    Raises:
+        InputError: there are too few that differ to choose by.
+    """
+    groups = {name: number for number, name in enumerate(names)}
+    if split.is_file():
+        frame = read_split(split)
+        known = dict(zip(frame["image"], map(int, frame["group"]), strict=True))
+        if all(name in known for name in names):
+            groups = {name: known[name] for name in names}
+    if len(set(groups.values())) < LEAST:
+        raise InputError(
+            f"-calibrate: {len(names)} images, fewer than {LEAST} that differ, are too few to choose by; add images"
+        )
+    return groups
