@@ -137,7 +137,7 @@ def _answers(scores: LabelScores) -> Table:
 
 
 def _facts(facts: Mapping[str, Any]) -> Table:
-    return Table(["what", "value"], [[label, value] for label, value in facts.items()])
+    return Table(["what", "value"], [[label, value] for label, value in facts.items()], ordered=True)
 
 
 def _summary(evaluation: Evaluation) -> list[Any]:

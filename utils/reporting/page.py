@@ -72,6 +72,7 @@ class Table:
         caption: what the table says.
         digits: of numbers that are not whole, behind the point.
         last: rows at the end that stay there however the others are sorted: sums and means.
+        ordered: the order of the rows says something, so that they are not sorted.
     """
 
     kind: ClassVar[str] = "table"
@@ -80,11 +81,12 @@ class Table:
     caption: str = ""
     digits: int = 4
     last: int = 0
+    ordered: bool = False
 
     @property
     def sorts(self) -> bool:
         """Whether there are rows to sort, and no more columns than the page has rules for."""
-        return len(self.rows) - self.last > 2 and len(self.columns) <= SORTED_COLUMNS
+        return not self.ordered and len(self.rows) - self.last > 2 and len(self.columns) <= SORTED_COLUMNS
 
     @property
     def ranks(self) -> list[str]:
