@@ -143,6 +143,7 @@ def evaluate_labels(
             network=pipeline.system.name,
             calibration=calibration,
             calibrated=calibrated,
+            bit_depth=chosen.depth_in_words(pipeline.depth),
         )
         said = answers.probabilities >= np.array(chosen.label_thresholds)
         shown = presence(answers.truth, said, answers.probabilities)
@@ -178,14 +179,6 @@ def _collect(
                 table.collect(path, row)
                 bar.update()
         require_images(len(answers.images), skipped)
-    result = LabelsResult(
-        scores=label_scores(answers, chosen.label_names, chosen.label_thresholds),
-        skipped=tuple(skipped),
-        what=what,
-        out=out,
-        seconds=time.perf_counter() - start,
-        network=pipeline.system.name,
-        bit_depth=chosen.depth_in_words(pipeline.depth),
     return answers
 
 

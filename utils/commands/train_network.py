@@ -21,8 +21,8 @@ from utils.data.splits import BALANCED_TABLE, TRAIN, VALID, write_split
 from utils.errors import InputError
 from utils.models.segmenter import Segmenter
 from utils.models.spec import ModelSpec
-from utils.training.bit_depth import with_depth, write_depth
 from utils.settings import flag_of
+from utils.training.bit_depth import with_depth, write_depth
 from utils.training.checkpoints import read_best, read_last
 from utils.training.class_weights import class_weights
 from utils.training.engine import SteelEngine, make_engine
