@@ -90,6 +90,16 @@ def jpeg_of_scans() -> bytes:
     return data[:-2] + scan * 1000 + data[-2:]
 
 
+def mpo_of_scans() -> bytes:
+    """The same with a table of several pictures, for which Pillow has another name than JPEG."""
+    packed = io.BytesIO()
+    black = Image.fromarray(np.zeros((16, 16), np.uint8))
+    black.save(packed, "MPO", save_all=True, append_images=[black], progressive=True)
+    data = packed.getvalue()
+    end = data.index(b"\xff\xd9")
+    return data[:end] + data[data.rindex(b"\xff\xda", 0, end) : end] * 3000 + data[end:]
+
+
 def tiff_with_wrong_offsets() -> bytes:
     packed = io.BytesIO()
     Image.fromarray(np.zeros((16, 16), np.uint8)).save(packed, "TIFF")
@@ -112,6 +122,7 @@ HOSTILE = {
     "a line of 100,000 pixels, of which the network makes 32": (post(form([("a.png", png_of(100_000, 1, zlib.compress(bytes(100_001))))])), 413, "too_many_pixels"),
     "a bomb: a comment of 200 MB": (post(form([("a.png", text_bomb())])), 422, "damaged"),
     "a bomb: a JPEG of 1,000 scans": (post(form([("a.jpg", jpeg_of_scans())])), 413, "too_many_scans"),
+    "a bomb: an MPO of 3,000 scans": (post(form([("a.jpg", mpo_of_scans())])), 413, "too_many_scans"),
     "no pixels at all": (post(form([("a.png", png_of(0, 0, b""))])), 415, "not_an_image"),
     "a TIFF that points outside of itself": (post(form([("a.tif", tiff_with_wrong_offsets())])), 415, "not_an_image"),
     "a program named .jpg": (post(form([("a.jpg", b"\x7fELF" + bytes(500))])), 415, "not_an_image"),

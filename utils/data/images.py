@@ -18,6 +18,7 @@ import numpy as np
 from PIL import ExifTags, Image, TiffImagePlugin, UnidentifiedImageError
 
 from utils.data.bit_depth import UNKNOWN, BitDepth, Levels
+from utils.data.scans import MOST_SCANS, REMEDY, file_has_too_many_scans
 from utils.errors import InputError
 
 IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp"})
@@ -101,7 +102,7 @@ def pages_of(path: Path) -> int:
     """Read the number of pages of a TIFF from its headers; 1 for other formats, and for what cannot be read."""
     if path.suffix.lower() not in (".tif", ".tiff"):
         return 1
-    with contextlib.suppress(ImageError), _opened(path) as image:
+    with contextlib.suppress(ImageError), _opened(path, decoding=False) as image:
         return _pages(image)
     return 1
 
@@ -195,7 +196,7 @@ def measure_depth(paths: Sequence[Path], depth: BitDepth = UNKNOWN) -> BitDepth:
     wide = []
     for path in paths:
         if path.suffix.lower() in WIDE_SUFFIXES:
-            with contextlib.suppress(ImageError), _opened(path) as image:
+            with contextlib.suppress(ImageError), _opened(path, decoding=False) as image:
                 if _is_wide(image):
                     wide.append(path)
     found = []
@@ -274,7 +275,7 @@ def read_size(path: Path) -> tuple[int, int]:
     Raises:
         ImageError: the file is missing, empty or not an image.
     """
-    with _opened(path) as image:
+    with _opened(path, decoding=False) as image:
         return image.height, image.width
 
 
@@ -284,7 +285,7 @@ def is_turned(path: Path) -> bool:
     Raises:
         ImageError: as ``read_size``.
     """
-    with _opened(path) as image:
+    with _opened(path, decoding=False) as image:
         # What cameras write. Pillow turns TIFFs itself, and would unpack a whole PNG to look.
         camera = image.format in ("JPEG", "MPO")
         return camera and image.getexif().get(ExifTags.Base.Orientation, 1) in range(2, 9)
@@ -320,9 +321,14 @@ def _pages(image: Image.Image) -> int:
 
 
 @contextlib.contextmanager
-def _opened(path: Path) -> Iterator[Image.Image]:
-    """Open an image for a block that reads of it what it needs, and name the file in whatever goes wrong there."""
+def _opened(path: Path, decoding: bool = True) -> Iterator[Image.Image]:
+    """Open an image for a block that reads of it what it needs, and name the file in whatever goes wrong there.
+
+    With ``decoding`` its pixels will be read, so that what takes minutes to decode is refused.
+    """
     try:
+        if decoding and file_has_too_many_scans(path):
+            raise ImageError(path, f"JPEG of more than {MOST_SCANS} scans, which takes minutes to decode", REMEDY)
         with Image.open(path) as image:
             yield image
     except ImageError:

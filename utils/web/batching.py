@@ -169,7 +169,7 @@ class Batches:
 
     def _load(self, job: _Job) -> Refused | None:
         """Decode an image as soon as there is room for its pixels; returns why there is none."""
-        opened = open_upload(job.upload, self.most_pixels)
+        opened = open_upload(job.upload, self.most_pixels, lambda: not job.future.cancelled())
         if isinstance(opened, Refused):
             return opened
         self._take(job, opened.filled if self._own_size else opened.pixels)

@@ -1,6 +1,6 @@
 """From what somebody sent to pixels, or to one sentence that says why not. The bytes may be anything."""
 
-import io
+from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
@@ -8,17 +8,17 @@ from PIL import Image, UnidentifiedImageError
 
 from utils.data.bit_depth import UNKNOWN, BitDepth
 from utils.data.images import Unscalable, to_pixels
+from utils.data.scans import MOST_SCANS, has_too_many_scans
 from utils.inference.inspected import Refused
 from utils.inference.network import LARGEST_MULTIPLE
 from utils.web.inspection import Upload
+from utils.web.limited_file import LimitedFile, TooMuchWork
 
 # What is opened, whatever the name says: decoders of a few well-known formats, not all that PIL has.
 FORMATS = ("JPEG", "PNG", "BMP", "TIFF", "WEBP")
 SHOWN = "JPEG, PNG, BMP, TIFF or WebP"
-# A progressive JPEG has some ten scans; each goes over all of its pixels.
-MOST_SCANS = 100
-_START_OF_SCAN = b"\xff\xda"
 DAMAGED = "The image file is damaged; save it again."
+TOO_SLOW = "The image takes too long to decode; save it again as a plain JPEG or PNG."
 OUT_OF_MEMORY = "The server lacks the memory for this image; send a smaller one."
 
 
@@ -42,15 +42,18 @@ class OpenedImage(NamedTuple):
         return height * width
 
 
-def open_upload(upload: Upload, most_pixels: int) -> OpenedImage | Refused:
+def open_upload(
+    upload: Upload, most_pixels: int, is_wanted: Callable[[], bool] = lambda: True
+) -> OpenedImage | Refused:
     """Look at the header only.
 
     Args:
         upload: what came in.
         most_pixels: largest height times width; a side under ``LARGEST_MULTIPLE`` counts as that.
+        is_wanted: whether somebody still waits for the image; decoding ends when nobody does.
 
     Returns:
-        The image, or why it is not inspected: empty, no image of a known format, or too large.
+        The image, or why it is not inspected: empty, no image of a known format, too large, or too much work.
     """
     name, data = upload.name, upload.data
     if isinstance(data, np.ndarray):
@@ -63,24 +66,26 @@ def open_upload(upload: Upload, most_pixels: int) -> OpenedImage | Refused:
     size = _webp_size(data)
     if size is not None and size[0] * size[1] > most_pixels:
         return Refused(name, _too_large(f"{size[1]} x {size[0]}", most_pixels), "too_many_pixels")
+    # Before any decoder sees it, and whatever it would call the file.
+    if has_too_many_scans(data):
+        reason = f"The JPEG has more than {MOST_SCANS} scans; save it again as a plain JPEG."
+        return Refused(name, reason, "too_many_scans")
     try:
-        image = Image.open(io.BytesIO(data), formats=FORMATS)
+        image = Image.open(LimitedFile(data, is_wanted), formats=FORMATS)
+    except TooMuchWork:
+        return Refused(name, TOO_SLOW, "too_slow")
     except UnidentifiedImageError:
         return Refused(name, _not_an_image(data), "not_an_image")
     except Exception:  # a decoder that meets bytes made to harm it raises anything
         return Refused(name, DAMAGED, "damaged")
-    opened = _of_right_size(OpenedImage(name, image, image.height, image.width), most_pixels)
-    if isinstance(opened, OpenedImage) and image.format == "JPEG" and data.count(_START_OF_SCAN) > MOST_SCANS:
-        reason = f"The JPEG has more than {MOST_SCANS} scans; save it again as a plain JPEG."
-        return Refused(name, reason, "too_many_scans")
-    return opened
+    return _of_right_size(OpenedImage(name, image, image.height, image.width), most_pixels)
 
 
 def unpack(opened: OpenedImage, channels: int, depth: BitDepth = UNKNOWN) -> np.ndarray | Refused:
     """Decode to ``(H, W, channels)`` uint8, as ``utils.data.images.read_image`` does.
 
     Returns:
-        The pixels, or why there are none: truncated, damaged, or with numbers that do not fit the bit depth.
+        The pixels, or why there are none: truncated, damaged, too much work, or numbers beyond the bit depth.
     """
     name, image = opened.name, opened.image
     if isinstance(image, np.ndarray):
@@ -88,11 +93,16 @@ def unpack(opened: OpenedImage, channels: int, depth: BitDepth = UNKNOWN) -> np.
         return to_pixels(Image.fromarray(plain), channels)
     try:
         with image:
+            if isinstance(file := getattr(image, "fp", None), LimitedFile):
+                file.begin_pixels()
+            image.load()
             return to_pixels(image, channels, depth)
     except Unscalable as error:
         return Refused(name, f"The image {error.reason}; {error.remedy}.", "bit_depth")
     except MemoryError:
         return Refused(name, OUT_OF_MEMORY, "out_of_memory")
+    except TooMuchWork:
+        return Refused(name, TOO_SLOW, "too_slow")
     except Exception as error:  # as above
         if "truncated" in str(error):
             return Refused(name, "The image file is cut off in the middle; send it again.", "truncated")

@@ -34,6 +34,7 @@ REFUSALS = {
     "bit_depth": 422,
     "too_many_pixels": 413,
     "too_many_scans": 413,
+    "too_slow": 413,
     "out_of_memory": 413,
     "timeout": 408,
     "busy": 503,
