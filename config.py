@@ -554,8 +554,8 @@ class RequestFlags:
     max_images: int = flag("images in a request", 32, low=1)
     max_mb: int = flag("megabytes of a request, all images together", 64, low=1, high=1024)
     max_pixels: int = flag(
-        "height times width of an image, a side under 128 counting as 128; decoded it takes 3 bytes a pixel, in the "
-        "network a hundred times that",
+        "height times width of an image, a side under 128 counting as 128, and of all images that the network sees at "
+        "once (those never less than 4 million); decoded it takes 3 bytes a pixel, in networks 100 times that",
         20_000_000,
         low=1024,
     )

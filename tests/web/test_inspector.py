@@ -5,6 +5,7 @@ import dataclasses
 import functools
 import threading
 import time
+from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -22,6 +23,7 @@ from utils.decision.gate import Gate
 from utils.decision.masks import DEFECT
 from utils.inference.inspected import Inspected, Refused
 from utils.inference.systems.gated import NEVER
+from utils.web import batching
 from utils.web.batching import Busy, Closing
 from utils.web.inspection import Upload, redecide
 from utils.web.inspector import Inspector
@@ -278,6 +280,35 @@ def test_thin_images_take_of_that_bound_what_the_network_makes_of_them(make, red
     assert sum(job.loaded is not None for job in inspector._batches._ready) <= 4
     red.go.set()
     assert [future.result(10).name for future in futures] == [str(k) for k in range(20)]
+
+
+@pytest.mark.parametrize(
+    ("most", "least", "largest"),
+    [
+        pytest.param(3 * 128 * 128, 0, 3, id="as many pixels as one image may have"),
+        pytest.param(128 * 128, 0, 1, id="an image of the largest size goes alone"),
+        pytest.param(100, 0, 1, id="so does one that the network makes larger than that"),
+        pytest.param(128 * 128, 5 * 128 * 128, 5, id="small images share batches all the same"),
+    ],
+)
+def test_networks_see_only_so_many_pixels_at_once(monkeypatch, most, least, largest):
+    monkeypatch.setattr(batching, "LEAST_AT_ONCE", least)
+    lock, inside, seen = threading.Lock(), Counter(), []
+
+    class Watched(Red):
+        def __call__(self, images, choose=None):
+            with lock:
+                inside["images"] += len(images)
+                seen.append(inside["images"])
+            time.sleep(0.02)
+            with lock:
+                inside["images"] -= len(images)
+            return super().__call__(images, choose)
+
+    with make_inspector(Watched(), most_pixels=most, room=16) as inspector:
+        answers = inspector.inspect([Upload(str(k), pixels(250)) for k in range(12)])
+    assert [answer.name for answer in answers if isinstance(answer, Inspected)] == [str(k) for k in range(12)]
+    assert max(seen) <= largest
 
 
 def test_closing_finishes_what_was_accepted_and_refuses_the_rest(make, red):

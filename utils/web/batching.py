@@ -16,12 +16,18 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
+
 from utils.inference.inspected import Inspected, Refused
+from utils.inference.network import LARGEST_MULTIPLE
 from utils.inference.pipeline import InspectionPipeline, Judged, Loaded
 from utils.web.decoding import OUT_OF_MEMORY, open_upload, unpack
 from utils.web.inspection import Upload
 
 log = logging.getLogger("steel.web")
+
+# Pixels that the networks may see at once where a single image may have fewer; a megapixel takes some 300 MB in them.
+LEAST_AT_ONCE = 4_000_000
 
 # Makes of what is known of an image, and of the seconds since it was accepted, what its caller wants; called in a
 # worker thread.
@@ -59,7 +65,8 @@ class Batches:
     Args:
         pipeline: whose steps are run; its ``batch_size`` is the largest batch.
         room: images that may be inside at once, from acceptance to answer.
-        most_pixels: of one image; larger ones are refused.
+        most_pixels: of one image, larger ones are refused; the networks see as many at once, in all batches together,
+            but never less than ``LEAST_AT_ONCE``.
         wait: seconds that an image may wait for others to share its batch, while others are being decoded.
         on_batch: is told the size of every batch.
     """
@@ -82,10 +89,11 @@ class Batches:
         )
         # Decoded images, their logits and masks lie in memory: as many pixels as a few of the largest images have.
         self._allowance = 4 * most_pixels
+        self._at_once = max(most_pixels, LEAST_AT_ONCE)
         self._own_size = None in pipeline.system.sizes
         self._changed = threading.Condition()
         self._ready: deque[_Job] = deque()
-        self._inside = self._coming = self._pixels = self._idle = 0
+        self._inside = self._coming = self._pixels = self._idle = self._running = 0
         self._pace = 0.1  # seconds between two answers while there is work, a moving average
         self._last = 0.0
         self._closing = self._stopped = False
@@ -197,6 +205,13 @@ class Batches:
                     self._leave(job)
             if jobs:
                 self._run(jobs)
+            with self._changed:
+                self._running -= sum(map(_pixels_seen, batch))
+                self._changed.notify_all()
+
+    def _fits(self, pixels: int) -> bool:
+        """Check whether the networks may see so many pixels more; an image that is alone always fits."""
+        return not self._running or self._running + pixels <= self._at_once
 
     def _gather(self) -> list[_Job] | None:
         """Take the image that came first and others of its sizes; None when there will be no more.
@@ -205,20 +220,22 @@ class Batches:
         """
         with self._changed:
             self._idle += 1
-            self._changed.wait_for(lambda: self._ready or self._stopped)
+            self._changed.wait_for(lambda: self._stopped or (self._ready and self._fits(_pixels_seen(self._ready[0]))))
             if not self._ready:
                 return None
             batch = [self._ready.popleft()]
-            shapes = _shapes(batch[0])
+            shapes, pixels = _shapes(batch[0]), _pixels_seen(batch[0])
+            self._running += pixels
             until = time.monotonic() + self.wait
             while True:
                 wanted = min(self.pipeline.batch_size, -(-(len(batch) + len(self._ready) + self._coming) // self._idle))
                 for job in list(self._ready):
-                    if len(batch) < wanted and _shapes(job) == shapes:
+                    if len(batch) < wanted and _shapes(job) == shapes and self._fits(pixels):
                         self._ready.remove(job)
+                        self._running += pixels
                         batch.append(job)
                 left = until - time.monotonic()
-                if len(batch) >= wanted or not self._coming or left <= 0:
+                if len(batch) >= wanted or not self._coming or left <= 0 or not self._fits(pixels):
                     self._idle -= 1
                     return batch
                 self._changed.wait(left)
@@ -271,6 +288,12 @@ def _loaded(job: _Job) -> Loaded:
 
 def _shapes(job: _Job) -> list[tuple[int, ...]]:
     return _loaded(job).shapes
+
+
+def _pixels_seen(job: _Job) -> int:
+    """Return the most pixels that one of the networks sees of an image, filled up as far as any architecture asks."""
+    sides = (-(-np.array(shape[:2]) // LARGEST_MULTIPLE) * LARGEST_MULTIPLE for shape in _shapes(job))
+    return max(int(height * width) for height, width in sides)
 
 
 def _answer(job: _Job, answer: Any) -> None:
