@@ -543,6 +543,11 @@ class AccessFlags:
         "web pages of other origins that browsers may call the API from, as https://line3.example.com; none: no others",
         None,
     )
+    proxies: tuple[str, ...] | None = flag(
+        "addresses or networks of proxies whose X-Forwarded-Host, -Proto and -For are believed, as 10.0.0.5; none: "
+        "nobody's",
+        None,
+    )
 
 
 @dataclass(frozen=True, kw_only=True)

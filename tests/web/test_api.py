@@ -333,7 +333,7 @@ def test_named_origins_may_call_and_others_not(serve):
 def test_named_origins_may_read_what_the_guard_answers_and_others_not(serve):
     token = "a-token-of-some-length"
     client = serve(origins=("https://line3.example.com",), token=token, max_mb=1)
-    traffic = client.app.traffic
+    places = client.app.places
     right, wrong = ({"Authorization": f"Bearer {word}"} for word in (token, "wrong"))
     refusals = {}
     for origin in ("https://line3.example.com", "https://evil.example.com"):
@@ -343,9 +343,9 @@ def test_named_origins_may_read_what_the_guard_answers_and_others_not(serve):
             client.post("/api/v1/inspect", content=bytes(2_000_000), headers={**asked, **right}),
             client.post("/api/v1/inspect", files={"images": png(pixels(13))}, headers={**asked, **right}),
         ]
-        traffic.most_requests, most = 0, traffic.most_requests
+        places.most_requests, most = 0, places.most_requests
         answers.append(client.get("/api/v1/model", headers={**asked, **right}))
-        traffic.most_requests = most
+        places.most_requests = most
         refusals[origin] = answers
     allowed, others = refusals.values()
     assert [answer.status_code for answer in allowed] == [401, 413, 500, 503]
@@ -361,14 +361,15 @@ def test_a_page_of_another_origin_hears_that_the_server_is_busy_or_closing(serve
     """A browser that is refused the preflight tells its page of a broken connection only."""
     client = serve(origins=("https://line3.example.com",))
     traffic, origin = client.app.traffic, {"Origin": "https://line3.example.com"}
-    most = traffic.most_requests
-    traffic.most_requests, traffic.closing = (0, False) if state == "busy" else (most, True)
+    places = client.app.places
+    most = places.most_requests
+    places.most_requests, traffic.closing = (0, False) if state == "busy" else (most, True)
     try:
         first = client.options("/api/v1/inspect", headers={**origin, "Access-Control-Request-Method": "POST"})
         answer = client.post("/api/v1/inspect", files={"images": png(pixels(13))}, headers=origin)
         other = client.options("/api/v1/inspect", headers=origin)  # no preflight
     finally:
-        traffic.most_requests, traffic.closing = most, False
+        places.most_requests, traffic.closing = most, False
     assert (first.status_code, first.headers["access-control-allow-origin"]) == (200, origin["Origin"])
     assert (answer.status_code, answer.json()["error"]["code"]) == (503, state)
     assert other.status_code == 503

@@ -1,5 +1,7 @@
 """What people and programs with bad manners send to a real socket, and the answer that each gets."""
 
+import asyncio
+import contextlib
 import gzip
 import io
 import json
@@ -11,9 +13,12 @@ import zlib
 import numpy as np
 import pytest
 from PIL import Image
+from starlette.requests import Request
+from starlette.responses import StreamingResponse
 
 from config import ServeConfig
 from tests.web.red import Red, form, make_application, pixels, png, post, read_answer, running
+from utils.web import security
 from utils.web import server as server_module
 
 TOKEN = "a-token-of-some-length"
@@ -56,9 +61,9 @@ def _still_well(server):
 
 def assert_empty(application) -> None:
     """Nothing is under way, now or after a while."""
-    traffic, inspector = application.traffic, application.inspector
+    traffic, places, inspector = application.traffic, application.places, application.inspector
     deadline = time.monotonic() + 5
-    while (traffic.requests or traffic.bytes or inspector.inside) and time.monotonic() < deadline:
+    while (places.requests or traffic.bytes or inspector.inside) and time.monotonic() < deadline:
         time.sleep(0.01)
     assert (traffic.bytes, traffic.accepted, len(traffic.reading), inspector.inside) == (0, 0, 0, 0)
 
@@ -287,14 +292,70 @@ def test_a_thousand_connections_that_say_nothing_keep_nobody_out(server):
 
 
 def test_too_many_requests_at_once_are_told_to_come_back(server):
-    traffic, most = server.application.traffic, server.application.traffic.most_requests
-    traffic.most_requests = 0
+    places, most = server.application.places, server.application.places.most_requests
+    places.most_requests = 0
     try:
         status, headers, body = server.send(ONE)
         assert server.send(_get("/healthz"))[0] == 200
+        assert server.send(_get("/readyz"))[0] == 503
+        assert server.send(_get("/made-up"))[0] == 404  # the page has places of its own
     finally:
-        traffic.most_requests = most
+        places.most_requests = most
     assert (status, json.loads(body)["error"]["code"], headers["retry-after"]) == (503, "busy", "1")
+
+
+@pytest.fixture(scope="module")
+def streaming():
+    """A server whose page has streams that never end, and uploads that are read to their end."""
+    red = Red()
+    application = make_application(red, ServeConfig())
+
+    @application.app.get("/gradio_api/heartbeat/{session}")
+    def beat(session: str) -> StreamingResponse:
+        async def forever():
+            while True:
+                yield b"data: ALIVE\n\n"
+                await asyncio.sleep(0.05)
+
+        return StreamingResponse(forever(), media_type="text/event-stream")
+
+    @application.app.post("/gradio_api/upload")
+    async def upload(request: Request) -> int:
+        return len(await request.body())
+
+    with running(application, red) as made:
+        yield made
+
+
+def test_open_pages_shut_nobody_out_of_the_api(streaming):
+    with contextlib.ExitStack() as held:
+        answers = []
+        for number in range(300):
+            one = held.enter_context(socket.create_connection(("127.0.0.1", streaming.port), timeout=20))
+            one.sendall(_get(f"/gradio_api/heartbeat/{number}"))
+            answers.append(one.recv(20))
+        assert {answer[:12] for answer in answers[:128]} == {b"HTTP/1.1 200"}
+        assert {answer[:12] for answer in answers[128:]} == {b"HTTP/1.1 503"}
+        assert streaming.send(ONE)[0] == 200
+        assert streaming.send(_get("/readyz"))[0] == 200
+        assert streaming.send(post(b"abc", path="/gradio_api/upload"))[0] == 200
+    deadline = time.monotonic() + 10
+    while streaming.application.places._streams and time.monotonic() < deadline:
+        time.sleep(0.02)
+    assert not streaming.application.places._streams
+
+
+def test_uploads_of_the_page_that_never_end_shut_nobody_out_and_are_ended(streaming, monkeypatch):
+    monkeypatch.setattr(security, "SILENT_SECONDS", 1.0)
+    with contextlib.ExitStack() as held:
+        sent = [
+            held.enter_context(socket.create_connection(("127.0.0.1", streaming.port), timeout=20)) for _ in range(140)
+        ]
+        for one in sent:
+            one.sendall(post(b"abc", path="/gradio_api/upload", length=1000))
+        assert streaming.send(ONE)[0] == 200
+        statuses = {read_answer(one)[0] for one in sent}
+    assert statuses == {408, 503}
 
 
 def test_bodies_that_fill_the_memory_are_told_to_come_back(server):

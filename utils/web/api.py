@@ -31,6 +31,7 @@ from utils.web.inspection import REFUSALS, Upload
 from utils.web.inspector import Inspector
 from utils.web.limits import Limits, Problem, Traffic, closing_problem
 from utils.web.metrics import Metrics
+from utils.web.places import Places
 from utils.web.reading import FIELD, read_uploads
 from utils.web.storage import save_request
 
@@ -83,14 +84,22 @@ class Api:
         inspector: what answers.
         limits: of a request.
         traffic: what is under way.
+        places: for requests.
         metrics: to count with.
         save: folder to keep requests in; None: nothing is kept.
     """
 
     def __init__(
-        self, inspector: Inspector, limits: Limits, traffic: Traffic, metrics: Metrics, save: Path | None = None
+        self,
+        inspector: Inspector,
+        limits: Limits,
+        traffic: Traffic,
+        places: Places,
+        metrics: Metrics,
+        save: Path | None = None,
     ) -> None:
-        self.inspector, self.limits, self.traffic, self.metrics, self.save = inspector, limits, traffic, metrics, save
+        self.inspector, self.limits, self.metrics, self.save = inspector, limits, metrics, save
+        self.traffic, self.places = traffic, places
         self.ready = False
 
     def router(self) -> APIRouter:
@@ -207,11 +216,13 @@ class Api:
         return StateAnswer(status="alive")
 
     async def readiness(self) -> StateAnswer:
-        """Answer 200 once the first image went through, and 503 before that and during the shutdown."""
+        """Answer 200 once the first image went through; 503 before that, while no request fits in, and in the shutdown."""
         if self.traffic.closing:
             raise closing_problem()
         if not self.ready:
             raise Problem(503, "starting", "The server is starting; try again in 1 s.", retry_after=1)
+        if self.places.full:
+            raise Problem(503, "busy", "The server is busy; try again in 1 s.", retry_after=1)
         return StateAnswer(status="ready")
 
     async def show_metrics(self) -> Response:

@@ -13,6 +13,7 @@ from utils.web.api import Api, problem_response
 from utils.web.inspector import Inspector
 from utils.web.limits import FORM_BYTES, MOST_BODIES, Limits, Problem, Traffic
 from utils.web.metrics import Metrics
+from utils.web.places import Places
 from utils.web.security import EXPOSED, OPEN, Guard, Policy, bug_problem
 
 ABOUT = """Finds defects in photographs of flat steel.
@@ -37,11 +38,11 @@ class Application:
         self.inspector, self.metrics = inspector, metrics
         policy = Policy(config)
         limits = Limits(config.max_images, config.max_mb * 10**6 + FORM_BYTES, config.max_pixels, config.max_seconds)
-        self.traffic = Traffic(MOST_BODIES * limits.bytes)
-        self.api = Api(inspector, limits, self.traffic, metrics, config.save)
+        self.traffic, self.places = Traffic(MOST_BODIES * limits.bytes), Places()
+        self.api = Api(inspector, limits, self.traffic, self.places, metrics, config.save)
         metrics.watch(lambda: inspector.inside, inspector.room)
         self.app = self._routes(policy)
-        self.guard = Guard(self.app, policy, self.traffic, metrics, limits.bytes)
+        self.guard = Guard(self.app, policy, self.traffic, self.places, metrics, limits.bytes)
 
     def set_ready(self) -> None:
         """Mark the server as ready to inspect images."""

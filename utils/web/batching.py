@@ -22,6 +22,7 @@ from utils.inference.inspected import Inspected, Refused
 from utils.inference.network import LARGEST_MULTIPLE
 from utils.inference.pipeline import InspectionPipeline, Judged, Loaded
 from utils.web.decoding import OUT_OF_MEMORY, open_upload, unpack
+from utils.web.failures import one_line
 from utils.web.inspection import Upload
 
 log = logging.getLogger("steel.web")
@@ -311,5 +312,5 @@ def _failed(job: _Job, error: Exception) -> Refused:
         log.warning("no memory for an image: %s", error)
         return Refused(job.upload.name, OUT_OF_MEMORY, "out_of_memory")
     number = uuid.uuid4().hex[:12]
-    log.error("error %s while inspecting an image", number, exc_info=error)
+    log.error("error %s while inspecting an image: %s", number, one_line(error))
     return Refused(job.upload.name, f"The server made an error, {number} in its log.", "failed")

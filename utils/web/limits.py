@@ -6,12 +6,15 @@ from typing import Any
 
 # Beside the images a request has its boundaries and headers.
 FORM_BYTES = 64 * 1024
-# Requests of any kind that may be under way at once: each of them holds a connection and some memory.
+# Requests to the API that may be under way at once: each of them holds a connection and some memory.
 MOST_REQUESTS = 256
 # Bodies that may lie in memory at once, in units of the largest one.
 MOST_BODIES = 4
 # Seconds that the head of a request may take.
 HEAD_SECONDS = 10
+# Seconds that the page's requests may keep silent in the middle of their body, and that all of it may take.
+SILENT_SECONDS = 20
+BODY_SECONDS = 600
 # Bytes of the head of a request.
 HEAD_BYTES = 32 * 1024
 
@@ -73,13 +76,11 @@ class Traffic:
 
     Args:
         most_bytes: of bodies that lie in memory, all requests together.
-        most_requests: requests under way.
     """
 
-    def __init__(self, most_bytes: int, most_requests: int = MOST_REQUESTS) -> None:
-        self.most_bytes, self.most_requests = most_bytes, most_requests
+    def __init__(self, most_bytes: int) -> None:
+        self.most_bytes = most_bytes
         self.closing = False
-        self.requests = 0
         self.bytes = 0
         self.accepted = 0  # requests whose images were accepted and that have no answer yet
         self.reading: set[asyncio.Timeout] = set()  # requests whose body is still coming

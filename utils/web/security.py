@@ -3,6 +3,7 @@
 import asyncio
 import base64
 import binascii
+import contextlib
 import hashlib
 import hmac
 import ipaddress
@@ -18,8 +19,11 @@ from urllib.parse import urlsplit
 
 from config import ServeConfig
 from utils.errors import InputError
-from utils.web.limits import HEAD_BYTES, Problem, Traffic, closing_problem
+from utils.web.failures import one_line, plain
+from utils.web.limits import BODY_SECONDS, HEAD_BYTES, SILENT_SECONDS, Problem, Traffic, closing_problem
 from utils.web.metrics import Metrics
+from utils.web.places import API, Places
+from utils.web.proxies import Proxies
 
 log = logging.getLogger("steel.web")
 
@@ -33,7 +37,7 @@ SHORTEST_TOKEN = 16
 TOKEN_VARIABLE = "STEEL_SERVE_TOKEN"
 OPEN = frozenset({"/healthz", "/readyz"})  # a supervisor asks without a token
 # A program's requests carry a bearer token; browsers can send one only for pages that ask for a password.
-PROGRAMS = ("/api/", "/metrics")
+PROGRAMS = API
 # What pages of allowed origins may read of an answer's head.
 EXPOSED = ("X-Request-Id", "Retry-After")
 HEADERS = (
@@ -52,7 +56,7 @@ class Policy:
         config: the flags of ``Serve.py``.
 
     Raises:
-        InputError: the flags would open the server to everybody by accident, or an origin is none.
+        InputError: the flags would open the server to everybody by accident, or an origin or a proxy is none.
     """
 
     def __init__(self, config: ServeConfig) -> None:
@@ -69,6 +73,7 @@ class Policy:
                 " everybody in"
             )
         self._token = None if token is None else hashlib.sha256(token.encode()).digest()
+        self.proxies = Proxies(config.proxies or ())
         self.origins = tuple(_origin(word) for word in config.origins or ())
         names = {"localhost", "127.0.0.1", "::1", config.host, *(urlsplit(origin).hostname for origin in self.origins)}
         # Without this a page of any web site could have its own name lead here, and read the answers.
@@ -116,12 +121,15 @@ class Guard:
         app: the API and the page.
         policy: who may come in.
         traffic: what is under way.
+        places: for requests.
         metrics: to count with.
         most_bytes: of the body of any request.
     """
 
-    def __init__(self, app: App, policy: Policy, traffic: Traffic, metrics: Metrics, most_bytes: int) -> None:
-        self.app, self.policy, self.traffic, self.metrics = app, policy, traffic, metrics
+    def __init__(
+        self, app: App, policy: Policy, traffic: Traffic, places: Places, metrics: Metrics, most_bytes: int
+    ) -> None:
+        self.app, self.policy, self.traffic, self.places, self.metrics = app, policy, traffic, places, metrics
         self.most_bytes = most_bytes
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -132,7 +140,7 @@ class Guard:
         if scope["type"] != "http":
             await send({"type": "websocket.close", "code": 1008})
             return
-        await _GuardedRequest(self, scope, receive, send).answer()
+        await _GuardedRequest(self, self.policy.proxies.read(scope), receive, send).answer()
 
 
 class _GuardedRequest:
@@ -145,16 +153,17 @@ class _GuardedRequest:
         self.status = 0
         self.bytes = 0
         self.done = False
+        self.whole = False  # the body has come to its end
 
     async def answer(self) -> None:
         guard, scope = self.guard, self.scope
         scope.setdefault("state", {})["number"] = self.number
         scope["state"]["start"] = self.start
-        guard.traffic.requests += 1
         try:
             headers = dict(scope["headers"])
-            self._admit(headers)
-            await guard.app(scope, self.receive, self.send)
+            always = self._admit(headers)
+            with contextlib.nullcontext() if always else guard.places.taken(scope):
+                await guard.app(scope, self.receive, self.send)
         except Problem as problem:
             await self._refuse(problem)
         except asyncio.CancelledError:
@@ -163,14 +172,13 @@ class _GuardedRequest:
             await self._refuse(closing_problem())
         except Exception as error:
             # What is wrong with us is for the log; the client gets the number under which it stands there.
-            log.error("error %s at %s %s", self.number, scope["method"], scope["path"], exc_info=error)
+            log.error("error %s at %s %s: %s", self.number, scope["method"], plain(scope["path"]), one_line(error))
             await self._refuse(bug_problem(self.number))
         finally:
-            guard.traffic.requests -= 1
             guard.metrics.answered(scope["path"], self.status or 499, time.monotonic() - self.start)
 
-    def _admit(self, headers: dict[bytes, bytes]) -> None:
-        """Raise the ``Problem`` that a request is turned away with."""
+    def _admit(self, headers: dict[bytes, bytes]) -> bool:
+        """Raise the ``Problem`` that a request is turned away with; returns whether it needs no place."""
         guard, path = self.guard, self.scope["path"]
         head = sum(len(name) + len(value) + 4 for name, value in self.scope["headers"])
         if head + len(self.scope.get("raw_path", b"")) + len(self.scope["query_string"]) > HEAD_BYTES:
@@ -186,11 +194,10 @@ class _GuardedRequest:
         always = path in OPEN or (bool(guard.policy.origins) and is_preflight(method, headers))
         if guard.traffic.closing and not always:
             raise closing_problem()
-        if guard.traffic.requests > guard.traffic.most_requests and not always:
-            raise Problem(503, "busy", "The server is busy; try again in 1 s.", retry_after=1, close=True)
         declared = headers.get(b"content-length", b"0")
         if declared.isdigit() and len(declared) < 20 and int(declared) > guard.most_bytes:
             raise self._too_long()
+        return always
 
     def _too_long(self) -> Problem:
         megabytes = self.guard.most_bytes / 1e6
@@ -198,11 +205,22 @@ class _GuardedRequest:
 
     async def receive(self) -> Message:
         """Return the next piece of the body to the application."""
-        message = await self._receive()
+        message = await self._next()
+        self.whole = not message.get("more_body", False)
         self.bytes += len(message.get("body", b""))
         if self.bytes > self.guard.most_bytes:
             raise self._too_long()
         return message
+
+    async def _next(self) -> Message:
+        """Wait for the next piece; the API has its own time for a request, and a page's wait for nothing has no end."""
+        if self.whole or self.scope["path"].startswith(PROGRAMS):
+            return await self._receive()
+        left = min(SILENT_SECONDS, self.start + BODY_SECONDS - time.monotonic())
+        try:
+            return await asyncio.wait_for(self._receive(), max(0.0, left))
+        except TimeoutError:
+            raise Problem(408, "timeout", "The request took too long to arrive.", close=True) from None
 
     async def send(self, message: Message) -> None:
         """Send a piece of the answer, with the headers that all answers have."""

@@ -6,6 +6,7 @@ import socket
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -13,7 +14,8 @@ import requests
 
 from tests.web.page.bright import strip
 from utils.errors import InputError
-from utils.web.page.uploads import LONGEST_EVENT, Uploads
+from utils.web.page import uploads as module
+from utils.web.page.uploads import FULL, LONGEST_EVENT, MOST_OF_CLIENT, MOST_WAITING, SMALLEST, Uploads
 
 GONE = "An upload is not there any more; send it again."
 STRIP = strip((10, 10, 20, 20, 240))
@@ -203,3 +205,122 @@ def test_taking_touches_nothing_else(uploads, tmp_path):
     with pytest.raises(InputError, match="send it again"):
         uploads.take([(str(other), "mine.png")])
     assert other.exists()
+
+
+@pytest.fixture
+def large(tmp_path) -> Uploads:
+    """Uploads of at most 10 files of the smallest size that counts."""
+    (tmp_path / "large").mkdir()
+    return Uploads(tmp_path / "large", 3, 10 * SMALLEST)
+
+
+@pytest.mark.parametrize(
+    ("held", "client", "count", "fits"),
+    [
+        ({}, "a", MOST_OF_CLIENT * 10, True),
+        ({}, "a", MOST_OF_CLIENT * 10 + 1, False),
+        ({"a": MOST_OF_CLIENT * 10}, "a", 1, False),
+        ({"a": MOST_OF_CLIENT * 10}, "b", 1, True),
+        ({str(k): 20 for k in range(MOST_WAITING // 2)}, "b", 1, False),
+        ({str(k): 20 for k in range(MOST_WAITING // 2 - 1)}, "b", 20, True),
+    ],
+)
+@pytest.mark.parametrize("how", ["on their way", "laid down", "lost"])
+def test_bytes_on_the_disk_are_bounded_by_client_and_in_total(large, held, client, count, fits, how):
+    for other, units in held.items():
+        if how == "laid down":
+            paths = [str(large.place / f"{other}-{k}") for k in range(units)]
+            for path in paths:
+                Path(path).touch()
+            large.came(paths, other)
+        else:
+            assert large.come(other, units * SMALLEST)
+            if how == "lost":
+                large.left(other, units * SMALLEST, lost=True)
+    assert large.come(client, count * SMALLEST) is fits
+
+
+def test_room_comes_back_with_what_is_taken_given_up_or_old(large, monkeypatch):
+    most = MOST_OF_CLIENT * large.most_bytes
+    assert large.come("a", most)
+    large.left("a", most, lost=False)
+    path = str(large.place / "a.png")
+    Path(path).write_bytes(bytes(SMALLEST + 1))
+    large.came([path, path], "a")
+    assert not large.come("a", most - SMALLEST)
+    large.take([(path, "a.png")])
+    assert not large.come("a", most)  # it is awaited once more
+    large.take([(path, "a.png")])
+    assert large.come("a", most)
+    large.left("a", most, lost=True)
+    large.clear()
+    assert not large.come("a", 1)
+    later = SimpleNamespace(monotonic=lambda: time.monotonic() + 10_000, time=lambda: time.time() + 10_000)
+    monkeypatch.setattr(module, "time", later)
+    large.clear()
+    assert large.come("a", most)
+    assert dict(large._held) == {"a": most}
+
+
+def test_old_uploads_and_what_gradio_left_behind_are_removed(large):
+    folder = large.place / "abcdef"
+    folder.mkdir()
+    old, lost, fresh = folder / "old.png", large.place / "tmp1234", large.place / "tmp5678"
+    for path in (old, lost, fresh):
+        path.write_bytes(STRIP)
+    large.came([str(old)], "a")
+    large.clear()
+    assert old.exists()
+    os.utime(lost, (time.time() - 10_000,) * 2)
+    large.clear(seconds=0)
+    assert sorted(large.place.iterdir()) == [fresh]  # it may be on its way
+    assert not large._held
+
+
+def test_uploads_that_nobody_takes_do_not_fill_the_disk(running, monkeypatch):
+    monkeypatch.setattr(module, "SMALLEST", 200_000)  # counted 5 at a time
+    noise = os.urandom(150_000)
+    answers = []
+    for number in range(30):
+        data = noise[number:]
+        files = {"files": ("a.png", data)}
+        answers.append(requests.post(running.url + "gradio_api/upload", files=files, timeout=60))
+    place = Path(answers[0].json()[0]).parents[1]
+    statuses = [answer.status_code for answer in answers]
+    assert statuses[:15] == [200] * 15
+    assert statuses[25:] == [400] * 5
+    assert answers[-1].text == FULL
+    assert sum(path.stat().st_size for path in place.rglob("*") if path.is_file()) <= 20 * 150_000
+    monkeypatch.setattr(module, "TAKEN_SOON", 0.0)  # later
+    assert requests.post(running.url + "gradio_api/upload", files={"files": ("a.png", noise)}, timeout=60).ok
+    assert len([path for path in place.rglob("*") if path.is_file()]) <= 2
+
+
+MALFORMED = {
+    "a field in place of a file": ("upload", {"files": (None, "text")}, None),
+    "a file and a field": ("upload", [("files", ("a.png", STRIP)), ("files", (None, "text"))], None),
+    "an event that is not there": ("queue/join", None, {"data": [], "fn_index": 99_999, "session_hash": "a"}),
+    "an event of another kind": ("queue/join", None, {"data": [], "fn_index": -1, "session_hash": "a"}),
+    "half of a character": ("queue/join", None, {"data": [], "fn_index": 0, "session_hash": "\ud800"}),
+}
+
+
+@pytest.mark.parametrize("name", MALFORMED)
+def test_malformed_request_is_answered_and_costs_one_line(running, name, caplog, capfd):
+    where, files, event = MALFORMED[name]
+    caplog.clear()
+    answer = requests.post(f"{running.url}gradio_api/{where}", files=files, json=event, timeout=20)
+    assert answer.status_code == 400
+    assert len(caplog.records) <= 1
+    assert all("\n" not in record.message and len(record.message) < 1000 for record in caplog.records)
+    assert all(record.exc_info is None for record in caplog.records)
+    assert "Traceback" not in capfd.readouterr().err
+
+
+def test_event_with_values_of_another_kind_costs_one_line(running, visitor, caplog, capfd):
+    assert visitor.join(("files", "upload"), {"x": 1}).status_code == 200
+    deadline = time.monotonic() + 10
+    while not caplog.records and time.monotonic() < deadline:
+        time.sleep(0.02)
+    assert [record.message.partition(":")[0] for record in caplog.records] == ["page event refused"]
+    assert "Traceback" not in capfd.readouterr().err

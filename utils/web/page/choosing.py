@@ -64,6 +64,7 @@ class Inspectors:
         self._files, self._open_file = others, open_file
         self._others: OrderedDict[str, Inspector] = OrderedDict()
         self._lock = threading.Lock()
+        self._opening = {name: threading.Lock() for name in others}  # loading takes seconds
 
     @property
     def names(self) -> list[str]:
@@ -80,20 +81,30 @@ class Inspectors:
         if name == self.default:
             return self.served
         path = self._files[name]
+        if (found := self._known(name)) is not None:
+            return found
         surplus: list[Inspector] = []
-        with self._lock:
-            if name not in self._others:
-                try:
-                    self._others[name] = self._open_file(path)
-                except InputError as error:  # where the file lies is no business of a browser's
-                    raise InputError(str(error).replace(str(path.parent) + os.sep, "")) from None
-            self._others.move_to_end(name)
-            while len(self._others) > MOST_OPENED:
-                surplus.append(self._others.popitem(last=False)[1])
-            found = self._others[name]
+        with self._opening[name]:
+            if (found := self._known(name)) is not None:
+                return found
+            try:
+                found = self._open_file(path)
+            except InputError as error:  # where the file lies is no business of a browser's
+                raise InputError(str(error).replace(str(path.parent) + os.sep, "")) from None
+            with self._lock:
+                self._others[name] = found
+                while len(self._others) > MOST_OPENED:
+                    surplus.append(self._others.popitem(last=False)[1])
         for inspector in surplus:
             inspector.close()
         return found
+
+    def _known(self, name: str) -> Inspector | None:
+        with self._lock:
+            found = self._others.get(name)
+            if found is not None:
+                self._others.move_to_end(name)
+            return found
 
     def close(self) -> None:
         """Close all but the one loaded at start."""

@@ -1,14 +1,20 @@
 """Pictures and results of a visit by HTTP, made from memory while they are sent: nothing is written to disk.
 
 The address holds the visit's token, which nobody can guess, and keys that are looked up; no path comes from a browser.
+What waits for a visit's lock holds no thread while it does: there are some forty for all visits.
 """
 
+import asyncio
+import functools
 import io
 import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
+from typing import TypeVar
+from weakref import WeakKeyDictionary
 
 from fastapi import APIRouter, HTTPException, Response
+from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import StreamingResponse
 
 from utils.inference.inspected import Inspected
@@ -27,7 +33,12 @@ from utils.web.page.actions import PageActions
 from utils.web.page.drawing import picture
 from utils.web.page.visit import Seen, Visit
 
+T = TypeVar("T")
+
 PREFIX = "/page"
+AT_ONCE = 2  # answers that are made for one visit at a time
+TRY_SECONDS = 0.01  # that a thread waits for a visit's lock
+PAUSE_SECONDS = 0.02  # until the next try
 HEADERS = {"Cache-Control": "private, no-store", "X-Content-Type-Options": "nosniff"}
 # An image's key never means another image, so its picture may stay in the browser while the page is open.
 KEPT = {"Cache-Control": "private, max-age=600, immutable", "X-Content-Type-Options": "nosniff"}
@@ -48,13 +59,16 @@ def make_routes(find_actions: Callable[[], PageActions | None]) -> APIRouter:
             raise HTTPException(404, "This visit has ended; load the page again.")
         return actions, visit
 
+    turns = _Turns()
+
     @routes.get("/{token}/picture/{key}.jpg")
-    def send_picture(token: str, key: str) -> Response:
+    async def send_picture(token: str, key: str) -> Response:
         actions, visit = known(token)
-        return Response(picture(_current(actions, visit, key).image), media_type="image/jpeg", headers=KEPT)
+        packed = await turns.take(visit, lambda: picture(_current(actions, visit, key).image))
+        return Response(packed, media_type="image/jpeg", headers=KEPT)
 
     @routes.get("/{token}/thumb/{key}.jpg")
-    def send_thumbnail(token: str, key: str) -> Response:
+    async def send_thumbnail(token: str, key: str) -> Response:
         _, visit = known(token)
         seen = visit.images.get(key)
         if seen is None or not seen.thumb:
@@ -62,92 +76,124 @@ def make_routes(find_actions: Callable[[], PageActions | None]) -> APIRouter:
         return Response(seen.thumb, media_type="image/jpeg", headers=KEPT)
 
     @routes.get("/{token}/overlay/{key}.png")
-    def send_overlay(token: str, key: str) -> Response:
+    async def send_overlay(token: str, key: str) -> Response:
         actions, visit = known(token)
-        with visit.lock:
+
+        def draw() -> bytes:
             about = actions.inspector(visit).about
             inspected = _current(actions, visit, key)
-            png = _overlay(inspected, about, visit.images[key])
+            return _overlay(inspected, about, visit.images[key])
+
+        png = await turns.take(visit, draw)
         return Response(png, media_type="image/png", headers=_attachment("overlay.png"))
 
     @routes.get("/{token}/overlays.zip")
-    def send_overlays(token: str) -> Response:
-        return _zip("overlays", *known(token), make=_overlay)
+    async def send_overlays(token: str) -> Response:
+        return await zipped("overlays", *known(token), make=_overlay)
 
     @routes.get("/{token}/masks.zip")
-    def send_masks(token: str) -> Response:
-        return _zip("masks", *known(token), make=_index_mask)
+    async def send_masks(token: str) -> Response:
+        return await zipped("masks", *known(token), make=_index_mask)
 
     @routes.get("/{token}/submission.csv")
-    def send_submission(token: str) -> Response:
-        actions, visit = known(token)
-        about = actions.inspector(visit).about
-        return _table(actions, visit, Submission(Path("submission.csv"), about.first_class))
+    async def send_submission(token: str) -> Response:
+        return await table(*known(token), lambda about: Submission(Path("submission.csv"), about.first_class))
 
     @routes.get("/{token}/defects.csv")
-    def send_defects(token: str) -> Response:
-        actions, visit = known(token)
-        about = actions.inspector(visit).about
-        return _table(actions, visit, Defects(Path("defects.csv"), about.class_names, about.first_class))
+    async def send_defects(token: str) -> Response:
+        return await table(
+            *known(token), lambda about: Defects(Path("defects.csv"), about.class_names, about.first_class)
+        )
 
     @routes.get("/{token}/labels.csv")
-    def send_labels(token: str) -> Response:
-        actions, visit = known(token)
-        about = actions.inspector(visit).about
-        if not about.label_names:
-            raise HTTPException(404, "These weights judge no whole images.")
-        return _table(actions, visit, LabelTable(Path("labels.csv"), about.label_names))
+    async def send_labels(token: str) -> Response:
+        def of(about: About) -> CsvTable:
+            if not about.label_names:
+                raise HTTPException(404, "These weights judge no whole images.")
+            return LabelTable(Path("labels.csv"), about.label_names)
+
+        return await table(*known(token), of)
+
+    async def each(
+        actions: PageActions, visit: Visit, make: Callable[[Seen, Inspected], T], images: list[Seen]
+    ) -> AsyncIterator[T]:
+        """Make something of images one after the other, each decided with the thresholds of now."""
+
+        def made(seen: Seen) -> tuple[T] | None:
+            inspected = actions.current(visit, seen, cached=False) if seen.key in visit.images else None
+            return None if inspected is None else (make(seen, inspected),)
+
+        for seen in images:
+            if found := await turns.take(visit, functools.partial(made, seen)):
+                yield found[0]
+
+    async def table(actions: PageActions, visit: Visit, of: Callable[[About], CsvTable]) -> Response:
+        """Send a table as ``Predict_masks.py`` writes it."""
+        images, about = await turns.take(visit, lambda: (list(visit.images.values()), actions.inspector(visit).about))
+        written, text = of(about), io.StringIO()
+        sink = written.into(text)
+
+        def render(seen: Seen, inspected: Inspected) -> None:
+            sink.collect(Path(seen.name), sink.render(Path(seen.name), inspected))
+
+        async for _ in each(actions, visit, render, images):
+            pass
+        return Response(text.getvalue(), media_type="text/csv; charset=utf-8", headers=_attachment(written.path.name))
+
+    async def zipped(
+        folder: str, actions: PageActions, visit: Visit, make: Callable[[Inspected, About, Seen], bytes]
+    ) -> Response:
+        """Send a picture of each image, as they are made."""
+        images, about = await turns.take(visit, lambda: (list(visit.images.values()), actions.inspector(visit).about))
+        names = picture_names([Path(seen.name) for seen in images])
+
+        async def chunks() -> AsyncIterator[bytes]:
+            pipe = _Pipe()
+            with zipfile.ZipFile(pipe, "w", zipfile.ZIP_STORED) as packed:  # PNGs are packed already
+
+                def pack(seen: Seen, inspected: Inspected) -> bytes:
+                    name = names.get(Path(seen.name), f"{seen.name}.png")
+                    packed.writestr(f"{folder}/{name}", make(inspected, about, seen))
+                    return pipe.take()
+
+                async for piece in each(actions, visit, pack, images):
+                    yield piece
+            yield pipe.take()
+
+        return StreamingResponse(chunks(), media_type="application/zip", headers=_attachment(f"{folder}.zip"))
 
     return routes
 
 
+class _Turns:
+    """Lets each visit do little at once, and wait without a thread."""
+
+    def __init__(self) -> None:
+        self._of_visit: WeakKeyDictionary[Visit, asyncio.Semaphore] = WeakKeyDictionary()
+
+    async def take(self, visit: Visit, work: Callable[[], T]) -> T:
+        """Do some work in a thread, under the visit's lock."""
+
+        def attempt() -> tuple[T] | None:
+            if not visit.lock.acquire(timeout=TRY_SECONDS):
+                return None
+            try:
+                return (work(),)
+            finally:
+                visit.lock.release()
+
+        async with self._of_visit.setdefault(visit, asyncio.Semaphore(AT_ONCE)):
+            while (done := await run_in_threadpool(attempt)) is None:
+                await asyncio.sleep(PAUSE_SECONDS)
+        return done[0]
+
+
 def _current(actions: PageActions, visit: Visit, key: str) -> Inspected:
-    with visit.lock:
-        seen = visit.images.get(key)
-        inspected = actions.current(visit, seen) if seen else None
+    seen = visit.images.get(key)
+    inspected = actions.current(visit, seen) if seen else None
     if inspected is None:
         raise HTTPException(404, "No such image in this visit.")
     return inspected
-
-
-def _all(actions: PageActions, visit: Visit) -> Iterator[tuple[Seen, Inspected]]:
-    """Return all images of a visit one after the other, each decided with the thresholds of now."""
-    with visit.lock:
-        images = list(visit.images.values())
-    for seen in images:
-        with visit.lock:
-            inspected = actions.current(visit, seen, cached=False) if seen.key in visit.images else None
-        if inspected is not None:
-            yield seen, inspected
-
-
-def _table(actions: PageActions, visit: Visit, table: CsvTable) -> Response:
-    """Send a table as ``Predict_masks.py`` writes it."""
-    text = io.StringIO()
-    sink = table.into(text)
-    for seen, inspected in _all(actions, visit):
-        path = Path(seen.name)
-        sink.collect(path, sink.render(path, inspected))
-    return Response(text.getvalue(), media_type="text/csv; charset=utf-8", headers=_attachment(table.path.name))
-
-
-def _zip(folder: str, actions: PageActions, visit: Visit, make: Callable[[Inspected, About, Seen], bytes]) -> Response:
-    """Send a picture of each image, as they are made."""
-    about = actions.inspector(visit).about
-    with visit.lock:
-        paths = [Path(seen.name) for seen in visit.images.values()]
-    names = picture_names(paths)
-
-    def chunks() -> Iterator[bytes]:
-        pipe = _Pipe()
-        with zipfile.ZipFile(pipe, "w", zipfile.ZIP_STORED) as packed:  # PNGs are packed already
-            for seen, inspected in _all(actions, visit):
-                name = names.get(Path(seen.name), f"{seen.name}.png")
-                packed.writestr(f"{folder}/{name}", make(inspected, about, seen))
-                yield pipe.take()
-        yield pipe.take()
-
-    return StreamingResponse(chunks(), media_type="application/zip", headers=_attachment(f"{folder}.zip"))
 
 
 def _overlay(inspected: Inspected, about: About, seen: Seen) -> bytes:

@@ -11,6 +11,7 @@ from typing import Any
 import gradio as gr
 
 from utils.errors import InputError
+from utils.web.failures import one_line
 from utils.web.page.actions import PageActions
 from utils.web.page.description import describe
 from utils.web.page.sources import Part, Source
@@ -150,7 +151,7 @@ def plainly(action: Callable[..., Any]) -> Callable[..., Any]:
         if isinstance(error, InputError):
             return gr.Error(html.escape(str(error)), title="This does not work", print_exception=False)
         number = secrets.token_hex(4)
-        log.error("page error %s", number, exc_info=error)
+        log.error("page error %s: %s", number, one_line(error))
         return gr.Error(
             f"Something went wrong. Number {number} in the server's log says what.",
             title="Error",

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import logging
 import os
+import sys
 import tempfile
 import threading
 from collections.abc import AsyncIterator, Callable
@@ -16,6 +17,7 @@ from starlette.responses import HTMLResponse, PlainTextResponse
 from starlette.routing import Match, Mount
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from utils.web.failures import one_line
 from utils.web.page.actions import PageActions
 from utils.web.page.uploads import Uploads, Watched
 
@@ -40,6 +42,7 @@ _EXACT = {
     "/gradio_api/reset",
 }
 _BELOW = ("/assets/", "/static/", "/gradio_api/heartbeat/")
+SWEEP_SECONDS = 60  # between two looks at uploads that nobody takes
 STYLES = ("page.css", "workbench.css")
 # Nothing from elsewhere, whatever a library would like to fetch. Gradio's own scripts need the two "unsafe".
 POLICY = (
@@ -73,6 +76,15 @@ class PageApp:
             await answer(scope, receive, send)
         else:
             await self.inside(scope, receive, _with_headers(send))
+
+
+class _OneLine:
+    """Stands for the module ``traceback`` where a library prints what it caught."""
+
+    def print_exc(self) -> None:
+        """Log it in one line."""
+        if (error := sys.exception()) is not None:
+            log.warning("page event refused: %s", one_line(error))
 
 
 class PageRoute(Mount):
@@ -150,7 +162,10 @@ class Page:
                 shell = await asyncio.to_thread(self._build, uploads)
                 async with shell.router.lifespan_context(shell):
                     self.page_app.inside = Watched(shell, uploads)
-                    await ended.wait()
+                    while not ended.is_set():
+                        with contextlib.suppress(TimeoutError):
+                            await asyncio.wait_for(ended.wait(), SWEEP_SECONDS)
+                        await asyncio.to_thread(uploads.clear)
             except Exception:
                 self.page_app.failed = True
                 log.exception("the page could not be made; the API works without it")
@@ -163,6 +178,11 @@ class Page:
         """Make the page; importing Gradio alone takes seconds."""
         os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
         import gradio as gr
+        from gradio import queueing, route_utils, routes
+
+        # They print what an event of a stranger raises in them, past every log.
+        for module in (queueing, route_utils, routes):
+            module.traceback = _OneLine()
 
         from utils.web.page.layout import HERE, build
 
