@@ -1,6 +1,7 @@
 """Write a network in another format, with everything that is needed to use it, and compare it with the original."""
 
 import json
+import re
 import tempfile
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -32,6 +33,7 @@ PACKAGES = {"onnx": ("onnxruntime", "onnx"), "openvino": ("openvino",)}
 # By 8-bit integers:
 MOST_LOST = 0.005  # of the mean Dice; where nothing is labelled, of the Dice between the masks and the original's
 MOST_APART = 0.05  # between probabilities of whole images
+LONGEST_REASON = 100  # letters of a library's complaint
 NAMESPACE = "steel_defects"  # of the metadata in an OpenVINO file
 
 
@@ -235,8 +237,15 @@ def _convert(convert: Any, opened: Any, model: Segmenter, input_size: Size, exam
     try:
         return convert(model, size, input_size), size
     except Exception as error:
-        spec, reason = model.spec, str(error).strip().splitlines()[0]
-        raise InputError(f"{spec.architecture} {spec.encoder} cannot be exported ({reason})") from None
+        raise InputError(f"{model.spec.architecture} {model.spec.encoder}: {_cannot(convert, error)}") from None
+
+
+def _cannot(convert: Any, error: Exception) -> str:
+    """Say that a network cannot be converted, and what else to do, in one short line."""
+    wanted, other = ("onnx", "openvino") if convert is to_onnx else ("openvino", "onnx")
+    # Libraries add whole programs and addresses to their sentence.
+    reason = re.split(r"\.\s|\n|\[Caused by", f"{str(error).strip()}\n")[0].strip()[:LONGEST_REASON]
+    return f"cannot be written as {wanted} ({reason or type(error).__name__}); take -format {other}"
 
 
 def _write_onnx(draft: Path, content: bytes, about: dict[str, Any], precision: str) -> Path:

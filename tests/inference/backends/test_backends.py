@@ -11,6 +11,7 @@ from utils import device
 from utils.decision.decision import Decision
 from utils.errors import InputError
 from utils.inference.backends import BACKENDS, onnxruntime_backend, openvino_backend, openvino_steps, store
+from utils.inference.export import graph
 from utils.inference.network import Settings
 from utils.inference.opening import open_network
 from utils.models.factory import build
@@ -158,8 +159,9 @@ def test_of_many_fixed_sizes_the_last_ones_stay_ready(weights, backend, cache, m
     assert len([path for path in cache.glob("*/*") if path.is_dir()]) <= 3
 
 
-def test_what_cannot_be_converted_is_one_line(cache, capfd):
+def test_what_cannot_be_converted_is_one_line(cache, capfd, monkeypatch):
     # PSPNet pools to grids that ONNX does not have.
+    monkeypatch.setattr(graph, "replace_pooling", lambda model: model)
     spec = ModelSpec("pspnet", "resnet18", "multilabel", ("pits", "cracks"))
     model = build(spec)
     weights = WeightsFile(spec, model.net.state_dict(), model.mean, model.std, None, Decision.uniform(2, 0.5))

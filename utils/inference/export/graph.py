@@ -13,6 +13,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
+from utils.inference.export.pooling import replace_pooling
 from utils.inference.export.upsampling import merge_upsampling
 from utils.inference.network import Outputs
 from utils.inference.systems.system import Size
@@ -170,7 +171,7 @@ def to_onnx(model: Segmenter, size: Size = None, input_size: Size = None) -> byt
     packed = io.BytesIO()
     with _quiet(), _silent_stdout():
         torch.onnx.export(
-            Graph(model, size, input_size),
+            Graph(replace_pooling(model), size, input_size),
             (_example(model, size),),
             packed,  # type: ignore[arg-type]
             input_names=["images"],

@@ -182,7 +182,7 @@ class Page:
 
         # They print what an event of a stranger raises in them, past every log.
         for module in (queueing, route_utils, routes):
-            module.traceback = _OneLine()
+            module.traceback = _OneLine()  # type: ignore[attr-defined]
 
         from utils.web.page.layout import HERE, build
 

@@ -124,10 +124,10 @@ class Uploads:
                 self._forget(path)
             # What is still on its way is written to every some seconds, or given up.
             written = time.time() - max(seconds, 2 * SILENT_SECONDS)
-            for path in self.place.iterdir():
+            for left in self.place.iterdir():
                 with contextlib.suppress(OSError):
-                    if path.is_file() and str(path) not in self._awaited and path.stat().st_mtime <= written:
-                        path.unlink()
+                    if left.is_file() and str(left) not in self._awaited and left.stat().st_mtime <= written:
+                        left.unlink()
             while self._lost and self._lost[0][0] <= time.monotonic() - max(seconds, 2 * SILENT_SECONDS):
                 _, client, count = self._lost.popleft()
                 self._release(client, count)
