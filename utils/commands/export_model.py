@@ -4,7 +4,7 @@ import json
 import re
 import tempfile
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,7 @@ import numpy as np
 import torch
 
 from config import ExportConfig
+from utils.commands.export_system import JUDGES, SystemExportResult, write_system
 from utils.data.annotations import open_dataset, open_test_images
 from utils.data.images import list_images, measure_depth
 from utils.device import optional
@@ -26,8 +27,9 @@ from utils.inference.ground_truth import GroundTruth
 from utils.inference.network import Outputs
 from utils.inference.systems.system import Size
 from utils.models.segmenter import Segmenter
-from utils.weights.finding import find
-from utils.weights.weights_file import WeightsFile, load
+from utils.weights.finding import find, open_weights
+from utils.weights.system_file import SystemFile
+from utils.weights.weights_file import SYSTEM_SUFFIX, WeightsFile
 
 PACKAGES = {"onnx": ("onnxruntime", "onnx"), "openvino": ("openvino",)}
 # By 8-bit integers:
@@ -65,8 +67,21 @@ class ExportResult:
         )
 
 
-def export_model(config: ExportConfig) -> ExportResult:
-    """Export the network that the flags name.
+@dataclass(frozen=True)
+class _Draft:
+    """A converted network that is still to be moved to its place; ``size`` and ``parity`` as in ``ExportResult``."""
+
+    path: Path
+    size: Size
+    parity: Parity
+    about: dict[str, Any]
+
+
+def export_model(config: ExportConfig) -> ExportResult | SystemExportResult:
+    """Export the network or the system that the flags name.
+
+    Two heads and a shared backbone are one network, and one file. Other systems become a folder with a file for each
+    network and a program that runs them.
 
     Args:
         config: the flags of ``Export_model.py``.
@@ -84,27 +99,55 @@ def export_model(config: ExportConfig) -> ExportResult:
         raise InputError("-int8: needs images to calibrate on, give -dir DATASET_FOLDER or -images FOLDER")
     library = optional(f"-format {config.format}", *PACKAGES[config.format])
     path = find(config.weights_dir, config.weights)
-    weights = load(path)
-    examples, others = _examples(config, weights)
-    model = weights.build()
-    about = describe(weights, path)
+    weights = open_weights(path)
+    stem = path.name.removesuffix(SYSTEM_SUFFIX).removesuffix(".pth")
+    more = f"{'-int8' if config.int8 else ''}{'-f16' if config.precision == 'f16' else ''}"
     with tempfile.TemporaryDirectory() as scratch:
-        draft = Path(scratch) / "network"
-        if config.format == "onnx":
-            content, size = _convert_onnx(library, model, weights.input_size, examples[0])
-            draft = _write_onnx(draft, content, about, config.precision)
-        else:
-            graph, size = _convert_openvino(library, model, weights.input_size, examples[0])
-            if config.int8:
-                graph = quantise(graph, _for_calibration(others, size))
-            draft = _write_openvino(library, draft, graph, about, config.precision)
-        fitting = _of_size(examples, size)
-        exported = open_exported(draft, library)
-        parity = compare(fitting, _original(model, weights.input_size), exported, weights.spec, weights.decision)
+        if isinstance(weights, SystemFile):
+            if weights.kind in JUDGES:
+                return _export_system(config, library, path, weights, f"{stem}-{config.format}{more}", Path(scratch))
+            network = weights.members["network"]
+            weights = replace(network, decision=weights.decision, label_thresholds=weights.label_thresholds)
+        draft = _draft(config, library, weights, path, Path(scratch) / "network")
+        return _publish(config.out or path.parent, f"{stem}{more}", draft)
+
+
+def _export_system(
+    config: ExportConfig, library: Any, path: Path, system: SystemFile, name: str, scratch: Path
+) -> SystemExportResult:
+    drafts = {
+        role: _draft(config, library, member, member.source or path, scratch / role)
+        for role, member in system.members.items()
+    }
+    folder = (config.out or path.parent) / name
+    written = {role: _publish(folder, role, draft) for role, draft in drafts.items()}
+    try:
+        files = {role: result.files[0].name for role, result in written.items()}
+        write_system(folder, system, files, path.name, config.format)
+    except OSError as error:
+        raise InputError(_unwritable(folder, error)) from None
+    texts = {role: result.text() for role, result in written.items()}
+    return SystemExportResult(folder, texts, sum(result.megabytes for result in written.values()))
+
+
+def _draft(config: ExportConfig, library: Any, weights: WeightsFile, path: Path, draft: Path) -> _Draft:
+    """Convert a network and compare it with the original."""
+    examples, others = _examples(config, weights)
+    model, about = weights.build(), describe(weights, path)
+    if config.format == "onnx":
+        content, size = _convert_onnx(library, model, weights.input_size, examples[0])
+        draft = _write_onnx(draft, content, about, config.precision)
+    else:
+        graph, size = _convert_openvino(library, model, weights.input_size, examples[0])
         if config.int8:
-            refuse_losses(parity)
-        stem = f"{path.stem}{'-int8' if config.int8 else ''}{'-f16' if config.precision == 'f16' else ''}"
-        return _publish(config.out or path.parent, stem, draft, size, parity, about)
+            graph = quantise(graph, _for_calibration(others, size))
+        draft = _write_openvino(library, draft, graph, about, config.precision)
+    fitting = _of_size(examples, size)
+    exported = open_exported(draft, library)
+    parity = compare(fitting, _original(model, weights.input_size), exported, weights.spec, weights.decision)
+    if config.int8:
+        refuse_losses(parity)
+    return _Draft(draft, size, parity, about)
 
 
 def describe(weights: WeightsFile, path: Path) -> dict[str, Any]:
@@ -273,10 +316,10 @@ def _as_words(about: dict[str, Any]) -> dict[str, str]:
     return {key: value if isinstance(value, str) else json.dumps(value) for key, value in about.items()}
 
 
-def _publish(out: Path, stem: str, draft: Path, size: Size, parity: Parity, about: dict[str, Any]) -> ExportResult:
+def _publish(out: Path, stem: str, draft: _Draft) -> ExportResult:
     """Move the files to their final names; the weights first, since the file that names them is what people open."""
     files = []
-    parts: Sequence[Path] = [part for part in (draft.with_suffix(".bin"), draft) if part.exists()]
+    parts: Sequence[Path] = [part for part in (draft.path.with_suffix(".bin"), draft.path) if part.exists()]
     try:
         for part in parts:
             target = out / f"{stem}{part.suffix}"
@@ -284,9 +327,13 @@ def _publish(out: Path, stem: str, draft: Path, size: Size, parity: Parity, abou
                 temporary.write_bytes(part.read_bytes())
             files.append(target)
         report = out / f"{stem}-parity.json"
-        found = {**about, "size": size, **asdict(parity)}
+        found = {**draft.about, "size": draft.size, **asdict(draft.parity)}
         write_text(report, json.dumps(found, indent=2, ensure_ascii=False) + "\n")
     except OSError as error:
-        raise InputError(f"-out {out}: cannot write there ({error.strerror}); name another folder with -out") from None
+        raise InputError(_unwritable(out, error)) from None
     megabytes = sum(part.stat().st_size for part in parts) / 1e6
-    return ExportResult((*reversed(files), report), size, parity, megabytes)
+    return ExportResult((*reversed(files), report), draft.size, draft.parity, megabytes)
+
+
+def _unwritable(out: Path, error: OSError) -> str:
+    return f"-out {out}: cannot write there ({error.strerror}); name another folder with -out"

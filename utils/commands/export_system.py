@@ -1,0 +1,135 @@
+"""Write networks that work together as a folder: a file for each, how the gate joins them, and a program that runs them."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from utils.files import write_text
+from utils.weights.system_file import SystemFile
+
+# Who is asked first, and whose masks are drawn, by their roles.
+JUDGES = {"two-stage": ("classifier",), "six-model": ("binary", "multilabel")}
+RUNNER = "run.py"
+ABOUT = "system.json"
+
+_OPEN = {
+    "onnx": (
+        "import onnxruntime",
+        "onnxruntime.InferenceSession(HERE / name)",
+        'networks[role].run(None, {"images": image[None]})[0][0]',
+    ),
+    "openvino": (
+        "import openvino",
+        'openvino.compile_model(HERE / name, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})',
+        "networks[role](image[None])[0][0]",
+    ),
+}
+_DECIDE = """            masks[classes] = run(drawer["network"], image) >= level[classes, None, None]
+"""
+_DECIDE_MULTICLASS = """            logits = run(drawer["network"], image)  # channel 0 is the background
+            logits[1:][~passes] = -1e4
+            winner = 1 / np.exp(logits - logits.max(0)).sum(0) >= thresholds[:, None, None]
+            masks = winner & (logits.argmax(0) == 1 + np.arange(len(masks))[:, None, None])
+"""
+_PROGRAM = """import json, sys
+from pathlib import Path
+import numpy as np, {library}
+from PIL import Image
+
+HERE = Path(__file__).parent
+about = json.loads((HERE / "system.json").read_text("utf-8"))
+networks = {{role: {opened} for role, name in about["files"].items()}}
+run = lambda role, image: {run}
+
+
+def inspect(image):  # (H, W, channels) uint8 -> (classes, H, W) bool
+    thresholds, passes = np.array(about["thresholds"]), np.ones(len(about["classes"]), bool)
+    level, masks = np.log(thresholds / (1 - thresholds)), np.zeros((len(passes), *image.shape[:2]), bool)
+    for judge in about["judges"]:  # the next one is asked about what this one lets through
+        if passes.any():
+            passes = passes & (1 / (1 + np.exp(-run(judge["network"], image))) >= judge["thresholds"])
+    for drawer in about["drawers"]:
+        if passes[classes := drawer["classes"]].any():
+{decide}    return masks & passes[:, None, None]
+
+
+if __name__ == "__main__":
+    for path in sys.argv[1:]:
+        masks = inspect(np.atleast_3d(np.asarray(Image.open(path).convert(about["mode"]))))
+        print(path, {{name: int(mask.sum()) for name, mask in zip(about["classes"], masks)}}, "pixels")
+"""
+
+
+@dataclass(frozen=True)
+class SystemExportResult:
+    """What was written.
+
+    Attributes:
+        folder: that holds all of it.
+        members: what there is to say about each network, by role.
+        megabytes: of the networks together.
+    """
+
+    folder: Path
+    members: dict[str, str]
+    megabytes: float
+
+    def text(self) -> str:
+        """Return it as text for a terminal."""
+        parts = [f"{role}\n{text}" for role, text in self.members.items()]
+        run = f"run: python {self.folder / RUNNER} IMAGE ..."
+        return "\n".join([*parts, f"written: {self.folder}; {self.megabytes:.1f} MB of networks", run])
+
+
+def runner(task: str, format: str) -> str:
+    """Return the program that runs an exported system, in plain Python with one library for networks.
+
+    Args:
+        task: of the masks.
+        format: ``onnx`` or ``openvino``.
+    """
+    library, opened, run = _OPEN[format]
+    decide = _DECIDE_MULTICLASS if task == "multiclass" else _DECIDE
+    return _PROGRAM.format(library=library.removeprefix("import "), opened=opened, run=run, decide=decide)
+
+
+def describe_system(system: SystemFile, files: dict[str, str], source: str) -> dict[str, Any]:
+    """Return what the runner has to know, and what else a user may want.
+
+    Args:
+        system: the system.
+        files: name of each network's file, by role.
+        source: name of the system file.
+    """
+    spec, gate = system.spec, system.gate
+    thresholds = [[gate.image] if gate.image is not None else None, list(gate.classes) if gate.classes else None]
+    # Two judges have one kind of label each; a single one has the kind that the gate looks at.
+    judges = [
+        {"network": role, "thresholds": limits}
+        for role, limits in zip(JUDGES[system.kind], [found for found in thresholds if found], strict=True)
+    ]
+    names = list(spec.scored_names)
+    roles = [role for role in system.members if role not in JUDGES[system.kind]]
+    classes = [list(range(len(names)))] if system.kind == "two-stage" else [[k] for k in range(len(names))]
+    return {
+        "system": source,
+        "kind": system.kind,
+        "task": spec.task,
+        "classes": names,
+        "channels": spec.channels,
+        "mode": "RGB" if spec.channels == 3 else "L",
+        "files": files,
+        "judges": judges,
+        "drawers": [{"network": role, "classes": drawn} for role, drawn in zip(roles, classes, strict=True)],
+        "gate": {"mode": gate.mode, "c": gate.c},
+        "tta": system.tta,
+        **system.decision.to_dict(),
+    }
+
+
+def write_system(folder: Path, system: SystemFile, files: dict[str, str], source: str, format: str) -> None:
+    """Write what joins the networks that lie in a folder already."""
+    about = describe_system(system, files, source)
+    write_text(folder / ABOUT, json.dumps(about, indent=2, ensure_ascii=False) + "\n")
+    write_text(folder / RUNNER, runner(system.spec.task, format))
