@@ -18,7 +18,7 @@ ENTRY_POINTS = sorted(path for path in ROOT.glob("*.py") if path.stem != "config
 MODULES = [ROOT / "config.py", *ENTRY_POINTS, *sorted((ROOT / "utils").rglob("*.py"))]
 FOR_EVERYBODY = {"config", "device", "errors", "files", "settings", "text"}
 COMMAND_OF = {"Predict_masks": "predict"}
-OWN_FOLDERS = {"integration", "benchmarks", "reference"}  # tests of more than one room, of scripts, and an oracle
+OWN_FOLDERS = {"integration", "benchmarks", "reference", "fuzz"}  # more than one room, scripts, an oracle, damage
 TORCH_FREE = ["annotations", "rle", "convert", "checks", "splits", "synthetic", "kaggle", "images", "exploration"]
 PLATFORMS = [("linux", "Linux", "x86_64"), ("darwin", "Darwin", "arm64"), ("win32", "Windows", "AMD64")]
 

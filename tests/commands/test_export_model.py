@@ -103,7 +103,7 @@ def test_the_snippet_of_the_documents_runs(make_weights, exported, tmp_path, mon
     Image.fromarray(pixels).save(tmp_path / "strip.jpg", quality=100)
     monkeypatch.chdir(tmp_path)
     blocks = re.findall(r"```python\n(.*?)```", (ROOT / "docs/export.md").read_text("utf-8"), re.DOTALL)
-    (snippet,) = (block for block in blocks if "onnxruntime" in block)
+    (snippet,) = (block for block in blocks if "session = " in block)
     shown: dict = {}
     exec(snippet, shown)
     image = torch.from_numpy(np.asarray(Image.open("strip.jpg")).copy()).permute(2, 0, 1)[None]

@@ -322,3 +322,11 @@ def test_classes_may_stand_by_their_names(table, rows):
 
 def test_a_class_that_is_called_by_a_number_is_that_number(table):
     assert read_annotations(table(f"{SEPARATE}a.jpg,2,1 3\n"), ("2", "1")).rows["class_id"].tolist() == [2]
+
+
+def test_a_column_with_a_line_break_in_its_name_is_refused_in_one_line(tmp_path):
+    path = tmp_path / "train.csv"
+    path.write_text('ImageId,"Class\nId",EncodedPixels\na.jpg,1,1 1\n')
+    with pytest.raises(InputError, match=r"missing column ClassId \(found ImageId,Class Id,EncodedPixels\)") as refused:
+        read_annotations(path)
+    assert "\n" not in str(refused.value)

@@ -94,7 +94,9 @@ def require_columns(csv: Path, table: pd.DataFrame, wanted: list[str], expected:
     if not missing:
         return
     found = ",".join(map(str, table.columns))
-    shown = found if len(found) < 80 else f"{found[:80]}..."
+    # A quoted name may have line breaks.
+    plain = "".join(letter if letter.isprintable() else " " for letter in found[:81])
+    shown = plain if len(plain) < 80 else f"{plain[:80]}..."
     remedy = "separate the columns by commas" if ";" in found or "\t" in found else expected
     raise AnnotationError(csv, f"missing column {', '.join(missing)} (found {shown})", remedy)
 
