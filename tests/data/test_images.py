@@ -214,6 +214,7 @@ def test_whatever_a_decoder_raises_is_a_damaged_image(tmp_path, monkeypatch, err
     def broken(*_, **__):
         raise error
 
+    (tmp_path / "a.tif").write_bytes(b"II*\0")
     monkeypatch.setattr(Image, "open", broken)
     with pytest.raises(ImageError, match=r"a\.tif: damaged image \(\S.*\); restore"):
         read_image(tmp_path / "a.tif")
@@ -233,6 +234,7 @@ def test_too_many_open_files_say_nothing_about_the_image(tmp_path, monkeypatch, 
     def refuse(path):
         raise OSError(number, os.strerror(number), str(path))
 
+    (tmp_path / "a.png").touch()
     monkeypatch.setattr(Image, "open", refuse)
     with pytest.raises(OSError, match="oo many open files") as caught:
         read_image(tmp_path / "a.png")
@@ -243,6 +245,7 @@ def test_a_disk_that_fails_is_no_damaged_image(tmp_path, monkeypatch):
     def refuse(path):
         raise OSError(errno.EIO, os.strerror(errno.EIO), str(path))
 
+    (tmp_path / "a.png").touch()
     monkeypatch.setattr(Image, "open", refuse)
     with pytest.raises(ImageError, match=r"a\.png: cannot be read \(Input/output error\); check the disk"):
         read_image(tmp_path / "a.png")
