@@ -105,7 +105,20 @@ class InferenceFlags(MachineFlags):
 
 
 @dataclass(frozen=True, kw_only=True)
-class WeightsFlags:
+class ClassMapFlags:
+    """Which class of a weights file is which of the data."""
+
+    heading: ClassVar = "weights"
+
+    class_map: tuple[str, ...] | None = flag(
+        "WEIGHTS=DATA,..: names of classes in the weights file and what the data calls them, as 1=pits,2=cracks; none: "
+        "both have the same names",
+        None,
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class WeightsFlags(ClassMapFlags):
     """Which trained network, or system of networks, is used."""
 
     heading: ClassVar = "weights"
@@ -178,7 +191,7 @@ class PixelFlags:
 
 
 @dataclass(frozen=True, kw_only=True)
-class NetworkFlags:
+class NetworkFlags(ClassMapFlags):
     """What network is trained, and what it starts from."""
 
     heading: ClassVar = "network"

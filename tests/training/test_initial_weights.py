@@ -1,5 +1,6 @@
 """What a training starts from, and how its images are normalised then."""
 
+import dataclasses
 from pathlib import Path
 
 import pytest
@@ -7,10 +8,11 @@ import torch
 
 from config import TrainConfig
 from utils.decision.decision import Decision
+from utils.errors import InputError
 from utils.models.factory import build
 from utils.models.spec import ModelSpec
 from utils.training.initial_weights import initial_network
-from utils.weights.weights_file import WeightsFile
+from utils.weights.weights_file import WeightsFile, load
 
 ODD = (0.1, 0.2, 0.3), (0.4, 0.5, 0.6)
 
@@ -64,3 +66,78 @@ def test_a_run_that_goes_on_keeps_its_normalisation(encoder, checkpoint, mean):
     described = ModelSpec("unet", encoder, "multilabel", ("pit",))
     network = initial_network(TrainConfig(encoder=encoder, encoder_weights="gone.pth"), described, checkpoint).network
     assert tuple(network.mean) == mean
+
+
+def test_a_run_that_goes_on_needs_no_file():
+    assert initial_network(TrainConfig(encoder_weights="gone.pth"), spec(), {}).origin is None
+
+
+HEAD = "segmentation_head.0.weight"
+
+
+@pytest.mark.parametrize(
+    ("task", "head"),
+    [
+        ("multilabel", {"unet": HEAD, "fcn32s": HEAD, "two-head": "classification_head.3.weight"}),
+        ("multiclass", {"unet": HEAD}),
+        ("classify-multilabel", {"classifier": "classification_head.3.weight"}),
+    ],
+)
+def test_classes_are_taken_by_their_names(tmp_path, task, head):
+    for architecture, tensor in head.items():
+        first, second = (
+            dataclasses.replace(spec(*names), architecture=architecture, task=task)
+            for names in (("pit", "crack"), ("scale", "crack", "pit"))
+        )
+        path = write_weights(tmp_path / "a.pth", first)
+        start = initial_network(TrainConfig(encoder_weights=str(path)), second, None)
+        given, taken = load(path).state_dict, start.network.net.state_dict()
+        first_channel = 1 if task == "multiclass" else 0
+        for old, new in ((0, 2), (1, 1)):
+            torch.testing.assert_close(taken[tensor][first_channel + new], given[tensor][first_channel + old])
+        assert not any(torch.equal(taken[tensor][first_channel], row) for row in given[tensor])
+        if task == "multiclass":
+            torch.testing.assert_close(taken[tensor][0], given[tensor][0])
+        assert f"-encoder_weights {path}: its classes are pit, crack; taken by name: crack, pit; scale at random" in (
+            start.notes
+        )
+
+
+def test_a_convolution_from_classes_to_classes_has_two_axes_of_them(tmp_path):
+    first, second = (dataclasses.replace(spec(*names), architecture="fcn32s") for names in ("ab", "ba"))
+    path = write_weights(tmp_path / "a.pth", first)
+    net = initial_network(TrainConfig(encoder_weights=str(path)), second, None).network.net
+    given, taken = load(path).state_dict["segmentation_head.1.weight"], net.state_dict()["segmentation_head.1.weight"]
+    assert given.shape[:2] == (2, 2)
+    torch.testing.assert_close(taken, given.flip(0).flip(1))
+
+
+@pytest.mark.parametrize(
+    ("have", "want", "class_map", "same", "notes"),
+    [
+        (("1", "2"), ("1", "2"), None, True, []),
+        (("pit", "crack"), ("pit", "crack"), None, True, []),
+        (
+            ("1", "2"),
+            ("pit", "crack"),
+            None,
+            False,
+            [
+                "none of its classes (1, 2) is called as one here (pit, crack): they start at random; where they are the"
+                " same, give -class_map 1=pit,2=crack"
+            ],
+        ),
+        (("1", "2"), ("pit", "crack"), ("1=pit", "2=crack"), True, []),
+    ],
+)
+def test_classes_of_other_names(tmp_path, have, want, class_map, same, notes):
+    path = write_weights(tmp_path / "a.pth", spec(*have), (0.5,) * 3, (0.5,) * 3)
+    start = initial_network(TrainConfig(encoder_weights=str(path), class_map=class_map), spec(*want), None)
+    assert torch.equal(start.network.net.state_dict()[HEAD], load(path).state_dict[HEAD]) is same
+    assert start.notes[len(start.notes) - len(notes) :] == [f"-encoder_weights {path}: {note}" for note in notes]
+
+
+def test_a_map_of_classes_that_there_are_not_is_refused(tmp_path):
+    path = write_weights(tmp_path / "a.pth", spec())
+    with pytest.raises(InputError, match="-class_map pits=x: the weights have no class pits, did you mean pit"):
+        initial_network(TrainConfig(encoder_weights=str(path), class_map=("pits=x",)), spec(), None)

@@ -33,6 +33,7 @@ from utils.training.interruption import Interruption
 from utils.training.loaders import close, explain_lost_worker, make_loaders, many_workers
 from utils.training.memory import keep_freed_memory
 from utils.training.result import find_result, write_result
+from utils.training.run_data import check_data, write_data
 from utils.training.run_folder import Run, claim, go_on, launcher, write_settings
 from utils.training.runner import SegmentationRunner
 from utils.training.selection import choose_split, seen_before
@@ -125,6 +126,8 @@ def train_network(run: Run) -> TrainResult:
     checkpoint = read_last(run.checkpoints) if run.has_checkpoint else None
     complete = checkpoint is not None and _is_complete(run, checkpoint, engine.num_processes)
     dataset = open_labelled(config)
+    if run.resumed and not complete:
+        check_data(run.folder, dataset)
     spec = make_spec(config, dataset.annotations.class_names)
     set_seed(config.seed)
     start = initial_network(config, spec, checkpoint)
@@ -254,6 +257,7 @@ def _begin(run: Run, images: _Images, origin: dict[str, Any] | None, engine: Ste
             write_annotations(chosen, run.folder / BALANCED_TABLE)
         write_split(images.split, run.folder / SPLIT)
         write_depth(run.folder, images.dataset.depth)
+        write_data(run.folder, images.dataset, images.split["image"])
         write_origin(run.folder, origin)
         write_settings(run)
     return engine.from_first(run)

@@ -21,6 +21,7 @@ from utils.training.class_weights import class_weights
 from utils.training.engine import SteelEngine, make_engine
 from utils.training.flags import make_spec, settle_network
 from utils.training.provenance import run_provenance
+from utils.training.run_data import check_data, write_data
 from utils.training.run_folder import Run, claim, go_on, new_run, open_run, write_settings
 from utils.training.selection import choose_split
 from utils.weights.finding import find, list_weights
@@ -73,6 +74,8 @@ def train_system(run: Run) -> SystemResult:
     config = run.config
     engine = make_engine(config)
     dataset = open_labelled(config)
+    if run.resumed:
+        check_data(run.folder, dataset)
     class_names = dataset.annotations.class_names
     members = members_of(config, class_names)
     for member in members.values():
@@ -159,6 +162,7 @@ def _begin(run: Run, dataset: Dataset, members: dict[str, TrainConfig], engine: 
         split = _split(run.config, dataset, members, engine.num_processes)
         run = claim(run)
         write_split(split, run.folder / SPLIT)
+        write_data(run.folder, dataset, split["image"])
         write_settings(run)
     return engine.from_first(run)
 

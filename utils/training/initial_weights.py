@@ -13,6 +13,8 @@ import numpy as np
 from config import EncoderWeights, TrainConfig
 from utils.errors import InputError
 from utils.files import write_text
+from utils.models.class_channels import BACKGROUND, class_tensors, head_names, take_by_name
+from utils.models.class_names import map_by_order, renamed
 from utils.models.encoder_file import encoder_tensors
 from utils.models.factory import build
 from utils.models.normalisation import Normalisation, of_channels, of_earlier_runs
@@ -63,6 +65,8 @@ def initial_network(config: TrainConfig, spec: ModelSpec, checkpoint: Mapping[st
         earlier = of_channels(of_earlier_runs(spec.smp_encoder()), spec.channels)
         network.normalise_by(*(checkpoint.get(name, value) for name, value in earlier._asdict().items()))
         return InitialNetwork(network, notes, origin)
+    if config.class_map and (given == "none" or given in get_args(EncoderWeights)):
+        raise InputError("-class_map: is for -encoder_weights FILE, of this project; leave it out, or give such a file")
     if given == "none" or given in get_args(EncoderWeights):
         network = build(spec, None if given == "none" or config.init_encoder else given)
     else:
@@ -73,12 +77,16 @@ def initial_network(config: TrainConfig, spec: ModelSpec, checkpoint: Mapping[st
         content = content_of(path)
         if is_ours(content):
             stored = _fitting(source, from_content(path, content), spec)
-            taken = _take(network, stored, "")
+            renamed(stored.spec.class_names, config.class_map)  # refuses a map that does not fit
+            taken = _take(network, stored, "", config.class_map)
             notes += _normalised_as(network, stored, source)
             whole = len(network.net.state_dict())
             if taken < whole:
                 notes.append(f"{source}: {taken} of the network's {whole} tensors are from it, the rest is random")
+            notes += [f"{source}: {line}" for line in _about_classes(stored.spec, spec, config.class_map)]
             origin = {"flag": "encoder_weights", **stored.provenance, **_spent(path.parent)}
+        elif config.class_map:
+            raise InputError(f"-class_map: {given} does not name its classes; leave the map out")
         else:
             encoder = network.net.get_submodule("encoder")
             encoder.load_state_dict(encoder_tensors(content, encoder, source), strict=False)
@@ -151,13 +159,54 @@ def _normalised_as(network: Segmenter, stored: WeightsFile, source: str) -> list
     return [f"{source}: images are normalised as for it, with {its.text()}, not with {usual.text()}"]
 
 
-def _take(network: Segmenter, stored: WeightsFile, prefix: str) -> int:
-    """Copy the tensors whose names begin with ``prefix`` and whose names and shapes fit; give their number."""
+def _take(network: Segmenter, stored: WeightsFile, prefix: str, class_map: tuple[str, ...] | None = None) -> int:
+    """Copy the tensors whose names begin with ``prefix`` and whose names and shapes fit; give their number.
+
+    A class is known by its name, not by its number: of the heads' tensors the channels of the same names are copied.
+    """
     wanted = network.net.state_dict()
-    fitting = {
-        name: tensor
-        for name, tensor in stored.state_dict.items()
-        if name.startswith(prefix) and name in wanted and tensor.shape == wanted[name].shape
-    }
+    of_classes = class_tensors(network.net, network.spec)
+    given, ours = (head_names(spec) for spec in (stored.spec, network.spec))
+    fitting = {}
+    for name, tensor in stored.state_dict.items():
+        if not name.startswith(prefix) or name not in wanted:
+            continue
+        if name not in of_classes:
+            if tensor.shape == wanted[name].shape:
+                fitting[name] = tensor
+            continue
+        head, axes = of_classes[name]
+        names = _called(given.get(head, ()), class_map)
+        taken = take_by_name(tensor, names, wanted[name], ours[head], axes)
+        if taken is not None:
+            fitting[name] = taken
     network.net.load_state_dict(fitting, strict=False)
     return len(fitting)
+
+
+def _about_classes(stored: ModelSpec, spec: ModelSpec, class_map: tuple[str, ...] | None) -> list[str]:
+    """Return a line for the user about each head whose classes are not those of the file, in their order."""
+    lines = []
+    for head, names in head_names(stored).items():
+        ours = head_names(spec).get(head)
+        called = _called(names, class_map)
+        if ours is None or ours == called:
+            continue
+        fresh = [name for name in ours if name not in called and name != BACKGROUND]
+        common = [name for name in ours if name in called and name != BACKGROUND]
+        its, mine = ([name for name in those if name != BACKGROUND] for those in (names, ours))
+        if common:
+            rest = f"; {', '.join(fresh)} at random" if fresh else ""
+            lines.append(f"its classes are {', '.join(its)}; taken by name: {', '.join(common)}{rest}")
+        else:
+            lines.append(
+                f"none of its classes ({', '.join(its)}) is called as one here ({', '.join(mine)}): they start at random;"
+                f" where they are the same, give {map_by_order(its, mine)}"
+            )
+    return lines
+
+
+def _called(names: tuple[str, ...], class_map: tuple[str, ...] | None) -> tuple[str, ...]:
+    """Return what the data calls the channels of a file's head; those without a class keep what they have."""
+    words = [word for word in class_map or () if word.partition("=")[0].strip() in names]
+    return renamed(names, tuple(words) or None)

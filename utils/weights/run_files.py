@@ -5,6 +5,7 @@ SPLIT = "split.csv"
 BIT_DEPTH = "bit_depth.json"
 HISTORY = "history.csv"
 METRICS = "metrics.json"
+DATA = "data.json"  # the classes and labels that a run began with
 ORIGIN = "started_from.json"
 CHECKPOINTS = "checkpoints"
 TENSORBOARD = "tensorboard"
