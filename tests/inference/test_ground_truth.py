@@ -48,12 +48,15 @@ def test_a_classifier_has_no_masks(table, task):
     ("have", "want", "fits"),
     [
         (("a", "b"), ("a", "b"), True),
-        (("b", "a"), ("a", "b"), False),
+        (("b", "a"), ("a", "b"), True),  # in another order
         (("a", "b"), ("a", "b", "c"), False),
-        (None, ("a", "b"), True),  # a table without names
-        (None, ("a", "b", "c"), True),  # ... in which the last class has no defect
+        (None, ("1", "2"), True),  # a table without names
+        (None, ("1", "2", "3"), True),  # ... in which the last class has no defect
+        (None, ("a", "b"), False),  # names that the table does not know
+        (None, ("a", "b", "c"), False),
+        (None, ("1",), False),
         (None, ("a",), False),
-        (("a", "b"), ("1", "2"), True),  # weights without names
+        (("a", "b"), ("1", "2"), False),  # weights without names
         (("a", "b"), ("1", "2", "3"), False),
     ],
 )
@@ -72,7 +75,7 @@ def test_binary_networks_take_any_classes(table):
 
 def test_a_label_that_does_not_fit_the_image_is_named(table):
     with pytest.raises(InputError, match=r"train\.csv.*x\.png class 1"):
-        GroundTruth(read_annotations(table), spec()).masks("x.png", 1, 1)
+        GroundTruth(read_annotations(table), spec(names=("1", "2"))).masks("x.png", 1, 1)
 
 
 @pytest.mark.parametrize(("folder", "name"), [("train_images", "train.csv"), ("test_images", "test_labels.csv")])
@@ -80,6 +83,45 @@ def test_labels_are_found_beside_their_images(table, folder, name):
     root = table.parent
     assert labels_beside(root / "elsewhere" / folder, spec()) is None
     table.rename(root / name)
-    found = labels_beside(root / folder, spec())
+    found = labels_beside(root / folder, spec(names=("1", "2")))
     assert found is not None
     assert found.annotations.source == root / name
+
+
+CROSSED = [[[0, 1, 0], [0, 1, 0]], [[1, 0, 0], [1, 0, 0]]]
+
+
+@pytest.mark.parametrize(
+    ("have", "want", "class_map", "ids"),
+    [
+        (("b", "a"), ("a", "b"), None, (2, 1)),
+        (None, ("pits", "cracks"), ("pits=2", "cracks=1"), (2, 1)),
+        (("pits", "cracks"), ("1", "2"), ("1=cracks", "2=pits"), (2, 1)),
+    ],
+)
+def test_classes_are_known_by_their_names(table, have, want, class_map, ids):
+    labels = GroundTruth(read_annotations(table, have), spec(names=want), class_map)
+    assert labels.class_ids == ids
+    np.testing.assert_array_equal(labels.masks("x.png", 2, 3), np.array(CROSSED, dtype=bool))
+    assert labels.annotations.class_names == want
+    assert labels.annotations.runs("x.png") == {1: "3 2", 2: "1 2"}
+
+
+def test_a_network_of_one_class_needs_that_class_alone(table):
+    one = ModelSpec("unet", "resnet18", "per-class", ("x", "b", "y"), target="b")
+    labels = GroundTruth(read_annotations(table, ("a", "b")), one)
+    assert labels.class_ids == (2,)
+    np.testing.assert_array_equal(labels.masks("x.png", 2, 3), np.array([[[0, 1, 0], [0, 1, 0]]], dtype=bool))
+    assert labels.shown("x.png").tolist() == [True]
+    with pytest.raises(InputError, match="-class_map b=a"):
+        GroundTruth(read_annotations(table, ("a", "c")), one)
+
+
+def test_a_map_may_leave_out_a_class_of_the_data(table):
+    labels = GroundTruth(read_annotations(table, ("a", "b")), spec(names=("bee",)), ("bee=b",))
+    np.testing.assert_array_equal(labels.masks("x.png", 2, 3), np.array([[[0, 1, 0], [0, 1, 0]]], dtype=bool))
+
+
+def test_the_refusal_says_how_to_map(table):
+    with pytest.raises(InputError, match=r"say which is which: -class_map pits=1,cracks=2$"):
+        GroundTruth(read_annotations(table), spec(names=("pits", "cracks")))

@@ -209,6 +209,54 @@ def test_test_images_come_in_the_order_of_their_table(make_dataset, make_weights
     assert json.loads((tmp_path / "summary.json").read_text())["ground_truth"] == str(root / "test_labels.csv")
 
 
+def test_classes_have_the_numbers_of_the_data(make_dataset, make_weights, tmp_path):
+    root, weights = make_dataset(count=2), make_weights()
+    settings = {"dir": root, "weights_dir": weights, "device": "cpu", "save": ("submission", "defects", "masks")}
+    predict(PredictConfig(**settings, out=tmp_path / "one"))
+    (root / "classes.txt").write_text("cracks\npits\n")
+    predict(PredictConfig(**settings, out=tmp_path / "other"))
+    one, other = (read_submission(tmp_path / name / "submission.csv") for name in ("one", "other"))
+    assert other == {f"{name[:-1]}{3 - int(name[-1])}": code for name, code in one.items()}
+    known = {(row["class_id"], row["name"]) for row in read_defects(tmp_path / "other/defects.csv")}
+    assert known <= {("2", "pits"), ("1", "cracks")}
+    assert known
+    picture = sorted((tmp_path / "one/masks").iterdir())[0].name
+    first, second = (cv2.imread(str(tmp_path / name / "masks" / picture), -1) for name in ("one", "other"))
+    np.testing.assert_array_equal(second, np.array([0, 2, 1], np.uint8)[first])
+
+
+def test_a_submission_for_other_classes_is_refused_unless_they_are_mapped(make_dataset, make_weights, tmp_path):
+    root, weights = make_dataset(count=1, class_names=("dents", "holes")), make_weights()
+    settings = {"dir": root, "weights_dir": weights, "out": tmp_path / "out", "device": "cpu"}
+    with pytest.raises(InputError, match=r"-class_map pits=dents,cracks=holes; or .* -save overlays,defects$"):
+        predict(PredictConfig(**settings))
+    assert not (tmp_path / "out").exists()
+    predict(PredictConfig(**settings, save=("defects",)))
+    found = predict(PredictConfig(**settings, class_map=("pits=holes", "cracks=dents"), save=("submission", "defects")))
+    assert set(found.classes) == {"holes", "dents"}
+    assert {(row["class_id"], row["name"]) for row in read_defects(tmp_path / "out/defects.csv")} <= {
+        ("2", "holes"),
+        ("1", "dents"),
+    }
+
+
+def test_a_submission_has_the_columns_and_the_order_of_the_sample(make_dataset, make_weights, tmp_path):
+    root = make_dataset(count=3)
+    (root / "train_images").rename(root / "test_images")
+    (root / "sample_submission.csv").write_text("ImageId,EncodedPixels,ClassId\n002.png,1 1,0\n000.png,1 1,0\n")
+    settings = {"dir": root, "weights_dir": make_weights(), "device": "cpu", "save": ("submission",)}
+    predict(PredictConfig(**settings, out=tmp_path / "out"))
+    with open(tmp_path / "out/submission.csv", newline="") as file:
+        header, *rows = csv.reader(file)
+    assert header == ["ImageId", "EncodedPixels", "ClassId"]
+    assert [(row[0], row[2]) for row in rows] == [
+        ("002.png", "1"),
+        ("002.png", "2"),
+        ("000.png", "1"),
+        ("000.png", "2"),
+    ]
+
+
 @pytest.mark.parametrize(
     ("table", "warning"),
     [

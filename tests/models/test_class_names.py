@@ -36,4 +36,4 @@ def test_maps_that_cannot_be(class_map, message):
 
 
 def test_a_map_to_offer():
-    assert map_by_order(("1", "2", "3"), ("pits", "2")) == "-class_map 1=pits"
+    assert map_by_order(("1", "2", "3"), ("pits", "2")) == "-class_map 1=pits,2=2"

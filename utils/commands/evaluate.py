@@ -4,7 +4,7 @@ import json
 import time
 from collections.abc import Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from config import EvaluateConfig
@@ -133,7 +133,8 @@ def evaluate(config: EvaluateConfig) -> EvaluateResult | LabelsResult:
     if chosen.weights.spec.is_classifier:
         names = _side(config, dataset, run)[: config.num_of_images or None]
         return evaluate_labels(config, chosen, dataset, names, _what(config, run))
-    labels = GroundTruth(dataset.annotations, chosen.weights.spec)
+    labels = GroundTruth(dataset.annotations, chosen.weights.spec, config.class_map)
+    dataset = replace(dataset, annotations=labels.annotations)
     names = _side(config, dataset, run)[: config.num_of_images or None]
     _check_labels(dataset, names)
     calibrator = Calibrator(config, chosen, dataset, labels, names) if config.calibrate else None
@@ -191,7 +192,7 @@ def _collect(
     collector = Collector(class_names, first_class, min_areas)
     with ExitStack() as stack:
         objects = stack.enter_context(Objects(out / "objects.csv", class_names, first_class))
-        submission = stack.enter_context(Submission(out / "submission.csv", first_class))
+        submission = stack.enter_context(Submission(out / "submission.csv", labels.class_ids))
 
         def compare(path: Path, result: Inspected) -> tuple[ImageFigures, list[str], list[ImageTable]]:
             truth = labels.masks(path.name, *result.image.shape[:2])

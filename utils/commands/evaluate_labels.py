@@ -111,7 +111,7 @@ def evaluate_labels(
     Raises:
         InputError: the classifier knows other classes than the labels, or no image can be read.
     """
-    labels = GroundTruth(dataset.annotations, chosen.weights.spec)
+    labels = GroundTruth(dataset.annotations, chosen.weights.spec, config.class_map)
     new_weights = NewWeights(chosen) if config.calibrate else None
     groups = groups_of(chosen.path.parent / SPLIT, names) if config.calibrate else {}
     skipped: list[Refused] = []

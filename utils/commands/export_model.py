@@ -188,7 +188,7 @@ def _examples(config: ExportConfig, weights: WeightsFile) -> tuple[list[ParityIm
     labels = None
     if config.dir is not None and (config.dir / "train.csv").is_file():
         dataset = open_dataset(config.dir)
-        labels = GroundTruth(dataset.annotations, weights.spec)
+        labels = GroundTruth(dataset.annotations, weights.spec, config.class_map)
         # Those with defects say more about a network than the many without.
         names = sorted(dataset.images, key=lambda name: not dataset.annotations.runs(name))
         paths = [dataset.path(name) for name in names]

@@ -14,13 +14,14 @@ import numpy as np
 from config import PredictConfig
 from utils.commands.progress import progress, require_images
 from utils.commands.results_folder import SUMMARY, marked, refuse_foreign_pictures
-from utils.data.annotations import open_test_images
+from utils.data.annotations import TEST_IMAGES, known_classes, open_test_images
 from utils.data.images import IMAGE_SUFFIXES, NOT_UTF8, images_within, is_utf8, list_images, pages_of
+from utils.data.submission import Layout, read_layout
 from utils.device import versions
 from utils.errors import InputError
 from utils.files import make_folder, write_text
 from utils.inference.chosen import Chosen, choose_weights
-from utils.inference.ground_truth import GroundTruth, labels_beside
+from utils.inference.ground_truth import GroundTruth, class_ids, labels_beside
 from utils.inference.inspected import Inspected, Refused
 from utils.inference.opening import open_pipeline
 from utils.inference.outputs import (
@@ -125,11 +126,12 @@ def predict(config: PredictConfig) -> PredictResult:
     pictures = [out / word for word in PICTURES if word in save]
     refuse_foreign_pictures(out, pictures, paths[0].parent)
     labels = _labels(config, paths[0].parent, chosen) if "overlays" in save else None
+    numbers, layout = _numbers(config, chosen, save), _layout(config, paths[0].parent, save)
     skipped: list[Refused] = []
     pipeline = open_pipeline(chosen, config, skipped, describe=True, images=len(paths))
     make_folder(out)
     with marked(out, pictures):
-        result = _write(chosen, pipeline, paths, save, out, labels, skipped)
+        result = _write(chosen, pipeline, paths, save, out, labels, skipped, numbers, layout)
         summary = _summary(result, chosen, labels)
         write_text(out / SUMMARY, json.dumps(summary, indent=2, ensure_ascii=False) + "\n")
     return result
@@ -143,10 +145,12 @@ def _write(
     out: Path,
     labels: GroundTruth | None,
     skipped: list[Refused],
+    numbers: Sequence[int],
+    layout: Layout | None,
 ) -> PredictResult:
     """Predict the images, and write everything but the summary."""
     spec, names = chosen.weights.spec, picture_names(paths)
-    overlays = Overlays(out / "overlays", names, spec.scored_names, _truth(labels))
+    overlays = Overlays(out / "overlays", names, chosen.class_names, _truth(labels))
     totals = np.zeros((len(spec.scored_names), 3), dtype=np.int64)
     labelled = np.zeros(len(chosen.label_names), dtype=np.int64)
     done = 0
@@ -156,11 +160,11 @@ def _write(
         if "overlays" in save:
             sinks.append(overlays)
         if "masks" in save:
-            sinks.append(IndexMasks(out / "masks", names, spec.task, spec.first_class))
+            sinks.append(IndexMasks(out / "masks", names, spec.task, numbers))
         if "submission" in save:
-            sinks.append(stack.enter_context(Submission(out / "submission.csv", spec.first_class)))
+            sinks.append(stack.enter_context(Submission(out / "submission.csv", numbers, layout)))
         if "defects" in save:
-            sinks.append(stack.enter_context(Defects(out / "defects.csv", spec.scored_names, spec.first_class)))
+            sinks.append(stack.enter_context(Defects(out / "defects.csv", chosen.class_names, numbers)))
         if "labels" in save:
             sinks.append(stack.enter_context(LabelTable(out / "labels.csv", chosen.label_names)))
 
@@ -182,7 +186,7 @@ def _write(
         images=done,
         skipped=tuple(skipped),
         defects=int(totals[:, 1].sum()),
-        classes={name: ClassTotal(*map(int, row)) for name, row in zip(spec.scored_names, totals, strict=True)},
+        classes={name: ClassTotal(*map(int, row)) for name, row in zip(chosen.class_names, totals, strict=True)},
         out=out,
         written=(*_written(save), SUMMARY),
         seconds=time.perf_counter() - start,
@@ -272,10 +276,37 @@ def _labels(config: PredictConfig, images: Path, chosen: Chosen) -> GroundTruth 
     if config.dir is None:
         return None
     try:
-        return labels_beside(images, chosen.weights.spec)
+        return labels_beside(images, chosen.weights.spec, config.class_map)
     except InputError as error:
         print(f"warning: overlays show no ground truth: {error}", file=sys.stderr)
         return None
+
+
+def _numbers(config: PredictConfig, chosen: Chosen, save: Sequence[str]) -> Sequence[int]:
+    """Return the number of each class in the tables: that of the dataset folder where it says, else the network's own.
+
+    Raises:
+        InputError: a submission is asked for, and the folder has other classes than the network.
+    """
+    spec = chosen.weights.spec
+    own = range(spec.first_class, spec.first_class + len(spec.scored_names))
+    known = None if config.dir is None or spec.is_classifier else known_classes(config.dir)
+    if known is None:
+        return own
+    try:
+        return class_ids(known[0], spec, config.class_map, known[1])
+    except InputError as error:
+        if "submission" not in save:
+            return own
+        others = ",".join(word for word in save if word != "submission") or "overlays"
+        raise InputError(f"{error}; or leave out the submission: -save {others}") from None
+
+
+def _layout(config: PredictConfig, images: Path, save: Sequence[str]) -> Layout | None:
+    """Return the layout of the folder's ``sample_submission.csv``, where test images are predicted."""
+    if config.dir is None or images.name != TEST_IMAGES or "submission" not in save:
+        return None
+    return read_layout(config.dir)
 
 
 def _truth(labels: GroundTruth | None) -> Callable[[Inspected], np.ndarray | None]:

@@ -1,5 +1,6 @@
 """Which image has which defect where, and the dataset folder that it belongs to."""
 
+import contextlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -13,6 +14,7 @@ from utils.data import rle
 from utils.data.bit_depth import BitDepth
 from utils.data.images import images_within, list_images, read_image
 from utils.data.rectangles import Rectangles, draw
+from utils.data.submission import SAMPLE, read_layout
 from utils.data.tables import (
     CLASSES_FILE,
     AnnotationError,
@@ -375,6 +377,26 @@ def read_class_names(root: Path) -> tuple[str, ...] | None:
     return names
 
 
+def known_classes(root: Path) -> tuple[tuple[str, ...], Path] | None:
+    """Find out which classes a dataset folder has.
+
+    Returns:
+        Their names in order, by number where they have none, and the file that says so: ``classes.txt``, else
+        ``train.csv`` or ``sample_submission.csv``, whichever knows more. None where no file says it.
+    """
+    names = read_class_names(root)
+    if names is not None:
+        return names, root / CLASSES_FILE
+    found: list[tuple[int, Path]] = []
+    with contextlib.suppress(InputError):  # what is wrong with a table is for those who need it
+        found.append((read_annotations(root / LABELS["train"]).num_classes, root / LABELS["train"]))
+    with contextlib.suppress(InputError):
+        layout = read_layout(root)
+        found.append((layout.classes if layout else 0, root / SAMPLE))
+    count, source = max(found, key=lambda pair: pair[0], default=(0, root))
+    return (tuple(str(k) for k in range(1, count + 1)), source) if count else None
+
+
 def open_test_images(root: Path) -> list[Path]:
     """List the images of a dataset folder that are to be predicted.
 
@@ -421,7 +443,7 @@ def missing_test_images(root: Path) -> list[AnnotationError]:
 
 
 def _test_list(root: Path) -> Path | None:
-    return next((root / name for name in (TEST_TABLE, "sample_submission.csv") if (root / name).is_file()), None)
+    return next((root / name for name in (TEST_TABLE, SAMPLE) if (root / name).is_file()), None)
 
 
 def _validated(

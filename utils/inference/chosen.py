@@ -9,6 +9,7 @@ from config import EvaluateConfig, PredictConfig
 from utils.data.bit_depth import BitDepth
 from utils.decision.decision import Decision
 from utils.errors import InputError
+from utils.models.class_names import called, renamed
 from utils.weights.finding import open_weights
 from utils.weights.system_file import SystemFile
 from utils.weights.weights_file import WeightsFile
@@ -28,6 +29,7 @@ class Chosen:
         label_thresholds: per label of the whole image, probability 0..1 from which an image has it.
         depth: how images with more than 8 bits become 0..255: the flag's, else that of the training; what both leave
             open is measured on the images.
+        class_map: what the data calls the classes, where that is not what the weights call them.
     """
 
     path: Path
@@ -38,11 +40,18 @@ class Chosen:
     tile: tuple[int, int] | None = None
     label_thresholds: tuple[float, ...] = ()
     depth: BitDepth = BitDepth()
+    class_map: tuple[str, ...] | None = None
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """Names of the masks, as the data calls them."""
+        return called(self.weights.spec.scored_names, self.class_map)
 
     @property
     def label_names(self) -> tuple[str, ...]:
-        """Names of the probabilities of the whole image; () when no network has any."""
-        return self.weights.label_names if isinstance(self.weights, SystemFile) else self.weights.spec.label_names
+        """Names of the probabilities of the whole image, as the data calls them; () when no network has any."""
+        own = self.weights.label_names if isinstance(self.weights, SystemFile) else self.weights.spec.label_names
+        return called(own, self.class_map)
 
     def depth_in_words(self, used: BitDepth) -> str:
         """Return how images with more than 8 bits were read; empty when nothing was known of any or measured.
@@ -57,7 +66,7 @@ class Chosen:
     def to_dict(self) -> dict[str, Any]:
         """Return what a summary says about the network and its decision, as plain words and numbers."""
         spec = self.weights.spec
-        names = spec.scored_names
+        names = self.class_names
         system = self.weights.to_dict() if isinstance(self.weights, SystemFile) else {}
         labels = dict(zip(self.label_names, self.label_thresholds, strict=True))
         return {
@@ -96,6 +105,7 @@ def choose_weights(config: PredictConfig | EvaluateConfig) -> Chosen:
     weights = open_weights(config.weights_dir, config.weights)
     path = weights.source
     assert path is not None
+    renamed(weights.spec.class_names, config.class_map)  # refuses what does not fit
     decision = weights.decision.overruled(config.threshold, config.min_area, config.max_area, config.high_threshold)
     decision.check_areas(weights.spec.scored_names)
     stored = weights.tta if isinstance(weights, SystemFile) else "none"
@@ -105,7 +115,7 @@ def choose_weights(config: PredictConfig | EvaluateConfig) -> Chosen:
         labels = (config.threshold,) * len(labels)
     sha8 = hashlib.sha256(path.read_bytes()).hexdigest()[:8]
     depth = depth_of(weights, config.bit_depth)
-    return Chosen(path, sha8, weights, decision, tta, config.tile, labels, depth)
+    return Chosen(path, sha8, weights, decision, tta, config.tile, labels, depth, config.class_map)
 
 
 def depth_of(weights: WeightsFile | SystemFile, asked: str) -> BitDepth:

@@ -1,11 +1,12 @@
 """Ground truth in the terms of a network: one mask for each class that it decides about."""
 
+import dataclasses
 from pathlib import Path
 
 import numpy as np
 
 from utils.data.annotations import LABELS, TEST_IMAGES, Annotations, read_annotations, read_class_names
-from utils.errors import InputError
+from utils.models.class_names import match
 from utils.models.spec import ModelSpec
 
 
@@ -15,25 +16,23 @@ class GroundTruth:
     Args:
         annotations: the labels.
         spec: the network. For ``binary`` and ``classify-binary`` all classes are merged, whatever their names.
+        class_map: what the data calls the network's classes, where that is not the same.
+
+    Attributes:
+        annotations: the labels; their classes have the network's names and numbers, but where they are merged.
+        class_ids: of each scored class, or label of a classifier, its number in the data.
 
     Raises:
-        InputError: the network was trained on other classes. A table without names of its own may have fewer classes
-            than the network, since a class without a defect leaves no trace in it.
+        InputError: the network was trained on other classes, see ``class_names.match``.
     """
 
-    def __init__(self, annotations: Annotations, spec: ModelSpec) -> None:
+    def __init__(self, annotations: Annotations, spec: ModelSpec, class_map: tuple[str, ...] | None = None) -> None:
         self.annotations = annotations
         self.spec = spec
         self.merged = spec.task in ("binary", "classify-binary")
-        if self.merged:
-            return
-        have, want = annotations.class_names, spec.class_names
-        unnamed = have == _numbers(len(have)) and len(have) <= len(want)
-        if have != want and not unnamed and not (want == _numbers(len(want)) and len(have) == len(want)):
-            raise InputError(
-                f"{annotations.source}: classes are {', '.join(have)}, but the weights were trained on"
-                f" {', '.join(want)}; use weights of these classes, or correct classes.txt"
-            )
+        self.class_ids = class_ids(annotations.class_names, spec, class_map, annotations.source)
+        if not self.merged:
+            self.annotations = _renumbered(annotations, spec, self.class_ids)
 
     def masks(self, name: str, height: int, width: int) -> np.ndarray:
         """Draw the labels of an image.
@@ -55,10 +54,9 @@ class GroundTruth:
             if self.merged:
                 masks[:] = drawn.any(axis=0)
             elif self.spec.target_id is not None:
-                if self.spec.target_id <= len(drawn):  # a table without names may know fewer classes
-                    masks[0] = drawn[self.spec.target_id - 1]
+                masks[0] = drawn[self.spec.target_id - 1]
             else:
-                masks[: len(drawn)] = drawn
+                masks[:] = drawn
             ignored = self.ignored(name, height, width)
             if ignored is not None:
                 masks[:, ignored] = False
@@ -88,12 +86,44 @@ class GroundTruth:
         return np.array([number in ids for number in wanted])
 
 
-def labels_beside(images: Path, spec: ModelSpec) -> GroundTruth | None:
+def class_ids(
+    data: tuple[str, ...], spec: ModelSpec, class_map: tuple[str, ...] | None, source: object
+) -> tuple[int, ...]:
+    """Return of each scored class, or label of a classifier, its number in the data.
+
+    Args:
+        data: names of the data's classes, in the order of their numbers.
+        spec: the network; what merges all classes has number 1.
+        class_map: what the data calls the network's classes, where that is not the same.
+        source: what names the data's classes, for messages.
+
+    Raises:
+        InputError: the network was trained on other classes.
+    """
+    names = spec.scored_names or spec.label_names
+    if spec.task in ("binary", "classify-binary"):
+        return (1,)
+    return match(names, data, class_map, source, partly=spec.target is not None)
+
+
+def _renumbered(annotations: Annotations, spec: ModelSpec, numbers: tuple[int, ...]) -> Annotations:
+    """Give the labels the network's names and numbers; labels of classes that it does not know are left out."""
+    ours = {number: spec.first_class + place for place, number in enumerate(numbers)}
+    if annotations.class_names == spec.class_names and all(number == mine for number, mine in ours.items()):
+        return annotations
+    rows = annotations.rows[annotations.rows["class_id"].isin(list(ours))]
+    rows = rows.assign(class_id=rows["class_id"].map(ours).astype(np.int64))
+    rows = rows.sort_values(["image", "class_id"], kind="stable", ignore_index=True)
+    return dataclasses.replace(annotations, rows=rows, class_names=spec.class_names)
+
+
+def labels_beside(images: Path, spec: ModelSpec, class_map: tuple[str, ...] | None = None) -> GroundTruth | None:
     """Find the labels of the images of a dataset folder.
 
     Args:
         images: ``DIR/train_images`` (labels in ``train.csv``) or ``DIR/test_images`` (in ``test_labels.csv``).
         spec: the network.
+        class_map: what the data calls its classes, where that is not the same.
 
     Returns:
         The labels, or None when there is no such table.
@@ -103,8 +133,6 @@ def labels_beside(images: Path, spec: ModelSpec) -> GroundTruth | None:
     """
     root = images.parent
     table = root / LABELS["test" if images.name == TEST_IMAGES else "train"]
-    return GroundTruth(read_annotations(table, read_class_names(root)), spec) if table.is_file() else None
-
-
-def _numbers(count: int) -> tuple[str, ...]:
-    return tuple(str(k) for k in range(1, count + 1))
+    if not table.is_file():
+        return None
+    return GroundTruth(read_annotations(table, read_class_names(root)), spec, class_map)

@@ -15,6 +15,7 @@ import cv2
 import numpy as np
 
 from utils.data import rle
+from utils.data.submission import Layout
 from utils.decision.masks import index_mask
 from utils.files import replacing
 from utils.inference.inspected import Inspected
@@ -75,15 +76,15 @@ class IndexMasks:
         folder: where the masks go.
         names: file name of each image's mask.
         task: of the network.
-        first_class: number of the first scored class.
+        class_ids: number of each scored class; none: 1, 2, 3 ...
     """
 
-    def __init__(self, folder: Path, names: dict[Path, str], task: str, first_class: int = 1) -> None:
-        self.folder, self.names, self.task, self.first_class = folder, names, task, first_class
+    def __init__(self, folder: Path, names: dict[Path, str], task: str, class_ids: Sequence[int] | None = None) -> None:
+        self.folder, self.names, self.task, self.class_ids = folder, names, task, class_ids
 
     def render(self, path: Path, result: Inspected) -> None:
         """Write the mask of an image."""
-        write_png(self.folder / self.names[path], index_mask_of(result, self.task, self.first_class))
+        write_png(self.folder / self.names[path], index_mask_of(result, self.task, self.class_ids))
 
     def collect(self, path: Path, piece: None) -> None:
         """Leave it at the file."""
@@ -123,14 +124,24 @@ class Submission(CsvTable):
 
     Args:
         path: of the table.
-        first_class: number of the first scored class; of a network for one class, that class's.
+        class_ids: number of each scored class; none: 1, 2, 3 ...
+        layout: columns and order; none: ``ImageId_ClassId,EncodedPixels``, as the images come.
     """
 
-    header = ("ImageId_ClassId", "EncodedPixels")
-
-    def __init__(self, path: Path, first_class: int = 1) -> None:
+    def __init__(self, path: Path, class_ids: Sequence[int] | None = None, layout: Layout | None = None) -> None:
         super().__init__(path)
-        self.first_class = first_class
+        self.class_ids, self.layout = class_ids, layout or Layout()
+        self.header = self.layout.columns
+        self._codes: dict[tuple[str, int], str] = {}  # where the order is not that of the images
+
+    def __exit__(self, *error: Any) -> None:
+        try:
+            if not any(error):
+                self.write(self.layout.ordered(self._codes))
+        except BaseException as failed:
+            super().__exit__(type(failed), failed, failed.__traceback__)
+            raise
+        super().__exit__(*error)
 
     def render(self, path: Path, result: Inspected) -> list[str]:
         """Encode each class."""
@@ -138,7 +149,11 @@ class Submission(CsvTable):
 
     def collect(self, path: Path, piece: list[str]) -> None:
         """Append the rows of an image."""
-        self.write((f"{path.name}_{class_id}", code) for class_id, code in enumerate(piece, self.first_class))
+        numbered = list(zip(self.class_ids or range(1, len(piece) + 1), piece, strict=True))
+        if self.layout.pairs:
+            self._codes |= {(path.name, class_id): code for class_id, code in numbered}
+        else:
+            self.write(self.layout.row(path.name, class_id, code) for class_id, code in numbered)
 
 
 class Defects(CsvTable):
@@ -147,14 +162,14 @@ class Defects(CsvTable):
     Args:
         path: of the table.
         class_names: of the scored classes.
-        first_class: number of the first of them.
+        class_ids: their numbers; none: 1, 2, 3 ...
     """
 
     header = ("image", "class_id", "name", "area_px", "x", "y", "width", "height", "mean_probability")
 
-    def __init__(self, path: Path, class_names: Sequence[str], first_class: int = 1) -> None:
+    def __init__(self, path: Path, class_names: Sequence[str], class_ids: Sequence[int] | None = None) -> None:
         super().__init__(path)
-        self.class_names, self.first_class = class_names, first_class
+        self.class_names, self.class_ids = class_names, class_ids or range(1, len(class_names) + 1)
 
     def render(self, path: Path, result: Inspected) -> list[tuple[Any, ...]]:
         """Return the rows of an image as plain numbers."""
@@ -163,7 +178,7 @@ class Defects(CsvTable):
     def collect(self, path: Path, piece: list[tuple[Any, ...]]) -> None:
         """Append the rows of an image."""
         self.write(
-            (path.name, self.first_class + mask - 1, self.class_names[mask - 1], *rest, f"{probability:.4f}")
+            (path.name, self.class_ids[mask - 1], self.class_names[mask - 1], *rest, f"{probability:.4f}")
             for mask, *rest, probability in piece
         )
 
@@ -207,12 +222,15 @@ def overlay_of(result: Inspected, class_names: Sequence[str], truth: np.ndarray 
     return cv2.cvtColor(draw_overlay(result.image, result.masks, class_names, truth), cv2.COLOR_RGB2BGR)
 
 
-def index_mask_of(result: Inspected, task: str, first_class: int) -> np.ndarray:
+def index_mask_of(result: Inspected, task: str, class_ids: Sequence[int] | None) -> np.ndarray:
     """Draw the index mask of an image, ``(H, W)``, see ``IndexMasks``."""
     logits = result.logits if len(result.defects) else None
     if logits is None:  # nothing to draw, or nothing that overlaps
         logits = np.empty((0, 0, 0), np.float32)
-    return index_mask(result.masks, logits, task, first_class)
+    index = index_mask(result.masks, logits, task)
+    if class_ids is None or list(class_ids) == list(range(1, len(result.masks) + 1)):
+        return index
+    return np.array([0, *class_ids], np.uint8 if max(class_ids) <= 255 else np.uint16)[index]
 
 
 def write_png(path: Path, pixels: np.ndarray) -> None:

@@ -1,5 +1,6 @@
 """Whether a network and some data speak of the same classes: by their names, or as ``-class_map`` says."""
 
+import re
 from collections.abc import Sequence
 
 from utils.errors import InputError
@@ -34,7 +35,52 @@ def renamed(names: Sequence[str], class_map: tuple[str, ...] | None) -> tuple[st
     return called
 
 
+def called(names: Sequence[str], class_map: tuple[str, ...] | None) -> tuple[str, ...]:
+    """Return what the data calls some of a network's classes, by those words of the map that are about them."""
+    return renamed(names, tuple(word for word in class_map or () if word.partition("=")[0].strip() in names))
+
+
+def match(
+    names: Sequence[str],
+    data: tuple[str, ...],
+    class_map: tuple[str, ...] | None,
+    source: object,
+    partly: bool = False,
+) -> tuple[int, ...]:
+    """Find a network's classes among those of some data: by their names, or as the map says.
+
+    Data without names calls its classes 1, 2, 3 by their numbers, and may have less of them than the network: a class
+    without a defect leaves no trace in a table.
+
+    Args:
+        names: of the network's classes.
+        data: names of the data's classes, in the order of their numbers.
+        class_map: see ``renamed``.
+        source: what names the data's classes, for messages.
+        partly: whether the data may have classes that the network does not know.
+
+    Returns:
+        For each of the network's classes its number in the data, from 1.
+
+    Raises:
+        InputError: a class has no counterpart.
+    """
+    its = called(names, class_map)
+    unnamed = data == tuple(str(k) for k in range(1, len(data) + 1))
+    numbers = [
+        data.index(name) + 1 if name in data else int(name) if unnamed and re.fullmatch(r"[1-9]\d{0,3}", name) else 0
+        for name in its
+    ]
+    strange = [] if partly or class_map else [name for name in data if name not in its]
+    if 0 in numbers or strange:
+        raise InputError(
+            f"{source}: classes are {', '.join(data)}, but the weights were trained on {', '.join(names)}; use weights of"
+            f" these classes, correct classes.txt, or say which is which: {map_by_order(names, data)}"
+        )
+    return tuple(numbers)
+
+
 def map_by_order(names: Sequence[str], data: Sequence[str]) -> str:
     """Return the flag that maps a network's classes to the data's in their order, to be offered to a user."""
-    pairs = [f"{its}={other}" for its, other in zip(names, data, strict=False) if its != other]
+    pairs = [f"{its}={other}" for its, other in zip(names, data, strict=False)]
     return f"-class_map {','.join(pairs)}"

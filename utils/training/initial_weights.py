@@ -14,7 +14,7 @@ from config import EncoderWeights, TrainConfig
 from utils.errors import InputError
 from utils.files import write_text
 from utils.models.class_channels import BACKGROUND, class_tensors, head_names, take_by_name
-from utils.models.class_names import map_by_order, renamed
+from utils.models.class_names import called, map_by_order, renamed
 from utils.models.encoder_file import encoder_tensors
 from utils.models.factory import build
 from utils.models.normalisation import Normalisation, of_channels, of_earlier_runs
@@ -176,7 +176,7 @@ def _take(network: Segmenter, stored: WeightsFile, prefix: str, class_map: tuple
                 fitting[name] = tensor
             continue
         head, axes = of_classes[name]
-        names = _called(given.get(head, ()), class_map)
+        names = called(given.get(head, ()), class_map)
         taken = take_by_name(tensor, names, wanted[name], ours[head], axes)
         if taken is not None:
             fitting[name] = taken
@@ -189,11 +189,11 @@ def _about_classes(stored: ModelSpec, spec: ModelSpec, class_map: tuple[str, ...
     lines = []
     for head, names in head_names(stored).items():
         ours = head_names(spec).get(head)
-        called = _called(names, class_map)
-        if ours is None or ours == called:
+        theirs = called(names, class_map)
+        if ours is None or ours == theirs:
             continue
-        fresh = [name for name in ours if name not in called and name != BACKGROUND]
-        common = [name for name in ours if name in called and name != BACKGROUND]
+        fresh = [name for name in ours if name not in theirs and name != BACKGROUND]
+        common = [name for name in ours if name in theirs and name != BACKGROUND]
         its, mine = ([name for name in those if name != BACKGROUND] for those in (names, ours))
         if common:
             rest = f"; {', '.join(fresh)} at random" if fresh else ""
@@ -204,9 +204,3 @@ def _about_classes(stored: ModelSpec, spec: ModelSpec, class_map: tuple[str, ...
                 f" where they are the same, give {map_by_order(its, mine)}"
             )
     return lines
-
-
-def _called(names: tuple[str, ...], class_map: tuple[str, ...] | None) -> tuple[str, ...]:
-    """Return what the data calls the channels of a file's head; those without a class keep what they have."""
-    words = [word for word in class_map or () if word.partition("=")[0].strip() in names]
-    return renamed(names, tuple(words) or None)

@@ -61,7 +61,7 @@ class About:
             name=name,
             file=path.name,
             kind="system" if isinstance(weights, SystemFile) else "network",
-            class_names=weights.spec.scored_names,
+            class_names=chosen.class_names,
             decision=chosen.decision,
             label_names=chosen.label_names,
             label_thresholds=chosen.label_thresholds,
@@ -72,6 +72,11 @@ class About:
             backend="auto",
             gate=weights.gate if isinstance(weights, SystemFile) else None,
         )
+
+    @property
+    def class_ids(self) -> range:
+        """The numbers of the classes in tables."""
+        return range(self.first_class, self.first_class + len(self.class_names))
 
     def found(self, inspected: Inspected) -> tuple[str, ...]:
         """Return the classes found in an image, in their order; of a classifier of whole images, the labels it gives."""

@@ -97,12 +97,12 @@ def make_routes(find_actions: Callable[[], PageActions | None]) -> APIRouter:
 
     @routes.get("/{token}/submission.csv")
     async def send_submission(token: str) -> Response:
-        return await table(*known(token), lambda about: Submission(Path("submission.csv"), about.first_class))
+        return await table(*known(token), lambda about: Submission(Path("submission.csv"), about.class_ids))
 
     @routes.get("/{token}/defects.csv")
     async def send_defects(token: str) -> Response:
         return await table(
-            *known(token), lambda about: Defects(Path("defects.csv"), about.class_names, about.first_class)
+            *known(token), lambda about: Defects(Path("defects.csv"), about.class_names, about.class_ids)
         )
 
     @routes.get("/{token}/labels.csv")
@@ -203,7 +203,7 @@ def _overlay(inspected: Inspected, about: About, seen: Seen) -> bytes:
 
 
 def _index_mask(inspected: Inspected, about: About, seen: Seen) -> bytes:
-    return encode_png(index_mask_of(inspected, about.task, about.first_class))
+    return encode_png(index_mask_of(inspected, about.task, about.class_ids))
 
 
 def _attachment(name: str) -> dict[str, str]:

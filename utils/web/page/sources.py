@@ -44,8 +44,8 @@ class Truth:
         """Return the labels as masks of a network's classes, ``(C, H, W)`` bool; None when it has other classes."""
         if self.masks is None:
             return None
-        if self.class_names == tuple(class_names):
-            return self.masks
+        if set(self.class_names) == set(class_names):
+            return self.masks[[self.class_names.index(name) for name in class_names]]
         if task == "binary":
             return np.logical_or.reduce(self.masks, axis=0, keepdims=True)
         if task == "per-class" and class_names[0] in self.class_names:
