@@ -632,10 +632,37 @@ class DownloadWeightsConfig:
 
 
 @dataclass(frozen=True, kw_only=True)
-class PublishWeightsConfig(MachineFlags):
+class ForeignFlags:
+    """What another program's network is, which a file of weights does not say."""
+
+    heading: ClassVar = "of -from"
+
+    architecture: Architecture | None = flag("its architecture; none: as SMP's config.json beside it says", None)
+    encoder: str | None = flag("its encoder; none: as SMP's config.json beside it says", None)
+    classes: tuple[str, ...] | None = flag("names of its classes, in the order of its channels", None)
+    task: Task = flag("what its channels are; multiclass: the first one is the background", "multilabel")
+    target: str | None = flag("class that a network of -task per-class finds, one of -classes", None)
+    channels: int | None = flag("image channels it sees; none: as SMP's config.json says, else 3", None)
+    decoder_channels: tuple[int, ...] | None = flag("as for Train.py, where they are not SMP's", None)
+    image_size: tuple[int, int] | None = flag(
+        "H,W in pixels that its images are resized to; none: their own size", None
+    )
+    mean: tuple[float, ...] | None = flag(
+        "of its normalisation, one a channel, in units of 0..1; none: that of the encoder's published weights", None
+    )
+    std: tuple[float, ...] | None = flag("likewise", None)
+
+
+@dataclass(frozen=True, kw_only=True)
+class PublishWeightsConfig(ForeignFlags, MachineFlags):
     """What ``Publish_weights.py`` does."""
 
-    run: Path = flag("run folder of Train.py", positional=True)
+    run: Path | None = flag("run folder of Train.py; needed unless -from", None, positional=True)
+    source: Path | None = flag(
+        "instead of a run folder, a FILE of another program to make a weights file of: a state dict of SMP, a "
+        ".safetensors file, a checkpoint of Lightning or catalyst, or the folder that SMP's save_pretrained writes",
+        None,
+    )
     name: str = flag("name to publish under, ARCHITECTURE-ENCODER-DATA; the first 8 digits of the sha256 are added")
     weights: str | None = flag("name of the weights file in the run folder when it holds several", None)
     dir: Path | None = flag(
@@ -648,7 +675,9 @@ class PublishWeightsConfig(MachineFlags):
     )
     test_data: str | None = flag("those images in words, for the card; none: the folder's name", None)
     to: Path = flag("folder of index.json, the weights files and their cards", Path("weights"))
-    data: str = flag("the data trained on, for the card: name, where it comes from, how many images")
+    data: str | None = flag(
+        "the data trained on, for the card: name, where it comes from, how many images; needed unless -from", None
+    )
     terms: str | None = flag("licence or terms of that data, for the card", None)
     limits: str | None = flag("what the network is not good for, for the card", None)
     urls: tuple[str, ...] | None = flag(

@@ -104,7 +104,7 @@ def test_field_with_another_default_stays_under_its_heading():
     assert fields_of(EvaluateConfig)["precision"].default == "f32" != fields_of(ServeConfig)["precision"].default
     assert "precision" in [field.name for field in grouped_fields(EvaluateConfig)["machine"]]
     assert "system file" not in fields_of(ExportConfig)["weights_dir"].metadata["help"]
-    assert [field.name for field in grouped_fields(ExportConfig)["weights"]] == ["weights_dir", "weights"]
+    assert [field.name for field in grouped_fields(ExportConfig)["weights"]] == ["weights_dir", "weights", "class_map"]
 
 
 def test_version_is_a_release_and_stands_first_among_the_versions():

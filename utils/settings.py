@@ -168,6 +168,12 @@ def _parse_word(kind: Any, word: str) -> Any:
             if not all(part.isdecimal() and int(part) > 0 for part in parts):
                 raise ValueError("expected positive whole numbers")
             return tuple(map(int, parts))
+        if typing.get_args(kind) == (float, Ellipsis):
+            with contextlib.suppress(ValueError):
+                numbers = tuple(map(float, parts))
+                if all(map(math.isfinite, numbers)):
+                    return numbers
+            raise ValueError("expected numbers between the commas")
         if typing.get_args(kind)[0] is not int:
             if "" in parts:
                 raise ValueError("expected names between the commas")

@@ -14,9 +14,10 @@ from typing import Any
 import pandas as pd
 import yaml
 
-from config import EvaluateConfig, PublishWeightsConfig, Side
+from config import EvaluateConfig, ForeignFlags, PublishWeightsConfig, Side
 from utils.calibration.result import NOTHING_BETTER
 from utils.commands.evaluate import EvaluateResult, evaluate
+from utils.commands.foreign_weights import ForeignResult, weights_of_others
 from utils.data.annotations import LABELS, Dataset, open_dataset
 from utils.data.splits import read_split
 from utils.device import processor
@@ -77,19 +78,22 @@ class PublishResult:
         return "\n".join(lines)
 
 
-def publish_weights(config: PublishWeightsConfig) -> PublishResult:
-    """Strip, measure, describe and list the weights of a run.
+def publish_weights(config: PublishWeightsConfig) -> PublishResult | ForeignResult:
+    """Strip, measure, describe and list the weights of a run, or make a weights file of another program's.
 
     Args:
         config: the flags of ``Publish_weights.py``.
 
     Returns:
-        What was published.
+        What was published, or made.
 
     Raises:
         InputError: no such run, a name that is taken, or no labelled images to measure on; nothing was written then.
     """
     _check_name(config.name)
+    if config.source is not None:
+        return weights_of_others(config)
+    _check_flags(config)
     index = _index(config.to)
     source = _run_folder(config)
     path = find(source, config.weights)
@@ -136,7 +140,7 @@ def publish_weights(config: PublishWeightsConfig) -> PublishResult:
         if old is not None and old.sha256 != entry.sha256 and not config.replace:
             raise InputError(f"-name {config.name}: {old.file} is published already; add -replace, or choose another")
         model = load(packed).build()
-        text = card(entry, final, model, training, Words(config.data, config.terms, config.limits))
+        text = card(entry, final, model, training, Words(config.data or "", config.terms, config.limits))
         sample = Sample.of(model, weights.spec.channels)
         if config.push:
             _push(config, entry, model.net, text, sample, packed, folder / "hub")
@@ -158,8 +162,19 @@ def _check_name(name: str) -> None:
         raise InputError(f"-name {name}: leave the digits of the sha256 out; they are added")
 
 
+def _check_flags(config: PublishWeightsConfig) -> None:
+    """Refuse what is missing of a run folder, and flags of -from."""
+    missing = [words for words, value in (("RUN", config.run), ("-data", config.data)) if value is None]
+    if missing:
+        raise InputError(f"Publish_weights.py: missing {' '.join(missing)}; -h explains every flag")
+    for field in dataclasses.fields(ForeignFlags):
+        if getattr(config, field.name) != field.default:
+            raise InputError(f"-{field.name}: is for -from FILE, a run folder knows it; leave it out")
+
+
 def _run_folder(config: PublishWeightsConfig) -> Path:
     run = config.run
+    assert run is not None
     if not run.is_dir():
         raise InputError(f"{run}: no such run folder; name one that Train.py made")
     for name in (SETTINGS, SPLIT):

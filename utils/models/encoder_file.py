@@ -30,14 +30,7 @@ def encoder_tensors(content: Any, encoder: torch.nn.Module, source: str) -> dict
     Raises:
         InputError: no state dict, or one of another network; the message names the first tensor that does not fit.
     """
-    for key in _CONTAINERS:
-        if isinstance(content, Mapping) and isinstance(content.get(key), Mapping):
-            content = content[key]
-    if not isinstance(content, Mapping) or not all(isinstance(value, torch.Tensor) for value in content.values()):
-        raise InputError(
-            f"{source}: holds neither a weights file of this project nor an encoder's tensors; choose imagenet, none or"
-            " another file"
-        )
+    content = tensors_of(content, source)
     given, wanted = _without_counts(content), _without_counts(encoder.state_dict())
     names = {name: name if name in given else name.removeprefix("model.") for name in wanted}
     if not all(its in given for its in names.values()):
@@ -61,6 +54,23 @@ def encoder_tensors(content: Any, encoder: torch.nn.Module, source: str) -> dict
             raise InputError(f"{source}: is of another network, {name} is {its} where {shape} is needed")
         fitting[name] = tensor
     return fitting
+
+
+def tensors_of(content: Any, source: str) -> Mapping[str, torch.Tensor]:
+    """Return the state dict in what a file holds, which training programs keep beside their optimiser and counts.
+
+    Raises:
+        InputError: there is none.
+    """
+    for key in _CONTAINERS:
+        if isinstance(content, Mapping) and isinstance(content.get(key), Mapping):
+            content = content[key]
+    if not isinstance(content, Mapping) or not all(isinstance(value, torch.Tensor) for value in content.values()):
+        raise InputError(
+            f"{source}: holds neither a weights file of this project nor a network's tensors; choose imagenet, none or"
+            " another file"
+        )
+    return content
 
 
 def _without_counts(tensors: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:

@@ -2,13 +2,13 @@
 
 import csv
 import dataclasses
-import hashlib
 import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, get_args
 
 import numpy as np
+import torch
 
 from config import EncoderWeights, TrainConfig
 from utils.errors import InputError
@@ -20,8 +20,9 @@ from utils.models.factory import build
 from utils.models.normalisation import Normalisation, of_channels, of_earlier_runs
 from utils.models.segmenter import Segmenter
 from utils.models.spec import ModelSpec
+from utils.weights.foreign import file_of, read_content, sha256_of, whole_network
 from utils.weights.run_files import HISTORY, ORIGIN
-from utils.weights.weights_file import WeightsFile, content_of, from_content, is_ours, load
+from utils.weights.weights_file import WeightsFile, from_content, is_ours, load
 
 ENCODER = "encoder."
 
@@ -72,35 +73,40 @@ def initial_network(config: TrainConfig, spec: ModelSpec, checkpoint: Mapping[st
     else:
         network = build(spec)
         source, path = f"-encoder_weights {given}", Path(given)
-        if not path.is_file():
+        if not path.exists():
             raise InputError(f"{source}: no such file; choose imagenet, none or a weights file")
-        content = content_of(path)
+        path = file_of(path)
+        content = read_content(path)
         if is_ours(content):
             stored = _fitting(source, from_content(path, content), spec)
             renamed(stored.spec.class_names, config.class_map)  # refuses a map that does not fit
-            taken = _take(network, stored, "", config.class_map)
+            taken = _take(network, stored.state_dict, head_names(stored.spec), "", config.class_map)
             notes += _normalised_as(network, stored, source)
             whole = len(network.net.state_dict())
             if taken < whole:
                 notes.append(f"{source}: {taken} of the network's {whole} tensors are from it, the rest is random")
-            notes += [f"{source}: {line}" for line in _about_classes(stored.spec, spec, config.class_map)]
+            notes += [f"{source}: {line}" for line in _about_classes(head_names(stored.spec), spec, config.class_map)]
             origin = {"flag": "encoder_weights", **stored.provenance, **_spent(path.parent)}
+        elif foreign := whole_network(content, network, source):
+            renamed([name for name in _classes_of(foreign.heads) if name != BACKGROUND], config.class_map)
+            taken = _take(network, foreign.state_dict, foreign.heads, "", config.class_map)
+            notes.append(f"{source}: {taken} of the network's {len(network.net.state_dict())} tensors are from it")
+            notes += [f"{source}: {line}" for line in _about_classes(foreign.heads, spec, config.class_map)]
+            notes.append(_said(network))
+            origin = {"file": path.name, "sha256": sha256_of(path)}
         elif config.class_map:
             raise InputError(f"-class_map: {given} does not name its classes; leave the map out")
         else:
             encoder = network.net.get_submodule("encoder")
             encoder.load_state_dict(encoder_tensors(content, encoder, source), strict=False)
-            words = Normalisation(network.mean, network.std).text()
-            notes.append(
-                f"encoder from {given}, all of its tensors; the rest is random; images are normalised with {words}"
-            )
-            origin = {"file": path.name, "sha256": hashlib.sha256(path.read_bytes()).hexdigest()}
+            notes.append(f"encoder from {given}, all of its tensors; the rest is random; {_said(network)}")
+            origin = {"file": path.name, "sha256": sha256_of(path)}
     if config.init_encoder is not None:
         source = f"-init_encoder {config.init_encoder}"
         if not config.init_encoder.is_file():
             raise InputError(f"{source}: no such file; choose a weights file of this project")
         stored = _fitting(source, load(config.init_encoder), spec)
-        taken = _take(network, stored, ENCODER)
+        taken = _take(network, stored.state_dict, {}, ENCODER)
         notes += _normalised_as(network, stored, source)
         whole = sum(name.startswith(ENCODER) for name in network.net.state_dict())
         notes.append(f"encoder from {config.init_encoder} ({stored.spec.task}): {taken} of its {whole} tensors taken")
@@ -159,16 +165,30 @@ def _normalised_as(network: Segmenter, stored: WeightsFile, source: str) -> list
     return [f"{source}: images are normalised as for it, with {its.text()}, not with {usual.text()}"]
 
 
-def _take(network: Segmenter, stored: WeightsFile, prefix: str, class_map: tuple[str, ...] | None = None) -> int:
+def _classes_of(heads: Mapping[str, tuple[str, ...]]) -> list[str]:
+    return list(dict.fromkeys(name for names in heads.values() for name in names))
+
+
+def _said(network: Segmenter) -> str:
+    return f"images are normalised with {Normalisation(network.mean, network.std).text()}"
+
+
+def _take(
+    network: Segmenter,
+    given: Mapping[str, torch.Tensor],
+    heads: Mapping[str, tuple[str, ...]],
+    prefix: str,
+    class_map: tuple[str, ...] | None = None,
+) -> int:
     """Copy the tensors whose names begin with ``prefix`` and whose names and shapes fit; give their number.
 
     A class is known by its name, not by its number: of the heads' tensors the channels of the same names are copied.
     """
     wanted = network.net.state_dict()
     of_classes = class_tensors(network.net, network.spec)
-    given, ours = (head_names(spec) for spec in (stored.spec, network.spec))
+    ours = head_names(network.spec)
     fitting = {}
-    for name, tensor in stored.state_dict.items():
+    for name, tensor in given.items():
         if not name.startswith(prefix) or name not in wanted:
             continue
         if name not in of_classes:
@@ -176,7 +196,7 @@ def _take(network: Segmenter, stored: WeightsFile, prefix: str, class_map: tuple
                 fitting[name] = tensor
             continue
         head, axes = of_classes[name]
-        names = called(given.get(head, ()), class_map)
+        names = called(heads.get(head, ()), class_map)
         taken = take_by_name(tensor, names, wanted[name], ours[head], axes)
         if taken is not None:
             fitting[name] = taken
@@ -184,10 +204,12 @@ def _take(network: Segmenter, stored: WeightsFile, prefix: str, class_map: tuple
     return len(fitting)
 
 
-def _about_classes(stored: ModelSpec, spec: ModelSpec, class_map: tuple[str, ...] | None) -> list[str]:
+def _about_classes(
+    heads: Mapping[str, tuple[str, ...]], spec: ModelSpec, class_map: tuple[str, ...] | None
+) -> list[str]:
     """Return a line for the user about each head whose classes are not those of the file, in their order."""
     lines = []
-    for head, names in head_names(stored).items():
+    for head, names in heads.items():
         ours = head_names(spec).get(head)
         theirs = called(names, class_map)
         if ours is None or ours == theirs:

@@ -131,14 +131,28 @@ def load(path: Path) -> WeightsFile:
             f"{path}: is a system of several networks; name the run folder of one of them in {path.parent}"
         )
     content = content_of(path)
+    refuse_checkpoint(path, content)
     if not is_ours(content):
-        raise InputError(f"{path}: a .pth file, but not one that Train.py wrote; point -weights_dir at a run folder")
+        raise InputError(
+            f"{path}: a .pth file, but not one that Train.py wrote; point -weights_dir at a run folder, or make a weights"
+            f" file of it with Publish_weights.py -from {path}"
+        )
     return from_content(path, content)
 
 
 def is_ours(content: Any) -> bool:
     """Check whether what ``content_of`` read is a weights file of this project."""
     return isinstance(content, dict) and content.get("format") == FORMAT
+
+
+def refuse_checkpoint(path: Path, content: Any) -> None:
+    """Raise ``InputError`` for a checkpoint of a run, which lacks what a weights file says about the network."""
+    if isinstance(content, dict) and not is_ours(content) and {"epoch", "network"} <= set(content):
+        run = path.absolute().parent.parent
+        raise InputError(
+            f"{path}: is a checkpoint of a run, not its weights file, which Train.py writes into {run} at the end; go on"
+            f" with python Train.py -resume {run}, or name that file"
+        )
 
 
 def content_of(path: Path) -> Any:
