@@ -9,8 +9,10 @@ import torch
 from config import TrainConfig
 from utils.decision.decision import Decision
 from utils.errors import InputError
+from utils.models import factory
 from utils.models.factory import build
 from utils.models.spec import ModelSpec
+from utils.training import initial_weights
 from utils.training.initial_weights import initial_network
 from utils.weights.weights_file import WeightsFile, load
 
@@ -141,3 +143,35 @@ def test_a_map_of_classes_that_there_are_not_is_refused(tmp_path):
     path = write_weights(tmp_path / "a.pth", spec())
     with pytest.raises(InputError, match="-class_map pits=x: the weights have no class pits, did you mean pit"):
         initial_network(TrainConfig(encoder_weights=str(path), class_map=("pits=x",)), spec(), None)
+
+
+@pytest.mark.parametrize(
+    ("encoder", "offer"),
+    [
+        ("resnet18", r"; or start from a published network: -encoder_weights .*unet-resnet18-neuseg-\w{8}\.pth$"),
+        ("efficientnet-b3", r"network: -encoder efficientnet_b3 -encoder_weights .*unet-efficientnet_b3-neuseg-"),
+        ("timm-tf_efficientnet_lite2", r"-encoder tf_efficientnet_lite2 -encoder_weights .*lite2-neuseg"),
+        ("mobilenet_v2", r"-encoder_weights none$"),
+    ],
+)
+def test_weights_that_cannot_be_fetched(monkeypatch, capsys, encoder, offer):
+    def unreachable(**_):
+        assert (
+            capsys.readouterr().out
+            == f"fetching the imagenet weights of {encoder} from the Hugging Face hub, once ...\n"
+        )
+        raise OSError("no connection")
+
+    monkeypatch.setitem(factory.ARCHITECTURES, "unet", unreachable)
+    monkeypatch.setattr(initial_weights, "is_cached", lambda *_: False)
+    with pytest.raises(InputError, match=offer) as error:
+        initial_network(TrainConfig(encoder=encoder), ModelSpec("unet", encoder, "multilabel", ("a",)), None)
+    assert f"the ImageNet weights of {encoder} could not be fetched (OSError)" in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+def test_nothing_is_said_of_weights_that_lie_here(monkeypatch, capsys):
+    monkeypatch.setattr(initial_weights, "is_cached", lambda *_: True)
+    monkeypatch.setattr(initial_weights, "build", lambda *_: None)
+    initial_network(TrainConfig(encoder="resnet18"), dataclasses.replace(spec(), encoder="resnet18"), None)
+    assert capsys.readouterr().out == ""

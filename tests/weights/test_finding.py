@@ -124,3 +124,17 @@ def test_half_a_file_that_a_kill_may_leave_is_none(tmp_path):
         temporary.write_bytes(b"half")
         assert list_weights(tmp_path) == []
     assert list_weights(tmp_path) == [tmp_path / "mine.pth"]
+
+
+def test_the_default_folder_is_found_from_any_working_directory(tmp_path, monkeypatch):
+    own = Path(write_index(tmp_path / "program" / "weights", A))
+    put(own.parent, A.file)
+    monkeypatch.setattr(finding, "OWN_INDEX", own)
+    monkeypatch.chdir(tmp_path)
+    assert find(Path("weights")) == own.parent / A.file
+    assert find(Path("weights"), "net-a") == own.parent / A.file
+    with pytest.raises(InputError, match="-weights_dir other: no such file or folder"):
+        find(Path("other"))
+    Path("weights").mkdir()  # one's own comes first
+    put(Path("weights"), "mine.pth")
+    assert find(Path("weights")) == Path("weights/mine.pth")

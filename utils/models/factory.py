@@ -13,6 +13,12 @@ from utils.settings import nearest
 # Sides in pixels where the encoder's stride is not all: PAN halves its encoder's output, 1/16 of the side, three times.
 MULTIPLES = {"pan": 128}
 
+_WORDS = {IMAGENET: "ImageNet"}
+
+
+class NotFetchedError(InputError):
+    """Published weights of an encoder that could not be fetched."""
+
 
 def build(spec: ModelSpec, encoder_weights: str | None = None) -> Segmenter:
     """Make the network that ``spec`` describes.
@@ -66,8 +72,8 @@ def build(spec: ModelSpec, encoder_weights: str | None = None) -> Segmenter:
     except Exception as error:
         if encoder_weights is None:
             raise
-        raise InputError(
-            f"the ImageNet weights of {spec.encoder} could not be fetched ({type(error).__name__}); either run once with"
+        raise NotFetchedError(
+            f"the {_WORDS.get(encoder_weights, encoder_weights)} weights of {spec.encoder} could not be fetched ({type(error).__name__}); either run once with"
             " a network connection (they are cached after that, HF_HOME says where), or give them as -encoder_weights FILE, or"
             " train from scratch with -encoder_weights none"
         ) from None
@@ -75,6 +81,25 @@ def build(spec: ModelSpec, encoder_weights: str | None = None) -> Segmenter:
     stride = int(getattr(net.encoder, "output_stride", 32))
     multiple = MULTIPLES.get(spec.architecture, getattr(net, "multiple", stride))
     return Segmenter(net, spec, mean, std, multiple)
+
+
+def is_cached(spec: ModelSpec, weights: str) -> bool:
+    """Check whether an encoder's published weights lie on this machine already; where that is not known, they do not."""
+    import timm
+    from huggingface_hub import try_to_load_from_cache
+    from segmentation_models_pytorch.encoders import encoders as smp_encoders
+
+    name = spec.smp_encoder()
+    timm_name = timm_name_of(name)
+    if timm_name is None:
+        place = smp_encoders.get(name, {}).get("pretrained_settings", {}).get(weights, {})
+        repository, revision = place.get("repo_id"), place.get("revision")
+    else:
+        repository, revision = getattr(timm.get_pretrained_cfg(timm_name), "hf_hub_id", None), None
+    names = ("model.safetensors", "pytorch_model.bin")
+    return repository is not None and any(
+        isinstance(try_to_load_from_cache(repository, file, revision=revision), str) for file in names
+    )
 
 
 def size_of(spec: ModelSpec) -> tuple[int, int] | None:

@@ -3,6 +3,7 @@
 import csv
 import dataclasses
 import json
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, get_args
@@ -16,11 +17,12 @@ from utils.files import write_text
 from utils.models.class_channels import BACKGROUND, class_tensors, head_names, take_by_name
 from utils.models.class_names import called, map_by_order, renamed
 from utils.models.encoder_file import encoder_tensors
-from utils.models.factory import build
+from utils.models.factory import NotFetchedError, build, is_cached, published_weights
 from utils.models.normalisation import Normalisation, of_channels, of_earlier_runs
 from utils.models.segmenter import Segmenter
 from utils.models.spec import ModelSpec
 from utils.weights.foreign import file_of, read_content, sha256_of, whole_network
+from utils.weights.index import OWN_INDEX, read_index
 from utils.weights.run_files import HISTORY, ORIGIN
 from utils.weights.weights_file import WeightsFile, from_content, is_ours, load
 
@@ -69,7 +71,7 @@ def initial_network(config: TrainConfig, spec: ModelSpec, checkpoint: Mapping[st
     if config.class_map and (given == "none" or given in get_args(EncoderWeights)):
         raise InputError("-class_map: is for -encoder_weights FILE, of this project; leave it out, or give such a file")
     if given == "none" or given in get_args(EncoderWeights):
-        network = build(spec, None if given == "none" or config.init_encoder else given)
+        network = build(spec) if given == "none" or config.init_encoder else _fetched(spec, given)
     else:
         network = build(spec)
         source, path = f"-encoder_weights {given}", Path(given)
@@ -112,6 +114,47 @@ def initial_network(config: TrainConfig, spec: ModelSpec, checkpoint: Mapping[st
         notes.append(f"encoder from {config.init_encoder} ({stored.spec.task}): {taken} of its {whole} tensors taken")
         origin = {"flag": "init_encoder", **stored.provenance, **_spent(config.init_encoder.parent)}
     return InitialNetwork(network, notes, origin)
+
+
+def _fetched(spec: ModelSpec, weights: str) -> Segmenter:
+    """Make the network with published weights of its encoder, and say before that they are fetched."""
+    published = weights in published_weights(spec)
+    if published and not is_cached(spec, weights) and os.environ.get("RANK", "0") == "0":  # one of torchrun's processes
+        print(f"fetching the {weights} weights of {spec.encoder} from the Hugging Face hub, once ...", flush=True)
+    try:
+        return build(spec, weights)
+    except NotFetchedError as error:
+        offer = _published_network(spec)
+        raise InputError(f"{error}{f'; {offer}' if offer else ''}") from None
+
+
+def _published_network(spec: ModelSpec) -> str | None:
+    """Return how to start from a published network with an encoder of this name, ours or of another library's."""
+    try:
+        entries = read_index(OWN_INDEX).entries
+    except InputError:  # a copy of the program without its weights/
+        return None
+    exact = [entry for entry in entries if _same_encoder(entry.encoder, spec)]
+    alike = [entry for entry in entries if _bare(entry.encoder) == _bare(spec.encoder)]
+    for entry in (*exact, *alike):
+        other = "" if exact else f"-encoder {entry.encoder} "
+        return f"or start from a published network: {other}-encoder_weights {OWN_INDEX.parent / entry.file}"
+    return None
+
+
+def _same_encoder(encoder: str, spec: ModelSpec) -> bool:
+    try:
+        return dataclasses.replace(spec, encoder=encoder).smp_encoder() == spec.smp_encoder()
+    except InputError:  # of a newer timm
+        return False
+
+
+def _bare(encoder: str) -> str:
+    """Return an encoder's name without what only tells the library."""
+    name = encoder.replace("-", "_").partition(".")[0]
+    for word in ("tu_", "timm_", "tf_"):
+        name = name.removeprefix(word)
+    return name
 
 
 def write_origin(folder: Path, origin: dict[str, Any] | None) -> None:

@@ -8,6 +8,7 @@ from utils.weights.index import INDEX, OWN_INDEX, Index, bare, read_index
 from utils.weights.system_file import SystemFile, read_system
 from utils.weights.weights_file import SYSTEM_SUFFIX, WeightsFile, load
 
+DEFAULT = Path("weights")  # of -weights_dir
 TRAIN_FIRST = "give a weights file or a run folder, or train one first: python Train.py -dir DATA"
 
 
@@ -19,6 +20,11 @@ def open_weights(weights_dir: Path, name: str | None = None) -> WeightsFile | Sy
     """
     path = find(weights_dir, name)
     return read_system(path) if path.suffix == ".json" else load(path)
+
+
+def known_folder(weights_dir: Path) -> Path:
+    """Return the folder that ``-weights_dir`` means: its default is found from any working directory."""
+    return OWN_INDEX.parent if weights_dir == DEFAULT and not weights_dir.exists() else weights_dir
 
 
 def list_weights(folder: Path) -> list[Path]:
@@ -42,6 +48,7 @@ def find(weights_dir: Path, name: str | None = None) -> Path:
         InputError: nothing there, or more than one to choose from; the message lists the names, and says how to fetch
             what is published but not there.
     """
+    weights_dir = known_folder(weights_dir)
     if weights_dir.is_file():
         if choose([weights_dir], name, None) is None:
             raise InputError(f"-weights {name}: -weights_dir is the file {weights_dir}; leave one of the two out")
@@ -93,7 +100,7 @@ def _offer(index: Index | None, name: str | None, folder: Path) -> str | None:
     if not published.find(name or published.default or ""):
         return None
     words = ["fetch it: python Download_weights.py", *([name] if name else [])]
-    return " ".join([*words, *([] if folder == Path("weights") else ["-to", str(folder)])])
+    return " ".join([*words, *([] if folder in (DEFAULT, OWN_INDEX.parent) else ["-to", str(folder)])])
 
 
 def _remedy(index: Index | None, name: str | None, folder: Path) -> str:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from utils.errors import InputError
 from utils.web.inspector import Inspector
-from utils.weights.finding import list_weights
+from utils.weights.finding import known_folder, list_weights
 from utils.weights.index import OWN_INDEX, bare, read_index
 from utils.weights.weights_file import SYSTEM_SUFFIX
 
@@ -25,6 +25,7 @@ def find_weights(weights_dir: Path) -> dict[str, Path]:
         Name (without the digits of the sha256, where that is enough to tell them apart) -> file: those of the folder
         and its ``systems/``, then the published ones of this repository that are here.
     """
+    weights_dir = known_folder(weights_dir)
     folder = weights_dir if weights_dir.is_dir() else weights_dir.parent
     here = list_weights(folder)
     files = [path for path in [*here, *list_weights(folder / "systems")] if path.name.endswith(SYSTEM_SUFFIX)]
