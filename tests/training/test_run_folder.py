@@ -10,7 +10,7 @@ from config import VERSION, TrainConfig
 from utils.cli import parse
 from utils.errors import InputError
 from utils.settings import to_plain
-from utils.training.run_folder import Run, claim, go_on, new_run, read_settings, write_settings
+from utils.training.run_folder import Run, claim, go_on, new_run, open_run, read_settings, write_settings
 
 
 @pytest.fixture
@@ -91,3 +91,10 @@ def test_a_folder_that_another_training_took_meanwhile_is_refused(tmp_path):
 )
 def test_a_run_of_several_processes_goes_on_by_their_launcher(processes, command):
     assert go_on(Path("runs/a"), processes) == f"go on with: {command} -resume runs/a"
+
+
+@pytest.mark.parametrize(("words", "said"), [("", 0), ("-threads 0", 0), ("-threads 2", 1), ("-cache none", 0)])
+def test_what_changes_the_last_digits_is_said(run, words, said):
+    notes = open_run(parse(TrainConfig, ["-resume", str(run), *words.split()], "Train.py", "")).notes
+    assert len(notes) == said
+    assert all("-threads: was 0 when the run began, and is now 2" in note for note in notes)

@@ -9,9 +9,11 @@ import pytest
 from config import TrainConfig
 from utils.data.annotations import open_dataset
 from utils.data.splits import write_split
+from utils.errors import InputError
+from utils.models.spec import ModelSpec
 from utils.settings import to_plain
 from utils.training.provenance import data_fingerprint
-from utils.training.selection import seen_before
+from utils.training.selection import about_subset, choose_split, seen_before
 
 
 @pytest.fixture
@@ -56,3 +58,53 @@ def test_other_images_and_weights_of_others_flatter_nobody(case):
     config = dataclasses.replace(config, seed=7)
     for other in (None, {"file": "net.pth", "sha256": "0123"}, {**origin, "data_fingerprint": "0123"}):
         assert seen_before(config, dataset, other, frame) == []
+
+
+@pytest.fixture
+def twelve(make_dataset):
+    """Images 0, 3, 6, 9 show class 1; 1, 4, 7, 10 class 2; the others nothing."""
+    return open_dataset(make_dataset(count=12))
+
+
+def chosen(dataset, **changes) -> tuple[list[str], list[str]]:
+    """The images of a run, and what is said about them."""
+    config = TrainConfig(dir=dataset.root, group_duplicates=False, num_of_workers=0, valid_fraction=0.4, **changes)
+    spec = ModelSpec("unet", "test_resnet", config.task, dataset.annotations.class_names, target=config.target)
+    frame = choose_split(config, spec, dataset, None)
+    return sorted(int(Path(name).stem) for name in frame["image"]), about_subset(config, dataset, frame)
+
+
+CLEAN = (
+    "-subset balanced: 4 images without a defect of 12 left out, of validation too: false positives on clean images stay"
+    " unseen; -subset all has them, and Evaluate.py -split all counts them"
+)
+
+
+def test_that_clean_images_are_left_out_is_said(twelve):
+    assert chosen(twelve) == ([0, 1, 3, 4, 6, 7, 9, 10], [CLEAN])
+    assert chosen(twelve, subset="all") == (list(range(12)), [])
+    assert chosen(twelve, task="per-class", target="pits") == ([0, 3, 6, 9], [])
+
+
+def test_the_balanced_table_of_the_folder_is_used_and_said(twelve):
+    table = twelve.root / "train_balanced.csv"
+    rows = "".join(f"00{number}.png,{number % 3 + 1},1 1\n" for number in (0, 1, 3, 4))
+    table.write_text(f"ImageId,ClassId,EncodedPixels\n{rows}")
+    said = f"balanced subset: the images of {table}; another -per_class, or no such table, chooses anew"
+    assert chosen(twelve) == ([0, 1, 3, 4], [said, CLEAN])
+    assert chosen(twelve, task="per-class", target="pits")[0] == [0, 3]
+    assert chosen(twelve, subset="all") == (list(range(12)), [])
+    assert len(chosen(twelve, per_class=3)[0]) == 6
+
+
+@pytest.mark.parametrize(
+    ("rows", "message"),
+    [
+        ("gone.png,1,1 1\n", r"train_balanced\.csv.*gone\.png not in .*remove the row or the table"),
+        ("002.png,,\n", r"train_balanced\.csv: lists no image that can be trained on"),
+    ],
+)
+def test_a_balanced_table_that_does_not_fit_is_refused(twelve, rows, message):
+    (twelve.root / "train_balanced.csv").write_text(f"ImageId,ClassId,EncodedPixels\n{rows}")
+    with pytest.raises(InputError, match=message):
+        chosen(twelve)

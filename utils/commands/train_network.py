@@ -36,7 +36,7 @@ from utils.training.result import find_result, write_result
 from utils.training.run_data import check_data, write_data
 from utils.training.run_folder import Run, claim, go_on, launcher, write_settings
 from utils.training.runner import SegmentationRunner
-from utils.training.selection import choose_split, seen_before
+from utils.training.selection import about_subset, choose_split, seen_before
 from utils.training.trial import check_batch, freeze_unreached
 from utils.weights.run_files import SPLIT
 
@@ -134,7 +134,7 @@ def train_network(run: Run) -> TrainResult:
     dataset = _with_depth(run, dataset, engine)
     images = _choose_images(run, spec, dataset, engine)
     weights_of_classes = class_weights(config, spec, dataset, images.train)
-    notes = [*start.notes, *_notes(config, spec, images, start.origin, weights_of_classes)]
+    notes = [*run.notes, *start.notes, *_notes(config, spec, images, start.origin, weights_of_classes)]
     _try_network(config, start.network, images, engine)
     loaders = _make_loaders(config, images, engine, decode=not complete)
     # Nothing is written before everything that can be refused has been looked at.
@@ -197,8 +197,11 @@ def _notes(
 ) -> list[str]:
     """Return the lines for the user about what the flags have led to."""
     depth = images.dataset.depth.text()
-    notes = [f"images with more than 8 bits are read as {depth}"] if depth else []
-    notes += seen_before(config, images.dataset, origin, images.split)
+    notes = [
+        *([f"images with more than 8 bits are read as {depth}"] if depth else []),
+        *seen_before(config, images.dataset, origin, images.split),
+        *about_subset(config, images.dataset, images.split),
+    ]
     if weights_of_classes is not None:
         names = spec.scored_names or spec.label_names
         words = (f"{name} {weight:.3g}" for name, weight in zip(names, weights_of_classes, strict=True))

@@ -18,8 +18,10 @@ from utils.training.flags import check, settle
 from utils.weights.finding import list_weights
 from utils.weights.run_files import CHECKPOINTS, SETTINGS
 
-# What may differ when a run goes on: where the data lies and how the machine does the work, never the result.
+# What may differ when a run goes on: where the data lies and how the machine does the work.
 MAY_CHANGE = ("dir", "num_of_workers", "cache", "device", "threads")
+# Of these, what changes the order in which numbers are added up, and with it the last digits of the weights.
+CHANGE_DIGITS = ("device", "threads")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -32,6 +34,7 @@ class Run:
         resumed: whether it goes on.
         existed: whether the folder was there when it was chosen.
         changes: settings of ``MAY_CHANGE`` that the user gave now, for the runs that a system is made of.
+        notes: lines for the user about them.
     """
 
     folder: Path
@@ -39,6 +42,7 @@ class Run:
     resumed: bool = False
     existed: bool = False
     changes: dict[str, Any] = dataclasses.field(default_factory=dict)
+    notes: tuple[str, ...] = ()
 
     @property
     def checkpoints(self) -> Path:
@@ -64,9 +68,15 @@ def open_run(given: TrainConfig) -> Run:
     changes = {name: getattr(given, name) for name in MAY_CHANGE if name in given_fields(given)}
     if given.resume is None:
         return dataclasses.replace(new_run(settle(given)), changes=changes)
-    config = read_settings(given)
+    config, stored = read_settings(given), _stored(given.resume)
     check(config)
-    return Run(given.resume, config, resumed=True, existed=True, changes=changes)
+    notes = tuple(
+        f"-{name}: was {getattr(stored, name)} when the run began, and is now {getattr(config, name)}: the weights will"
+        " differ in their last digits from those of a run that was not interrupted"
+        for name in CHANGE_DIGITS
+        if getattr(stored, name) != getattr(config, name)
+    )
+    return Run(given.resume, config, resumed=True, existed=True, changes=changes, notes=notes)
 
 
 def new_run(config: TrainConfig) -> Run:
@@ -165,17 +175,7 @@ def read_settings(given: TrainConfig) -> TrainConfig:
         InputError: no run there, or a flag beside ``-resume`` that would change the result.
     """
     assert given.resume is not None
-    path = given.resume / SETTINGS
-    if not path.is_file():
-        raise InputError(
-            f"-resume {given.resume}: no run there ({SETTINGS} is missing); name a folder that Train.py made"
-        )
-    try:
-        stored = from_plain(TrainConfig, yaml.safe_load(path.read_text(encoding="utf-8")))
-        if stored.dir is None:
-            raise ValueError
-    except (yaml.YAMLError, ValueError, AttributeError, TypeError):  # undecodable text is a ValueError
-        raise InputError(f"{path}: damaged; start the run again with another -out") from None
+    path, stored = given.resume / SETTINGS, _stored(given.resume)
     changes: dict[str, Any] = {}
     names = given_fields(given) - {"resume"}
     repeated = _with_full_paths(given)
@@ -188,3 +188,17 @@ def read_settings(given: TrainConfig) -> TrainConfig:
                 f"-{name}: a resumed run keeps its settings ({path}); leave the flag out, or start a new run"
             )
     return dataclasses.replace(stored, **changes)
+
+
+def _stored(folder: Path) -> TrainConfig:
+    """Read the settings that a run folder keeps; ``InputError`` where there are none or they are damaged."""
+    path = folder / SETTINGS
+    if not path.is_file():
+        raise InputError(f"-resume {folder}: no run there ({SETTINGS} is missing); name a folder that Train.py made")
+    try:
+        stored = from_plain(TrainConfig, yaml.safe_load(path.read_text(encoding="utf-8")))
+        if stored.dir is None:
+            raise ValueError
+    except (yaml.YAMLError, ValueError, AttributeError, TypeError):  # undecodable text is a ValueError
+        raise InputError(f"{path}: damaged; start the run again with another -out") from None
+    return stored

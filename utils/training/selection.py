@@ -9,10 +9,12 @@ import pandas as pd
 
 from config import TrainConfig
 from utils.data.annotations import Annotations, Dataset
-from utils.data.splits import TRAIN, VALID, balance, near_duplicate_groups, read_split, split
+from utils.data.splits import BALANCED_TABLE, TRAIN, VALID, balance, near_duplicate_groups, read_split, split
+from utils.data.tables import AnnotationError, read_listed
 from utils.errors import InputError
 from utils.models.spec import ModelSpec
 from utils.settings import to_plain
+from utils.text import plural
 from utils.training.provenance import data_fingerprint
 from utils.weights.run_files import SPLIT
 
@@ -136,13 +138,58 @@ def _chosen(config: TrainConfig, spec: ModelSpec, dataset: Dataset) -> list[str]
     inside = rows["image"].isin(set(usable))
     if _wanted(config, spec) == "target":
         inside &= rows["class_id"] == spec.target_id
-    chosen = balance(dataclasses.replace(dataset.annotations, rows=rows[inside]), config.per_class, config.seed)
+    table = balanced_table(config, dataset)
+    if table is None:
+        chosen = balance(dataclasses.replace(dataset.annotations, rows=rows[inside]), config.per_class, config.seed)
+    else:
+        chosen = _listed(table, dataset, set(rows["image"][inside]))
     if spec.labels:
         # Whoever answers for whole images has to see clean ones, and the balanced subset has none.
         clean = [name for name in usable if not dataset.annotations.runs(name)]
         random = np.random.default_rng(config.seed)
         chosen = sorted([*chosen, *random.permutation(clean)[: len(chosen)].tolist()])
     return chosen
+
+
+def balanced_table(config: TrainConfig, dataset: Dataset) -> Path | None:
+    """Return the dataset folder's own ``train_balanced.csv`` where it names the images of the balanced subset.
+
+    Another ``-per_class`` than the default asks for a choice of its own.
+    """
+    table = dataset.root / BALANCED_TABLE
+    default = TrainConfig.__dataclass_fields__["per_class"].default
+    chooses = config.subset == "balanced" and config.split is None and config.per_class == default
+    return table if chooses and table.is_file() else None
+
+
+def _listed(table: Path, dataset: Dataset, usable: set[str]) -> list[str]:
+    """Return those images of a table that can be used, sorted."""
+    listed, there = read_listed(table), set(dataset.images)
+    for row, name in listed.items():
+        if name not in there:
+            raise AnnotationError(table, f"{name} not in {dataset.image_dir}", "remove the row or the table", row)
+    chosen = sorted(set(listed.values()) & usable)
+    if not chosen:
+        raise InputError(f"{table}: lists no image that can be trained on; correct or remove it")
+    return chosen
+
+
+def about_subset(config: TrainConfig, dataset: Dataset, frame: pd.DataFrame) -> list[str]:
+    """Return lines for the user about the balanced subset: where it comes from, and that it has no clean images."""
+    if config.subset != "balanced" or config.split is not None:
+        return []
+    notes = []
+    table = balanced_table(config, dataset)
+    if table is not None:
+        notes.append(f"balanced subset: the images of {table}; another -per_class, or no such table, chooses anew")
+    clean = [name for name in dataset.images if not dataset.annotations.runs(name)]
+    if clean and config.images_with == "auto" and config.target is None and not set(clean) & set(frame["image"]):
+        notes.append(
+            f"-subset balanced: {plural(len(clean), 'image')} without a defect of {len(dataset.images)} left out, of"
+            " validation too: false positives on clean images stay unseen; -subset all has them, and Evaluate.py -split"
+            " all counts them"
+        )
+    return notes
 
 
 def _check_contrast(spec: ModelSpec, annotations: Annotations, frame: pd.DataFrame) -> None:
