@@ -80,7 +80,7 @@ def test_half_precision_and_one_channel():
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ([1, 2], "holds neither a weights file of this project nor a network's tensors"),
+        ([1, 2], "holds neither a weights file of this project nor an encoder's tensors"),
         ({"epoch": 3}, "holds neither"),
         ({}, r"0 tensors where 100 are needed"),
         ({"a.weight": torch.zeros(64, 3, 7, 7), "a.bias": torch.zeros(64)}, "a.bias stands where bn1.weight should"),

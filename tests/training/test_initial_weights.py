@@ -148,10 +148,13 @@ def test_a_map_of_classes_that_there_are_not_is_refused(tmp_path):
 @pytest.mark.parametrize(
     ("encoder", "offer"),
     [
-        ("resnet18", r"; or start from a published network: -encoder_weights .*unet-resnet18-neuseg-\w{8}\.pth$"),
-        ("efficientnet-b3", r"network: -encoder efficientnet_b3 -encoder_weights .*unet-efficientnet_b3-neuseg-"),
+        (
+            "resnet18",
+            r", or start from a published network by -encoder_weights \S*unet-resnet18-neuseg-\w{8}\.pth, or give",
+        ),
+        ("efficientnet-b3", r"network by -encoder efficientnet_b3 -encoder_weights .*unet-efficientnet_b3-neuseg-"),
         ("timm-tf_efficientnet_lite2", r"-encoder tf_efficientnet_lite2 -encoder_weights .*lite2-neuseg"),
-        ("mobilenet_v2", r"-encoder_weights none$"),
+        ("mobilenet_v2", r"where\), or give them as .*-encoder_weights none$"),
     ],
 )
 def test_weights_that_cannot_be_fetched(monkeypatch, capsys, encoder, offer):

@@ -121,3 +121,9 @@ def test_a_checkpoint_of_a_run_is_called_so(tmp_path, read):
         InputError, match=rf"is a checkpoint of a run, .* -resume {tmp_path / 'run'}, or name that file"
     ):
         read(path)
+
+
+def test_how_to_make_a_weights_file_of_it_is_said(theirs, tmp_path):
+    torch.save({"state_dict": theirs.state_dict()}, tmp_path / "a.pth")
+    with pytest.raises(InputError, match=r"with Publish_weights\.py -from .*a\.pth$"):
+        load(tmp_path / "a.pth")

@@ -67,7 +67,7 @@ def tensors_of(content: Any, source: str) -> Mapping[str, torch.Tensor]:
             content = content[key]
     if not isinstance(content, Mapping) or not all(isinstance(value, torch.Tensor) for value in content.values()):
         raise InputError(
-            f"{source}: holds neither a weights file of this project nor a network's tensors; choose imagenet, none or"
+            f"{source}: holds neither a weights file of this project nor an encoder's tensors; choose imagenet, none or"
             " another file"
         )
     return content

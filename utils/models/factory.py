@@ -17,7 +17,23 @@ _WORDS = {IMAGENET: "ImageNet"}
 
 
 class NotFetchedError(InputError):
-    """Published weights of an encoder that could not be fetched."""
+    """Published weights of an encoder that could not be fetched.
+
+    Args:
+        weights: what they are called.
+        encoder: whose they are.
+        reason: the name of the error.
+        offer: what else can be done, in words.
+    """
+
+    def __init__(self, weights: str, encoder: str, reason: str, offer: str | None = None) -> None:
+        self.known = (weights, encoder, reason)
+        more = f" or {offer}," if offer else ""
+        super().__init__(
+            f"the {weights} weights of {encoder} could not be fetched ({reason}); either run once with a network connection"
+            f" (they are cached after that, HF_HOME says where),{more} or give them as -encoder_weights FILE, or train from"
+            " scratch with -encoder_weights none"
+        )
 
 
 def build(spec: ModelSpec, encoder_weights: str | None = None) -> Segmenter:
@@ -73,9 +89,7 @@ def build(spec: ModelSpec, encoder_weights: str | None = None) -> Segmenter:
         if encoder_weights is None:
             raise
         raise NotFetchedError(
-            f"the {_WORDS.get(encoder_weights, encoder_weights)} weights of {spec.encoder} could not be fetched ({type(error).__name__}); either run once with"
-            " a network connection (they are cached after that, HF_HOME says where), or give them as -encoder_weights FILE, or"
-            " train from scratch with -encoder_weights none"
+            _WORDS.get(encoder_weights, encoder_weights), spec.encoder, type(error).__name__
         ) from None
     mean, std = _normalisation(encoder, spec.channels, encoder_weights)
     stride = int(getattr(net.encoder, "output_stride", 32))

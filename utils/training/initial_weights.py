@@ -118,14 +118,15 @@ def initial_network(config: TrainConfig, spec: ModelSpec, checkpoint: Mapping[st
 
 def _fetched(spec: ModelSpec, weights: str) -> Segmenter:
     """Make the network with published weights of its encoder, and say before that they are fetched."""
-    published = weights in published_weights(spec)
-    if published and not is_cached(spec, weights) and os.environ.get("RANK", "0") == "0":  # one of torchrun's processes
+    from huggingface_hub import constants
+
+    tried = weights in published_weights(spec) and not is_cached(spec, weights) and not constants.HF_HUB_OFFLINE
+    if tried and os.environ.get("RANK", "0") == "0":  # one of torchrun's processes
         print(f"fetching the {weights} weights of {spec.encoder} from the Hugging Face hub, once ...", flush=True)
     try:
         return build(spec, weights)
     except NotFetchedError as error:
-        offer = _published_network(spec)
-        raise InputError(f"{error}{f'; {offer}' if offer else ''}") from None
+        raise NotFetchedError(*error.known, _published_network(spec)) from None
 
 
 def _published_network(spec: ModelSpec) -> str | None:
@@ -138,7 +139,7 @@ def _published_network(spec: ModelSpec) -> str | None:
     alike = [entry for entry in entries if _bare(entry.encoder) == _bare(spec.encoder)]
     for entry in (*exact, *alike):
         other = "" if exact else f"-encoder {entry.encoder} "
-        return f"or start from a published network: {other}-encoder_weights {OWN_INDEX.parent / entry.file}"
+        return f"start from a published network by {other}-encoder_weights {OWN_INDEX.parent / entry.file}"
     return None
 
 

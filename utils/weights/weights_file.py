@@ -133,9 +133,9 @@ def load(path: Path) -> WeightsFile:
     content = content_of(path)
     refuse_checkpoint(path, content)
     if not is_ours(content):
+        remedy = f", or make a weights file of it with Publish_weights.py -from {path}" if _is_of_smp(content) else ""
         raise InputError(
-            f"{path}: a .pth file, but not one that Train.py wrote; point -weights_dir at a run folder, or make a weights"
-            f" file of it with Publish_weights.py -from {path}"
+            f"{path}: a .pth file, but not one that Train.py wrote; point -weights_dir at a run folder{remedy}"
         )
     return from_content(path, content)
 
@@ -143,6 +143,14 @@ def load(path: Path) -> WeightsFile:
 def is_ours(content: Any) -> bool:
     """Check whether what ``content_of`` read is a weights file of this project."""
     return isinstance(content, dict) and content.get("format") == FORMAT
+
+
+def _is_of_smp(content: Any) -> bool:
+    """Check whether a file holds a whole network of SMP's, or a checkpoint of one."""
+    parts = [content, *content.values()] if isinstance(content, dict) else []
+    return any(
+        isinstance(name, str) and "encoder." in name for part in parts if isinstance(part, dict) for name in part
+    )
 
 
 def refuse_checkpoint(path: Path, content: Any) -> None:
