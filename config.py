@@ -131,22 +131,33 @@ class WeightsFlags(ClassMapFlags):
 
 @dataclass(frozen=True, kw_only=True)
 class DecisionFlags:
-    """What overrules the thresholds and areas of the weights file."""
+    """What overrules the thresholds and areas of the weights file: a value, or one for each class in order."""
 
     heading: ClassVar = "decision"
 
-    threshold: float | None = flag(
-        "probability from which a pixel counts as defect, 0..1; none: the weights file's", None, low=0, high=1
-    )
-    high_threshold: float | None = flag(
-        "probability that a connected defect must reach somewhere, 0..1; 0: not asked; none: the weights file's",
+    threshold: float | tuple[float, ...] | None = flag(
+        "probability from which a pixel counts as defect, 0..1; a value, or one a class, as 0.5,0.6,0.4,0.5; none: the "
+        "weights file's",
         None,
         low=0,
         high=1,
     )
-    min_area: int | None = flag("smallest connected defect in pixels; none: the weights file's", None, low=0)
-    max_area: int | None = flag(
-        "largest connected defect in pixels; 0: no limit; none: the weights file's", None, low=0
+    high_threshold: float | tuple[float, ...] | None = flag(
+        "probability that a connected defect must reach somewhere, 0..1; 0: not asked; a value, or one a class; none: "
+        "the weights file's",
+        None,
+        low=0,
+        high=1,
+    )
+    min_area: int | tuple[int, ...] | None = flag(
+        "smallest connected defect in pixels; a value, or one a class, as 500,700,1100,2800; none: the weights file's",
+        None,
+        low=0,
+    )
+    max_area: int | tuple[int, ...] | None = flag(
+        "largest connected defect in pixels; 0: no limit; a value, or one a class; none: the weights file's",
+        None,
+        low=0,
     )
 
 
@@ -217,7 +228,13 @@ class NetworkFlags(ClassMapFlags):
     dense: tuple[int, ...] | None = flag(
         "sizes of layers between encoder and labels of whole images; 1024,512,64 is published", None
     )
-    dropout: float = flag("share of features left out before each of those layers, 0 up to 1", 0.3, low=0, high=0.99)
+    dropout: float | tuple[float, ...] = flag(
+        "share of features left out before each of those layers and the last one, 0 up to 1; a value, or one a layer: "
+        "0.5,0.3,0.3,0 for three layers of -dense",
+        0.3,
+        low=0,
+        high=0.99,
+    )
     decoder_channels: tuple[int, ...] | None = flag(
         "channels of the decoder's blocks, coarsest first, or the one number that deeplabv3plus, pan and upernet "
         "take; 128,64,32,16,16 is half of U-Net's 256,128,64,32,16: quicker to train and predict; none: SMP's",
@@ -334,20 +351,28 @@ class OptimisationFlags:
 
 @dataclass(frozen=True, kw_only=True)
 class TrainingDecisionFlags:
-    """The decision that validation scores and the weights file carries."""
+    """The decision that validation scores and the weights file carries: a value, or one for each class in order."""
 
     heading: ClassVar = "decision"
 
-    threshold: float = flag("probability from which a pixel counts as defect, 0..1", 0.5, low=0, high=1)
-    high_threshold: float = flag(
+    threshold: float | tuple[float, ...] = flag(
+        "probability from which a pixel counts as defect, 0..1; a value, or one a class", 0.5, low=0, high=1
+    )
+    high_threshold: float | tuple[float, ...] = flag(
         "probability that a connected defect must reach somewhere, 0..1, against false alarms (hysteresis "
-        "thresholding); 0: not asked",
+        "thresholding); 0: not asked; a value, or one a class",
         0.0,
         low=0,
         high=1,
     )
-    min_area: int = flag("smallest connected defect in pixels of the original image", 0, low=0)
-    max_area: int = flag("largest connected defect in pixels of the original image; 0: no limit", 0, low=0)
+    min_area: int | tuple[int, ...] = flag(
+        "smallest connected defect in pixels of the original image; a value, or one a class, as 500,700,1100,2800",
+        0,
+        low=0,
+    )
+    max_area: int | tuple[int, ...] = flag(
+        "largest connected defect in pixels of the original image; 0: no limit; a value, or one a class", 0, low=0
+    )
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -29,15 +29,17 @@ from config import (
     TrainConfig,
     Tta,
 )
+from utils.cli import parse
 from utils.commands.export_model import PACKAGES
 from utils.data.annotations import IMAGES, LABELS
 from utils.device import DTYPES, versions
+from utils.errors import InputError
 from utils.inference.backends import BACKENDS
 from utils.inference.systems.gated import SYSTEMS
 from utils.inference.tta import VIEWS, WORDS
 from utils.models.architectures import ARCHITECTURES
 from utils.models.spec import DECODER_BLOCKS, LABEL_TASKS, MASK_TASKS
-from utils.settings import fields_of, grouped_fields, to_plain
+from utils.settings import fields_of, from_plain, grouped_fields, to_plain
 from utils.training.losses import _LOSSES
 from utils.weights.system_file import KINDS, SEGMENTERS
 
@@ -113,3 +115,33 @@ def test_version_is_a_release_and_stands_first_among_the_versions():
     assert list(found)[:2] == [PROJECT, "python"]
     assert found[PROJECT] == VERSION
     assert all(found.values())
+
+
+@pytest.mark.parametrize(
+    ("words", "values"),
+    [
+        ("-min_area 500", {"min_area": 500}),
+        ("-min_area 500,700,1100,2800", {"min_area": (500, 700, 1100, 2800)}),
+        ("-max_area 0,60000,0,0", {"max_area": (0, 60000, 0, 0)}),
+        ("-threshold 0.5,0.6 -high_threshold 0.9,0", {"threshold": (0.5, 0.6), "high_threshold": (0.9, 0.0)}),
+        ("-threshold none", {"threshold": None}),
+    ],
+)
+def test_a_value_or_one_a_class(words, values):
+    config = parse(PredictConfig, words.split(), "Predict_masks.py", "")
+    assert {name: getattr(config, name) for name in values} == values
+    assert from_plain(PredictConfig, to_plain(config)) == config
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ("-threshold 0.5,1.5", r"-threshold 0\.5,1\.5: expected 0 to 1"),
+        ("-min_area 500,-1", "-min_area 500,-1: expected 0 or more"),
+        ("-min_area 500,a", "-min_area 500,a: expected a whole number"),
+        ("-min_area 500,,7", "-min_area 500,,7: expected a whole number"),
+    ],
+)
+def test_values_that_cannot_be(words, message):
+    with pytest.raises(InputError, match=message):
+        parse(PredictConfig, words.split(), "Predict_masks.py", "")

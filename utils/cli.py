@@ -24,6 +24,7 @@ from utils.settings import (
     fields_of,
     flag_of,
     grouped_fields,
+    is_union,
     nearest,
     note_given,
     to_word,
@@ -251,6 +252,9 @@ def _place(name: str) -> str:
 
 def _metavar(kind: Any) -> str:
     kind, _ = without_none(kind)
+    if is_union(kind):
+        one = _metavar(typing.get_args(kind)[0])
+        return f"{one} or {one},{one},..."
     if typing.get_origin(kind) is Literal:
         return "|".join(map(str, typing.get_args(kind)))
     if typing.get_origin(kind) is tuple:

@@ -107,11 +107,16 @@ def check_known(key: str, fields: dict[str, Any], place: str) -> None:
 
 
 def without_none(kind: Any) -> tuple[Any, bool]:
-    """Split ``X | None`` into X and True."""
-    if typing.get_origin(kind) in (Union, types.UnionType):
-        inner = [part for part in typing.get_args(kind) if part is not type(None)]
-        return inner[0], True
+    """Split ``X | None`` into X and True; ``X | tuple[X, ...]``, one value or several, stays a union."""
+    if is_union(kind):
+        inner = tuple(part for part in typing.get_args(kind) if part is not type(None))
+        return inner[0] if len(inner) == 1 else Union[inner], len(inner) < len(typing.get_args(kind))  # noqa: UP007
     return kind, False
+
+
+def is_union(kind: Any) -> bool:
+    """Check whether a kind is a union of others."""
+    return typing.get_origin(kind) in (Union, types.UnionType)
 
 
 def _plain(name: str, value: Any) -> Any:
@@ -131,7 +136,7 @@ def to_word(name: str, value: Any) -> str:
 def convert(field: dataclasses.Field[Any], kind: Any, value: Any) -> Any:
     """Turn one word (or YAML value) into the field's kind and check its range, or say what was expected."""
     inner, optional = without_none(kind)
-    many = typing.get_origin(inner) is tuple
+    many = typing.get_origin(inner) is tuple or is_union(inner)
     word = ",".join(map(str, value)) if many and isinstance(value, (list, tuple)) else str(value).strip()
     nothing = WORD_FOR_NONE.get(field.name, "none")
     if optional and (value is None or word.lower() in ("none", nothing)):
@@ -150,6 +155,10 @@ def convert(field: dataclasses.Field[Any], kind: Any, value: Any) -> Any:
 
 
 def _check_range(field: dataclasses.Field[Any], value: Any) -> None:
+    if isinstance(value, tuple) and field.metadata["low"] is not None:
+        for one in value:
+            _check_range(field, one)
+        return
     low, high = field.metadata["low"], field.metadata["high"]
     if (low is not None and value < low) or (high is not None and value > high):
         raise ValueError(f"expected {f'{low} to {high}' if high is not None else f'{low} or more'}")
@@ -157,6 +166,10 @@ def _check_range(field: dataclasses.Field[Any], value: Any) -> None:
 
 def _parse_word(kind: Any, word: str) -> Any:
     """Turn a word into ``kind``, which is not optional; a ``ValueError`` says what was expected."""
+    if is_union(kind):
+        scalar = typing.get_args(kind)[0]
+        parts = [part.strip() for part in word.split(",")]
+        return _parse_word(scalar, word) if len(parts) == 1 else tuple(_parse_word(scalar, part) for part in parts)
     if typing.get_origin(kind) is Literal:
         choices = [str(choice) for choice in typing.get_args(kind)]
         if word not in choices:

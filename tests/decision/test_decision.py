@@ -104,3 +104,28 @@ def test_applying_is_the_steps_one_by_one(task, decision, seed):
             np.testing.assert_array_equal(found[0], masks)
             np.testing.assert_array_equal(found[0], kept)
             np.testing.assert_array_equal(found[1], defects)
+
+
+def test_flags_have_a_value_for_all_or_one_a_class():
+    decision = Decision.uniform(3, (0.3, 0.6, 0.9), 5, (0, 60, 0), (0.0, 0.9, 0.0))
+    assert decision == Decision((0.3, 0.6, 0.9), (5, 5, 5), (None, 60, None), (0.0, 0.9, 0.0))
+    assert MIXED.overruled(min_area=(7, 8, 9), max_area=(0, 0, 40)).per_class == (
+        ClassDecision(0.3, 7),
+        ClassDecision(0.6, 8, None, 0.9),
+        ClassDecision(0.9, 9, 40),
+    )
+    assert Decision.uniform(0, (0.5, 0.5)) == Decision((), ())  # a classifier has no masks
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"min_area": (5, 6)}, "-min_area 5,6: 2 values for 3 classes; give one value, or one for each class"),
+        ({"threshold": (0.5, 0.5, 0.5, 0.5)}, "-threshold 0.5,0.5,0.5,0.5: 4 values for 3 classes"),
+    ],
+)
+def test_values_for_another_number_of_classes_are_refused(values, message):
+    with pytest.raises(InputError, match=message):
+        MIXED.overruled(**values)
+    with pytest.raises(InputError, match=message):
+        Decision.uniform(3, **{"threshold": 0.5, **values})

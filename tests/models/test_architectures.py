@@ -256,3 +256,23 @@ def test_architectures_and_tasks_are_all_covered():
     assert len(CASES) == len(set(CASES)) >= 10 * len(MASK_TASKS) + len(LABEL_TASKS)
     assert {task for _, task in CASES} == {*MASK_TASKS, *LABEL_TASKS}
     assert set(CASES) <= set(product(ARCHITECTURES, OUTPUTS))
+
+
+def test_dropout_of_each_layer():
+    network = make("classifier", "classify-multilabel", dense=(24, 12), dropout=(0.5, 0.25, 0.0))
+    shares = [layer.p for layer in network.net.classification_head if isinstance(layer, torch.nn.Dropout)]
+    assert shares == [0.5, 0.25, 0.0]
+    assert ModelSpec.from_dict(network.spec.to_dict()) == network.spec
+
+
+@pytest.mark.parametrize(
+    ("architecture", "task", "changes", "message"),
+    [
+        ("classifier", "classify-binary", {"dense": (8,), "dropout": (0.5,)}, "-dropout 0.5: expected one value, or 2"),
+        ("classifier", "classify-binary", {"dropout": (0.5, 1.0)}, "-dropout 1.0: expected 0 or more and less than 1"),
+        ("unet", "multilabel", {"dropout": (0.5, 0.5)}, "-dropout 0.5,0.5: -architecture unet has no labels"),
+    ],
+)
+def test_dropout_for_other_layers_is_refused(architecture, task, changes, message):
+    with pytest.raises(InputError, match=message):
+        make(architecture, task, **changes)

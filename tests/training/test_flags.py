@@ -3,8 +3,10 @@
 import pytest
 
 from config import TrainConfig
+from utils.commands.train_system import members_of
+from utils.decision.decision import Decision
 from utils.errors import InputError
-from utils.training.flags import settle_network
+from utils.training.flags import make_decision, make_label_thresholds, make_spec, settle_network
 
 
 @pytest.mark.parametrize(
@@ -36,3 +38,39 @@ def test_flags_of_systems_need_one(name, value):
 )
 def test_squares_may_turn(sizes):
     assert settle_network(TrainConfig(augmentation="d4", **sizes)).augmentation == "d4"
+
+
+@pytest.mark.parametrize(
+    ("areas", "message"),
+    [
+        ({"min_area": 10, "max_area": 5}, "-max_area 5: is below -min_area 10"),
+        ({"min_area": (10, 20), "max_area": (0, 15)}, "-max_area 15: is below -min_area 20"),
+        ({"min_area": (10, 20), "max_area": 15}, "-max_area 15: is below -min_area 20"),
+        ({"min_area": (10, 20), "max_area": (30, 30, 30)}, "-min_area 10,20: 2 values for 3 classes"),
+    ],
+)
+def test_areas_of_each_class_that_cannot_be(areas, message):
+    with pytest.raises(InputError, match=message):
+        settle_network(TrainConfig(**areas))
+
+
+def test_the_decision_has_a_value_for_each_class():
+    config = TrainConfig(threshold=(0.4, 0.6), min_area=(10, 0), max_area=(0, 99))
+    decision = make_decision(config, make_spec(config, ("a", "b")))
+    assert decision == Decision((0.4, 0.6), (10, 0), (None, 99))
+    with pytest.raises(InputError, match=r"-threshold 0\.4,0\.6: 2 values for 3 classes"):
+        make_decision(config, make_spec(config, ("a", "b", "c")))
+    both = TrainConfig(architecture="two-head", threshold=(0.4, 0.6))
+    assert make_label_thresholds(both, make_spec(both, ("a", "b"))) == (0.4, 0.6)
+
+
+def test_members_of_a_system_have_their_own_values():
+    config = TrainConfig(system="six-model", min_area=(10, 20), threshold=(0.4, 0.6))
+    members = members_of(config, ("a", "b"))
+    assert [members[f"segmenter-{k}"].min_area for k in (1, 2)] == [10, 20]
+    assert [members[f"segmenter-{k}"].threshold for k in (1, 2)] == [0.4, 0.6]
+    assert (members["binary"].threshold, members["multilabel"].threshold) == (0.5, (0.4, 0.6))
+    with pytest.raises(InputError, match=r"-threshold 0\.4,0\.6: 2 values for 3 classes"):
+        members_of(config, ("a", "b", "c"))
+    with pytest.raises(InputError, match="-min_area 10,20: 2 values for 1 class;"):
+        members_of(TrainConfig(system="two-stage", task="binary", min_area=(10, 20)), ("a", "b"))

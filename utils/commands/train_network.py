@@ -26,7 +26,7 @@ from utils.training.bit_depth import with_depth, write_depth
 from utils.training.checkpoints import read_best, read_last
 from utils.training.class_weights import class_weights
 from utils.training.engine import SteelEngine, make_engine
-from utils.training.flags import make_spec
+from utils.training.flags import make_decision, make_label_thresholds, make_spec
 from utils.training.growing import growth_in_words
 from utils.training.initial_weights import initial_network, write_origin
 from utils.training.interruption import Interruption
@@ -129,6 +129,7 @@ def train_network(run: Run) -> TrainResult:
     if run.resumed and not complete:
         check_data(run.folder, dataset)
     spec = make_spec(config, dataset.annotations.class_names)
+    make_decision(config, spec), make_label_thresholds(config, spec)  # refuse values for another number of classes
     set_seed(config.seed)
     start = initial_network(config, spec, checkpoint)
     dataset = _with_depth(run, dataset, engine)

@@ -4,6 +4,7 @@ import dataclasses
 import gc
 import time
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import torch
@@ -14,7 +15,7 @@ from utils.commands.readiness import check_members
 from utils.commands.train_network import open_labelled, train_network
 from utils.data.annotations import Dataset
 from utils.data.splits import write_split
-from utils.decision.decision import Decision
+from utils.decision.decision import Decision, each
 from utils.settings import note_given
 from utils.training.bit_depth import with_depth
 from utils.training.class_weights import class_weights
@@ -142,7 +143,26 @@ def members_of(config: TrainConfig, class_names: tuple[str, ...]) -> dict[str, T
     else:
         assert config.system is not None
         members = {"network": dataclasses.replace(one, architecture=config.system)}  # type: ignore[arg-type]
-    return {role: settle_network(member) for role, member in members.items()}
+    return {role: settle_network(_own_values(member, class_names)) for role, member in members.items()}
+
+
+def _own_values(member: TrainConfig, class_names: tuple[str, ...]) -> TrainConfig:
+    """Give a member its own of the values that a flag has for each class.
+
+    A network for one class takes that class's; one that only tells whether there is any defect keeps the default, which
+    calibration replaces.
+    """
+    changes: dict[str, Any] = {}
+    for name in ("threshold", "high_threshold", "min_area", "max_area"):
+        value = getattr(member, name)
+        if isinstance(value, tuple):
+            if member.task == "classify-binary":
+                changes[name] = TrainConfig.__dataclass_fields__[name].default
+                continue
+            value = each(name, value, 1 if member.task == "binary" else len(class_names))
+            if member.target is not None:
+                changes[name] = value[class_names.index(member.target)]
+    return dataclasses.replace(member, **changes)
 
 
 def system_path(config: TrainConfig, folder: Path) -> Path:

@@ -15,6 +15,27 @@ from utils.decision import masks as steps
 from utils.errors import InputError
 
 
+def each(flag: str, value: Any, count: int) -> tuple[Any, ...]:
+    """Return the values of a flag for each class: ``value`` for all, or those that it holds.
+
+    Args:
+        flag: name of the flag, for the message.
+        value: a number, or a tuple of them.
+        count: number of classes; of none (a classifier's masks) there are no values, whatever was given.
+
+    Raises:
+        InputError: values for another number of classes.
+    """
+    if not isinstance(value, tuple):
+        return (value,) * count
+    if count and len(value) != count:
+        raise InputError(
+            f"-{flag} {','.join(map(str, value))}: {len(value)} values for {count} class{'es' if count > 1 else ''}; give"
+            " one value, or one for each class in the order of the network's"
+        )
+    return value if count else ()
+
+
 @dataclasses.dataclass(frozen=True)
 class ClassDecision:
     """How one class is decided.
@@ -61,10 +82,24 @@ class Decision:
 
     @classmethod
     def uniform(
-        cls, count: int, threshold: float, min_area: int = 0, max_area: int = 0, high_threshold: float = 0.0
+        cls,
+        count: int,
+        threshold: float | tuple[float, ...],
+        min_area: int | tuple[int, ...] = 0,
+        max_area: int | tuple[int, ...] = 0,
+        high_threshold: float | tuple[float, ...] = 0.0,
     ) -> "Decision":
-        """Build the decision that is the same for ``count`` classes, as flags give it: a largest area of 0 is no limit."""
-        return cls.of_classes([ClassDecision(threshold, min_area, max_area or None, high_threshold)] * count)
+        """Build the decision of ``count`` classes as flags give it: a value for all or one for each; no limit is 0.
+
+        Raises:
+            InputError: values for another number of classes.
+        """
+        return cls(
+            each("threshold", threshold, count),
+            each("min_area", min_area, count),
+            tuple(area or None for area in each("max_area", max_area, count)),
+            each("high_threshold", high_threshold, count),
+        )
 
     @classmethod
     def of_classes(cls, classes: Iterable[ClassDecision]) -> "Decision":
@@ -99,17 +134,29 @@ class Decision:
 
     def overruled(
         self,
-        threshold: float | None = None,
-        min_area: int | None = None,
-        max_area: int | None = None,
-        high_threshold: float | None = None,
+        threshold: float | tuple[float, ...] | None = None,
+        min_area: int | tuple[int, ...] | None = None,
+        max_area: int | tuple[int, ...] | None = None,
+        high_threshold: float | tuple[float, ...] | None = None,
     ) -> "Decision":
-        """Return the decision that flags overrule for all classes; None keeps, a largest area of 0 is no limit."""
-        given = {"threshold": threshold, "min_area": min_area, "max_area": max_area, "high_threshold": high_threshold}
-        changes: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
-        if max_area == 0:
-            changes["max_area"] = None
-        return Decision.of_classes(dataclasses.replace(one, **changes) for one in self.per_class)
+        """Return the decision that flags overrule: None keeps, else a value for all classes or one for each.
+
+        A largest area of 0 is no limit.
+
+        Raises:
+            InputError: values for another number of classes.
+        """
+        count = len(self.thresholds)
+        changes: dict[str, Any] = {}
+        if threshold is not None:
+            changes["thresholds"] = each("threshold", threshold, count)
+        if min_area is not None:
+            changes["min_areas"] = each("min_area", min_area, count)
+        if max_area is not None:
+            changes["max_areas"] = tuple(area or None for area in each("max_area", max_area, count))
+        if high_threshold is not None:
+            changes["high_thresholds"] = each("high_threshold", high_threshold, count)
+        return dataclasses.replace(self, **changes)
 
     def with_min_areas(self, min_areas: Sequence[int] | None) -> "Decision":
         """Return the decision with the smallest areas that a gate set for an image; None keeps."""

@@ -7,7 +7,7 @@ from typing import Any
 
 from config import EvaluateConfig, PredictConfig
 from utils.data.bit_depth import BitDepth
-from utils.decision.decision import Decision
+from utils.decision.decision import Decision, each
 from utils.errors import InputError
 from utils.models.class_names import called, renamed
 from utils.weights.finding import open_weights
@@ -92,16 +92,18 @@ def choose_weights(config: PredictConfig | EvaluateConfig) -> Chosen:
         InputError: no such file, not a weights file, or a flag out of its range.
     """
     for name, probability in (("threshold", config.threshold), ("high_threshold", config.high_threshold)):
-        if probability is not None and not 0 <= probability <= 1:
-            raise InputError(f"-{name} {probability:g}: expected a probability 0..1")
+        for one in _values(probability):
+            if not 0 <= one <= 1:
+                raise InputError(f"-{name} {one:g}: expected a probability 0..1")
     for name, value, least in (
         ("min_area", config.min_area, 0),
         ("max_area", config.max_area, 0),
         ("num_of_images", config.num_of_images, 0),
         ("batch_size", config.batch_size, 1),
     ):
-        if value is not None and value < least:
-            raise InputError(f"-{name} {value}: expected {least} or more")
+        for one in _values(value):
+            if one < least:
+                raise InputError(f"-{name} {one}: expected {least} or more")
     weights = open_weights(config.weights_dir, config.weights)
     path = weights.source
     assert path is not None
@@ -112,7 +114,7 @@ def choose_weights(config: PredictConfig | EvaluateConfig) -> Chosen:
     tta = stored if config.tta == "stored" else config.tta
     labels = weights.label_thresholds
     if config.threshold is not None and weights.spec.is_classifier:
-        labels = (config.threshold,) * len(labels)
+        labels = each("threshold", config.threshold, len(labels))
     sha8 = hashlib.sha256(path.read_bytes()).hexdigest()[:8]
     depth = depth_of(weights, config.bit_depth)
     return Chosen(path, sha8, weights, decision, tta, config.tile, labels, depth, config.class_map)
@@ -121,3 +123,8 @@ def choose_weights(config: PredictConfig | EvaluateConfig) -> Chosen:
 def depth_of(weights: WeightsFile | SystemFile, asked: str) -> BitDepth:
     """Return the bit depth that a network was trained with, or that of the flag ``-bit_depth``."""
     return BitDepth(weights.bit_depth, weights.float_white).overruled(asked)
+
+
+def _values(given: Any) -> tuple[Any, ...]:
+    """Return the values of a flag that takes one or one a class; none: it was not given."""
+    return () if given is None else given if isinstance(given, tuple) else (given,)

@@ -16,16 +16,20 @@ class LabelHead(nn.Sequential):
         features: channels of the encoder's last features.
         labels: number of logits.
         dense: sizes of the layers between.
-        dropout: share of features left out before each layer in training, 0..1.
+        dropout: share of features left out before each layer in training, 0..1: one for all, or one for each dense layer
+            and the last one.
     """
 
-    def __init__(self, features: int, labels: int, dense: Sequence[int] = (), dropout: float = 0.3) -> None:
+    def __init__(
+        self, features: int, labels: int, dense: Sequence[int] = (), dropout: float | Sequence[float] = 0.3
+    ) -> None:
         layers: list[nn.Module] = [nn.AdaptiveAvgPool2d(1), nn.Flatten()]
-        for size in dense:
+        shares = [dropout] * (len(dense) + 1) if isinstance(dropout, int | float) else list(dropout)
+        for size, share in zip(dense, shares, strict=False):
             # Batch norm has a shift of its own, a bias before it would be in vain.
-            layers += [nn.Dropout(dropout), nn.Linear(features, size, bias=False), nn.BatchNorm1d(size), nn.ReLU()]
+            layers += [nn.Dropout(share), nn.Linear(features, size, bias=False), nn.BatchNorm1d(size), nn.ReLU()]
             features = size
-        super().__init__(*layers, nn.Dropout(dropout), nn.Linear(features, labels))
+        super().__init__(*layers, nn.Dropout(shares[-1]), nn.Linear(features, labels))
         initialize_head(self)
 
     def forward(self, features: torch.Tensor) -> torch.Tensor:

@@ -49,7 +49,7 @@ class ModelSpec:
     channels: int = 3
     target: str | None = None
     dense: tuple[int, ...] = ()
-    dropout: float = 0.3
+    dropout: float | tuple[float, ...] = 0.3
     decoder_channels: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
@@ -68,10 +68,13 @@ class ModelSpec:
             raise InputError(f"-task per-class: {given}; choose from {', '.join(self.class_names)}")
         if self.task != "per-class" and self.target is not None:
             raise InputError(f"-target {self.target}: only for -task per-class")
-        if not 0 <= self.dropout < 1:
-            raise InputError(f"-dropout {self.dropout}: expected 0 or more and less than 1")
+        for share in self.dropout if isinstance(self.dropout, tuple) else (self.dropout,):
+            if not 0 <= share < 1:
+                raise InputError(f"-dropout {share}: expected 0 or more and less than 1")
         if self.dense and not self.labels:
             raise InputError(f"-dense: -architecture {self.architecture} has no labels of whole images; leave it out")
+        if isinstance(self.dropout, tuple):
+            self._check_dropout(self.dropout)
         if self.decoder_channels:
             self._check_decoder()
 
@@ -141,6 +144,19 @@ class ModelSpec:
             return ("defect",)
         return (self.target,) if self.target is not None else self.class_names
 
+    def _check_dropout(self, dropout: tuple[float, ...]) -> None:
+        shown, layers = ",".join(map(str, dropout)), len(self.dense) + 1
+        if not self.labels:
+            raise InputError(
+                f"-dropout {shown}: -architecture {self.architecture} has no labels of whole images, whose layers these values"
+                " are for; leave it out"
+            )
+        if len(dropout) != layers:
+            raise InputError(
+                f"-dropout {shown}: expected one value, or {layers}: one before each layer of -dense, and one before the last"
+                " one"
+            )
+
     def _check_decoder(self) -> None:
         blocks = DECODER_BLOCKS.get(self.architecture)
         if blocks is None:
@@ -179,9 +195,15 @@ class ModelSpec:
                 **plain,
                 "class_names": tuple(map(str, plain["class_names"])),
                 "dense": tuple(map(int, plain.get("dense", ()))),
+                "dropout": _shares(plain.get("dropout", cls.dropout)),
                 "decoder_channels": tuple(map(int, plain.get("decoder_channels", ()))),
             }
         )
 
 
 _FIRST_FIELDS = {"architecture", "encoder", "task", "class_names", "channels"}
+
+
+def _shares(dropout: Any) -> float | tuple[float, ...]:
+    """Return dropout as a spec has it of what plain words hold; what is neither is left as it is."""
+    return tuple(map(float, dropout)) if isinstance(dropout, list | tuple) else dropout

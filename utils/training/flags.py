@@ -5,6 +5,7 @@ import math
 from typing import get_args
 
 from config import SAID_BY_SPLIT, Architecture, OneNetworkSystem, TrainConfig
+from utils.decision.decision import Decision, each
 from utils.errors import InputError
 from utils.models.spec import LABEL_TASKS, ModelSpec
 from utils.settings import given_fields
@@ -111,8 +112,12 @@ def check(config: TrainConfig) -> None:
     make_loss(config)
     spec.smp_encoder()
     worker_count(config.num_of_workers, 1)
-    if 0 < config.max_area < config.min_area:
-        raise InputError(f"-max_area {config.max_area}: is below -min_area {config.min_area}; correct one of them")
+    # A class each, or the number that the other flag has values for.
+    count = max((len(area) for area in (config.min_area, config.max_area) if isinstance(area, tuple)), default=1)
+    lows, highs = each("min_area", config.min_area, count), each("max_area", config.max_area, count)
+    for low, high in zip(lows, highs, strict=True):
+        if 0 < high < low:
+            raise InputError(f"-max_area {high}: is below -min_area {low}; correct one of them")
 
 
 def _check_system(config: TrainConfig) -> None:
@@ -120,14 +125,28 @@ def _check_system(config: TrainConfig) -> None:
         raise InputError(f"-task {config.task}: a system draws masks; choose from {', '.join(SEGMENTERS)}")
     if config.system == "six-model" and config.task != "multilabel":
         raise InputError(f"-task {config.task}: a six-model system has a network for each class; leave -task out")
-    if not 0 < config.threshold < 1:
+    thresholds = config.threshold if isinstance(config.threshold, tuple) else (config.threshold,)
+    wrong = next((one for one in thresholds if not 0 < one < 1), None)
+    if wrong is not None:
         raise InputError(
-            f"-threshold {config.threshold:g}: a system is calibrated from a threshold above 0 and below 1; give such a one"
+            f"-threshold {wrong:g}: a system is calibrated from a threshold above 0 and below 1; give such a one"
         )
     if config.system in SINGLE:
         for name in OF_CLASSIFIERS:
             if getattr(config, name) is not None:
                 raise InputError(f"-{name}: -system {config.system} is one network with one encoder; leave it out")
+
+
+def make_decision(config: TrainConfig, spec: ModelSpec) -> Decision:
+    """Return how the network's masks are decided; ``InputError`` when flags have values for other classes than it has."""
+    return Decision.uniform(
+        len(spec.scored_names), config.threshold, config.min_area, config.max_area, config.high_threshold
+    )
+
+
+def make_label_thresholds(config: TrainConfig, spec: ModelSpec) -> tuple[float, ...]:
+    """Return of each label of whole images the probability from which an image has it."""
+    return each("threshold", config.threshold, spec.labels)
 
 
 def make_spec(config: TrainConfig, class_names: tuple[str, ...]) -> ModelSpec:

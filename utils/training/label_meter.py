@@ -12,12 +12,12 @@ class ValidationLabels(dl.Callback):
 
     Args:
         names: of the labels.
-        threshold: probability 0..1 from which an image counts as having a label.
+        thresholds: of each, probability 0..1 from which an image counts as having it.
     """
 
-    def __init__(self, names: tuple[str, ...], threshold: float) -> None:
+    def __init__(self, names: tuple[str, ...], thresholds: tuple[float, ...]) -> None:
         super().__init__(order=dl.CallbackOrder.Metric + 1)
-        self.names, self.thresholds = names, (threshold,) * len(names)
+        self.names, self.thresholds = names, thresholds
         self.answers = LabelAnswers()
         self.scores: LabelScores | None = None
 

@@ -7,10 +7,10 @@ from typing import Any
 
 from config import TrainConfig
 from utils.data.annotations import Dataset
-from utils.decision.decision import Decision
 from utils.files import write_text
 from utils.models.segmenter import Segmenter
 from utils.models.spec import ModelSpec
+from utils.training.flags import make_decision, make_label_thresholds
 from utils.training.initial_weights import read_origin
 from utils.training.provenance import run_provenance
 from utils.weights.run_files import METRICS
@@ -46,10 +46,8 @@ def write_result(config: TrainConfig, dataset: Dataset, network: Segmenter, best
         mean=network.mean,
         std=network.std,
         input_size=config.image_size,
-        decision=Decision.uniform(
-            len(spec.scored_names), config.threshold, config.min_area, config.max_area, config.high_threshold
-        ),
-        label_thresholds=(config.threshold,) * spec.labels,
+        decision=make_decision(config, spec),
+        label_thresholds=make_label_thresholds(config, spec),
         metrics={**data, **best["scores"]},
         provenance={
             **run_provenance(config, dataset),

@@ -12,11 +12,11 @@ from torch import nn
 from torch.utils.data import DataLoader
 
 from config import TrainConfig
-from utils.decision.decision import Decision
 from utils.models.segmenter import Segmenter, parts
 from utils.training.checkpoints import Checkpoints
 from utils.training.depthwise import depthwise_in_full
 from utils.training.engine import SteelEngine
+from utils.training.flags import make_decision, make_label_thresholds
 from utils.training.history import History, Progress
 from utils.training.interruption import Interruption
 from utils.training.label_meter import ValidationLabels
@@ -65,12 +65,12 @@ class SegmentationRunner(dl.SupervisedRunner):
         masks = ValidationScores(
             config.task,
             spec.scored_names,
-            Decision.uniform(
-                len(spec.scored_names), config.threshold, config.min_area, config.max_area, config.high_threshold
-            ),
+            make_decision(config, spec),
         )
         self.validation = masks if spec.outputs else None
-        self.label_validation = ValidationLabels(spec.label_names, config.threshold) if spec.labels else None
+        self.label_validation = (
+            ValidationLabels(spec.label_names, make_label_thresholds(config, spec)) if spec.labels else None
+        )
         self.history = History(folder / HISTORY, config.num_epochs)
 
     @property

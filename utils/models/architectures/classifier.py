@@ -19,7 +19,7 @@ class Network(nn.Module):
         classes: mask channels; there are none, the argument is there since all architectures have it.
         labels: number of logits.
         dense: sizes of the layers between encoder and logits.
-        dropout: share of features left out before each layer in training, 0..1.
+        dropout: share of features left out before each layer in training, 0..1; one for all, or one a layer.
     """
 
     has_masks, has_labels = False, True
@@ -32,7 +32,7 @@ class Network(nn.Module):
         classes: int = 0,
         labels: int = 1,
         dense: Sequence[int] = (),
-        dropout: float = 0.3,
+        dropout: float | Sequence[float] = 0.3,
     ) -> None:
         super().__init__()
         self.encoder = get_encoder(encoder_name, in_channels=in_channels, weights=encoder_weights)

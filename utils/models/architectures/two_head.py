@@ -17,7 +17,7 @@ class Network(smp.Unet):
         classes: mask channels.
         labels: number of logits of the whole image.
         dense: sizes of the layers between encoder and these logits.
-        dropout: share of features left out before each layer in training, 0..1.
+        dropout: share of features left out before each layer in training, 0..1; one for all, or one a layer.
         decoder_channels: of the decoder's blocks, coarsest first.
     """
 
@@ -31,7 +31,7 @@ class Network(smp.Unet):
         classes: int = 1,
         labels: int = 1,
         dense: Sequence[int] = (),
-        dropout: float = 0.3,
+        dropout: float | Sequence[float] = 0.3,
         decoder_channels: Sequence[int] = (256, 128, 64, 32, 16),
     ) -> None:
         super().__init__(
