@@ -42,3 +42,8 @@ def test_probabilities_of_whole_images_are_float32(dtype):
     found = label_probabilities(torch.tensor([[0.0, 2.0], [-100.0, 100.0]], dtype=dtype))
     assert found.dtype == np.float32
     np.testing.assert_allclose(found, [[0.5, 1 / (1 + np.exp(-2))], [0, 1]], atol=1e-6)
+
+
+def test_a_logit_that_is_not_finite_is_no_probability():
+    found = label_probabilities(torch.tensor([[torch.nan, torch.inf, -torch.inf, 88.0, -88.0]]))
+    np.testing.assert_array_equal(np.isnan(found), [[True, True, True, False, False]])

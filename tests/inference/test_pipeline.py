@@ -120,6 +120,38 @@ def test_a_bad_image_is_told_and_the_rest_is_complete(paths):
     assert [image.reason for image in skipped][1:] == ["not an image", "no such image"]
 
 
+@pytest.mark.parametrize("value", [torch.nan, torch.inf, -torch.inf])
+@pytest.mark.parametrize("input_size", [None, (8, 8)])
+@pytest.mark.parametrize("describe", [True, False])
+def test_an_answer_that_is_not_finite_is_told_and_the_rest_is_complete(paths, value, input_size, describe):
+    class Breaks(Bright):
+        def __call__(self, images, choose=None):
+            outputs = super().__call__(images)
+            if len(self.batches) == 2:
+                outputs.masks[0, 1, -1, -1] = value
+            return outputs
+
+    skipped: list[Refused] = []
+    pipeline = make(Breaks(), input_size=input_size, skipped=skipped, describe=describe)
+    done = [path for path, _ in pipeline.run(paths, lambda path, result: None)]
+    assert done == [path for path in paths if path != paths[2]]
+    assert skipped == [Refused(str(paths[2]), "the network's answer is not finite (nan or infinity)")]
+
+
+@pytest.mark.parametrize("value", [torch.nan, torch.inf, -torch.inf])
+def test_labels_that_are_not_finite_are_told(paths, value):
+    class Judges(Bright):
+        def __call__(self, images, choose=None):
+            return Outputs(None, torch.tensor([[0.5, value]]).expand(len(images), 2))
+
+    skipped: list[Refused] = []
+    spec = ModelSpec("classifier", "resnet18", "classify-multilabel", ("bright", "dark"))
+    system = SingleNetwork(Judges(), spec, (8, 8))
+    pipeline = InspectionPipeline(system, Decision((), ()), on_skip=skipped.append)
+    assert list(pipeline.run(paths[:3], lambda path, result: None)) == []
+    assert [image.name for image in skipped] == [str(path) for path in paths[:3]]
+
+
 def test_small_defects_are_dropped_with_and_without_description(paths):
     described = dict(make(Bright(), min_area=6).run(paths, lambda path, result: (result.masks, result.defects)))
     plain = dict(

@@ -218,7 +218,7 @@ def test_bad_images_are_refused_one_by_one_and_the_others_answered(make):
 def test_one_image_that_breaks_the_network_does_not_spoil_its_batch(make, red, caplog):
     inspector = make()
     red.go.clear()
-    futures = inspector.submit([Upload(str(value), pixels(value)) for value in (100, 13, 200, 14)])
+    futures = inspector.submit([Upload(str(value), pixels(value)) for value in (100, 13, 200, 14, 15)])
     time.sleep(0.1)
     red.go.set()
     answers = [future.result(10) for future in futures]
@@ -227,6 +227,7 @@ def test_one_image_that_breaks_the_network_does_not_spoil_its_batch(make, red, c
         "failed",
         "defective",
         "out_of_memory",
+        "not_finite",
     ]
     number = answers[1].reason.split("error, ")[1].split()[0]
     assert number in caplog.text

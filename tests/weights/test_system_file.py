@@ -216,7 +216,7 @@ DEFECTS = {
     ),
     "high thresholds": (put("high_thresholds", value={"pits": 0.9}), "high_thresholds: expected a number for each of"),
     "area": (put("min_areas", "pits", value=1.5), "min_areas of class pits: 1.5 is no whole number"),
-    "negative area": (put("max_areas", "pits", value=-4), "max_areas of class pits: -4 is not a number 0 or more"),
+    "negative area": (put("max_areas", "pits", value=-4), "max_areas of class pits: -4 is not a number 1 or more"),
     "truth for a number": (put("min_areas", "pits", value=True), "min_areas of class pits: True is not a number"),
     "tta": (put("tta", value="turns"), "tta 'turns': choose none or flips"),
     "metrics": (put("metrics", value=3), "metrics: expected entries in braces"),

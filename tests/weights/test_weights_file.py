@@ -101,3 +101,31 @@ def test_a_bit_depth_that_makes_no_sense_is_refused(tmp_path, entry):
     save_with(tmp_path / "unet.pth", **entry)
     with pytest.raises(InputError, match=r"unet\.pth: damaged weights file \((bit_depth|float_white) "):
         load(tmp_path / "unet.pth")
+
+
+@pytest.mark.parametrize("change", [0xFF, 0x01])
+def test_a_changed_byte_anywhere_is_refused_or_changes_nothing(tmp_path, change):
+    path = tmp_path / "unet.pth"
+    a_file().save(path)
+    whole = path.read_bytes()
+    refused = 0
+    for offset in range(0, len(whole), len(whole) // 40):
+        changed = bytearray(whole)
+        changed[offset] ^= change
+        path.write_bytes(changed)
+        try:
+            found = load(path)
+        except InputError:
+            refused += 1
+        else:
+            assert torch.equal(found.state_dict["weight"], a_file().state_dict["weight"])
+            assert dataclasses.replace(found, state_dict={}) == dataclasses.replace(a_file(), state_dict={})
+    assert refused > 35
+
+
+def test_torchs_old_format_is_refused(tmp_path):
+    a_file().save(tmp_path / "new.pth")
+    content = torch.load(tmp_path / "new.pth", weights_only=True)
+    torch.save(content, tmp_path / "old.pth", _use_new_zipfile_serialization=False)
+    with pytest.raises(InputError, match=r"old\.pth: is stored in torch's format without checksums, .*; save it anew"):
+        load(tmp_path / "old.pth")

@@ -14,6 +14,9 @@ import torch
 from utils.decision import masks as steps
 from utils.errors import InputError
 
+_ALWAYS = ("thresholds", "min_areas")  # in files of every version
+_LEAST_AREAS = {"min_areas": 0, "max_areas": 1}  # pixels; the other numbers of a decision are probabilities
+
 
 def each(flag: str, value: Any, count: int) -> tuple[Any, ...]:
     """Return the values of a flag for each class: ``value`` for all, or those that it holds.
@@ -64,7 +67,7 @@ class Decision:
         high_thresholds: C probabilities 0..1, 0 where nothing is asked; left out: of no class.
 
     Raises:
-        ValueError: not one number for each class.
+        ValueError: not one number for each class, or one out of its range: by none of them may all defects vanish unsaid.
     """
 
     thresholds: tuple[float, ...]
@@ -79,6 +82,12 @@ class Decision:
         for name, numbers in vars(self).items():
             if len(numbers) != count:
                 raise ValueError(f"{name} {numbers}: expected {count} numbers")
+            least = _LEAST_AREAS.get(name)
+            for number in numbers:
+                if least is None and not 0 <= number <= 1:
+                    raise ValueError(f"{name} {number:g}: expected a probability 0..1")
+                if least is not None and number is not None and not (number >= least and float(number).is_integer()):
+                    raise ValueError(f"{name} {number:g}: expected whole pixels, {least} or more")
 
     @classmethod
     def uniform(
@@ -112,14 +121,23 @@ class Decision:
         """Build a decision from lists as ``to_dict`` returns them; files of older versions lack the last two.
 
         Raises:
-            KeyError, TypeError, ValueError: lists are missing, hold something else, or differ in length.
+            KeyError, ValueError: lists are missing, hold something else, or differ in length.
         """
-        return cls(
+        for name in ("thresholds", "min_areas", "max_areas", "high_thresholds"):
+            numbers = content[name] if name in _ALWAYS else content.get(name, ())
+            absent = name == "max_areas"  # there None is no limit
+            if not isinstance(numbers, (list, tuple)) or not all(
+                type(number) in (int, float) or (absent and number is None) for number in numbers
+            ):
+                raise ValueError(f"{name} {numbers!r:.60}: expected a list of numbers")
+        decision = cls(
             tuple(map(float, content["thresholds"])),
-            tuple(map(int, content["min_areas"])),
-            tuple(None if area is None else int(area) for area in content.get("max_areas", ())),
+            tuple(content["min_areas"]),
+            tuple(content.get("max_areas", ())),
             tuple(map(float, content.get("high_thresholds", ()))),
         )
+        whole = tuple(None if area is None else int(area) for area in decision.max_areas)
+        return dataclasses.replace(decision, min_areas=tuple(map(int, decision.min_areas)), max_areas=whole)
 
     def to_dict(self, names: Sequence[str] | None = None) -> dict[str, Any]:
         """Return the numbers as files and summaries hold them: a list for each attribute, or a dict by class name."""

@@ -24,8 +24,12 @@ def mask_probabilities(logits: torch.Tensor, task: str) -> torch.Tensor:
 
 
 def label_probabilities(labels: torch.Tensor) -> np.ndarray:
-    """Compute the probabilities of whole images, float32 on the CPU, from ``(N, L)`` logits on any device."""
-    return torch.sigmoid(labels.float()).cpu().numpy()
+    """Compute the probabilities of whole images, float32 on the CPU, from ``(N, L)`` logits on any device.
+
+    A logit that is not finite gives nan: an infinite one would look like certainty.
+    """
+    logits = labels.float()
+    return torch.where(logits.isfinite(), logits.sigmoid(), torch.nan).cpu().numpy()
 
 
 def class_probabilities(logits: np.ndarray, task: str) -> Iterator[np.ndarray]:

@@ -1,6 +1,5 @@
 """The weights that the flags of a command name, and what these flags overrule."""
 
-import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,6 +11,7 @@ from utils.errors import InputError
 from utils.models.class_names import called, renamed
 from utils.weights.finding import open_weights
 from utils.weights.system_file import SystemFile
+from utils.weights.torch_file import digest
 from utils.weights.weights_file import WeightsFile
 
 
@@ -115,9 +115,11 @@ def choose_weights(config: PredictConfig | EvaluateConfig) -> Chosen:
     labels = weights.label_thresholds
     if config.threshold is not None and weights.spec.is_classifier:
         labels = each("threshold", config.threshold, len(labels))
-    sha8 = hashlib.sha256(path.read_bytes()).hexdigest()[:8]
+    known = weights.sha256 if isinstance(weights, WeightsFile) else ""
     depth = depth_of(weights, config.bit_depth)
-    return Chosen(path, sha8, weights, decision, tta, config.tile, labels, depth, config.class_map)
+    return Chosen(
+        path, (known or digest(path))[:8], weights, decision, tta, config.tile, labels, depth, config.class_map
+    )
 
 
 def depth_of(weights: WeightsFile | SystemFile, asked: str) -> BitDepth:

@@ -22,6 +22,7 @@ from utils.data.bit_depth import UNKNOWN, BitDepth
 from utils.data.images import ImageError, measure_depth, read_image
 from utils.decision.decision import Decision
 from utils.decision.masks import DEFECT, resize_logits
+from utils.errors import InputError
 from utils.inference.inspected import Inspected, Refused
 from utils.inference.systems.system import Answer, Size, System
 
@@ -57,12 +58,29 @@ class Judged:
         answer: of the system.
         logits: ``(K, H, W)`` float32 at the image's own size; None when a gate turned it away.
         decided: ``(C, H, W)`` bool, before areas are looked at; None likewise.
+        finite: one bool, whether all of the network's logits are; None likewise.
     """
 
     loaded: Loaded
     answer: Answer
     logits: torch.Tensor | None
     decided: torch.Tensor | None
+    finite: torch.Tensor | None = None
+
+    @property
+    def usable(self) -> bool:
+        """Whether there is anything that can be decided by; waits for a GPU."""
+        labels = self.answer.labels
+        return (self.finite is None or bool(self.finite)) and (labels is None or bool(np.isfinite(labels).all()))
+
+
+class NotFiniteError(InputError):
+    """A network's answer about an image is no number (nan) or infinite, so nothing is known about the image."""
+
+    reason = "the network's answer is not finite (nan or infinity)"
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"{name}: {self.reason}; try -precision f32 or -backend torch, else other weights")
 
 
 class InspectionPipeline:
@@ -77,7 +95,7 @@ class InspectionPipeline:
         batch_size: images per forward pass; only images of equal size that follow each other share one.
         describe: find each defect's box, area and probability, too.
         gates: whether networks may turn images away, see ``System.answer``.
-        on_skip: is told at once of every image that cannot be read.
+        on_skip: is told at once of every image that cannot be read or judged.
         depth: how images with more than 8 bits become 0..255; ``run`` measures what it leaves open on its images.
     """
 
@@ -112,7 +130,8 @@ class InspectionPipeline:
                 is the place to encode and write files.
 
         Yields:
-            The path and what ``finish`` returned, in the order of ``paths``; images that cannot be read are left out.
+            The path and what ``finish`` returned, in the order of ``paths``; images that cannot be read, or that the
+            networks have no finite answer for, are left out.
         """
         self.depth = measure_depth(paths, self.depth)
         with (
@@ -134,14 +153,19 @@ class InspectionPipeline:
                 if len(running) > self.system.parallel:
                     pass_on()
                 while pending and (len(pending) > self.window or pending[0][1].done()):
-                    path, job = pending.popleft()
-                    yield path, job.result()
+                    yield from self._finished(*pending.popleft())
             while running or pending:
                 if running:
                     pass_on()
                 while pending and (not running or pending[0][1].done()):
-                    path, job = pending.popleft()
-                    yield path, job.result()
+                    yield from self._finished(*pending.popleft())
+
+    def _finished(self, path: Path, job: Future[T]) -> Iterator[tuple[Path, T]]:
+        """Give what was made of an image; nothing where the networks have no answer, which is told like an unreadable file."""
+        try:
+            yield path, job.result()
+        except NotFiniteError as error:
+            self.on_skip(Refused(str(path), error.reason))
 
     def _read(self, paths: Sequence[Path], readers: "_Workers") -> Iterator[tuple[Path, Loaded]]:
         """Read ahead in threads, as far as the window goes; give images in order."""
@@ -183,14 +207,22 @@ class InspectionPipeline:
             if answer.masks is None:
                 judged.append(Judged(loaded, answer, None, None))
                 continue
+            # An infinity or a nan anywhere is one in the sum. On a GPU nobody waits for it here.
+            finite = answer.masks.sum().isfinite()
             logits = resize_logits(answer.masks[None], *loaded.image.shape[:2])
             decided = self.decision.decide(logits, self.system.task)
-            judged.append(Judged(loaded, answer, logits[0], decided[0]))
+            judged.append(Judged(loaded, answer, logits[0], decided[0], finite))
         return judged
 
     @torch.inference_mode()
     def finish(self, judged: Judged, finish: Callable[[Inspected], T]) -> T:
-        """Find the defects in what was decided, and give what ``finish`` makes of them."""
+        """Find the defects in what was decided, and give what ``finish`` makes of them.
+
+        Raises:
+            NotFiniteError: nothing can be decided by what the networks say.
+        """
+        if not judged.usable:
+            raise NotFiniteError(judged.loaded.name)
         image, answer, logits = judged.loaded.image, judged.answer, judged.logits
         decision, task = self.decision.with_min_areas(answer.min_areas), self.system.task
         defects = np.zeros(0, dtype=DEFECT)

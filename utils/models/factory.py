@@ -1,7 +1,11 @@
 """Make a network from its spec."""
 
+import functools
 import warnings
+from collections.abc import Mapping, Sequence
 from typing import Any
+
+import torch
 
 from utils.errors import InputError
 from utils.models.architectures import ARCHITECTURES
@@ -114,6 +118,44 @@ def is_cached(spec: ModelSpec, weights: str) -> bool:
     return repository is not None and any(
         isinstance(try_to_load_from_cache(repository, file, revision=revision), str) for file in names
     )
+
+
+def check_shapes(spec: ModelSpec, shapes: Mapping[str, tuple[int, ...]]) -> str:
+    """Return what keeps weights from fitting a network; "" when nothing does. It takes no memory, however large the network.
+
+    Args:
+        spec: of the network.
+        shapes: of the weights, by name.
+
+    Raises:
+        InputError: there is no such network, see ``build``.
+    """
+    sides = {side for shape in shapes.values() for side in shape}
+    for name in ("decoder_channels", "dense"):
+        absent = [size for size in getattr(spec, name) if size not in sides]
+        if absent:
+            return f"{name} {absent[0]}: no tensor has such a side"
+    wanted = _shapes(spec)
+    for name, shape in () if wanted is None else wanted.items():
+        if name not in shapes:
+            return f"no tensor {name}"
+        if shapes[name] != shape:
+            return f"tensor {name} is {_by(shapes[name])} where {_by(shape)} is needed"
+    return ""
+
+
+@functools.lru_cache(maxsize=64)
+def _shapes(spec: ModelSpec) -> dict[str, tuple[int, ...]] | None:
+    """Return the shape of each tensor of a network; None for encoders that compute with numbers while they are made."""
+    try:
+        with torch.device("meta"):
+            return {name: tuple(tensor.shape) for name, tensor in build(spec).net.state_dict().items()}
+    except (RuntimeError, NotImplementedError):
+        return None
+
+
+def _by(shape: Sequence[int]) -> str:
+    return "x".join(map(str, shape)) or "one number"
 
 
 def size_of(spec: ModelSpec) -> tuple[int, int] | None:

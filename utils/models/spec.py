@@ -1,6 +1,8 @@
 """What a network is, in the few words that rebuild it."""
 
 import dataclasses
+from collections.abc import Callable
+from functools import partial
 from typing import Any, get_args
 
 from config import LabelTask, MaskTask, Task
@@ -183,27 +185,53 @@ class ModelSpec:
 
     @classmethod
     def from_dict(cls, plain: dict[str, Any]) -> "ModelSpec":
-        """Rebuild a spec that ``to_dict`` made; raises ``InputError`` when a field is missing or unknown."""
+        """Rebuild a spec that ``to_dict`` made; raises ``InputError`` when a field is missing, unknown or of another kind."""
+        if not isinstance(plain, dict):
+            raise InputError(f"model spec is {plain!r:.60}, expected entries by name")
         known = {field.name for field in dataclasses.fields(cls)}
         if not _FIRST_FIELDS <= set(plain) <= known:
             raise InputError(
                 f"model spec has {', '.join(sorted(map(str, plain)))}; expected {', '.join(sorted(_FIRST_FIELDS))}"
                 f" and perhaps {', '.join(sorted(known - _FIRST_FIELDS))}"
             )
-        return cls(
-            **{
-                **plain,
-                "class_names": tuple(map(str, plain["class_names"])),
-                "dense": tuple(map(int, plain.get("dense", ()))),
-                "dropout": _shares(plain.get("dropout", cls.dropout)),
-                "decoder_channels": tuple(map(int, plain.get("decoder_channels", ()))),
-            }
-        )
+        for name, value in plain.items():
+            expected, fits = _KINDS[name]
+            if not fits(value):
+                raise InputError(f"model spec: {name} is {value!r:.60}, expected {expected}")
+        fields: dict[str, Any] = {
+            name: tuple(value) if isinstance(value, list) else value for name, value in plain.items()
+        }
+        return cls(**fields)
 
 
 _FIRST_FIELDS = {"architecture", "encoder", "task", "class_names", "channels"}
 
 
-def _shares(dropout: Any) -> float | tuple[float, ...]:
-    """Return dropout as a spec has it of what plain words hold; what is neither is left as it is."""
-    return tuple(map(float, dropout)) if isinstance(dropout, list | tuple) else dropout
+def _is_word(value: Any) -> bool:
+    return isinstance(value, str) and bool(value)
+
+
+def _is_count(value: Any) -> bool:
+    return type(value) is int and value >= 1
+
+
+def _is_number(value: Any) -> bool:
+    return type(value) in (int, float)
+
+
+def _are(fits: Callable[[Any], bool], value: Any) -> bool:
+    return isinstance(value, (list, tuple)) and all(map(fits, value))
+
+
+# What the fields are in files: in words, and the check.
+_KINDS: dict[str, tuple[str, Callable[[Any], bool]]] = {
+    "architecture": ("a name", _is_word),
+    "encoder": ("a name", _is_word),
+    "task": ("a name", _is_word),
+    "class_names": ("a list of names", partial(_are, _is_word)),
+    "channels": ("a whole number", _is_count),
+    "target": ("a name", lambda value: value is None or _is_word(value)),
+    "dense": ("a list of whole numbers", partial(_are, _is_count)),
+    "dropout": ("a number, or a list of numbers", lambda value: _is_number(value) or _are(_is_number, value)),
+    "decoder_channels": ("a list of whole numbers", partial(_are, _is_count)),
+}

@@ -15,6 +15,7 @@ from utils.files import replacing
 from utils.training.history import History
 from utils.training.interruption import uninterrupted
 from utils.training.stepping import MovingAverage
+from utils.weights.torch_file import read_torch_file
 
 LAST, BEST = "last.pth", "best.pth"
 
@@ -56,7 +57,7 @@ class Checkpoints(dl.Callback):
         """Continue from ``last.pth``, or write it for the first time so that epoch 1 can be interrupted too."""
         if (self.folder / LAST).exists():
             try:
-                self._restore(runner, _read(self.folder / LAST))
+                self._restore(runner, read_last(self.folder))
             except (RuntimeError, KeyError, ValueError, TypeError, AttributeError, IndexError):
                 raise InputError(
                     f"{self.folder / LAST}: does not belong to this run's settings; put both back as they were, or"
@@ -161,12 +162,12 @@ def ranking(valid: dict[str, float], chosen_by: str) -> float:
 
 def read_last(folder: Path) -> dict[str, Any]:
     """Read ``last.pth`` of a checkpoint folder; ``InputError`` when it is missing or damaged."""
-    return _read(folder / LAST)
+    return _read(folder / LAST, {"epoch": int, "network": dict, "stopped": bool})
 
 
 def read_best(folder: Path) -> dict[str, Any]:
     """Read the best epoch's number, scores and weights; ``InputError`` when missing or damaged."""
-    return _read(folder / BEST)
+    return _read(folder / BEST, {"epoch": int, "network": dict, "scores": dict})
 
 
 def _write(content: dict[str, Any], path: Path) -> None:
@@ -178,15 +179,23 @@ def _write(content: dict[str, Any], path: Path) -> None:
             raise error.__context__ if isinstance(error.__context__, OSError) else error from None
 
 
-def _read(path: Path) -> dict[str, Any]:
+def _read(path: Path, needed: dict[str, type]) -> dict[str, Any]:
     if not path.is_file():
         raise InputError(f"{path}: no such checkpoint; this run cannot be resumed, start it again with another -out")
     try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
-        if not isinstance(content, dict) or not {"epoch", "network"} <= set(content):
-            raise ValueError
-    except Exception as error:
+        content = read_torch_file(path).content
+    except InputError as error:
         raise InputError(
-            f"{path}: damaged checkpoint ({type(error).__name__}); start again with another -out"
+            f"{path}: damaged checkpoint ({_reason(path, error)}); start again with another -out"
         ) from None
+    if not isinstance(content, dict):
+        raise InputError(f"{path}: damaged checkpoint (no entries by name); start again with another -out")
+    for name, kind in needed.items():
+        if not isinstance(content.get(name), kind):
+            raise InputError(f"{path}: damaged checkpoint ({name} is missing or wrong); start again with another -out")
     return content
+
+
+def _reason(path: Path, error: InputError) -> str:
+    """Return the middle of a message: without the file in front and the remedy behind, which are others here."""
+    return str(error).removeprefix(f"{path}: ").partition(";")[0]

@@ -20,10 +20,12 @@ import numpy as np
 
 from utils.inference.inspected import Inspected, Refused
 from utils.inference.network import LARGEST_MULTIPLE
-from utils.inference.pipeline import InspectionPipeline, Judged, Loaded
+from utils.inference.pipeline import InspectionPipeline, Judged, Loaded, NotFiniteError
 from utils.web.decoding import OUT_OF_MEMORY, open_upload, unpack
 from utils.web.failures import one_line
 from utils.web.inspection import Upload
+
+NOT_FINITE = "The network has no finite answer for this image; whoever runs the server should try other weights."
 
 log = logging.getLogger("steel.web")
 
@@ -266,6 +268,9 @@ class Batches:
         try:
             seconds = time.monotonic() - job.accepted
             _answer(job, self.pipeline.finish(judged, lambda result: job.make(result, seconds)))
+        except NotFiniteError as error:
+            log.error("%s", error)
+            _answer(job, Refused(job.upload.name, NOT_FINITE, "not_finite"))
         except Exception as error:
             _answer(job, _failed(job, error))
         self._leave(job)

@@ -39,6 +39,7 @@ REFUSALS = {
     "timeout": 408,
     "busy": 503,
     "closing": 503,
+    "not_finite": 500,
     "failed": 500,
 }
 

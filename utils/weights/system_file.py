@@ -1,7 +1,6 @@
 """The system file: JSON that names the weights files that work together, and what decides between them."""
 
 import dataclasses
-import hashlib
 import json
 import math
 import os
@@ -15,6 +14,7 @@ from utils.errors import InputError
 from utils.files import write_text
 from utils.models.spec import LABEL_TASKS, MASK_TASKS, ModelSpec
 from utils.settings import nearest
+from utils.weights.torch_file import OtherFileError, digest
 from utils.weights.weights_file import SYSTEM_SUFFIX, WeightsFile, load
 
 FORMAT = "steel-defect-segmentation system"
@@ -282,9 +282,10 @@ class _System:
         path = self.path.parent / inside
         if not path.is_file():
             raise _Wrong(f"member {role}: no file {path}; put it there, or train or fetch the system again")
-        if hashlib.sha256(path.read_bytes()).hexdigest() != given["sha256"].lower():
-            raise _Wrong(f"member {role}: {path} is another file than the one named (sha256); fetch it again")
-        return load(path)
+        try:
+            return load(path, given["sha256"])
+        except OtherFileError as error:
+            raise _Wrong(f"member {role}: {error}") from None
 
     def _check(self, role: str, wanted: Role, spec: ModelSpec) -> None:
         have = f"member {role} is {spec.architecture} for -task {spec.task}"
@@ -321,8 +322,8 @@ class _System:
     def _number(self, entry: str, name: str, low: float, high: float) -> float:
         return _number(f"{entry} of class {name}", self.content[entry][name], low, high)
 
-    def _whole(self, entry: str, name: str) -> int:
-        number = self._number(entry, name, 0, math.inf)
+    def _whole(self, entry: str, name: str, least: int = 0) -> int:
+        number = self._number(entry, name, least, math.inf)
         if number != int(number):
             raise _Wrong(f"{entry} of class {name}: {number} is no whole number of pixels")
         return int(number)
@@ -334,7 +335,7 @@ class _System:
         return tuple(self._number(entry, name, 0, 1) for name in self._classes(entry, names))
 
     def _limit(self, entry: str, name: str) -> int | None:
-        return None if self.content[entry][name] is None else self._whole(entry, name)
+        return None if self.content[entry][name] is None else self._whole(entry, name, 1)
 
     def _plain(self, entry: str) -> dict[str, Any]:
         if not isinstance(self.content[entry], dict):
@@ -354,8 +355,7 @@ def _reference(path: Path, member: WeightsFile) -> dict[str, str]:
         inside = Path(os.path.relpath(member.source.resolve(), path.parent.resolve()))
     except ValueError:  # another drive of Windows
         raise InputError(f"{path}: no relative path leads to {member.source}; put both on one drive") from None
-    digest = hashlib.sha256(member.source.read_bytes()).hexdigest()
-    return {"file": inside.as_posix(), "sha256": digest}
+    return {"file": inside.as_posix(), "sha256": digest(member.source)}
 
 
 def _number(entry: str, value: Any, low: float, high: float) -> float:

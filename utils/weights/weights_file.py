@@ -4,9 +4,6 @@ import dataclasses
 import hashlib
 import io
 import json
-import pickle
-import warnings
-import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +12,11 @@ import torch
 from utils.decision.decision import Decision
 from utils.errors import InputError
 from utils.files import replacing
-from utils.models.factory import build
+from utils.models.factory import build, check_shapes
 from utils.models.segmenter import Segmenter
 from utils.models.spec import ModelSpec
+from utils.weights import checks
+from utils.weights.torch_file import TorchFile, read_torch_file
 
 FORMAT = "steel-defect-segmentation weights"
 VERSION = 1
@@ -44,6 +43,7 @@ class WeightsFile:
         bit_depth: bits of the whole numbers in images with more than 8 bits that the network was trained on; None: there
             were none, or the file is older than this entry.
         float_white: the floating-point number that is white in the images trained on; None likewise.
+        sha256: of that file, 64 hex digits, where it was computed to check it; else "".
     """
 
     spec: ModelSpec
@@ -58,6 +58,7 @@ class WeightsFile:
     label_thresholds: tuple[float, ...] = ()
     bit_depth: int | None = None
     float_white: float | None = None
+    sha256: str = dataclasses.field(default="", compare=False)
 
     def __post_init__(self) -> None:
         self.label_thresholds = self.label_thresholds or (0.5,) * self.spec.labels
@@ -107,37 +108,49 @@ class WeightsFile:
 
     def build(self) -> Segmenter:
         """Make the network with these weights, in evaluation mode; needs no network connection."""
+        shapes = {name: tuple(tensor.shape) for name, tensor in self.state_dict.items()}
+        wrong = check_shapes(self.spec, shapes)
+        if wrong:
+            raise self._misfit(wrong)
         model = build(self.spec)
         fresh = Segmenter(model.net, self.spec, self.mean, self.std, model.multiple)
         try:
             fresh.net.load_state_dict(self.state_dict)
         except RuntimeError as error:
-            reason = str(error).splitlines()[-1].strip()
-            raise InputError(
-                f"{self.source or 'the weights file'}: its weights do not fit {self.spec.architecture}"
-                f" {self.spec.encoder} ({reason}); fetch or train it again"
-            ) from None
+            raise self._misfit(str(error).splitlines()[-1].strip()) from None
         return fresh.eval()
 
+    def _misfit(self, reason: str) -> InputError:
+        return InputError(
+            f"{self.source or 'the weights file'}: its weights do not fit {self.spec.architecture}"
+            f" {self.spec.encoder} ({reason}); fetch or train it again"
+        )
 
-def load(path: Path) -> WeightsFile:
+
+def load(path: Path, sha256: str | None = None) -> WeightsFile:
     """Read a weights file without running any code that it may contain.
 
+    Args:
+        path: the file.
+        sha256: that somebody has noted for it, 64 hex digits; None: nobody has.
+
     Raises:
+        OtherFileError: another sha256 than the one noted, than that of the index beside it, or than its name promises.
         InputError: not there, damaged, needs pickle, made by something else, of a newer version, or a system file.
     """
     if path.name.endswith(SYSTEM_SUFFIX):
         raise InputError(
             f"{path}: is a system of several networks; name the run folder of one of them in {path.parent}"
         )
-    content = content_of(path)
+    file = _whole(path, read_torch_file(path, sha256))
+    content = file.content
     refuse_checkpoint(path, content)
     if not is_ours(content):
         remedy = f", or make a weights file of it with Publish_weights.py -from {path}" if _is_of_smp(content) else ""
         raise InputError(
             f"{path}: a .pth file, but not one that Train.py wrote; point -weights_dir at a run folder{remedy}"
         )
-    return from_content(path, content)
+    return dataclasses.replace(from_content(path, content), sha256=file.sha256)
 
 
 def is_ours(content: Any) -> bool:
@@ -164,26 +177,21 @@ def refuse_checkpoint(path: Path, content: Any) -> None:
 
 
 def content_of(path: Path) -> Any:
-    """Read what any ``.pth`` file holds without running any code that it may contain.
+    """Read what any ``.pth`` file holds, see ``read_torch_file``.
 
     Raises:
         InputError: not there, damaged, or needs pickle.
     """
-    if not path.is_file():
-        raise InputError(f"{path}: no such weights file")
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # torch remarks on the pickle protocol of files that we refuse anyway
-            return torch.load(path, map_location="cpu", weights_only=True)
-    except pickle.UnpicklingError as error:
-        if zipfile.is_zipfile(path) or "weights_only" in str(error).lower():
-            raise InputError(
-                f"{path}: refused, since opening it would run code from the file (it needs pickle);"
-                " ask for a plain state dict, or train with Train.py"
-            ) from None
-        raise InputError(f"{path}: not a weights file, or damaged; fetch or train it again") from None
-    except (RuntimeError, EOFError, ValueError, KeyError, AttributeError, TypeError, IndexError, UnicodeDecodeError):
-        raise InputError(f"{path}: not a weights file, or damaged; fetch or train it again") from None
+    return _whole(path, read_torch_file(path)).content
+
+
+def _whole(path: Path, file: TorchFile) -> TorchFile:
+    """Refuse a weights file that somebody stored in torch's old format, which has no checksums to tell damage by."""
+    if is_ours(file.content) and not file.summed:
+        raise InputError(
+            f"{path}: is stored in torch's format without checksums, so damage would not show; save it anew"
+        )
+    return file
 
 
 def from_content(path: Path, content: dict[str, Any]) -> WeightsFile:
@@ -197,15 +205,15 @@ def from_content(path: Path, content: dict[str, Any]) -> WeightsFile:
         raise InputError(f"{path}: format version {version}, this program reads {VERSION}; update the program")
     try:
         spec = ModelSpec.from_dict(content["spec"])
-        size = content["input_size"]
+        mean, std = checks.mean_and_std(content)
         file = WeightsFile(
             spec=spec,
-            state_dict={name: _full(tensor) for name, tensor in dict(content["state_dict"]).items()},
-            mean=tuple(map(float, content["mean"])),
-            std=tuple(map(float, content["std"])),
-            input_size=None if size is None else (int(size[0]), int(size[1])),
+            state_dict=checks.tensors(content["state_dict"]),
+            mean=mean,
+            std=std,
+            input_size=checks.image_size(content["input_size"]),
             decision=Decision.from_dict(content),
-            label_thresholds=tuple(map(float, content.get("label_thresholds", ()))),
+            label_thresholds=checks.probabilities("label_thresholds", content.get("label_thresholds", ())),
             metrics=dict(content["metrics"]),
             provenance=dict(content["provenance"]),
             source=path,
@@ -232,9 +240,3 @@ def _number(content: dict[str, Any], name: str, kind: type[float], low: float, h
     if value is not None and not (isinstance(value, kind) and low <= value <= high):
         raise ValueError(f"{name} {value}")
     return value
-
-
-def _full(tensor: torch.Tensor) -> torch.Tensor:
-    """Convert numbers that a file stores with 16 bits to the 32 bits that networks compute with."""
-    half = isinstance(tensor, torch.Tensor) and tensor.dtype in (torch.float16, torch.bfloat16)
-    return tensor.float() if half else tensor
