@@ -2,7 +2,7 @@
 
 import pytest
 
-from utils.text import columns, plural
+from utils.text import columns, plural, visible
 
 
 @pytest.mark.parametrize(
@@ -33,3 +33,19 @@ def test_columns_are_as_wide_as_their_widest_cell(rows, right, lines):
 )
 def test_number_of_things(words, text):
     assert plural(*words) == text
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("Ü 100 µm/px ≥ 3", "Ü 100 µm/px ≥ 3"),
+        ("a\x1b[2Jb", r"a\x1b[2Jb"),
+        ("a\rb\nc\td", r"a\rb\nc\td"),
+        ("\x9b31m", r"\x9b31m"),
+        ("exe\u202egpj.", r"exe\u202egpj."),
+        ("a\u2028b", r"a\u2028b"),
+    ],
+)
+def test_what_a_terminal_would_obey_is_shown_as_its_code(text, shown):
+    assert visible(text) == shown
+    assert columns([["name"], [text]]).splitlines()[1] == shown

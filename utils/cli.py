@@ -30,6 +30,7 @@ from utils.settings import (
     to_word,
     without_none,
 )
+from utils.text import visible
 
 DONE, BAD_INPUT, SOME_SKIPPED, INTERRUPTED = 0, 2, 3, 130
 
@@ -155,7 +156,7 @@ _REMEDIES = {
 
 def _complain(message: str, code: int) -> int:
     with contextlib.suppress(OSError):  # standard error may be a closed pipe too
-        print(" ".join(message.splitlines()), file=sys.stderr, flush=True)
+        print(visible(" ".join(message.splitlines())), file=sys.stderr, flush=True)
     return code
 
 

@@ -1,6 +1,9 @@
 """Download_weights.py against servers that misbehave: the right bytes under their name, or one line and no such file."""
 
+import gzip
 import json
+import math
+import re
 import socket
 import threading
 from concurrent.futures import ThreadPoolExecutor
@@ -14,8 +17,10 @@ from config import DownloadWeightsConfig
 from tests.weights.misbehaving_server import (
     CONTENT,
     Site,
+    bomb,
     certificate,
     cut_after,
+    endless,
     entry,
     good,
     no_ranges,
@@ -25,7 +30,9 @@ from tests.weights.misbehaving_server import (
     server_context,
     silent,
     slow,
+    slow_head,
     status,
+    trickle,
     without_length,
     write_index,
     wrong_range,
@@ -200,6 +207,76 @@ def test_silence_is_not_waited_for_for_ever(site, tmp_path, monkeypatch):
     assert "no answer for 0.1 seconds; check the network connection" in refusal(config)
 
 
+@pytest.mark.parametrize(
+    ("fault", "setting", "said"),
+    [
+        (trickle, ("WINDOW", 0.2), r"sends \d+ bytes a second, which takes for ever; what came so far is kept, run .*"),
+        (slow_head, ("HEAD_TIMEOUT", 0.2), "no answer within 0.2 seconds; take another -index"),
+    ],
+)
+def test_what_comes_byte_by_byte_is_not_followed_for_ever(site, tmp_path, monkeypatch, fault, setting, said):
+    monkeypatch.setattr(web, *setting)
+    config = offer(site, tmp_path)
+    site.faults = [fault]
+    assert re.search(rf"localhost:\d+: {said}$", refusal(config))
+
+
+@pytest.mark.parametrize("fault", [endless, bomb])
+def test_an_index_without_end_is_not_read_to_its_end(site, tmp_path, fault):
+    site.faults = [fault]
+    config = DownloadWeightsConfig(index=f"{site.address}/index.json", to=tmp_path / "to")
+    assert refusal(config).endswith("sends more than 16 MB, which is no index of weights; correct the address")
+
+
+def test_an_index_that_is_packed_as_nobody_asked_is_read(site, tmp_path):
+    listed = entry(urls=("x",))
+    content = Path(write_index(tmp_path, listed)).read_bytes()
+
+    def packed(handler):
+        handler.head(200, Content_Length=len(gzip.compress(content)), Content_Encoding="gzip")
+        handler.wfile.write(gzip.compress(content))
+
+    site.faults = [packed]
+    assert downloading.find_index(f"{site.address}/index.json").entries == (listed,)
+
+
+@pytest.mark.parametrize("secret", ["user:secret@", "secret@", "user:se@cret@"])
+def test_no_line_shows_what_is_secret_in_an_address(site, tmp_path, secret):
+    address = f"{site.address.replace('//', f'//{secret}')}"
+    for word in (f"{address}/index.json?token=secret", f"{address}/a b", f"ftp://{secret}localhost/x"):
+        assert "secret" not in refusal(DownloadWeightsConfig(index=word, to=tmp_path / "to"))
+    listed = entry(urls=(f"{address}/{entry().file}?token=secret",))
+    config = DownloadWeightsConfig(index=write_index(tmp_path / "list", listed), to=tmp_path / "to")
+    assert "secret" not in refusal(config)
+    site.files[f"/{entry().file}?token=secret"] = WRONG
+    assert "secret" not in refusal(config)
+
+
+@pytest.mark.parametrize("scheme", ["http", "file"])
+def test_a_part_that_is_a_link_is_not_written_through(site, tmp_path, scheme):
+    config = offer(site, tmp_path)
+    if scheme == "file":
+        (tmp_path / "list" / entry().file).write_bytes(CONTENT)
+        config = DownloadWeightsConfig(index=write_index(tmp_path / "list", entry()), to=tmp_path / "to")
+    mine = tmp_path / "mine"
+    mine.write_bytes(b"mine")
+    config.to.mkdir()
+    (config.to / f"{entry().file}.part").symlink_to(mine)
+    download_weights(config)
+    assert mine.read_bytes() == b"mine"
+    assert files(config.to) == {entry().file: CONTENT}
+    assert not (config.to / entry().file).is_symlink()
+
+
+def test_letters_that_a_terminal_obeys_are_shown_as_codes(tmp_path, capsys):
+    listed = entry("net", scores={"valid": {"data": "\x1b[2Jsteel\u202e\nx", "mean_dice": 0.5}})
+    index = write_index(tmp_path, listed)
+    code, said = command(capsys, "-list", "-index", index, "-to", tmp_path / "to")
+    assert code == 0
+    assert "\x1b" not in said
+    assert r"\x1b[2Jsteel\u202e\nx" in said
+
+
 def test_no_network(tmp_path, monkeypatch):
     def unknown(*_, **__):
         raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
@@ -356,6 +433,18 @@ def spoilt(**changes) -> str:
         (spoilt(weights={"size": 0}), "no size or no address"),
         (spoilt(weights={"urls": "x"}), "urls is no list"),
         ("\udcff", "damaged index"),
+        (spoilt(weights={"size": math.inf}), "size of net is no whole number"),
+        (spoilt(weights={"size": "12"}), "size of net is no whole number"),
+        (spoilt(weights={"scores": {"valid": {"mean_dice": "x"}}}), "scores valid mean_dice is 'x', expected a number"),
+        (spoilt(weights={"scores": {"valid": {"mean_dice": math.nan}}}), "mean_dice is nan, expected a number"),
+        (spoilt(weights={"scores": {"valid": {"classes": {"a": {"iou": []}}}}}), "scores valid classes a iou is"),
+        (spoilt(weights={"scores": {"valid": 0.5}}), "scores of net are no entries by name"),
+        (spoilt(weights={"scores": [1]}), "scores is .*, expected entries by name"),
+        (spoilt(weights={"scores": {"test": {"data": 3}}}), "scores test data is 3, expected text"),
+        (spoilt(weights={"speed": {"images_per_second": "fast"}}), "images_per_second is 'fast', expected a number"),
+        (spoilt(weights={"speed": {"images_per_second": 3.0}}), "speed of net lacks a figure"),
+        (spoilt(weights={"training": {"command": ["x"]}}), "training command is .*, expected text"),
+        (spoilt(weights={"storage": 16}), "storage is missing"),
     ],
 )
 def test_a_bad_index_is_refused(tmp_path, text, message):

@@ -2,6 +2,7 @@
 
 import contextlib
 import datetime
+import gzip
 import hashlib
 import http.server
 import re
@@ -149,6 +150,38 @@ def silent(handler: Handler) -> None:
     handler.wfile.flush()
     time.sleep(1)
     handler.close_connection = True
+
+
+def endless(handler: Handler) -> None:
+    """Send pieces until the other side has had enough, without having said how many."""
+    handler.head(200, Connection="close")
+    while True:
+        handler.wfile.write(bytes(1 << 20))
+
+
+def bomb(handler: Handler) -> None:
+    """Send 100 kB that unpack to 100 MB."""
+    content = gzip.compress(bytes(100 << 20))
+    handler.head(200, Content_Length=len(content), Content_Encoding="gzip")
+    handler.wfile.write(content)
+
+
+def trickle(handler: Handler) -> None:
+    """Send a byte now and then."""
+    handler.head(200, Content_Length=len(handler.content()))
+    for number in range(300):
+        handler.wfile.write(handler.content()[number : number + 1])
+        handler.wfile.flush()
+        time.sleep(0.01)
+
+
+def slow_head(handler: Handler) -> None:
+    """Send the head of the answer letter by letter."""
+    handler.wfile.write(b"HTTP/1.1 200 OK\r\nX-Long: ")
+    for _ in range(300):
+        handler.wfile.write(b"x")
+        handler.wfile.flush()
+        time.sleep(0.01)
 
 
 def status(code: int, **headers: object) -> Callable[[Handler], None]:

@@ -16,8 +16,8 @@ from tqdm import tqdm
 from config import DownloadWeightsConfig
 from utils.errors import InputError
 from utils.text import columns
-from utils.weights.http import TransferError
-from utils.weights.index import OWN_INDEX, Entry, Index, parse_index, read_index
+from utils.weights.http import TransferError, without_secrets
+from utils.weights.index import MOST_BYTES, OWN_INDEX, Entry, Index, parse_index, read_index
 from utils.weights.transfer import fetch, local_path, whole_address
 
 ENVIRONMENT = "STEEL_WEIGHTS_INDEX"
@@ -116,10 +116,11 @@ def find_index(word: str | None) -> Index:
     Raises:
         InputError: it is not to be had, or it is none.
     """
-    shown = f"-index {word}" if word else f"{ENVIRONMENT}={os.environ[ENVIRONMENT]}" if os.getenv(ENVIRONMENT) else ""
-    if not shown:
+    named = word or os.getenv(ENVIRONMENT) or ""
+    shown = f"{'-index ' if word else f'{ENVIRONMENT}='}{without_secrets(named)}"
+    if not named:
         return read_index(OWN_INDEX)
-    address = whole_address(word or os.environ[ENVIRONMENT])
+    address = whole_address(named)
     if address.startswith("file:"):
         return read_index(local_path(address))
     with tempfile.TemporaryDirectory(prefix="weights-index-") as folder:
@@ -128,6 +129,8 @@ def find_index(word: str | None) -> Index:
             fetch(address, part, None, lambda _: None)
         except TransferError as error:
             raise InputError(f"{shown}: {error}") from None
+        if part.stat().st_size > MOST_BYTES:
+            raise InputError(f"{shown}: too large for an index of weights; correct the address")
         return parse_index(part.read_bytes(), shown, address)
 
 
@@ -193,6 +196,10 @@ def _alone(entry: Entry, path: Path) -> Iterator[None]:
 
 def _fetch_alone(index: Index, entry: Entry, path: Path) -> None:
     part = path.with_name(f"{path.name}.part")
+    if part.is_symlink():  # not ours: it would be written through, and measured
+        part.unlink()
+    elif part.exists() and not part.is_file():
+        raise InputError(f"{part}: is no file, and in the way; remove it")
     _check_space(entry, part)
     reasons: list[str] = []
     for address in index.addresses(entry):
@@ -238,7 +245,9 @@ def _fetch_checked(address: str, entry: Entry, part: Path) -> None:
         if not begun and not address.startswith("hf:"):
             break
     wrong = f"{size} bytes instead of {entry.size}" if size != entry.size else "the sha256 differs"
-    raise TransferError(f"{address}: is not the file that the index means ({wrong}); take another -index")
+    raise TransferError(
+        f"{without_secrets(address)}: is not the file that the index means ({wrong}); take another -index"
+    )
 
 
 def _check_space(entry: Entry, part: Path) -> None:
@@ -253,11 +262,11 @@ def _check_space(entry: Entry, part: Path) -> None:
 
 def _command(config: DownloadWeightsConfig) -> str:
     to = "" if config.to == Path("weights") else f" -to {config.to}"
-    return f"python Download_weights.py{f' -index {config.index}' if config.index else ''}{to}"
+    return f"python Download_weights.py{f' -index {without_secrets(config.index)}' if config.index else ''}{to}"
 
 
 def _shown(index: Index) -> str:
-    return str(local_path(index.address)) if index.address.startswith("file:") else index.address
+    return str(local_path(index.address)) if index.address.startswith("file:") else without_secrets(index.address)
 
 
 def _figure(value: float | None) -> str:

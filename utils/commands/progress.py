@@ -6,6 +6,7 @@ from tqdm import tqdm
 
 from utils.errors import InputError
 from utils.inference.inspected import Refused
+from utils.text import visible
 
 
 def progress(total: int, what: str) -> tqdm:
@@ -21,4 +22,4 @@ def require_images(done: int, skipped: list[Refused]) -> None:
         first = skipped[0]
         raise InputError(f"no image could be read, {len(skipped)} tried; the first: {first.name}: {first.reason}")
     for image in skipped:
-        print(f"skipped {image.name}: {image.reason}", file=sys.stderr)
+        print(visible(f"skipped {image.name}: {image.reason}"), file=sys.stderr)

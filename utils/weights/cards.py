@@ -118,13 +118,13 @@ def table(entries: Sequence[Entry]) -> str:
         "|---|---|---|---|---|---|---|---|---|---|",
     ]
     for entry in entries:
-        score = entry.scores.get("test") or entry.scores["valid"]
+        score = entry.scores.get("test") or entry.scores.get("valid", {})
         cells = [
             f"[{entry.name}]({entry.name}.md)",
             f"{entry.size / 1e6:.1f}",
             ", ".join(entry.classes),
             *(_figure(score.get(key)) for key in ("mean_dice", "empty_baseline", "defect_dice", "iou")),
-            score["data"],
+            score.get("data", "-"),
             f"{entry.speed['images_per_second']:.1f}" if entry.speed else "-",
             _machine(entry.speed) if entry.speed else "-",
         ]

@@ -1,14 +1,19 @@
 """One file over HTTP, however badly the server or the line behaves: resumed, retried, or refused in one line."""
 
+import os
 import re
 import ssl
+import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import BinaryIO, cast
 from urllib.parse import urlsplit
 
 import requests
-from urllib3.exceptions import NameResolutionError, NewConnectionError
+from urllib3.exceptions import HTTPError, NameResolutionError, NewConnectionError
+
+from utils.weights.index import MOST_BYTES
 
 # Seconds to wait before each further try of what may pass by itself; one more try than there are waits.
 WAITS = (0.5, 1.0, 2.0, 4.0)
@@ -18,7 +23,13 @@ TIMEOUTS = (10.0, 30.0)
 MOST_REDIRECTS = 10
 # What is lost when the line breaks in the middle of a piece.
 CHUNK = 1 << 13
+# Bytes a second that are waited for, on average over so many seconds; a line that brings less never ends.
+SLOWEST, WINDOW = 1000, 60.0
+# Seconds until the answer begins, whatever comes before it: redirects, and heads that come letter by letter.
+HEAD_TIMEOUT = 60.0
 KEPT = "what came so far is kept, run the command again to go on"
+
+_SECRETS = re.compile(r"([a-z][a-z0-9+.-]*://)[^/?#]*@", re.IGNORECASE)
 
 Moved = Callable[[int], None]
 
@@ -70,10 +81,15 @@ def fetch_from_web(url: str, part: Path, size: int | None, moved: Moved) -> None
                 time.sleep(min(max(error.wait, WAITS[failures - 1]), LONGEST_WAIT))
 
 
+def without_secrets(url: str) -> str:
+    """Return an address as it may be shown: without a name and password in it, and without what stands behind ``?``."""
+    return _SECRETS.sub(r"\1", url).partition("?")[0] if "://" in url else url
+
+
 def host(url: str) -> str:
     """Name the server of an address, without any password in it."""
     parts = urlsplit(url)
-    return parts.netloc.rpartition("@")[2] or url
+    return parts.netloc.rpartition("@")[2] or without_secrets(url)
 
 
 def _length(part: Path) -> int:
@@ -89,19 +105,24 @@ def _go_on(session: requests.Session, url: str, part: Path, size: int | None, mo
         part.unlink(missing_ok=True)
         have = 0
     try:
-        with session.get(
-            url, headers={"Range": f"bytes={have}-"} if have else {}, stream=True, timeout=TIMEOUTS
-        ) as answer:
+        with _answer(session, url, {"Range": f"bytes={have}-"} if have else {}) as answer:
             have = _first_byte(answer, part, have, size, url)
-            with open(part, "ab" if have else "wb") as file:
-                for chunk in _chunks(answer):
+            with open_part(part, "ab" if have else "wb") as file:
+                for chunk in _chunks(answer, url):
                     have += len(chunk)
                     if size is not None and have > size:
                         raise TransferError(f"{host(url)}: sends more than the {size} bytes that the index promises")
+                    if size is None and have > MOST_BYTES:
+                        part.unlink()
+                        raise TransferError(f"{host(url)}: {_ENDLESS}")
                     file.write(chunk)
                     moved(have)
     except requests.RequestException as error:
         raise _explain(error, url) from None
+    except HTTPError as error:  # of urllib3, which requests translates only where it reads itself
+        if isinstance(error, ValueError):  # an address that cannot be one
+            raise
+        raise _explain(requests.ConnectionError(error), url) from None
     except OSError:
         # A full disk: what lies there is of no use to anybody, and its space is wanted.
         part.unlink(missing_ok=True)
@@ -110,9 +131,40 @@ def _go_on(session: requests.Session, url: str, part: Path, size: int | None, mo
         raise _Passing(f"the connection ends after {have} of {size} bytes")
 
 
+_ENDLESS = f"sends more than {MOST_BYTES >> 20} MB, which is no index of weights; correct the address"
+
+
+def _answer(session: requests.Session, url: str, headers: dict[str, str]) -> requests.Response:
+    """Ask, and wait for the head of the answer, but not for ever: ``timeout`` begins anew with every byte that comes."""
+    got: list[requests.Response | BaseException] = []
+
+    def ask() -> None:
+        try:
+            got.append(session.get(url, headers=headers, stream=True, timeout=TIMEOUTS))
+        except BaseException as error:
+            got.append(error)
+
+    thread = threading.Thread(target=ask, daemon=True)  # one that nobody waits for ends with the program
+    thread.start()
+    thread.join(HEAD_TIMEOUT)
+    if not got:
+        raise TransferError(f"{host(url)}: no answer within {HEAD_TIMEOUT:g} seconds; take another -index")
+    if isinstance(got[0], BaseException):
+        raise got[0]
+    return got[0]
+
+
+def open_part(part: Path, mode: str) -> BinaryIO:
+    """Open a file that is being fetched, never through a link, which could lead to anything of the user's."""
+    if part.is_symlink():
+        part.unlink()
+    follow = getattr(os, "O_NOFOLLOW", 0)
+    return cast(BinaryIO, open(part, mode, opener=lambda name, flags: os.open(name, flags | follow, 0o666)))
+
+
 def _first_byte(answer: requests.Response, part: Path, have: int, size: int | None, url: str) -> int:
     """Look at the answer's head: from which byte of the file on does it go?"""
-    code, server = answer.status_code, host(url)
+    code, server, shown = answer.status_code, host(url), without_secrets(url)
     if code in (408, 425, 429, 500, 502, 503, 504):
         after = answer.headers.get("Retry-After", "")
         raise _Passing(f"the server answers {code} {answer.reason}", float(after) if after.isdecimal() else 0.0)
@@ -120,11 +172,11 @@ def _first_byte(answer: requests.Response, part: Path, have: int, size: int | No
         part.unlink()
         raise _Passing("the server refuses to go on from where the download broke off")
     if code == 404:
-        raise TransferError(f"{server}: has no such file (404): {url}; correct the address or take another -index")
+        raise TransferError(f"{server}: has no such file (404): {shown}; correct the address or take another -index")
     if code in (401, 403, 407):
-        raise TransferError(f"{server}: refuses ({code}): {url}; it needs a permission that you do not have")
+        raise TransferError(f"{server}: refuses ({code}): {shown}; it needs a permission that you do not have")
     if code not in (200, 206):
-        raise TransferError(f"{server}: answers {code} {answer.reason} for {url}; take another -index")
+        raise TransferError(f"{server}: answers {code} {answer.reason} for {shown}; take another -index")
     length = answer.headers.get("Content-Length", "")
     whole, start = int(length) if length.isdecimal() else None, 0
     if code == 206:
@@ -133,32 +185,45 @@ def _first_byte(answer: requests.Response, part: Path, have: int, size: int | No
             part.unlink(missing_ok=True)
             raise _Passing("the server sends another part of the file than was asked for")
         start, whole = have, None if match[2] == "*" else int(match[2])
+    if size is None and whole is not None and whole > MOST_BYTES:
+        raise TransferError(f"{server}: {_ENDLESS}")
     if size is not None and whole is not None and whole != size:
         raise TransferError(
-            f"{server}: its file has {whole} bytes where the index promises {size}; it is another file: {url}"
+            f"{server}: its file has {whole} bytes where the index promises {size}; it is another file: {shown}"
         )
     return start
 
 
-def _chunks(answer: requests.Response) -> Iterator[bytes]:
-    return answer.iter_content(CHUNK)
+def _chunks(answer: requests.Response, url: str) -> Iterator[bytes]:
+    """Give what comes when it comes; raise ``TransferError`` when it comes too slowly to ever end."""
+    began, brought = time.monotonic(), 0
+    while chunk := answer.raw.read1(CHUNK, decode_content=True):
+        yield chunk
+        brought += len(chunk)
+        seconds = time.monotonic() - began
+        if seconds >= WINDOW:
+            if brought < SLOWEST * seconds:
+                raise TransferError(
+                    f"{host(url)}: sends {brought / seconds:.0f} bytes a second, which takes for ever; {KEPT}"
+                )
+            began, brought = time.monotonic(), 0
 
 
 def _explain(error: requests.RequestException, url: str) -> Exception:
     """Return what a failed request means: to be tried again, or not."""
-    server = host(url)
+    server, shown = host(url), without_secrets(url)
     causes = list(_causes(error))
     for cause in causes:
         if isinstance(cause, ssl.SSLCertVerificationError):
             return TransferError(f"{server}: {_certificate(cause)}")
     if isinstance(error, requests.exceptions.TooManyRedirects):
-        return TransferError(f"{server}: sends from one address to the next in a circle: {url}; take another -index")
+        return TransferError(f"{server}: sends from one address to the next in a circle: {shown}; take another -index")
     if isinstance(error, requests.exceptions.ProxyError):
         return TransferError(f"{server}: the proxy cannot be reached; check HTTPS_PROXY of the environment")
     if isinstance(error, requests.exceptions.SSLError):
         return TransferError(f"{server}: no secure connection ({_words(error)}); check the address")
     if isinstance(error, ValueError):  # InvalidURL, MissingSchema, InvalidSchema
-        return TransferError(f"{url}: not an address that files can be fetched from; correct it")
+        return TransferError(f"{shown}: not an address that files can be fetched from; correct it")
     if any(isinstance(cause, NameResolutionError) for cause in causes):
         return TransferError(f"{server}: this name is not known here; check the network connection or the address")
     if any(isinstance(cause, NewConnectionError) for cause in causes):

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import math
 import re
 from pathlib import Path
 from typing import Any
@@ -10,10 +11,12 @@ from urllib.parse import quote
 from utils.errors import InputError
 from utils.files import write_text
 from utils.settings import nearest
+from utils.text import visible
 
 FORMAT = "steel-defect-segmentation weights index"
 VERSION = 1
 INDEX = "index.json"
+MOST_BYTES = 1 << 24  # of an index; that of a thousand files has 5 MB
 OWN_INDEX = Path(__file__).parents[2] / "weights" / INDEX
 
 # One word that can be a file's name on every system, and no path.
@@ -87,10 +90,39 @@ class Entry:
             if not isinstance(known.get(key), list):
                 raise ValueError(f"{key} is no list")
             known[key] = tuple(map(str, known[key]))
-        for key in ("name", "file", "sha256", "architecture", "encoder", "task"):
-            if not isinstance(known.get(key), str):
+        for key in ("name", "file", "sha256", "architecture", "encoder", "task", "storage"):
+            if not isinstance(known.get(key, "float"), str) or (key != "storage" and key not in known):
                 raise ValueError(f"{key} is missing")
-        return cls(**{**known, "size": int(known["size"])})
+        if type(known.get("size")) is not int:
+            raise ValueError(f"size of {known['name']} is no whole number")
+        for key in ("scores", "speed", "training"):
+            _check_figures(key, known.get(key, {}))
+        if any(not isinstance(score, dict) for score in known.get("scores", {}).values()):
+            raise ValueError(f"scores of {known['name']} are no entries by name")
+        if known.get("speed") and not {"images_per_second", "network", "hardware"} <= set(known["speed"]):
+            raise ValueError(f"speed of {known['name']} lacks a figure")
+        return cls(**known)
+
+
+# What is text among the figures of an entry, and what is a number; whatever else newer programs write is theirs.
+_WORDS = {"data", "network", "hardware", "command"}
+_FIGURES = {
+    *("images", "pairs", "with_defect", "mean_dice", "empty_baseline", "defect_dice", "iou", "image_iou", "precision"),
+    *("recall", "images_per_second", "epochs", "seconds"),
+}
+
+
+def _check_figures(name: str, given: Any) -> None:
+    """Raise ``ValueError`` where the figures of an entry are no entries by name, or one of them is no number."""
+    if not isinstance(given, dict):
+        raise ValueError(f"{name} is {given!r:.60}, expected entries by name")
+    for key, value in given.items():
+        if isinstance(value, dict):
+            _check_figures(f"{name} {key}", value)
+        elif key in _WORDS and not isinstance(value, str):
+            raise ValueError(f"{name} {key} is {value!r:.60}, expected text")
+        elif key in _FIGURES and not (value is None or (type(value) in (int, float) and math.isfinite(value))):
+            raise ValueError(f"{name} {key} is {value!r:.60}, expected a number")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -163,7 +195,7 @@ def parse_index(text: str | bytes, shown: str, address: str) -> Index:
         InputError: not an index, damaged, or of a newer version.
     """
     try:
-        plain = json.loads(text)
+        plain = _shown(json.loads(text))
         if not isinstance(plain, dict) or plain.get("format") != FORMAT:
             raise InputError(f"{shown}: not an index of weights; name an {INDEX} that Publish_weights.py wrote")
         if plain.get("version") != VERSION:
@@ -176,10 +208,21 @@ def parse_index(text: str | bytes, shown: str, address: str) -> Index:
         raise InputError(f"{shown}: damaged index of weights ({reason}); fetch it again") from None
 
 
+def _shown(value: Any) -> Any:
+    """Return JSON values without what a terminal would obey; the lines of a command stay lines."""
+    if isinstance(value, str):
+        return "\n".join(map(visible, value.split("\n")))
+    if isinstance(value, list):
+        return [_shown(one) for one in value]
+    return {_shown(key): _shown(one) for key, one in value.items()} if isinstance(value, dict) else value
+
+
 def read_index(path: Path) -> Index:
     """Read an index file; raises ``InputError`` when it is not there or damaged."""
     if not path.is_file():
         raise InputError(f"{path}: no such index of weights; name an {INDEX} or the folder of one")
+    if path.stat().st_size > MOST_BYTES:
+        raise InputError(f"{path}: too large for an index of weights; name an {INDEX} or the folder of one")
     return parse_index(path.read_bytes(), str(path), path.absolute().as_uri())
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 from urllib.request import url2pathname
 
-from utils.weights.http import Moved, TransferError, fetch_from_web
+from utils.weights.http import Moved, TransferError, fetch_from_web, open_part, without_secrets
 from utils.weights.index import INDEX
 
 HUB = re.compile(r"hf://(?P<repository>[^/@]+/[^/@]+)(@(?P<revision>[^/]+))?(/(?P<file>.+))?")
@@ -47,13 +47,13 @@ def fetch(address: str, part: Path, size: int | None, moved: Moved, again: bool 
             fetch_from_web(address, part, size, moved)
             return
     except ValueError:  # of a host that cannot be one; not all of them are told by urlsplit
-        raise TransferError(f"{address}: is no address; correct it") from None
+        raise TransferError(f"{without_secrets(address)}: is no address; correct it") from None
     if scheme == "file":
         _copy(local_path(address), part, moved)
     elif HUB.fullmatch(address):
         _copy(_from_hub(address, again), part, moved)
     else:
-        raise TransferError(f"{address}: expected https://, file:// or hf://USER/REPOSITORY")
+        raise TransferError(f"{without_secrets(address)}: expected https://, file:// or hf://USER/REPOSITORY")
 
 
 def local_path(address: str) -> Path:
@@ -67,7 +67,7 @@ def _copy(source: Path, part: Path, moved: Moved) -> None:
     if not source.is_file():
         raise TransferError(f"{source}: no such file")
     try:
-        with open(source, "rb") as original, open(part, "wb") as copy:
+        with open(source, "rb") as original, open_part(part, "wb") as copy:
             shutil.copyfileobj(original, copy, 1 << 20)
     except OSError:
         part.unlink(missing_ok=True)
