@@ -1,12 +1,19 @@
 """Files appear whole or not at all."""
 
+import errno
 import json
 import os
+import signal
 import stat
+import subprocess
+import sys
+import time
+from pathlib import Path
 
 import pytest
 
-from utils.files import replacing, write_text
+from utils import files
+from utils.files import alone_in, replacing, staged, write_text
 
 
 def names(folder):
@@ -91,3 +98,84 @@ def test_a_path_that_is_not_utf8_is_read_back_from_json(tmp_path):
     path = os.fsdecode(b"/data/Br\xfccke")
     write_text(tmp_path / "metrics.json", json.dumps({"dataset": path, "place": "Lötstelle"}, ensure_ascii=False))
     assert json.loads((tmp_path / "metrics.json").read_bytes()) == {"dataset": path, "place": "Lötstelle"}
+
+
+def test_what_is_staged_appears_together(tmp_path):
+    (tmp_path / "scores.csv").write_text("old")
+    with staged(tmp_path) as place:
+        (place / "scores.csv").write_text("new")
+        write_text(place / "report.html", "new")
+        assert (tmp_path / "scores.csv").read_text() == "old"
+    assert names(tmp_path) == ["report.html", "scores.csv"]
+    assert (tmp_path / "scores.csv").read_text() == "new"
+
+
+@pytest.mark.parametrize("error", [ValueError, OSError, KeyboardInterrupt])
+def test_of_what_is_staged_nothing_appears_after_an_error(tmp_path, error):
+    (tmp_path / "scores.csv").write_text("old")
+    with pytest.raises(error), staged(tmp_path) as place:  # noqa: PT012 - the write belongs to the block
+        (place / "scores.csv").write_text("new")
+        raise error
+    assert names(tmp_path) == ["scores.csv"]
+    assert (tmp_path / "scores.csv").read_text() == "old"
+
+
+def test_an_error_of_a_staged_file_names_the_one_that_the_user_knows(tmp_path, monkeypatch):
+    def no_space(descriptor: int) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "fsync", no_space)
+    with pytest.raises(OSError) as error, staged(tmp_path) as place:  # noqa: PT011 - its name is checked below
+        write_text(place / "report.html", "x")
+    assert error.value.filename == str(tmp_path / "report.html")
+    assert names(tmp_path) == []
+
+
+def killed(folder: Path, name: str) -> None:
+    """Let a program begin to write a file and be killed."""
+    code = (
+        "import os, signal, sys; sys.path.insert(0, sys.argv[1]); from pathlib import Path; from utils.files import replacing, staged\n"
+        f"with replacing(Path(sys.argv[2]) / {name!r}) as temporary, staged(Path(sys.argv[2])) as place:\n"
+        "    temporary.write_text('half'); (place / 'x').write_text('half'); os.kill(os.getpid(), signal.SIGKILL)\n"
+    )
+    root = Path(__file__).resolve().parents[1]
+    assert subprocess.run([sys.executable, "-c", code, str(root), str(folder)]).returncode == -signal.SIGKILL
+
+
+def test_what_a_killed_program_left_is_removed_by_the_next(tmp_path):
+    killed(tmp_path, "last.pth")
+    assert len(names(tmp_path)) == 2
+    write_text(tmp_path / "last.pth", "whole")
+    assert names(tmp_path) == ["last.pth"]
+
+
+@pytest.mark.parametrize(
+    ("name", "hours", "stays"),
+    [
+        (".last.{machine}-{me}-012345.part.pth", 100, True),  # of a process that runs
+        (".last.{machine}-{gone}-012345.part.pth", 0, False),
+        (".last.abcdef-1-012345.part.pth", 0, True),  # of another machine
+        (".last.abcdef-1-012345.part.pth", 25, False),
+        (".last.01234567.part.pth", 0, True),  # of an earlier version
+        (".last.01234567.part.pth", 25, False),
+        ("last.pth.part", 100, True),  # of a download, which goes on
+        (".notes.part", 100, True),
+        (".last.xyz.part.pth", 100, True),
+    ],
+)
+def test_only_what_nobody_writes_to_any_more_is_removed(tmp_path, name, hours, stays):
+    gone = subprocess.Popen([sys.executable, "-S", "-c", ""])
+    gone.wait()
+    path = tmp_path / name.format(machine=files._machine(), me=f"{os.getpid():x}", gone=f"{gone.pid:x}")
+    path.write_text("half")
+    os.utime(path, (time.time() - hours * 3600,) * 2)
+    write_text(tmp_path / "last.pth", "whole")
+    assert path.exists() == stays
+
+
+def test_one_program_holds_a_folder(tmp_path):
+    with alone_in(tmp_path) as first, alone_in(tmp_path) as second, alone_in(tmp_path.parent) as other:
+        assert (first, second, other) == (True, False, True)
+    with alone_in(tmp_path) as again:
+        assert again
+    assert names(tmp_path) == []

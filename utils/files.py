@@ -1,13 +1,23 @@
 """Write files so that a reader never sees half of one."""
 
 import contextlib
+import functools
+import hashlib
 import os
+import platform
+import re
 import shutil
+import time
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
 from utils.errors import InputError
+
+# What ``_part`` names, and what earlier versions named.
+_PART = re.compile(r"\..*\.(?:(?P<machine>[0-9a-f]{6})-(?P<process>[0-9a-f]+)-[0-9a-f]{6}|[0-9a-f]{8})\.part(\.[^.]*)?")
+# Seconds after which nobody writes to a file of a process that cannot be asked, as on another machine.
+_ABANDONED = 86_400.0
 
 
 @contextlib.contextmanager
@@ -27,8 +37,8 @@ def replacing(path: Path) -> Iterator[Path]:
         OSError: the disk is full, the folder is protected or the like; its ``filename`` is ``path``.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    # A name may have 255 bytes, so a long one is cut.
-    temporary = path.with_name(f".{path.stem[:40]}.{uuid.uuid4().hex[:8]}.part{path.suffix}")
+    _sweep(path.parent.absolute())
+    temporary = _part(path)
     try:
         yield temporary
         with open(temporary, "rb+") as written:  # Windows syncs only what is open for writing
@@ -44,29 +54,106 @@ def replacing(path: Path) -> Iterator[Path]:
 
 
 @contextlib.contextmanager
-def all_or_nothing(out: Path) -> Iterator[Path]:
-    """Yield a folder for files that belong together; they take their places in ``out`` when the block succeeds.
+def staged(out: Path) -> Iterator[Path]:
+    """Yield a hidden folder in ``out`` whose files move to ``out`` when the block succeeds: all of them or none.
 
-    When the block raises, a full disk say, ``out`` keeps the files that it had.
-
-    Args:
-        out: their folder, which exists.
-
-    Yields:
-        An empty folder on the same disk, for files without folders.
+    Raises:
+        OSError: as ``replacing``; its ``filename`` is in ``out``.
     """
-    folder = out / f".{uuid.uuid4().hex[:8]}.part"
-    folder.mkdir()
+    _sweep(out.absolute())
+    place = _part(out / "all")
+    place.mkdir()
     try:
-        yield folder
-        for path in sorted(folder.iterdir()):
+        yield place
+        for path in sorted(place.iterdir()):
             os.replace(path, out / path.name)
     except OSError as error:
-        if error.filename is not None and folder in Path(error.filename).parents:  # a name that would tell nothing
-            error.filename, error.filename2 = str(out / Path(error.filename).name), None
+        if error.filename is not None and place in Path(str(error.filename)).parents:
+            error.filename, error.filename2 = str(out / Path(str(error.filename)).name), None
         raise
     finally:
-        shutil.rmtree(folder, ignore_errors=True)
+        shutil.rmtree(place, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def alone_in(folder: Path) -> Iterator[bool]:
+    """Hold a folder against other programs that ask the same; yields False where one of them holds it.
+
+    Nothing is written, and a kill leaves nothing locked. Where the system or the disk has no such locks, nobody is refused.
+    """
+    try:
+        import fcntl
+    except ImportError:  # Windows
+        yield True
+        return
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            yield False
+            return
+        except OSError:  # some network disks
+            yield True
+            return
+        try:
+            yield True
+        finally:
+            fcntl.flock(descriptor, fcntl.LOCK_UN)  # a process that was forked meanwhile has the descriptor too
+    finally:
+        os.close(descriptor)
+
+
+def _part(path: Path) -> Path:
+    """Return a name beside ``path`` to write to, which tells who does. A name may have 255 bytes, so a long one is cut."""
+    mine = f"{_machine()}-{os.getpid():x}-{uuid.uuid4().hex[:6]}"
+    return path.with_name(f".{path.stem[:40]}.{mine}.part{path.suffix}")
+
+
+@functools.cache
+def _machine() -> str:
+    """Return six hex digits of this machine since it was started, and of this container: where numbers of processes hold."""
+    words = [platform.node()]
+    for place in ("/proc/sys/kernel/random/boot_id", "/proc/self/ns/pid"):
+        with contextlib.suppress(OSError):
+            words.append(str(Path(place).readlink()) if place.endswith("pid") else Path(place).read_text("ascii"))
+    return hashlib.sha256("\n".join(words).encode()).hexdigest()[:6]
+
+
+@functools.cache
+def _sweep(folder: Path) -> None:
+    """Remove what killed programs have left half-written in a folder; each process looks once."""
+    with contextlib.suppress(OSError), os.scandir(folder) as entries:
+        found = [entry for entry in entries if _PART.fullmatch(entry.name)]
+        for entry in found:
+            with contextlib.suppress(OSError):
+                if not _is_abandoned(entry):
+                    continue
+                if entry.is_dir(follow_symlinks=False):
+                    shutil.rmtree(entry.path, ignore_errors=True)
+                else:
+                    Path(entry.path).unlink()
+
+
+def _is_abandoned(entry: os.DirEntry[str]) -> bool:
+    match = _PART.fullmatch(entry.name)
+    if match is None or (match["machine"] is None and entry.is_dir(follow_symlinks=False)):
+        return False
+    if match["machine"] == _machine():
+        return not _runs(int(match["process"], 16))
+    return time.time() - entry.stat(follow_symlinks=False).st_mtime > _ABANDONED
+
+
+def _runs(process: int) -> bool:
+    if os.name == "nt":  # there os.kill ends a process
+        return True
+    try:
+        os.kill(process, 0)
+    except (ProcessLookupError, OverflowError):
+        return False
+    except PermissionError:  # somebody else's
+        return True
+    return True
 
 
 def write_text(path: Path, text: str) -> None:

@@ -1,6 +1,9 @@
 """The settings of a run: what -resume may change, and what it must not."""
 
 import dataclasses
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -10,7 +13,7 @@ from config import VERSION, TrainConfig
 from utils.cli import parse
 from utils.errors import InputError
 from utils.settings import to_plain
-from utils.training.run_folder import Run, claim, go_on, new_run, open_run, read_settings, write_settings
+from utils.training.run_folder import Run, begun, claim, go_on, new_run, open_run, read_settings, write_settings
 
 
 @pytest.fixture
@@ -98,3 +101,27 @@ def test_what_changes_the_last_digits_is_said(run, words, said):
     notes = open_run(parse(TrainConfig, ["-resume", str(run), *words.split()], "Train.py", "")).notes
     assert len(notes) == said
     assert all("-threads: was 0 when the run began, and is now 2" in note for note in notes)
+
+
+def test_of_trainings_that_begin_at_once_in_an_empty_folder_one_gets_it(tmp_path):
+    """Without the lock both are in until one of them has written its settings."""
+    run = dataclasses.replace(new_run(TrainConfig(dir=tmp_path, out=tmp_path / "run")), existed=True)
+    together = threading.Barrier(4)
+
+    def begin(_):
+        together.wait()
+        try:
+            with begun(run) as mine:
+                time.sleep(0.05)  # split.csv and others come first
+                write_settings(mine)
+        except InputError as error:
+            return str(error)
+        return "in"
+
+    for number in range(5):
+        run = dataclasses.replace(run, folder=tmp_path / f"run-{number}")
+        run.folder.mkdir()
+        with ThreadPoolExecutor(4) as pool:
+            said = list(pool.map(begin, range(4)))
+        assert said.count("in") == 1
+        assert sum("already holds a run" in word for word in said) == 3

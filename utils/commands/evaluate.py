@@ -22,7 +22,7 @@ from utils.data.images import ImageError, read_size
 from utils.data.splits import read_split
 from utils.decision.probabilities import class_probabilities
 from utils.errors import InputError
-from utils.files import all_or_nothing, write_text
+from utils.files import staged, write_text
 from utils.inference.chosen import Chosen, choose_weights
 from utils.inference.ground_truth import GroundTruth
 from utils.inference.inspected import Inspected, Refused
@@ -145,7 +145,7 @@ def evaluate(config: EvaluateConfig) -> EvaluateResult | LabelsResult:
     pipeline.gates = calibrator is None
     start = time.perf_counter()
     paths = [dataset.path(name) for name in names]
-    with all_or_nothing(out) as folder:
+    with staged(out) as folder:
         collected = _collect(pipeline, paths, labels, folder, skipped, calibrator, chosen.decision.min_areas)
         seconds = time.perf_counter() - start
         pipeline.gates = True

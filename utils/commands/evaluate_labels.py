@@ -16,7 +16,7 @@ from utils.commands.facts import facts, metrics
 from utils.commands.progress import progress, require_images
 from utils.commands.results_folder import evaluation_folder
 from utils.data.annotations import Dataset
-from utils.files import all_or_nothing, write_text
+from utils.files import staged, write_text
 from utils.inference.chosen import Chosen
 from utils.inference.ground_truth import GroundTruth
 from utils.inference.inspected import Inspected, Refused
@@ -118,7 +118,7 @@ def evaluate_labels(
     pipeline = open_pipeline(chosen, config, skipped, describe=False, images=len(names))
     out = evaluation_folder(config)
     start = time.perf_counter()
-    with all_or_nothing(out) as folder:
+    with staged(out) as folder:
         answers = _collect(pipeline, [dataset.path(name) for name in names], labels, chosen, skipped, folder)
         calibration, calibrated = None, None
         if new_weights:

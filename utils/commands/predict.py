@@ -13,7 +13,7 @@ import numpy as np
 
 from config import PredictConfig
 from utils.commands.progress import progress, require_images
-from utils.commands.results_folder import SUMMARY, marked, refuse_foreign_pictures
+from utils.commands.results_folder import PICTURES_OF, SUMMARY, left_over, marked, refuse_foreign_pictures
 from utils.data.annotations import TEST_IMAGES, known_classes, open_test_images
 from utils.data.images import IMAGE_SUFFIXES, NOT_UTF8, images_within, is_utf8, list_images, pages_of
 from utils.data.submission import Layout, read_layout
@@ -36,7 +36,7 @@ from utils.inference.outputs import (
     picture_names,
 )
 from utils.inference.pipeline import InspectionPipeline
-from utils.text import columns, plural
+from utils.text import columns, plural, visible
 
 
 @dataclass(frozen=True)
@@ -130,10 +130,15 @@ def predict(config: PredictConfig) -> PredictResult:
     skipped: list[Refused] = []
     pipeline = open_pipeline(chosen, config, skipped, describe=True, images=len(paths))
     make_folder(out)
-    with marked(out, pictures):
+    with marked(out, pictures, picture_names(paths).values()) as folder:
         result = _write(chosen, pipeline, paths, save, out, labels, skipped, numbers, layout)
-        summary = _summary(result, chosen, labels)
+        summary = {**_summary(result, chosen, labels), PICTURES_OF: folder.settle()}
         write_text(out / SUMMARY, json.dumps(summary, indent=2, ensure_ascii=False) + "\n")
+    others = left_over(out, result.written)
+    if others:
+        more = f" and {len(others) - 1} more" if len(others) > 1 else ""
+        said = f"warning: {out} has more than this prediction wrote: {others[0]}{more}, by you or an earlier one"
+        print(visible(said), file=sys.stderr)
     return result
 
 

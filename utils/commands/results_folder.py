@@ -1,16 +1,20 @@
 """Folders for results in which nothing of the user's own is written over."""
 
 import contextlib
-from collections.abc import Iterator, Sequence
+import json
+import time
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from config import EvaluateConfig
 from utils.errors import InputError
-from utils.files import make_folder
+from utils.files import alone_in, make_folder, write_text
+from utils.inference.outputs import PICTURES, SAVES
 from utils.weights.run_files import CHECKPOINTS, METRICS, SETTINGS
 
 SUMMARY = "summary.json"
 UNFINISHED = ".unfinished"  # stands for the summary of a prediction that was broken off
+PICTURES_OF = "pictures"  # in both: names of the pictures that predictions wrote, by folder, which the next may remove
 
 
 def refuse_foreign_pictures(out: Path, folders: Sequence[Path], images: Path) -> None:
@@ -33,18 +37,102 @@ def refuse_foreign_pictures(out: Path, folders: Sequence[Path], images: Path) ->
             )
 
 
+class Results:
+    """A folder of results that one prediction holds.
+
+    Args:
+        out: the folder.
+        folders: in it, for the pictures.
+        names: of the pictures that may be written, the same in each folder.
+    """
+
+    def __init__(self, out: Path, folders: Sequence[Path], names: Iterable[str]) -> None:
+        self.out, self.folders, self.names, self.began = out, folders, set(names), time.time_ns()
+        self.earlier = own_pictures(out)
+
+    def mark(self) -> None:
+        """Write the mark, which says what may be ours should there never be a summary."""
+        words = {*self.earlier, *(folder.name for folder in self.folders)}
+        mine = {folder.name: self.names for folder in self.folders}
+        both = {word: sorted({*self.earlier.get(word, ()), *mine.get(word, ())}) for word in words}
+        write_text(self.out / UNFINISHED, json.dumps({PICTURES_OF: both}))
+
+    def settle(self) -> dict[str, list[str]]:
+        """Remove pictures of earlier predictions that were not written anew; give what is ours now, for the summary."""
+        own = {word: sorted(names) for word, names in self.earlier.items()}
+        for folder in self.folders:
+            for name in self.earlier.get(folder.name, set()) - self.names:
+                (folder / name).unlink(missing_ok=True)
+            own[folder.name] = sorted(name for name in self.names if _is_new(folder / name, self.began))
+        return own
+
+
 @contextlib.contextmanager
-def marked(out: Path, folders: Sequence[Path]) -> Iterator[None]:
-    """Mark pictures as those of a prediction until its summary does; the mark stays where some were written before an error."""
-    mark = out / UNFINISHED
-    mark.touch()
+def marked(out: Path, folders: Sequence[Path], names: Iterable[str]) -> Iterator[Results]:
+    """Hold a folder of results for one prediction, and mark its pictures as those of a prediction until its summary does.
+
+    The mark stays where some were written before an error. Files of the user's are never removed.
+
+    Args:
+        out: folder of the results.
+        folders: in it, for the pictures.
+        names: of the pictures that may be written, the same in each folder.
+
+    Raises:
+        InputError: another prediction is writing there.
+    """
+    with alone_in(out) as alone:
+        if not alone:
+            raise InputError(f"-out {out}: another prediction is writing there; wait for it, or name another with -out")
+        results = Results(out, folders, names)
+        results.mark()
+        try:
+            yield results
+        except BaseException:
+            if not any(map(_has_files, folders)):
+                (out / UNFINISHED).unlink(missing_ok=True)
+            raise
+        (out / UNFINISHED).unlink(missing_ok=True)
+
+
+def left_over(out: Path, written: Sequence[str]) -> list[str]:
+    """Name what lies in a folder of results and is not of the prediction that was just written: files, pictures, folders.
+
+    Args:
+        out: folder of the results.
+        written: what the prediction wrote, as its summary names it: ``overlays/``, ``submission.csv``, ...
+    """
+    own = own_pictures(out)
+    names = []
+    for word in SAVES:
+        shown = f"{word}/" if word in PICTURES else f"{word}.csv"
+        if shown not in written:
+            names += [shown] if (_has_files(out / word) if word in PICTURES else (out / shown).is_file()) else []
+        elif word in PICTURES and (out / word).is_dir():
+            there = sorted(path.name for path in (out / word).iterdir() if not path.name.startswith("."))
+            names += [shown + name for name in there if name not in own.get(word, ())]
+    return names
+
+
+def own_pictures(out: Path) -> dict[str, set[str]]:
+    """Read which pictures earlier predictions wrote, by folder; nothing where no list can be read that makes sense."""
+    own: dict[str, set[str]] = {}
+    for file in (SUMMARY, UNFINISHED):
+        with contextlib.suppress(OSError, ValueError, TypeError, AttributeError, KeyError):
+            listed = json.loads((out / file).read_text(encoding="utf-8"))[PICTURES_OF]
+            for word in PICTURES:
+                names = listed.get(word, [])
+                if all(isinstance(name, str) and Path(name).name == name for name in names):
+                    own.setdefault(word, set()).update(names)
+    return own
+
+
+def _is_new(path: Path, began: int) -> bool:
+    """Check whether a picture was written since then, with a second's grace for disks that count in these."""
     try:
-        yield
-    except BaseException:
-        if not any(map(_has_files, folders)):
-            mark.unlink(missing_ok=True)
-        raise
-    mark.unlink(missing_ok=True)
+        return path.stat().st_mtime_ns >= began - 2 * 10**9
+    except OSError:
+        return False
 
 
 def evaluation_folder(config: EvaluateConfig) -> Path:

@@ -34,7 +34,7 @@ from utils.training.loaders import close, explain_lost_worker, make_loaders, man
 from utils.training.memory import keep_freed_memory
 from utils.training.result import find_result, write_result
 from utils.training.run_data import check_data, write_data
-from utils.training.run_folder import Run, claim, go_on, launcher, write_settings
+from utils.training.run_folder import Run, begun, go_on, launcher, write_settings
 from utils.training.runner import SegmentationRunner
 from utils.training.selection import about_subset, choose_split, seen_before
 from utils.training.trial import check_batch, freeze_unreached
@@ -254,16 +254,16 @@ def _decoded(config: TrainConfig, dataset: Dataset, names: list[str], engine: St
 def _begin(run: Run, images: _Images, origin: dict[str, Any] | None, engine: SteelEngine) -> Run:
     """Make the folder of a new run and write what it begins with; return the run in its folder."""
     if engine.is_main_process and not run.resumed:
-        run = claim(run)
-        if run.config.subset == "balanced" and run.config.split is None:
-            rows = images.dataset.annotations.rows
-            chosen = rows[rows["image"].isin(set(images.split["image"]))]
-            write_annotations(chosen, run.folder / BALANCED_TABLE)
-        write_split(images.split, run.folder / SPLIT)
-        write_depth(run.folder, images.dataset.depth)
-        write_data(run.folder, images.dataset, images.split["image"])
-        write_origin(run.folder, origin)
-        write_settings(run)
+        with begun(run) as run:
+            if run.config.subset == "balanced" and run.config.split is None:
+                rows = images.dataset.annotations.rows
+                chosen = rows[rows["image"].isin(set(images.split["image"]))]
+                write_annotations(chosen, run.folder / BALANCED_TABLE)
+            write_split(images.split, run.folder / SPLIT)
+            write_depth(run.folder, images.dataset.depth)
+            write_data(run.folder, images.dataset, images.split["image"])
+            write_origin(run.folder, origin)
+            write_settings(run)
     return engine.from_first(run)
 
 

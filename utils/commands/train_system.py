@@ -23,7 +23,7 @@ from utils.training.engine import SteelEngine, make_engine
 from utils.training.flags import make_spec, settle_network
 from utils.training.provenance import run_provenance
 from utils.training.run_data import check_data, write_data
-from utils.training.run_folder import Run, claim, go_on, new_run, open_run, write_settings
+from utils.training.run_folder import Run, begun, go_on, new_run, open_run, write_settings
 from utils.training.selection import choose_split
 from utils.weights.finding import find, list_weights
 from utils.weights.run_files import SETTINGS, SPLIT
@@ -180,10 +180,10 @@ def _begin(run: Run, dataset: Dataset, members: dict[str, TrainConfig], engine: 
     """Choose the split of a new run and write what it begins with; return the run in its folder."""
     if engine.is_main_process and not run.resumed:
         split = _split(run.config, dataset, members, engine.num_processes)
-        run = claim(run)
-        write_split(split, run.folder / SPLIT)
-        write_data(run.folder, dataset, split["image"])
-        write_settings(run)
+        with begun(run) as run:
+            write_split(split, run.folder / SPLIT)
+            write_data(run.folder, dataset, split["image"])
+            write_settings(run)
     return engine.from_first(run)
 
 

@@ -4,6 +4,7 @@ import contextlib
 import dataclasses
 import datetime
 import os
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, get_args
 
@@ -11,7 +12,7 @@ import yaml
 
 from config import PROJECT, VERSION, EncoderWeights, TrainConfig
 from utils.errors import InputError
-from utils.files import write_text
+from utils.files import alone_in, write_text
 from utils.settings import from_plain, given_fields, to_plain
 from utils.training.checkpoints import LAST
 from utils.training.flags import check, settle
@@ -128,6 +129,22 @@ def claim(run: Run) -> Run:
             raise _taken(run.folder)
         number += 1
         place = run.folder.with_name(f"{run.folder.name}-{number}")
+
+
+@contextlib.contextmanager
+def begun(run: Run) -> Iterator[Run]:
+    """Claim the folder of a new run, and hold it for the block, which ends with ``write_settings``.
+
+    A folder that was there and is empty can be claimed by several at once: the lock lets one of them begin.
+
+    Raises:
+        InputError: see ``claim``.
+    """
+    run = claim(run)
+    with alone_in(run.folder) as alone:
+        if not alone or (run.folder / SETTINGS).exists():
+            raise _taken(run.folder)
+        yield run
 
 
 def _taken(out: Path) -> InputError:
