@@ -134,6 +134,7 @@ def run(main: Callable[[Sequence[str]], int]) -> NoReturn:
         if not lacks_memory(error):
             raise
         remedy = "take a smaller -batch_size or -image_size, predict in tiles (-tile 512,512), or close other programs"
+        remedy += _memory_limit()
         code = _complain(f"error: not enough memory; {remedy}", BAD_INPUT)
     sys.exit(code)
 
@@ -150,8 +151,19 @@ _REMEDIES = {
     errno.EROFS: "write to another folder",
     errno.EACCES: "check the permissions",
     errno.EPERM: "check the permissions",
+    errno.ENOMEM: "take a smaller -batch_size or -image_size, close other programs, or allow more memory (ulimit -v)",
     errno.EMFILE: "allow more open files (ulimit -n)",
 }
+
+
+def _memory_limit() -> str:
+    """Return what else to do where the shell limits the memory of its programs."""
+    try:
+        import resource
+    except ImportError:  # Windows
+        return ""
+    limit = resource.getrlimit(resource.RLIMIT_AS)[0]
+    return "" if limit == resource.RLIM_INFINITY else f", or allow more than {limit / 1e9:.1f} GB (ulimit -v)"
 
 
 def _complain(message: str, code: int) -> int:

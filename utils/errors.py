@@ -11,5 +11,16 @@ class InputError(Exception):
 def lacks_memory(error: Exception) -> bool:
     """Check whether memory is what is missing: torch and OpenCV have errors of their own, which only they can import."""
     text = str(error).lower()
-    words = ("out of memory", "can't allocate memory", "insufficient memory", "failed to allocate memory")
+    words = (
+        "out of memory",
+        "can't allocate memory",
+        "cannot allocate memory",
+        "insufficient memory",
+        "not enough memory",
+        "failed to allocate memory",
+        "failed to map segment",  # of a library that is imported
+        "can't start new thread",
+        "bad_alloc",
+        "bad allocation",
+    )
     return isinstance(error, MemoryError) or any(word in text for word in words)

@@ -452,7 +452,8 @@ def classifier_instead(run: Path) -> None:
     weights = load(path)
     spec = dataclasses.replace(weights.spec, architecture="classifier", task="classify-binary")
     none = {"decision": Decision((), ()), "label_thresholds": (0.5,)}
-    dataclasses.replace(weights, spec=spec, **none).save(path)
+    path.unlink()
+    dataclasses.replace(weights, spec=spec, **none).save_named(run, "classifier")
 
 
 @pytest.mark.parametrize(
@@ -468,6 +469,12 @@ def classifier_instead(run: Path) -> None:
             lambda run: (run / "split.csv").write_text("image,side,group\n000.png,train,0\n"),
             r"run/split\.csv, row 2: 000\.png is not in the dataset",
         ),
+        (
+            lambda run: (run / "history.csv").write_text("epoch,train_loss\n1,x\n"),
+            r"history\.csv: damaged; restore it, or",
+        ),
+        (lambda run: (run / "history.csv").write_text("epoch,train_seconds\n1,inf\n"), r"history\.csv: damaged"),
+        (lambda run: (run / "history.csv").write_bytes(b"epoch,train_loss\n1,\xff\n"), r"history\.csv: damaged"),
     ],
 )
 def test_a_bad_run_is_one_line_and_nothing_is_written(run, tmp_path, spoil, message):
@@ -487,3 +494,25 @@ def test_a_run_without_a_history_has_a_card_without_curves(run, tmp_path):
     entry = publish_weights(settings(copy, tmp_path / "to", storage="float")).entry
     assert entry.training["epochs"] == 0
     assert "On the validation split:" not in (tmp_path / "to/unet-small-strips.md").read_text()
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        ({"name": "README"}, r"-name README: the card would replace .*README\.md, which is none; choose another name"),
+        ({"name": "readme"}, r"-name readme: the card would replace"),
+        ({"name": "notes"}, r"-name notes: the card would replace .*notes\.md, which is none"),
+        ({"name": "n" * 101}, r"-name n{40}\.\.\.: has 101 letters; use 100 at most$"),
+        ({"name": "a/b"}, r"-name a/b: use letters, digits, "),
+        ({"urls": ("../..",)}, r"-urls \.\./\.\.: is no address of a folder; write it as https://HOST/FOLDER"),
+        ({"urls": ("/srv/weights",)}, r"-urls /srv/weights: is no address of a folder"),
+        ({"urls": ("https://me:secret@host/x",)}, r"-urls https://host/x: leave out names, passwords"),
+        ({"urls": ("https://host/x?token=secret",)}, r"-urls https://host/x: leave out names, passwords"),
+    ],
+)
+def test_names_and_addresses_that_harm_are_refused_before_anything_is_written(run, tmp_path, flags, message):
+    (tmp_path / "notes.md").write_text("mine")
+    with pytest.raises(InputError, match=message) as error:
+        publish_weights(settings(run, tmp_path, **flags))
+    assert "secret" not in str(error.value)
+    assert [path.name for path in tmp_path.iterdir()] == ["notes.md"]

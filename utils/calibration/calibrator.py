@@ -1,6 +1,5 @@
 """Calibration as part of an evaluation: lay out the grid, count each image, choose, and write what was chosen."""
 
-import csv
 import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
@@ -23,6 +22,7 @@ from utils.data.annotations import Dataset
 from utils.data.exploration.labels import FEW
 from utils.data.images import ImageError, read_size
 from utils.data.splits import read_split
+from utils.data.tables import TableWriter
 from utils.errors import InputError
 from utils.files import replacing
 from utils.inference.chosen import Chosen
@@ -202,7 +202,7 @@ class Calibrator:
 def write_curves(path: Path, result: Calibration) -> None:
     """Write a row for every point at which the best recall under a rate of false alarms rises."""
     with replacing(path) as temporary, open(temporary, "w", encoding="utf-8", newline="") as file:
-        writer = csv.writer(file, lineterminator="\n")
+        writer = TableWriter(file)
         writer.writerow(["class", "false_alarms_per_1000", "recall"])
         for name, (alarms, recall) in result.curves.items():
             writer.writerows((name, f"{a:.4f}", f"{r:.6f}") for a, r in zip(alarms, recall, strict=True))

@@ -12,6 +12,7 @@ from tqdm import tqdm
 from config import ExploreConfig
 from utils.data.exploration.folder import Exploration, explore_folder
 from utils.data.exploration.labels import FEW
+from utils.data.tables import write_frame
 from utils.errors import InputError
 from utils.files import write_text
 from utils.reporting.exploration_page import lead, pictures_to_draw, sections
@@ -76,7 +77,7 @@ def explore(config: ExploreConfig, progress: bool = True) -> ExploreResult:
     # The page's name, unless it is the usual one: another page in the same folder may be of other images.
     table = page.with_name(IMAGES if page.name == PAGE else f"{page.stem}-{IMAGES}")
     write_text(numbers, _lines(found.to_dict()))
-    write_text(table, found.image_table().to_csv(index=False, lineterminator="\n"))
+    write_frame(found.image_table(), table)
     write_text(page, text)
     return ExploreResult(found, page, numbers, table, time.perf_counter() - start)
 

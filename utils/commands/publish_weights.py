@@ -7,6 +7,7 @@ import os
 import re
 import shutil
 import tempfile
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -26,6 +27,7 @@ from utils.files import replacing, write_text
 from utils.weights import hub
 from utils.weights.cards import Words, card, table
 from utils.weights.finding import find
+from utils.weights.http import without_secrets
 from utils.weights.index import INDEX, PLAIN_NAME, Entry, Index, bare, read_index
 from utils.weights.lineage import Training, without_places
 from utils.weights.run_files import SETTINGS, SPLIT
@@ -38,6 +40,8 @@ MOST_CHANGE = 1e-4
 # Between these lines of weights/README.md stands the table of what is published.
 MARKS = ("<!-- published -->", "<!-- end of published -->")
 LARGEST = 95_000_000
+LONGEST_NAME = 100
+RESERVED = ("readme", "index", "license", "changelog")  # pages that a folder of weights may get later
 
 
 @dataclass(frozen=True)
@@ -90,14 +94,16 @@ def publish_weights(config: PublishWeightsConfig) -> PublishResult | ForeignResu
     Raises:
         InputError: no such run, a name that is taken, or no labelled images to measure on; nothing was written then.
     """
-    _check_name(config.name)
+    index = _index(config.to)
+    _check_name(config.name, config.to, index)
     if config.source is not None:
         return weights_of_others(config)
     _check_flags(config)
-    index = _index(config.to)
+    _check_urls(config.urls or ())
     source = _run_folder(config)
     path = find(source, config.weights)
     weights = load(path)
+    Training.of(source, weights.provenance)  # here, so that a damaged history is told before minutes of measuring
     if weights.spec.is_classifier:
         raise InputError(
             f"{path}: classifies whole images ({weights.spec.task}); only networks that draw masks can be published,"
@@ -155,11 +161,26 @@ def _index(folder: Path) -> Index:
     return read_index(folder / INDEX) if (folder / INDEX).is_file() else Index()
 
 
-def _check_name(name: str) -> None:
+def _check_name(name: str, to: Path, index: Index) -> None:
+    """Refuse a name that a file cannot have, or by which the card would take the place of a page of the user's."""
+    if len(name) > LONGEST_NAME:
+        raise InputError(f"-name {name[:40]}...: has {len(name)} letters; use {LONGEST_NAME} at most")
     if not PLAIN_NAME.fullmatch(name) or name.endswith(".pth"):
         raise InputError(f"-name {name}: use letters, digits, '-', '_' and '.', as in unet-resnet18-mydata")
     if bare(name) != name:
         raise InputError(f"-name {name}: leave the digits of the sha256 out; they are added")
+    page = to / f"{name}.md"
+    if name.casefold() in RESERVED or (page.exists() and all(entry.name != name for entry in index.entries)):
+        raise InputError(f"-name {name}: the card would replace {page}, which is none; choose another name")
+
+
+def _check_urls(urls: Sequence[str]) -> None:
+    """Refuse addresses that nobody could fetch from, or that tell a secret, before minutes of measuring."""
+    for url in urls:
+        if without_secrets(url) != url:
+            raise InputError(f"-urls {without_secrets(url)}: leave out names, passwords and what stands behind '?'")
+        if not re.fullmatch(r"(https?|hf|file)://[^\s/]\S*", url) and not re.fullmatch(r"file:///\S+", url):
+            raise InputError(f"-urls {url}: is no address of a folder; write it as https://HOST/FOLDER")
 
 
 def _check_flags(config: PublishWeightsConfig) -> None:
@@ -186,7 +207,7 @@ def _run_folder(config: PublishWeightsConfig) -> Path:
 def _dataset(run: Path) -> Path:
     try:
         return Path(yaml.safe_load((run / SETTINGS).read_text(encoding="utf-8"))["dir"])
-    except (yaml.YAMLError, ValueError, TypeError, KeyError):
+    except (yaml.YAMLError, ValueError, TypeError, KeyError, RecursionError):
         raise InputError(f"{run / SETTINGS}: damaged; name the dataset folder with -dir") from None
 
 

@@ -1,12 +1,12 @@
 """The figures of an evaluation as CSV files, so that anybody can compute with them."""
 
-import csv
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from utils.data.tables import TableWriter
 from utils.files import replacing
 from utils.inference.outputs import CsvTable
 from utils.scoring.evaluation import Evaluation
@@ -57,7 +57,7 @@ def write_tables(folder: Path, evaluation: Evaluation) -> list[str]:
     }
     for name, rows in tables.items():
         with replacing(folder / name) as temporary, open(temporary, "w", encoding="utf-8", newline="") as file:
-            csv.writer(file, lineterminator="\n").writerows(rows)
+            TableWriter(file).writerows(rows)
     return list(tables)
 
 

@@ -23,9 +23,9 @@ from utils.data.tables import (
     read_listed,
     read_table,
     require_columns,
+    write_frame,
 )
 from utils.errors import InputError
-from utils.files import replacing
 
 TRAIN_IMAGES, TEST_IMAGES = "train_images", "test_images"
 # Of each side of a dataset folder: the folder of its images, and the table of their labels.
@@ -276,8 +276,7 @@ def read_ignored(csv: Path, problems: list[AnnotationError] | None = None) -> di
 def write_ignored(codes: Mapping[str, str], csv: Path) -> None:
     """Write ``ImageId,EncodedPixels`` as ``read_ignored`` reads it."""
     table = pd.DataFrame(sorted(codes.items()), columns=["ImageId", "EncodedPixels"])
-    with replacing(csv) as temporary:
-        table.to_csv(temporary, index=False, lineterminator="\n")
+    write_frame(table, csv, formulas=True)
 
 
 def _ignore_table_of(labels: Path) -> str:
@@ -300,8 +299,7 @@ def write_annotations(annotations: Annotations | pd.DataFrame, csv: Path) -> Non
     """
     rows = annotations.rows if isinstance(annotations, Annotations) else annotations
     table = rows[["image", "class_id", "rle"]].set_axis(["ImageId", "ClassId", "EncodedPixels"], axis=1)
-    with replacing(csv) as temporary:
-        table.to_csv(temporary, index=False, lineterminator="\n")
+    write_frame(table, csv, formulas=True)
 
 
 def open_dataset(root: Path, side: Side = "train", problems: list[AnnotationError] | None = None) -> Dataset:

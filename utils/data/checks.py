@@ -27,8 +27,8 @@ from utils.data.annotations import (
 from utils.data.bit_depth import DARK, BitDepth, Levels
 from utils.data.cache import FileCache
 from utils.data.images import ImageError, ImageFacts, images_within, list_images, verify_image
+from utils.data.tables import write_frame
 from utils.errors import InputError
-from utils.files import replacing
 from utils.text import plural
 
 COLUMNS = ["file", "row", "problem", "remedy"]
@@ -291,9 +291,7 @@ def _warnings(root: Path, read: dict[Path, ImageFacts], depth: BitDepth) -> list
 
 
 def _save(problems: pd.DataFrame, csv: Path) -> Path:
-    with replacing(csv) as temporary:
-        # Paths may be any bytes.
-        problems.to_csv(temporary, index=False, lineterminator="\n", errors="backslashreplace")
+    write_frame(problems, csv)
     return csv
 
 

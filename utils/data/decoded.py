@@ -140,7 +140,11 @@ def decode_once(
     remedy = "take -cache disk or none, or a smaller -image_size"
     _refuse_unless_fitting("ram", decoded, processes, free, of_what, remedy)
     # A file descriptor without a name: the system takes the memory back when the last process has ended.
-    shared = torch.empty(decoded.size, dtype=torch.uint8).share_memory_()
+    try:
+        shared = torch.empty(decoded.size, dtype=torch.uint8).share_memory_()
+    except (RuntimeError, OSError) as error:  # limits of the process, as ulimit -f and -v
+        reason = " ".join(str(error).split())[:120]
+        raise InputError(f"-cache ram: no {decoded.size / 1e6:.1f} MB of shared memory ({reason}); {remedy}") from None
     decoded.place, memory = shared, shared.numpy()
 
     def store(start: int, image: np.ndarray) -> None:

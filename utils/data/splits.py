@@ -11,9 +11,8 @@ import pandas as pd
 from config import BalanceConfig
 from utils.data.annotations import Annotations, read_annotations, read_class_names, write_annotations
 from utils.data.duplicates import describe_groups, near_duplicate_groups
-from utils.data.tables import AnnotationError, read_table, require_columns
+from utils.data.tables import AnnotationError, read_table, require_columns, write_frame
 from utils.errors import InputError
-from utils.files import replacing
 
 __all__ = [
     "balance",
@@ -184,8 +183,7 @@ def split(
 
 def write_split(frame: pd.DataFrame, csv: Path) -> None:
     """Write a split as CSV with the columns image, side, group."""
-    with replacing(csv) as temporary:
-        frame[["image", "side", "group"]].to_csv(temporary, index=False, lineterminator="\n")
+    write_frame(frame[["image", "side", "group"]], csv, formulas=True)
 
 
 def read_split(csv: Path, images: Sequence[str] | None = None) -> pd.DataFrame:

@@ -5,12 +5,12 @@ Rows are counted as an editor or spreadsheet shows them: the header is row 1.
 
 import re
 from collections.abc import Iterable
+from csv import QUOTE_ALL, QUOTE_MINIMAL, QUOTE_NONNUMERIC, field_size_limit
 from csv import Error as CsvError
-from csv import field_size_limit
 from csv import reader as csv_reader
 from csv import writer as csv_writer
 from pathlib import Path
-from typing import TextIO
+from typing import Any, TextIO
 
 import pandas as pd
 
@@ -22,6 +22,7 @@ LAYOUTS = "ImageId,ClassId,EncodedPixels or ImageId_ClassId,EncodedPixels"
 MOST_CLASSES = 255  # index masks have 8 bits
 # What tables of competitions and of pandas have for "nothing", in lower case; 0 0 and -1 are no code and no class.
 FILLERS = frozenset({"", "-1", "-1.0", "-1 -1", "0", "0.0", "0 0", "nan", "none", "null", "n/a", "<na>"})
+_FORMULA = ("=", "+", "-", "@", "\t", "\r")  # what spreadsheets take for the beginning of one
 
 
 class AnnotationError(InputError):
@@ -122,10 +123,61 @@ def read_listed(csv: Path) -> dict[int, str]:
     return {int(row): str(name) for row, name in zip(names.index, names, strict=True)}
 
 
+class TableWriter:
+    """Writes rows of CSV so that every reader gets the cells that were given.
+
+    Args:
+        file: a text file, opened with ``newline=""``.
+        formulas: what begins like a formula is written as it is; else with a ``'`` before it, as spreadsheets want text
+            that is none. Names in tables that programs read back, or the competition, have to stay as they are.
+    """
+
+    def __init__(self, file: TextIO, formulas: bool = False) -> None:
+        self._formulas = formulas
+        self._plain = csv_writer(file, lineterminator="\n")
+        self._quoted = csv_writer(file, lineterminator="\n", quoting=QUOTE_ALL)
+
+    def writerow(self, row: Iterable[Any]) -> None:
+        """Write one row."""
+        cells = list(row) if self._formulas else [as_text(cell) for cell in row]
+        # The module quotes a carriage return from Python 3.13 on; without quotes it ends the row.
+        broken = any(isinstance(cell, str) and "\r" in cell for cell in cells)
+        (self._quoted if broken else self._plain).writerow(cells)
+
+    def writerows(self, rows: Iterable[Iterable[Any]]) -> None:
+        """Write rows."""
+        for row in rows:
+            self.writerow(row)
+
+
+def as_text(cell: Any) -> Any:
+    """Return a cell of a table that a spreadsheet shows and does not compute: ``'=1+1`` for ``=1+1``; numbers stay."""
+    if not isinstance(cell, str) or not cell.startswith(_FORMULA):
+        return cell
+    try:
+        float(cell)
+    except ValueError:
+        return f"'{cell}"
+    return cell
+
+
+def write_frame(frame: pd.DataFrame, csv: Path, formulas: bool = False) -> None:
+    """Write a table with its header as ``TableWriter`` does, in one step; empty cells where there is no value."""
+    with replacing(csv) as temporary:
+        words = [name for name in frame if frame[name].dtype.kind == "O"]
+        shown = frame.copy()
+        for name in () if formulas else words:
+            shown[name] = frame[name].map(as_text)
+        broken = any(isinstance(cell, str) and "\r" in cell for name in words for cell in shown[name])
+        # Paths may be any bytes.
+        quoting: Any = QUOTE_NONNUMERIC if broken else QUOTE_MINIMAL
+        shown.to_csv(temporary, index=False, lineterminator="\n", quoting=quoting, errors="backslashreplace")
+
+
 def write_listed(names: Iterable[str], csv: Path) -> None:
     """Write image names as a table that ``read_listed`` reads."""
     with replacing(csv) as temporary, open(temporary, "w", encoding="utf-8", newline="") as file:
-        csv_writer(file, lineterminator="\n").writerows([["ImageId"], *([name] for name in names)])
+        TableWriter(file, formulas=True).writerows([["ImageId"], *([name] for name in names)])
 
 
 def is_filler(text: str) -> bool:

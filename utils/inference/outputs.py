@@ -4,7 +4,6 @@ A sink renders in worker threads, in any order, and collects in the main thread,
 written row by row beside their final name and appear when the run is complete.
 """
 
-import csv
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import ExitStack
@@ -16,6 +15,7 @@ import numpy as np
 
 from utils.data import rle
 from utils.data.submission import Layout
+from utils.data.tables import TableWriter
 from utils.decision.masks import index_mask
 from utils.files import replacing
 from utils.inference.inspected import Inspected
@@ -94,6 +94,7 @@ class CsvTable:
     """A CSV file that is written row by row and takes its name at the end."""
 
     header: tuple[str, ...]
+    formulas = False  # whether names that begin like formulas stay as they are, see ``TableWriter``
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -110,7 +111,7 @@ class CsvTable:
 
     def into(self, file: TextIO) -> Any:
         """Write into an open text file, with its header; ``path`` is not used then."""
-        self._writer = csv.writer(file, lineterminator="\n")
+        self._writer = TableWriter(file, self.formulas)
         self._writer.writerow(self.header)
         return self
 
@@ -127,6 +128,8 @@ class Submission(CsvTable):
         class_ids: number of each scored class; none: 1, 2, 3 ...
         layout: columns and order; none: ``ImageId_ClassId,EncodedPixels``, as the images come.
     """
+
+    formulas = True
 
     def __init__(self, path: Path, class_ids: Sequence[int] | None = None, layout: Layout | None = None) -> None:
         super().__init__(path)

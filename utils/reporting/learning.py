@@ -19,7 +19,7 @@ def read_history(path: Path) -> History | None:
             rows = list(csv.DictReader(file))
     except (OSError, ValueError, csv.Error):
         return None
-    if not rows or "epoch" not in rows[0]:
+    if not rows or not all(math.isfinite(_number(row.get("epoch"))) for row in rows):
         return None
     return {name: [_number(row.get(name)) for row in rows] for name in rows[0] if name}
 
@@ -92,6 +92,7 @@ def _best(history: History) -> int | None:
 
 def _number(text: str | None) -> float:
     try:
-        return float(text or "nan")
+        number = float(text or "nan")
     except ValueError:
         return math.nan
+    return number if abs(number) < 1e30 else math.nan  # beyond that no axis can be drawn

@@ -187,7 +187,7 @@ def _spent(run: Path) -> dict[str, Any]:
             "epochs": len(rows),
             "seconds": sum(float(r["train_seconds"]) + float(r["valid_seconds"]) for r in rows),
         }
-    except (OSError, ValueError, KeyError, TypeError):  # TypeError: a line that was cut off
+    except (OSError, ValueError, KeyError, TypeError, csv.Error):  # TypeError: a line that was cut off
         return {}
 
 

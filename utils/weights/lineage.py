@@ -2,6 +2,7 @@
 
 import csv
 import dataclasses
+import math
 import shlex
 import typing
 from dataclasses import dataclass
@@ -9,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from config import RECIPES, SAID_BY_SPLIT, TrainConfig
+from utils.errors import InputError
 from utils.settings import to_plain, without_none
 from utils.weights.run_files import HISTORY, PLACES, SPLIT
 
@@ -58,12 +60,20 @@ class Training:
         Args:
             run: the folder.
             provenance: of the run's weights file.
+
+        Raises:
+            InputError: the history is there and damaged.
         """
         try:
             with open(run / HISTORY, newline="", encoding="utf-8") as file:
                 rows = list(csv.DictReader(file))
         except FileNotFoundError:
             rows = []
+        except (ValueError, csv.Error):
+            raise _damaged(run) from None
+        for row in rows:
+            if not all(_is_figure(row.get(key)) for key in ("train_seconds", "valid_seconds", *_COLUMNS)):
+                raise _damaged(run)
         times = [float(row[key]) for row in rows for key in ("train_seconds", "valid_seconds") if row.get(key)]
         step = max(1, -(-len(rows) // _MOST_ROWS))
         # The last epoch is always shown, and every step-th before it.
@@ -78,6 +88,18 @@ class Training:
         before = (sum(one["epochs"] for one in earlier), sum(one["seconds"] for one in earlier)) if known else None
         began = runs(provenance)[0].get("encoder_file")
         return cls(commands(provenance), began, len(rows), sum(times) if times else None, before, curves, shown)
+
+
+def _is_figure(text: Any) -> bool:
+    """Check whether a cell of the history is a number, or empty as where there is none."""
+    try:
+        return not text or math.isfinite(float(text)) or text == "nan"
+    except (ValueError, TypeError):
+        return False
+
+
+def _damaged(run: Path) -> InputError:
+    return InputError(f"{run / HISTORY}: damaged; restore it, or remove it (the card then has no learning curves)")
 
 
 def runs(provenance: dict[str, Any]) -> list[dict[str, Any]]:
