@@ -107,6 +107,8 @@ def run(main: Callable[[Sequence[str]], int]) -> NoReturn:
     encoding lacks are printed as their code.
     """
     share_the_processor()
+    # Python keeps what it has compiled of a module, cut off where files may not be so long, and stumbles over it ever after.
+    sys.dont_write_bytecode |= _limit("RLIMIT_FSIZE") is not None
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
@@ -158,12 +160,18 @@ _REMEDIES = {
 
 def _memory_limit() -> str:
     """Return what else to do where the shell limits the memory of its programs."""
+    limit = _limit("RLIMIT_AS")
+    return "" if limit is None else f", or allow more than {limit / 1e9:.1f} GB (ulimit -v)"
+
+
+def _limit(name: str) -> int | None:
+    """Return a limit that the shell sets for its programs, in bytes; None where there is none."""
     try:
         import resource
     except ImportError:  # Windows
-        return ""
-    limit = resource.getrlimit(resource.RLIMIT_AS)[0]
-    return "" if limit == resource.RLIM_INFINITY else f", or allow more than {limit / 1e9:.1f} GB (ulimit -v)"
+        return None
+    limit = resource.getrlimit(getattr(resource, name))[0]
+    return None if limit == resource.RLIM_INFINITY else limit
 
 
 def _complain(message: str, code: int) -> int:

@@ -233,3 +233,17 @@ def test_the_memory_is_given_back_when_nobody_uses_it(strips):
     del source
     assert mapped() == before - 1
     assert torch.is_tensor(torch.zeros(1))
+
+
+def test_a_limit_of_the_process_is_one_line(strips, monkeypatch):
+    """What torch says under ``ulimit -f`` and ``ulimit -v``."""
+
+    def refuse(tensor):
+        raise RuntimeError("unable to resize file </torch_1> to the right size: File too large (27)\nmore")
+
+    monkeypatch.setattr(torch.Tensor, "share_memory_", refuse)
+    with pytest.raises(
+        InputError, match=r"-cache ram: no 0\.0 MB of shared memory \(unable to .*\); take -cache disk"
+    ) as e:
+        make("ram", strips)
+    assert "\n" not in str(e.value)
