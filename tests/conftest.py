@@ -43,6 +43,13 @@ SLOWEST_FIRST = (
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 
 
+def pytest_report_header(config: pytest.Config) -> list[str]:
+    """Print what repeats the cases of tests/fuzz where those are run."""
+    from tests.fuzz.chance import CASES, SEED
+
+    return [] if "not slow" in config.option.markexpr else [f"fuzz: FUZZ_SEED={SEED} FUZZ_CASES={CASES}"]
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Sort the slowest files to the front; the tests of a file keep their order."""
     ranks = {name: rank for rank, name in enumerate(SLOWEST_FIRST)}

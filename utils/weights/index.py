@@ -99,7 +99,8 @@ class Entry:
             _check_figures(key, known.get(key, {}))
         if any(not isinstance(score, dict) for score in known.get("scores", {}).values()):
             raise ValueError(f"scores of {known['name']} are no entries by name")
-        if known.get("speed") and not {"images_per_second", "network", "hardware"} <= set(known["speed"]):
+        speed = known.get("speed", {})
+        if speed and any(speed.get(key) is None for key in ("images_per_second", "network", "hardware")):
             raise ValueError(f"speed of {known['name']} lacks a figure")
         return cls(**known)
 
@@ -117,12 +118,18 @@ def _check_figures(name: str, given: Any) -> None:
     if not isinstance(given, dict):
         raise ValueError(f"{name} is {given!r:.60}, expected entries by name")
     for key, value in given.items():
-        if isinstance(value, dict):
-            _check_figures(f"{name} {key}", value)
+        where = f"{name} {key}"
+        if key == "classes":
+            if not isinstance(value, dict):
+                raise ValueError(f"{where} is {value!r:.60}, expected entries by name")
+            for class_name, figures in value.items():
+                _check_figures(f"{where} {class_name}", figures)
         elif key in _WORDS and not isinstance(value, str):
-            raise ValueError(f"{name} {key} is {value!r:.60}, expected text")
+            raise ValueError(f"{where} is {value!r:.60}, expected text")
         elif key in _FIGURES and not (value is None or (type(value) in (int, float) and math.isfinite(value))):
-            raise ValueError(f"{name} {key} is {value!r:.60}, expected a number")
+            raise ValueError(f"{where} is {value!r:.60}, expected a number")
+        elif isinstance(value, dict):
+            _check_figures(where, value)
 
 
 @dataclasses.dataclass(frozen=True)

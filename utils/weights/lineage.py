@@ -72,7 +72,8 @@ class Training:
         except (ValueError, csv.Error):
             raise _damaged(run) from None
         for row in rows:
-            if not all(_is_figure(row.get(key)) for key in ("train_seconds", "valid_seconds", *_COLUMNS)):
+            spent = (row.get("train_seconds"), row.get("valid_seconds"))
+            if "nan" in spent or not all(map(_is_figure, (*spent, *(row.get(key) for key in _COLUMNS)))):
                 raise _damaged(run)
         times = [float(row[key]) for row in rows for key in ("train_seconds", "valid_seconds") if row.get(key)]
         step = max(1, -(-len(rows) // _MOST_ROWS))
@@ -93,7 +94,7 @@ class Training:
 def _is_figure(text: Any) -> bool:
     """Check whether a cell of the history is a number, or empty as where there is none."""
     try:
-        return not text or math.isfinite(float(text)) or text == "nan"
+        return not text or text == "nan" or math.isfinite(float(text))
     except (ValueError, TypeError):
         return False
 

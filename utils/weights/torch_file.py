@@ -129,7 +129,7 @@ def _check_parts(path: Path, file: BufferedReader, sums: bool) -> None:
             raise
         raise _damaged(path) from None
     except Exception as error:  # zipfile meets damage by exceptions of many kinds
-        if not zipfile.is_zipfile(path):  # its end is missing
+        if not _is_archive(path):  # its end is missing
             raise _damaged(path) from None
         raise _damaged(path, f"damaged: {_words(error)}") from None
     file.seek(0)
@@ -143,7 +143,7 @@ def _load(path: Path, file: BufferedReader) -> Any:
     except Exception as error:  # of a file that others made there is no end to what torch may stumble over
         if lacks_memory(error) or _of_disk(error):
             raise
-        code = "weights_only" in str(error).lower() or zipfile.is_zipfile(path)
+        code = "weights_only" in str(error).lower() or _is_archive(path)
         if isinstance(error, pickle.UnpicklingError) and code:
             raise InputError(
                 f"{path}: refused, since opening it would run code from the file (it needs pickle);"
@@ -155,6 +155,14 @@ def _load(path: Path, file: BufferedReader) -> Any:
 def _of_disk(error: Exception) -> bool:
     """Check whether the disk is at fault; a place before the beginning of the file, EINVAL, is what damage asks for."""
     return isinstance(error, OSError) and error.errno not in (None, errno.EINVAL)
+
+
+def _is_archive(path: Path) -> bool:
+    """Check whether a file ends as a zip archive does; zipfile may stumble over damage while it looks."""
+    try:
+        return zipfile.is_zipfile(path)
+    except Exception:
+        return False
 
 
 def _damaged(path: Path, reason: str = "not a weights file, or damaged") -> InputError:
