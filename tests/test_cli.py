@@ -231,7 +231,7 @@ def test_words_without_a_flag_may_stand_in_the_file(yaml_file):
         (ConvertConfig, [], "Command.py: missing -from -dir;"),
         (ConvertConfig, ["-class_names", "a,,b"], "-class_names a,,b: expected names between the commas"),
         (DownloadWeightsConfig, ["a", "-verfy"], "no flag -verfy, did you mean -verify?"),
-        (PublishWeightsConfig, ["-data", "x"], "Command.py: missing RUN -name; -h explains every flag"),
+        (PublishWeightsConfig, ["-data", "x"], "Command.py: missing -name; -h explains every flag"),
         (PublishWeightsConfig, ["a", "b"], "Command.py: unrecognized arguments: b"),
         (EvaluateConfig, ["-threshold", "low"], "-threshold low: expected a number or none"),
     ],

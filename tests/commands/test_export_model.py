@@ -1,5 +1,6 @@
 """Exported files stand alone: preprocessing inside, any number and size of images, and a report on how close they are."""
 
+import functools
 import json
 import re
 import shutil
@@ -55,22 +56,26 @@ def images(tmp_path_factory) -> Path:
 
 @pytest.fixture(scope="module")
 def exported(make_weights, images, tmp_path_factory):
-    """Every format of one network, and of one that resizes its images: name -> result."""
-    made = {}
-    for format, input_size in (("onnx", None), ("openvino", None), ("onnx", (32, 64))):
+    """Return a function that exports a network, one that resizes its images with ``input_size``; each is made once."""
+
+    @functools.cache
+    def export(format, input_size=None):
         config = ExportConfig(
             weights_dir=make_weights(input_size=input_size),
             format=format,
             dir=images,
             out=tmp_path_factory.mktemp("out"),
         )
-        made[f"{format} {input_size}"] = export_model(config)
-    return made
+        return export_model(config)
+
+    return export
 
 
-@pytest.mark.parametrize(("name", "input_size"), [("onnx", None), ("openvino", None), ("onnx", (32, 64))])
+@pytest.mark.parametrize(
+    ("name", "input_size"), [("onnx", None), ("openvino", None), pytest.param("onnx", (32, 64), marks=pytest.mark.slow)]
+)
 def test_exported_masks_are_those_of_the_pipeline(make_weights, images, exported, name, input_size):
-    result, weights = exported[f"{name} {input_size}"], load(find(make_weights(input_size=input_size)))
+    result, weights = exported(name, input_size), load(find(make_weights(input_size=input_size)))
     network = open_network(weights, "torch", "cpu", "f32", 0)
     pipeline = InspectionPipeline(
         SingleNetwork(network, weights.spec, input_size), Decision((0.5, 0.5), (0, 0), (None, None))
@@ -88,8 +93,8 @@ def test_exported_masks_are_those_of_the_pipeline(make_weights, images, exported
 
 
 def test_metadata_says_what_a_user_needs(exported):
-    found = onnxruntime.InferenceSession(exported["onnx None"].files[0]).get_modelmeta().custom_metadata_map
-    graph = openvino.Core().read_model(exported["openvino None"].files[0])
+    found = onnxruntime.InferenceSession(exported("onnx").files[0]).get_modelmeta().custom_metadata_map
+    graph = openvino.Core().read_model(exported("openvino").files[0])
     for key, value in {"classes": ["pits", "cracks"], "thresholds": [0.5, 0.5], "channels": 3}.items():
         assert json.loads(found[key]) == value
         assert json.loads(graph.get_rt_info(["steel_defects", key]).astype(str)) == value
@@ -98,7 +103,7 @@ def test_metadata_says_what_a_user_needs(exported):
 
 def test_the_snippet_of_the_documents_runs(make_weights, exported, tmp_path, monkeypatch):
     weights = load(find(make_weights()))
-    shutil.copy(exported["onnx None"].files[0], tmp_path / "network.onnx")
+    shutil.copy(exported("onnx").files[0], tmp_path / "network.onnx")
     pixels = np.random.default_rng(0).integers(0, 256, (40, 70, 3), dtype=np.uint8)
     Image.fromarray(pixels).save(tmp_path / "strip.jpg", quality=100)
     monkeypatch.chdir(tmp_path)
@@ -117,7 +122,7 @@ def test_the_snippet_of_the_documents_runs(make_weights, exported, tmp_path, mon
 def test_f16_halves_the_file_and_hardly_changes_the_masks(make_weights, images, exported, tmp_path, format):
     config = ExportConfig(weights_dir=make_weights(), format=format, precision="f16", out=tmp_path, dir=images)
     half = export_model(config)
-    assert half.megabytes < 0.6 * exported[f"{format} None"].megabytes
+    assert half.megabytes < 0.6 * exported(format).megabytes
     assert min(half.parity.dice.values()) > 0.99
 
 
@@ -191,7 +196,7 @@ def test_int8_by_nncf_runs(make_weights, images, exported, tmp_path, monkeypatch
     monkeypatch.setattr(exporting, "MOST_LOST", 1.0)  # a random network has no sharp edges to keep
     config = ExportConfig(weights_dir=make_weights(), format="openvino", int8=True, dir=images, out=tmp_path)
     result = export_model(config)
-    assert result.megabytes < 0.4 * exported["openvino None"].megabytes
+    assert result.megabytes < 0.4 * exported("openvino").megabytes
     assert min(result.parity.dice.values()) > 0.8
 
 

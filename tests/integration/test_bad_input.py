@@ -516,6 +516,7 @@ def test_ctrl_c_before_the_work_begins_leaves_nothing(words, place, limits, monk
     assert files(place) == before
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("case", PROCESSES, ids=lambda case: case.name)
 def test_bad_input_is_one_line_in_a_process_of_its_own(case, place, monkeypatch):
     case.prepare(place, monkeypatch)

@@ -191,7 +191,8 @@ def test_a_member_of_a_system_is_calibrated_with_the_whole(make_dataset, run, tm
     assert not (tmp_path / "out").exists()
 
 
-@pytest.mark.parametrize("task", [pytest.param("multilabel", marks=pytest.mark.slow), "multiclass"])
+@pytest.mark.slow
+@pytest.mark.parametrize("task", ["multilabel", "multiclass"])
 def test_what_is_calibrated_behind_a_gate_is_what_prediction_draws(make_dataset, tmp_path, task):
     """Softmax gives the pixels of a class that the gate turned away to another one."""
     root, folder = make_dataset(count=12), tmp_path / "system"

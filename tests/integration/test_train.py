@@ -49,7 +49,7 @@ def test_a_run_leaves_its_files(strips, tmp_path, capsys):
     assert json.loads((result.folder / "metrics.json").read_text())["epoch"] == result.best_epoch
     printed = capsys.readouterr().out
     assert "epoch 2/2" in printed
-    assert "lr 1.0e-03/1.0e-03" in printed
+    assert all(len(line) <= 100 for line in printed.splitlines() if line.startswith("epoch"))
 
 
 def test_it_learns(strips, tmp_path):
@@ -92,6 +92,7 @@ def test_workers_do_not_change_the_result(strips, tmp_path):
     assert same(weights_of(alone.folder), weights_of(helped.folder))
 
 
+@pytest.mark.slow
 def test_images_of_12_bits_train_the_network_that_their_8_bits_train(strips, tmp_path, capsys):
     deep = tmp_path / "deep"
     (deep / "train_images").mkdir(parents=True)

@@ -73,6 +73,7 @@ def test_announced_pictures_are_drawn(result):
     assert page.count("with outlines of its defects") == announced
 
 
+@pytest.mark.slow
 def test_same_folder_same_page(result, tmp_path):
     again = explore(ExploreConfig(dir=result.found.root, out=tmp_path / "again.html", examples=2), progress=False)
     assert again.page.read_bytes() == result.page.read_bytes()
@@ -118,6 +119,7 @@ def test_bad_place_is_refused_before_anything_is_read(make_dataset, tmp_path, mo
             explore(ExploreConfig(dir=root, out=tmp_path / out), progress=False)
 
 
+@pytest.mark.slow
 def test_long_class_names_and_odd_letters_stay_text(make_dataset):
     root = make_dataset(
         class_names=("<b>pits</b> & holes", "Ünïcode with a very long name, much longer than any plot has room for")

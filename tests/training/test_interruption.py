@@ -34,7 +34,9 @@ def test_a_checkpoint_is_written_whole_before_a_signal_counts(tmp_path, monkeypa
     before = signal.signal(number, die)
     try:
         with pytest.raises(RuntimeError, match="was killed"):
-            checkpoints._write({"epoch": 1, "network": {"weight": torch.ones(1000)}}, tmp_path / checkpoints.BEST)
+            checkpoints._write(
+                {"epoch": 1, "network": {"weight": torch.ones(1000)}, "scores": {}}, tmp_path / checkpoints.BEST
+            )
         assert signal.getsignal(number) is die
     finally:
         signal.signal(number, before)

@@ -80,7 +80,9 @@ def test_answers_equal_the_command_lines_to_the_pixel(
             assert (encode(mask) if mask.any() else "") == codes[f"{answer.name}_{class_id}"]
         mine = [row for row in rows if row["image"] == answer.name]
         assert [int(row["area_px"]) for row in mine] == answer.defects["area_px"].tolist()
-        assert [row["mean_probability"] for row in mine] == [f"{p:.4f}" for p in answer.defects["mean_probability"]]
+        # Images that share a batch may differ in the last digit, on which the rounding to four places then turns.
+        told = [float(row["mean_probability"]) for row in mine]
+        assert told == pytest.approx(answer.defects["mean_probability"].tolist(), abs=6e-5)
         assert known.found(answer) == tuple(dict.fromkeys(row["name"] for row in mine))
         assert known.verdict(answer) == ("defective" if mine else "clean")
         np.testing.assert_array_equal(answer.masks, other.masks)
