@@ -10,7 +10,7 @@ import pandas as pd
 
 from config import BalanceConfig
 from utils.data.annotations import Annotations, read_annotations, read_class_names, write_annotations
-from utils.data.duplicates import describe_groups, near_duplicate_groups
+from utils.data.duplicates.groups import describe_groups, near_duplicate_groups
 from utils.data.tables import AnnotationError, read_table, require_columns, write_frame
 from utils.errors import InputError
 

@@ -24,7 +24,7 @@ from utils.data.annotations import (
     read_class_names,
 )
 from utils.data.checks import thread_count
-from utils.data.duplicates import near_duplicate_groups
+from utils.data.duplicates.groups import near_duplicate_groups
 from utils.data.exploration.images import ImageLight, ImageStatistics, ImageTally, measure_light
 from utils.data.exploration.labels import ImageLabels, LabelStatistics, LabelTally, grid_of, measure_labels
 from utils.data.images import ImageError, list_images, measure_depth, read_size
