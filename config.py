@@ -288,11 +288,23 @@ class ImageFlags(PixelFlags):
     images_with: Literal["auto", "anything", "defect", "target"] = flag(
         "images to use; auto: those with -target for -task per-class, else all", "auto"
     )
-    valid_fraction: float = flag("share of the images kept for validation, 0..1", 0.2, low=0.01, high=0.9)
+    valid_fraction: float = flag(
+        "share of the images kept for validation, 0..1; with -test_fraction, of those that it leaves",
+        0.2,
+        low=0.01,
+        high=0.9,
+    )
+    test_fraction: float = flag(
+        "share of the images that nothing is learnt, chosen or calibrated on, scored once when the training ends, "
+        "0..1; 0.1 beside -valid_fraction 0.2 makes 72/18/10",
+        0.0,
+        low=0,
+        high=0.9,
+    )
     group_duplicates: bool = flag("keep near-duplicate images on one side of the split, else validation flatters", True)
     split: Path | None = flag(
         "split.csv of an earlier run to use again, so that runs can be compared; its images are used, so -subset, "
-        "-per_class and -valid_fraction are refused beside it",
+        "-per_class, -valid_fraction and -test_fraction are refused beside it",
         None,
     )
     augmentation: Literal["published", "flips", "d4", "strong", "none"] = flag(
@@ -407,7 +419,7 @@ class TrainConfig(
 
 
 # What -split says already: refused beside it.
-SAID_BY_SPLIT = ("subset", "per_class", "valid_fraction")
+SAID_BY_SPLIT = ("subset", "per_class", "valid_fraction", "test_fraction")
 
 # Named settings of training. A recipe sets fields of TrainConfig; flags and -config override it.
 RECIPES: dict[str, dict[str, Any]] = {
@@ -512,10 +524,12 @@ class EvaluateConfig(CalibrationFlags, WeightsFlags, DecisionFlags, ViewFlags, P
     """What ``Evaluate.py`` does."""
 
     dir: Path = flag(
-        "labelled dataset folder: train_images/ and train.csv; of -split test: test_images/ and test_labels.csv"
+        "labelled dataset folder: train_images/ and train.csv; of -split test-images: test_images/ and test_labels.csv"
     )
-    split: Literal["valid", "train", "all", "test"] = flag(
-        "images to score: a side of the run's split.csv, all in train_images/, or those in test_images/", "valid"
+    split: Literal["valid", "train", "all", "test", "test-side", "test-images"] = flag(
+        "images to score: a side of the run's split.csv, test-side being its test side; all in train_images/; "
+        "test-images: those in test_images/; test: whichever of these two there is",
+        "valid",
     )
     num_of_images: int = flag("images to score, in order of their names; 0: all", 0, low=0)
     out: Path | None = flag("folder for report, scores and tables; none: DIR/evaluation", None)

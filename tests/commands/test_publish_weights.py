@@ -30,6 +30,8 @@ from utils.commands.download_weights import download_weights
 from utils.commands.evaluate import evaluate
 from utils.commands.predict import predict
 from utils.commands.publish_weights import MARKS, largest_change, publish_weights
+from utils.data.annotations import open_dataset
+from utils.data.splits import read_split
 from utils.data.synthetic import synthesise
 from utils.decision.decision import ClassDecision, Decision
 from utils.errors import InputError
@@ -315,6 +317,17 @@ def test_images_of_the_run_are_no_test_images(run, tmp_path):
     with pytest.raises(InputError, match=r"6 of its 6 images are images of the run too"):
         publish_weights(settings(run, tmp_path / "to", test_dir=root))
     assert not (tmp_path / "to").exists()
+
+
+def test_images_of_the_runs_test_side_are_test_images(run, tmp_path):
+    root = tmp_path / "strips"
+    shutil.copytree(run.parent / "strips", root)
+    dataset, frame = open_dataset(root), read_split(run / "split.csv")
+    shutil.copy(dataset.path(dataset.images[4]), root / "test_images")
+    with pytest.raises(InputError, match=f"1 of its 7 images are images of the run too, {dataset.images[4]} for one"):
+        publishing._check_unseen(root, dataset, frame)
+    frame.loc[frame["image"] == dataset.images[4], "side"] = "test"
+    publishing._check_unseen(root, dataset, frame)
 
 
 # 16 bits

@@ -80,9 +80,9 @@ def test_balance_of_no_folder_is_an_error(tmp_path):
         write_balanced(BalanceConfig(dir=tmp_path / "nothing"))
 
 
-def shares(annotations, frame):
-    """Return the share in validation of each class, then of clean images, then of all."""
-    valid = set(frame.loc[frame["side"] == "valid", "image"])
+def shares(annotations, frame, side="valid"):
+    """Return the share on one side of each class, then of clean images, then of all."""
+    valid = set(frame.loc[frame["side"] == side, "image"])
     rows = annotations.rows
     classes = [
         rows.loc[rows["class_id"] == k, "image"].isin(valid).mean() for k in range(1, annotations.num_classes + 1)
@@ -105,16 +105,47 @@ def test_every_class_and_clean_images_have_their_share_in_validation(uneven, ima
         assert share == pytest.approx(fraction, abs=0.02)
 
 
+@pytest.mark.parametrize(
+    ("valid", "test", "expected"),
+    [(0.2, 0.1, (0.72, 0.18, 0.1)), (0.25, 0.2, (0.6, 0.2, 0.2)), (0.0, 0.5, (0.5, 0, 0.5))],
+)
+@pytest.mark.parametrize("seed", [0, 1])
+def test_every_class_and_clean_images_have_their_share_of_three_sides(uneven, images, valid, test, expected, seed):
+    frame = split(uneven, images, valid, seed, test_fraction=test)
+    assert list(frame["image"]) == sorted(images)
+    for side, fraction in zip(("train", "valid", "test"), expected, strict=True):
+        for share in shares(uneven, frame, side):
+            assert share == pytest.approx(fraction, abs=0.02)
+
+
+def test_the_test_images_do_not_depend_on_the_share_of_validation(uneven, images):
+    frames = [split(uneven, images, valid, 0, test_fraction=0.1) for valid in (0.1, 0.2, 0.4)]
+    assert len({tuple(frame.loc[frame["side"] == "test", "image"]) for frame in frames}) == 1
+    assert split(uneven, images, 0.2, 0, test_fraction=0.0).equals(split(uneven, images, 0.2, 0))
+
+
+@pytest.mark.parametrize(
+    ("rare", "sides"), [("x", ["train"]), ("xy", ["train", "valid"]), ("xyz", ["test", "train", "valid"])]
+)
+def test_validation_has_a_rare_class_before_the_test(rare, sides):
+    annotations = table({**{f"{k}": {1} for k in range(60)}, **{name: {2} for name in rare}})
+    frame = split(annotations, annotations.listed, 0.2, 0, test_fraction=0.1).set_index("image")
+    assert sorted(frame.loc[list(rare), "side"]) == sides
+
+
+@pytest.mark.parametrize("test", [0, 0.1])
 @pytest.mark.parametrize("seed", [0, 1, 2])
-def test_groups_stay_whole_and_shares_hold(uneven, images, seed):
+def test_groups_stay_whole_and_shares_hold(uneven, images, seed, test):
     generator = np.random.default_rng(seed)
     # Neighbours in name form groups of 1 to 40 images, as crops of one strip do.
     sizes = generator.geometric(0.15, size=len(images)).clip(1, 40)
     of = np.repeat(np.arange(len(sizes)), sizes)[: len(images)]
-    frame = split(uneven, images, 0.2, seed, dict(zip(sorted(images), of.tolist(), strict=True)))
+    frame = split(uneven, images, 0.2, seed, dict(zip(sorted(images), of.tolist(), strict=True)), test)
     assert (frame.groupby("group")["side"].nunique() == 1).all()
     for share in shares(uneven, frame):
-        assert share == pytest.approx(0.2, abs=0.03)
+        assert share == pytest.approx(0.2 * (1 - test), abs=0.03)
+    for share in shares(uneven, frame, "test"):
+        assert share == pytest.approx(test, abs=0.03)
 
 
 def test_split_depends_on_the_seed_alone(uneven, images):
@@ -133,10 +164,13 @@ def test_no_validation_on_request_and_never_all(uneven):
     assert set(split(uneven, uneven.listed, 0.0, 0)["side"]) == {"train"}
     with pytest.raises(InputError, match=r"-valid_fraction 1.0"):
         split(uneven, uneven.listed, 1.0, 0)
+    with pytest.raises(InputError, match=r"-test_fraction -0.1: expected 0 or more and less than 1"):
+        split(uneven, uneven.listed, 0.2, 0, test_fraction=-0.1)
 
 
-def test_a_written_split_reads_back(uneven, images, tmp_path):
-    frame = split(uneven, images, 0.2, 0)
+@pytest.mark.parametrize("test", [0, 0.1])
+def test_a_written_split_reads_back(uneven, images, tmp_path, test):
+    frame = split(uneven, images, 0.2, 0, test_fraction=test)
     write_split(frame, tmp_path / "split.csv")
     pd.testing.assert_frame_equal(read_split(tmp_path / "split.csv", images), frame, check_dtype=False)
 
@@ -147,7 +181,7 @@ def test_a_written_split_reads_back(uneven, images, tmp_path):
         ("", "empty file"),
         ("image,side\na,train\n", "missing column group"),
         ("image,side,group\n", "lists no images"),
-        ("image,side,group\na,test,0\n", "row 2: side 'test'; expected train or valid"),
+        ("image,side,group\na,holdout,0\n", "row 2: side 'holdout'; expected train, valid or test"),
         ("image,side,group\na,train,x\n", "row 2: group 'x'"),
         (f"image,side,group\na,train,{10**19}\n", "row 2: group .10000000000000000000. is not a whole number"),
         ("image,side,group\na,train,0\na,valid,0\n", "row 3: a is in row 2 already"),

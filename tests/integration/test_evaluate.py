@@ -112,6 +112,47 @@ def test_the_runs_own_split_is_scored(make_dataset, make_weights, tmp_path, spli
         assert sorted({row["image"] for row in csv.DictReader(file)}) == names
 
 
+@pytest.mark.parametrize(
+    ("split", "side", "labelled", "images"),
+    [
+        ("test", True, False, 1),
+        ("test-side", True, False, 1),
+        ("test-side", True, True, 1),
+        ("test", False, True, 5),
+        ("test-images", True, True, 5),
+        (
+            "test",
+            True,
+            True,
+            r"-split test: .*split\.csv has a test side, and .*test_labels\.csv labels other test images;",
+        ),
+        ("test", False, False, r"test_images: no such folder"),
+        ("test-images", True, False, r"test_images: no such folder"),
+        ("test-side", False, True, r"split\.csv: has no image on its test side; use -split all"),
+    ],
+)
+def test_which_test_images_are_meant(make_dataset, make_weights, tmp_path, split, side, labelled, images):
+    root = make_dataset()
+    run = run_folder(make_weights(), tmp_path / "run", ["001.png"], ["000.png"])
+    if side:
+        with open(run / "split.csv", "a") as file:
+            file.write("003.png,test,7\n")
+    if labelled:
+        shutil.copytree(root / "train_images", root / "test_images")
+        shutil.copy(root / "train.csv", root / "test_labels.csv")
+    config = EvaluateConfig(dir=root, weights_dir=run, split=split, out=tmp_path / "scores", resamples=0, examples=0)
+    with pytest.raises(InputError, match=f"-calibrate -split {split}: scores of images that decided something prove"):
+        evaluate(dataclasses.replace(config, calibrate=True))
+    if isinstance(images, str):
+        with pytest.raises(InputError, match=images):
+            evaluate(config)
+        return
+    result = evaluate(config)
+    assert result.images == images
+    where = f"test side of {run / 'split.csv'}" if images == 1 else f"all test images of {root}"
+    assert f", {where};" in result.text()
+
+
 def test_the_command_prints_all_scores(make_dataset, make_weights, capfd):
     root = make_dataset()
     words = ["-dir", root, "-weights_dir", make_weights(), "-split", "all"]

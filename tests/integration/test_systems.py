@@ -54,7 +54,7 @@ def sums(folder: Path) -> dict[str, bytes]:
 )
 def test_a_system_is_trained_scored_and_run_by_the_three_commands(make_dataset, tmp_path, capsys, words, roles, labels):
     data = make_dataset(count=18)
-    run = train(tmp_path / "run", data, words)
+    run = train(tmp_path / "run", data, f"{words} -test_fraction 0.2")
     path = find(run)
     system = read_system(path)
     assert list(system.members) == roles
@@ -69,7 +69,21 @@ def test_a_system_is_trained_scored_and_run_by_the_three_commands(make_dataset, 
     assert written == (found["changed"] and not found["finds_nothing"]), "calibrated on the validation images"
     if "-classifier_size" in words:
         assert (system.members["classifier"].input_size, system.members["segmenter"].input_size) == ((32, 32), (32, 64))
-    assert f"system file: {path}" in capsys.readouterr().out
+    printed = capsys.readouterr().out
+    assert f"system file: {path}" in printed
+    test = sorted(row["image"] for row in rows(run / "split.csv") if row["side"] == "test")
+    assert len(test) >= 3
+    assert printed.count("used for nothing else") == 1, "the whole is scored, not each network"
+    assert sorted({row["image"] for row in rows(run / "test/scores.csv")}) == test
+    of_test = json.loads((run / "test/metrics.json").read_text())
+    assert system.metrics["test"]["images"] == len(test)
+    assert system.metrics["test"]["mean_dice"] == of_test["mean_dice"]
+    assert all("test" not in member.metrics for member in system.members.values())
+    written = path.read_bytes()
+    assert Train.main(["-resume", str(run)]) == 0
+    assert "nothing is left to train" in capsys.readouterr().out
+    assert path.read_bytes() == written
+    assert json.loads((run / "test/metrics.json").read_text()) == of_test
 
     words = f"-dir {data} -weights_dir {run} -out {tmp_path / 'out'} -device cpu -save submission,defects,labels"
     assert Predict_masks.main(words.split()) == 0

@@ -177,6 +177,45 @@ def test_a_run_that_began_while_images_were_checked_is_left_alone(strips, tmp_pa
     assert [(path.name, path.read_text()) for path in run.iterdir()] == [("config.yaml", "of the other")]
 
 
+def test_the_test_side_is_used_for_nothing_and_scored_once(strips, tmp_path, capsys, monkeypatch):
+    run = tmp_path / "run"
+    fractions = {"valid_fraction": 0.25, "test_fraction": 0.2}
+    first = train(settings(strips, run, group_duplicates=False, **fractions))
+    frame = pd.read_csv(run / "split.csv")
+    test = sorted(frame.loc[frame["side"] == "test", "image"])
+    assert len(test) >= 4
+    assert f", {len(test)} to test on in the end, at 32x64" in capsys.readouterr().out
+    assert f"its weights on {len(test)} test images, used for nothing else: mean Dice " in first.text()
+    stored, metrics = load(first.weights).metrics, json.loads((run / "metrics.json").read_text())
+    assert stored == metrics
+    assert metrics["test"] == {"data": "test split of the run; used for nothing else", **first.test}
+    assert metrics["test"]["images"] == len(test)
+
+    # It agrees with Evaluate.py, which finds the same images in the run's split.
+    out = tmp_path / "scores"
+    result = evaluate(EvaluateConfig(dir=strips, weights_dir=run, split="test", out=out, resamples=0, examples=0))
+    assert result.images == len(test)
+    assert f"test side of {run / 'split.csv'}" in result.text()
+    assert result.scores.mean_dice == pytest.approx(metrics["test"]["mean_dice"], abs=1e-3)
+
+    # Nothing of the training depends on those images: without them it is the same one.
+    few = tmp_path / "few.csv"
+    frame[frame["side"] != "test"].to_csv(few, index=False)
+    without = train(settings(strips, tmp_path / "without", split=few))
+    assert same(weights_of(run), weights_of(without.folder))
+    assert (without.test, "test" in without.text()) == (None, False)
+    assert without.scores == first.scores
+
+    # A run that has ended is not scored again; one that ended before it could write is.
+    scored = []
+    monkeypatch.setattr(room, "final_test", lambda *words: scored.append(words) or {"images": 0})
+    assert train(TrainConfig(resume=run)).test is None
+    assert (scored, load(first.weights).metrics) == ([], stored)
+    first.weights.unlink()
+    assert train(TrainConfig(resume=run)).test == {"images": 0}
+    assert len(scored) == 1
+
+
 def test_early_stopping(strips, tmp_path, monkeypatch):
     from utils.training import meters
 

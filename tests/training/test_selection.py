@@ -13,7 +13,7 @@ from utils.errors import InputError
 from utils.models.spec import ModelSpec
 from utils.settings import to_plain
 from utils.training.provenance import data_fingerprint
-from utils.training.selection import about_subset, choose_split, seen_before
+from utils.training.selection import about_subset, about_test, choose_split, seen_before
 
 
 @pytest.fixture
@@ -25,8 +25,8 @@ def case(make_dataset, tmp_path):
     return dataset, config, origin, split(dataset.images, dataset.images[:2])
 
 
-def split(images, valid) -> pd.DataFrame:
-    sides = ["valid" if name in valid else "train" for name in images]
+def split(images, valid, test=()) -> pd.DataFrame:
+    sides = ["valid" if name in valid else "test" if name in test else "train" for name in images]
     return pd.DataFrame({"image": list(images), "side": sides, "group": range(len(images))})
 
 
@@ -41,6 +41,34 @@ def test_the_split_beside_the_weights_tells(case, tmp_path):
     ]
     write_split(frame, csv)
     assert seen_before(config, dataset, origin, frame) == []
+
+
+@pytest.mark.parametrize(
+    ("earlier", "expected"),
+    [
+        # valid and test images of the earlier run; lines about 0 and 1 (valid now) and 2 and 3 (test now)
+        (((0, 1), (2, 3)), []),
+        (((0, 1), (2, 4)), ["trained on or chosen by 1 of the 2 test images"]),
+        (((0, 2), (1, 3)), ["trained on or chosen by 1 of the 2 test images"]),
+        (((2, 3), (0, 1)), ["trained on or chosen by 2 of the 2 test images"]),
+        (((1,), ()), ["trained on 1 of the 2 validation images", "trained on or chosen by 2 of the 2 test images"]),
+    ],
+)
+def test_test_images_are_not_to_have_been_used_before(case, tmp_path, earlier, expected):
+    dataset, config, origin, _ = case
+    names = dataset.images
+    csv = tmp_path / "earlier" / "split.csv"
+    csv.parent.mkdir()
+    write_split(split(names, *([names[k] for k in side] for side in earlier)), csv)
+    lines = seen_before(config, dataset, origin, split(names, names[:2], names[2:4]))
+    assert [line.split("was ")[1].split(", so")[0] for line in lines] == expected
+
+
+def test_runs_from_before_there_were_test_images_chose_alike(case):
+    dataset, config, origin, frame = case
+    settings = {name: value for name, value in origin["config"].items() if name != "test_fraction"}
+    assert seen_before(config, dataset, {**origin, "config": settings}, frame) == []
+    assert len(seen_before(dataclasses.replace(config, test_fraction=0.2), dataset, origin, frame)) == 1
 
 
 def test_without_it_runs_that_chose_alike_have_the_same_split(case):
@@ -84,6 +112,46 @@ def test_that_clean_images_are_left_out_is_said(twelve):
     assert chosen(twelve) == ([0, 1, 3, 4, 6, 7, 9, 10], [CLEAN])
     assert chosen(twelve, subset="all") == (list(range(12)), [])
     assert chosen(twelve, task="per-class", target="pits") == ([0, 3, 6, 9], [])
+
+
+def choose(dataset, **changes) -> pd.DataFrame:
+    config = TrainConfig(dir=dataset.root, group_duplicates=False, num_of_workers=0, subset="all", **changes)
+    spec = ModelSpec(
+        config.architecture, "test_resnet", config.task, dataset.annotations.class_names, target=config.target
+    )
+    return choose_split(config, spec, dataset, None)
+
+
+def test_a_share_for_the_test_is_chosen_or_refused(twelve, make_dataset):
+    assert choose(twelve, test_fraction=0.25, valid_fraction=0.34)["side"].value_counts().to_dict() == {
+        "train": 6,
+        "valid": 3,
+        "test": 3,
+    }
+    with pytest.raises(InputError, match=r"-test_fraction 0.01: 2 images of .* leave none to test on.*; raise it"):
+        choose(open_dataset(make_dataset(2, name="two")), test_fraction=0.01)
+
+
+def test_a_split_of_three_sides_is_used_again(twelve, tmp_path):
+    frame = split(twelve.images, twelve.images[:4], twelve.images[5:6])
+    write_split(frame, tmp_path / "split.csv")
+    again = choose(twelve, split=tmp_path / "split.csv")
+    pd.testing.assert_frame_equal(again, frame, check_dtype=False)
+    config = TrainConfig(dir=twelve.root, split=tmp_path / "split.csv")
+    assert about_test(config, again) == []
+    # The image for the test shows nothing, and the network for one class sees none such.
+    pits = choose(twelve, split=tmp_path / "split.csv", task="per-class", target="pits")
+    assert set(pits["side"]) == {"train", "valid"}
+    assert about_test(config, pits) == [
+        f"-split {config.split}: this network uses no image of its test side (1 image), so there is no test score"
+    ]
+    # Nothing is learnt from the test, so its images may be of one kind.
+    assert (
+        choose(twelve, split=tmp_path / "split.csv", task="classify-binary", architecture="classifier")["side"]
+        .eq("test")
+        .sum()
+        == 1
+    )
 
 
 def test_the_balanced_table_of_the_folder_is_used_and_said(twelve):

@@ -17,9 +17,9 @@ from utils.commands.facts import facts, metrics
 from utils.commands.progress import progress, require_images
 from utils.commands.results_folder import evaluation_folder
 from utils.commands.score_tables import Objects, write_tables
-from utils.data.annotations import Dataset, open_dataset
+from utils.data.annotations import LABELS, Dataset, open_dataset
 from utils.data.images import ImageError, read_size
-from utils.data.splits import read_split
+from utils.data.splits import TEST, read_split
 from utils.decision.probabilities import class_probabilities
 from utils.errors import InputError
 from utils.files import staged, write_text
@@ -123,19 +123,20 @@ def evaluate(config: EvaluateConfig) -> EvaluateResult | LabelsResult:
     Raises:
         InputError: flags, weights, images or labels are at fault; nothing was written then.
     """
-    if config.calibrate and config.split == "test":
+    if config.calibrate and config.split.startswith("test"):
         raise InputError(
-            "-calibrate -split test: scores of images that decided something prove nothing; use -split valid"
+            f"-calibrate -split {config.split}: scores of images that decided something prove nothing; use -split valid"
         )
     chosen = choose_weights(config)
-    dataset = open_dataset(config.dir, "test" if config.split == "test" else "train")
     run = chosen.path.parent
+    side = _meant(config, run)
+    dataset = open_dataset(config.dir, "test" if side == "test-images" else "train")
     if chosen.weights.spec.is_classifier:
-        names = _side(config, dataset, run)[: config.num_of_images or None]
-        return evaluate_labels(config, chosen, dataset, names, _what(config, run))
+        names = _names(side, dataset, run)[: config.num_of_images or None]
+        return evaluate_labels(config, chosen, dataset, names, _what(config, side, run))
     labels = GroundTruth(dataset.annotations, chosen.weights.spec, config.class_map)
     dataset = replace(dataset, annotations=labels.annotations)
-    names = _side(config, dataset, run)[: config.num_of_images or None]
+    names = _names(side, dataset, run)[: config.num_of_images or None]
     _check_labels(dataset, names)
     calibrator = Calibrator(config, chosen, dataset, labels, names) if config.calibrate else None
     skipped: list[Refused] = []
@@ -156,7 +157,7 @@ def evaluate(config: EvaluateConfig) -> EvaluateResult | LabelsResult:
             evaluation=evaluation,
             images=evaluation.scores.images,
             skipped=tuple(skipped),
-            what=_what(config, run),
+            what=_what(config, side, run),
             out=out,
             written=("report.html", "metrics.json", *tables, "objects.csv", "submission.csv"),
             seconds=seconds,
@@ -248,27 +249,42 @@ def _write_report(
     write_page(folder / "report.html", f"Evaluation of {chosen.path.stem}", lead, sections)
 
 
-def _side(config: EvaluateConfig, dataset: Dataset, run: Path) -> Sequence[str]:
+def _meant(config: EvaluateConfig, run: Path) -> str:
+    """Return ``-split``, where ``test`` becomes one of ``test-side`` and ``test-images``: whichever there is."""
+    if config.split != "test" or not (run / SPLIT).is_file() or TEST not in set(read_split(run / SPLIT)["side"]):
+        return "test-images" if config.split == "test" else config.split
+    labels = config.dir / LABELS["test"]
+    if labels.exists():
+        raise InputError(
+            f"-split test: {run / SPLIT} has a test side, and {labels} labels other test images; take -split test-side or"
+            " -split test-images"
+        )
+    return "test-side"
+
+
+def _names(side: str, dataset: Dataset, run: Path) -> Sequence[str]:
     """Return the names of the images to score, sorted."""
-    if config.split in ("all", "test"):
+    if side in ("all", "test-images"):
         return dataset.images
     csv_file = run / SPLIT
     if not csv_file.is_file():
         raise InputError(
-            f"-split {config.split}: no {SPLIT} beside the weights file in {run}; give the run folder with"
+            f"-split {side}: no {SPLIT} beside the weights file in {run}; give the run folder with"
             " -weights_dir, or score every labelled image with -split all"
         )
     frame = read_split(csv_file, dataset.images)
-    names = sorted(frame.loc[frame["side"] == config.split, "image"])
+    name = side.removesuffix("-side")
+    names = sorted(frame.loc[frame["side"] == name, "image"])
     if not names:
-        raise InputError(f"{csv_file}: has no image on its {config.split} side; use -split all")
+        raise InputError(f"{csv_file}: has no image on its {name} side; use -split all")
     return names
 
 
-def _what(config: EvaluateConfig, run: Path) -> str:
-    if config.split in ("all", "test"):
-        return f"all {'test' if config.split == 'test' else 'labelled'} images of {config.dir}"
-    return f"{'validation' if config.split == 'valid' else 'training'} side of {run / SPLIT}"
+def _what(config: EvaluateConfig, side: str, run: Path) -> str:
+    if side in ("all", "test-images"):
+        return f"all {'test' if side == 'test-images' else 'labelled'} images of {config.dir}"
+    words = {"valid": "validation", "train": "training", "test-side": "test"}
+    return f"{words[side]} side of {run / SPLIT}"
 
 
 def _check_labels(dataset: Dataset, names: Sequence[str]) -> None:

@@ -20,7 +20,7 @@ from utils.calibration.result import NOTHING_BETTER
 from utils.commands.evaluate import EvaluateResult, evaluate
 from utils.commands.foreign_weights import ForeignResult, weights_of_others
 from utils.data.annotations import LABELS, Dataset, open_dataset
-from utils.data.splits import read_split
+from utils.data.splits import TEST, read_split
 from utils.device import processor
 from utils.errors import InputError
 from utils.files import replacing, write_text
@@ -218,7 +218,7 @@ def _test_side(folder: Path) -> Side:
 def _check_unseen(folder: Path, dataset: Dataset, split: pd.DataFrame) -> None:
     """Refuse test images that the run learnt from or was chosen by."""
     test = open_dataset(folder, _test_side(folder))
-    names = set(split["image"])
+    names = set(split.loc[split["side"] != TEST, "image"])
     seen = [name for name in test.images if name in names and filecmp.cmp(test.path(name), dataset.path(name), False)]
     if seen:
         raise InputError(

@@ -1,12 +1,13 @@
 """Train one network on a dataset folder."""
 
+import contextlib
 import dataclasses
 import functools
 import math
 import os
 import time
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,26 +18,28 @@ from torch.utils.data import DataLoader
 from config import RECIPES, TrainConfig
 from utils.data.annotations import Dataset, open_dataset, write_annotations
 from utils.data.decoded import DecodedImages, ImageFiles, decode_once
-from utils.data.splits import BALANCED_TABLE, TRAIN, VALID, write_split
+from utils.data.splits import BALANCED_TABLE, TEST, TRAIN, VALID, write_split
 from utils.errors import InputError
 from utils.models.segmenter import Segmenter
 from utils.models.spec import ModelSpec
 from utils.settings import flag_of
+from utils.text import plural
 from utils.training.bit_depth import with_depth, write_depth
 from utils.training.checkpoints import read_best, read_last
 from utils.training.class_weights import class_weights
 from utils.training.engine import SteelEngine, make_engine
+from utils.training.final_test import final_test
 from utils.training.flags import make_decision, make_label_thresholds, make_spec
 from utils.training.growing import growth_in_words
 from utils.training.initial_weights import initial_network, write_origin
 from utils.training.interruption import Interruption
-from utils.training.loaders import close, explain_lost_worker, make_loaders, many_workers
+from utils.training.loaders import close, explain_lost_worker, make_loaders, make_test_loader, many_workers
 from utils.training.memory import keep_freed_memory
-from utils.training.result import find_result, write_result
+from utils.training.result import best_weights, find_result, write_result
 from utils.training.run_data import check_data, write_data
 from utils.training.run_folder import Run, begun, go_on, launcher, write_settings
 from utils.training.runner import SegmentationRunner
-from utils.training.selection import about_subset, choose_split, seen_before
+from utils.training.selection import about_subset, about_test, choose_split, seen_before
 from utils.training.trial import check_batch, freeze_unreached
 from utils.weights.run_files import SPLIT
 
@@ -56,6 +59,7 @@ class TrainResult:
             whole images, as ``LabelScores.to_dict`` gives them.
         seconds: of this call.
         is_main: whether this process is the one that writes and prints.
+        test: likewise, of the test images that this call scored; None: it scored none.
     """
 
     folder: Path
@@ -65,27 +69,34 @@ class TrainResult:
     scores: dict[str, Any]
     seconds: float
     is_main: bool
+    test: dict[str, Any] | None = None
 
     def text(self) -> str:
         """Return the lines that a user reads at the end."""
-        labels = self.scores.get("labels", {})
-        figures = [
-            # None where no validation image shows a defect.
-            f"{word} {math.nan if part[key] is None else part[key]:.4f}"
-            for part, key, word in (
-                (self.scores, "mean_dice", "mean Dice"),
-                (self.scores, "empty_baseline", "empty baseline"),
-                (self.scores, "defect_dice", "defect-only Dice"),
-                (labels, "f1", "F1 of whole images"),
-                (labels, "average_precision", "average precision"),
-            )
-            if key in part
+        images = self.scores.get("images", self.scores.get("labels", {}).get("images"))
+        lines = [
+            f"best epoch {self.best_epoch} of {self.epochs} on {images} validation images: {_figures(self.scores)}"
         ]
-        images = self.scores.get("images", labels.get("images"))
-        return (
-            f"best epoch {self.best_epoch} of {self.epochs} on {images} validation images: {', '.join(figures)}\n"
-            f"weights: {self.weights}"
+        if self.test is not None:
+            unused = plural(self.test["images"], "test image")
+            lines.append(f"its weights on {unused}, used for nothing else: {_figures(self.test)}")
+        return "\n".join([*lines, f"weights: {self.weights}"])
+
+
+def _figures(scores: dict[str, Any]) -> str:
+    labels = scores.get("labels", {})
+    return ", ".join(
+        # None where no image shows a defect.
+        f"{word} {math.nan if part[key] is None else part[key]:.4f}"
+        for part, key, word in (
+            (scores, "mean_dice", "mean Dice"),
+            (scores, "empty_baseline", "empty baseline"),
+            (scores, "defect_dice", "defect-only Dice"),
+            (labels, "f1", "F1 of whole images"),
+            (labels, "average_precision", "average precision"),
         )
+        if key in part
+    )
 
 
 @dataclasses.dataclass(frozen=True)
@@ -97,12 +108,14 @@ class _Images:
         split: the side of each, see ``choose_split``.
         train: names of those to train on, sorted.
         valid: names of those to validate on, sorted.
+        test: names of those to score when all is done, sorted.
     """
 
     dataset: Dataset
     split: pd.DataFrame
     train: list[str]
     valid: list[str]
+    test: list[str]
 
 
 def train_network(run: Run) -> TrainResult:
@@ -135,7 +148,8 @@ def train_network(run: Run) -> TrainResult:
     dataset = _with_depth(run, dataset, engine)
     images = _choose_images(run, spec, dataset, engine)
     weights_of_classes = class_weights(config, spec, dataset, images.train)
-    notes = [*run.notes, *start.notes, *_notes(config, spec, images, start.origin, weights_of_classes)]
+    untested = about_test(config, images.split) if run.tests and not run.resumed else []
+    notes = [*run.notes, *start.notes, *untested, *_notes(config, spec, images, start.origin, weights_of_classes)]
     _try_network(config, start.network, images, engine)
     loaders = _make_loaders(config, images, engine, decode=not complete)
     # Nothing is written before everything that can be refused has been looked at.
@@ -147,7 +161,7 @@ def train_network(run: Run) -> TrainResult:
     elif engine.is_main_process:
         print("this run is complete; nothing is left to train")
     engine.wait_for_everyone()
-    return _finish(run, dataset, start.network, engine, complete, started)
+    return _finish(run, images, start.network, engine, complete, started)
 
 
 def _is_complete(run: Run, state: Mapping[str, Any], processes: int) -> bool:
@@ -185,8 +199,8 @@ def _choose_images(run: Run, spec: ModelSpec, dataset: Dataset, engine: SteelEng
     """Choose the images of a run in its first process; one that goes on keeps its own."""
     earlier = run.folder if run.resumed else None
     split = engine.from_first(choose_split(run.config, spec, dataset, earlier) if engine.is_main_process else None)
-    train, valid = (sorted(split.loc[split["side"] == side, "image"]) for side in (TRAIN, VALID))
-    return _Images(dataset, split, train, valid)
+    sides = (sorted(split.loc[split["side"] == side, "image"]) for side in (TRAIN, VALID, TEST))
+    return _Images(dataset, split, *sides)
 
 
 def _notes(
@@ -272,10 +286,11 @@ def _announce(run: Run, images: _Images, network: Segmenter, engine: SteelEngine
     size = "their own size" if config.image_size is None else "{}x{}".format(*config.image_size)
     parameters = sum(parameter.numel() for parameter in network.parameters()) / 1e6
     processes = f", {engine.num_processes} processes" if engine.num_processes > 1 else ""
+    tested = f", {len(images.test)} to test on in the end" if run.tests and images.test else ""
     print(
         f"{config.architecture} {config.encoder} ({parameters:.1f} M parameters), {config.task},"
         f" classes {', '.join(network.spec.scored_names or network.spec.label_names)}\n"
-        f"{len(images.train)} images to train on, {len(images.valid)} to validate on, at {size};"
+        f"{len(images.train)} images to train on, {len(images.valid)} to validate on{tested}, at {size};"
         f" {recipe_in_words(config)}, {engine.device.type} {config.precision}{processes}\n"
         + "".join(f"{note}\n" for note in notes)
         + f"run folder: {run.folder}",
@@ -302,13 +317,22 @@ def _fit(
     """Train until the last epoch; an interruption says how to go on."""
     interruption = Interruption()
     runner = SegmentationRunner(run.config, engine, network, loaders, run.folder, interruption, weights_of_classes)
+    with _interruptible(run, loaders, engine, interruption), warnings.catch_warnings():
+        # Catalyst turns the loss into a number while it still carries its gradient, which torch remarks on.
+        warnings.filterwarnings("ignore", message="Converting a tensor with requires_grad")
+        # Gradients are gathered over several steps, while the schedule counts each one.
+        warnings.filterwarnings("ignore", message="Detected call of `lr_scheduler.step")
+        runner.run()
+
+
+@contextlib.contextmanager
+def _interruptible(
+    run: Run, loaders: dict[str, DataLoader], engine: SteelEngine, interruption: Interruption
+) -> Iterator[None]:
+    """Say of an interruption how the run goes on, and of a lost loading process why; close the loaders in the end."""
     try:
-        with interruption, warnings.catch_warnings():
-            # Catalyst turns the loss into a number while it still carries its gradient, which torch remarks on.
-            warnings.filterwarnings("ignore", message="Converting a tensor with requires_grad")
-            # Gradients are gathered over several steps, while the schedule counts each one.
-            warnings.filterwarnings("ignore", message="Detected call of `lr_scheduler.step")
-            runner.run()
+        with interruption:
+            yield
     except (Exception, KeyboardInterrupt) as error:
         # A signal to the whole group ends the loading processes too, which torch reports as their failure.
         if interruption.requested or isinstance(error, KeyboardInterrupt):
@@ -320,14 +344,28 @@ def _fit(
 
 
 def _finish(
-    run: Run, dataset: Dataset, network: Segmenter, engine: SteelEngine, complete: bool, started: float
+    run: Run, images: _Images, network: Segmenter, engine: SteelEngine, complete: bool, started: float
 ) -> TrainResult:
-    """Write the weights file of the best epoch, where a run was not complete before."""
-    best, weights = read_best(run.checkpoints), run.folder
-    if engine.is_main_process:
-        # It may have been calibrated since, which is not ours to undo.
-        earlier = find_result(run.folder, network.spec) if complete else None
-        weights = earlier or write_result(run.config, dataset, network, best, run.folder)
+    """Score and write the weights of the best epoch, where a run was not complete before."""
+    best, scores = read_best(run.checkpoints), None
+    # It may have been calibrated since, which is not ours to undo.
+    weights = engine.from_first(find_result(run.folder, network.spec) if complete else None)
+    if weights is None:
+        weights, file = run.folder, best_weights(run.config, images.dataset, network, best)
+        if run.tests and images.test:
+            scores = _test(run, images, file.build(), engine)
+        if engine.is_main_process:
+            weights = write_result(run.config, images.dataset, file, best, run.folder, scores)
     epochs = read_last(run.checkpoints)["epoch"]
     seconds = time.perf_counter() - started
-    return TrainResult(run.folder, weights, best["epoch"], epochs, best["scores"], seconds, engine.is_main_process)
+    main = engine.is_main_process
+    return TrainResult(run.folder, weights, best["epoch"], epochs, best["scores"], seconds, main, scores)
+
+
+def _test(run: Run, images: _Images, network: Segmenter, engine: SteelEngine) -> dict[str, Any]:
+    """Score the test images."""
+    pin = engine.device.type == "cuda"
+    loader = make_test_loader(run.config, images.dataset, images.test, engine.process_index, engine.num_processes, pin)
+    interruption = Interruption()
+    with _interruptible(run, {"test": loader}, engine, interruption):
+        return final_test(run.config, network, loader, engine, interruption)

@@ -14,7 +14,7 @@ from utils.commands.evaluate import EvaluateResult, evaluate
 from utils.commands.readiness import check_members
 from utils.commands.train_network import open_labelled, train_network
 from utils.data.annotations import Dataset
-from utils.data.splits import write_split
+from utils.data.splits import TEST, read_split, write_split
 from utils.decision.decision import Decision, each
 from utils.settings import note_given
 from utils.training.bit_depth import with_depth
@@ -22,6 +22,7 @@ from utils.training.class_weights import class_weights
 from utils.training.engine import SteelEngine, make_engine
 from utils.training.flags import make_spec, settle_network
 from utils.training.provenance import run_provenance
+from utils.training.result import TEST_DATA
 from utils.training.run_data import check_data, write_data
 from utils.training.run_folder import Run, begun, go_on, new_run, open_run, write_settings
 from utils.training.selection import choose_split
@@ -41,7 +42,7 @@ class SystemResult:
         folder: the run folder; every member has a run folder of its own in it.
         weights: the system file.
         members: weights file of each member, by role.
-        report: the scores of the whole on the validation images, as lines.
+        report: the scores of the whole on the validation images, and on the test images if there are any, as lines.
         seconds: of this call.
         is_main: whether this process is the one that writes and prints.
     """
@@ -217,12 +218,14 @@ def _train_member(run: Run, role: str, member: TrainConfig, engine: SteelEngine)
 def _member_run(run: Run, home: Path, member: TrainConfig, begun: bool) -> Run:
     """Return the run of one network, in the folder ``home``: one that was begun goes on."""
     if not begun:
-        return new_run(dataclasses.replace(member, out=home, split=run.folder / SPLIT))
-    return open_run(note_given(TrainConfig(resume=home, **run.changes), {"resume", *run.changes}))
+        one = new_run(dataclasses.replace(member, out=home, split=run.folder / SPLIT))
+    else:
+        one = open_run(note_given(TrainConfig(resume=home, **run.changes), {"resume", *run.changes}))
+    return dataclasses.replace(one, tests=False)
 
 
 def _finish(config: TrainConfig, dataset: Dataset, files: dict[str, Path], path: Path) -> str:
-    """Write the system file and calibrate it on the validation images; give the lines to print."""
+    """Write the system file, calibrate it on the validation images, score it on the test images; give lines to print."""
     assert config.system is not None
     assert config.dir is not None
     if path.exists():
@@ -247,21 +250,29 @@ def _finish(config: TrainConfig, dataset: Dataset, files: dict[str, Path], path:
         provenance=run_provenance(config, dataset),
     )
     system.save(path)
-    result = evaluate(
-        EvaluateConfig(
-            dir=config.dir,
-            weights_dir=path,
-            split="valid",
-            calibrate=True,
-            out=path.parent / "evaluation",
-            batch_size=config.batch_size,
-            device=config.device,
-            precision=config.precision,
-            threads=config.threads,
-        )
+    scoring = EvaluateConfig(
+        dir=config.dir,
+        weights_dir=path,
+        split="valid",
+        calibrate=True,
+        out=path.parent / "evaluation",
+        batch_size=config.batch_size,
+        device=config.device,
+        precision=config.precision,
+        threads=config.threads,
     )
+    result = evaluate(scoring)
     assert isinstance(result, EvaluateResult)
     data = {"dataset": config.dir.resolve().name, "images": "validation split of the run"}
+    scores, report = {**data, **result.scores.to_dict()}, result.text()
+    if TEST in set(read_split(path.parent / SPLIT)["side"]):
+        # By what calibration has chosen: that is what the system file says from now on.
+        test = dataclasses.replace(scoring, split="test-side", calibrate=False, out=path.parent / "test")
+        tested = evaluate(test)
+        assert isinstance(tested, EvaluateResult)
+        scores["test"] = {"data": TEST_DATA, **tested.scores.to_dict()}
+        report += f"\n\ntest images, used for nothing else:\n{tested.text()}"
     system = read_system(path)
-    dataclasses.replace(system, metrics={**system.metrics, **data, **result.scores.to_dict()}).save(path)
-    return result.text()
+    # Last, since a system with scores is finished.
+    dataclasses.replace(system, metrics={**system.metrics, **scores}).save(path)
+    return report

@@ -1,4 +1,4 @@
-"""Choose images: the class-balanced subset, and the training and validation sides of a split."""
+"""Choose images: the class-balanced subset, and the training, validation and test sides of a split."""
 
 import re
 from collections.abc import Sequence
@@ -24,7 +24,7 @@ __all__ = [
     "write_split",
 ]
 
-TRAIN, VALID = "train", "valid"
+TRAIN, VALID, TEST = "train", "valid", "test"
 BALANCED_TABLE = "train_balanced.csv"
 
 
@@ -123,29 +123,55 @@ def split(
     valid_fraction: float,
     seed: int,
     groups: dict[str, int] | None = None,
+    test_fraction: float = 0.0,
 ) -> pd.DataFrame:
-    """Split images so that every class, and the clean images, have about the same share on both sides.
+    """Split images so that every class, and the clean images, have about the same share on each side.
+
+    The test images are chosen first, so that they stay the same whatever share of the others is for validation.
+
+    Args:
+        annotations: the table.
+        images: names to split.
+        valid_fraction: share for validation of the images that are not for the test, 0 up to (not including) 1.
+        seed: fixes the split.
+        groups: image name -> group that stays on one side; None: every image is alone.
+        test_fraction: share of all images for the test, 0 up to (not including) 1.
+
+    Returns:
+        Columns image (str), side ("train", "valid" or "test"), group (int), sorted by image.
+
+    Raises:
+        InputError: a fraction is out of range.
+    """
+    for name, fraction in (("valid_fraction", valid_fraction), ("test_fraction", test_fraction)):
+        if not 0 <= fraction < 1:
+            raise InputError(f"-{name} {fraction}: expected 0 or more and less than 1")
+    names = sorted(set(images))
+    group_of = {name: k for k, name in enumerate(names)} if groups is None else {name: groups[name] for name in names}
+    # Of a class of two images training and validation have one each before the test has one.
+    test = _kept_apart(annotations, group_of, test_fraction, seed, 3) if test_fraction else set()
+    others = {name: group for name, group in group_of.items() if group not in test}
+    valid = _kept_apart(annotations, others, valid_fraction, seed, 1)
+    frame = pd.DataFrame({"image": names})
+    frame["group"] = [group_of[name] for name in names]
+    frame["side"] = [TEST if group in test else VALID if group in valid else TRAIN for group in frame["group"]]
+    return frame[["image", "side", "group"]]
+
+
+def _kept_apart(annotations: Annotations, group_of: dict[str, int], fraction: float, seed: int, least: int) -> set[int]:
+    """Choose the groups of one side.
 
     Iterative stratification (Sechidis et al., 2011) over groups: the rarest class distributes its groups first, each
     to the side that still needs the larger part of its share.
 
     Args:
         annotations: the table.
-        images: names to split.
-        valid_fraction: share for validation, 0 up to (not including) 1.
-        seed: fixes the split.
-        groups: image name -> group that stays on one side; None: every image is alone.
-
-    Returns:
-        Columns image (str), side ("train" or "valid"), group (int), sorted by image.
-
-    Raises:
-        InputError: the fraction is out of range.
+        group_of: image name -> group, in order of the names.
+        fraction: share of the images for the side.
+        seed: fixes the choice.
+        least: a class with this many images or more has one on the side, though its share may be less than half of one.
     """
-    if not 0 <= valid_fraction < 1:
-        raise InputError(f"-valid_fraction {valid_fraction}: expected 0 or more and less than 1")
-    names = sorted(set(images))
-    group_of = {name: k for k, name in enumerate(names)} if groups is None else {name: groups[name] for name in names}
+    names = list(group_of)
     classes = _classes_by_image(annotations)
     members: dict[int, list[str]] = {}
     for name in names:
@@ -156,13 +182,13 @@ def split(
         for class_id in classes.get(name, {0}):
             counts[group_of[name]][class_id] += 1
     total = np.sum(list(counts.values()), axis=0)
-    wanted = np.stack([total * (1 - valid_fraction), total * valid_fraction])
+    wanted = np.stack([total * (1 - fraction), total * fraction])
     needed = wanted.copy()
     generator = np.random.default_rng(seed)
     order = generator.permutation(sorted(members)).tolist()
     # Single images last: they are fine enough to fill what the groups left open.
     waiting = sorted(order, key=lambda group: len(members[group]) == 1)
-    side_of: dict[int, str] = {}
+    apart: set[int] = set()
     while waiting:
         left = np.sum([counts[group] for group in waiting], axis=0)
         label = int(np.where(left > 0, left, np.inf).argmin())
@@ -171,14 +197,12 @@ def split(
             if not counts[group][label]:
                 rest.append(group)
                 continue
-            side = _side(counts[group], label, needed, wanted)
+            side = _side(counts[group], label, needed, wanted, bool(total[label] >= least))
             needed[side] -= counts[group]
-            side_of[group] = VALID if side else TRAIN
+            if side:
+                apart.add(group)
         waiting = rest
-    frame = pd.DataFrame({"image": names})
-    frame["side"] = [side_of[group_of[name]] for name in names]
-    frame["group"] = [group_of[name] for name in names]
-    return frame
+    return apart
 
 
 def write_split(frame: pd.DataFrame, csv: Path) -> None:
@@ -194,7 +218,7 @@ def read_split(csv: Path, images: Sequence[str] | None = None) -> pd.DataFrame:
         images: names of the dataset; an image of the split that is not among them is an error. None: not compared.
 
     Returns:
-        Columns image (str), side ("train" or "valid"), group (int), in file order.
+        Columns image (str), side ("train", "valid" or "test"), group (int), in file order.
 
     Raises:
         AnnotationError: malformed; names file, row, reason and remedy.
@@ -205,8 +229,8 @@ def read_split(csv: Path, images: Sequence[str] | None = None) -> pd.DataFrame:
     known = None if images is None else set(images)
     first_row: dict[str, int] = {}
     for row, image, side, group in zip(table.index, table["image"], table["side"], table["group"], strict=True):
-        if side not in (TRAIN, VALID):
-            raise AnnotationError(csv, f"side {side!r}", f"expected {TRAIN} or {VALID}", row)
+        if side not in (TRAIN, VALID, TEST):
+            raise AnnotationError(csv, f"side {side!r}", f"expected {TRAIN}, {VALID} or {TEST}", row)
         if not re.fullmatch(r"\d{1,18}", group, re.ASCII):  # what fits into 64 bits
             raise AnnotationError(csv, f"group {group!r} is not a whole number", remedy, row)
         if first_row.setdefault(image, row) != row:
@@ -225,10 +249,10 @@ def _classes_by_image(annotations: Annotations) -> dict[str, set[int]]:
     return classes
 
 
-def _side(counts: np.ndarray, label: int, needed: np.ndarray, wanted: np.ndarray) -> int:
-    """Choose 0 (training) or 1 (validation) for a group, by what the sides still need of a label."""
+def _side(counts: np.ndarray, label: int, needed: np.ndarray, wanted: np.ndarray, at_least_one: bool) -> int:
+    """Choose 0 (the others) or 1 (the side kept apart) for a group, by what they still need of a label."""
     share = needed[:, label] / np.maximum(wanted[:, label], 1e-9)
-    # One image of a very rare class goes to validation even if its share is less than half an image.
-    first = counts[label] == 1 and needed[1, label] == wanted[1, label] > 0
+    # One image of a very rare class is kept apart even if the share is less than half an image.
+    first = at_least_one and counts[label] == 1 and needed[1, label] == wanted[1, label] > 0
     fits = first or counts[label] <= needed[1, label] + 0.5
     return int(share[1] > share[0] and fits)

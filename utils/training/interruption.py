@@ -55,13 +55,14 @@ class Interruption(dl.Callback):
 
     def on_batch_end(self, runner: dl.IRunner) -> None:
         """End here if a signal came."""
-        self._end()
+        self.end_if_requested()
 
     def on_epoch_end(self, runner: dl.IRunner) -> None:
         """End here if a signal came while the epoch's files were written."""
-        self._end()
+        self.end_if_requested()
 
-    def _end(self) -> None:
+    def end_if_requested(self) -> None:
+        """Raise ``KeyboardInterrupt`` if a signal came."""
         if self.requested:
             raise KeyboardInterrupt
 

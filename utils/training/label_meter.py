@@ -1,10 +1,14 @@
 """Scores of the labels of whole images on the validation set."""
 
+from collections.abc import Mapping
+from typing import Any
+
 import numpy as np
 from catalyst import dl
 
 from utils.decision.probabilities import label_probabilities
 from utils.scoring.labels import LabelAnswers, LabelScores, label_scores
+from utils.training.engine import SteelEngine
 
 
 class ValidationLabels(dl.Callback):
@@ -27,9 +31,15 @@ class ValidationLabels(dl.Callback):
 
     def on_batch_end(self, runner: dl.IRunner) -> None:
         """Keep the answers of one batch."""
-        if not runner.is_valid_loader:
-            return
-        batch = runner.batch
+        if runner.is_valid_loader:
+            self.add(runner.batch)
+
+    def add(self, batch: Mapping[str, Any]) -> None:
+        """Keep the answers of one batch.
+
+        Args:
+            batch: what ``collate`` gives, and ``labels``, ``(N, L)`` logits.
+        """
         # Truth at the image's own size: resizing may lose a defect of a few pixels.
         truth = np.stack([(masks == 1).flatten(1).any(1).numpy() for masks in batch["truth"]])
         self.answers.add(batch["names"], label_probabilities(batch["labels"]), truth)
@@ -38,10 +48,8 @@ class ValidationLabels(dl.Callback):
         """Compute the scores of the whole validation set."""
         if not runner.is_valid_loader:
             return
-        together = LabelAnswers()
-        for part in runner.engine.gather(self.answers):
-            together.merge(part)
-        self.scores = label_scores(together, self.names, self.thresholds)
+        self.finish(runner.engine)
+        assert self.scores
         mean = self.scores.together
         figures: dict[str, float | None] = {
             key: getattr(mean, key) for key in ("accuracy", "precision", "recall", "f1", "roc_auc", "average_precision")
@@ -50,3 +58,10 @@ class ValidationLabels(dl.Callback):
             figures |= {f"f1_{name}": score.f1, f"average_precision_{name}": score.average_precision}
         nothing = float("nan")  # of a label that no validation image has
         runner.loader_metrics.update({key: nothing if value is None else value for key, value in figures.items()})
+
+    def finish(self, engine: SteelEngine) -> None:
+        """Compute the scores of the answers of all processes."""
+        together = LabelAnswers()
+        for part in engine.gather(self.answers):
+            together.merge(part)
+        self.scores = label_scores(together, self.names, self.thresholds)

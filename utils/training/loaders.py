@@ -141,19 +141,44 @@ def make_loaders(
         training = name == "train"
         shares = growing.shares(config.num_epochs) if training and config.start_size else ()
         batches = EpochBatches(len(part), config.batch_size, config.seed, training, rank, processes, shares)
-        with warnings.catch_warnings():
-            # Said once, in our words, by ``many_workers``.
-            warnings.filterwarnings("ignore", message="This DataLoader will create")
-            loaders[name] = StripLoader(
-                _Guarded(part),
-                batch_sampler=batches,
-                collate_fn=_collate,
-                num_workers=workers,
-                worker_init_fn=_start_worker if workers else None,
-                persistent_workers=workers > 0,
-                pin_memory=pin,
-            )
+        loaders[name] = _loader(part, batches, workers, pin)
     return loaders
+
+
+def make_test_loader(
+    config: TrainConfig, dataset: Dataset, names: list[str], rank: int, processes: int, pin: bool
+) -> DataLoader:
+    """Make the loader of the test images, which come as validation images do; a process may have none.
+
+    Args:
+        config: the run's settings.
+        dataset: the dataset folder.
+        names: the test images.
+        rank: of this process.
+        processes: number of processes.
+        pin: keep batches in memory that a GPU copies from faster.
+    """
+    target = None if config.target is None else dataset.annotations.class_names.index(config.target) + 1
+    images = ImageFiles(dataset, config.channels, config.image_size)
+    part = StripDataset(dataset, names, task=config.task, target=target, images=images, keep_truth=True)
+    workers = worker_count(config.num_of_workers, processes, beside_gpu=pin)
+    batches = EpochBatches(len(part), config.batch_size, config.seed, False, rank, processes)
+    return _loader(part, batches, workers, pin)
+
+
+def _loader(part: StripDataset, batches: EpochBatches, workers: int, pin: bool) -> DataLoader:
+    with warnings.catch_warnings():
+        # Said once, in our words, by ``many_workers``.
+        warnings.filterwarnings("ignore", message="This DataLoader will create")
+        return StripLoader(
+            _Guarded(part),
+            batch_sampler=batches,
+            collate_fn=_collate,
+            num_workers=workers,
+            worker_init_fn=_start_worker if workers else None,
+            persistent_workers=workers > 0,
+            pin_memory=pin,
+        )
 
 
 def check_counts(config: TrainConfig, counts: dict[str, int], processes: int) -> None:

@@ -1,6 +1,8 @@
 """Callbacks that measure an epoch: loss, scores, speed, time spent waiting for data."""
 
 import time
+from collections.abc import Mapping
+from typing import Any
 
 from catalyst import dl
 
@@ -11,6 +13,7 @@ from utils.decision.probabilities import mask_probabilities
 from utils.scoring.counts import Counts, count
 from utils.scoring.scores import Scores, scores
 from utils.scoring.soft import SoftCounts, SoftDice, soft_count, soft_dice
+from utils.training.engine import SteelEngine
 
 
 class EpochMeter(dl.Callback):
@@ -86,9 +89,15 @@ class ValidationScores(dl.Callback):
 
     def on_batch_end(self, runner: dl.IRunner) -> None:
         """Count the pixels of one batch."""
-        if not runner.is_valid_loader:
-            return
-        batch = runner.batch
+        if runner.is_valid_loader:
+            self.add(runner.batch)
+
+    def add(self, batch: Mapping[str, Any]) -> None:
+        """Count the pixels of one batch.
+
+        Args:
+            batch: what ``collate`` gives, and ``logits``, ``(N, C, H, W)``.
+        """
         for logits, size, truth, name in zip(
             batch["logits"], batch["sizes"], batch["truth"], batch["names"], strict=True
         ):
@@ -110,11 +119,9 @@ class ValidationScores(dl.Callback):
         """Compute the scores of the whole validation set."""
         if not runner.is_valid_loader:
             return
-        together, soft = Counts(), SoftCounts()
-        for counts, sums in runner.engine.gather((self.counts, self.soft)):
-            together.merge(counts)
-            soft.merge(sums)
-        self.scores, self.soft_dice = scores(together, self.names), soft_dice(soft, self.names)
+        self.finish(runner.engine)
+        assert self.scores
+        assert self.soft_dice
         figures = {"dice": self.scores.mean_dice, "empty_baseline": self.scores.empty_baseline}
         optional = {"defect_dice": self.scores.defect_dice, "iou": self.scores.iou, **self.soft_dice.to_dict()}
         for name, score in self.scores.classes.items():
@@ -122,3 +129,11 @@ class ValidationScores(dl.Callback):
         nothing = float("nan")  # a class without ground truth has no IoU
         figures |= {key: nothing if value is None else value for key, value in optional.items()}
         runner.loader_metrics.update(figures)
+
+    def finish(self, engine: SteelEngine) -> None:
+        """Compute the scores of what all processes have counted."""
+        together, soft = Counts(), SoftCounts()
+        for counts, sums in engine.gather((self.counts, self.soft)):
+            together.merge(counts)
+            soft.merge(sums)
+        self.scores, self.soft_dice = scores(together, self.names), soft_dice(soft, self.names)

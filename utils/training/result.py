@@ -1,5 +1,6 @@
 """What a training ends with: the weights file of the best epoch, and its scores as ``metrics.json``."""
 
+import dataclasses
 import json
 import re
 from pathlib import Path
@@ -16,6 +17,9 @@ from utils.training.provenance import run_provenance
 from utils.weights.run_files import METRICS
 from utils.weights.weights_file import WeightsFile
 
+# What ``metrics`` say about the images of their ``test`` scores.
+TEST_DATA = "test split of the run; used for nothing else"
+
 
 def find_result(folder: Path, spec: ModelSpec) -> Path | None:
     """Return the weights file that a run has written, the newest if there are several; None: none yet."""
@@ -24,23 +28,17 @@ def find_result(folder: Path, spec: ModelSpec) -> Path | None:
     return max(files, key=lambda file: file.stat().st_mtime_ns, default=None)
 
 
-def write_result(config: TrainConfig, dataset: Dataset, network: Segmenter, best: dict[str, Any], folder: Path) -> Path:
-    """Write the best epoch's weights as a weights file, and its scores as ``metrics.json``.
+def best_weights(config: TrainConfig, dataset: Dataset, network: Segmenter, best: dict[str, Any]) -> WeightsFile:
+    """Return the best epoch's weights with all that running them takes.
 
     Args:
         config: the run's settings.
         dataset: what was trained on.
         network: the one that was trained, for all but its weights.
         best: what ``checkpoints.read_best`` gives.
-        folder: the run folder.
-
-    Returns:
-        The weights file.
     """
-    assert config.dir is not None
     spec = network.spec
-    data = {"dataset": config.dir.resolve().name, "images": "validation split of the run", "epoch": best["epoch"]}
-    file = WeightsFile(
+    return WeightsFile(
         spec=spec,
         state_dict=best["network"],
         mean=network.mean,
@@ -48,16 +46,42 @@ def write_result(config: TrainConfig, dataset: Dataset, network: Segmenter, best
         input_size=config.image_size,
         decision=make_decision(config, spec),
         label_thresholds=make_label_thresholds(config, spec),
-        metrics={**data, **best["scores"]},
-        provenance={
-            **run_provenance(config, dataset),
-            **read_origin(folder),
-        },
         bit_depth=dataset.depth.bits,
         float_white=dataset.depth.float_white,
     )
-    write_text(folder / METRICS, json.dumps({**data, **best["scores"]}, indent=2) + "\n")
-    return file.save_named(folder, "-".join((*_words(spec), data["dataset"])))
+
+
+def write_result(
+    config: TrainConfig,
+    dataset: Dataset,
+    file: WeightsFile,
+    best: dict[str, Any],
+    folder: Path,
+    test: dict[str, Any] | None,
+) -> Path:
+    """Write the best epoch's weights as a weights file, and its scores as ``metrics.json``.
+
+    Args:
+        config: the run's settings.
+        dataset: what was trained on.
+        file: what ``best_weights`` gives.
+        best: what ``checkpoints.read_best`` gives.
+        folder: the run folder.
+        test: the scores of the test images; None: there are none.
+
+    Returns:
+        The weights file.
+    """
+    assert config.dir is not None
+    data = {"dataset": config.dir.resolve().name, "images": "validation split of the run", "epoch": best["epoch"]}
+    metrics = {**data, **best["scores"]}
+    if test is not None:
+        metrics["test"] = {"data": TEST_DATA, **test}
+    file = dataclasses.replace(
+        file, metrics=metrics, provenance={**run_provenance(config, dataset), **read_origin(folder)}
+    )
+    write_text(folder / METRICS, json.dumps(metrics, indent=2) + "\n")
+    return file.save_named(folder, "-".join((*_words(file.spec), data["dataset"])))
 
 
 def _words(spec: ModelSpec) -> list[str]:

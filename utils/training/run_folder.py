@@ -36,6 +36,7 @@ class Run:
         existed: whether the folder was there when it was chosen.
         changes: settings of ``MAY_CHANGE`` that the user gave now, for the runs that a system is made of.
         notes: lines for the user about them.
+        tests: whether its test images are scored in the end; those of a system are scored by the whole.
     """
 
     folder: Path
@@ -44,6 +45,7 @@ class Run:
     existed: bool = False
     changes: dict[str, Any] = dataclasses.field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    tests: bool = True
 
     @property
     def checkpoints(self) -> Path:

@@ -16,13 +16,12 @@ from utils.models.segmenter import Segmenter, parts
 from utils.training.checkpoints import Checkpoints
 from utils.training.depthwise import depthwise_in_full
 from utils.training.engine import SteelEngine
-from utils.training.flags import make_decision, make_label_thresholds
 from utils.training.history import History, Progress
 from utils.training.interruption import Interruption
-from utils.training.label_meter import ValidationLabels
 from utils.training.losses import make_criterion
-from utils.training.meters import EpochMeter, StepEnd, ValidationScores
+from utils.training.meters import EpochMeter, StepEnd
 from utils.training.optimisation import make_optimizer, make_scheduler
+from utils.training.scorers import Scorers
 from utils.training.stepping import ClippedUpdate, GuardedBackward, MovingAverage, moving_average
 from utils.training.tensorboard import TensorboardFiles
 from utils.weights.run_files import CHECKPOINTS, HISTORY, TENSORBOARD
@@ -61,16 +60,7 @@ class SegmentationRunner(dl.SupervisedRunner):
         self.average: ModelEmaV3 | None = moving_average(self.network, config.ema) if config.ema else None
         if engine.device.type == "cpu" and config.precision == "bf16":
             depthwise_in_full(self.network)
-        spec = network.spec
-        masks = ValidationScores(
-            config.task,
-            spec.scored_names,
-            make_decision(config, spec),
-        )
-        self.validation = masks if spec.outputs else None
-        self.label_validation = (
-            ValidationLabels(spec.label_names, make_label_thresholds(config, spec)) if spec.labels else None
-        )
+        self.scorers = Scorers.of(config, network.spec)
         self.history = History(folder / HISTORY, config.num_epochs)
 
     @property
@@ -80,12 +70,7 @@ class SegmentationRunner(dl.SupervisedRunner):
 
     def scores(self) -> dict[str, Any]:
         """Return the scores of the last validation: of masks, and of labels under their own name."""
-        found: dict[str, Any] = {}
-        if self.validation and self.validation.scores and self.validation.soft_dice:
-            found |= {**self.validation.scores.to_dict(), **self.validation.soft_dice.to_dict()}
-        if self.label_validation and self.label_validation.scores:
-            found["labels"] = self.label_validation.scores.to_dict()
-        return found
+        return self.scorers.to_dict()
 
     @property
     def seed(self) -> int:
@@ -137,7 +122,7 @@ class SegmentationRunner(dl.SupervisedRunner):
             self.scores,
             # Average precision needs no threshold: gates are calibrated after the training, and F1 at one threshold
             # would choose the epoch that happens to fit that one.
-            "dice" if self.validation else "average_precision",
+            "dice" if self.scorers.masks else "average_precision",
             average,
             self.config.top_k,
             self.config.early_stop,
@@ -152,10 +137,10 @@ class SegmentationRunner(dl.SupervisedRunner):
             progress=Progress(self.config.num_epochs),
             step_end=StepEnd(meter),
         )
-        if self.validation:
-            callbacks["validation"] = self.validation
-        if self.label_validation:
-            callbacks["label_validation"] = self.label_validation
+        if self.scorers.masks:
+            callbacks["validation"] = self.scorers.masks
+        if self.scorers.labels:
+            callbacks["label_validation"] = self.scorers.labels
         if average:
             callbacks["average"] = average
         if self.interruption:

@@ -1,4 +1,4 @@
-"""Which images a run uses, and which of them it keeps for validation."""
+"""Which images a run uses, and which of them it keeps for validation and for the test."""
 
 import dataclasses
 from pathlib import Path
@@ -9,7 +9,7 @@ import pandas as pd
 
 from config import TrainConfig
 from utils.data.annotations import Annotations, Dataset
-from utils.data.splits import BALANCED_TABLE, TRAIN, VALID, balance, near_duplicate_groups, read_split, split
+from utils.data.splits import BALANCED_TABLE, TEST, TRAIN, VALID, balance, near_duplicate_groups, read_split, split
 from utils.data.tables import AnnotationError, read_listed
 from utils.errors import InputError
 from utils.models.spec import ModelSpec
@@ -26,6 +26,7 @@ CHOOSING = (
     "per_class",
     "images_with",
     "valid_fraction",
+    "test_fraction",
     "seed",
     "group_duplicates",
     "split",
@@ -42,10 +43,10 @@ def choose_split(config: TrainConfig, spec: ModelSpec, dataset: Dataset, resumed
         resumed: the folder of the run that goes on, which keeps its split; none: a new run.
 
     Returns:
-        Columns image, side (``train`` or ``valid``) and group.
+        Columns image, side (``train``, ``valid`` or ``test``) and group.
 
     Raises:
-        InputError: too few images to train or to validate on.
+        InputError: too few images to train, to validate or to test on.
     """
     if resumed is not None and (resumed / SPLIT).exists():
         return read_split(resumed / SPLIT, dataset.images)
@@ -55,13 +56,17 @@ def choose_split(config: TrainConfig, spec: ModelSpec, dataset: Dataset, resumed
         return part_of(read_split(config.split, list(dataset.images)), config, spec, dataset)
     names = _chosen(config, spec, dataset)
     groups = near_duplicate_groups(dataset, config.num_of_workers, True, names) if config.group_duplicates else None
-    return _checked(
-        split(dataset.annotations, names, config.valid_fraction, config.seed, groups), config, spec, dataset
-    )
+    frame = split(dataset.annotations, names, config.valid_fraction, config.seed, groups, config.test_fraction)
+    if config.test_fraction and TEST not in set(frame["side"]):
+        raise InputError(
+            f"-test_fraction {config.test_fraction:g}: {plural(len(frame), 'image')} of {config.dir} leave none to test on,"
+            " since near-duplicates stay together; raise it, or add images"
+        )
+    return _checked(frame, config, spec, dataset)
 
 
 def seen_before(config: TrainConfig, dataset: Dataset, origin: dict[str, Any] | None, frame: pd.DataFrame) -> list[str]:
-    """Check whether the weights that a training goes on from were trained on images that it validates by.
+    """Check whether the weights that a training goes on from were trained on images that it validates by or tests on.
 
     Args:
         config: the run's settings.
@@ -70,20 +75,28 @@ def seen_before(config: TrainConfig, dataset: Dataset, origin: dict[str, Any] | 
         frame: the run's split.
 
     Returns:
-        A line for the user, or none.
+        Lines for the user, or none.
     """
     if origin is None or origin.get("data_fingerprint") != data_fingerprint(dataset):
         return []
     flag = f"-{origin['flag']} {getattr(config, origin['flag'])}"
     path = Path(getattr(config, origin["flag"])).parent / SPLIT
-    valid = set(frame.loc[frame["side"] == VALID, "image"])
     if path.is_file():
         earlier = read_split(path)
-        seen = len(valid & set(earlier.loc[earlier["side"] == TRAIN, "image"]))
-        words = f"trained on {seen} of the {len(valid)} validation images"
-        return [f"{flag}: was {words}, so their scores flatter; -split {path} keeps them apart"] if seen else []
+        used = {side: set(part["image"]) for side, part in earlier.groupby("side")}
+        lines = []
+        for side, what, words in ((VALID, "validation", "trained on"), (TEST, "test", "trained on or chosen by")):
+            images = set(frame.loc[frame["side"] == side, "image"])
+            before = used.get(TRAIN, set()) | (used.get(VALID, set()) if side == TEST else set())
+            if seen := len(images & before):
+                lines.append(
+                    f"{flag}: was {words} {seen} of the {len(images)} {what} images, so their scores flatter; -split"
+                    f" {path} keeps them apart"
+                )
+        return lines
     settings = to_plain(config)
-    same = all(origin.get("config", {}).get(name) == settings.get(name) for name in CHOOSING)
+    before_settings = {"test_fraction": 0.0, **origin.get("config", {})}  # runs of earlier versions had none
+    same = all(before_settings.get(name) == settings.get(name) for name in CHOOSING)
     words = "trained on these images, perhaps on some that are for validation now"
     if same or config.split:
         return []
@@ -101,7 +114,7 @@ def part_of(frame: pd.DataFrame, config: TrainConfig, spec: ModelSpec, dataset: 
 
 
 def _checked(frame: pd.DataFrame, config: TrainConfig, spec: ModelSpec, dataset: Dataset) -> pd.DataFrame:
-    if set(frame["side"]) != {"train", "valid"}:
+    if not {TRAIN, VALID} <= set(frame["side"]):
         where = config.split or config.dir
         raise InputError(f"{where}: {len(frame)} images leave none to {_missing_side(frame)} on; add images")
     _check_contrast(spec, dataset.annotations, frame)
@@ -192,11 +205,20 @@ def about_subset(config: TrainConfig, dataset: Dataset, frame: pd.DataFrame) -> 
     return notes
 
 
+def about_test(config: TrainConfig, frame: pd.DataFrame) -> list[str]:
+    """Return a line for the user where ``-split`` has test images and none of them is one that this network uses."""
+    if config.split is None or TEST in set(frame["side"]):
+        return []
+    there = int((read_split(config.split)["side"] == TEST).sum())
+    words = f"this network uses no image of its test side ({plural(there, 'image')}), so there is no test score"
+    return [f"-split {config.split}: {words}"] if there else []
+
+
 def _check_contrast(spec: ModelSpec, annotations: Annotations, frame: pd.DataFrame) -> None:
     """Refuse to teach the difference between two kinds of images of which one is missing."""
     if spec.task != "classify-binary":
         return
-    for side, part in frame.groupby("side"):
+    for side, part in frame[frame["side"] != TEST].groupby("side"):
         shown = [bool(annotations.runs(name)) for name in part["image"]]
         if all(shown) or not any(shown):
             missing = "free of defects" if all(shown) else "with a defect"
