@@ -31,7 +31,7 @@ def settle(given: TrainConfig) -> TrainConfig:
         for name in SAID_BY_SPLIT:
             if name in given_fields(given):
                 raise InputError(
-                    f"-{name}: -split {given.split} names the images of both sides already; leave one of the two out"
+                    f"-{name}: -split {given.split} names the images of each side already; leave one of the two out"
                 )
     if given.dir is None:
         raise InputError("Train.py: missing -dir; -h explains every flag")
