@@ -68,8 +68,8 @@ SHOWN = {"dice": 0.91234, "defect_dice": 0.51234, "iou": 0.41234}
 @pytest.mark.parametrize(
     ("epoch", "figures", "loss", "speed", "waiting", "shown", "hidden"),
     [
-        (3, SHOWN, 0.1234, 12.3, 0.02, ["Dice 0.9123", "defects 0.5123", "12.3 images/s"], ["waiting"]),
-        (3, SHOWN, 0.1234, 12.3, 0.4, ["Dice 0.9123", "defects 0.5123", "40% waiting"], []),
+        (3, SHOWN, 0.1234, 12.3, 0.02, ["Dice 0.9123", "defect Dice 0.5123", "12.3 images/s"], ["waiting"]),
+        (3, SHOWN, 0.1234, 12.3, 0.4, ["Dice 0.9123", "defect Dice 0.5123", "40% waiting"], []),
         (
             3,
             {"f1": 0.7, "average_precision": 0.8},

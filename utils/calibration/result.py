@@ -210,7 +210,10 @@ class Calibration:
             recall = "-" if figures.recall is None else f"{figures.recall:.3f}"
             alarms = "-" if figures.false_alarms is None else f"{figures.false_alarms:.1f}"
             rows.append([words, f"{figures.mean_dice:.4f}", recall, alarms])
-        lines.append(columns(rows))
+        lines += [
+            columns(rows),
+            "in-sample: on the images that chose, too good; cross-fitted: to expect on other images",
+        ]
         return "\n".join([*lines, *self.verdict()])
 
     def verdict(self) -> list[str]:
@@ -245,9 +248,10 @@ class Calibration:
             )
         for name in self.classes_off:
             one = self.classes[name]
+            why = "its false pixels cost more than what it finds brings" if one.found else "it finds nothing"
             lines.append(
-                f"class {name}: {one.found} of {one.labelled} labelled defects found, mean Dice {one.dice_after:.4f}; an"
-                f" empty prediction has {one.empty_baseline:.4f}: finds nothing better than nothing"
+                f"class {name}: {one.found} of {one.labelled} labelled defects found; {why}: mean Dice"
+                f" {one.dice_after:.4f}, an empty prediction has {one.empty_baseline:.4f}"
             )
         return lines
 

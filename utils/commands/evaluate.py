@@ -10,6 +10,7 @@ from pathlib import Path
 from config import EvaluateConfig
 from utils.calibration.calibrator import Calibrator
 from utils.calibration.counting import ImageTable
+from utils.calibration.new_weights import UNCALIBRATED
 from utils.calibration.result import Calibration
 from utils.commands.evaluate_labels import LabelsResult, evaluate_labels
 from utils.commands.examples import draw_examples
@@ -51,6 +52,7 @@ class EvaluateResult:
         calibration: with ``-calibrate``, the settings that were chosen, and their gain.
         calibrated: the new weights file; None when it has nothing new.
         bit_depth: how images with more than 8 bits were read, in words; empty when nothing was known or measured.
+        chosen_here: a warning where the thresholds in use were chosen on these images; else empty.
     """
 
     evaluation: Evaluation
@@ -64,6 +66,7 @@ class EvaluateResult:
     calibration: Calibration | None = None
     calibrated: Path | None = None
     bit_depth: str = ""
+    chosen_here: str = ""
 
     @property
     def scores(self) -> Scores:
@@ -89,6 +92,8 @@ class EvaluateResult:
         if intervals := self.evaluation.intervals:
             low, high = intervals.mean_dice[TOGETHER]
             lines.append(f"{intervals.level:.0%} interval of the mean Dice: {low:.4f} to {high:.4f}")
+        if self.chosen_here:
+            lines.append(self.chosen_here)
         if self.calibration:
             if self.calibrated is None and self.calibration.finds_nothing:
                 said = (
@@ -102,6 +107,8 @@ class EvaluateResult:
                     "" if self.calibration.changed else ", with what the flags set: nothing better was found that holds"
                 )
                 said = f"new weights file: {self.calibrated}{kept}"
+                earlier = self.calibrated.parent / UNCALIBRATED
+                said += f"; the one from training is in {earlier}" if earlier.is_dir() else ""
             lines += ["", self.calibration.text(), said, ""]
         if self.bit_depth:
             lines.append(f"images with more than 8 bits: {self.bit_depth}")
@@ -165,6 +172,7 @@ def evaluate(config: EvaluateConfig) -> EvaluateResult | LabelsResult:
             calibration=calibration,
             calibrated=calibrated,
             bit_depth=chosen.depth_in_words(pipeline.depth),
+            chosen_here=_chosen_here(config, chosen, evaluation.scores.together.mean_dice),
         )
         scores = {
             **evaluation.to_dict(),
@@ -177,6 +185,19 @@ def evaluate(config: EvaluateConfig) -> EvaluateResult | LabelsResult:
         if calibrator:
             calibrator.commit()
     return result
+
+
+def _chosen_here(config: EvaluateConfig, chosen: Chosen, mean_dice: float) -> str:
+    """Return a warning where the decision in use was chosen on the images that are scored: "" where it was not."""
+    told = chosen.weights.metrics.get("calibration")
+    if not isinstance(told, dict) or chosen.decision != chosen.weights.decision:
+        return ""
+    if (told.get("dataset"), told.get("split")) != (config.dir.resolve().name, config.split):
+        return ""
+    honest = told.get("cross_fitted")
+    expected = honest.get("mean_dice") if isinstance(honest, dict) else None
+    words = f"; expect {expected:.4f} on others (cross-fitted)" if isinstance(expected, float) else ""
+    return f"warning: the thresholds were chosen on these images, so {mean_dice:.4f} is too good{words}"
 
 
 def _collect(

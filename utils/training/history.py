@@ -61,7 +61,7 @@ def epoch_line(row: dict[str, Any], num_epochs: int) -> str:
     parts = {
         "epoch": f"epoch {row['epoch']:>{len(str(num_epochs))}}/{num_epochs}",
         "loss": f"loss {row['train_loss']:.4f}",
-        "valid": f"valid {row['valid_loss']:.4f}",
+        "valid": f"valid loss {row['valid_loss']:.4f}",
         **figures,
         "rates": f"lr {'/'.join(f'{row[key]:.1e}' for key in row if key.startswith('lr_'))}",
         "speed": f"{row['train_images_per_second']:.1f} images/s",
@@ -78,7 +78,7 @@ def epoch_line(row: dict[str, Any], num_epochs: int) -> str:
 # What the line of an epoch shows of validation, where the network has it.
 SHOWN = {
     "dice": "Dice",
-    "defect_dice": "defects",
+    "defect_dice": "defect Dice",
     "iou": "IoU",
     "f1": "F1",
     "average_precision": "avg. precision",

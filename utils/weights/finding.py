@@ -61,6 +61,11 @@ def find(weights_dir: Path, name: str | None = None) -> Path:
     if chosen is not None:
         return chosen
     names = ", ".join(file.stem for file in files)
+    runs = sorted({file.parent.name for file in weights_dir.glob("*/*.pth")}) if not files else []
+    if runs:
+        raise InputError(
+            f"-weights_dir {weights_dir}: no .pth file in it, but in its folders ({', '.join(runs[:5])}); name one of them"
+        )
     if not files:
         raise InputError(f"-weights_dir {weights_dir}: no .pth file in it; {_remedy(index, name, weights_dir)}")
     if name is not None:
