@@ -1,6 +1,7 @@
 """Folders of results: one prediction at a time, whose pictures take the place of the one before, and nothing of the user's."""
 
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -21,7 +22,7 @@ def write(out: Path, *names: str, folders: tuple[str, ...] = ("overlays",), erro
                 (place / name).write_text(f"of {len(names)}")
         if error:
             raise error
-        (out / SUMMARY).write_text(json.dumps({PICTURES_OF: results.settle()}))
+        (out / SUMMARY).write_text(json.dumps({PICTURES_OF: results.settle([])}))
 
 
 def there(out: Path) -> list[str]:
@@ -73,7 +74,7 @@ def test_a_picture_that_was_not_written_is_not_the_predictions(tmp_path):
     write(tmp_path, "a.png")
     with marked(tmp_path, [tmp_path / "overlays"], ["a.png", "skipped.png"]) as results:
         (tmp_path / "overlays/a.png").write_text("anew")
-        (tmp_path / SUMMARY).write_text(json.dumps({PICTURES_OF: results.settle()}))
+        (tmp_path / SUMMARY).write_text(json.dumps({PICTURES_OF: results.settle([])}))
     (tmp_path / "overlays/skipped.png").write_text("mine")
     write(tmp_path, "b.png")
     assert there(tmp_path) == ["overlays/b.png", "overlays/skipped.png"]
@@ -98,3 +99,20 @@ def test_two_predictions_at_once_do_not_mix(tmp_path):
     ):
         write(tmp_path, "b.png")
     assert there(tmp_path) == ["overlays/a.png"]
+
+
+def test_tables_of_the_prediction_before_are_removed_unless_somebody_has_changed_them(tmp_path):
+    def predict(*written):
+        with marked(tmp_path, [], []) as results:
+            for name in written:
+                (tmp_path / name).write_text("image\n")
+            (tmp_path / SUMMARY).write_text(json.dumps({PICTURES_OF: results.settle(written), "written": written}))
+
+    predict("submission.csv", "defects.csv")
+    predict("defects.csv")
+    assert not (tmp_path / "submission.csv").exists()
+    later = (tmp_path / SUMMARY).stat().st_mtime_ns + 10**9
+    (tmp_path / "defects.csv").write_text("mine\n")
+    os.utime(tmp_path / "defects.csv", ns=(later, later))
+    predict()
+    assert (tmp_path / "defects.csv").read_text() == "mine\n"

@@ -69,6 +69,8 @@ def test_the_next_command_uses_the_calibrated_settings_without_being_told(make_d
     assert new.decision == found.decision
     assert new.metrics["calibration"]["cross_fitted"]["mean_dice"] == found.cross_fitted.mean_dice
     after = evaluate(EvaluateConfig(**flags, out=tmp_path / "after"))
+    expected = f"is too good; expect {found.cross_fitted.mean_dice:.4f} on others (cross-fitted)"
+    assert (expected in after.text(), "too good" in before.text()) == (True, False)
     for name, one in found.classes.items():
         expected = one.dice_in_sample if one.after == one.best else one.dice_before
         assert after.scores.classes[name].mean_dice == pytest.approx(expected, abs=1e-12)

@@ -53,7 +53,7 @@ def test_page_has_every_section_and_the_figures(result):
     assert json.loads(result.numbers.read_text("utf-8"))["clean"] == 4
     assert result.text().startswith("images: 10, 6 with a defect, 4 clean\nimages per class: pits 3, cracks 3\n")
     assert (
-        "\nwarning: too few for percentiles of areas, which need 51 defects or more: pits 3, cracks 3\n"
+        "\nwarning: percentiles of areas need 51 images and 51 defects of a class; the fewer of both: pits 3, cracks 3\n"
         in result.text()
     )
 

@@ -53,7 +53,9 @@ class ExploreResult:
             lines.append(f"near-duplicates: {sum(map(len, groups)):,} images in {len(groups):,} groups")
         if few := labels.few():
             counts_of = ", ".join(f"{name} {count}" for name, count in few.items())
-            lines.append(f"warning: too few for percentiles of areas, which need {FEW} defects or more: {counts_of}")
+            lines.append(
+                f"warning: percentiles of areas need {FEW} images and {FEW} defects of a class; the fewer of both: {counts_of}"
+            )
         lines.append(f"in {self.seconds:.1f} s: {self.page} (open it in a browser), {self.numbers}, {self.table}")
         return "\n".join(lines)
 

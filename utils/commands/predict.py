@@ -132,7 +132,7 @@ def predict(config: PredictConfig) -> PredictResult:
     make_folder(out)
     with marked(out, pictures, picture_names(paths).values()) as folder:
         result = _write(chosen, pipeline, paths, save, out, labels, skipped, numbers, layout)
-        summary = {**_summary(result, chosen, labels), PICTURES_OF: folder.settle()}
+        summary = {**_summary(result, chosen, labels), PICTURES_OF: folder.settle(result.written)}
         write_text(out / SUMMARY, json.dumps(summary, indent=2, ensure_ascii=False) + "\n")
     others = left_over(out, result.written)
     if others:

@@ -49,6 +49,7 @@ class Results:
     def __init__(self, out: Path, folders: Sequence[Path], names: Iterable[str]) -> None:
         self.out, self.folders, self.names, self.began = out, folders, set(names), time.time_ns()
         self.earlier = own_pictures(out)
+        self.tables = own_tables(out)
 
     def mark(self) -> None:
         """Write the mark, which says what may be ours should there never be a summary."""
@@ -57,8 +58,17 @@ class Results:
         both = {word: sorted({*self.earlier.get(word, ()), *mine.get(word, ())}) for word in words}
         write_text(self.out / UNFINISHED, json.dumps({PICTURES_OF: both}))
 
-    def settle(self) -> dict[str, list[str]]:
-        """Remove pictures of earlier predictions that were not written anew; give what is ours now, for the summary."""
+    def settle(self, written: Sequence[str]) -> dict[str, list[str]]:
+        """Remove pictures and tables of earlier predictions that were not written anew.
+
+        Args:
+            written: what this prediction wrote.
+
+        Returns:
+            The pictures that are ours now, by folder, for the summary.
+        """
+        for table in self.tables - set(written):
+            (self.out / table).unlink(missing_ok=True)
         own = {word: sorted(names) for word, names in self.earlier.items()}
         for folder in self.folders:
             for name in self.earlier.get(folder.name, set()) - self.names:
@@ -125,6 +135,18 @@ def own_pictures(out: Path) -> dict[str, set[str]]:
                 if all(isinstance(name, str) and Path(name).name == name for name in names):
                     own.setdefault(word, set()).update(names)
     return own
+
+
+def own_tables(out: Path) -> set[str]:
+    """Read which tables the last prediction wrote, and nobody has changed since; nothing where that cannot be told."""
+    with contextlib.suppress(OSError, ValueError, TypeError, AttributeError, KeyError):
+        done = (out / SUMMARY).stat().st_mtime_ns
+        listed = json.loads((out / SUMMARY).read_text(encoding="utf-8"))["written"]
+        tables = {f"{word}.csv" for word in SAVES if word not in PICTURES} & {
+            name for name in listed if isinstance(name, str)
+        }
+        return {name for name in tables if (out / name).is_file() and (out / name).stat().st_mtime_ns <= done}
+    return set()
 
 
 def _is_new(path: Path, began: int) -> bool:
