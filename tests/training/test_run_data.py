@@ -1,5 +1,7 @@
 """A run does not go on over classes or labels that have changed."""
 
+import hashlib
+import json
 import shutil
 
 import pytest
@@ -38,6 +40,28 @@ def test_what_changed_is_said(root, tmp_path, file, change, message):
     assert "\n" not in str(error.value)
     (tmp_path / "data.json").unlink()
     check_data(tmp_path, open_dataset(root))
+
+
+def test_an_image_replaced_by_one_of_equal_size_is_said(root, tmp_path):
+    write_data(tmp_path, open_dataset(root), ["000.png", "001.png"])
+    path = root / "train_images" / "001.png"
+    content = bytearray(path.read_bytes())
+    content[len(content) // 3] ^= 1
+    path.write_bytes(content)
+    with pytest.raises(InputError, match=r"1 image of 2 .*\(001\.png first\)"):
+        check_data(tmp_path, open_dataset(root))
+
+
+def test_fingerprints_of_earlier_versions_are_compared_by_size(root, tmp_path):
+    dataset = open_dataset(root)
+    words = f"{dataset.path('001.png').stat().st_size} {sorted(dataset.annotations.runs('001.png').items())}"
+    known = {"001.png": hashlib.sha256(words.encode()).hexdigest()[:16]}
+    content = {"class_names": dataset.annotations.class_names, "images": known}
+    (tmp_path / "data.json").write_text(json.dumps(content))
+    check_data(tmp_path, dataset)
+    dataset.path("001.png").write_bytes(b"longer" * 1000)
+    with pytest.raises(InputError, match="1 image of 1"):
+        check_data(tmp_path, dataset)
 
 
 def test_images_that_the_run_does_not_use_may_change(root, tmp_path):

@@ -11,6 +11,8 @@ from utils.files import write_text
 from utils.text import plural
 from utils.weights.run_files import DATA
 
+_SIZE_DIGITS = 16  # of a fingerprint of earlier versions
+
 
 def write_data(folder: Path, dataset: Dataset, images: Iterable[str]) -> None:
     """Write into a run folder what its images are: ``data.json``.
@@ -30,7 +32,8 @@ def write_data(folder: Path, dataset: Dataset, images: Iterable[str]) -> None:
 def check_data(folder: Path, dataset: Dataset) -> None:
     """Refuse to go on with a run whose classes or labels are others than those that it began with.
 
-    Runs of earlier versions have no ``data.json``; they go on. Images that the run does not use may come and go.
+    Runs of earlier versions have no ``data.json``; they go on. Those whose ``data.json`` knows images by their size in
+    bytes are compared by that. Images that the run does not use may come and go.
 
     Args:
         folder: the run folder.
@@ -44,8 +47,9 @@ def check_data(folder: Path, dataset: Dataset) -> None:
         return
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
-        names, images = tuple(content["class_names"]), dict(content["images"])
-    except (ValueError, KeyError, TypeError):
+        names = tuple(content["class_names"])
+        images = {name: str(known) for name, known in content["images"].items()}
+    except (ValueError, KeyError, TypeError, AttributeError):
         raise InputError(f"{path}: damaged; start the run again with another -out") from None
     way_out = f"put it back as it was, or start a new run with another -out (remove {path} to go on all the same)"
     now = dataset.annotations.class_names
@@ -54,7 +58,7 @@ def check_data(folder: Path, dataset: Dataset) -> None:
             f"-resume {folder}: the classes were {', '.join(names)} and are now {', '.join(now)}; {way_out}"
         )
     there = set(dataset.images)
-    changed = [name for name in images if name not in there or images[name] != _fingerprint(dataset, name)]
+    changed = [name for name, known in images.items() if name not in there or _changed(dataset, name, known)]
     if changed:
         raise InputError(
             f"-resume {folder}: the labels or the files of {plural(len(changed), 'image')} of {len(images)} have changed"
@@ -62,8 +66,29 @@ def check_data(folder: Path, dataset: Dataset) -> None:
         )
 
 
+def _changed(dataset: Dataset, name: str, known: str) -> bool:
+    """Check whether an image or its labels are others than when a fingerprint was taken, by this or an earlier version."""
+    return known != (_size_fingerprint if len(known) == _SIZE_DIGITS else _fingerprint)(dataset, name)
+
+
 def _fingerprint(dataset: Dataset, name: str) -> str:
-    """Return 16 hex digits that change when an image's size in bytes or any of its labels changes."""
-    labels = sorted(dataset.annotations.runs(name).items())
-    words = f"{dataset.path(name).stat().st_size} {labels}"
-    return hashlib.sha256(words.encode()).hexdigest()[:16]
+    """Return 32 hex digits that change when any byte of an image's file or any of its labels changes.
+
+    Every byte is read: that takes less than the first epoch, which reads and decodes the same files.
+    """
+    digest = hashlib.blake2b(digest_size=16)
+    with open(dataset.path(name), "rb") as file:
+        while block := file.read(1 << 20):
+            digest.update(block)
+    digest.update(_labels(dataset, name).encode())
+    return digest.hexdigest()
+
+
+def _size_fingerprint(dataset: Dataset, name: str) -> str:
+    """Return the fingerprint of runs of earlier versions, which knew an image by its size in bytes."""
+    words = f"{dataset.path(name).stat().st_size} {_labels(dataset, name)}"
+    return hashlib.sha256(words.encode()).hexdigest()[:_SIZE_DIGITS]
+
+
+def _labels(dataset: Dataset, name: str) -> str:
+    return str(sorted(dataset.annotations.runs(name).items()))
