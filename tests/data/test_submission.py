@@ -40,6 +40,18 @@ def test_columns_and_order(tmp_path, sample, expected):
     assert [",".join(layout.columns), *map(",".join, layout.ordered(CODES))] == expected
 
 
+def test_rows_of_classes_without_codes_are_empty(tmp_path):
+    rows = "".join(f"{image}_{k},\n" for image in ("b.jpg", "a.jpg", "absent.jpg") for k in (1, 2, 3, 4))
+    (tmp_path / "sample_submission.csv").write_text(f"ImageId_ClassId,EncodedPixels\n{rows}")
+    layout = read_layout(tmp_path)
+    assert layout is not None
+    codes = {("a.jpg", 3): "1 1", ("a.jpg", 1): "", ("b.jpg", 3): "", ("b.jpg", 1): "2 2"}
+    assert [",".join(row) for row in layout.ordered(codes)] == [
+        *("b.jpg_1,2 2", "b.jpg_2,", "b.jpg_3,", "b.jpg_4,"),
+        *("a.jpg_1,", "a.jpg_2,", "a.jpg_3,1 1", "a.jpg_4,"),
+    ]
+
+
 def test_without_a_sample(tmp_path):
     assert read_layout(tmp_path) is None
     assert Layout().row("a.jpg", 2, "1 1") == ["a.jpg_2", "1 1"]

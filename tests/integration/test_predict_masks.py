@@ -225,11 +225,14 @@ def test_classes_have_the_numbers_of_the_data(make_dataset, make_weights, tmp_pa
     np.testing.assert_array_equal(second, np.array([0, 2, 1], np.uint8)[first])
 
 
-def test_a_submission_for_other_classes_is_refused_unless_they_are_mapped(make_dataset, make_weights, tmp_path):
+def test_a_submission_for_other_classes_is_refused_unless_they_are_mapped(make_dataset, make_weights, tmp_path, capsys):
     root, weights = make_dataset(count=1, class_names=("dents", "holes")), make_weights()
     settings = {"dir": root, "weights_dir": weights, "out": tmp_path / "out", "device": "cpu"}
     with pytest.raises(InputError, match=r"-class_map pits=dents,cracks=holes; or .* -save overlays,defects$"):
         predict(PredictConfig(**settings))
+    assert not capsys.readouterr().err
+    with pytest.raises(InputError, match="-class_map pits=scale: the data has no class scale; it has dents, holes"):
+        predict(PredictConfig(**settings, class_map=("pits=scale",), save=("defects",)))
     assert not (tmp_path / "out").exists()
     predict(PredictConfig(**settings, save=("defects",)))
     found = predict(PredictConfig(**settings, class_map=("pits=holes", "cracks=dents"), save=("submission", "defects")))
@@ -238,6 +241,28 @@ def test_a_submission_for_other_classes_is_refused_unless_they_are_mapped(make_d
         ("2", "holes"),
         ("1", "dents"),
     }
+
+
+def test_a_submission_has_the_rows_of_classes_that_the_network_does_not_know(
+    make_dataset, make_weights, tmp_path, capsys
+):
+    root = make_dataset(count=3)
+    (root / "train_images").rename(root / "test_images")
+    for name in ("classes.txt", "train.csv"):
+        (root / name).unlink()
+    keys = [f"00{image}.png_{number}" for image in (1, 0, 2) for number in (1, 2, 3, 4)]
+    (root / "sample_submission.csv").write_text("ImageId_ClassId,EncodedPixels\n" + "".join(f"{k},\n" for k in keys))
+    settings = {"dir": root, "weights_dir": make_weights(), "device": "cpu", "save": ("submission",)}
+    with pytest.raises(InputError, match="-class_map cracks=9: the data has no class 9; it has 1, 2, 3, 4"):
+        predict(PredictConfig(**settings, class_map=("pits=1", "cracks=9"), out=tmp_path / "none"))
+    predict(PredictConfig(**settings, class_map=("pits=3", "cracks=1"), out=tmp_path / "out"))
+    said = [line for line in capsys.readouterr().err.splitlines() if "sample_submission.csv" in line]
+    assert [line.partition("csv: ")[2] for line in said] == [
+        "lists classes 2, 4, which the network does not know; their rows stay empty"
+    ]
+    rows = read_submission(tmp_path / "out/submission.csv")
+    assert list(rows) == keys
+    assert not any(rows[key] for key in keys if key[-1] in "24")
 
 
 def test_a_submission_has_the_columns_and_the_order_of_the_sample(make_dataset, make_weights, tmp_path):

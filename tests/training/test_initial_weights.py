@@ -100,8 +100,9 @@ def test_classes_are_taken_by_their_names(tmp_path, task, head):
         assert not any(torch.equal(taken[tensor][first_channel], row) for row in given[tensor])
         if task == "multiclass":
             torch.testing.assert_close(taken[tensor][0], given[tensor][0])
-        assert f"-encoder_weights {path}: its classes are pit, crack; taken by name: crack, pit; scale at random" in (
-            start.notes
+        assert (
+            f"-encoder_weights {path}: its classes are pit, crack; taken by name: crack, pit. Start at random: scale"
+            in (start.notes)
         )
 
 
@@ -125,11 +126,31 @@ def test_a_convolution_from_classes_to_classes_has_two_axes_of_them(tmp_path):
             None,
             False,
             [
-                "none of its classes (1, 2) is called as one here (pit, crack): they start at random; where they are the"
-                " same, give -class_map 1=pit,2=crack"
+                "none of its classes (1, 2) is called as one here (pit, crack): they start at random; for example,"
+                " if they are the same in this order, give -class_map 1=pit,2=crack"
             ],
         ),
         (("1", "2"), ("pit", "crack"), ("1=pit", "2=crack"), True, []),
+        (
+            ("pit", "cracks"),
+            ("crack", "pit"),
+            None,
+            False,
+            [
+                "its classes are pit, cracks; taken by name: pit. Start at random: crack; if they mean the same, give"
+                " -class_map cracks=crack"
+            ],
+        ),
+        (
+            ("1", "2"),
+            ("pit", "crack", "scale"),
+            ("2=pit",),
+            False,
+            [
+                "its classes are 1, 2; taken by name: pit. Start at random: crack, scale; if they mean the same, give"
+                " -class_map 2=pit,1=?, with one of those for each question mark"
+            ],
+        ),
     ],
 )
 def test_classes_of_other_names(tmp_path, have, want, class_map, same, notes):
@@ -143,6 +164,13 @@ def test_a_map_of_classes_that_there_are_not_is_refused(tmp_path):
     path = write_weights(tmp_path / "a.pth", spec())
     with pytest.raises(InputError, match="-class_map pits=x: the weights have no class pits, did you mean pit"):
         initial_network(TrainConfig(encoder_weights=str(path), class_map=("pits=x",)), spec(), None)
+
+
+def test_a_map_to_classes_that_the_data_does_not_have_is_refused(tmp_path):
+    path = write_weights(tmp_path / "a.pth", spec("pit", "crack"))
+    config = TrainConfig(encoder_weights=str(path), class_map=("crack=craks",))
+    with pytest.raises(InputError, match="-class_map crack=craks: the data has no class craks; it has pit, cracks"):
+        initial_network(config, spec("pit", "cracks"), None)
 
 
 @pytest.mark.parametrize(

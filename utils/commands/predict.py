@@ -16,7 +16,7 @@ from utils.commands.progress import progress, require_images
 from utils.commands.results_folder import PICTURES_OF, SUMMARY, left_over, marked, refuse_foreign_pictures
 from utils.data.annotations import TEST_IMAGES, known_classes, open_test_images
 from utils.data.images import IMAGE_SUFFIXES, NOT_UTF8, images_within, is_utf8, list_images, pages_of
-from utils.data.submission import Layout, read_layout
+from utils.data.submission import SAMPLE, Layout, read_layout
 from utils.device import versions
 from utils.errors import InputError
 from utils.files import make_folder, write_text
@@ -36,6 +36,7 @@ from utils.inference.outputs import (
     picture_names,
 )
 from utils.inference.pipeline import InspectionPipeline
+from utils.models.class_names import MapError
 from utils.text import columns, plural, visible
 
 
@@ -125,8 +126,9 @@ def predict(config: PredictConfig) -> PredictResult:
     out = config.out or default_out
     pictures = [out / word for word in PICTURES if word in save]
     refuse_foreign_pictures(out, pictures, paths[0].parent)
+    numbers = _numbers(config, chosen, save)  # before the labels: one line is enough about other classes
+    layout = _layout(config, paths[0].parent, save, numbers)
     labels = _labels(config, paths[0].parent, chosen) if "overlays" in save else None
-    numbers, layout = _numbers(config, chosen, save), _layout(config, paths[0].parent, save)
     skipped: list[Refused] = []
     pipeline = open_pipeline(chosen, config, skipped, describe=True, images=len(paths))
     make_folder(out)
@@ -291,7 +293,8 @@ def _numbers(config: PredictConfig, chosen: Chosen, save: Sequence[str]) -> Sequ
     """Return the number of each class in the tables: that of the dataset folder where it says, else the network's own.
 
     Raises:
-        InputError: a submission is asked for, and the folder has other classes than the network.
+        InputError: a submission is asked for, and the folder has other classes than the network; or ``-class_map``
+            names a class that the folder does not have.
     """
     spec = chosen.weights.spec
     own = range(spec.first_class, spec.first_class + len(spec.scored_names))
@@ -300,6 +303,8 @@ def _numbers(config: PredictConfig, chosen: Chosen, save: Sequence[str]) -> Sequ
         return own
     try:
         return class_ids(known[0], spec, config.class_map, known[1])
+    except MapError:
+        raise
     except InputError as error:
         if "submission" not in save:
             return own
@@ -307,11 +312,19 @@ def _numbers(config: PredictConfig, chosen: Chosen, save: Sequence[str]) -> Sequ
         raise InputError(f"{error}; or leave out the submission: -save {others}") from None
 
 
-def _layout(config: PredictConfig, images: Path, save: Sequence[str]) -> Layout | None:
+def _layout(config: PredictConfig, images: Path, save: Sequence[str], numbers: Sequence[int]) -> Layout | None:
     """Return the layout of the folder's ``sample_submission.csv``, where test images are predicted."""
     if config.dir is None or images.name != TEST_IMAGES or "submission" not in save:
         return None
-    return read_layout(config.dir)
+    layout = read_layout(config.dir)
+    unknown = sorted({number for _, number in layout.pairs} - {0, *numbers}) if layout else []
+    if unknown:
+        one = len(unknown) == 1
+        _warn(
+            f"{config.dir / SAMPLE}: lists {'class' if one else 'classes'} {', '.join(map(str, unknown))}, which the network"
+            f" does not know; {'its' if one else 'their'} rows stay empty"
+        )
+    return layout
 
 
 def _truth(labels: GroundTruth | None) -> Callable[[Inspected], np.ndarray | None]:

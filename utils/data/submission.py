@@ -35,7 +35,10 @@ class Layout:
         return [known.get(column, "") for column in self.columns]
 
     def ordered(self, codes: dict[tuple[str, int], str]) -> Iterable[list[str]]:
-        """Return the rows of all codes in this order; what it does not name comes last, as it was found."""
+        """Return the rows of the images with codes in this order: empty where an asked class has no code.
+
+        What the order does not name comes last, as it was found.
+        """
         of_image: dict[str, list[int]] = {}
         for image, class_id in codes:
             of_image.setdefault(image, []).append(class_id)
@@ -45,8 +48,8 @@ class Layout:
             for one in (of_image.get(image, ()) if class_id == 0 else (class_id,))
         )
         for image, class_id in dict.fromkeys((*asked, *codes)):
-            if (image, class_id) in codes:
-                yield self.row(image, class_id, codes[image, class_id])
+            if image in of_image:
+                yield self.row(image, class_id, codes.get((image, class_id), ""))
 
 
 def read_layout(root: Path) -> Layout | None:

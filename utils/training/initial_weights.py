@@ -15,7 +15,7 @@ from config import EncoderWeights, TrainConfig
 from utils.errors import InputError
 from utils.files import write_text
 from utils.models.class_channels import BACKGROUND, class_tensors, head_names, take_by_name
-from utils.models.class_names import called, map_by_order, renamed
+from utils.models.class_names import called, check_map, renamed
 from utils.models.encoder_file import encoder_tensors
 from utils.models.factory import NotFetchedError, build, is_cached, published_weights
 from utils.models.normalisation import Normalisation, of_channels, of_earlier_runs
@@ -82,6 +82,7 @@ def initial_network(config: TrainConfig, spec: ModelSpec, checkpoint: Mapping[st
         if is_ours(content):
             stored = _fitting(source, from_content(path, content), spec)
             renamed(stored.spec.class_names, config.class_map)  # refuses a map that does not fit
+            check_map(stored.spec.class_names, spec.class_names, config.class_map, f"-dir {config.dir}")
             taken = _take(network, stored.state_dict, head_names(stored.spec), "", config.class_map)
             notes += _normalised_as(network, stored, source)
             whole = len(network.net.state_dict())
@@ -90,7 +91,9 @@ def initial_network(config: TrainConfig, spec: ModelSpec, checkpoint: Mapping[st
             notes += [f"{source}: {line}" for line in _about_classes(head_names(stored.spec), spec, config.class_map)]
             origin = {"flag": "encoder_weights", **stored.provenance, **_spent(path.parent)}
         elif foreign := whole_network(content, network, source):
-            renamed([name for name in _classes_of(foreign.heads) if name != BACKGROUND], config.class_map)
+            classes = [name for name in _classes_of(foreign.heads) if name != BACKGROUND]
+            renamed(classes, config.class_map)
+            check_map(classes, spec.class_names, config.class_map, f"-dir {config.dir}")
             taken = _take(network, foreign.state_dict, foreign.heads, "", config.class_map)
             notes.append(f"{source}: {taken} of the network's {len(network.net.state_dict())} tensors are from it")
             notes += [f"{source}: {line}" for line in _about_classes(foreign.heads, spec, config.class_map)]
@@ -261,12 +264,20 @@ def _about_classes(
         fresh = [name for name in ours if name not in theirs and name != BACKGROUND]
         common = [name for name in ours if name in theirs and name != BACKGROUND]
         its, mine = ([name for name in those if name != BACKGROUND] for those in (names, ours))
+        unused = [name for name, one in zip(names, theirs, strict=True) if one not in ours and name != BACKGROUND]
+        given = [word for word in class_map or () if word.partition("=")[0].strip() not in unused]
+        pairs = fresh if len(fresh) == len(unused) else ["?"] * len(unused)
+        offer = ",".join([*given, *(f"{one}={other}" for one, other in zip(unused, pairs, strict=True))])
+        question = ", with one of those for each question mark" if "?" in pairs else ""
         if common:
-            rest = f"; {', '.join(fresh)} at random" if fresh else ""
+            rest = f". Start at random: {', '.join(fresh)}" if fresh else ""
+            if fresh and unused:
+                rest += f"; if they mean the same, give -class_map {offer}{question}"
             lines.append(f"its classes are {', '.join(its)}; taken by name: {', '.join(common)}{rest}")
         else:
+            same = "where they are the same" if question else "for example, if they are the same in this order"
             lines.append(
                 f"none of its classes ({', '.join(its)}) is called as one here ({', '.join(mine)}): they start at random;"
-                f" where they are the same, give {map_by_order(its, mine)}"
+                f" {same}, give -class_map {offer}{question}"
             )
     return lines
