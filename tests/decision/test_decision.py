@@ -129,3 +129,5 @@ def test_values_for_another_number_of_classes_are_refused(values, message):
         MIXED.overruled(**values)
     with pytest.raises(InputError, match=message):
         Decision.uniform(3, **{"threshold": 0.5, **values})
+    with pytest.raises(InputError, match=r"one for each class in the order inclusion, patches, scratches$"):
+        MIXED.overruled(**values, names=("inclusion", "patches", "scratches"))

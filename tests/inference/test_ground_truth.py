@@ -122,6 +122,26 @@ def test_a_map_may_leave_out_a_class_of_the_data(table):
     np.testing.assert_array_equal(labels.masks("x.png", 2, 3), np.array([[[0, 1, 0], [0, 1, 0]]], dtype=bool))
 
 
+@pytest.mark.parametrize(
+    ("network", "class_map", "images", "lines"),
+    [
+        (
+            spec(names=("bee",)),
+            ("bee=b",),
+            ["x.png", "y.png"],
+            ("class a of the data (1 image) is not known to the weights and is not scored",),
+        ),
+        (spec(names=("bee",)), ("bee=b",), ["y.png"], ()),
+        (spec(), None, ["x.png"], ()),
+        (spec("binary"), None, ["x.png"], ()),
+        (ModelSpec("unet", "resnet18", "per-class", ("a", "b"), target="b"), None, ["x.png"], ()),
+    ],
+)
+def test_classes_that_are_not_scored_are_said(table, network, class_map, images, lines):
+    labels = GroundTruth(read_annotations(table, ("a", "b")), network, class_map)
+    assert labels.left_out(images) == lines
+
+
 def test_the_refusal_says_how_to_map(table):
     with pytest.raises(
         InputError, match=r"say which is which, for example, if they are in the same order: -class_map pits=1,cracks=2$"

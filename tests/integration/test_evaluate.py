@@ -184,6 +184,8 @@ def test_a_bad_image_in_the_middle_is_reported_and_left_out(make_dataset, make_w
         ({}, "-split valid: no split.csv beside the weights file .*-split all"),
         ({"split": "all", "classes": "a,b"}, "classes are a, b, but the weights were trained on pits, cracks"),
         ({"split": "all", "classes": "a"}, "row 3.*class 2"),
+        ({"split": "all", "class_map": ("pits=9",)}, "-class_map pits=9: the data has no class 9; it has pits, cracks"),
+        ({"split": "all", "threshold": (0.5,) * 3}, "one for each class in the order pits, cracks$"),
         ({"split": "all", "row": "004.png,1,1 99999"}, "row 6: 004.png class 1: .*"),
         ({"split": "all", "row": "nowhere.png,1,1 1"}, "row 6: nowhere.png not in"),
         ({"split": "all", "dir": "missing"}, "missing: no such folder"),
@@ -307,6 +309,27 @@ def test_report_shows_every_section_and_the_learning_curves_of_the_run(make_data
 
 
 @pytest.mark.draws
+def test_classes_that_the_weights_do_not_know_are_said(make_dataset, make_weights, tmp_path):
+    root = make_dataset(class_names=("pits", "scale", "cracks"))
+    class_map = ("pits=pits", "cracks=cracks")
+    result = evaluate(
+        EvaluateConfig(
+            dir=root,
+            weights_dir=make_weights(),
+            split="all",
+            out=tmp_path,
+            examples=0,
+            resamples=0,
+            class_map=class_map,
+        )
+    )
+    (line,) = result.left_out
+    assert re.fullmatch(r"class scale of the data \(\d images?\) is not known to the weights and is not scored", line)
+    assert line in result.text().splitlines()
+    assert line in (tmp_path / "report.html").read_text("utf-8")
+    assert json.loads((tmp_path / "metrics.json").read_text())["not_scored"] == [line]
+
+
 def test_report_without_run_folder_and_without_pictures(make_dataset, make_weights, tmp_path):
     config = EvaluateConfig(
         dir=make_dataset(), weights_dir=make_weights(), split="all", out=tmp_path, examples=0, resamples=0

@@ -71,6 +71,13 @@ def test_high_thresholds_are_kept_and_written_only_where_there_are_some(tmp_path
     assert ("high_thresholds" in torch.load(tmp_path / "unet.pth", weights_only=True)) == any(thresholds)
 
 
+def test_two_classes_of_one_name_are_damage(tmp_path):
+    spec = {**a_file().spec.to_dict(), "class_names": ["pit", "pit"]}
+    save_with(tmp_path / "unet.pth", spec=spec)
+    with pytest.raises(InputError, match=r"unet\.pth: damaged weights file \(model spec: two classes are called pit\)"):
+        load(tmp_path / "unet.pth")
+
+
 def test_high_thresholds_of_another_number_of_classes_are_refused(tmp_path):
     save_with(tmp_path / "unet.pth", high_thresholds=[0.9])
     with pytest.raises(InputError, match=r"unet\.pth: damaged weights file"):

@@ -53,6 +53,7 @@ class EvaluateResult:
         calibrated: the new weights file; None when it has nothing new.
         bit_depth: how images with more than 8 bits were read, in words; empty when nothing was known or measured.
         chosen_here: a warning where the thresholds in use were chosen on these images; else empty.
+        left_out: a line for each class of the data that the weights do not know.
     """
 
     evaluation: Evaluation
@@ -67,6 +68,7 @@ class EvaluateResult:
     calibrated: Path | None = None
     bit_depth: str = ""
     chosen_here: str = ""
+    left_out: tuple[str, ...] = ()
 
     @property
     def scores(self) -> Scores:
@@ -110,6 +112,7 @@ class EvaluateResult:
                 earlier = self.calibrated.parent / UNCALIBRATED
                 said += f"; the one from training is in {earlier}" if earlier.is_dir() else ""
             lines += ["", self.calibration.text(), said, ""]
+        lines += self.left_out
         if self.bit_depth:
             lines.append(f"images with more than 8 bits: {self.bit_depth}")
         if self.skipped:
@@ -173,6 +176,7 @@ def evaluate(config: EvaluateConfig) -> EvaluateResult | LabelsResult:
             calibrated=calibrated,
             bit_depth=chosen.depth_in_words(pipeline.depth),
             chosen_here=_chosen_here(config, chosen, evaluation.scores.together.mean_dice),
+            left_out=labels.left_out(names),
         )
         scores = {
             **evaluation.to_dict(),

@@ -42,6 +42,7 @@ class LabelsResult:
         seconds: for all images, without loading the network.
         network: what ran it.
         bit_depth: how images with more than 8 bits were read, in words; empty when nothing was known or measured.
+        left_out: a line for each class of the data that the weights do not know.
         calibration: with ``-calibrate``, the thresholds that were chosen.
         calibrated: the new weights file; None when it has nothing new.
     """
@@ -55,6 +56,7 @@ class LabelsResult:
     bit_depth: str = ""
     calibration: LabelCalibration | None = None
     calibrated: Path | None = None
+    left_out: tuple[str, ...] = ()
 
     @property
     def images(self) -> int:
@@ -76,6 +78,7 @@ class LabelsResult:
             self.scores.table(),
             "",
         ]
+        lines += self.left_out
         if self.bit_depth:
             lines.append(f"images with more than 8 bits: {self.bit_depth}")
         if self.calibration:
@@ -144,6 +147,7 @@ def evaluate_labels(
             calibration=calibration,
             calibrated=calibrated,
             bit_depth=chosen.depth_in_words(pipeline.depth),
+            left_out=labels.left_out(names),
         )
         said = answers.probabilities >= np.array(chosen.label_thresholds)
         shown = presence(answers.truth, said, answers.probabilities)

@@ -41,6 +41,10 @@ class Scored(Protocol):
     def bit_depth(self) -> str:
         """How images with more than 8 bits were read, in words; empty when nothing was known or measured."""
 
+    @property
+    def left_out(self) -> tuple[str, ...]:
+        """A line for each class of the data that the weights do not know."""
+
 
 def facts(config: EvaluateConfig, chosen: Chosen, result: Scored) -> dict[str, Any]:
     """Return label and value of everything that somebody who reads the scores later has to know."""
@@ -49,6 +53,7 @@ def facts(config: EvaluateConfig, chosen: Chosen, result: Scored) -> dict[str, A
         "images": f"{result.what}: {result.images:,}",
         "dataset": str(config.dir),
         "skipped": "; ".join(f"{Path(image.name).name}: {image.reason}" for image in result.skipped) or "none",
+        **({"not scored": "; ".join(result.left_out)} if result.left_out else {}),
         "network": result.network,
         **({"images with more than 8 bits": result.bit_depth} if result.bit_depth else {}),
         "time": f"{result.seconds:.1f} s, {result.images_per_second:.1f} images/s from file to figures",
@@ -65,6 +70,7 @@ def metrics(config: EvaluateConfig, chosen: Chosen, result: Scored, scores: Mapp
         "network": result.network,
         "bit_depth": result.bit_depth or None,
         **scores,
+        **({"not_scored": list(result.left_out)} if result.left_out else {}),
         "skipped": [refused.to_dict() for refused in result.skipped],
         "seconds": round(result.seconds, 3),
         "images_per_second": round(result.images_per_second, 3),

@@ -18,13 +18,14 @@ _ALWAYS = ("thresholds", "min_areas")  # in files of every version
 _LEAST_AREAS = {"min_areas": 0, "max_areas": 1}  # pixels; the other numbers of a decision are probabilities
 
 
-def each(flag: str, value: Any, count: int) -> tuple[Any, ...]:
+def each(flag: str, value: Any, count: int, names: Sequence[str] = ()) -> tuple[Any, ...]:
     """Return the values of a flag for each class: ``value`` for all, or those that it holds.
 
     Args:
         flag: name of the flag, for the message.
         value: a number, or a tuple of them.
         count: number of classes; of none (a classifier's masks) there are no values, whatever was given.
+        names: of the classes, for the message; () where nobody knows them.
 
     Raises:
         InputError: values for another number of classes.
@@ -32,9 +33,10 @@ def each(flag: str, value: Any, count: int) -> tuple[Any, ...]:
     if not isinstance(value, tuple):
         return (value,) * count
     if count and len(value) != count:
+        order = f"in the order {', '.join(names)}" if names else "in the order of the network's"
         raise InputError(
             f"-{flag} {','.join(map(str, value))}: {len(value)} values for {count} class{'es' if count > 1 else ''}; give"
-            " one value, or one for each class in the order of the network's"
+            f" one value, or one for each class {order}"
         )
     return value if count else ()
 
@@ -97,17 +99,20 @@ class Decision:
         min_area: int | tuple[int, ...] = 0,
         max_area: int | tuple[int, ...] = 0,
         high_threshold: float | tuple[float, ...] = 0.0,
+        names: Sequence[str] = (),
     ) -> "Decision":
         """Build the decision of ``count`` classes as flags give it: a value for all or one for each; no limit is 0.
+
+        ``names`` are those of the classes, for the message.
 
         Raises:
             InputError: values for another number of classes.
         """
         return cls(
-            each("threshold", threshold, count),
-            each("min_area", min_area, count),
-            tuple(area or None for area in each("max_area", max_area, count)),
-            each("high_threshold", high_threshold, count),
+            each("threshold", threshold, count, names),
+            each("min_area", min_area, count, names),
+            tuple(area or None for area in each("max_area", max_area, count, names)),
+            each("high_threshold", high_threshold, count, names),
         )
 
     @classmethod
@@ -156,10 +161,11 @@ class Decision:
         min_area: int | tuple[int, ...] | None = None,
         max_area: int | tuple[int, ...] | None = None,
         high_threshold: float | tuple[float, ...] | None = None,
+        names: Sequence[str] = (),
     ) -> "Decision":
         """Return the decision that flags overrule: None keeps, else a value for all classes or one for each.
 
-        A largest area of 0 is no limit.
+        A largest area of 0 is no limit. ``names`` are those of the classes, for the message.
 
         Raises:
             InputError: values for another number of classes.
@@ -167,13 +173,13 @@ class Decision:
         count = len(self.thresholds)
         changes: dict[str, Any] = {}
         if threshold is not None:
-            changes["thresholds"] = each("threshold", threshold, count)
+            changes["thresholds"] = each("threshold", threshold, count, names)
         if min_area is not None:
-            changes["min_areas"] = each("min_area", min_area, count)
+            changes["min_areas"] = each("min_area", min_area, count, names)
         if max_area is not None:
-            changes["max_areas"] = tuple(area or None for area in each("max_area", max_area, count))
+            changes["max_areas"] = tuple(area or None for area in each("max_area", max_area, count, names))
         if high_threshold is not None:
-            changes["high_thresholds"] = each("high_threshold", high_threshold, count)
+            changes["high_thresholds"] = each("high_threshold", high_threshold, count, names)
         return dataclasses.replace(self, **changes)
 
     def with_min_areas(self, min_areas: Sequence[int] | None) -> "Decision":

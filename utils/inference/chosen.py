@@ -108,13 +108,16 @@ def choose_weights(config: PredictConfig | EvaluateConfig) -> Chosen:
     path = weights.source
     assert path is not None
     renamed(weights.spec.class_names, config.class_map)  # refuses what does not fit
-    decision = weights.decision.overruled(config.threshold, config.min_area, config.max_area, config.high_threshold)
-    decision.check_areas(weights.spec.scored_names)
+    names = weights.spec.scored_names
+    decision = weights.decision.overruled(
+        config.threshold, config.min_area, config.max_area, config.high_threshold, names
+    )
+    decision.check_areas(names)
     stored = weights.tta if isinstance(weights, SystemFile) else "none"
     tta = stored if config.tta == "stored" else config.tta
     labels = weights.label_thresholds
     if config.threshold is not None and weights.spec.is_classifier:
-        labels = each("threshold", config.threshold, len(labels))
+        labels = each("threshold", config.threshold, len(labels), weights.spec.label_names)
     known = weights.sha256 if isinstance(weights, WeightsFile) else ""
     depth = depth_of(weights, config.bit_depth)
     return Chosen(

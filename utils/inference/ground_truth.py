@@ -1,6 +1,7 @@
 """Ground truth in the terms of a network: one mask for each class that it decides about."""
 
 import dataclasses
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
@@ -8,6 +9,7 @@ import numpy as np
 from utils.data.annotations import LABELS, TEST_IMAGES, Annotations, read_annotations, read_class_names
 from utils.models.class_names import match
 from utils.models.spec import ModelSpec
+from utils.text import plural
 
 
 class GroundTruth:
@@ -21,6 +23,8 @@ class GroundTruth:
     Attributes:
         annotations: the labels; their classes have the network's names and numbers, but where they are merged.
         class_ids: of each scored class, or label of a classifier, its number in the data.
+        unknown: of each class of the data that the network does not know, in their order, the images that have it; none
+            where all are merged, or the network is of one class by its task.
 
     Raises:
         InputError: the network was trained on other classes, see ``class_names.match``.
@@ -31,8 +35,19 @@ class GroundTruth:
         self.spec = spec
         self.merged = spec.task in ("binary", "classify-binary")
         self.class_ids = class_ids(annotations.class_names, spec, class_map, annotations.source)
+        self.unknown = {} if self.merged or spec.target is not None else _unknown(annotations, self.class_ids)
         if not self.merged:
             self.annotations = _renumbered(annotations, spec, self.class_ids)
+
+    def left_out(self, names: Iterable[str]) -> tuple[str, ...]:
+        """Return a line for each class that some of these images have and the network does not know."""
+        names = set(names)
+        counts = {name: len(names & images) for name, images in self.unknown.items()}
+        return tuple(
+            f"class {name} of the data ({plural(count, 'image')}) is not known to the weights and is not scored"
+            for name, count in counts.items()
+            if count
+        )
 
     def masks(self, name: str, height: int, width: int) -> np.ndarray:
         """Draw the labels of an image.
@@ -104,6 +119,16 @@ def class_ids(
     if spec.task in ("binary", "classify-binary"):
         return (1,)
     return match(names, data, class_map, source, partly=spec.target is not None)
+
+
+def _unknown(annotations: Annotations, numbers: tuple[int, ...]) -> dict[str, frozenset[str]]:
+    """Return the images of each class that is not among these numbers."""
+    rows = annotations.rows
+    return {
+        name: frozenset(rows.loc[rows["class_id"] == number, "image"])
+        for number, name in enumerate(annotations.class_names, start=1)
+        if number not in numbers
+    }
 
 
 def _renumbered(annotations: Annotations, spec: ModelSpec, numbers: tuple[int, ...]) -> Annotations:

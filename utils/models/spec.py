@@ -198,6 +198,10 @@ class ModelSpec:
             expected, fits = _KINDS[name]
             if not fits(value):
                 raise InputError(f"model spec: {name} is {value!r:.60}, expected {expected}")
+        names = list(plain["class_names"])
+        twice = next((name for name in names if names.count(name) > 1), None)
+        if twice is not None:
+            raise InputError(f"model spec: two classes are called {twice}")
         fields: dict[str, Any] = {
             name: tuple(value) if isinstance(value, list) else value for name, value in plain.items()
         }

@@ -139,14 +139,15 @@ def _check_system(config: TrainConfig) -> None:
 
 def make_decision(config: TrainConfig, spec: ModelSpec) -> Decision:
     """Return how the network's masks are decided; ``InputError`` when flags have values for other classes than it has."""
+    names = spec.scored_names
     return Decision.uniform(
-        len(spec.scored_names), config.threshold, config.min_area, config.max_area, config.high_threshold
+        len(names), config.threshold, config.min_area, config.max_area, config.high_threshold, names
     )
 
 
 def make_label_thresholds(config: TrainConfig, spec: ModelSpec) -> tuple[float, ...]:
     """Return of each label of whole images the probability from which an image has it."""
-    return each("threshold", config.threshold, spec.labels)
+    return each("threshold", config.threshold, spec.labels, spec.label_names)
 
 
 def make_spec(config: TrainConfig, class_names: tuple[str, ...]) -> ModelSpec:
