@@ -51,6 +51,12 @@ def pixels(root):
 TWO_CLASSES = [{"id": 1, "name": "pit"}, {"id": 2, "name": "crack"}]
 
 
+def test_a_file_without_labels_is_told_and_one_without_classes_refused(root):
+    assert "warning: no image has a label; all 1 count as clean" in converted(root, content(annotations=[])).notes
+    with pytest.raises(InputError, match=r"coco.json: the list of categories is empty; add the classes"):
+        converted(root, content(annotations=[], categories=[]), dir=root / "other")
+
+
 @pytest.mark.parametrize("link", [False, True])
 @pytest.mark.parametrize(
     ("annotations", "counts"),

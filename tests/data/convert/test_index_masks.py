@@ -99,6 +99,30 @@ def test_a_threshold_makes_one_class_of_grey_levels(tmp_path, kind):
     assert open_dataset(tmp_path / "data").annotations.class_names == ("1",)
 
 
+@pytest.mark.parametrize(
+    ("mask", "changes", "reason"),
+    [
+        (plain(0, (1, 5, 1, 5, 1)), {}, r"-mask_threshold 128, their grey levels are 0, 1; give -mask_threshold 1$"),
+        (plain(0, (1, 5, 1, 5, 1)), {"class_names": ("pit",)}, r"give -mask_threshold 1$"),
+        ("red", {}, r"grey levels are 0, 76; give -mask_threshold 38$"),
+        (BOX, {"ignore_value": 255}, r"grey levels are 0, 255; leave out -ignore_value 255"),
+        (plain(), {}, r"every mask is empty"),
+    ],
+)
+def test_a_threshold_that_finds_no_defect_is_refused(tmp_path, mask, changes, reason):
+    if isinstance(mask, str):
+        mask = palette(plain(0, (1, 5, 1, 5, 1)), [BLACK, RED])
+    with pytest.raises(InputError, match=reason):
+        converted(tmp_path, {"a": mask, "b": plain()}, mask_threshold=128, **changes)
+    assert not (tmp_path / "data").exists()
+
+
+@pytest.mark.parametrize("changes", [{}, {"mask_threshold": 128}, {"mask_values": ("0", "255")}])
+def test_masks_without_any_label_are_told(tmp_path, changes):
+    summary = converted(tmp_path, {"a": plain(), "b": plain()}, class_names=("pit",), **changes)
+    assert summary.notes == ["warning: no image has a label; all 2 count as clean"]
+
+
 def test_values_are_mapped_to_classes_in_their_order(tmp_path):
     mask = plain(0, (5, 10, 5, 10, 255), (20, 30, 20, 40, 127))
     converted(tmp_path, {"a": mask}, mask_values=("0", "127", "255"), class_names=("scratch", "pit"))

@@ -34,6 +34,8 @@ def read_coco(config: ConvertConfig) -> Labels:
     if not config.images.is_dir():
         raise InputError(f"{config.images}: no such folder; -images expects the folder of the images")
     content = read_coco_file(config.annotations)
+    if not content.categories:
+        raise InputError(f"{content.file}: the list of categories is empty; add the classes, also for clean images")
     numbers, class_names, notes = number_classes(content, config.class_names)
     skipping = Skipping(config.skip_bad)
     listed = _find_images(content, config.images, skipping)

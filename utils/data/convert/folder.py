@@ -119,6 +119,8 @@ def convert(config: ConvertConfig) -> ConvertSummary:
         why = f"; the first: {labels.left_out[0].problem}" if labels.left_out else "; nothing to convert"
         what = "every image was left out" if labels.left_out else "names no images"
         raise InputError(f"{config.annotations or config.images}: {what}{why}")
+    if labels.labelled and not any(labels.codes.values()):
+        labels.notes.append(f"warning: no image has a label; all {len(labels.images)} count as clean")
     labels = _named_by_folder(labels, config)
     _check_class_names(config.dir, labels.class_names)
     try:

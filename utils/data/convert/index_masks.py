@@ -64,6 +64,8 @@ def read_index_masks(config: ConvertConfig) -> Labels:
             stem: replace(mask, codes={1: mask.codes[BINARY]} if mask.codes else {}) for stem, mask in found.items()
         }
         values = {1}
+    if config.mask_threshold is not None and not values:
+        _refuse_levels_below(config, config.mask_threshold, {level for mask in found.values() for level in mask.levels})
     found = _check_values(config, names, values, found, lambda stem: images[stem].name, skipping)
     if numbers is not None and len(numbers) > 2 and any(mask.lossy for mask in found.values()):
         notes.append(
@@ -125,6 +127,20 @@ def _number(item: tuple[tuple[int, ...], int]) -> int:
     return item[1]
 
 
+def _refuse_levels_below(config: ConvertConfig, threshold: int, levels: set[int]) -> None:
+    """Refuse a threshold that finds no defect in masks that are not black."""
+    largest = max(levels, default=0)
+    if not largest:
+        return
+    remedy = f"give -mask_threshold {(largest + 1) // 2}"
+    if largest >= threshold:  # what reaches it has the value to ignore
+        remedy = f"leave out -ignore_value {config.ignore_value}, which all of them from {threshold} on have"
+    raise InputError(
+        f"{config.masks}: no mask has a defect by -mask_threshold {threshold}, their grey levels are"
+        f" {some(map(str, sorted(levels)), 5)}; {remedy}"
+    )
+
+
 def _check_values(
     config: ConvertConfig,
     names: tuple[str, ...] | None,
@@ -134,7 +150,7 @@ def _check_values(
     skipping: Skipping,
 ) -> dict[str, MaskFile]:
     """Refuse or leave out masks with values that are no class: grey levels are a likelier reading than 200 classes."""
-    if not values and not names and config.mask_threshold is None and config.mask_values is None:
+    if not values and not names and config.mask_values is None:
         raise InputError(f"{config.masks}: every mask is empty; name the classes by -class_names")
     most = len(names or values) if config.mask_values is None else max(len(config.mask_values) - 1, len(names or ()))
     most = max(most, 1) if config.mask_threshold is not None else most

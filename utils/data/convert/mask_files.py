@@ -29,6 +29,7 @@ class MaskFile:
         colours: value that occurs, 0 too -> colour of a palette file; None where values are numbers by themselves.
         zeros: of a palette file, run-length code of the pixels of value 0.
         lossy: a JPEG file, whose values are no longer those that were written.
+        levels: with ``-mask_threshold``, the grey levels that occur in a mask where it finds no defect.
     """
 
     shape: tuple[int, int]
@@ -37,6 +38,7 @@ class MaskFile:
     colours: dict[int, Colour] | None = None
     zeros: str = ""
     lossy: bool = False
+    levels: tuple[int, ...] = ()
 
 
 def value_numbers(config: ConvertConfig) -> dict[int, int] | None:
@@ -79,6 +81,7 @@ def read_mask(path: Path, config: ConvertConfig, named: int) -> MaskFile:
     with open_image(path) as image:
         lossy = image.format in ("JPEG", "MPO")
         numbers = value_numbers(config)
+        grey = None
         ignored = np.zeros((image.height, image.width), dtype=bool)
         if lossy and config.ignore_value is not None:
             raise ImageError(path, "JPEG changes the values, also that of -ignore_value", "save the masks as PNG")
@@ -100,7 +103,8 @@ def read_mask(path: Path, config: ConvertConfig, named: int) -> MaskFile:
         _refuse_grey_levels(path, [value for value in values if value], lossy, named)
     codes = {value: rle.encode(index == value) for value in values if value}
     if palette is None or config.mask_threshold is not None:
-        return MaskFile(index.shape, codes, rle.encode(ignored), lossy=lossy)
+        levels = () if grey is None or codes else tuple(np.unique(grey).tolist())
+        return MaskFile(index.shape, codes, rle.encode(ignored), lossy=lossy, levels=levels)
     colours = {value: tuple(palette[3 * value : 3 * value + 3]) for value in values}
     return MaskFile(index.shape, codes, rle.encode(ignored), colours, rle.encode((index == 0) & ~ignored))
 
