@@ -33,6 +33,7 @@ def floating(high, low=0.0):
         ([floating(0.0)], BitDepth(None, 1.0)),
         ([floating(0.3), floating(0.9)], BitDepth(None, 1.0)),
         ([floating(1.02)], BitDepth(None, 1.02)),  # 255 would leave four grey levels
+        ([floating(1e-20)], BitDepth(None, 1e-6)),
         ([floating(200.0)], BitDepth(None, 255.0)),
         ([floating(3760.0), floating(0.9)], BitDepth(None, 4095.0)),
         ([floating(math.nan, math.nan), floating(0.5)], BitDepth(None, 1.0)),
@@ -72,6 +73,19 @@ def test_what_exceeds_the_depth_is_refused_rather_than_clipped(depth, levels, re
 
 
 @pytest.mark.parametrize(
+    ("bright", "usual", "fits"), [(0, None, True), (1, 3000, True), (2, 3000, True), (3, None, False)]
+)
+def test_one_number_of_a_thousand_may_exceed_the_depth_and_becomes_white(bright, usual, fits):
+    samples = np.full((40, 50), 3000, np.uint16)
+    samples.flat[:bright] = 65535
+    levels = Levels.of(samples)
+    assert levels.usual == usual
+    assert (BitDepth(12).refusal(levels) is None) == fits
+    assert BitDepth().measured([levels]).bits == (16 if bright else 12)  # what is measured holds every number
+    assert BitDepth(12).to_8_bit(samples).flat[: bright + 1].tolist() == [255] * bright + [3000 >> 4]
+
+
+@pytest.mark.parametrize(
     ("depth", "samples", "expected"),
     [
         (BitDepth(12), np.array([0, 15, 16, 4095], np.uint16), [0, 0, 1, 255]),
@@ -90,9 +104,10 @@ def test_samples_become_8_bits(depth, samples, expected):
 
 
 @pytest.mark.parametrize(
-    "values", [(11, None), (12.0, None), (None, 0.0), (None, math.nan), (True, None), ("12", None)]
+    "values",
+    [(9, None), (None, 1e-20), (11, None), (12.0, None), (None, 0.0), (None, math.nan), (True, None), ("12", None)],
 )
 def test_what_this_program_never_wrote_is_an_error(values):
-    with pytest.raises(ValueError, match=r"bit depth|float white"):
+    with pytest.raises(ValueError, match=r"bit_depth|float_white"):
         BitDepth(*values).checked()
     assert BitDepth(12, 1.0).checked() == BitDepth(12, 1.0)

@@ -263,6 +263,23 @@ def test_the_bit_depth_is_measured_and_an_image_that_uses_little_of_it_is_a_warn
     assert (again.depth, again.warnings) == (report.depth, report.warnings)
 
 
+def test_one_bright_pixel_does_not_hide_that_an_image_is_black(folder):
+    samples = np.random.default_rng(0).integers(200, 4096, (40, 50)).astype(np.uint16)
+    samples[0, :2] = 4095, 65535
+    Image.fromarray(samples).save(folder / "train_images" / "a.png")
+    report = checks.check(CheckConfig(dir=folder))
+    assert report.depth == BitDepth(16)
+    assert "largest number of files of 16 bits: 65535; if your camera has other bits than 16, give -bit_depth" in (
+        report.facts
+    )
+    (line,) = report.warnings
+    assert line.startswith("train_images/a.png: uses grey 0 to 15 of 0 to 255; its numbers 200 to ")
+    assert "fit 12 bits but for a few pixels up to 65535: give -bit_depth 12" in line
+    told = checks.check(CheckConfig(dir=folder, bit_depth="12"))
+    assert told.problems.empty
+    assert told.warnings == ["train_images/a.png: a few numbers, up to 65535, exceed 12 bits; they become white"]
+
+
 def test_a_given_bit_depth_that_images_exceed_is_a_problem(folder):
     deep(folder, "a.png", 0, 0, 0, 0, 0, 3760)
     report = checks.check(CheckConfig(dir=folder, bit_depth="10"))

@@ -102,7 +102,15 @@ def test_the_bit_depth_is_kept_and_written_only_where_there_is_one(tmp_path, bit
 
 @pytest.mark.parametrize(
     "entry",
-    [{"bit_depth": 7}, {"bit_depth": 12.0}, {"bit_depth": "12"}, {"float_white": 0.0}, {"float_white": math.nan}],
+    [
+        {"bit_depth": 7},
+        {"bit_depth": 9},
+        {"float_white": 1e-20},
+        {"bit_depth": 12.0},
+        {"bit_depth": "12"},
+        {"float_white": 0.0},
+        {"float_white": math.nan},
+    ],
 )
 def test_a_bit_depth_that_makes_no_sense_is_refused(tmp_path, entry):
     save_with(tmp_path / "unet.pth", **entry)

@@ -14,6 +14,8 @@ import numpy as np
 
 BITS = (8, 10, 12, 14, 16)
 WHITES = (1.0, *(float(2**bits - 1) for bits in BITS))  # what files of floating-point numbers commonly call white
+SMALLEST_WHITE = 1e-6  # of floating-point numbers; what is darker stays black
+FEW = 1000  # at most one number of so many may exceed the depth: hot pixels, reflections, marks of a camera
 DARK = 16  # an image that uses less than this part of its white has lost 4 bits: 12 bits read as 16
 
 # ``byte``: 8 bits or fewer; ``whole``: whole numbers of more bits; ``float``: floating-point numbers.
@@ -28,11 +30,18 @@ class Levels:
         kind: of the numbers.
         low: smallest; NaN when any number is not finite.
         high: largest; NaN likewise.
+        usual: of whole numbers, what all but one of ``FEW`` do not exceed; None: as ``high``.
     """
 
     kind: Kind
     low: float
     high: float
+    usual: float | None = None
+
+    @property
+    def most(self) -> float:
+        """The largest number, without the few of whole numbers that may exceed a depth."""
+        return self.high if self.usual is None else self.usual
 
     @classmethod
     def of(cls, samples: np.ndarray) -> "Levels":
@@ -42,7 +51,14 @@ class Levels:
             return cls(kind, 0.0, 0.0)
         low, high = float(samples.min()), float(samples.max())  # NaN where any number is NaN
         finite = math.isfinite(low) and math.isfinite(high)
-        return cls(kind, low, high) if finite else cls(kind, math.nan, math.nan)
+        if not finite:
+            return cls(kind, math.nan, math.nan)
+        few = samples.size // FEW
+        if kind != "whole" or not few:
+            return cls(kind, low, high)
+        place = samples.size - 1 - few
+        usual = float(np.partition(samples, place, axis=None)[place])
+        return cls(kind, low, high, usual if usual < high else None)
 
     def wrong(self) -> tuple[str, str] | None:
         """Return why no bit depth fits these levels, and the remedy; None when one does."""
@@ -73,10 +89,10 @@ class BitDepth:
     def checked(self) -> "BitDepth":
         """Return the depth as it is; ``ValueError`` when something else than this program wrote it."""
         if self.bits is not None and (type(self.bits) is not int or self.bits not in BITS):
-            raise ValueError(f"bit depth {self.bits}")
+            raise ValueError(f"bit_depth {self.bits}")
         white = self.float_white
-        if white is not None and (type(white) not in (int, float) or not 0 < white <= WHITES[-1]):
-            raise ValueError(f"float white {white}")
+        if white is not None and (type(white) not in (int, float) or not SMALLEST_WHITE <= white <= WHITES[-1]):
+            raise ValueError(f"float_white {white}")
         return self
 
     @property
@@ -104,12 +120,12 @@ class BitDepth:
     def refusal(self, levels: Levels) -> tuple[str, str] | None:
         """Return why an image cannot be brought to 0..255, and the remedy; None when it can.
 
-        Nothing is clipped without a word: an image that exceeds the depth is refused. Floating-point numbers may exceed
-        white by a tenth, since corrected and interpolated images do.
+        An image that exceeds the depth is refused, but for one of ``FEW`` whole numbers, which become white.
+        Floating-point numbers may exceed white by a tenth, since corrected and interpolated images do.
         """
         if wrong := levels.wrong():
             return wrong
-        if levels.kind == "whole" and self.bits is not None and levels.high >= 2**self.bits:
+        if levels.kind == "whole" and self.bits is not None and levels.most >= 2**self.bits:
             fitting = next(bits for bits in BITS if 2**bits > levels.high)
             return (
                 f"holds numbers up to {levels.high:g}, more than the {self.bits} bits that images are read by"
@@ -133,7 +149,7 @@ class BitDepth:
         depth = self if self.known else self.measured([Levels.of(samples)])
         if samples.dtype.kind != "f":
             assert depth.bits is not None
-            return (samples >> (depth.bits - 8)).astype(np.uint8)
+            return np.minimum(samples >> (depth.bits - 8), 255).astype(np.uint8)
         white = depth.float_white
         assert white is not None
         if white in WHITES[1:]:  # whole numbers that were stored as floats get the same grey
@@ -141,9 +157,9 @@ class BitDepth:
         return np.clip(np.rint(samples * (255 / white)), 0, 255).astype(np.uint8)
 
     def shown(self, levels: Levels) -> tuple[int, int]:
-        """Return the smallest and the largest grey of 0..255 of an image with these levels."""
+        """Return the smallest and the largest grey of 0..255 of an image with these levels, without the few above."""
         kinds = {"byte": np.uint8, "whole": np.int64, "float": np.float64}
-        low, high = self.to_8_bit(np.array([levels.low, levels.high]).astype(kinds[levels.kind])).tolist()
+        low, high = self.to_8_bit(np.array([levels.low, levels.most]).astype(kinds[levels.kind])).tolist()
         return low, high
 
     def text(self) -> str:
@@ -160,4 +176,4 @@ UNKNOWN = BitDepth()
 def _white_of(largest: float) -> float:
     """Return the commonest white that holds a number, or the number itself where it is far below that one."""
     white = next(white for white in WHITES if largest <= white)
-    return white if largest > white / DARK or not largest else largest
+    return white if largest > white / DARK or not largest else max(largest, SMALLEST_WHITE)

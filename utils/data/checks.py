@@ -44,6 +44,7 @@ class CheckReport:
         facts: lines about the dataset, to print.
         warnings: lines about images that can be used, but perhaps not as they were meant.
         depth: the bit depth of the images, as given and measured.
+        largest: largest whole number of files with more than 8 bits; None without any.
         csv: where the problems were written; None when there are none, or when they could not be written (a fact says so).
     """
 
@@ -53,6 +54,7 @@ class CheckReport:
     csv: Path | None = None
     warnings: list[str] = field(default_factory=list)
     depth: BitDepth = BitDepth()
+    largest: float | None = None
 
     def text(self, most: int = 40) -> str:
         """Return as text for a terminal the facts and the first ``most`` problems, one a line."""
@@ -94,6 +96,7 @@ def check(config: CheckConfig, progress: bool = True) -> CheckReport:
     sizes: dict[str, tuple[int, int]] = {}
     warnings: list[str] = []
     depth = BitDepth().overruled(config.bit_depth)
+    largest: list[float | None] = []
     for side in sides:
         if within := images_within(root / IMAGES[side]):
             folders, count = ", ".join(list(within)[:3]), plural(sum(within.values()), "image")
@@ -112,9 +115,11 @@ def check(config: CheckConfig, progress: bool = True) -> CheckReport:
                 sizes = report.sizes if side == "train" else sizes
                 # Images to predict are read as those that a network was trained on.
                 depth, warnings = report.depth, warnings + report.warnings
+                largest.append(report.largest)
             else:
                 paths = list_images(root / TEST_IMAGES)
                 read, bad = _read_all(root, paths, config.num_of_workers, progress)
+                largest.append(_largest(read))
                 depth = _judge_depth(depth, read, bad)
                 warnings += _warnings(root, read, depth)
                 facts.append(f"test images: {len(paths)}, {_size_words(_sizes(read).values())}")
@@ -124,6 +129,12 @@ def check(config: CheckConfig, progress: bool = True) -> CheckReport:
         problems += [_as_row(root, error) for error in malformed] + found
     if depth.text():
         facts.append(f"images with more than 8 bits are read as {depth.text()}")
+    numbers = [number for number in largest if number is not None]
+    if numbers:
+        facts.append(
+            f"largest number of files of 16 bits: {max(numbers):g}; if your camera has other bits than {depth.bits}, give"
+            " -bit_depth"
+        )
     frame = _frame(problems)
     csv = None
     if len(frame):
@@ -135,7 +146,7 @@ def check(config: CheckConfig, progress: bool = True) -> CheckReport:
             # A dataset may lie on a disk that nobody may write to: the problems are worth more than their file.
             facts.append(f"{error.filename}: not saved ({error.strerror}); -out FILE saves the problems elsewhere")
     facts.append(f"checked in {time.perf_counter() - start:.1f} s")
-    return CheckReport(sizes, frame, facts, csv, warnings, depth)
+    return CheckReport(sizes, frame, facts, csv, warnings, depth, max(numbers, default=None))
 
 
 def check_dataset(dataset: Dataset, workers: int | None, progress: bool) -> CheckReport:
@@ -151,6 +162,7 @@ def check_dataset(dataset: Dataset, workers: int | None, progress: bool) -> Chec
     """
     paths = [dataset.path(name) for name in dataset.images]
     read, bad = _read_all(dataset.root, paths, workers, progress)
+    largest = _largest(read)
     depth = _judge_depth(dataset.depth, read, bad)
     sizes = {path.name: size for path, size in _sizes(read).items()}
     problems: list[list] = [[f"{dataset.image_dir.name}/{path.name}", None, *why] for path, *why in bad]
@@ -168,7 +180,8 @@ def check_dataset(dataset: Dataset, workers: int | None, progress: bool) -> Chec
                 annotations.ignored_part(image, *sizes[image])
         except AnnotationError as error:
             problems.append(_as_row(dataset.root, error))
-    return CheckReport(sizes, _frame(problems), warnings=_warnings(dataset.root, read, depth), depth=depth)
+    warnings = _warnings(dataset.root, read, depth)
+    return CheckReport(sizes, _frame(problems), warnings=warnings, depth=depth, largest=largest)
 
 
 def verified(dataset: Dataset, workers: int | None = None, progress: bool = True) -> CheckReport:
@@ -221,7 +234,8 @@ def _read_all(
                     else:
                         known[path] = found
                         levels = found.levels
-                        cache.put(path, [found.height, found.width, levels.kind, levels.low, levels.high, found.pages])
+                        numbers = [levels.low, levels.high, levels.usual]
+                        cache.put(path, [found.height, found.width, levels.kind, *numbers, found.pages])
         finally:
             cache.save()  # an interrupted check goes on where it was
     return {path: facts for path, facts in known.items() if facts is not None}, bad
@@ -230,14 +244,19 @@ def _read_all(
 def _facts_of(stored: Any) -> ImageFacts | None:
     """Read stored facts; None for anything else, such as what earlier versions stored: failures, or sizes alone."""
     try:
-        height, width, kind, low, high, pages = stored
-        return ImageFacts(int(height), int(width), Levels(kind, float(low), float(high)), int(pages))
+        height, width, kind, low, high, usual, pages = stored
+        levels = Levels(kind, float(low), float(high), None if usual is None else float(usual))
+        return ImageFacts(int(height), int(width), levels, int(pages))
     except (TypeError, ValueError):
         return None
 
 
 def _sizes(read: dict[Path, ImageFacts]) -> dict[Path, tuple[int, int]]:
     return {path: (facts.height, facts.width) for path, facts in read.items()}
+
+
+def _largest(read: dict[Path, ImageFacts]) -> float | None:
+    return max((facts.levels.high for facts in read.values() if facts.levels.kind == "whole"), default=None)
 
 
 def _judge_depth(depth: BitDepth, read: dict[Path, ImageFacts], bad: list[tuple[Path, str, str]]) -> BitDepth:
@@ -250,6 +269,10 @@ def _judge_depth(depth: BitDepth, read: dict[Path, ImageFacts], bad: list[tuple[
     return depth
 
 
+def _few_above(levels: Levels) -> str:
+    return f" but for a few pixels up to {levels.high:g}" if levels.usual is not None else ""
+
+
 def _warnings(root: Path, read: dict[Path, ImageFacts], depth: BitDepth) -> list[str]:
     """Describe what may be wrong with images that can be read, each kind in one line."""
 
@@ -259,22 +282,23 @@ def _warnings(root: Path, read: dict[Path, ImageFacts], depth: BitDepth) -> list
 
     found: dict[str, list[Path]] = {}
     pages: list[Path] = []
+    above: list[Path] = []
     for path, facts in read.items():
         low, high = depth.shown(facts.levels)
         if high - low < 256 // DARK and high < 255:
             found.setdefault(facts.levels.kind, []).append(path)
+        if facts.levels.kind == "whole" and depth.bits is not None and facts.levels.high >= 2**depth.bits:
+            above.append(path)
         if facts.pages > 1:
             pages.append(path)
     lines = []
     for kind, paths in found.items():
         levels = read[paths[0]].levels
         low, high = depth.shown(levels)
-        own = BitDepth().measured([levels])
+        own = BitDepth().measured([replace(levels, high=levels.most)])
         remedy = "convert it anew from what the camera wrote, if it looks black"
         if kind == "whole" and own.bits != depth.bits:
-            remedy = (
-                f"its numbers {levels.low:g} to {levels.high:g} fit {own.bits} bits: give -bit_depth {own.bits} if the"
-            )
+            remedy = f"its numbers {levels.low:g} to {levels.most:g} fit {own.bits} bits{_few_above(levels)}: give -bit_depth {own.bits} if the"
             remedy += " camera has so many, and keep images of different cameras in folders of their own"
         elif kind == "float":
             remedy = (
@@ -282,6 +306,9 @@ def _warnings(root: Path, read: dict[Path, ImageFacts], depth: BitDepth) -> list
             )
             remedy += " all images alike"
         lines.append(f"{named(paths)}: uses grey {low} to {high} of 0 to 255; {remedy}")
+    if above:
+        most = read[above[0]].levels.high
+        lines.append(f"{named(above)}: a few numbers, up to {most:g}, exceed {depth.bits} bits; they become white")
     if pages:
         count = read[pages[0]].pages
         lines.append(

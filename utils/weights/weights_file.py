@@ -5,10 +5,11 @@ import hashlib
 import io
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import torch
 
+from config import BitDepth
 from utils.decision.decision import Decision
 from utils.errors import InputError
 from utils.files import replacing
@@ -217,8 +218,8 @@ def from_content(path: Path, content: dict[str, Any]) -> WeightsFile:
             metrics=dict(content["metrics"]),
             provenance=dict(content["provenance"]),
             source=path,
-            bit_depth=_number(content, "bit_depth", int, 8, 16),
-            float_white=_number(content, "float_white", float, 1e-30, 65535),
+            bit_depth=_bit_depth(content),
+            float_white=_float_white(content),
         )
     except (KeyError, TypeError, ValueError, IndexError, InputError) as error:
         raise InputError(f"{path}: damaged weights file ({error}); fetch or train it again") from None
@@ -234,9 +235,17 @@ def from_content(path: Path, content: dict[str, Any]) -> WeightsFile:
     return file
 
 
-def _number(content: dict[str, Any], name: str, kind: type[float], low: float, high: float) -> Any:
-    """Return an entry that a file may lack; ``ValueError`` when it is no number, or one that makes no sense."""
-    value = content.get(name)
-    if value is not None and not (isinstance(value, kind) and low <= value <= high):
-        raise ValueError(f"{name} {value}")
-    return value
+def _bit_depth(content: dict[str, Any]) -> int | None:
+    """Return the bit depth, which a file may lack; ``ValueError`` when it is none of ``-bit_depth``."""
+    bits = content.get("bit_depth")
+    if bits is not None and (type(bits) is not int or str(bits) not in get_args(BitDepth)):
+        raise ValueError(f"bit_depth {bits}")
+    return bits
+
+
+def _float_white(content: dict[str, Any]) -> float | None:
+    """Return the white of floating-point images, which a file may lack; ``ValueError`` when it makes no sense."""
+    white = content.get("float_white")
+    if white is not None and not (isinstance(white, float) and 1e-6 <= white <= 65535):
+        raise ValueError(f"float_white {white}")
+    return white
