@@ -57,6 +57,22 @@ def test_a_file_without_labels_is_told_and_one_without_classes_refused(root):
         converted(root, content(annotations=[], categories=[]), dir=root / "other")
 
 
+def test_polygons_in_shares_of_the_image_are_refused(root):
+    shares = [0.2, 0.2, 0.4, 0.2, 0.4, 1.0, 0.2, 0.4]
+    with pytest.raises(
+        InputError, match=r"coco.json: annotation 7: its corners, and all others, lie in 0..1, but COCO"
+    ):
+        converted(root, content(annotations=[outline([shares], 7)]))
+    converted(root, content(annotations=[outline([[0, 0, 1, 0, 1, 1, 0, 1]], 7), outline()]))
+    assert pixels(root) == {"a.png": [101]}
+
+
+def test_images_of_one_id_are_named(root):
+    images = [image(), image("cam 1/b.png")]
+    with pytest.raises(InputError, match=r"images a.png and cam 1/b.png share a name or an id"):
+        converted(root, content(images=images))
+
+
 @pytest.mark.parametrize("link", [False, True])
 @pytest.mark.parametrize(
     ("annotations", "counts"),

@@ -198,6 +198,36 @@ def test_palettes_that_differ_are_mapped_by_colour(tmp_path):
     ]
 
 
+@pytest.mark.parametrize("whole", [[BLACK, GREEN, RED], None])
+def test_names_are_given_to_colours_only_where_a_file_says_their_order(tmp_path, whole):
+    masks = {
+        "a": palette(plain(0, (0, 5, 0, 5, 1)), [BLACK, RED]),
+        "b": palette(plain(0, (0, 5, 0, 6, 1)), [BLACK, GREEN]),
+    }
+    if whole:
+        masks["c"] = palette(plain(0, (0, 5, 0, 7, 1), (10, 15, 0, 8, 2)), whole)
+        converted(tmp_path, masks, class_names=("pit", "crack"))
+        assert drawn(tmp_path, "c.jpg").sum((0, 1)).tolist() == [35, 40]
+        save(tmp_path / "masks" / "b.png", palette(plain(0, (0, 5, 0, 6, 1), (9, 10, 0, 1, 2)), [BLACK, RED, GREEN]))
+        masks = {}
+    reason = r"which of the colours #.*each class name means; save all with one palette, or .*-mask_values 0,(76,150|150,76)$"
+    with pytest.raises(InputError, match=reason):
+        converted(tmp_path, masks, dir=tmp_path / "other", class_names=("pit", "crack"))
+    converted(tmp_path, {}, dir=tmp_path / "other", class_names=("pit", "crack"), mask_values=("0", "150", "76"))
+    assert open_dataset(tmp_path / "other").annotations.mask("a.jpg", HEIGHT, WIDTH).sum((0, 1)).tolist() == [0, 25]
+
+
+def test_inverted_masks_are_told(tmp_path):
+    summary = converted(tmp_path, {"a": plain(255, (0, 10, 0, 24, 0))})
+    assert summary.notes == ["warning: 90% of all pixels are labelled as defects; are the masks inverted?"]
+
+
+@pytest.mark.parametrize("mode", ["RGB", "RGBA"])
+def test_grey_that_was_saved_in_colour_is_told_with_the_flag(tmp_path, mode):
+    with pytest.raises(InputError, match=rf"a.png: mode {mode}, .*grey saved in colour: give -mask_threshold 128"):
+        converted(tmp_path, {"a": Image.fromarray(BOX).convert(mode)})
+
+
 def test_one_palette_for_all_keeps_its_numbers(tmp_path):
     masks = {
         "a": palette(plain(0, (0, 5, 0, 5, 2)), [BLACK, RED, GREEN, BLUE]),

@@ -38,7 +38,10 @@ def converted(root, line, **changes):
         ("nc: 2\nnames:\n  0: pit\n  1: crack\n", ("pit", "crack")),
         ("names:\n  '1': crack\n  '0': pit\n", ("pit", "crack")),
         ("names:\n- 7\n- crack\n", ("7", "crack")),
+        ("names: [no, yes]\n", ("no", "yes")),
+        ("names:\n  0: 1.10\n  1: null\n", ("1.10", "null")),
         ("train: images/train\n", ("1",)),
+        ("day: 2020-13-45\n", ("1",)),
         (None, ("1",)),
     ],
 )
@@ -54,13 +57,24 @@ def test_names_come_from_the_nearest_data_yaml(root, place, text, names):
 @pytest.mark.parametrize(
     "text",
     ["names: 7", "names: []", "names: [a, a]", "names: [[a]]", "names:\n  1: a\n  2: b", "a: [", "[" * 500,
-     "names:\n- 'a\n\n  b'", "day: 2020-13-45"],
+     "names:\n- 'a\n\n  b'"],
 )  # fmt: skip
 def test_a_data_yaml_that_cannot_be_meant_is_one_line(root, text):
     (root / "data.yaml").write_text(text)
     with pytest.raises(InputError, match=r"data.yaml: (nam|not a YAML file).*give -class_names") as error:
         converted(root, f"0 {SQUARE}")
     assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("number", ["1", "1.0", "1.000000000000000000e+00"])
+def test_whole_floats_are_class_numbers(root, number):
+    assert converted(root, f"{number} {SQUARE}", class_names=("pit", "crack")).per_class == {"pit": 0, "crack": 1}
+
+
+@pytest.mark.parametrize("number", ["0.5", "nan", "inf", "x"])
+def test_other_class_numbers_are_refused(root, number):
+    with pytest.raises(InputError, match=r"a.txt, line 1: expected numbers 'class x1"):
+        converted(root, f"{number} {SQUARE}")
 
 
 @pytest.mark.parametrize("number", ["99999999999", "255", "9" * 5000, "-1"])

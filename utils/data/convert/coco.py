@@ -18,6 +18,8 @@ from utils.data.images import is_image_name
 from utils.errors import InputError
 from utils.text import plural
 
+LARGEST_SHARE = 1.01  # programs write corners a little outside the image
+
 
 def read_coco(config: ConvertConfig) -> Labels:
     """Read a COCO file; the instances of one class in one image are joined, also where a file stands under several ids.
@@ -37,6 +39,7 @@ def read_coco(config: ConvertConfig) -> Labels:
     if not content.categories:
         raise InputError(f"{content.file}: the list of categories is empty; add the classes, also for clean images")
     numbers, class_names, notes = number_classes(content, config.class_names)
+    _refuse_shares(content)
     skipping = Skipping(config.skip_bad)
     listed = _find_images(content, config.images, skipping)
     name_of = listed.name_of
@@ -76,6 +79,23 @@ def read_coco(config: ConvertConfig) -> Labels:
     return Labels(kept, codes, class_names, notes, left_out=skipping.left_out)
 
 
+def _refuse_shares(content: CocoFile) -> None:
+    """Refuse a file whose polygons are shares of width and height: as pixels, all lie in the upper left corner."""
+    where = ""
+    for annotation in content.annotations:
+        segmentation = annotation.get("segmentation")
+        polygons = _corners(segmentation) if isinstance(segmentation, list) else []
+        if any(np.abs(polygon).max() > LARGEST_SHARE for polygon in polygons):
+            return
+        if polygons and not where:
+            where = f"{content.file}: annotation {shown(annotation.get('id', '?'))}"
+    if where:
+        raise InputError(
+            f"{where}: its corners, and all others, lie in 0..1, but COCO counts pixels; multiply x by the width and y"
+            " by the height"
+        )
+
+
 @dataclass
 class _Listed:
     """The images of a file.
@@ -105,7 +125,9 @@ def _find_images(content: CocoFile, folder: Path, skipping: Skipping) -> _Listed
             listed.found.add(path)
             other = first.setdefault(name, written)
             # Of different names at least one has folders that are not there: nobody knows whether both are one image.
-            if not _same_name(other, written) or listed.name_of.get(key, name) != name:
+            of_id = listed.name_of.get(key, name)
+            if not _same_name(other, written) or of_id != name:
+                other = of_id if of_id != name else other
                 raise InputError(
                     f"{content.file}: images {other} and {written} share a name or an id; make them differ"
                 )

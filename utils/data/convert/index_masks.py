@@ -5,6 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from config import ConvertConfig
+from utils.data import rle
 from utils.data.annotations import read_class_names
 from utils.data.convert.labels import Labels, Skipping, by_stem, some, upright_size
 from utils.data.convert.mask_files import BINARY, REMEDY, MaskFile, number_colours, read_mask, value_numbers
@@ -57,7 +58,7 @@ def read_index_masks(config: ConvertConfig) -> Labels:
 
     there = [stem for stem in images if stem in masks]
     found = skipping.try_each(read, there, lambda stem: images[stem].name, "reading masks")
-    found, notes = _numbered_by_colour(found, masks)
+    found, notes = _numbered_by_colour(found, masks, names is not None)
     values = {value for mask in found.values() for value in mask.codes}
     if values == {BINARY} and len(names or ("1",)) == 1 and numbers is None:
         found = {
@@ -77,6 +78,10 @@ def read_index_masks(config: ConvertConfig) -> Labels:
     if ignored:
         notes.append(f"ignored pixels (-ignore_value {config.ignore_value}) in {plural(len(ignored), 'image')}")
     codes = {images[stem].name: mask.codes for stem, mask in found.items()}
+    labelled = sum(int(rle.parse(code)[:, 1].sum()) for mask in found.values() for code in mask.codes.values())
+    pixels = sum(height * width for height, width in (mask.shape for mask in found.values()))
+    if labelled > pixels / 2:
+        notes.append(f"warning: {labelled / pixels:.0%} of all pixels are labelled as defects; are the masks inverted?")
     largest = max(values, default=0) if numbers is None else len(numbers) - 1
     names = names or tuple(str(k) for k in range(1, largest + 1))
     kept = [images[stem] for stem in found]
@@ -107,9 +112,11 @@ def _pairs(folder: Path, mask_folder: Path) -> tuple[dict[str, Path], dict[str, 
     return images, pairs, [path.name for path in masks.values() if path not in taken]
 
 
-def _numbered_by_colour(found: dict[str, MaskFile], masks: dict[str, Path]) -> tuple[dict[str, MaskFile], list[str]]:
+def _numbered_by_colour(
+    found: dict[str, MaskFile], masks: dict[str, Path], named: bool
+) -> tuple[dict[str, MaskFile], list[str]]:
     """Give the masks whose palettes differ one numbering, by colour, and tell it."""
-    numbered = number_colours({str(masks[stem]): mask for stem, mask in found.items()})
+    numbered = number_colours({str(masks[stem]): mask for stem, mask in found.items()}, named)
     if numbered is None:
         return found, []
     numbers, base = numbered

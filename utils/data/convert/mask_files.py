@@ -93,6 +93,9 @@ def read_mask(path: Path, config: ConvertConfig, named: int) -> MaskFile:
         elif numbers is not None:
             index, ignored = _by_values(path, image, numbers, config.ignore_value, lossy)
         else:
+            if image.mode in ("RGB", "RGBA", "LA") and not _has_colour(image):
+                remedy = f"it is grey saved in colour: {REMEDY}"
+                raise ImageError(path, f"mode {image.mode}, expected 8-bit grey or palette", remedy)
             index = index_of_mask(path, image)
             if config.ignore_value is not None:
                 ignored = index == config.ignore_value
@@ -146,13 +149,17 @@ def _grey(path: Path, image: Image.Image) -> np.ndarray:
     if image.mode not in ("L", "1"):
         if image.mode not in ("P", "RGB", "RGBA", "LA", "YCbCr"):
             raise ImageError(path, f"mode {image.mode}, expected 8 bits", "save the masks as 8-bit grey PNG")
-        colour = np.asarray(image.convert("RGB")).astype(np.int16)
-        if np.ptp(colour, axis=2).max(initial=0) > MOST_DIFFERENCE and image.mode != "P":
+        if image.mode != "P" and _has_colour(image):
             raise ImageError(path, "is a colour picture, which has no grey levels", "save the masks in grey")
     return np.array(image.convert("L"), dtype=np.uint8)
 
 
-def number_colours(masks: dict[str, MaskFile]) -> tuple[dict[Colour, int], str] | None:
+def _has_colour(image: Image.Image) -> bool:
+    colour = np.asarray(image.convert("RGB")).astype(np.int16)
+    return bool(np.ptp(colour, axis=2).max(initial=0) > MOST_DIFFERENCE)
+
+
+def number_colours(masks: dict[str, MaskFile], named: bool) -> tuple[dict[Colour, int], str] | None:
     """Number the colours of palette files whose palettes differ; None when one number has one colour in all of them.
 
     The file that shows most colours says which is the background (its number 0) and in which order the others are
@@ -160,12 +167,14 @@ def number_colours(masks: dict[str, MaskFile]) -> tuple[dict[Colour, int], str] 
 
     Args:
         masks: name -> mask.
+        named: the classes have names, in the order of their numbers.
 
     Returns:
         Colour -> class number, 0 for background, and the name of the file that numbered them.
 
     Raises:
-        InputError: palettes differ, and a file has no palette or two numbers of one colour, or none has the number 0.
+        InputError: palettes differ, and a file has no palette or two numbers of one colour, or none has the number 0, or
+            the classes have names and the files do not tell which colour comes first.
     """
     coloured = {name: mask.colours for name, mask in masks.items() if mask.colours is not None}
     colour_of: dict[int, Colour] = {}
@@ -187,4 +196,22 @@ def number_colours(masks: dict[str, MaskFile]) -> tuple[dict[Colour, int], str] 
     base = max(with_background, key=lambda name: len(coloured[name]))  # of several the first
     first = [colour for _, colour in sorted(coloured[base].items())]
     others = [colour for name in coloured for _, colour in sorted(coloured[name].items())]
-    return {colour: number for number, colour in enumerate(dict.fromkeys([*first, *others]))}, base
+    order = list(dict.fromkeys([*first, *others]))
+    # Files that show all colours, and in one order, say which colour the first name means; the order of files does not.
+    whole = {
+        tuple(c for _, c in sorted(coloured[name].items())) for name in coloured if len(coloured[name]) == len(order)
+    }
+    if named and len(order) > 2 and whole != {tuple(order)}:
+        raise InputError(f"{base}: the palettes of the masks differ, so that {_by_grey(order)}")
+    return {colour: number for number, colour in enumerate(order)}, base
+
+
+def _by_grey(order: list[Colour]) -> str:
+    """Say that the names of colours are not known, and how to give them."""
+    said = ", ".join(f"#{bytes(colour).hex()}" for colour in order[1:])
+    grey = [Image.new("RGB", (1, 1), colour).convert("L").getpixel((0, 0)) for colour in order]
+    remedy = "save all with one palette"
+    if len(set(grey)) == len(grey):
+        values = ",".join(map(str, grey))
+        remedy += f", or give the grey levels of the colours in the order of the names, as -mask_values {values}"
+    return f"nothing says which of the colours {said} each class name means; {remedy}"

@@ -76,6 +76,14 @@ def read_yolo(config: ConvertConfig) -> Labels:
     return Labels(kept, codes, names, notes + notes_of(tally), left_out=skipping.left_out)
 
 
+def _class_of(word: str) -> int:
+    """Return a class number, also one that is written as a float; ``ValueError`` for others."""
+    number = float(word)
+    if not number.is_integer():
+        raise ValueError(word)
+    return int(number)
+
+
 def _outlines(file: Path, names: tuple[str, ...] | None) -> dict[int, list[np.ndarray]]:
     """Read one label file: class number (from 1) -> outlines, (n, 2) x and y as shares of width and height."""
     outlines: dict[int, list[np.ndarray]] = {}
@@ -89,7 +97,7 @@ def _outlines(file: Path, names: tuple[str, ...] | None) -> dict[int, list[np.nd
             continue
         where = f"{file}, line {number}"
         try:
-            index, corners = int(words[0]), np.array(words[1:], dtype=np.float64)
+            index, corners = _class_of(words[0]), np.array(words[1:], dtype=np.float64)
         except ValueError:
             raise InputError(f"{where}: expected numbers 'class x1 y1 x2 y2 ...'; correct or remove the line") from None
         if len(corners) == 4:
@@ -101,6 +109,6 @@ def _outlines(file: Path, names: tuple[str, ...] | None) -> dict[int, list[np.nd
         most = MOST_CLASSES if names is None else len(names)
         if not 0 <= index < most:
             said = f"there are {most} class names" if names else f"classes are 0 to {most - 1}"
-            raise InputError(f"{where}: class {index}, but {said}; correct the line or -class_names")
+            raise InputError(f"{where}: class {words[0][:40]}, but {said}; correct the line or -class_names")
         outlines.setdefault(index + 1, []).append(corners.reshape(-1, 2))
     return outlines

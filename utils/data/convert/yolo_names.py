@@ -42,8 +42,9 @@ def _names_in(file: Path) -> tuple[str, ...] | None:
     try:
         if file.stat().st_size > LARGEST:
             raise InputError(wrong)
-        content = yaml.safe_load(file.read_text(encoding="utf-8-sig"))
-    except (yaml.YAMLError, UnicodeDecodeError, RecursionError, ValueError):  # ValueError: a date that is none
+        # Whoever names classes no and yes means these words.
+        content = yaml.load(file.read_text(encoding="utf-8-sig"), yaml.BaseLoader)
+    except (yaml.YAMLError, UnicodeDecodeError, RecursionError, ValueError):
         raise InputError(wrong) from None
     if not isinstance(content, dict) or "names" not in content:
         return None
