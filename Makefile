@@ -15,8 +15,9 @@ INSTALLED := $(VENV)/.installed
 # is installed stays until another is named.
 THERE := $(shell cat $(INSTALLED) 2>/dev/null)
 TORCH ?= $(THERE)
-# --python: without it uv installs into whatever environment the user's shell has activated.
-UV_INSTALL := $(BIN)/uv pip install --python $(BIN)/python
+# --python: without it uv installs into whatever environment the user's shell has activated. --compile-bytecode: here once,
+# on all cores, instead of in the first processes that import torch, each for itself.
+UV_INSTALL := $(BIN)/uv pip install --python $(BIN)/python --compile-bytecode
 
 # Where this is set, as in many containers, every process compiles torch and all else anew.
 unexport PYTHONDONTWRITEBYTECODE

@@ -362,7 +362,7 @@ FLAGS = [
     Case("-split not there", SPLIT, r"-split s\.csv: no such file; name the split\.csv of an earlier run"),
     Case("-split of other images", SPLIT, r"s\.csv, row 2: other\.png is not in the dataset; use the split of this dataset", file("s.csv", "image,side,group\nother.png,train,0\n")),
     Case("-split without sides", SPLIT, r"s\.csv: missing column side \(found image,group\); expected image,side,group as Train\.py writes them", file("s.csv", "image,group\n000.png,0\n")),
-    Case("-split with an odd side", SPLIT, r"s\.csv, row 2: side 'test'; expected train or valid", file("s.csv", "image,side,group\n000.png,test,0\n")),
+    Case("-split with an odd side", SPLIT, r"s\.csv, row 2: side 'tset'; expected train, valid or test", file("s.csv", "image,side,group\n000.png,tset,0\n")),
     Case("-split without validation", SPLIT, r"s\.csv: 2 images leave none to validate on; add images", file("s.csv", "image,side,group\n000.png,train,0\n001.png,train,1\n")),
     Case("no split beside the weights", "Evaluate.py -dir data -weights_dir weights", r"-split valid: no split\.csv beside the weights file in weights; give the run folder .* -split all"),
 ]  # fmt: skip

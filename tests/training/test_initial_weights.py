@@ -206,3 +206,12 @@ def test_nothing_is_said_of_weights_that_lie_here(monkeypatch, capsys):
     monkeypatch.setattr(initial_weights, "build", lambda *_: None)
     initial_network(TrainConfig(encoder="resnet18"), dataclasses.replace(spec(), encoder="resnet18"), None)
     assert capsys.readouterr().out == ""
+
+
+def test_what_tells_defect_from_none_is_offered_no_class_map(tmp_path):
+    path = write_weights(tmp_path / "a.pth", spec("pit", "crack"))
+    wanted = dataclasses.replace(spec("defect"), task="binary")
+    notes = initial_network(TrainConfig(encoder_weights=str(path)), wanted, None).notes
+    assert notes[-1] == (
+        f"-encoder_weights {path}: its classes are pit, crack; what tells defect from the rest starts at random"
+    )

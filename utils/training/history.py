@@ -67,7 +67,7 @@ def epoch_line(row: dict[str, Any], num_epochs: int) -> str:
         "speed": f"{row['train_images_per_second']:.1f} images/s",
         "waiting": f"{waiting:.0%} waiting" if waiting >= SLOW else "",
     }
-    for dropped in ("iou", "rates", "average_precision", "speed", "f1", "waiting"):
+    for dropped in ("iou", "rates", "speed", "average_precision", "f1", "waiting"):
         line = "  ".join(filter(None, parts.values()))
         if len(line) <= WIDTH:
             break

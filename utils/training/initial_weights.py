@@ -274,6 +274,10 @@ def _about_classes(
             if fresh and unused:
                 rest += f"; if they mean the same, give -class_map {offer}{question}"
             lines.append(f"its classes are {', '.join(its)}; taken by name: {', '.join(common)}{rest}")
+        elif spec.task in ("binary", "classify-binary"):  # all classes are one: no pair of names would be right
+            lines.append(
+                f"its classes are {', '.join(its)}; what tells {', '.join(mine)} from the rest starts at random"
+            )
         else:
             same = "where they are the same" if question else "for example, if they are the same in this order"
             lines.append(
