@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from utils import files
-from utils.files import alone_in, replacing, staged, write_text
+from utils.files import alone_in, new_folder, replacing, staged, write_text
 
 
 def names(folder):
@@ -179,3 +179,19 @@ def test_one_program_holds_a_folder(tmp_path):
     with alone_in(tmp_path) as again:
         assert again
     assert names(tmp_path) == []
+
+
+def test_a_new_folder_appears_whole_or_not_at_all(tmp_path):
+    def stop():
+        with new_folder(tmp_path / "data") as part:
+            (part / "a.png").touch()
+            raise ValueError("stop")
+
+    with pytest.raises(ValueError, match="stop"):
+        stop()
+    assert list(tmp_path.iterdir()) == []
+    (tmp_path / "data").mkdir()
+    with new_folder(tmp_path / "data") as part:
+        (part / "a.png").touch()
+        assert not (tmp_path / "data" / "a.png").exists()
+    assert [path.name for path in tmp_path.rglob("*")] == ["data", "a.png"]

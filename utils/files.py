@@ -76,6 +76,27 @@ def staged(out: Path) -> Iterator[Path]:
 
 
 @contextlib.contextmanager
+def new_folder(folder: Path) -> Iterator[Path]:
+    """Yield a hidden folder that becomes ``folder`` when the block succeeds, and disappears when it raises.
+
+    Args:
+        folder: does not exist, or is empty.
+    """
+    folder = folder.resolve()  # a link to an empty folder stays one
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    _sweep(folder.parent)
+    part = _part(folder)
+    part.mkdir()
+    try:
+        yield part
+        if folder.is_dir():
+            folder.rmdir()  # Windows renames onto nothing only
+        os.replace(part, folder)
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
+
+
+@contextlib.contextmanager
 def alone_in(folder: Path) -> Iterator[bool]:
     """Hold a folder against other programs that ask the same; yields False where one of them holds it.
 

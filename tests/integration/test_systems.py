@@ -140,7 +140,7 @@ def test_a_killed_system_goes_on_where_it_was(make_dataset, tmp_path):
     )
     assert done.returncode == -signal.SIGKILL, done.stderr
     assert sums(killed).keys() == {"classifier"}
-    assert not list(killed.glob("*.json"))
+    assert not list(killed.glob("*.system.json"))
     times = {path: path.stat().st_mtime_ns for path in (killed / "classifier").rglob("*") if path.is_file()}
 
     assert Train.main(["-resume", str(killed)]) == 0

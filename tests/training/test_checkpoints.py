@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from tests.weights.changed_bytes import change_one_byte
 from utils.errors import InputError
 from utils.training.checkpoints import read_best, read_last
 
@@ -15,12 +16,8 @@ STATE = {"epoch": 4, "stopped": False, "network": {"weight": torch.arange(5000.0
 def test_a_changed_byte_anywhere_is_refused_or_changes_nothing(tmp_path, change):
     path = tmp_path / "last.pth"
     torch.save(STATE, path)
-    whole = path.read_bytes()
     refused = 0
-    for offset in range(0, len(whole), len(whole) // 40):
-        changed = bytearray(whole)
-        changed[offset] ^= change
-        path.write_bytes(changed)
+    for _ in change_one_byte(path, change):
         try:
             found = read_last(tmp_path)
         except InputError as error:

@@ -3,10 +3,6 @@
 import json
 import os
 import shutil
-import time
-import uuid
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
@@ -32,7 +28,7 @@ from utils.data.convert.yolo import read_yolo
 from utils.data.images import read_size
 from utils.data.tables import CLASSES_FILE, MOST_CLASSES, write_listed
 from utils.errors import InputError
-from utils.files import write_text
+from utils.files import new_folder, write_text
 from utils.settings import flag_of, given_fields
 from utils.text import plural
 
@@ -56,7 +52,6 @@ USED = {
 UNFINISHED = ".unfinished"  # among the images until the last table is written
 SUMMARY = "summary.json"  # in the dataset folder, lists what -skip_bad left out
 MOST_SHOWN = 20  # of these on the terminal
-ABANDONED = 24 * 3600  # seconds after which nobody is still writing a temporary folder
 IGNORED_VALUE = 255  # what written index masks have where labels do not count
 
 
@@ -124,7 +119,7 @@ def convert(config: ConvertConfig) -> ConvertSummary:
     labels = _named_by_folder(labels, config)
     _check_class_names(config.dir, labels.class_names)
     try:
-        with _new_folder(folder) as part:
+        with new_folder(folder) as part:
             in_threads(lambda path: _place(path, part / path.name, config.link), labels.images, "writing images")
             new_names = not (config.dir / CLASSES_FILE).exists()
             write_text(part / UNFINISHED, CLASSES_FILE if new_names else "")
@@ -216,7 +211,7 @@ def _write_masks(config: ConvertConfig) -> ConvertSummary:
         Image.fromarray(index).save(target)
         return bool((mask.sum(axis=2) > 1).any())
 
-    with _new_folder(folder) as part:
+    with new_folder(folder) as part:
         overlaps = in_threads(lambda name: draw(name, part / f"{Path(name).stem}.png"), dataset.images, "writing masks")
     counts = annotations.rows["class_id"].value_counts()
     notes = []
@@ -233,25 +228,6 @@ def _place(source: Path, target: Path, link: bool) -> None:
         os.symlink(source.resolve(), target)  # noqa: PTH211 - Path.symlink_to reads the wrong way round
     else:
         shutil.copyfile(source, target)
-
-
-@contextmanager
-def _new_folder(folder: Path) -> Iterator[Path]:
-    """Yield a temporary folder that becomes ``folder`` when the block succeeds and disappears when it raises."""
-    folder = folder.resolve()  # a link to an empty folder stays one
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    for left in folder.parent.glob(f".{folder.name}.*.part"):  # of a conversion that was killed
-        if left.is_dir() and time.time() - left.stat().st_mtime > ABANDONED:
-            shutil.rmtree(left, ignore_errors=True)
-    part = folder.with_name(f".{folder.name}.{uuid.uuid4().hex[:8]}.part")
-    part.mkdir()
-    try:
-        yield part
-        if folder.is_dir():
-            folder.rmdir()  # empty, see _refuse_existing; Windows renames onto nothing only
-        os.replace(part, folder)
-    finally:
-        shutil.rmtree(part, ignore_errors=True)
 
 
 def _refuse_existing(*paths: Path) -> None:
