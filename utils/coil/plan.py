@@ -9,7 +9,9 @@ from typing import Literal
 
 Unit = Literal["mm", "px"]
 Axis = Literal["x", "y"]
-Measure = Literal["count", "count_per_m", "area", "area_per_m", "largest_area", "length", "longest", "repeats"]
+Measure = Literal[
+    "count", "count_per_m", "area", "area_per_m", "largest_area", "length", "longest", "repeats", "not_seen"
+]
 
 # Verdicts of a coil without words of its own, least grave first.
 VERDICTS = ("accept", "downgrade", "hold")
@@ -128,6 +130,7 @@ class CoilPlan:
         repeats: how these are looked for.
         verdicts: words for the coil, least grave first.
         rules: of grading; empty: no verdict is given.
+        warn_classes: classes that the next line must be told of: edge cracks, holes.
     """
 
     coil: str = ""
@@ -144,3 +147,4 @@ class CoilPlan:
     repeats: RepeatSettings = field(default_factory=RepeatSettings)
     verdicts: tuple[str, ...] = VERDICTS
     rules: tuple[Rule, ...] = ()
+    warn_classes: tuple[str, ...] = ()
