@@ -9,7 +9,9 @@ from typing import Literal
 
 Unit = Literal["mm", "px"]
 Axis = Literal["x", "y"]
-Measure = Literal["count", "count_per_m", "area", "area_per_m", "largest_area", "length", "longest", "repeats"]
+Measure = Literal[
+    "count", "count_per_m", "area", "area_per_m", "largest_area", "length", "longest", "repeats", "not_seen"
+]
 
 # Verdicts of a coil without words of its own, least grave first.
 VERDICTS = ("accept", "downgrade", "hold")
@@ -23,7 +25,8 @@ class Camera:
         name: as in ``positions.csv`` and ``defects``.
         mm_per_px_along: millimetres of the strip that a pixel covers along it; none: unknown.
         mm_per_px_across: the same across it.
-        left: where the image begins across the strip, in the unit of the plan, when ``positions.csv`` does not say.
+        left: where the image begins across the strip, in the unit of the plan, when ``positions.csv`` does not say; none:
+            not given, which is 0 for the only camera.
         along: image axis that runs along the strip.
         reversed_along: the strip's head is at the end of that axis instead of its beginning.
         reversed_across: the strip's left edge is at the end of the other axis (as underneath the strip).
@@ -32,7 +35,7 @@ class Camera:
     name: str = ""
     mm_per_px_along: float | None = None
     mm_per_px_across: float | None = None
-    left: float = 0.0
+    left: float | None = None
     along: Axis = "y"
     reversed_along: bool = False
     reversed_across: bool = False
@@ -128,6 +131,8 @@ class CoilPlan:
         repeats: how these are looked for.
         verdicts: words for the coil, least grave first.
         rules: of grading; empty: no verdict is given.
+        m_per_count: metres of the strip from one encoder count to the next, for ``positions.csv`` with counts.
+        warn_classes: classes that the next line must be told of: edge cracks, holes.
     """
 
     coil: str = ""
@@ -144,3 +149,9 @@ class CoilPlan:
     repeats: RepeatSettings = field(default_factory=RepeatSettings)
     verdicts: tuple[str, ...] = VERDICTS
     rules: tuple[Rule, ...] = ()
+    m_per_count: float | None = None
+    warn_classes: tuple[str, ...] = ()
+
+    def camera(self, name: str) -> Camera | None:
+        """Return how a camera sees the strip: by its name, else as every camera that is not named; none: not described."""
+        return self.cameras.get(name, self.cameras.get(""))

@@ -1,0 +1,187 @@
+"""Images lie where the tables say; what is not known for sure is left out and said."""
+
+import numpy as np
+import pytest
+
+from utils.coil.plan import Camera, CoilPlan
+from utils.coil.positions import numbers_of, read_frames
+from utils.errors import InputError
+
+PX = CoilPlan()
+MM = CoilPlan(unit="mm", cameras={"": Camera("", 0.5, 0.5)})
+# Images of 1000 x 400 pixels: 0.5 m along the strip, 200 mm across.
+SIZE = (1000, 400)
+
+
+def sizes(*numbers):
+    return {f"{number:04d}.jpg": SIZE for number in numbers}
+
+
+def read(tmp_path, rows, plan=MM, images=None, header="ImageId,start_m", **files):
+    (tmp_path / "positions.csv").write_text(header + "\n" + "".join(f"{row}\n" for row in rows))
+    for name, text in files.items():
+        (tmp_path / f"{name}.csv").write_text(text)
+    return read_frames(tmp_path, plan, sizes(1, 2, 3, 4, 5) if images is None else images)
+
+
+def begins(frames):
+    return dict(zip(frames.table["image"].str[:4].astype(int), frames.table["begin"].tolist(), strict=True))
+
+
+WHOLE = ["0001.jpg,0", "0002.jpg,0.5", "0003.jpg,1.0", "0004.jpg,1.5", "0005.jpg,2.0"]
+AT = {1: 0, 2: 500, 3: 1000, 4: 1500, 5: 2000}
+
+
+def without(*numbers):
+    return {number: place for number, place in AT.items() if number not in numbers}
+
+
+def changed(number, value):
+    return [*WHOLE[: number - 1], *([f"000{number}.jpg,{value}"] if value is not None else []), *WHOLE[number:]]
+
+
+@pytest.mark.parametrize(
+    ("rows", "expected", "gaps", "said"),
+    [
+        (WHOLE, AT, [], ""),
+        (WHOLE[::-1], AT, [], ""),  # out of order
+        ([*WHOLE, WHOLE[2]], AT, [], ""),  # doubled
+        ([*WHOLE[:2], WHOLE[4], WHOLE[3], WHOLE[2]], AT, [], ""),
+        (changed(3, None), without(3), [(1000, 1500)], "1 image left out, no row in positions.csv: 0003.jpg"),
+        (changed(3, "nan"), without(3), [(1000, 1500)], "no number in column start_m of positions.csv: 0003.jpg"),
+        (changed(3, ""), without(3), [(1000, 1500)], "no number in column start_m"),
+        (changed(3, "inf"), without(3), [(1000, 1500)], "no number in column start_m"),
+        ([*WHOLE, "0003.jpg,1.2"], without(3), [(1000, 1500)], "rows of positions.csv that contradict each other"),
+        (changed(3, "40"), without(3), [(1000, 1500)], "crosses that of its neighbours: 0003.jpg"),
+        (changed(3, "-7"), without(3), [(1000, 1500)], "crosses that of its neighbours: 0003.jpg"),
+        ([*WHOLE, "0009.jpg,2.5"], AT, [], "positions.csv: 1 image is not there: 0009.jpg"),
+        ([*WHOLE[:3], "0004.jpg,3.5", "0005.jpg,4"], {**AT, 4: 3500, 5: 4000}, [(1500, 3500)], ""),  # 2 m of jump
+    ],
+)
+def test_row_that_is_wrong_is_a_stated_gap_and_moves_no_other_image(tmp_path, rows, expected, gaps, said):
+    frames = read(tmp_path, rows)
+    assert begins(frames) == pytest.approx(expected)
+    assert np.allclose(frames.gaps[["begin", "end"]].to_numpy(float), np.reshape(gaps, (-1, 2)))
+    assert any(said in line for line in frames.warnings) if said else frames.warnings == ()
+
+
+@pytest.mark.parametrize(
+    ("header", "rows", "said"),
+    [
+        ("ImageId,start_m", [], "lists no images"),
+        ("ImageId,start_m", ["x.jpg,1"], "none of its images is there"),
+        ("ImageId,start_m", ["0001.jpg,nan", "0002.jpg,x"], "column start_m has no number"),
+        ("ImageId,begin", ["0001.jpg,1"], "no column start_m"),
+        ("Image,start_m", ["0001.jpg,1"], "missing column ImageId"),
+        ("ImageId,start_m,start_m", ["0001.jpg,1,2"], "column start_m occurs twice"),
+        ("ImageId,start_m", ["0001.jpg,1,2"], "row 2: 3 fields"),
+        ("ImageId,count", ["0001.jpg,1"], "say m_per_count"),
+        ("ImageId,time", ["0001.jpg,1"], "no speed.csv"),
+        ("ImageId,start_px", ["0001.jpg,1"], "give start_m instead"),
+        ("ImageId,camera,start_m", ["0001.jpg,1,0", "0002.jpg,2,0"], "camera 1: nothing says where its images begin"),
+        (
+            "ImageId,start_m",
+            ["0001.jpg,4", "0002.jpg,0", "0003.jpg,3", "0004.jpg,1", "0005.jpg,2"],
+            "contradict the order of their numbers",
+        ),
+    ],
+)
+def test_table_that_says_nothing_is_refused_in_a_line(tmp_path, header, rows, said):
+    with pytest.raises(InputError, match=said) as error:
+        read(tmp_path, rows, header=header)
+    assert "\n" not in str(error.value)
+
+
+def test_counts_and_times_give_the_same_places_as_metres(tmp_path):
+    plan = CoilPlan(unit="mm", cameras=MM.cameras, m_per_count=0.001)
+    rows = [f"000{number}.jpg,{place}" for number, place in AT.items()]
+    assert begins(read(tmp_path, rows, plan, header="ImageId,count")) == pytest.approx(AT)
+    rows = [f"000{number}.jpg,{10 + place / 1000}" for number, place in AT.items()]
+    frames = read(tmp_path, rows, header="ImageId,time", speed="time,speed\n10,1\n20,1\n")
+    assert begins(frames) == pytest.approx(AT)
+    late = read(tmp_path, rows, header="ImageId,time", speed="time,speed\n10,1\n11.6,1\n")
+    assert begins(late) == pytest.approx(without(5))
+    assert any("outside the times of speed.csv: 0005.jpg" in line for line in late.warnings)
+
+
+def test_strip_that_runs_back_and_stands_still_keeps_its_places(tmp_path):
+    speed = "time,speed\n0,1\n1,1\n1.001,0\n3,0\n3.001,-1\n4,-1\n"
+    rows = ["0001.jpg,0", "0002.jpg,0.5", "0003.jpg,2", "0004.jpg,2.5", "0005.jpg,3.5"]
+    frames = read(tmp_path, rows, header="ImageId,time", speed=speed)
+    assert begins(frames) == pytest.approx({1: 0, 2: 500, 3: 1000.5, 5: 501})
+    assert any(line.startswith("1 image shows again what another one shows") for line in frames.warnings)
+    back = ["0001.jpg,0", "0002.jpg,0.5", "0003.jpg,1.0", "0004.jpg,0.5", "0005.jpg,1.0"]
+    assert frames.unplaced == {}
+    assert begins(read(tmp_path, back)) == pytest.approx({1: 0, 2: 500, 3: 1000})
+
+
+@pytest.mark.parametrize(
+    ("numbers", "expected", "gaps"),
+    [
+        ((1, 2, 3), [0, 1000, 2000], []),
+        ((2, 10, 9, 8, 7, 6, 5, 4, 3), range(0, 9000, 1000), []),  # not in the order of letters
+        ((1, 2, 4), [0, 1000, 3000], [(2000, 3000)]),
+    ],
+)
+def test_numbered_images_follow_each_other_by_a_frame(numbers, expected, gaps):
+    names = {f"{number}.jpg": SIZE for number in numbers}
+    frames = read_frames(None, PX, names)
+    assert frames.table["begin"].tolist() == list(expected)
+    assert frames.table["image"].tolist() == sorted(names, key=lambda name: int(name[:-4]))
+    assert list(zip(frames.gaps["begin"], frames.gaps["end"], strict=True)) == gaps
+    assert frames.warnings == ()
+
+
+def test_names_that_do_not_count_are_taken_in_order_and_said():
+    frames = read_frames(None, PX, dict.fromkeys(["a7.jpg", "b1.jpg"], SIZE))
+    assert frames.table["begin"].tolist() == [0, 1000]
+    assert "do not number them" in frames.warnings[0]
+    with pytest.raises(InputError, match="leave out most frames"):
+        read_frames(None, PX, dict.fromkeys(["1.jpg", "9000.jpg"], SIZE))
+
+
+def test_cameras_without_a_table_lie_side_by_side_in_pixels_and_are_refused_in_millimetres():
+    cameras = {"a1": "1", "a2": "10", "a3": "2"}
+    frames = read_frames(None, PX, dict.fromkeys(cameras, SIZE), cameras)
+    assert dict(zip(frames.table["camera"], frames.table["left"], strict=True)) == {"1": 0, "2": 400, "10": 800}
+    assert "side by side" in frames.warnings[0]
+    with pytest.raises(InputError, match="nothing says where its images begin across"):
+        read_frames(None, MM, dict.fromkeys(cameras, SIZE), cameras)
+
+
+def test_camera_that_coil_yaml_does_not_describe_is_refused(tmp_path):
+    plan = CoilPlan(unit="mm", cameras={"1": Camera("1", 1, 1)})
+    with pytest.raises(InputError, match=r"camera 2: coil.yaml describes 1 only"):
+        read(tmp_path, ["0001.jpg,2,0"], plan, header="ImageId,camera,start_m")
+
+
+def test_left_comes_from_the_table_else_from_the_camera(tmp_path):
+    plan = CoilPlan(unit="mm", cameras={"1": Camera("1", 0.5, 0.5, left=7), "2": Camera("2", 0.5, 0.5, left=190)})
+    rows = ["0001.jpg,1,0,3", "0002.jpg,1.0,0.5,", "0003.jpg,2,0,nan"]
+    frames = read(tmp_path, rows, plan, sizes(1, 2, 3), header="ImageId,camera,start_m,left_mm")
+    lefts = dict(zip(frames.table["image"], frames.table["left"], strict=True))
+    assert lefts == {"0001.jpg": 3, "0002.jpg": 7, "0003.jpg": 190}
+    assert frames.table["right"].max() == 390
+    assert frames.gaps[["camera", "begin", "end"]].to_numpy().tolist() == [["2", 500, 1000]]
+
+
+def test_metres_without_a_scale_count_frames_and_keep_gaps(tmp_path):
+    frames = read(tmp_path, [WHOLE[0], WHOLE[1], WHOLE[3], WHOLE[4]], PX, sizes(1, 2, 4, 5))
+    assert begins(frames) == pytest.approx({1: 0, 2: 1000, 4: 3000, 5: 4000})
+    assert "one frame" in " ".join(frames.warnings)
+
+
+@pytest.mark.parametrize(
+    ("names", "numbers"),
+    [
+        (["7.jpg", "10.png"], [7, 10]),
+        (["cam2_0012.jpg", "cam2_0003.jpg"], [12, 3]),
+        (["a1b.jpg", "a2b.jpg"], [1, 2]),
+        (["a1.jpg", "b2.jpg"], None),
+        (["1.jpg", "01.jpg"], None),
+        (["a.jpg", "b.jpg"], None),
+    ],
+)
+def test_numbers_of_names(names, numbers):
+    found = numbers_of(names)
+    assert found is None if numbers is None else np.array_equal(found, numbers)

@@ -1,0 +1,450 @@
+"""Where each image lies along and across the strip: from ``positions.csv``, or from the numbers in the images' names.
+
+An image whose place is not known for sure is left out, and said to be: a gap on the map is seen, a shifted map is not.
+"""
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from utils.coil.order import crossing
+from utils.coil.plan import Camera, CoilPlan
+from utils.coil.speed import SPEED, distances, seconds
+from utils.coil.tables import FRAME_COLUMNS
+from utils.data.tables import AnnotationError, read_table, require_columns
+from utils.errors import InputError
+from utils.text import plural
+
+POSITIONS = "positions.csv"  # in the folder of a coil
+GAP_COLUMNS = ("camera", "begin", "end", "reason")
+Size = tuple[int, int]  # height, width in pixels
+
+_KINDS = ("start_m", "start_px", "count", "time")  # the first of them that the table has is used
+_LAYOUT = "ImageId,camera,start_m,left_mm (or time, or count, instead of start_m)"
+_NUMBERED = re.compile(r"(.*?)(\d+)(\D*)", re.DOTALL)
+# A table that contradicts the order of the images more often than this is wrong as a whole.
+_MOST_CROSSING = 0.2
+# Numbers that leave out more frames than this, for each that is there, count something else.
+_MOST_MISSING = 10
+
+
+@dataclass(frozen=True)
+class Frames:
+    """The images of a coil on the strip.
+
+    Attributes:
+        table: a row of ``FRAME_COLUMNS`` for each image that was placed, in the order along the strip.
+        gaps: a row of ``GAP_COLUMNS`` for each stretch of the strip that a camera should have seen and has not.
+        warnings: what was wrong with the tables and what was made of it, a line each.
+        unplaced: images that were left out -> why.
+    """
+
+    table: pd.DataFrame
+    gaps: pd.DataFrame
+    warnings: tuple[str, ...] = ()
+    unplaced: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def length(self) -> float:
+        """From the head of the coil, 0, or where the first image begins before it, to the end of the last one."""
+        return float(self.table["end"].max() - min(self.table["begin"].min(), 0.0))
+
+
+def read_frames(
+    folder: Path | None,
+    plan: CoilPlan,
+    sizes: Mapping[str, Size],
+    cameras: Mapping[str, str] | None = None,
+) -> Frames:
+    """Place the images of a coil.
+
+    Args:
+        folder: of the coil, with or without ``positions.csv`` (and ``speed.csv``); none: no table.
+        plan: of ``coil.yaml``.
+        sizes: image name -> height and width in pixels.
+        cameras: image name -> camera, where there is no table to say so; left out: one camera.
+
+    Returns:
+        The frames. Without a table they follow each other by the number in their names, equal steps of one frame, and
+        cameras lie side by side.
+
+    Raises:
+        InputError: a table cannot be used at all, or nothing could be placed.
+    """
+    if not sizes:
+        raise InputError(f"{folder}: no images to place; name a folder of images with -dir")
+    placer = _Placer(plan, sizes)
+    if folder is not None and (folder / POSITIONS).exists():
+        starts = placer.from_table(folder)
+    else:
+        starts = placer.from_numbers({name: (cameras or {}).get(name, "") for name in sizes}, folder)
+    return placer.frames(starts, folder)
+
+
+class _Placer:
+    """Collects what is known of each image, and what was wrong on the way."""
+
+    def __init__(self, plan: CoilPlan, sizes: Mapping[str, Size]) -> None:
+        self.plan, self.sizes = plan, sizes
+        self.warnings: list[str] = []
+        self.unplaced: dict[str, str] = {}
+
+    # Each way gives a table: image, camera, begin, left; nan where the camera's own place across counts.
+
+    def from_table(self, folder: Path) -> pd.DataFrame:
+        file = folder / POSITIONS
+        table = self.read(file)
+        kind = next((name for name in _KINDS if name in table), None)
+        if kind is None:
+            raise InputError(f"{file}: no column {', '.join(_KINDS)}; expected {_LAYOUT}")
+        key = seconds(file, table[kind]) if kind == "time" else _numbers(table[kind])
+        table = table.assign(key=key, across=self.across(table))
+        table = self.known(file, table)
+        table = self.complete(file, table, kind)
+        table = self.once(file, table)
+        for camera in table["camera"].unique():
+            self.described(camera, file)
+        table = self.in_order(file, table, kind)
+        table = table.assign(begin=self.along(file, folder, table, kind))
+        late = table["begin"].isna()
+        self.leave_out(table.loc[late, "image"], f"outside the times of {SPEED}")
+        return self.moving(table[~late])
+
+    def read(self, file: Path) -> pd.DataFrame:
+        try:
+            table = read_table(file)
+            name = "image" if "image" in table and "ImageId" not in table else "ImageId"
+            require_columns(file, table, [name], f"expected {_LAYOUT}")
+        except AnnotationError as error:
+            row = "" if error.row is None else f", row {error.row}"
+            raise InputError(f"{file}{row}: {error.reason}; expected a table {_LAYOUT}") from None
+        twice = [name for name in (*_KINDS, "camera", "left_mm", "left_px") if list(table.columns).count(name) > 1]
+        if twice:
+            raise InputError(f"{file}: column {twice[0]} occurs twice; remove or rename one of them")
+        if table.empty:
+            raise InputError(
+                f"{file}: lists no images; add rows, or remove the file where images are numbered in order"
+            )
+        words: dict[str, Any] = {"image": table[name].str.strip(), "row": table.index}
+        words["camera"] = table["camera"].str.strip().map(camera_name) if "camera" in table else ""
+        kept = [name for name in (*_KINDS, "left_mm", "left_px") if name in table]
+        return pd.DataFrame({**words, **{name: table[name] for name in kept}}).reset_index(drop=True)
+
+    def known(self, file: Path, table: pd.DataFrame) -> pd.DataFrame:
+        there = table["image"].isin(list(self.sizes))
+        if not there.any():
+            raise InputError(
+                f"{file}: none of its images is there (the first: {table['image'].iloc[0]}); ImageId is the name of a file,"
+                " as 0001.jpg"
+            )
+        if not there.all():
+            names = list(dict.fromkeys(table.loc[~there, "image"]))
+            self.warn(f"{file}: {_are(names, 'image')} not there: {_some(names)}; the strip has a gap in their place")
+        missing = [name for name in self.sizes if name not in set(table["image"])]
+        self.leave_out(missing, f"no row in {POSITIONS}")
+        return table[there]
+
+    def complete(self, file: Path, table: pd.DataFrame, kind: str) -> pd.DataFrame:
+        """Drop rows without a number; an image that has another row with one stays."""
+        empty = ~np.isfinite(table["key"].to_numpy(float))
+        if empty.all():
+            raise InputError(f"{file}: column {kind} has no number for any image; expected {_LAYOUT}")
+        whole = table[~empty]
+        lost = table.loc[empty & ~table["image"].isin(whole["image"]), "image"]
+        self.leave_out(lost.unique(), f"no number in column {kind} of {POSITIONS}")
+        return whole
+
+    def once(self, file: Path, table: pd.DataFrame) -> pd.DataFrame:
+        """Keep one of equal rows of an image; leave an image out whose rows disagree."""
+        table = table.drop_duplicates(["image", "camera", "key", "across"])
+        twice = table["image"].duplicated(keep=False)
+        self.leave_out(table.loc[twice, "image"].unique(), f"rows of {POSITIONS} that contradict each other")
+        if twice.all():
+            raise InputError(f"{file}: gives every image several different places; keep one row for each image")
+        return table[~twice]
+
+    def in_order(self, file: Path, table: pd.DataFrame, kind: str) -> pd.DataFrame:
+        """Leave out images whose place contradicts the order of their numbers, camera by camera."""
+        kept, total = [], 0
+        for _, rows in table.groupby("camera", sort=False):
+            numbers = numbers_of(rows["image"])
+            if numbers is None:  # names that say nothing of an order
+                kept.append(rows)
+                continue
+            rows = rows.iloc[np.argsort(numbers, kind="stable")]
+            wrong = crossing(rows["key"].to_numpy(float), may_return=kind != "time")
+            total += int(wrong.sum())
+            self.leave_out(rows.loc[wrong, "image"], f"its place in {POSITIONS} crosses that of its neighbours")
+            kept.append(rows[~wrong])
+        if total > _MOST_CROSSING * len(table):
+            first = next(name for name, why in self.unplaced.items() if "crosses" in why)
+            raise InputError(
+                f"{file}: the places of {total} of {len(table)} images contradict the order of their numbers (the first:"
+                f" {first}); correct column {kind}"
+            )
+        return pd.concat(kept)
+
+    def along(self, file: Path, folder: Path, table: pd.DataFrame, kind: str) -> np.ndarray:
+        """Return where each image begins, in the unit of the plan; nan: not known."""
+        key = table["key"].to_numpy(float)
+        if kind == "time":
+            metres, notes = distances(folder / SPEED, key, file)
+            self.warnings += notes
+        elif kind == "count":
+            if self.plan.m_per_count is None:
+                raise InputError(
+                    f"{file}: has encoder counts; say m_per_count, metres of strip per count, in coil.yaml"
+                )
+            metres = key * self.plan.m_per_count
+        else:
+            metres = key
+        scaled = self.plan.unit == "mm"
+        if kind == "start_px":
+            if scaled:
+                raise InputError(f"{file}: has start_px, but coil.yaml has mm_per_pixel; give start_m instead")
+            return metres
+        return metres * 1000 if scaled else self.in_frames(file, table, metres)
+
+    def in_frames(self, file: Path, table: pd.DataFrame, metres: np.ndarray) -> np.ndarray:
+        """Return metres as pixels where no scale is known: the usual step from image to image is one frame."""
+        steps, lengths = [], []
+        for camera, rows in table.assign(metres=metres).groupby("camera"):
+            steps.append(np.abs(np.diff(np.sort(rows["metres"].dropna().to_numpy()))))
+            lengths.append([self.extent(name, self.seen_by(str(camera)))[0] for name in rows["image"]])
+        moved = np.concatenate(steps)
+        moved = moved[moved > 0]
+        step = float(np.median(moved)) if moved.size else 1.0
+        self.warn(
+            f"{file}: gives metres, but coil.yaml has no mm_per_pixel; the usual step from image to image is taken as one"
+            " frame, so overlaps are not shown"
+        )
+        return metres / step * float(np.median(np.concatenate(lengths)))
+
+    def across(self, table: pd.DataFrame) -> np.ndarray:
+        """Return where each image begins across, in the unit of the plan; nan where the table does not say."""
+        scaled = self.plan.unit == "mm"
+        column = "left_mm" if scaled else "left_px"
+        if column in table:
+            return _numbers(table[column])
+        if not scaled and "left_mm" in table:
+            self.warn(f"{POSITIONS}: gives left_mm, but coil.yaml has no mm_per_pixel; cameras are put side by side")
+        return np.full(len(table), np.nan)
+
+    def moving(self, table: pd.DataFrame) -> pd.DataFrame:
+        """Drop images that show again what another one shows: a defect there would look like dirt on the lens."""
+        kept, number = [], 0
+        for camera, rows in table.groupby("camera", sort=False):
+            scale = self.seen_by(str(camera)).mm_per_px_along or 1.0
+            rows = rows.sort_values("begin", kind="stable")
+            again = rows["begin"].diff().to_numpy() < 0.01 * scale
+            number += int(again.sum())
+            kept.append(rows[~again])
+        if number:
+            verb = "shows" if number == 1 else "show"
+            self.warn(
+                f"{plural(number, 'image')} {verb} again what another one shows (the strip stood still or ran back)"
+            )
+        return pd.concat(kept)
+
+    def from_numbers(self, cameras: Mapping[str, str], folder: Path | None) -> pd.DataFrame:
+        """Place images one after the other, by the numbers in their names; a number that is missing is a gap."""
+        names = pd.Series(list(cameras))
+        table = pd.DataFrame({"image": names, "camera": list(cameras.values()), "across": np.nan})
+        counted: dict[str, np.ndarray | None] = {
+            str(camera): numbers_of(rows["image"]) for camera, rows in table.groupby("camera")
+        }
+        where = f"{folder}: " if folder is not None else ""
+        first = min((int(numbers.min()) for numbers in counted.values() if numbers is not None), default=0)
+        parts = []
+        for camera, rows in table.groupby("camera", sort=False):
+            self.described(str(camera), folder)
+            seen, numbers = self.seen_by(str(camera)), counted[str(camera)]
+            if numbers is None:
+                numbers = np.arange(len(rows)) + first
+                self.warn(
+                    f"{where}the images' names do not number them one by one; they are taken in the order of their names,"
+                    f" one frame after the other ({POSITIONS} says where they lie)"
+                )
+            steps = numbers - first
+            if steps.max() >= _MOST_MISSING * max(len(rows), 10):
+                raise InputError(
+                    f"{where}the numbers in the images' names leave out most frames ({rows['image'].iloc[0]} to"
+                    f" {rows['image'].iloc[-1]}); say where the images lie in {POSITIONS}"
+                )
+            lengths = np.array([self.extent(name, seen)[0] for name in rows["image"]])
+            whole = np.full(int(steps.max()) + 1, np.median(lengths))
+            whole[steps] = lengths
+            begins = np.concatenate([[0.0], np.cumsum(whole)])
+            parts.append(rows.assign(begin=begins[steps]))
+        return pd.concat(parts)
+
+    # What all ways have in common.
+
+    def seen_by(self, camera: str) -> Camera:
+        seen = self.plan.camera(camera)
+        assert seen is not None, "``described`` was asked"
+        return seen
+
+    def described(self, camera: str, file: Path | None) -> None:
+        if self.plan.camera(camera) is None:
+            known = ", ".join(self.plan.cameras)
+            who = f"camera {camera}" if camera else "images without a camera"
+            raise InputError(
+                f"{file}: {who}: coil.yaml describes {known} only; add it there, or give mm_per_pixel for all cameras"
+            )
+
+    def extent(self, image: str, camera: Camera) -> tuple[float, float]:
+        """Return the length along and across that an image shows, in the unit of the plan."""
+        return extent(self.sizes[image], camera)
+
+    def frames(self, starts: pd.DataFrame, folder: Path | None) -> Frames:
+        lefts = self.lefts(starts, folder)
+        begin = starts["begin"].to_numpy(float)
+        seen = [(name, self.seen_by(camera)) for name, camera in zip(starts["image"], starts["camera"], strict=True)]
+        sides = np.array([self.extent(name, camera) for name, camera in seen]).reshape(-1, 2)
+        sizes = np.array([self.sizes[name] for name, _ in seen], dtype=np.int64).reshape(-1, 2)
+        table = pd.DataFrame(
+            {
+                "image": starts["image"].to_numpy(),
+                "camera": starts["camera"].to_numpy(),
+                "begin": begin,
+                "end": begin + sides[:, 0],
+                "left": lefts,
+                "right": lefts + sides[:, 1],
+                "width_px": sizes[:, 1],
+                "height_px": sizes[:, 0],
+            }
+        )
+        table = table.sort_values(["begin", "left", "image"], kind="stable", ignore_index=True)[list(FRAME_COLUMNS)]
+        reasons: dict[str, list[str]] = {}
+        for name, reason in self.unplaced.items():
+            reasons.setdefault(reason, []).append(name)
+        for reason, names in reasons.items():
+            self.warn(f"{plural(len(names), 'image')} left out, {reason}: {_some(names)}")
+        return Frames(table, find_gaps(table, self.plan), tuple(self.warnings), self.unplaced)
+
+    def lefts(self, starts: pd.DataFrame, folder: Path | None) -> np.ndarray:
+        """Return where each image begins across: by the table, by coil.yaml, else cameras side by side in order."""
+        across = starts["across"].to_numpy(float).copy()
+        cameras = starts["camera"].to_numpy()
+        order = sorted(set(cameras), key=_natural)
+        beside = 0.0
+        unsaid = []
+        for camera in order:
+            own = cameras == camera
+            given = self.seen_by(camera).left
+            said = across[own & np.isfinite(across)]
+            if given is None and said.size and np.ptp(said) > 0 and not np.isfinite(across[own]).all():
+                # One of several places: nobody knows which.
+                lost = own & ~np.isfinite(across)
+                raise InputError(
+                    f"{folder}: {POSITIONS} gives camera {camera} several left_mm, and none for"
+                    f" {starts['image'].to_numpy()[lost][0]}; complete the column"
+                )
+            if given is None and said.size:
+                given = float(said[0])
+            if given is None:
+                unsaid.append(camera)
+                given = beside if len(order) > 1 else 0.0
+                widest = max(self.extent(name, self.seen_by(camera))[1] for name in starts["image"].to_numpy()[own])
+                beside += widest
+            across[own & ~np.isfinite(across)] = given
+        if len(order) > 1 and unsaid:
+            if len(unsaid) < len(order) or self.plan.unit == "mm":
+                raise InputError(
+                    f"{folder}: camera {unsaid[0]}: nothing says where its images begin across the strip; give left_mm in"
+                    f" {POSITIONS}, or left for each of cameras in coil.yaml"
+                )
+            self.warn(
+                f"nothing says where the {len(order)} cameras lie across the strip; they are put side by side in the order"
+                " of their names, without overlap"
+            )
+        return across
+
+    def leave_out(self, names: Iterable[str], reason: str) -> None:
+        for name in names:
+            self.unplaced.setdefault(name, reason)
+
+    def warn(self, text: str) -> None:
+        self.warnings.append(text)
+
+
+def extent(size: Size, camera: Camera) -> tuple[float, float]:
+    """Return the length along and across the strip that an image shows, in the unit of the plan.
+
+    Args:
+        size: height and width in pixels.
+        camera: that took it.
+    """
+    along, across = size if camera.along == "y" else size[::-1]
+    return along * (camera.mm_per_px_along or 1.0), across * (camera.mm_per_px_across or 1.0)
+
+
+def find_gaps(table: pd.DataFrame, plan: CoilPlan) -> pd.DataFrame:
+    """Find the stretches between the first and the last image of the coil that a camera has not seen.
+
+    Args:
+        table: of ``FRAME_COLUMNS``.
+        plan: of the coil.
+
+    Returns:
+        A row of ``GAP_COLUMNS`` for each; gaps of a pixel or less, and at head and tail of less than half a frame, are none.
+    """
+    head, tail = table["begin"].min(), table["end"].max()
+    rows = []
+    for camera, own in table.groupby("camera", sort=False):
+        begin, end = own["begin"].to_numpy(), np.maximum.accumulate(own["end"].to_numpy())
+        seen = plan.camera(str(camera))
+        pixel = (seen.mm_per_px_along if seen else None) or 1.0
+        half = float(np.median(own["end"] - begin)) / 2
+        if begin[0] - head > half:
+            rows.append((camera, head, begin[0], "no image at the head"))
+        for place in np.flatnonzero(begin[1:] - end[:-1] > pixel):
+            rows.append((camera, end[place], begin[place + 1], "no image"))
+        if tail - end[-1] > half:
+            rows.append((camera, end[-1], tail, "no image at the tail"))
+    return pd.DataFrame(sorted(rows, key=lambda row: (row[1], row[0])), columns=list(GAP_COLUMNS))
+
+
+def numbers_of(names: Sequence[str] | pd.Series) -> np.ndarray | None:
+    """Return the number of each image from its name, the last one in it; none where these do not tell an order.
+
+    They do where names differ in the number alone: ``7.jpg``, ``line2_0012.png``.
+    """
+    parts = [_NUMBERED.fullmatch(Path(name).stem) for name in names]
+    if not all(parts) or len({(part[1], part[3]) for part in parts if part}) > 1:
+        return None
+    numbers = [int(part[2]) for part in parts if part]
+    if len(set(numbers)) < len(numbers) or max(numbers) >= 2**62:
+        return None
+    return np.array(numbers, dtype=np.int64)
+
+
+def camera_name(word: str) -> str:
+    """Return the name of a camera as tables write it: 1 for 1.0, which pandas makes of numbers beside gaps."""
+    return re.sub(r"^(\d+)\.0+$", r"\1", word)
+
+
+def _natural(name: str) -> tuple[tuple[int, int, str], ...]:
+    """Return what names are sorted by: numbers in them as numbers."""
+    parts = re.split(r"(\d+)", name)
+    return tuple((0, int(part), "") if part.isdecimal() else (1, 0, part) for part in parts if part)
+
+
+def _numbers(column: pd.Series) -> np.ndarray:
+    numbers: np.ndarray = pd.to_numeric(column.str.strip(), errors="coerce").to_numpy(float)
+    return numbers
+
+
+def _some(names: Sequence[str]) -> str:
+    more = f" and {len(names) - 3} more" if len(names) > 3 else ""
+    return ", ".join(map(str, names[:3])) + more
+
+
+def _are(names: Sequence[str], noun: str) -> str:
+    return f"{plural(len(names), noun)} {'is' if len(names) == 1 else 'are'}"
