@@ -156,7 +156,7 @@
     const digits = Math.max(0, Math.ceil(-Math.log10(perRow / units.per) + 0.9));
     for (let row = 0; row < rows; row++) pen.fillText(`${plain(row * perRow / units.per, rows > 1 ? digits : 0)} ${units.along}`, PAD.left - 8, top(row) + rowHeight / 2);
     const few = shown <= FEW, least = few ? 5 : 2.5;
-    pen.strokeStyle = tint.mark;
+    pen.strokeStyle = "#1b1f24";
     pen.lineWidth = 1;
     for (let k = N - 1; k >= 0; k--) {
       if (!visible[k]) continue;

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import cv2
 import numpy as np
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
@@ -130,14 +131,14 @@ def lay_out(length: float, left: float, width: float, per_along: float) -> _Rows
 
 
 @in_style
-def draw_map(coil: Coil) -> Figure:
+def draw_map(coil: Coil) -> np.ndarray:
     """Draw the map.
 
     Args:
         coil: its defects without those of static marks.
 
     Returns:
-        A figure as wide as an A4 page's text, of ``DPI`` pixels an inch.
+        ``(H, W, 3)`` RGB uint8, as wide as an A4 page's text at ``DPI`` pixels an inch.
     """
     left, right = coil.edges
     length, width = max(coil.length, 1e-9), max(right - left, 1e-9)
@@ -149,10 +150,8 @@ def draw_map(coil: Coil) -> Figure:
     whole = high / DPI + below
     figure = Figure(figsize=(WIDTH, whole), dpi=DPI)
     axes = figure.add_axes((0, below / whole, 1, 1 - below / whole))
+    axes.set(xlim=(0, WIDTH * DPI), ylim=(high, 0))
     axes.axis("off")
-    axes.imshow(
-        _pixels(coil, strip, names, high), interpolation="none", extent=(0, WIDTH * DPI, high, 0), aspect="auto"
-    )
     for row in range(strip.rows):
         middle = float(strip.top(row)) + strip.row_height / 2
         where = f"{bare(row * strip.per_row / coil.units.per_along)} {coil.units.along}"
@@ -178,7 +177,13 @@ def draw_map(coil: Coil) -> Figure:
             borderaxespad=0.2,
             handlelength=1.2,
         )
-    return figure
+    canvas = FigureCanvasAgg(figure)
+    canvas.draw()
+    picture = np.asarray(canvas.buffer_rgba())[..., :3].copy()
+    # The strip goes in as pixels: tens of thousands of shapes would take matplotlib seconds.
+    begin, pixels = round(strip.label) - 4, _pixels(coil, strip, names, high)
+    picture[:high, begin:] = pixels[: picture.shape[0], begin : picture.shape[1]]
+    return picture
 
 
 def _pixels(coil: Coil, strip: _Rows, names: list[str], high: int) -> np.ndarray:
@@ -214,12 +219,10 @@ def _pixels(coil: Coil, strip: _Rows, names: list[str], high: int) -> np.ndarray
 
 def map_png(coil: Coil) -> bytes:
     """Return the map as the bytes of a PNG file with a palette, so that it is small."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
     from PIL import Image
 
-    canvas = FigureCanvasAgg(draw_map(coil))
-    canvas.draw()
-    whole = Image.fromarray(np.asarray(canvas.buffer_rgba())[..., :3])
     data = io.BytesIO()
-    whole.quantize(COLOURS, Image.Quantize.FASTOCTREE, dither=Image.Dither.NONE).save(data, "PNG")
+    Image.fromarray(draw_map(coil)).quantize(COLOURS, Image.Quantize.FASTOCTREE, dither=Image.Dither.NONE).save(
+        data, "PNG"
+    )
     return data.getvalue()
