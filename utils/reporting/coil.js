@@ -477,7 +477,7 @@
       row.dataset.row = k;
       for (const [name, , , text] of COLUMNS) {
         const cell = make("td");
-        if (LEFTS.has(name)) cell.className = "left";
+        cell.className = LEFTS.has(name) ? `left ${name}` : name;
         if (!text) { const button = make("button", String(col.defect[k]), { type: "button" }); button.setAttribute("aria-label", `show defect ${col.defect[k]}`); cell.append(button); }
         else if (name === "class") cell.append(swatch(k), text(k));
         else cell.textContent = text(k);
@@ -495,7 +495,7 @@
     if (!by("list")) return;
     by("list").tHead.rows[0].replaceChildren(...COLUMNS.map(([name, title]) => {
       const cell = make("th", undefined, { scope: "col" }), active = name ? state.sort === name : state.numbered && !state.sort;
-      if (LEFTS.has(name)) cell.className = "left";
+      cell.className = LEFTS.has(name) ? `left ${name}` : name;
       const button = make("button", title, { type: "button" });
       button.append(make("span", active ? (state.down ? " ▼" : " ▲") : ""));
       cell.setAttribute("aria-sort", active ? (state.down ? "descending" : "ascending") : "none");

@@ -18,8 +18,9 @@ from utils.reporting.plots import INK, colour, in_style
 from utils.text import plural, visible
 
 # Inches: as wide as the text of an A4 page, at most as high; room for places at the left, and between rows.
-WIDTH, HEIGHT, LABEL, BETWEEN = 7.3, 8.4, 0.72, 0.14
-LOWEST_ROW, TALLEST = 0.08, 30.0  # of a strip so long that the page cannot hold it
+WIDTH, HEIGHT, LABEL, BETWEEN = 7.3, 5.4, 0.72, 0.12
+LOWEST_ROW, TALLEST = 0.08, 30.0  # of a strip so long that this cannot hold it
+PAGE = 9.6  # what an A4 page holds of it
 MARK = 0.016  # a defect is drawn at least so large
 FEW = 400  # defects that are drawn larger, with an edge
 STEEL, HATCH = (227, 231, 235), (138, 148, 158)  # RGB
@@ -218,11 +219,27 @@ def _pixels(coil: Coil, strip: _Rows, names: list[str], high: int) -> np.ndarray
 
 
 def map_png(coil: Coil) -> bytes:
-    """Return the map as the bytes of a PNG file with a palette, so that it is small."""
+    """Return the map as the bytes of a PNG file."""
+    return _png(draw_map(coil))
+
+
+def map_pages(coil: Coil) -> list[bytes]:
+    """Return the map as PNG files of which each fits onto an A4 page, cut between rows."""
+    picture = draw_map(coil)
+    left, right = coil.edges
+    strip = lay_out(max(coil.length, 1e-9), left, max(right - left, 1e-9), coil.units.per_along)
+    pitch = strip.row_height + strip.between
+    rows = max(1, int((PAGE * DPI) // pitch))
+    cuts = [round(row * pitch) for row in range(0, strip.rows, rows)]
+    if len(cuts) > 1 and picture.shape[0] - cuts[-1] > PAGE * DPI:  # the legend does not fit below the last rows
+        cuts.append(round(strip.rows * pitch))
+    return [_png(picture[begin:end]) for begin, end in zip(cuts, [*cuts[1:], picture.shape[0]], strict=True)]
+
+
+def _png(picture: np.ndarray) -> bytes:
+    """Return the bytes of a PNG file with a palette, which makes it small."""
     from PIL import Image
 
     data = io.BytesIO()
-    Image.fromarray(draw_map(coil)).quantize(COLOURS, Image.Quantize.FASTOCTREE, dither=Image.Dither.NONE).save(
-        data, "PNG"
-    )
+    Image.fromarray(picture).quantize(COLOURS, Image.Quantize.FASTOCTREE, dither=Image.Dither.NONE).save(data, "PNG")
     return data.getvalue()

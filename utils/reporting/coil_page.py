@@ -23,7 +23,7 @@ from utils.coil.outputs import warnings_of
 from utils.coil.tables import count_texts, texts
 from utils.coil.zones import ZONES, Stretch, touching
 from utils.reporting.coil_charts import charts
-from utils.reporting.coil_map import class_order, map_png, spelled
+from utils.reporting.coil_map import class_order, map_pages, spelled
 from utils.reporting.page import shown
 from utils.reporting.plots import colour
 from utils.text import plural
@@ -51,23 +51,23 @@ def coil_page(coil: Coil, largest: int = LARGEST) -> str:
         The page, for ``utils.files.write_text``.
     """
     context = _context(coil)
-    picture = _address(map_png(coil), "image/png")
+    pictures = [_address(part, "image/png") for part in map_pages(coil)]
     kept = min(len(coil.defects), MOST_DEFECTS)
     while True:
         data = _data(coil, kept, context["classes"])
-        bare = len(_render(context, picture, data, kept).encode(errors="backslashreplace"))
+        bare = len(_render(context, pictures, data, kept).encode(errors="backslashreplace"))
         if bare <= 0.9 * largest or not kept:
             break
         kept = int(kept * min(0.8, 0.8 * largest / bare))
     data["pictures"] = _pictures(coil.crops, coil, kept, largest - bare - 2000)
-    return _render(context, picture, data, kept)
+    return _render(context, pictures, data, kept)
 
 
-def _render(context: Mapping[str, Any], picture: str, data: Mapping[str, Any], kept: int) -> str:
+def _render(context: Mapping[str, Any], pictures: Sequence[str], data: Mapping[str, Any], kept: int) -> str:
     script = (_HERE / "coil.js").read_text("utf-8")
     return _template().render(
         **context,
-        picture=picture,
+        pictures=pictures,
         kept=kept,
         data=as_json(data),
         style=(_HERE / "coil.css").read_text("utf-8"),
