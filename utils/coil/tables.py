@@ -113,7 +113,7 @@ def texts(column: pd.Series) -> np.ndarray:
     Names of files may hold bytes that are no UTF-8, which the text columns of pandas refuse.
     """
     found = np.empty(len(column), object)
-    found[:] = ["" if word is None or word is pd.NA or word != word else str(word) for word in column]
+    found[:] = ["" if word is None or word is pd.NA or word != word else str(word) for word in column.tolist()]
     return found
 
 
