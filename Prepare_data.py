@@ -64,10 +64,23 @@ def balance(config: BalanceConfig) -> int:
 
 
 def synthesise(config: SynthesiseConfig) -> int:
-    """Draw synthetic strips."""
+    """Draw synthetic strips, or a coil."""
+    if config.coil:
+        return draw_coil(config)
     from utils.data.synthetic import synthesise as work
 
     print(work(config).text())
+    return DONE
+
+
+def draw_coil(config: SynthesiseConfig) -> int:
+    """Draw a coil with what is true of it."""
+    from utils.data.synthetic.coil.folder import draw_coil as work
+
+    print(work(config).text())
+    folder = config.dir
+    tables = f"-coil {folder / 'coil.yaml'} -defects {folder / 'defects.csv'} -truth {folder / 'truth.json'}"
+    print(f"next: python Map_coil.py -dir {folder} {tables} -out {folder}_map")
     return DONE
 
 
@@ -109,7 +122,7 @@ COMMANDS: dict[str, tuple[type, Callable[[Any], int], str]] = {
     "synthesise": (
         SynthesiseConfig,
         synthesise,
-        "Draw strips with defects of four classes and their labels, to try the commands without any data.",
+        "Draw strips with defects of four classes and their labels, or a whole coil, to try the commands without any data.",
     ),
 }
 

@@ -61,6 +61,7 @@ ServeTta = Literal["stored", StoredTta]
 Tta = Literal[ServeTta, "d4"]
 BitDepth = Literal["auto", "8", "10", "12", "14", "16"]
 Side = Literal["train", "test"]  # of a dataset folder
+CoilPositions = Literal["start_m", "time", "count", "none"]
 
 
 def flag(
@@ -831,11 +832,56 @@ class ExploreConfig(PixelFlags, ReadingFlags):
 
 
 @dataclass(frozen=True, kw_only=True)
-class SynthesiseConfig:
+class CoilDrawFlags:
+    """What the coil is that ``Prepare_data.py synthesise -coil`` draws."""
+
+    heading: ClassVar = "of -coil"
+
+    coil: bool = flag(
+        "draw one coil instead of single strips: the frames of its cameras, positions.csv, coil.yaml, defects.csv and "
+        "truth.json for Map_coil.py",
+        False,
+    )
+    cameras: int = flag("side by side across the strip", 2, low=1, high=16)
+    frames: int = flag("images of each camera", 100, low=2)
+    mm_per_px: tuple[float, float] | None = flag(
+        "ALONG,ACROSS: millimetres of strip under a pixel; none: the scale is unknown, everything is in pixels",
+        (1.0, 0.5),
+    )
+    camera_scale: float = flag(
+        "millimetres under a pixel of each further camera, relative to the one before", 1.0, low=0.5, high=2
+    )
+    frame_overlap: int = flag("pixels that a frame shares with the next one of its camera", 32, low=0)
+    camera_overlap: int = flag("pixels that a camera shares with its neighbour", 64, low=0)
+    dark: int = flag("pixels of dark beside the strip, on either side", 80, low=0)
+    seams: int = flag("places across each image where one sensor ends and the next begins", 0, low=0, high=8)
+    defects_per_m: float = flag("defects a metre that no roll prints; without a scale, in 1000 pixels", 8.0, low=0)
+    cut: float = flag("share of them that a border of a frame or a camera cuts", 0.4, low=0, high=1)
+    repeats: int = flag("rolls that print a mark at every turn", 1, low=0, high=8)
+    missed: float = flag("share of these marks that nobody sees", 0.3, low=0, high=0.95)
+    dirt: int = flag("specks on each lens", 1, low=0, high=20)
+    positions: CoilPositions = flag(
+        "what positions.csv says: start_m; time, beside speed.csv; count of an encoder; none: no such file, frames are "
+        "numbered in order (one camera, no overlap)",
+        "start_m",
+    )
+    spoil: float = flag(
+        "share of the rows of positions.csv that are missing, and as many that are doubled; the rest in any order",
+        0.0,
+        low=0,
+        high=0.3,
+    )
+    along: Literal["x", "y"] = flag("image axis that runs along the strip", "y")
+    reversed_along: bool = flag("the head of the strip is at the end of that axis", False)
+    reversed_across: bool = flag("the left edge is at the end of the other axis", False)
+
+
+@dataclass(frozen=True, kw_only=True)
+class SynthesiseConfig(CoilDrawFlags):
     """What ``Prepare_data.py synthesise`` does."""
 
     dir: Path = flag("dataset folder to write")
-    num_of_images: int = flag("strips to make", 200, low=0)
+    num_of_images: int = flag("strips to make; a coil has -cameras times -frames instead", 200, low=0)
     image_size: tuple[int, int] = flag("H,W in pixels; the competition's size", (256, 1600))
     split: Side = flag(
         "train writes train_images/ and train.csv; test writes test_images/, test.csv and test_labels.csv", "train"

@@ -9,7 +9,9 @@ from typing import Literal
 
 Unit = Literal["mm", "px"]
 Axis = Literal["x", "y"]
-Measure = Literal["count", "count_per_m", "area", "area_per_m", "largest_area", "length", "longest", "repeats"]
+Measure = Literal[
+    "count", "count_per_m", "area", "area_per_m", "largest_area", "length", "longest", "repeats", "not_seen"
+]
 
 # Verdicts of a coil without words of its own, least grave first.
 VERDICTS = ("accept", "downgrade", "hold")
@@ -130,6 +132,7 @@ class CoilPlan:
         verdicts: words for the coil, least grave first.
         rules: of grading; empty: no verdict is given.
         m_per_count: metres of the strip from one encoder count to the next, for ``positions.csv`` with counts.
+        warn_classes: classes that the next line must be told of: edge cracks, holes.
     """
 
     coil: str = ""
@@ -147,6 +150,7 @@ class CoilPlan:
     verdicts: tuple[str, ...] = VERDICTS
     rules: tuple[Rule, ...] = ()
     m_per_count: float | None = None
+    warn_classes: tuple[str, ...] = ()
 
     def camera(self, name: str) -> Camera | None:
         """Return how a camera sees the strip: by its name, else as every camera that is not named; none: not described."""

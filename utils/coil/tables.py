@@ -4,6 +4,12 @@ Every length is in the unit of the plan (``utils.coil.plan``): millimetres, or p
 grows from the head of the coil to its tail, ``across`` from the left edge to the right one. Boxes are half open.
 """
 
+from collections import Counter
+from collections.abc import Iterable
+
+import numpy as np
+import pandas as pd
+
 # A row for each image that was placed, in the order along the strip.
 FRAME_COLUMNS = (
     "image",  # name of the image
@@ -81,3 +87,31 @@ REPEAT_COLUMNS = (
 
 # A row for each group: a dense patch, a long scratch in parts, a stretch that goes on to the tail.
 GROUP_COLUMNS = ("group", "kind", "class_name", "along0", "along1", "across0", "across1", "defects", "to_tail")
+
+# A row for each stretch of the strip that no image of a camera shows.
+GAP_COLUMNS = ("camera", "begin", "end")  # camera empty: none of any camera, the whole width is missing
+
+# Mean grey level along and across the strip.
+LIGHT_COLUMNS = ("axis", "camera", "at", "grey")  # axis "along" or "across"; grey 0 to 255
+
+
+def texts(column: pd.Series) -> np.ndarray:
+    """Return a column of names, ``(N,)`` object, each a ``str``; empty where there is none.
+
+    Names of files may hold bytes that are no UTF-8, which the text columns of pandas refuse.
+    """
+    found = np.empty(len(column), object)
+    found[:] = ["" if word is None or word is pd.NA or word != word else str(word) for word in column]
+    return found
+
+
+def count_texts(names: np.ndarray) -> dict[str, int]:
+    """Count names, most first, then by their letters."""
+    counts = Counter(names.tolist())
+    return dict(sorted(counts.items(), key=lambda item: (-item[1], item[0])))
+
+
+def among(names: np.ndarray, wanted: Iterable[str]) -> np.ndarray:
+    """Check which names are among others, ``(N,)`` bool."""
+    known = set(wanted)
+    return np.array([name in known for name in names], np.bool_)

@@ -24,6 +24,9 @@ from utils.files import write_text
 
 # Tells a later run that the folder's images may be replaced.
 MARK = "synthetic.txt"
+OUR_IMAGES = re.compile(r"(train|test|c\d+)_\d{5}\.jpg")
+# What a coil has beside its images and labels.
+COIL_FILES = ("positions.csv", "speed.csv", "coil.yaml", "defects.csv", "truth.json")
 
 SMALLEST_SIDE, LARGEST_SIDE = 64, 8192
 MOST_IMAGES = 100_000  # names have five digits
@@ -80,8 +83,7 @@ def synthesise(config: SynthesiseConfig) -> SynthesiseSummary:
     _check(config)
     start = time.perf_counter()
     image_dir = config.dir / IMAGES[config.split]
-    _make_room(config.dir, image_dir, config.split)
-    write_text(config.dir / CLASSES_FILE, "".join(f"{name}\n" for name in CLASS_NAMES))
+    make_room(config.dir, config.split)
 
     results: list[tuple[str, dict[int, str]]] = []
     with ThreadPoolExecutor(max_workers=os.cpu_count()) as pool:
@@ -146,14 +148,27 @@ def _check(config: SynthesiseConfig) -> None:
         raise InputError(f"-seed {config.seed}: give 0 or more")
 
 
-def _make_room(root: Path, image_dir: Path, split: Side) -> None:
-    """Make the folders; remove an earlier run's files of this split, and refuse a folder with anybody else's."""
+def make_room(root: Path, split: Side, coil: bool = False) -> None:
+    """Make the folders; remove an earlier run's files of this split, and refuse a folder with anybody else's.
+
+    Args:
+        root: dataset folder.
+        split: whose images and tables are about to be written.
+        coil: the tables of a coil are, too.
+
+    Raises:
+        InputError: the folder holds what no earlier run has written, or names other classes.
+    """
+    image_dir = root / IMAGES[split]
     for folder in (root, image_dir):
         if folder.exists() and not folder.is_dir():
             raise InputError(f"{folder}: is a file; give -dir a folder")
     old = sorted(image_dir.iterdir()) if image_dir.is_dir() else []
     tables = [root / LABELS[split]] + ([root / TEST_TABLE] if split == "test" else [])
-    ours = (root / MARK).is_file() and all(re.fullmatch(rf"{split}_\d{{5}}\.jpg", path.name) for path in old)
+    marked = (root / MARK).is_file()
+    if coil or marked:
+        tables += [root / name for name in COIL_FILES]
+    ours = marked and all(OUR_IMAGES.fullmatch(path.name) for path in old)
     foreign = [path for path in (*old, *tables) if path.exists()]
     if foreign and not ours:
         raise InputError(f"{foreign[0]}: is not of an earlier synthesise; give -dir an empty or a new folder")
@@ -161,5 +176,6 @@ def _make_room(root: Path, image_dir: Path, split: Side) -> None:
         raise InputError(f"{root / CLASSES_FILE}: names other classes; give -dir an empty or a new folder")
     image_dir.mkdir(parents=True, exist_ok=True)
     write_text(root / MARK, "Made by Prepare_data.py synthesise, which replaces the strips in this folder.\n")
+    write_text(root / CLASSES_FILE, "".join(f"{name}\n" for name in CLASS_NAMES))
     for path in (*tables, *old):
         path.unlink(missing_ok=True)

@@ -1,0 +1,372 @@
+"""The verdict on a coil: each rule measures some of the defects and fires from a limit on; the gravest rule that fires decides.
+
+What counts: defects of the rule's classes, zones, sides and sizes; static marks never do. A long defect counts in a
+stretch by the part of its area or length that lies there, and as one defect in every stretch that it touches.
+"""
+
+from dataclasses import dataclass
+from typing import get_args
+
+import numpy as np
+import pandas as pd
+
+from utils.coil.plan import CoilPlan, Measure, Rule
+from utils.coil.tables import among, count_texts, texts
+from utils.coil.units import Units
+from utils.coil.zones import ACROSS, ZONES, Stretch, not_seen, stretches, strip_edges, total, touching
+from utils.errors import InputError
+from utils.settings import nearest
+
+PER_METRE = ("count_per_m", "area_per_m")
+SMALLEST_MISS = 1e-9  # of a limit, by which a sum of fractions may miss it
+
+
+@dataclass(frozen=True, eq=False)
+class Outcome:
+    """What a rule measured.
+
+    Attributes:
+        rule: that was asked.
+        value: measured, in the rule's unit.
+        fired: whether it reaches the rule's limit.
+        unit: of value and limit, in words.
+        begin, end: the stretch where the value was measured.
+        defects: numbers of the defects that make the value; of ``largest_area`` and ``longest`` those from the limit on.
+        repeats: numbers of the series, of ``repeats``.
+        text: one sentence for a reader.
+    """
+
+    rule: Rule
+    value: float
+    fired: bool
+    unit: str
+    begin: float
+    end: float
+    defects: np.ndarray
+    repeats: tuple[int, ...]
+    text: str
+
+
+@dataclass(frozen=True, eq=False)
+class Grade:
+    """The verdict and its reasons.
+
+    Attributes:
+        verdict: one of the plan's words; empty: none was given, ``why`` says why.
+        rank: its place among the plan's verdicts, 0 is the best; -1 without a verdict.
+        outcomes: of all rules, those that fired first, gravest first, then in the order of the plan.
+        not_seen: stretches that no camera shows.
+        why: no verdict was given.
+    """
+
+    verdict: str
+    rank: int
+    outcomes: tuple[Outcome, ...]
+    not_seen: tuple[Stretch, ...]
+    why: str = ""
+
+    @property
+    def fired(self) -> tuple[Outcome, ...]:
+        """The outcomes of the rules that fired, gravest first."""
+        return tuple(outcome for outcome in self.outcomes if outcome.fired)
+
+
+def check_rules(plan: CoilPlan) -> None:
+    """Refuse rules that nothing can be measured for, before any image is read.
+
+    Raises:
+        InputError: a rule needs metres where the scale is unknown, a zone that has no width, or a verdict or word that is none.
+    """
+    for rule in plan.rules:
+        place = f"coil.yaml, rule {rule.name!r}"
+        if rule.verdict not in plan.verdicts:
+            known = ", ".join(plan.verdicts)
+            raise InputError(
+                f"{place}: verdict {rule.verdict!r} is none of {known}{nearest(rule.verdict, plan.verdicts)}"
+            )
+        if rule.measure not in get_args(Measure):
+            raise InputError(f"{place}: no measure {rule.measure!r}{nearest(rule.measure, get_args(Measure))}")
+        needs = rule.measure if rule.measure in PER_METRE else "window_m" if rule.window_m is not None else ""
+        if needs and plan.unit == "px":
+            raise InputError(f"{place}: {needs} needs metres; give mm_per_px, or use a measure of the whole coil")
+        if not rule.at_least > 0 or not np.isfinite(rule.at_least):
+            raise InputError(f"{place}: at_least {rule.at_least:g}; expected a number above 0")
+        if rule.window_m is not None and not 0 < rule.window_m < np.inf:
+            raise InputError(f"{place}: window_m {rule.window_m:g}; expected a length above 0")
+        for zone in rule.zones:
+            if zone not in ZONES:
+                raise InputError(f"{place}: no zone {zone!r}{nearest(zone, ZONES)}")
+            if zone in ("edge", "head", "tail") and not getattr(plan.zones, zone) > 0:
+                raise InputError(f"{place}: the zone {zone} has no width; give it under zones")
+
+
+def grade(
+    defects: pd.DataFrame,
+    repeats: pd.DataFrame,
+    plan: CoilPlan,
+    length: float,
+    frames: pd.DataFrame | None = None,
+    gaps: pd.DataFrame | None = None,
+) -> Grade:
+    """Compute the verdict on a coil.
+
+    Args:
+        defects: ``DEFECT_COLUMNS``.
+        repeats: ``REPEAT_COLUMNS``.
+        plan: with the rules.
+        length: of the strip in the unit of the plan.
+        frames: ``FRAME_COLUMNS``, for the strip's edges where the plan does not give them.
+        gaps: ``GAP_COLUMNS``; what no camera shows does not count among the metres.
+
+    Raises:
+        InputError: a rule that nothing can be measured for.
+    """
+    check_rules(plan)
+    edges = strip_edges(plan, frames if frames is not None else pd.DataFrame())
+    if edges is None:
+        for rule in plan.rules:
+            if plan.zones.edge and any(zone in ACROSS for zone in rule.zones):
+                raise InputError(f"coil.yaml, rule {rule.name!r}: where are the strip's edges? give width or edges")
+    unseen = tuple(not_seen(gaps, length)) if gaps is not None else ()
+    seen = total([(0.0, length)], unseen)
+    if not plan.rules:
+        return Grade("", -1, (), unseen, "the plan has no rules")
+    if not seen > 0:
+        return Grade("", -1, (), unseen, "no image shows any of the coil")
+    coil = _Measured(defects, repeats, plan, length, edges or (0.0, 0.0), unseen)
+    outcomes = [coil.outcome(rule) for rule in plan.rules]
+    rank = max((plan.verdicts.index(one.rule.verdict) for one in outcomes if one.fired), default=0)
+    outcomes.sort(key=lambda one: (not one.fired, -plan.verdicts.index(one.rule.verdict) if one.fired else 0))
+    return Grade(plan.verdicts[rank], rank, tuple(outcomes), unseen)
+
+
+class _Measured:
+    """A coil whose rules are measured one by one."""
+
+    def __init__(
+        self,
+        defects: pd.DataFrame,
+        repeats: pd.DataFrame,
+        plan: CoilPlan,
+        length: float,
+        edges: Stretch,
+        unseen: tuple[Stretch, ...],
+    ) -> None:
+        self.defects = defects[defects["artefact"].fillna(0) == 0] if len(defects) else defects
+        self.repeats, self.plan, self.length, self.edges, self.unseen = repeats, plan, length, edges, unseen
+        self.units = Units.of(plan.unit)
+
+    def outcome(self, rule: Rule) -> Outcome:
+        """Measure one rule."""
+        if rule.measure == "repeats":
+            return self._series(rule)
+        if rule.measure == "not_seen":
+            return self._unseen(rule)
+        chosen = self.defects[self._counts(rule)]
+        begin, end = chosen["along0"].to_numpy(float), chosen["along1"].to_numpy(float)
+        amount, spread = _amounts(rule.measure, chosen)
+        if rule.measure in ("largest_area", "longest"):
+            value = float(amount.max(initial=0.0))
+            here = amount >= min(rule.at_least * (1 - SMALLEST_MISS), value) if len(amount) else np.zeros(0, np.bool_)
+            low = float(begin[here].min()) if here.any() else 0.0
+            high = float(end[here].max()) if here.any() else self.length
+            return self._made(rule, value, low, high, chosen[here])
+        whole = stretches(rule.zones, self.plan, self.length)
+        window = None if rule.window_m is None else rule.window_m * self.units.per_along
+        if window is None or window >= self.length:
+            value, here, metres = float(amount.sum()), np.ones(len(chosen), np.bool_), total(whole, self.unseen)
+            low, high = float(begin.min(initial=self.length)), float(end.max(initial=0.0))
+        else:
+            value, low = densest(begin, end, amount, window, self.length, spread)
+            high = low + window
+            here = (begin < high) & (end > low)
+            metres = min(window, total(whole, self.unseen))
+        if rule.measure in PER_METRE:
+            value = value / (metres / self.units.per_along) if metres > 0 else 0.0
+        return self._made(rule, value, low, high, chosen[here])
+
+    def _counts(self, rule: Rule) -> np.ndarray:
+        """Check which defects a rule is about."""
+        table = self.defects
+        counts = touching(table, rule.zones, self.plan, self.length, self.edges)
+        counts &= table["area"].fillna(0).to_numpy(float) >= rule.smallest_area
+        if rule.classes:
+            counts &= among(texts(table["class_name"]), rule.classes)
+        if rule.sides:
+            counts &= among(texts(table["side"]), rule.sides)
+        return counts
+
+    def _series(self, rule: Rule) -> Outcome:
+        """Count the series of repeating marks."""
+        table = self.repeats
+        across = table["across"].to_numpy(float)
+        boxes = pd.DataFrame(
+            {
+                "along0": table["onset"],
+                "along1": table["end"],
+                "across0": across,
+                "across1": np.nextafter(across, np.inf),
+            }
+        )
+        counts = touching(boxes, rule.zones, self.plan, self.length, self.edges)
+        if rule.classes:
+            counts &= among(texts(table["class_name"]), rule.classes)
+        if rule.sides and self.plan.side not in rule.sides:
+            counts &= False
+        chosen = table[counts]
+        onset, end = chosen["onset"].to_numpy(float), chosen["end"].to_numpy(float)
+        window = None if rule.window_m is None else rule.window_m * self.units.per_along
+        if window is not None and window < self.length:
+            value, low = densest(onset, end, np.ones(len(chosen)), window, self.length, False)
+            high = low + window
+            chosen = chosen[(onset < high) & (end > low)]
+        else:
+            value = float(len(chosen))
+            low, high = (float(onset.min()), float(end.max())) if len(chosen) else (0.0, self.length)
+        numbers = tuple(int(number) for number in chosen["repeat"])
+        return self._made(rule, value, low, high, self.defects[self.defects["repeat"].isin(numbers)], numbers)
+
+    def _unseen(self, rule: Rule) -> Outcome:
+        """Measure what no camera shows."""
+        where = stretches(rule.zones, self.plan, self.length)
+        value = total(where) - total(where, self.unseen)
+        low, high = (self.unseen[0][0], self.unseen[-1][1]) if self.unseen else (0.0, self.length)
+        return self._made(rule, value, low, high, self.defects[:0])
+
+    def _made(
+        self, rule: Rule, value: float, low: float, high: float, chosen: pd.DataFrame, repeats: tuple[int, ...] = ()
+    ) -> Outcome:
+        fired = value >= rule.at_least * (1 - SMALLEST_MISS)
+        text = self._sentence(rule, value, low, high, chosen, repeats)
+        numbers = chosen["defect"].to_numpy(np.int64)
+        return Outcome(rule, value, fired, unit_of(rule, self.units), low, high, numbers, repeats, text)
+
+    def _sentence(
+        self, rule: Rule, value: float, low: float, high: float, chosen: pd.DataFrame, repeats: tuple[int, ...]
+    ) -> str:
+        """Say what was measured, where, of which classes, and the limit."""
+        unit = unit_of(rule, self.units)
+        parts = [f"{MEANING[rule.measure]}: {figure(value)} {unit}".strip(), f"limit {figure(rule.at_least)}"]
+        counts = count_texts(texts(chosen["class_name"]))
+        if len(counts) and rule.measure not in ("repeats", "not_seen"):
+            shown = [f"{name} {count:,}" for name, count in list(counts.items())[:4]]
+            parts.append(", ".join(shown + [f"{len(counts) - 4} more"] * (len(counts) > 4)))
+        if repeats:
+            parts.append(f"series {', '.join(map(str, repeats[:6]))}{' ...' if len(repeats) > 6 else ''}")
+        if len(chosen) or repeats or (rule.measure == "not_seen" and value):
+            parts.append(self.units.stretch(low, high))
+        if about := about_rule(rule):
+            parts.append(about)
+        return "; ".join(parts)
+
+
+MEANING: dict[str, str] = {
+    "count": "defects",
+    "count_per_m": "defects per metre",
+    "area": "area of defects",
+    "area_per_m": "area of defects per metre",
+    "largest_area": "largest defect",
+    "length": "length of defects",
+    "longest": "longest defect",
+    "repeats": "series of repeating marks",
+    "not_seen": "strip that no image shows",
+}
+
+
+def unit_of(rule: Rule, units: Units) -> str:
+    """Return the unit of a rule's value and limit in words; nothing for numbers of things."""
+    return {
+        "count": "",
+        "count_per_m": f"per {units.along}",
+        "area": units.area,
+        "area_per_m": f"{units.area} per {units.along}",
+        "largest_area": units.area,
+        "length": units.across,
+        "longest": units.across,
+        "repeats": "",
+        "not_seen": units.across,
+    }[rule.measure]
+
+
+def about_rule(rule: Rule) -> str:
+    """Say which defects a rule is about, where not about all."""
+    window = "" if rule.window_m is None else f"in any {rule.window_m:g} m"
+    words = [
+        f"of {', '.join(rule.classes)}" if rule.classes else "",
+        f"in {' or '.join(rule.zones)}" if rule.zones else "",
+        f"on {' and '.join(rule.sides)}" if rule.sides else "",
+        f"from {figure(rule.smallest_area)} on" if rule.smallest_area else "",
+        window,
+    ]
+    return " ".join(filter(None, words))
+
+
+def figure(value: float) -> str:
+    """Write a measured value: whole numbers as such, others with three digits or more."""
+    if value == round(value):
+        return f"{value:,.0f}"
+    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.3g}"
+
+
+def _amounts(measure: str, chosen: pd.DataFrame) -> tuple[np.ndarray, bool]:
+    """Return what each defect adds to a measure, and whether a part of it adds a part of that."""
+    if measure in ("count", "count_per_m"):
+        return np.ones(len(chosen)), False
+    if measure in ("area", "area_per_m", "largest_area"):
+        return chosen["area"].fillna(0).to_numpy(float), True
+    along = (chosen["along1"] - chosen["along0"]).to_numpy(float)
+    across = (chosen["across1"] - chosen["across0"]).to_numpy(float)
+    return np.maximum(along, across), True
+
+
+def densest(
+    begin: np.ndarray, end: np.ndarray, amount: np.ndarray, window: float, length: float, spread: bool
+) -> tuple[float, float]:
+    """Find the stretch of a given length that has most.
+
+    Args:
+        begin: (N,) where each defect begins along the strip.
+        end: (N,) where it ends.
+        amount: (N,) what it adds.
+        window: length of the stretch, below ``length``.
+        length: of the strip.
+        spread: a defect adds by the part of it that lies in the stretch; else all of it where any part does.
+
+    Returns:
+        The largest sum, and where its stretch begins.
+    """
+    if not len(begin):
+        return 0.0, 0.0
+    begin, end = np.clip(begin, 0, np.nextafter(length, 0)), np.clip(end, 0, length)
+    last = length - window
+    if spread:
+        return _densest_spread(begin, np.maximum(end, begin + 1e-9 * length), amount, window, last)
+    # A defect is touched by stretches that begin inside the open interval (begin - window, end).
+    starts = np.where(begin >= window, begin - window, -1.0)
+    ends = np.maximum(end, np.nextafter(begin, np.inf))
+    places = np.concatenate([ends, starts])
+    steps = np.concatenate([-amount, amount])
+    order = np.lexsort((np.arange(len(places)), places))  # at one place, what ends goes before what starts
+    places, sums = places[order], np.cumsum(steps[order])
+    following = np.append(places[1:], last)
+    possible = (places < last) & (following > places) & (following > 0)
+    best = int(np.argmax(np.where(possible, sums, -np.inf)))
+    low, high = max(0.0, float(places[best])), min(last, float(following[best]))
+    return float(sums[best]), (low + high) / 2
+
+
+def _densest_spread(
+    begin: np.ndarray, end: np.ndarray, amount: np.ndarray, window: float, last: float
+) -> tuple[float, float]:
+    # The sum before a place is linear between the ends of defects, so the best stretch begins or ends at one of them.
+    knots = np.unique(np.concatenate([begin, end]))
+    slope = np.zeros(len(knots) + 1)
+    density = amount / (end - begin)
+    np.add.at(slope, np.searchsorted(knots, begin), density)
+    np.add.at(slope, np.searchsorted(knots, end), -density)
+    rate = np.cumsum(slope)[: len(knots) - 1]
+    before = np.concatenate([[0.0], np.cumsum(rate * np.diff(knots))])
+    starts = np.unique(np.clip(np.concatenate([knots, knots - window]), 0, last))
+    sums = np.interp(starts + window, knots, before) - np.interp(starts, knots, before)
+    best = int(np.argmax(sums))
+    return float(sums[best]), float(starts[best])
