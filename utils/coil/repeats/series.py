@@ -1,0 +1,274 @@
+"""A chain of marks judged as a whole: its ends, its step, and whether half, a third or twice the step explains it better."""
+
+import math
+from dataclasses import dataclass, replace
+
+import numpy as np
+from scipy.special import betaln
+
+from utils.coil.repeats.links import Indices
+from utils.coil.repeats.scales import Floats, Scales
+from utils.coil.repeats.tracks import LENGTH_PRIOR, SEEN
+
+_SECOND_MARK = 7.0  # log of the odds against a second mark on a roll that has one: its place around the roll
+_FINEST = 10  # the step is divided by numbers up to this
+
+
+@dataclass(frozen=True)
+class Points:
+    """The defects among which series are looked for, in order along the strip.
+
+    Attributes:
+        along, across: (N,) middles.
+        classes: (N,) numbers of their classes.
+        log_density: (N,) background, one over square units.
+        free: (N,) whether the defect belongs to no series yet.
+    """
+
+    along: Floats
+    across: Floats
+    classes: Indices
+    log_density: Floats
+    free: np.ndarray
+
+
+@dataclass(frozen=True)
+class Series:
+    """Marks at a fixed step.
+
+    Attributes:
+        marks: (h,) indices of points, in order.
+        turns: (h,) turn of each, from 0.
+        start: log prior that a series begins at the first one.
+    """
+
+    marks: Indices
+    turns: Indices
+    start: float
+
+    @property
+    def count(self) -> int:
+        """Return the number of turns from the first mark to the last, both counted."""
+        return int(self.turns[-1]) + 1
+
+    def period(self, points: Points) -> float:
+        """Return the mean step. Slip adds up, so that the two ends know all there is to know (random walk)."""
+        along = points.along[self.marks]
+        return float(along[-1] - along[0]) / float(self.turns[-1])
+
+
+def gains(series: Series, points: Points, scales: Scales, log_range: float) -> tuple[Floats, Floats]:
+    """Return what every link of a series brings, apart from seen and missed marks: (h - 1,) in all, and along alone.
+
+    The first link tells the period: any is as likely by its logarithm.
+    """
+    along, across = points.along[series.marks], points.across[series.marks]
+    far = np.diff(series.turns).astype(float)
+    distance = np.diff(along)
+    # The period at each link is the mean of its neighbourhood, without the link itself where there are others.
+    period = local_periods(along, series.turns)
+    steady = 2 * scales.place / np.maximum(far, 1) ** 2 + (3e-4 * period) ** 2
+    spread = scales.spread(far, np.minimum(steady, scales.slip / 4))
+    along_gain = scales.log_along(distance - far * period, spread)
+    along_gain[0] = -math.log(distance[0]) - log_range
+    across_gain = scales.log_across(np.diff(across), distance)
+    return along_gain + across_gain - points.log_density[series.marks[1:]], along_gain
+
+
+def local_periods(along: Floats, turns: Indices, half: int = 6) -> Floats:
+    """Return the step around each link: of up to ``half`` links before it and after it, without itself."""
+    number = len(along) - 1
+    link = np.arange(number)
+    begin, end = np.maximum(link - half, 0), np.minimum(link + half, number - 1) + 1
+    distance, far = np.diff(along), np.diff(turns).astype(float)
+    whole, steps = along[end] - along[begin], (turns[end] - turns[begin]).astype(float)
+    alone = end - begin <= 1
+    return np.where(alone, distance / far, (whole - distance) / np.maximum(steps - far, 1e-9))
+
+
+def evidence(gain: float, seen: float, turns: float) -> float:
+    """Return the log likelihood of marks seen in some turns, any share of seen marks being as likely.
+
+    Args:
+        gain: what the links bring in all, without seen and missed.
+        seen: links, without the first mark.
+        turns: turns after the first mark.
+    """
+    return gain + float(betaln(seen + 1, turns - seen + 1))
+
+
+def score(series: Series, points: Points, scales: Scales, log_range: float) -> float:
+    """Return the log of likelihood x prior of a series over that of the background, or of a broken scratch.
+
+    A scratch in parts has gaps of about one length, within a tenth at best; where such gaps explain the marks nearly as
+    well as turns of a roll, they are no series.
+    """
+    gain, along_gain = gains(series, points, scales, log_range)
+    links, turns = len(series.marks) - 1, series.count - 1
+    likely = series.start + evidence(float(gain.sum()), links, turns)
+    gaps = np.log(np.diff(points.along[series.marks]))
+    width = max(float(gaps.std()), 0.1)
+    scratch = -0.5 * ((gaps - gaps.mean()) / width) ** 2 - math.log(width) - 0.5 * math.log(2 * math.pi) - gaps
+    over_scratch = evidence(float((along_gain - scratch)[1:].sum()), links, turns) - LENGTH_PRIOR
+    return min(likely, over_scratch)
+
+
+def extend(series: Series, points: Points, scales: Scales) -> Series:
+    """Add marks before the first and after the last one, as long as they bring more than missed turns cost."""
+    for sense in (-1, 1):
+        while True:
+            marks, turns = series.marks, series.turns
+            end = 0 if sense < 0 else -1
+            few = slice(0, 12) if sense < 0 else slice(-12, None)
+            near_turns, near = turns[few], points.along[marks[few]]
+            period = (near[-1] - near[0]) / (near_turns[-1] - near_turns[0])
+            here, across = points.along[marks[end]], points.across[marks[end]]
+            reach = min(scales.reach, scales.most_turns * period) + scales.lane
+            bounds = (here - reach, here - period / 2) if sense < 0 else (here + period / 2, here + reach)
+            low, high = np.searchsorted(points.along, bounds)
+            found = np.arange(low, high)
+            found = found[points.free[low:high] & (np.abs(points.across[low:high] - across) <= scales.across)]
+            if not len(found):
+                break
+            distance = np.abs(points.along[found] - here)
+            far = np.maximum(np.rint(distance / period), 1.0)
+            doubt = np.full(len(found), (2 * scales.place + scales.slip * np.ptp(near_turns)) / np.ptp(near_turns) ** 2)
+            gain = scales.log_along(distance - far * period, scales.spread(far, doubt))
+            gain += scales.log_across(points.across[found] - across, distance) - points.log_density[found]
+            gain += math.log(SEEN) + (far - 1) * math.log1p(-SEEN)
+            best = int(gain.argmax())
+            if gain[best] <= 0.0:
+                break
+            step = int(far[best])
+            if sense < 0:
+                series = Series(
+                    np.concatenate([[found[best]], marks]), np.concatenate([[0], turns + step]), series.start
+                )
+            else:
+                series = Series(
+                    np.concatenate([marks, [found[best]]]), np.concatenate([turns, [turns[-1] + step]]), series.start
+                )
+    return series
+
+
+def phases(series: Series, points: Points, scales: Scales) -> tuple[Indices, Floats]:
+    """List the free points in the lane of a series between its ends, and the turn at which each lies."""
+    along, across = points.along[series.marks], points.across[series.marks]
+    low, high = np.searchsorted(points.along, (along[0], along[-1]))
+    found = np.arange(low, high + 1)[: len(points.along) - low]
+    middle = np.interp(points.along[found], along, across)
+    found = found[points.free[found] & (np.abs(points.across[found] - middle) <= scales.lane / 3)]
+    return found, np.interp(points.along[found], along, series.turns.astype(float))
+
+
+def divided(series: Series, points: Points, scales: Scales, log_range: float) -> int:
+    """Return by what number the step has to be divided to be the right one; 1: it is right.
+
+    The marks in between are looked for at the phases of every divisor; the marginal likelihood of seen and missed turns
+    decides (as the likelihood h ln(q / b) + (n - h) ln(1 - q) over P x {1/4 .. 4}, with q integrated).
+    """
+    gain, _ = gains(series, points, scales, log_range)
+    mean = float(np.median(gain[1:])) if len(gain) > 1 else float(gain[0])
+    found, phase = phases(series, points, scales)
+    rest = ~np.isin(found, series.marks)
+    fraction = phase[rest] % 1.0
+    turn = np.floor(phase[rest])
+    links, turns, period = len(series.marks) - 1, series.count - 1, series.period(points)
+    tolerance = 2.5 * math.sqrt(2 * scales.place + 2 * scales.slip) / period
+    best, best_evidence = 1, evidence(links * mean, links, turns)
+    for divisor in range(2, _FINEST + 1):
+        between = np.rint(fraction * divisor)
+        hit = (np.abs(fraction - between / divisor) < tolerance) & (between > 0) & (between < divisor)
+        if 2 * tolerance * divisor > 0.5:  # the comb would take most of what lies there
+            break
+        more = len(np.unique(turn[hit] * divisor + between[hit]))
+        one = evidence((links + more) * mean - 2.0 * more, links + more, turns * divisor)
+        if one > best_evidence + math.log(divisor):
+            best, best_evidence = divisor, one
+    return best
+
+
+def refine(series: Series, points: Points, scales: Scales, divisor: int) -> Series:
+    """Return the series with a step that is the ``divisor``-th part, with the marks in between."""
+    found, phase = phases(series, points, scales)
+    turn = np.rint(phase * divisor).astype(np.int64)
+    tolerance = 3 * math.sqrt(2 * scales.place + scales.slip) / (series.period(points) / divisor)
+    off = np.abs(phase * divisor - turn)
+    off[np.isin(found, series.marks)] = -1.0
+    order = np.lexsort((off, turn))
+    order = order[np.flatnonzero(np.diff(turn[order], prepend=-1))]
+    order = order[off[order] < min(tolerance, 0.3)]
+    return replace(series, marks=found[order], turns=turn[order])
+
+
+def split(
+    series: Series, points: Points, scales: Scales, log_range: float, fits: "list[bool] | None" = None
+) -> list[Series]:
+    """Return the series of the marks of one roll: two where every second turn is another mark, as of opposite marks.
+
+    Two marks at opposite sides of a roll look like one mark at half its step. They differ in how often they are seen, in
+    class, in place across, or in not lying quite opposite; or no roll has half the step and one has the whole.
+
+    Args:
+        series: with the step found.
+        points: among which its marks are.
+        scales: lengths of the search.
+        log_range: log of the log of the range of periods.
+        fits: whether some roll fits the step, twice it, three times it, ...; none: there are no rolls.
+    """
+    gain, _ = gains(series, points, scales, log_range)
+    mean = float(np.median(gain[1:])) if len(gain) > 1 else float(gain[0])
+    links, turns = len(series.marks) - 1, series.count - 1
+    whole = evidence(links * mean, links, turns)
+    best, parts = whole, [series]
+    for factor in (2, 3, 4):
+        residue = series.turns % factor
+        total, found = 0.0, []
+        for one in range(factor):
+            chosen = residue == one
+            if chosen.sum() < 3:
+                total -= mean * chosen.sum()  # left to chance
+                total += mean * chosen.sum()
+                continue
+            marks, its_turns = series.marks[chosen], (series.turns[chosen] - one) // factor
+            its_turns = its_turns - its_turns[0]
+            total += evidence(chosen.sum() * mean, len(marks) - 1, int(its_turns[-1]))
+            total -= mean if not found else _SECOND_MARK
+            found.append(Series(marks, its_turns, series.start))
+        if not found or len(found) > 2:
+            continue
+        total += differ(series, residue, points, scales)
+        if fits is not None and fits[factor - 1] and not fits[0]:
+            total += 12.0
+        if total > best + 1.0:
+            best, parts = total, found
+    return parts
+
+
+def differ(series: Series, residue: Indices, points: Points, scales: Scales) -> float:
+    """Return by how much the log likelihood grows when the marks of each residue have a class, a place across and a
+    place along of their own (half the Bayesian information criterion)."""
+    total, number = 0.0, len(residue)
+    along = points.along[series.marks]
+    turns = series.turns.astype(float)
+    # Off the line through the neighbours: marks that lie not quite opposite alternate.
+    off = np.zeros(number)
+    if number >= 5:
+        off[1:-1] = along[1:-1] - (along[:-2] + (along[2:] - along[:-2]) * (turns[1:-1] - turns[:-2]) / (turns[2:] - turns[:-2]))
+    for values, floor in ((off, scales.lane / 20), (points.across[series.marks], scales.lane / 20)):
+        detrended = values - np.convolve(np.pad(values, 4, "edge"), np.ones(9) / 9, "valid") if number >= 9 else values
+        free = sum(float(((detrended[residue == r] - np.median(detrended[residue == r])) ** 2).sum()) for r in np.unique(residue))
+        bound = float(((detrended - np.median(detrended)) ** 2).sum())
+        variance = max(free / number, floor**2)
+        total += (bound - free) / (2 * variance) - 0.5 * math.log(number)
+    classes = points.classes[series.marks]
+    _, numbers = np.unique(classes, return_inverse=True)
+    kinds = numbers.max() + 1
+    if kinds > 1:
+        def likelihood(counts: Floats) -> float:
+            share = (counts + 0.5) / (counts.sum() + 0.5 * kinds)
+            return float((counts * np.log(share)).sum())
+
+        own = sum(likelihood(np.bincount(numbers[residue == r], minlength=kinds).astype(float)) for r in np.unique(residue))
+        total += own - likelihood(np.bincount(numbers, minlength=kinds).astype(float)) - 0.5 * math.log(number) * (kinds - 1)
+    return total
