@@ -36,7 +36,9 @@ def clutter(rng, length=600_000.0, width=1500.0, per_m=2.0, edges=0.4, bursts=3,
         steps = gap * np.exp(rng.normal(size=count) * rng.uniform(0.1, 0.5))
         begin = rng.random(2) * (length, width)
         along = begin[0] + np.cumsum(steps)
-        parts.append(np.column_stack([along, begin[1] + (along - begin[0]) * rng.normal() * 0.005 + rng.normal(size=count) * 2]))
+        parts.append(
+            np.column_stack([along, begin[1] + (along - begin[0]) * rng.normal() * 0.005 + rng.normal(size=count) * 2])
+        )
     points = np.concatenate(parts)
     inside = (points[:, 0] >= 0) & (points[:, 0] < length) & (points[:, 1] >= 0) & (points[:, 1] < width)
     return points[inside]

@@ -13,13 +13,15 @@ from utils.coil.repeats.background import log_densities
 from utils.coil.repeats.links import Indices, link
 from utils.coil.repeats.rolls import rank_rolls
 from utils.coil.repeats.scales import Floats, Scales, scales_of
-from utils.coil.repeats.series import Points, Series, divided, extend, refine, score, split
+from utils.coil.repeats.series import Points, Series, divided, extend, halves, refine, score, split
 from utils.coil.repeats.tracks import Tracks, follow, start_costs
 from utils.coil.tables import REPEAT_COLUMNS
 
+_TELLING = 1.0  # defects that lie so dense that a mark there would bring less than this are left out
 _ROUNDS = 12  # searches of one coil, each without what the last one found
-_MARGIN = 4.0  # log of the odds held back, because clutter is never as the background says
+_MARGIN = 0.0  # log of the odds held back, because clutter is never as the background says
 _FEWEST = 4  # marks of a series
+_FRESH = 0.7  # share of marks that a chain must have to itself
 
 
 @dataclass(frozen=True)
@@ -35,9 +37,7 @@ class Repeats:
     numbers: NDArray[np.int64]
 
 
-def find_repeats(
-    along: Floats, across: Floats, class_names: Sequence[str], length: float, plan: CoilPlan
-) -> Repeats:
+def find_repeats(along: Floats, across: Floats, class_names: Sequence[str], length: float, plan: CoilPlan) -> Repeats:
     """Return the series of defects at one place across the strip with a fixed step along it, and their rolls.
 
     Args:
@@ -86,19 +86,25 @@ def search(points: Points, length: float, scales: Scales, plan: CoilPlan) -> lis
     found: list[Found] = []
     wanted = points.free.copy()
     for _ in range(_ROUNDS):
-        chosen = np.flatnonzero(points.free & wanted)
+        free = points.free
+        chosen = np.flatnonzero(free & wanted)
         if len(chosen) < _FEWEST:
             break
-        free = points.free
-        along, across = points.along[chosen], points.across[chosen]
-        density = log_densities(points.along[free], points.across[free], along, across, length, scales.lane)
+        density = log_densities(
+            points.along[free], points.across[free], points.along[chosen], points.across[chosen], length, scales.lane
+        )
         points.log_density[chosen] = density
+        telling = density < scales.log_mark - _TELLING
+        chosen, density = chosen[telling], density[telling]
+        if len(chosen) < _FEWEST:
+            break
+        along, across = points.along[chosen], points.across[chosen]
         area = max(length, float(np.ptp(points.along[free]))) * (float(np.ptp(points.across[free])) + scales.lane)
         start = start_costs(density, area)
         links = link(along, across, density, scales)
         tracks = follow(links, density, start, scales)
         wanted = np.zeros(len(points.free), bool)
-        for marks, turns in chains(tracks, threshold - 8.0):
+        for marks, turns in chains(tracks, threshold - 6.0):
             if not points.free[chosen[marks]].all():
                 continue
             series = Series(chosen[marks], turns, float(start[marks[0]]))
@@ -113,8 +119,8 @@ def search(points: Points, length: float, scales: Scales, plan: CoilPlan) -> lis
     return found
 
 
-def chains(tracks: Tracks, threshold: float, most: int = 60) -> "list[tuple[Indices, Indices]]":
-    """List the best chains that share no defect, best first: defects and their turns."""
+def chains(tracks: Tracks, threshold: float, most: int = 60) -> list[tuple[Indices, Indices]]:
+    """List the best chains, best first, each with the defects that no better one has: defects and their turns."""
     used = np.zeros(len(tracks.score), bool)
     defect, track = np.nonzero(tracks.score > threshold)
     order = np.argsort(-tracks.score[defect, track], kind="stable")
@@ -125,10 +131,11 @@ def chains(tracks: Tracks, threshold: float, most: int = 60) -> "list[tuple[Indi
             continue
         marks, turns = tracks.chain(int(defect[one]), int(track[one]))
         tried += 1
-        if not used[marks].any():
+        fresh = ~used[marks]
+        # Series that cross share a mark now and then; variants of one series share most of them.
+        if fresh.mean() >= _FRESH and fresh.sum() >= _FEWEST:
             used[marks] = True
-            if len(marks) >= _FEWEST:
-                found.append((marks, turns))
+            found.append((marks[fresh], turns[fresh] - turns[fresh][0]))
         if len(found) >= most or tried >= 20 * most:
             break
     return found
@@ -139,15 +146,15 @@ def judge(
 ) -> list[Found] | None:
     """Return the series that a chain stands for and mark their defects as taken; none: it may be chance.
 
-    A step that a finer one below the shortest explains is no series, and its defects are taken, so that they do not come
-    back as many series.
+    A step that a third of it or less explains, which is below the shortest, is no series. Its defects are taken, so that
+    they do not come back as many series.
     """
     series = extend(series, points, scales)
-    divisor = divided(series, points, scales, log_range)
+    divisor = divided(series, points, scales)
     period = series.period(points)
     if divisor > 1:
         finer = refine(series, points, scales, divisor)
-        if period / divisor < 0.97 * scales.shortest:
+        if period / divisor < 0.97 * scales.shortest and divisor > 2:
             points.free[finer.marks] = False
             return [Found(finer, -math.inf, finer.marks)]
         series = extend(finer, points, scales)
@@ -155,15 +162,17 @@ def judge(
     fits = None
     if plan.rolls:
         fits = [bool(rank_rolls(period * n, 0.0, plan.rolls)) and period * n <= scales.longest for n in range(1, 5)]
+    # No roll is so small that it leaves half of the shortest step: then its marks lie opposite each other.
+    opposite = period < 0.97 * scales.shortest
     taken = []
-    for one in split(series, points, scales, log_range, fits):
+    for one in halves(series) if opposite else split(series, points, scales, log_range, fits):
         value = score(one, points, scales, log_range)
         if value >= threshold and len(one.marks) >= _FEWEST:
             taken.append((one, value))
     if not taken:
         return None
     found = []
-    for one, value in taken:
+    for one, _ in taken:
         points.free[one.marks] = False
     for one, value in taken:
         parts = companions(one, points, scales)

@@ -51,6 +51,12 @@ class Scales:
         """Return the variance of the strip's slip in one turn."""
         return (3.0 / _LANE * self.lane) ** 2
 
+    @property
+    def log_mark(self) -> float:
+        """Return the log density of a mark where the next turn puts it, at most."""
+        none = np.zeros(1)
+        return float(self.log_along(none, self.spread(none + 1.0, none))[0] + self.log_across(none, none)[0])
+
     def spread(self, turns: Floats, period_variance: Floats) -> Floats:
         """Return the variance of the distance of two marks, some turns apart."""
         return 2 * self.place + turns * self.slip + turns**2 * period_variance
@@ -76,6 +82,10 @@ def scales_of(plan: CoilPlan) -> Scales:
     """Return the lengths of a search: what the plan says, else 5 lanes to an eighth of the window, and the rolls' steps."""
     settings = plan.repeats
     steps = [math.pi * size * roll.elongation for roll in plan.rolls for size in (roll.smallest, roll.largest)]
-    shortest = settings.shortest if settings.shortest is not None else min([5 * settings.lane, *[0.97 * s for s in steps]])
-    longest = settings.longest if settings.longest is not None else max([settings.window / 8, *[1.03 * s for s in steps]])
+    shortest = (
+        settings.shortest if settings.shortest is not None else min([5 * settings.lane, *[0.97 * s for s in steps]])
+    )
+    longest = (
+        settings.longest if settings.longest is not None else max([settings.window / 8, *[1.03 * s for s in steps]])
+    )
     return Scales(lane=settings.lane, reach=settings.window, shortest=shortest, longest=longest)

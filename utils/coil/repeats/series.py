@@ -4,13 +4,17 @@ import math
 from dataclasses import dataclass, replace
 
 import numpy as np
-from scipy.special import betaln
+from numpy.typing import NDArray
+from scipy.special import betaln, xlogy
 
 from utils.coil.repeats.links import Indices
 from utils.coil.repeats.scales import Floats, Scales
-from utils.coil.repeats.tracks import LENGTH_PRIOR, SEEN
+from utils.coil.repeats.tracks import SEEN
 
 _SECOND_MARK = 7.0  # log of the odds against a second mark on a roll that has one: its place around the roll
+_SCRATCHES = (0.05, 0.1, 0.2)  # how much the gaps of a broken scratch vary, as a share of the mean gap
+_SCRATCH_ODDS = 2.0  # log of the odds of a broken scratch against a series of marks
+_CROWD_ODDS = 6.0  # the same, added at most for other defects on the same line
 _FINEST = 10  # the step is divided by numbers up to this
 
 
@@ -29,7 +33,7 @@ class Points:
     across: Floats
     classes: Indices
     log_density: Floats
-    free: np.ndarray
+    free: NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
@@ -100,17 +104,41 @@ def evidence(gain: float, seen: float, turns: float) -> float:
 def score(series: Series, points: Points, scales: Scales, log_range: float) -> float:
     """Return the log of likelihood x prior of a series over that of the background, or of a broken scratch.
 
-    A scratch in parts has gaps of about one length, within a tenth at best; where such gaps explain the marks nearly as
-    well as turns of a roll, they are no series.
+    A scratch in parts has gaps of about one length, a turn of a roll is far more even. Where gaps that vary by a
+    twentieth to a fifth of the step explain the marks nearly as well, they are no series.
     """
     gain, along_gain = gains(series, points, scales, log_range)
     links, turns = len(series.marks) - 1, series.count - 1
     likely = series.start + evidence(float(gain.sum()), links, turns)
-    gaps = np.log(np.diff(points.along[series.marks]))
-    width = max(float(gaps.std()), 0.1)
-    scratch = -0.5 * ((gaps - gaps.mean()) / width) ** 2 - math.log(width) - 0.5 * math.log(2 * math.pi) - gaps
-    over_scratch = evidence(float((along_gain - scratch)[1:].sum()), links, turns) - LENGTH_PRIOR
-    return min(likely, over_scratch)
+    far = np.diff(series.turns).astype(float)
+    residual = np.diff(points.along[series.marks]) - far * series.period(points)
+    over_scratch = math.inf
+    for share in _SCRATCHES:
+        width = share * series.period(points) * np.sqrt(far)
+        scratch = -0.5 * (residual / width) ** 2 - np.log(width) - 0.5 * math.log(2 * math.pi)
+        over_scratch = min(over_scratch, float((along_gain - scratch)[1:].sum()))
+    return min(likely, over_scratch - _SCRATCH_ODDS - crowd(series, points, scales))
+
+
+def crowd(series: Series, points: Points, scales: Scales) -> float:
+    """Return the log of the odds of a scratch that the other defects on the line of a series speak for.
+
+    Most parts of a scratch are off the step, while between the marks of a roll lies what lies before and after them. The
+    log likelihood of the count, given three times the density on the same line beyond the ends, up to a limit.
+    """
+    along, across = points.along[series.marks], points.across[series.marks]
+    extent = along[-1] - along[0]
+    beyond = max(scales.reach, extent)
+    low, begin, end, high = np.searchsorted(points.along, (along[0] - beyond, along[0], along[-1], along[-1] + beyond))
+    line = points.free[low:high] & (
+        np.abs(points.across[low:high] - np.interp(points.along[low:high], along, across)) < 0.12 * scales.lane
+    )
+    inside = line[begin - low : end - low].sum() + 1 - len(series.marks)
+    outside = line.sum() - line[begin - low : end - low].sum()
+    expected = 1.0 + 3.0 * outside * extent / (2 * beyond)
+    if inside <= expected:
+        return 0.0
+    return float(min(inside * math.log(inside / expected) - inside + expected, _CROWD_ODDS))
 
 
 def extend(series: Series, points: Points, scales: Scales) -> Series:
@@ -161,30 +189,32 @@ def phases(series: Series, points: Points, scales: Scales) -> tuple[Indices, Flo
     return found, np.interp(points.along[found], along, series.turns.astype(float))
 
 
-def divided(series: Series, points: Points, scales: Scales, log_range: float) -> int:
+def divided(series: Series, points: Points, scales: Scales) -> int:
     """Return by what number the step has to be divided to be the right one; 1: it is right.
 
-    The marks in between are looked for at the phases of every divisor; the marginal likelihood of seen and missed turns
-    decides (as the likelihood h ln(q / b) + (n - h) ln(1 - q) over P x {1/4 .. 4}, with q integrated).
+    For each divisor the marks in between are looked for at its phases. They must be seen at least half as often as the
+    marks of the series, and chance must not explain how many of the lane's defects lie there (Chernoff's bound of the
+    binomial tail); the divisor that chance explains least is taken.
     """
-    gain, _ = gains(series, points, scales, log_range)
-    mean = float(np.median(gain[1:])) if len(gain) > 1 else float(gain[0])
     found, phase = phases(series, points, scales)
     rest = ~np.isin(found, series.marks)
-    fraction = phase[rest] % 1.0
-    turn = np.floor(phase[rest])
-    links, turns, period = len(series.marks) - 1, series.count - 1, series.period(points)
-    tolerance = 2.5 * math.sqrt(2 * scales.place + 2 * scales.slip) / period
-    best, best_evidence = 1, evidence(links * mean, links, turns)
+    fraction, turn = phase[rest] % 1.0, np.floor(phase[rest])
+    number, turns = len(fraction), series.count - 1
+    tolerance = 2.5 * math.sqrt(2 * scales.place + 2 * scales.slip) / series.period(points)
+    best, least = 1, -8.0
     for divisor in range(2, _FINEST + 1):
+        share = 2 * tolerance * (divisor - 1)
+        if number < 2 or share + 2 * tolerance > 0.5:  # the comb would take most of what lies there
+            break
         between = np.rint(fraction * divisor)
         hit = (np.abs(fraction - between / divisor) < tolerance) & (between > 0) & (between < divisor)
-        if 2 * tolerance * divisor > 0.5:  # the comb would take most of what lies there
-            break
-        more = len(np.unique(turn[hit] * divisor + between[hit]))
-        one = evidence((links + more) * mean - 2.0 * more, links + more, turns * divisor)
-        if one > best_evidence + math.log(divisor):
-            best, best_evidence = divisor, one
+        seen = len(np.unique(turn[hit] * divisor + between[hit])) / (turns * (divisor - 1))
+        part = float(hit.mean())
+        if part <= share or seen < 0.5 * (len(series.marks) - 1) / turns:
+            continue
+        tail = -number * (part * math.log(part / share) + float(xlogy(1 - part, (1 - part) / (1 - share))))
+        if tail < least:
+            best, least = divisor, tail
     return best
 
 
@@ -202,7 +232,7 @@ def refine(series: Series, points: Points, scales: Scales, divisor: int) -> Seri
 
 
 def split(
-    series: Series, points: Points, scales: Scales, log_range: float, fits: "list[bool] | None" = None
+    series: Series, points: Points, scales: Scales, log_range: float, fits: list[bool] | None = None
 ) -> list[Series]:
     """Return the series of the marks of one roll: two where every second turn is another mark, as of opposite marks.
 
@@ -223,12 +253,11 @@ def split(
     best, parts = whole, [series]
     for factor in (2, 3, 4):
         residue = series.turns % factor
-        total, found = 0.0, []
+        total = 0.0
+        found: list[Series] = []
         for one in range(factor):
             chosen = residue == one
-            if chosen.sum() < 3:
-                total -= mean * chosen.sum()  # left to chance
-                total += mean * chosen.sum()
+            if chosen.sum() < 3:  # left to chance: they bring nothing
                 continue
             marks, its_turns = series.marks[chosen], (series.turns[chosen] - one) // factor
             its_turns = its_turns - its_turns[0]
@@ -245,6 +274,17 @@ def split(
     return parts
 
 
+def halves(series: Series) -> list[Series]:
+    """Return the marks of even and of odd turns as two series with twice the step."""
+    found = []
+    for one in range(2):
+        chosen = series.turns % 2 == one
+        if chosen.any():
+            turns = series.turns[chosen] // 2
+            found.append(Series(series.marks[chosen], turns - turns[0], series.start))
+    return found
+
+
 def differ(series: Series, residue: Indices, points: Points, scales: Scales) -> float:
     """Return by how much the log likelihood grows when the marks of each residue have a class, a place across and a
     place along of their own (half the Bayesian information criterion)."""
@@ -254,21 +294,25 @@ def differ(series: Series, residue: Indices, points: Points, scales: Scales) -> 
     # Off the line through the neighbours: marks that lie not quite opposite alternate.
     off = np.zeros(number)
     if number >= 5:
-        off[1:-1] = along[1:-1] - (along[:-2] + (along[2:] - along[:-2]) * (turns[1:-1] - turns[:-2]) / (turns[2:] - turns[:-2]))
+        off[1:-1] = along[1:-1] - (
+            along[:-2] + (along[2:] - along[:-2]) * (turns[1:-1] - turns[:-2]) / (turns[2:] - turns[:-2])
+        )
     for values, floor in ((off, scales.lane / 20), (points.across[series.marks], scales.lane / 20)):
         detrended = values - np.convolve(np.pad(values, 4, "edge"), np.ones(9) / 9, "valid") if number >= 9 else values
-        free = sum(float(((detrended[residue == r] - np.median(detrended[residue == r])) ** 2).sum()) for r in np.unique(residue))
+        free = sum(
+            float(((detrended[residue == r] - np.median(detrended[residue == r])) ** 2).sum())
+            for r in np.unique(residue)
+        )
         bound = float(((detrended - np.median(detrended)) ** 2).sum())
         variance = max(free / number, floor**2)
-        total += (bound - free) / (2 * variance) - 0.5 * math.log(number)
-    classes = points.classes[series.marks]
-    _, numbers = np.unique(classes, return_inverse=True)
-    kinds = numbers.max() + 1
-    if kinds > 1:
-        def likelihood(counts: Floats) -> float:
-            share = (counts + 0.5) / (counts.sum() + 0.5 * kinds)
-            return float((counts * np.log(share)).sum())
+        total += max((bound - free) / (2 * variance) - 0.5 * math.log(number), 0.0)
+    numbers = np.unique(points.classes[series.marks], return_inverse=True)[1]
+    counts = np.array([np.bincount(numbers[residue == one], minlength=numbers.max() + 1) for one in np.unique(residue)])
+    more = log_shares(counts).sum() - float(log_shares(counts.sum(axis=0, keepdims=True)).sum())
+    return total + max(more - 0.5 * math.log(number) * (counts.shape[1] - 1), 0.0)
 
-        own = sum(likelihood(np.bincount(numbers[residue == r], minlength=kinds).astype(float)) for r in np.unique(residue))
-        total += own - likelihood(np.bincount(numbers, minlength=kinds).astype(float)) - 0.5 * math.log(number) * (kinds - 1)
-    return total
+
+def log_shares(counts: NDArray[np.int64]) -> Floats:
+    """Return the log likelihood of each row of counts (R, K) under the shares of its own: (R,)."""
+    shares = (counts + 0.5) / (counts.sum(axis=1, keepdims=True) + 0.5 * counts.shape[1])
+    return (counts * np.log(shares)).sum(axis=1)
