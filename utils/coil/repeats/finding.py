@@ -164,20 +164,26 @@ def judge(
         fits = [bool(rank_rolls(period * n, 0.0, plan.rolls)) and period * n <= scales.longest for n in range(1, 5)]
     # No roll is so small that it leaves half of the shortest step: then its marks lie opposite each other.
     opposite = period < 0.97 * scales.shortest
-    taken = []
-    for one in halves(series) if opposite else split(series, points, scales, log_range, fits):
-        value = score(one, points, scales, log_range)
-        if value >= threshold and len(one.marks) >= _FEWEST:
-            taken.append((one, value))
+    parts = halves(series) if opposite else split(series, points, scales, log_range, fits)
+    taken: list[tuple[Series, float]] = []
+    # Parts that are too short to be sure of alone may be sure together.
+    for tried in [parts] if opposite or len(parts) == 1 else [parts, [series]]:
+        values = [(one, score(one, points, scales, log_range)) for one in tried if len(one.marks) >= _FEWEST]
+        sure = [(one, value) for one, value in values if value >= threshold]
+        if len(sure) == len(parts) > 1:
+            taken = sure
+            break
+        if sum(value for _, value in sure) > sum(value for _, value in taken):
+            taken = sure
     if not taken:
         return None
     found = []
     for one, _ in taken:
         points.free[one.marks] = False
     for one, value in taken:
-        parts = companions(one, points, scales)
-        points.free[parts] = False
-        found.append(Found(one, value, parts))
+        beside = companions(one, points, scales)
+        points.free[beside] = False
+        found.append(Found(one, value, beside))
     return found
 
 

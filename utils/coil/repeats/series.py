@@ -13,8 +13,10 @@ from utils.coil.repeats.tracks import SEEN
 
 _SECOND_MARK = 7.0  # log of the odds against a second mark on a roll that has one: its place around the roll
 _SCRATCHES = (0.05, 0.1, 0.2)  # how much the gaps of a broken scratch vary, as a share of the mean gap
-_SCRATCH_ODDS = 2.0  # log of the odds of a broken scratch against a series of marks
+_SCRATCH_ODDS = 1.0  # log of the odds of a broken scratch against a series of marks
 _CROWD_ODDS = 6.0  # the same, added at most for other defects on the same line
+_SPLIT_ODDS = 3.0  # log of the odds against marks that only look like one at a finer step
+_ROLL_ODDS = 20.0  # the same for marks whose step no roll has, where one has twice that
 _FINEST = 10  # the step is divided by numbers up to this
 
 
@@ -192,14 +194,14 @@ def phases(series: Series, points: Points, scales: Scales) -> tuple[Indices, Flo
 def divided(series: Series, points: Points, scales: Scales) -> int:
     """Return by what number the step has to be divided to be the right one; 1: it is right.
 
-    For each divisor the marks in between are looked for at its phases. They must be seen at least half as often as the
-    marks of the series, and chance must not explain how many of the lane's defects lie there (Chernoff's bound of the
+    For each divisor the marks in between are looked for at its phases. They must be seen at each phase nearly as often as
+    the marks of the series, which those of a second mark on the roll are not, and chance must not explain how many of the lane's defects lie there (Chernoff's bound of the
     binomial tail); the divisor that chance explains least is taken.
     """
     found, phase = phases(series, points, scales)
     rest = ~np.isin(found, series.marks)
     fraction, turn = phase[rest] % 1.0, np.floor(phase[rest])
-    number, turns = len(fraction), series.count - 1
+    number = len(fraction)
     tolerance = 2.5 * math.sqrt(2 * scales.place + 2 * scales.slip) / series.period(points)
     best, least = 1, -8.0
     for divisor in range(2, _FINEST + 1):
@@ -208,9 +210,10 @@ def divided(series: Series, points: Points, scales: Scales) -> int:
             break
         between = np.rint(fraction * divisor)
         hit = (np.abs(fraction - between / divisor) < tolerance) & (between > 0) & (between < divisor)
-        seen = len(np.unique(turn[hit] * divisor + between[hit])) / (turns * (divisor - 1))
+        places = np.unique(turn[hit] * divisor + between[hit]).astype(np.int64) % divisor
+        seen = np.bincount(places, minlength=divisor)[1:].min()
         part = float(hit.mean())
-        if part <= share or seen < 0.5 * (len(series.marks) - 1) / turns:
+        if part <= share or seen < 0.4 * (len(series.marks) - 1):
             continue
         tail = -number * (part * math.log(part / share) + float(xlogy(1 - part, (1 - part) / (1 - share))))
         if tail < least:
@@ -268,8 +271,8 @@ def split(
             continue
         total += differ(series, residue, points, scales)
         if fits is not None and fits[factor - 1] and not fits[0]:
-            total += 12.0
-        if total > best + 1.0:
+            total += _ROLL_ODDS
+        if total > best + _SPLIT_ODDS:
             best, parts = total, found
     return parts
 
