@@ -19,7 +19,7 @@ from utils.coil.tables import REPEAT_COLUMNS
 
 _TELLING = 1.0  # defects that lie so dense that a mark there would bring less than this are left out
 _ROUNDS = 12  # searches of one coil, each without what the last one found
-_MARGIN = 0.0  # log of the odds held back, because clutter is never as the background says
+_JUDGED = 8.0  # chains are judged from this far below the threshold on: the share of marks seen is guessed till then
 _FEWEST = 4  # marks of a series
 _FRESH = 0.7  # share of marks that a chain must have to itself
 
@@ -81,7 +81,7 @@ class Found:
 
 def search(points: Points, length: float, scales: Scales, plan: CoilPlan) -> list[Found]:
     """Return the series of a coil; marks as taken the defects that belong to them."""
-    threshold = -math.log(plan.repeats.false_alarms) + _MARGIN
+    threshold = -math.log(plan.repeats.false_alarms)
     log_range = math.log(math.log(scales.longest / scales.shortest))
     found: list[Found] = []
     wanted = points.free.copy()
@@ -104,7 +104,7 @@ def search(points: Points, length: float, scales: Scales, plan: CoilPlan) -> lis
         links = link(along, across, density, scales)
         tracks = follow(links, density, start, scales)
         wanted = np.zeros(len(points.free), bool)
-        for marks, turns in chains(tracks, threshold - 6.0):
+        for marks, turns in chains(tracks, threshold - _JUDGED):
             if not points.free[chosen[marks]].all():
                 continue
             series = Series(chosen[marks], turns, float(start[marks[0]]))
@@ -229,7 +229,7 @@ def row(
         "end": float(along[-1]),
         "hits": len(along),
         "turns": series.count,
-        "false_alarms": math.exp(min(_MARGIN - found.score, 0.0)),
+        "false_alarms": math.exp(-max(found.score, 0.0)),
         "class_name": str(names[np.bincount(points.classes[series.marks]).argmax()]),
         "roll": rolls[0].name if rolls else "",
         "diameter": rolls[0].diameter if rolls else math.nan,

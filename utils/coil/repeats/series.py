@@ -17,6 +17,8 @@ _SCRATCH_ODDS = 1.0  # log of the odds of a broken scratch against a series of m
 _CROWD_ODDS = 6.0  # the same, added at most for other defects on the same line
 _SPLIT_ODDS = 3.0  # log of the odds against marks that only look like one at a finer step
 _ROLL_ODDS = 20.0  # the same for marks whose step no roll has, where one has twice that
+_SLACK = 3.0  # the bound on false alarms adds up all chains, and the background takes the densest box: drawn clutter
+# stays farther below it than this (benchmarks of clean coils)
 _FINEST = 10  # the step is divided by numbers up to this
 
 
@@ -111,7 +113,7 @@ def score(series: Series, points: Points, scales: Scales, log_range: float) -> f
     """
     gain, along_gain = gains(series, points, scales, log_range)
     links, turns = len(series.marks) - 1, series.count - 1
-    likely = series.start + evidence(float(gain.sum()), links, turns)
+    likely = _SLACK + series.start + evidence(float(gain.sum()), links, turns)
     far = np.diff(series.turns).astype(float)
     residual = np.diff(points.along[series.marks]) - far * series.period(points)
     over_scratch = math.inf
