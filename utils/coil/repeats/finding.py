@@ -160,7 +160,7 @@ def judge(
         series = extend(finer, points, scales)
         period = series.period(points)
     fits = None
-    if plan.rolls:
+    if plan.rolls and plan.unit == "mm":
         fits = [bool(rank_rolls(period * n, 0.0, plan.rolls)) and period * n <= scales.longest for n in range(1, 5)]
     # No roll is so small that it leaves half of the shortest step: then its marks lie opposite each other.
     opposite = period < 0.97 * scales.shortest

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from utils.coil.plan import CoilPlan
+from utils.errors import InputError
 
 Floats = NDArray[np.float64]
 
@@ -75,17 +76,25 @@ class Scales:
         wide = (20 * unit) ** 2
         near = (1 - _WIDE) * np.exp(-0.5 * offset**2 / variance) / np.sqrt(variance)
         far = _WIDE * np.exp(-0.5 * offset**2 / wide) / math.sqrt(wide)
-        return np.log(near + far) - 0.5 * _LOG_2_PI
+        return np.log(near + far + 1e-300) - 0.5 * _LOG_2_PI
 
 
 def scales_of(plan: CoilPlan) -> Scales:
-    """Return the lengths of a search: what the plan says, else 5 lanes to an eighth of the window, and the rolls' steps."""
+    """Return the lengths of a search: what the plan says, else 5 lanes to an eighth of the window, and the rolls' steps.
+
+    Raises:
+        InputError: the longest period is not above the shortest.
+    """
     settings = plan.repeats
-    steps = [math.pi * size * roll.elongation for roll in plan.rolls for size in (roll.smallest, roll.largest)]
-    shortest = (
-        settings.shortest if settings.shortest is not None else min([5 * settings.lane, *[0.97 * s for s in steps]])
-    )
-    longest = (
-        settings.longest if settings.longest is not None else max([settings.window / 8, *[1.03 * s for s in steps]])
-    )
+    rolls = plan.rolls if plan.unit == "mm" else ()
+    steps = [math.pi * size * roll.elongation for roll in rolls for size in (roll.smallest, roll.largest)]
+    shortest, longest = settings.shortest, settings.longest
+    if shortest is None:
+        shortest = min([5 * settings.lane, *[0.97 * step for step in steps]])
+    if longest is None:
+        longest = max([settings.window / 8, *[1.03 * step for step in steps]])
+    if not 0 < shortest < longest:
+        raise InputError(
+            f"coil.yaml: repeats: periods from {shortest:g} to {longest:g} {plan.unit}; let shortest be above 0 and below longest"
+        )
     return Scales(lane=settings.lane, reach=settings.window, shortest=shortest, longest=longest)

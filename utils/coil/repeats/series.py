@@ -17,8 +17,9 @@ _SCRATCH_ODDS = 1.0  # log of the odds of a broken scratch against a series of m
 _CROWD_ODDS = 6.0  # the same, added at most for other defects on the same line
 _SPLIT_ODDS = 3.0  # log of the odds against marks that only look like one at a finer step
 _ROLL_ODDS = 20.0  # the same for marks whose step no roll has, where one has twice that
-_SLACK = 3.0  # the bound on false alarms adds up all chains, and the background takes the densest box: drawn clutter
-# stays farther below it than this (benchmarks of clean coils)
+# The bound on false alarms adds up all chains, and the background is that of the densest box: on drawn clutter no chain
+# but those along scratches, which are judged apart, came within twice this of the threshold.
+_SLACK = 3.0
 _FINEST = 10  # the step is divided by numbers up to this
 
 
