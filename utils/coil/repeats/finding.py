@@ -37,7 +37,14 @@ class Repeats:
     numbers: NDArray[np.int64]
 
 
-def find_repeats(along: Floats, across: Floats, class_names: Sequence[str], length: float, plan: CoilPlan) -> Repeats:
+def find_repeats(
+    along: Floats,
+    across: Floats,
+    class_names: Sequence[str],
+    length: float,
+    plan: CoilPlan,
+    frame: float | None = None,
+) -> Repeats:
     """Return the series of defects at one place across the strip with a fixed step along it, and their rolls.
 
     Args:
@@ -46,6 +53,8 @@ def find_repeats(along: Floats, across: Floats, class_names: Sequence[str], leng
         class_names: (N,) class of each.
         length: of the coil.
         plan: lanes, windows, rolls and the number of false alarms that is accepted.
+        frame: step from one frame to the next along the strip, where it is fixed. A series that lies at the same place of
+            every frame is dirt on a lens that was taken for defects; it is left out.
 
     Returns:
         The table of series, and the series of each defect.
@@ -61,6 +70,8 @@ def find_repeats(along: Floats, across: Floats, class_names: Sequence[str], leng
     )
     scales = scales_of(plan)
     found = search(points, length, scales, plan) if points.free.sum() >= _FEWEST else []
+    if frame is not None:
+        found = [one for one in found if not fixed_to_frames(points.along[one.series.marks], frame, scales)]
     numbers = np.zeros(len(order), np.int64)
     rows = []
     for number, one in enumerate(sorted(found, key=lambda one: -one.score), 1):
@@ -185,6 +196,15 @@ def judge(
         points.free[beside] = False
         found.append(Found(one, value, beside))
     return found
+
+
+def fixed_to_frames(along: Floats, frame: float, scales: Scales) -> bool:
+    """Check whether marks lie at one place of the frame, or at two opposite ones: a strip slips, a lens does not."""
+    for places in (1, 2):
+        mean = abs(np.exp(2j * np.pi * places * along / frame).mean())
+        if frame / (2 * np.pi * places) * math.sqrt(-2 * math.log(min(max(mean, 1e-12), 1.0))) < 0.1 * scales.lane:
+            return True
+    return False
 
 
 def companions(series: Series, points: Points, scales: Scales) -> Indices:
