@@ -19,7 +19,7 @@ def defects(*images):
     ).set_index(pd.RangeIndex(5, 5 + len(rows)))
 
 
-def placed(tmp_path, camera, start="3.0", left="50"):
+def placed(tmp_path, camera, start="0.5", left="50"):
     (tmp_path / "positions.csv").write_text(f"ImageId,camera,start_m,left_mm\na.png,1,{start},{left}\n")
     plan = CoilPlan(unit="mm", cameras={"": camera})
     return place(defects("a.png"), read_frames(tmp_path, plan, {"a.png": SIZE}), plan)
@@ -28,12 +28,12 @@ def placed(tmp_path, camera, start="3.0", left="50"):
 @pytest.mark.parametrize(
     ("camera", "along", "across"),
     [
-        (Camera("", 0.5, 0.4), (3020, 3022.5), (54, 62)),
-        (Camera("", 0.5, 0.4, reversed_along=True), (3027.5, 3030), (54, 62)),
-        (Camera("", 0.5, 0.4, reversed_across=True), (3020, 3022.5), (118, 126)),
-        (Camera("", 0.5, 0.4, along="x"), (3005, 3015), (66, 68)),
-        (Camera("", 0.5, 0.4, along="x", reversed_along=True), (3085, 3095), (66, 68)),
-        (Camera("", 0.5, 0.4, along="x", reversed_across=True), (3005, 3015), (72, 74)),
+        (Camera("", 0.5, 0.4), (520, 522.5), (54, 62)),
+        (Camera("", 0.5, 0.4, reversed_along=True), (527.5, 530), (54, 62)),
+        (Camera("", 0.5, 0.4, reversed_across=True), (520, 522.5), (118, 126)),
+        (Camera("", 0.5, 0.4, along="x"), (505, 515), (66, 68)),
+        (Camera("", 0.5, 0.4, along="x", reversed_along=True), (585, 595), (66, 68)),
+        (Camera("", 0.5, 0.4, along="x", reversed_across=True), (505, 515), (72, 74)),
     ],
 )
 def test_box_by_axis_sense_and_scale(tmp_path, camera, along, across):

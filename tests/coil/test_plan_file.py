@@ -26,6 +26,7 @@ rolls:
   - {name: F6 top, smallest: 690, largest: 760, elongation: 1.25}
 repeats: {lane: 40, harmonics: 10}
 verdicts: [ok, scrap]
+warn_classes: hole
 rules:
   - {name: holes, verdict: scrap, classes: [hole], zones: [edge], sides: [bottom], at_least: 2}
   - {name: dense, verdict: scrap, measure: count_per_m, at_least: 0.5, window_m: 10}
@@ -47,7 +48,7 @@ def test_every_key_becomes_a_value_in_millimetres(tmp_path):
     assert plan.zones == Zones(50, 5000, 10000)
     assert plan.rolls == (Roll("F7 top", 690, 760), Roll("F6 top", 690, 760, 1.25))
     assert (plan.repeats.lane, plan.repeats.window, plan.repeats.harmonics) == (40, 60_000, 10)
-    assert plan.verdicts == ("ok", "scrap")
+    assert (plan.verdicts, plan.warn_classes) == (("ok", "scrap"), ("hole",))
     assert plan.rules[0] == Rule("holes", "scrap", "count", 2, ("hole",), ("edge",), ("bottom",))
     assert (plan.rules[1].measure, plan.rules[1].window_m) == ("count_per_m", 10)
 

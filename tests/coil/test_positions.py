@@ -65,6 +65,16 @@ def test_row_that_is_wrong_is_a_stated_gap_and_moves_no_other_image(tmp_path, ro
     assert any(said in line for line in frames.warnings) if said else frames.warnings == ()
 
 
+def test_counter_that_begins_anywhere_is_counted_from_the_head_and_a_lost_first_row_is_not(tmp_path):
+    frames = read(tmp_path, [f"000{number}.jpg,{1000 + place / 1000}" for number, place in AT.items()])
+    assert begins(frames) == pytest.approx(AT)
+    assert frames.warnings == ("places begin at 1000.000 m; the map counts from there",)
+    frames = read(tmp_path, WHOLE[1:])
+    assert begins(frames) == pytest.approx(without(1))
+    assert frames.gaps.to_numpy().tolist() == [["", 0, 500]]
+    assert frames.length == 2500
+
+
 @pytest.mark.parametrize(
     ("header", "rows", "said"),
     [
@@ -162,7 +172,14 @@ def test_left_comes_from_the_table_else_from_the_camera(tmp_path):
     lefts = dict(zip(frames.table["image"], frames.table["left"], strict=True))
     assert lefts == {"0001.jpg": 3, "0002.jpg": 7, "0003.jpg": 190}
     assert frames.table["right"].max() == 390
-    assert frames.gaps[["camera", "begin", "end"]].to_numpy().tolist() == [["2", 500, 1000]]
+    assert frames.gaps.to_numpy().tolist() == [["2", 500, 1000]]
+
+
+def test_what_no_camera_sees_is_a_gap_without_a_camera(tmp_path):
+    plan = CoilPlan(unit="mm", cameras={"1": Camera("1", 0.5, 0.5, left=0), "2": Camera("2", 0.5, 0.5, left=190)})
+    rows = ["0001.jpg,1,0", "0002.jpg,1,1.2", "0003.jpg,2,0.1", "0004.jpg,2,1"]
+    frames = read(tmp_path, rows, plan, sizes(1, 2, 3, 4), header="ImageId,camera,start_m")
+    assert frames.gaps.to_numpy().tolist() == [["1", 500, 1200], ["", 600, 1000]]
 
 
 def test_metres_without_a_scale_count_frames_and_keep_gaps(tmp_path):

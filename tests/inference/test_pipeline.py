@@ -12,6 +12,7 @@ import torch
 from utils.data.bit_depth import BitDepth
 from utils.decision.decision import Decision
 from utils.inference import pipeline as module
+from utils.inference import tiles
 from utils.inference.inspected import Refused
 from utils.inference.network import Outputs
 from utils.inference.pipeline import InspectionPipeline
@@ -101,6 +102,29 @@ def test_with_an_input_size_all_images_share_batches_and_masks_keep_their_own_si
     results = list(make(network, input_size=(10, 15), batch_size=4).run(paths, lambda path, result: result.masks.shape))
     assert network.batches == [(4, 10, 15, 3), (4, 10, 15, 3), (3, 10, 15, 3)]
     assert [shape for _, shape in results] == [(2, *size) for size in SIZES]
+
+
+def test_few_large_images_wait_at_once_and_each_is_judged_alone(paths, monkeypatch):
+    monkeypatch.setattr(tiles, "LARGE", 500)  # the images of 600 pixels are large
+    monkeypatch.setattr(module, "AHEAD", 600)
+    network, waiting, most = Bright(), [0], [0]
+    pipeline = make(network, batch_size=4)
+    load = pipeline._load
+
+    def counted(path):
+        waiting[0] += 1
+        most[0] = max(most[0], waiting[0])
+        return load(path)
+
+    def finish(path, result):
+        waiting[0] -= 1
+        return result.masks.shape
+
+    monkeypatch.setattr(pipeline, "_load", counted)
+    shapes = [shape for _, shape in pipeline.run(paths[:3] + paths[4:6], finish)]
+    assert shapes == [(2, 20, 30)] * 5
+    assert network.batches == [(1, 20, 30, 3)] * 5
+    assert most[0] <= 5  # one read, one more in its batch, two that run, one that is finished
 
 
 def test_grey_networks_see_one_channel(paths):

@@ -1,14 +1,17 @@
 """Sliding window: every pixel is seen, tiles overlap enough, and what overlaps is averaged at the right place."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 import torch
 
 from utils.decision.decision import Decision
 from utils.errors import InputError
+from utils.inference import tiles
 from utils.inference.network import Outputs
 from utils.inference.systems.making import make_system
-from utils.inference.tiles import Tiled, starts
+from utils.inference.tiles import Tiled, TiledWhereLarge, owned, starts
 from utils.inference.tta import Augmented
 from utils.models.spec import ModelSpec
 from utils.weights.weights_file import WeightsFile
@@ -85,6 +88,69 @@ def test_views_are_cut_into_tiles():
     images = images_of(40, 40)
     torch.testing.assert_close(system.network(images).masks, Local()(images).masks)
     assert network.calls == [(3, 32, 32)] * 8 * 4
+
+
+class Near(Local):
+    """A network that sees as far as it is told: says the largest grey value of the neighbourhood."""
+
+    def __init__(self, reach: int) -> None:
+        super().__init__()
+        self.reach = reach
+
+    def __call__(self, images, choose=None):
+        grey = super().__call__(images).masks[:, :1]
+        size = 2 * self.reach + 1
+        return Outputs(torch.nn.functional.max_pool2d(grey, size, stride=1, padding=self.reach), None)
+
+
+@pytest.mark.parametrize(
+    ("length", "expected"),
+    [
+        (300, [(0, 0, 300)]),
+        (1024, [(0, 0, 1024)]),
+        (1025, [(0, 0, 512), (1, 512, 1025)]),
+        (1792, [(0, 0, 896), (768, 896, 1792)]),
+        (2000, [(0, 0, 896), (768, 896, 1384), (976, 1384, 2000)]),
+    ],
+)
+def test_each_pixel_of_a_large_image_has_one_tile_that_sees_around_it(length, expected):
+    assert owned(length) == expected
+    for begin, first, last in owned(length):
+        assert first == 0 or first - begin >= 128
+        assert last == length or begin + 1024 - last >= 128
+
+
+def test_large_image_is_answered_as_without_tiles_and_in_pieces(monkeypatch):
+    monkeypatch.setattr(tiles, "LARGE", 2000)
+    monkeypatch.setattr(tiles, "LARGE_TILE", 32)
+    monkeypatch.setattr(tiles, "LARGE_SHARED", 8)
+    images, network = images_of(50, 120), Near(4)
+    large = TiledWhereLarge(network)
+    torch.testing.assert_close(large(images).masks, Near(4)(images).masks, rtol=0, atol=0)
+    assert set(network.calls) == {(3, 32, 32)}
+    assert large.name == "local, tiles of 32x32 for large images"
+
+
+def test_image_that_is_not_large_is_seen_as_it_is():
+    images, network = images_of(40, 50), Local()
+    large = TiledWhereLarge(network)
+    assert large(images).masks is not None
+    assert network.calls == [(3, 40, 50)]
+    assert (large.name, large.parallel) == ("local", 2)
+
+
+@pytest.mark.parametrize(
+    ("task", "architecture", "size", "cut"),
+    [
+        ("multilabel", "unet", None, True),
+        ("multilabel", "unet", (256, 768), False),
+        ("multilabel", "two-head", None, False),
+        ("classify-multilabel", "classifier", None, False),
+    ],
+)
+def test_networks_that_see_masks_at_full_size_cut_large_images_unasked(task, architecture, size, cut):
+    system = make_system(dataclasses.replace(weights(task, architecture), input_size=size), lambda _: Local(), (0, 0))
+    assert isinstance(system.network, TiledWhereLarge) == cut
 
 
 @pytest.mark.parametrize(("task", "architecture"), [("classify-multilabel", "classifier"), ("multilabel", "two-head")])

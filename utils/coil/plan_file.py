@@ -20,11 +20,10 @@ from utils.coil.plan import (
     Unit,
     Zones,
 )
+from utils.coil.zones import ZONES
 from utils.errors import InputError
 from utils.settings import nearest
 
-# What rules may name beside classes.
-ZONES = ("edge", "centre", "head", "body", "tail")
 SIDES = ("top", "bottom")
 
 # Gap between two parts of one defect where coil.yaml says nothing: pixels that a network misses at a border.
@@ -52,6 +51,7 @@ _KEYS = [
     "rolls",
     "repeats",
     "verdicts",
+    "warn_classes",
     "rules",
 ]
 _CAMERA_KEYS = ("left", "mm_per_pixel", "along", "reversed_along", "reversed_across")
@@ -75,7 +75,7 @@ def read_plan(path: Path | None) -> CoilPlan:
 
 
 def check_classes(plan: CoilPlan, known: Sequence[str], file: Path | None, source: str) -> None:
-    """Raise ``InputError`` when a rule names a class that cannot come.
+    """Raise ``InputError`` when a rule or ``warn_classes`` names a class that cannot come.
 
     Args:
         plan: with the rules.
@@ -83,13 +83,13 @@ def check_classes(plan: CoilPlan, known: Sequence[str], file: Path | None, sourc
         file: of the plan, for the message.
         source: what has these classes, for the message.
     """
-    for rule in plan.rules:
-        for name in rule.classes:
-            if name not in known:
-                raise InputError(
-                    f"{file}: rule {rule.name}: {source} has no class {name}{nearest(name, list(known))}; its classes are"
-                    f" {', '.join(known)}"
-                )
+    named = [(f"rule {rule.name}", name) for rule in plan.rules for name in rule.classes]
+    for place, name in [*named, *(("warn_classes", name) for name in plan.warn_classes)]:
+        if name not in known:
+            raise InputError(
+                f"{file}: {place}: {source} has no class {name}{nearest(name, list(known))}; its classes are"
+                f" {', '.join(known)}"
+            )
 
 
 class _OnlyOnce(yaml.SafeLoader):
@@ -167,6 +167,7 @@ class _Reader:
             repeats=self.repeats(top.get("repeats")),
             verdicts=verdicts,
             rules=self.rules(top.get("rules"), verdicts),
+            warn_classes=self.names(top.get("warn_classes", []), "warn_classes"),
             m_per_count=self.number(top.get("m_per_count"), "m_per_count", high=1000),
         )
         if plan.m_per_count == 0:

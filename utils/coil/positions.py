@@ -15,13 +15,12 @@ import pandas as pd
 from utils.coil.order import crossing
 from utils.coil.plan import Camera, CoilPlan
 from utils.coil.speed import SPEED, distances, seconds
-from utils.coil.tables import FRAME_COLUMNS
+from utils.coil.tables import FRAME_COLUMNS, GAP_COLUMNS
 from utils.data.tables import AnnotationError, read_table, require_columns
 from utils.errors import InputError
 from utils.text import plural
 
 POSITIONS = "positions.csv"  # in the folder of a coil
-GAP_COLUMNS = ("camera", "begin", "end", "reason")
 Size = tuple[int, int]  # height, width in pixels
 
 _KINDS = ("start_m", "start_px", "count", "time")  # the first of them that the table has is used
@@ -29,6 +28,8 @@ _LAYOUT = "ImageId,camera,start_m,left_mm (or time, or count, instead of start_m
 _NUMBERED = re.compile(r"(.*?)(\d+)(\D*)", re.DOTALL)
 # A table that contradicts the order of the images more often than this is wrong as a whole.
 _MOST_CROSSING = 0.2
+# Places that begin farther off than the coil is long and so many frames more count from elsewhere than its head.
+_FAR = 20.0
 # Numbers that leave out more frames than this, for each that is there, count something else.
 _MOST_MISSING = 10
 
@@ -51,8 +52,8 @@ class Frames:
 
     @property
     def length(self) -> float:
-        """From the head of the coil, 0, or where the first image begins before it, to the end of the last one."""
-        return float(self.table["end"].max() - min(self.table["begin"].min(), 0.0))
+        """From the head of the coil, 0, to the end of the last image."""
+        return float(self.table["end"].max())
 
 
 def read_frames(
@@ -304,9 +305,9 @@ class _Placer:
 
     def frames(self, starts: pd.DataFrame, folder: Path | None) -> Frames:
         lefts = self.lefts(starts, folder)
-        begin = starts["begin"].to_numpy(float)
         seen = [(name, self.seen_by(camera)) for name, camera in zip(starts["image"], starts["camera"], strict=True)]
         sides = np.array([self.extent(name, camera) for name, camera in seen]).reshape(-1, 2)
+        begin = self.from_head(starts["begin"].to_numpy(float), float(np.median(sides[:, 0])))
         sizes = np.array([self.sizes[name] for name, _ in seen], dtype=np.int64).reshape(-1, 2)
         table = pd.DataFrame(
             {
@@ -327,6 +328,15 @@ class _Placer:
         for reason, names in reasons.items():
             self.warn(f"{plural(len(names), 'image')} left out, {reason}: {_some(names)}")
         return Frames(table, find_gaps(table, self.plan), tuple(self.warnings), self.unplaced)
+
+    def from_head(self, begin: np.ndarray, frame: float) -> np.ndarray:
+        """Return places from the head of the coil on, whatever a counter began with; ``frame`` is the length of one."""
+        first, last = float(begin.min()), float(begin.max())
+        if first < 0 or first > last - first + _FAR * frame:
+            unit = f"{first / 1000:.3f} m" if self.plan.unit == "mm" else f"{first:.0f} px"
+            self.warn(f"places begin at {unit}; the map counts from there")
+            return begin - first
+        return begin
 
     def lefts(self, starts: pd.DataFrame, folder: Path | None) -> np.ndarray:
         """Return where each image begins across: by the table, by coil.yaml, else cameras side by side in order."""
@@ -386,29 +396,50 @@ def extent(size: Size, camera: Camera) -> tuple[float, float]:
 
 
 def find_gaps(table: pd.DataFrame, plan: CoilPlan) -> pd.DataFrame:
-    """Find the stretches between the first and the last image of the coil that a camera has not seen.
+    """Find the stretches of the coil, from 0 to its last image, that a camera has not seen.
 
     Args:
         table: of ``FRAME_COLUMNS``.
         plan: of the coil.
 
     Returns:
-        A row of ``GAP_COLUMNS`` for each; gaps of a pixel or less, and at head and tail of less than half a frame, are none.
+        A row of ``GAP_COLUMNS`` for each, and rows without a camera for what none of several has seen. Gaps of a pixel or
+        less, and at head and tail of less than half a frame where other cameras see it, are none.
     """
-    head, tail = table["begin"].min(), table["end"].max()
-    rows = []
+    tail = float(table["end"].max())
+    missing: dict[str, list[tuple[float, float]]] = {}
     for camera, own in table.groupby("camera", sort=False):
-        begin, end = own["begin"].to_numpy(), np.maximum.accumulate(own["end"].to_numpy())
         seen = plan.camera(str(camera))
         pixel = (seen.mm_per_px_along if seen else None) or 1.0
-        half = float(np.median(own["end"] - begin)) / 2
-        if begin[0] - head > half:
-            rows.append((camera, head, begin[0], "no image at the head"))
-        for place in np.flatnonzero(begin[1:] - end[:-1] > pixel):
-            rows.append((camera, end[place], begin[place + 1], "no image"))
-        if tail - end[-1] > half:
-            rows.append((camera, end[-1], tail, "no image at the tail"))
-    return pd.DataFrame(sorted(rows, key=lambda row: (row[1], row[0])), columns=list(GAP_COLUMNS))
+        begin, end = own["begin"].to_numpy(float), np.maximum.accumulate(own["end"].to_numpy(float))
+        missing[str(camera)] = _missing(begin, end, tail, pixel)
+    several = len(missing) > 1
+    rows = [("", *gap) for gap in _common(list(missing.values()))]
+    if several:
+        whole = {gap[1:] for gap in rows}
+        for camera, gaps in missing.items():
+            own = table[table["camera"] == camera]
+            half = float(np.median(own["end"] - own["begin"])) / 2
+            # Cameras need not stand in one line across the strip.
+            inner = [gap for gap in gaps if (gap[0] > 0 and gap[1] < tail) or gap[1] - gap[0] > half]
+            rows += [(camera, *gap) for gap in inner if gap not in whole]
+    return pd.DataFrame(sorted(rows, key=lambda row: (row[1], row[2], row[0])), columns=list(GAP_COLUMNS))
+
+
+def _missing(begin: np.ndarray, end: np.ndarray, tail: float, pixel: float) -> list[tuple[float, float]]:
+    """Return what lies between images in the order along the strip, ``end`` being the farthest end so far."""
+    starts, ends = np.concatenate([[0.0], end]), np.concatenate([begin, [tail]])
+    open_ = ends - starts > 1.5 * pixel
+    return list(zip(starts[open_].tolist(), ends[open_].tolist(), strict=True))
+
+
+def _common(parts: Sequence[list[tuple[float, float]]]) -> list[tuple[float, float]]:
+    """Return what all lists of stretches have in common."""
+    found = parts[0]
+    for others in parts[1:]:
+        pairs = [(max(a, c), min(b, d)) for a, b in found for c, d in others]
+        found = [pair for pair in pairs if pair[1] > pair[0]]
+    return found
 
 
 def numbers_of(names: Sequence[str] | pd.Series) -> np.ndarray | None:

@@ -4,6 +4,8 @@ Images are read in threads ahead of the networks; components are found and resul
 All queues are bounded, so memory does not grow with the number of images, and results come in the order of the paths.
 """
 
+import contextlib
+import math
 import os
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
@@ -19,14 +21,19 @@ import numpy as np
 import torch
 
 from utils.data.bit_depth import UNKNOWN, BitDepth
-from utils.data.images import ImageError, measure_depth, read_image
+from utils.data.images import ImageError, measure_depth, read_image, read_size
 from utils.decision.decision import Decision
 from utils.decision.masks import DEFECT, resize_logits
 from utils.errors import InputError
 from utils.inference.inspected import Inspected, Refused
 from utils.inference.systems.system import Answer, Size, System
+from utils.inference.tiles import is_large
 
 T = TypeVar("T")
+
+# Pixels of large images that are read ahead, and of those whose results wait, at most; one of each at least. A frame of 16
+# megapixels takes 0.3 GB with its answer.
+AHEAD = 2**24
 
 
 @dataclass(frozen=True, eq=False)
@@ -118,6 +125,7 @@ class InspectionPipeline:
         self.on_skip = on_skip
         self.depth = depth
         self.workers = min(os.cpu_count() or 1, 8)
+        self._shape = (0, 0)  # height and width of the image that was read last
         # A batch more than run at once, so that none of them waits; the workers' own images come on top.
         self.window = (system.parallel + 1) * batch_size + self.workers
 
@@ -152,12 +160,12 @@ class InspectionPipeline:
                 running.append((files, runners.submit(self.judge, images)))
                 if len(running) > self.system.parallel:
                     pass_on()
-                while pending and (len(pending) > self.window or pending[0][1].done()):
+                while pending and (len(pending) > self._room() or pending[0][1].done()):
                     yield from self._finished(*pending.popleft())
             while running or pending:
                 if running:
                     pass_on()
-                while pending and (not running or pending[0][1].done()):
+                while pending and (not running or len(pending) > self._room() or pending[0][1].done()):
                     yield from self._finished(*pending.popleft())
 
     def _finished(self, path: Path, job: Future[T]) -> Iterator[tuple[Path, T]]:
@@ -170,28 +178,39 @@ class InspectionPipeline:
     def _read(self, paths: Sequence[Path], readers: "_Workers") -> Iterator[tuple[Path, Loaded]]:
         """Read ahead in threads, as far as the window goes; give images in order."""
         rest = iter(paths)
-        ahead = deque((path, readers.submit(self._load, path)) for path in islice(rest, self.window))
-        while ahead:
+        ahead: deque[tuple[Path, Future[Loaded]]] = deque()
+        with contextlib.suppress(ImageError, OSError):
+            self._shape = read_size(paths[0]) if paths else (0, 0)
+        while True:
+            for path in islice(rest, max(self._room() + 1 - len(ahead), 0)):
+                ahead.append((path, readers.submit(self._load, path)))
+            if not ahead:
+                return
             path, job = ahead.popleft()
-            for following in islice(rest, 1):
-                ahead.append((following, readers.submit(self._load, following)))
             try:
                 yield path, job.result()
             except ImageError as error:
                 self.on_skip(Refused(str(path), error.reason))
 
+    def _room(self) -> int:
+        """Return how many images of the size that was read last may wait at one place."""
+        return min(self.window, max(1, AHEAD // math.prod(self._shape))) if is_large(*self._shape) else self.window
+
     def _load(self, path: Path) -> Loaded:
-        return self.prepare(path.name, read_image(path, self.system.channels, self.depth))
+        loaded = self.prepare(path.name, read_image(path, self.system.channels, self.depth))
+        self._shape = loaded.image.shape[:2]
+        return loaded
 
     def prepare(self, name: str, image: np.ndarray) -> Loaded:
         """Bring an image, ``(H, W, channels)`` uint8, to the networks' sizes."""
         return Loaded(name, image, {size: _resize(image, size) for size in self.system.sizes})
 
     def _batches(self, images: Iterator[tuple[Path, Loaded]]) -> Iterator[list[tuple[Path, Loaded]]]:
-        """Group images of equal size that follow each other."""
+        """Group images of equal size that follow each other; a large one is alone."""
         batch: list[tuple[Path, Loaded]] = []
         for path, loaded in images:
-            if batch and (len(batch) == self.batch_size or loaded.shapes != batch[0][1].shapes):
+            alone = is_large(*loaded.image.shape[:2])
+            if batch and (alone or len(batch) == self.batch_size or loaded.shapes != batch[0][1].shapes):
                 yield batch
                 batch = []
             batch.append((path, loaded))

@@ -7,7 +7,7 @@ from utils.inference.network import Network
 from utils.inference.systems.gated import SYSTEMS
 from utils.inference.systems.single import SingleNetwork
 from utils.inference.systems.system import System
-from utils.inference.tiles import Tiled
+from utils.inference.tiles import Tiled, TiledWhereLarge
 from utils.inference.tta import Augmented
 from utils.weights.system_file import SystemFile
 from utils.weights.weights_file import WeightsFile
@@ -28,7 +28,8 @@ def make_system(
         min_areas: per scored class, smallest defect in pixels, from which a soft gate starts.
         tta: ``flips`` or ``d4`` let every network look from other sides too, see ``utils/inference/tta.py``; ``none``.
         tile: height and width of tiles that networks of masks see an image in, see ``utils/inference/tiles.py``;
-            a system's classifiers keep the whole image. None: nothing is cut.
+            a system's classifiers keep the whole image. None: large images alone are cut, for networks that see them at
+            their own size.
 
     Raises:
         InputError: tiles for a network that judges whole images, alone or beside its masks.
@@ -41,7 +42,10 @@ def make_system(
                 raise InputError("-tile: a network with labels judges whole images; leave it out")
             cut = None
         network = open_one(member)
-        network = Tiled(network, cut) if cut else network
+        if cut:
+            network = Tiled(network, cut)
+        elif not member.spec.labels and member.input_size is None:
+            network = TiledWhereLarge(network)
         return network if tta == "none" else Augmented(network, tta)
 
     if isinstance(weights, SystemFile):
