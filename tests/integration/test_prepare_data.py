@@ -168,3 +168,14 @@ def test_synthetic_strips_pass_the_check(prepare):
     assert code == 0
     assert "4 strips" in out
     assert prepare("check", "-dir", "data")[0] == 0
+
+
+def test_drawn_coil_passes_the_check_and_names_the_next_command(prepare, tmp_path):
+    words = ["-frames", "3", "-image_size", "64,160", "-frame_overlap", "8", "-camera_overlap", "16", "-dark", "10"]
+    code, out, _ = prepare("synthesise", "-coil", "-dir", "coil", *words)
+    assert code == 0
+    assert out.splitlines()[0].startswith("coil/train_images: 6 frames of 2 cameras, 0.2 m of strip")
+    tables = "-coil coil/coil.yaml -defects coil/defects.csv -truth coil/truth.json"
+    assert out.splitlines()[1] == f"next: python Map_coil.py -dir coil {tables} -out coil_map"
+    assert {path.name for path in (tmp_path / "coil").iterdir()} >= {"positions.csv", "truth.json", "train.csv"}
+    assert prepare("check", "-dir", "coil")[0] == 0

@@ -7,6 +7,8 @@ import cv2
 import numpy as np
 import pandas as pd
 
+from utils.coil.tables import texts
+
 CROP_SIDE, THUMB_SIDE = 240, 320  # pixels of the longer side
 LARGEST_PART = 960  # pixels of an image that a crop shows; of a longer defect it shows the middle
 MARGIN, SMALLEST_MARGIN = 0.3, 24  # around the defect: share of its longer side, pixels
@@ -29,16 +31,30 @@ class Crop:
 
 
 @dataclass(frozen=True)
+class Thumb:
+    """An image, small.
+
+    Attributes:
+        jpeg: bytes of the file.
+        width, height: of the image itself, in pixels.
+    """
+
+    jpeg: bytes
+    width: int
+    height: int
+
+
+@dataclass(frozen=True)
 class Pictures:
     """Pictures for the page.
 
     Attributes:
         crops: by the number of the defect, gravest first.
-        thumbs: by the name of the image, the whole of it as bytes of a JPEG file.
+        thumbs: by the name of the image, the whole of it.
     """
 
     crops: Mapping[int, Crop] = field(default_factory=dict)
-    thumbs: Mapping[str, bytes] = field(default_factory=dict)
+    thumbs: Mapping[str, Thumb] = field(default_factory=dict)
 
 
 def take_pictures(
@@ -54,12 +70,13 @@ def take_pictures(
     """
     chosen = defects.iloc[np.asarray(order[:most], np.int64)]
     crops: dict[int, Crop] = {}
-    thumbs: dict[str, bytes] = {}
-    for name, rows in chosen.groupby("image", sort=False):
+    thumbs: dict[str, Thumb] = {}
+    for name, rows in chosen.groupby(texts(chosen["image"]), sort=False):
         image = read(str(name))
         if image is None:
             continue
-        thumbs[str(name)] = _jpeg(shrunk(image, THUMB_SIDE), THUMB_QUALITY)
+        small = _jpeg(shrunk(image, THUMB_SIDE), THUMB_QUALITY)
+        thumbs[str(name)] = Thumb(small, image.shape[1], image.shape[0])
         for number, x, y, width, height in zip(
             rows["defect"], rows["x"], rows["y"], rows["width"], rows["height"], strict=True
         ):

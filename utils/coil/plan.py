@@ -30,6 +30,8 @@ class Camera:
         along: image axis that runs along the strip.
         reversed_along: the strip's head is at the end of that axis instead of its beginning.
         reversed_across: the strip's left edge is at the end of the other axis (as underneath the strip).
+        seams: pixels of the image, across the strip, where one sensor ends and the next begins: parts on both sides are
+            joined as those of two images are.
     """
 
     name: str = ""
@@ -39,6 +41,7 @@ class Camera:
     along: Axis = "y"
     reversed_along: bool = False
     reversed_across: bool = False
+    seams: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -65,7 +65,19 @@ DEFECT_COLUMNS = (
 )
 
 # A row for each static mark: dirt on a lens, a fixed reflection.
-ARTEFACT_COLUMNS = ("artefact", "camera", "x", "y", "width", "height", "frames", "share", "expected")
+ARTEFACT_COLUMNS = (
+    "artefact",  # number, from 1, surest first
+    "camera",
+    "x",  # its box in the images, pixels: the median of those it was seen with
+    "y",
+    "width",
+    "height",
+    "frames",  # number of frames that show it
+    "share",  # the same, by the number of frames from the first to the last that shows it
+    "expected",  # number of those frames that would show something there by chance
+    "first",  # image that shows it first, and last
+    "last",
+)
 
 # A row for each series of marks at a fixed step.
 REPEAT_COLUMNS = (
@@ -101,7 +113,7 @@ def texts(column: pd.Series) -> np.ndarray:
     Names of files may hold bytes that are no UTF-8, which the text columns of pandas refuse.
     """
     found = np.empty(len(column), object)
-    found[:] = ["" if word is None or word is pd.NA or word != word else str(word) for word in column]
+    found[:] = ["" if word is None or word is pd.NA or word != word else str(word) for word in column.tolist()]
     return found
 
 

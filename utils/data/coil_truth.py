@@ -142,7 +142,17 @@ def _read_json(path: Path) -> Truth:
         )
     }
     _check(path, tables["defects"])
-    return Truth(unit=content["unit"], drawn=bool(content.get("drawn", False)), **numbers, **tables)
+    return Truth(
+        unit=content["unit"],
+        length=numbers["length"],
+        width=numbers["width"],
+        px_along=numbers["px_along"],
+        px_across=numbers["px_across"],
+        defects=tables["defects"],
+        repeats=tables["repeats"],
+        artefacts=tables["artefacts"],
+        drawn=bool(content.get("drawn", False)),
+    )
 
 
 def _table(path: Path, name: str, rows: Any, columns: tuple[str, ...]) -> pd.DataFrame:
@@ -170,7 +180,13 @@ def _read_csv(path: Path) -> Truth:
     _check(path, table)
     table = table.sort_values("along0", kind="stable").reset_index(drop=True)
     boxes = (table["along1"] - table["along0"]) * (table["across1"] - table["across0"])
-    defaults = {"defect": np.arange(1, len(table) + 1), "area": boxes, "repeat": 0, "kind": "single", "views": 1}
+    defaults: dict[str, Any] = {
+        "defect": np.arange(1, len(table) + 1),
+        "area": boxes,
+        "repeat": 0,
+        "kind": "single",
+        "views": 1,
+    }
     for name, value in defaults.items():
         if name not in table:
             table[name] = value
@@ -184,7 +200,7 @@ def _check(path: Path, table: pd.DataFrame) -> None:
         values = pd.to_numeric(table[name], errors="coerce")
         if not np.isfinite(values.to_numpy(float)).all():
             row = int(np.argmin(np.isfinite(values.to_numpy(float))))
-            raise InputError(f"{path}: defect {row + 1} has {name} {table[name].iloc[row]!r}; expected a number")
+            raise InputError(f"{path}: defect {row + 1} has {name} {table[name].iloc[row]}; expected a number")
         table[name] = values.astype(float)
     for low, high in (("along0", "along1"), ("across0", "across1")):
         wrong = np.flatnonzero(table[high].to_numpy() < table[low].to_numpy())

@@ -27,10 +27,11 @@
   for (let k = 0; k < N; k++) rowOf.set(col.defect[k], k);
 
   const state = { mode: "rows", cx: L / 2, cy: (LEFT + RIGHT) / 2, scale: 1, off: new Set(), marks: false, only: null, chosen: -1, sort: "", down: false, page: 0, words: "" };
-  let visible = new Uint8Array(N);
+  const visible = new Uint8Array(N), FEW = 400;
+  let shown = N;
 
   // Numbers in words.
-  const plain = (value, digits) => value.toLocaleString("en", { minimumFractionDigits: digits, maximumFractionDigits: digits });
+  const plain = (value, digits) => (value || 0).toLocaleString("en", { minimumFractionDigits: digits, maximumFractionDigits: digits });
   const place = (value) => `${plain(value / units.per, units.digits)} ${units.along}`;
   const brief = (value) => plain(value, Math.abs(value) >= 100 || Math.round(value) === value ? 0 : 1);
   const size = (value) => `${brief(value)} ${units.across}`;
@@ -44,10 +45,12 @@
   const rules = data.rules.map((rule) => ({ name: rule.name, bits: bytesOf(rule.bits) }));
   const passes = (only, k) => only.kind === "rule" ? (rules[only.number].bits[k >> 3] >> (k & 7)) & 1 : col[only.kind][k] === only.number;
   const refilter = () => {
+    shown = 0;
     for (let k = 0; k < N; k++) {
       const asked = !state.only || passes(state.only, k);
       const dirt = col.artefact[k] && !state.marks && !(state.only && state.only.kind === "artefact");
       visible[k] = asked && !dirt && !state.off.has(col.class[k]) ? 1 : 0;
+      shown += visible[k];
     }
     stale = true;
     state.page = 0;
@@ -63,9 +66,15 @@
   };
 
   const canvas = by("canvas"), overview = by("overview");
-  const PAD = { left: 74, right: 10, top: 6 }, BETWEEN = 12, LOWEST = 14, TALLEST = 4000;
+  const FONT = "12px system-ui, sans-serif", PAD = { left: 74, right: 10, top: 6 }, BETWEEN = 12, LOWEST = 14, TALLEST = 4000;
   let width = 0, height = 0, grid = null, stale = true, cache = null;
 
+  // Room for the largest number at the left.
+  const measure = () => {
+    const pen = canvas.getContext("2d");
+    pen.font = FONT;
+    PAD.left = Math.ceil(Math.max(40, pen.measureText(`${plain(L / units.per, 0)} ${units.along}`).width, pen.measureText(`${plain(W, W < 100 ? 1 : 0)} ${units.across}`).width)) + 14;
+  };
   // The strip in rows: the largest true scale at which all rows are on the screen, see row_scale() in coil_map.py.
   const layRows = () => {
     const room = Math.max(60, width - PAD.left - PAD.right), wanted = Math.max(260, Math.min(470, innerHeight * 0.6));
@@ -77,7 +86,14 @@
       scale = Math.max(rows * room / L, LOWEST / W);
     }
     scale = Math.min(scale, Math.sqrt(TALLEST * room / (L * W)));
-    const perRow = room / scale, rows = Math.max(1, Math.ceil(L / perRow - 1e-9)), rowHeight = W * scale;
+    let perRow = room / scale;
+    if (perRow < L) {
+      // Rows of 70 m, not of 66.67.
+      const round = step(perRow / units.per, 10) * units.per;
+      perRow = Math.ceil(perRow / round - 1e-9) * round;
+      scale = room / perRow;
+    }
+    const rows = Math.max(1, Math.ceil(L / perRow - 1e-9)), rowHeight = W * scale;
     grid = { scale, perRow, rows, rowHeight, height: Math.max(80, Math.ceil(PAD.top + rows * (rowHeight + BETWEEN))) };
   };
   const fit = (element, w, h) => {
@@ -90,7 +106,7 @@
     const pen = element.getContext("2d");
     pen.setTransform(ratio, 0, 0, ratio, 0, 0);
     pen.clearRect(0, 0, w, h);
-    pen.font = "12px system-ui, sans-serif";
+    pen.font = FONT;
     return pen;
   };
   const hatch = (pen, x, y, w, h) => {
@@ -117,7 +133,8 @@
   const drawRows = () => {
     layRows();
     height = grid.height;
-    const pen = fit(canvas, width, height), { scale, perRow, rows, rowHeight } = grid;
+    const pen = fit(canvas, width, height);
+    const { scale, perRow, rows, rowHeight } = grid;
     const top = (row) => PAD.top + row * (rowHeight + BETWEEN);
     // A stretch of the strip in each row that it lies in.
     const boxes = (a0, a1, c0, c1, least, each) => {
@@ -136,12 +153,15 @@
     pen.fillStyle = tint.soft;
     pen.textAlign = "right";
     pen.textBaseline = "middle";
-    for (let row = 0; row < rows; row++) pen.fillText(place(row * perRow), PAD.left - 8, top(row) + rowHeight / 2);
-    const least = state.only ? 4 : 2.5;
+    const digits = Math.max(0, Math.ceil(-Math.log10(perRow / units.per) + 0.9));
+    for (let row = 0; row < rows; row++) pen.fillText(`${plain(row * perRow / units.per, rows > 1 ? digits : 0)} ${units.along}`, PAD.left - 8, top(row) + rowHeight / 2);
+    const few = shown <= FEW, least = few ? 5 : 2.5;
+    pen.strokeStyle = "#1b1f24";
+    pen.lineWidth = 1;
     for (let k = N - 1; k >= 0; k--) {
       if (!visible[k]) continue;
       pen.fillStyle = classOf(k).colour;
-      boxes(col.along0[k], along1[k], col.across0[k], across1[k], least, (x, y, w, h) => pen.fillRect(x, y, w, h));
+      boxes(col.along0[k], along1[k], col.across0[k], across1[k], least, (x, y, w, h) => { pen.fillRect(x, y, w, h); if (few) pen.strokeRect(x, y, w, h); });
     }
     if (state.chosen >= 0) boxes(col.along0[state.chosen], along1[state.chosen], col.across0[state.chosen], across1[state.chosen], 3, (x, y, w, h) => ring(pen, x, y, w, h));
   };
@@ -167,8 +187,10 @@
   const keep = () => {
     const [low, high] = limits();
     state.scale = Math.min(high, Math.max(low, state.scale));
-    state.cx = Math.min(L, Math.max(0, state.cx));
-    state.cy = Math.min(RIGHT, Math.max(LEFT, state.cy));
+    // A strip that fits is in the middle; one that does not fills the view, but for a margin.
+    const within = (at, begin, end, room) => { const half = Math.max(0, room / 2 - 40) / state.scale; return end - begin <= 2 * half ? (begin + end) / 2 : Math.min(end - half, Math.max(begin + half, at)); };
+    state.cx = within(state.cx, 0, L, width - PAD.left);
+    state.cy = within(state.cy, LEFT, RIGHT, height - 24);
   };
   const drawStrip = () => {
     height = Math.round(Math.max(260, Math.min(470, innerHeight * 0.6)));
@@ -263,10 +285,12 @@
       ink.fillStyle = tint.steel;
       ink.fillRect(0, 0, w, h);
       for (const [a0, a1, c0, c1] of data.gaps) hatch(ink, a0 * sx, (c0 - LEFT) * sy, Math.max(1.5, (a1 - a0) * sx), (c1 - c0) * sy);
+      const least = shown <= FEW ? 4 : 2;
       for (let k = N - 1; k >= 0; k--) {
         if (!visible[k]) continue;
         ink.fillStyle = classOf(k).colour;
-        ink.fillRect(col.along0[k] * sx - 0.5, (col.across0[k] - LEFT) * sy - 0.5, Math.max(2, col.along_size[k] * sx), Math.max(2, col.across_size[k] * sy));
+        const w = Math.max(least, col.along_size[k] * sx), h = Math.max(least, col.across_size[k] * sy);
+        ink.fillRect((col.along0[k] + along1[k]) / 2 * sx - w / 2, ((col.across0[k] + across1[k]) / 2 - LEFT) * sy - h / 2, w, h);
       }
       stale = false;
     }
@@ -411,6 +435,9 @@
     const steps = make("div", undefined, { className: "steps" });
     for (const [text, way] of [["previous", -1], ["next", 1]]) { const button = make("button", text, { type: "button" }); button.onclick = () => walk(way); steps.append(button); }
     if (state.mode === "rows") { const button = make("button", "zoom to it", { type: "button" }); button.onclick = () => choose(k, true); steps.append(button); }
+    const back = make("button", "in the list", { type: "button" });
+    back.onclick = () => { const row = document.querySelector("#list tr.chosen"); (row || by("defects")).scrollIntoView({ block: "center" }); if (row) row.querySelector("button").focus({ preventScroll: true }); };
+    steps.append(back);
     panel.append(steps);
   };
 
@@ -423,7 +450,7 @@
     ["area", "Area", (k) => col.area[k], (k) => square(col.area[k])], ["probability", "Prob.", (k) => col.probability[k], (k) => col.probability[k] ? plain(col.probability[k], 2) : ""],
     ["zones", "Zones", zonesOf, zonesOf], ["repeat", "Series", (k) => col.repeat[k], (k) => col.repeat[k] || ""], ["group", "Group", (k) => col.group[k], (k) => col.group[k] || ""],
     ["earlier", "Earlier", (k) => col.earlier[k], (k) => col.earlier[k] || ""], ["image", "Image", (k) => word("image", k), (k) => word("image", k)], ["picture", "Picture", (k) => data.pictures.crops[col.defect[k]] ? 0 : 1, (k) => data.pictures.crops[col.defect[k]] ? "yes" : ""],
-  ].filter(([name]) => !["repeat", "group", "earlier", "zones"].includes(name) || !("same" in data.columns[name]) || data.columns[name].same);
+  ].filter(([name]) => name !== "picture" || Object.keys(data.pictures.crops).length).filter(([name]) => !["repeat", "group", "earlier", "zones"].includes(name) || !("same" in data.columns[name]) || data.columns[name].same);
   const LEFTS = new Set(["class", "zones", "image"]);
   let listed = [];
   const relist = () => {
@@ -450,7 +477,7 @@
       row.dataset.row = k;
       for (const [name, , , text] of COLUMNS) {
         const cell = make("td");
-        if (LEFTS.has(name)) cell.className = "left";
+        cell.className = LEFTS.has(name) ? `left ${name}` : name;
         if (!text) { const button = make("button", String(col.defect[k]), { type: "button" }); button.setAttribute("aria-label", `show defect ${col.defect[k]}`); cell.append(button); }
         else if (name === "class") cell.append(swatch(k), text(k));
         else cell.textContent = text(k);
@@ -468,7 +495,7 @@
     if (!by("list")) return;
     by("list").tHead.rows[0].replaceChildren(...COLUMNS.map(([name, title]) => {
       const cell = make("th", undefined, { scope: "col" }), active = name ? state.sort === name : state.numbered && !state.sort;
-      if (LEFTS.has(name)) cell.className = "left";
+      cell.className = LEFTS.has(name) ? `left ${name}` : name;
       const button = make("button", title, { type: "button" });
       button.append(make("span", active ? (state.down ? " ▼" : " ▲") : ""));
       cell.setAttribute("aria-sort", active ? (state.down ? "descending" : "ascending") : "none");
@@ -508,6 +535,8 @@
     }
     refilter();
   };
+
+  const toMap = () => { by("map").scrollIntoView({ block: "start" }); canvas.focus({ preventScroll: true }); };
 
   // Events.
   const pointers = new Map();
@@ -579,11 +608,11 @@
   for (const button of document.querySelectorAll("[data-only]")) button.onclick = () => {
     const [kind, number] = button.dataset.only.split(":");
     showOnly({ kind, number: Number(number) });
-    by("map").scrollIntoView({ block: "start" });
+    toMap();
   };
   by("only").querySelector("button").onclick = () => showOnly(null);
   if (by("list")) {
-    by("list").tBodies[0].onclick = (event) => { const row = event.target.closest("tr"); if (row) { choose(Number(row.dataset.row), true); if (event.target.tagName !== "BUTTON" || innerWidth <= 1000) by("map").scrollIntoView({ block: "start" }); } };
+    by("list").tBodies[0].onclick = (event) => { const row = event.target.closest("tr"); if (row) { choose(Number(row.dataset.row), true); toMap(); } };
     by("find").oninput = () => { state.words = by("find").value; state.page = 0; fill(); };
     by("back").onclick = () => { state.page--; fill(); };
     by("next").onclick = () => { state.page++; fill(); };
@@ -596,7 +625,10 @@
   document.documentElement.classList.add("js");
   for (const part of document.querySelectorAll(".screen")) part.hidden = false;
   readColours();
+  measure();
   head();
+  if (N && !col.artefact[0]) state.chosen = 0;  // the gravest
   refilter();
+  tell();
   requestAnimationFrame(fromAddress);
 })();

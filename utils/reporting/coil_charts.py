@@ -10,6 +10,7 @@ import pandas as pd
 from utils.coil.coil import Coil
 from utils.coil.tables import among, texts
 from utils.coil.zones import Stretch
+from utils.reporting.coil_map import bare, nice_step, spelled
 from utils.reporting.legends import short
 from utils.reporting.page import shown
 from utils.reporting.plots import NEUTRAL, colour
@@ -52,18 +53,6 @@ class Chart:
     gaps: Sequence[tuple[float, float]] = ()
 
 
-def nice_step(span: float, parts: int) -> float:
-    """Return the smallest of 1, 2, 5, 10, 20, ... that cuts a span into at most so many parts.
-
-    Example:
-        >>> nice_step(1234.0, 8)
-        200.0
-    """
-    wanted = max(span, 1e-9) / parts
-    power = 10.0 ** math.floor(math.log10(wanted))
-    return next(factor * power for factor in (1, 2, 5, 10) if factor * power >= wanted * (1 - 1e-9))
-
-
 def charts(coil: Coil, names: Sequence[str]) -> list[Chart]:
     """Return the charts of a coil.
 
@@ -83,7 +72,7 @@ def charts(coil: Coil, names: Sequence[str]) -> list[Chart]:
     step = max(step, length / 4000)
     found = [
         _counts(
-            f"Defects per {_bare(step / units.per_along)} {units.along} along the strip",
+            f"Defects per {bare(step / units.per_along)} {units.along} along the strip",
             along,
             classes,
             names,
@@ -96,7 +85,7 @@ def charts(coil: Coil, names: Sequence[str]) -> list[Chart]:
     across_step = nice_step(width, BINS_ACROSS)
     found.append(
         _counts(
-            f"Defects across the strip, in lanes of {_bare(across_step)} {units.across} from the left edge",
+            f"Defects across the strip, in lanes of {bare(across_step)} {units.across} from the left edge",
             across,
             classes,
             names,
@@ -130,7 +119,7 @@ def _counts(
     at = np.clip(at, 0, np.nextafter(edges[-1], 0))
     numbers = {name: int((classes == name).sum()) for name in names}
     named = sorted(sorted(names, key=lambda name: -numbers[name])[:MOST_CLASSES], key=list(names).index)
-    groups = [(shown(short(name)), colour(list(names).index(name)), classes == name) for name in named]
+    groups = [(shown(short(spelled(name))), colour(list(names).index(name)), classes == name) for name in named]
     if len(names) > len(named):
         groups.append((f"{len(names) - len(named)} other classes", NEUTRAL, ~among(classes, named)))
     base = np.zeros(len(edges) - 1)
@@ -170,7 +159,12 @@ def _light(axis: str, light: pd.DataFrame, span: float, begin: float, x_ticks: l
         ]
         path = "".join(words)
         series.append(
-            Series(f"camera {short(str(camera))}" if camera else "brightness", colour(index), "M" + path[1:], line=True)
+            Series(
+                f"camera {short(spelled(str(camera)))}" if camera else "brightness",
+                colour(index),
+                "M" + path[1:],
+                line=True,
+            )
         )
     title = f"Brightness {axis} the strip: mean grey level, 0 to 255"
     return Chart(title, title, series, x_ticks, [(0, "0"), (100 * 128 / 255, "128"), (100, "255")])
@@ -189,13 +183,7 @@ def _ticks(span: float, per: float, unit: str) -> list[tuple[float, str]]:
     """Return the places of an axis in percent, and their texts; the unit stands at the first."""
     step = nice_step(span / per, TICKS)
     values = np.arange(math.floor(span / per / step + 1e-9) + 1) * step
-    return [
-        (100 * value * per / span, f"{_bare(value)}{f' {unit}' if not k else ''}") for k, value in enumerate(values)
-    ]
-
-
-def _bare(value: float) -> str:
-    return f"{value:,.10g}" if value < 1000 else f"{value:,.0f}"
+    return [(100 * value * per / span, f"{bare(value)}{f' {unit}' if not k else ''}") for k, value in enumerate(values)]
 
 
 def _short(value: float) -> str:

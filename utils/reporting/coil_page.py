@@ -23,7 +23,7 @@ from utils.coil.outputs import warnings_of
 from utils.coil.tables import count_texts, texts
 from utils.coil.zones import ZONES, Stretch, touching
 from utils.reporting.coil_charts import charts
-from utils.reporting.coil_map import class_order, map_png
+from utils.reporting.coil_map import class_order, map_pages, spelled
 from utils.reporting.page import shown
 from utils.reporting.plots import colour
 from utils.text import plural
@@ -33,7 +33,8 @@ if TYPE_CHECKING:
 
 LARGEST = 5_000_000  # bytes of the page
 MOST_DEFECTS = 60_000  # that the page holds
-MOST_ROWS = 200  # of a table, beside the list of defects
+MOST_ROWS = 100  # of a table, beside the list of defects
+MOST_WARNINGS = 40
 LONGEST_NAME = 80  # letters of a name in the page
 _HERE = Path(__file__).parent
 _KIND = "artefact", "repeat", "group", "earlier"
@@ -50,23 +51,23 @@ def coil_page(coil: Coil, largest: int = LARGEST) -> str:
         The page, for ``utils.files.write_text``.
     """
     context = _context(coil)
-    picture = _address(map_png(coil), "image/png")
+    pictures = [_address(part, "image/png") for part in map_pages(coil)]
     kept = min(len(coil.defects), MOST_DEFECTS)
     while True:
         data = _data(coil, kept, context["classes"])
-        bare = len(_render(context, picture, data, kept).encode(errors="backslashreplace"))
+        bare = len(_render(context, pictures, data, kept).encode(errors="backslashreplace"))
         if bare <= 0.9 * largest or not kept:
             break
         kept = int(kept * min(0.8, 0.8 * largest / bare))
     data["pictures"] = _pictures(coil.crops, coil, kept, largest - bare - 2000)
-    return _render(context, picture, data, kept)
+    return _render(context, pictures, data, kept)
 
 
-def _render(context: Mapping[str, Any], picture: str, data: Mapping[str, Any], kept: int) -> str:
+def _render(context: Mapping[str, Any], pictures: Sequence[str], data: Mapping[str, Any], kept: int) -> str:
     script = (_HERE / "coil.js").read_text("utf-8")
     return _template().render(
         **context,
-        picture=picture,
+        pictures=pictures,
         kept=kept,
         data=as_json(data),
         style=(_HERE / "coil.css").read_text("utf-8"),
@@ -132,7 +133,7 @@ def _data(coil: Coil, kept: int, classes: Sequence[Mapping[str, Any]]) -> dict[s
     columns["zones"] = pack(zones, 1)
     for name in ("image", "camera", "side"):
         order, words = pd.factorize(texts(table[name]))
-        columns[name] = pack(order, 1) | {"words": list(words)}
+        columns[name] = pack(order, 1) | {"words": list(map(spelled, words))}
     return {
         "units": {"along": units.along, "per": units.per_along, "across": units.across, "area": units.area}
         | {"digits": units.digits},
@@ -187,8 +188,6 @@ def _bits(table: pd.DataFrame, outcome: Outcome) -> dict[str, Any]:
 def _pictures(pictures: Pictures, coil: Coil, kept: int, room: int) -> dict[str, Any]:
     """Choose pictures, gravest first, until the page is full: a defect's crop with the image that it lies in."""
     table = coil.defects.iloc[coil.order[:kept]]
-    frames = coil.frames
-    sizes = dict(zip(texts(frames["image"]), zip(frames["width_px"], frames["height_px"], strict=True), strict=True))
     crops: dict[str, Any] = {}
     thumbs: dict[str, Any] = {}
     for number, image in zip(table["defect"].astype(int), texts(table["image"]), strict=True):
@@ -197,8 +196,8 @@ def _pictures(pictures: Pictures, coil: Coil, kept: int, room: int) -> dict[str,
             continue
         thumb = pictures.thumbs.get(image)
         more: dict[str, Any] = {}
-        if thumb is not None and image not in thumbs and image in sizes:
-            more = {image: [_base64(thumb), *map(int, sizes[image])]}
+        if thumb is not None and spelled(image) not in thumbs:
+            more = {spelled(image): [_base64(thumb.jpeg), thumb.width, thumb.height]}
         entry = [_base64(crop.jpeg), *crop.box, int(crop.whole)]
         needed = len(as_json({str(number): entry})) + (len(as_json(more)) if more else 0)
         if needed > room:
@@ -233,13 +232,13 @@ def _context(coil: Coil) -> dict[str, Any]:
         "repeats": [_repeat(coil, row) for row in _records(coil.repeats)],
         "groups": [_group(coil, row) for row in _records(coil.groups)],
         "artefacts": [_artefact(row) for row in _records(coil.artefacts)],
-        "warnings": [[_cell(value) for value in row] for row in warnings.head(MOST_ROWS).itertuples(index=False)],
+        "warnings": [[_cell(value) for value in row] for row in warnings.head(MOST_WARNINGS).itertuples(index=False)],
         "warning_columns": [_heading(name) for name in warnings.columns],
         "more": {
             "repeats": len(coil.repeats) - MOST_ROWS,
             "groups": len(coil.groups) - MOST_ROWS,
             "artefacts": len(coil.artefacts) - MOST_ROWS,
-            "warnings": len(warnings) - MOST_ROWS,
+            "warnings": len(warnings) - MOST_WARNINGS,
         },
         "warn_classes": [_cut(name) for name in plan.warn_classes],
         "gaps": _gap_rows(coil),
@@ -375,8 +374,8 @@ def _word(value: Any) -> str:
 
 
 def _cut(text: str, length: int = LONGEST_NAME) -> str:
-    """Cut a name that would push the page out of shape; bytes that are no UTF-8 become their codes."""
-    text = text.encode("utf-8", "backslashreplace").decode()
+    """Cut a name that would push the page out of shape, see ``spelled``."""
+    text = spelled(text)
     return text if len(text) <= length else f"{text[: length - 1]}…"
 
 

@@ -146,22 +146,24 @@ def _series(
         rng, roll, stamps, places, shifts, settings.missed, settings.wander, settings.class_names, settings.confused
     )
     together = [printed] if arrangement in ("two", "opposite") else [[marks] for marks in printed]
-    drawn = []
+    drawn: list[tuple[pd.DataFrame, dict[str, object]]] = []
     for group, stamp in zip(together, stamps, strict=False):
         marks = pd.concat(group, ignore_index=True)
         marks = marks[(marks["along"] >= 0.0) & (marks["along"] <= length)].copy()
+        turns = places + stamp.angle * roll.period
+        turns = turns[turns <= length]
         marks["kind"], marks["repeat"] = "mark", before + len(drawn) + 1
-        period = float((places[-1] - places[0]) / (len(places) - 1)) if len(places) > 1 else roll.period
+        period = float((turns[-1] - turns[0]) / (len(turns) - 1)) if len(turns) > 1 else roll.period
         row = {
             "repeat": before + len(drawn) + 1,
             "across": stamp.across + float(shifts.mean()),
             "period": period,
             "others": f"{period / 2.0:.4f}" if arrangement == "opposite" else "",
             "drift": wander.drift,
-            "onset": float(places[0]),
-            "end": float(places[-1]),
+            "onset": float(turns[0]) if len(turns) else length,
+            "end": float(turns[-1]) if len(turns) else length,
             "hits": len(marks),
-            "turns": len(places),
+            "turns": len(turns),
             "class_name": name,
             "roll": roll.name,
             "diameter": roll.diameter,

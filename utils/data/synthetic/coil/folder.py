@@ -4,6 +4,7 @@ import csv
 import io
 import os
 import time
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -152,7 +153,7 @@ def _write_tables(
     _write_csv(config.dir / "positions.csv", list(positions.columns), positions.to_numpy().tolist())
 
 
-def _write_csv(path: Path, header: tuple[str, ...] | list[str], rows: list[tuple[object, ...]]) -> None:
+def _write_csv(path: Path, header: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(header)
@@ -168,8 +169,8 @@ def _check(config: SynthesiseConfig) -> Layout:
     if config.frames > MOST_FRAMES:
         raise InputError(f"-frames {config.frames}: give {MOST_FRAMES} at most")
     if config.mm_per_px is not None and not all(0.001 <= one <= 100.0 for one in config.mm_per_px):
-        scale = ",".join(f"{one:g}" for one in config.mm_per_px)
-        raise InputError(f"-mm_per_px {scale}: each must be 0.001 to 100 millimetres, or none")
+        given = ",".join(f"{one:g}" for one in config.mm_per_px)
+        raise InputError(f"-mm_per_px {given}: each must be 0.001 to 100 millimetres, or none")
     rows, columns = config.image_size if config.along == "y" else config.image_size[::-1]
     if config.frame_overlap > rows - LEAST_STEP:
         raise InputError(f"-frame_overlap {config.frame_overlap}: a frame has {rows} pixels along; give fewer")
@@ -184,6 +185,11 @@ def _check(config: SynthesiseConfig) -> Layout:
         raise InputError(f"-positions {config.positions}: needs a scale; give -mm_per_px, or -positions start_m")
     if config.mm_per_px is None and config.camera_scale != 1.0:
         raise InputError("-camera_scale: without -mm_per_px all cameras have the same pixels; leave it out")
+    if not 0.5 <= config.camera_scale ** (config.cameras - 1) <= 2.0:
+        raise InputError(
+            f"-camera_scale {config.camera_scale:g}: the last of {config.cameras} cameras would see less than half, or more"
+            " than twice, what the first one sees; give a number nearer to 1"
+        )
     scale = config.mm_per_px or (1.0, 1.0)
     return make_layout(
         config.cameras,

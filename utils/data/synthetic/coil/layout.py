@@ -56,6 +56,11 @@ class Layout:
     length: float
     width: float
 
+    @property
+    def head(self) -> float:
+        """Where all cameras have begun to see, millimetres along the strip."""
+        return max(camera.first for camera in self.cameras)
+
     def borders(self) -> NDArray[np.float64]:
         """Return where frames begin or end along the strip, millimetres, away from its ends."""
         places = [
@@ -64,7 +69,7 @@ class Layout:
             for frame in range(self.frames)
             for end in (0.0, camera.rows * camera.along)
         ]
-        return np.array([place for place in places if 0.0 < place < self.length])
+        return np.array([place for place in places if self.head < place < self.length])
 
     def seams(self) -> NDArray[np.float64]:
         """Return where cameras, or sensors, begin or end across the strip, millimetres, away from its edges."""
@@ -100,7 +105,8 @@ def make_layout(
         uneven: each camera is triggered some broken number of pixels after its neighbour, as in a real line.
     """
     placed: list[DrawnCamera] = []
-    step = (rows - frame_overlap) * scale[0]
+    # All cameras are triggered together: the one that sees least must not leave gaps.
+    step = (rows - frame_overlap) * scale[0] * min(1.0, camera_scale ** (cameras - 1))
     left = -margin
     ends = tuple(round(columns * (number + 1) / (seams + 1)) for number in range(seams))
     for number in range(cameras):

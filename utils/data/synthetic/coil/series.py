@@ -132,7 +132,6 @@ def print_marks(
     Returns:
         For each stamp a frame with ``class_name, along, across, size_along, size_across`` of the marks that are seen.
     """
-    steps = np.diff(places, append=places[-1] + roll.period if len(places) else [])
     printed = []
     for stamp in stamps:
         seen = rng.random(len(places)) >= missed
@@ -143,7 +142,7 @@ def print_marks(
             pd.DataFrame(
                 {
                     "class_name": names,
-                    "along": (places + stamp.angle * steps)[seen] + rng.normal(0.0, wander.jitter, count),
+                    "along": (places + stamp.angle * roll.period)[seen] + rng.normal(0.0, wander.jitter, count),
                     "across": stamp.across + shifts[seen] + rng.normal(0.0, wander.jitter, count),
                     "size_along": stamp.size[0] * grown[0],
                     "size_across": stamp.size[1] * grown[1],

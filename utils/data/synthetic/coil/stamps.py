@@ -69,6 +69,8 @@ def paint(rng: np.random.Generator, class_name: str, size: tuple[int, int], cont
             return StampPixels(class_name, *found)
     body = np.clip(2.0 * blob(rng, (height, width), 0.2), 0.0, 1.0)
     mask = _main_part((body > 0.0).astype(np.uint8))
+    if not mask.any():
+        mask[:] = 1
     rows, columns = _box(mask)
     gain = np.maximum(1.0 - 0.45 * contrast * body, 0.1)[rows, columns]
     return StampPixels(class_name, gain.astype(np.float32), np.ascontiguousarray(mask[rows, columns]))
@@ -84,8 +86,9 @@ def _cut(canvas: Canvas) -> tuple[FloatImage, Mask] | None:
 
 
 def _main_part(mask: Mask) -> Mask:
-    """Return the largest connected part of a mask, as a mask."""
-    _, parts, stats, _ = cv2.connectedComponentsWithStats(mask, connectivity=8)
+    """Return the largest connected part of a mask, as a mask, without necks that a camera of less sight would not see."""
+    mask = cv2.morphologyEx(mask, cv2.MORPH_OPEN, np.ones((3, 3), np.uint8), borderValue=0)
+    _, parts, stats, _ = cv2.connectedComponentsWithStats(mask, connectivity=4)
     if len(stats) < 2:
         return mask
     return (parts == 1 + int(np.argmax(stats[1:, cv2.CC_STAT_AREA]))).astype(np.uint8)

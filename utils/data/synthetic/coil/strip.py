@@ -155,14 +155,14 @@ def _single(
     if name in ("cracks", "scratches") and rng.random() < LONG_SHARE:
         along = first.rows * rng.uniform(1.0, 3.2)
     # The strip must hold it, on small pictures too.
-    length, width = layout.length / first.along, layout.width / first.across
+    head, length, width = layout.head / first.along, layout.length / first.along, layout.width / first.across
     size = (int(min(along, 0.3 * length)), int(min(across, 0.2 * width)))
     stamp = paint(rng, name, size, settings.contrast)
     height, breadth = stamp.shape
     borders, seams = layout.borders() / first.along, layout.seams() / first.across
     cut, beside = rng.random() < settings.cut_share, rng.random() < NEIGHBOUR_SHARE and bool(placed)
     for _ in range(PLACES_TRIED):
-        row, column = rng.uniform(0.0, length - height), _column(rng, width, breadth)
+        row, column = rng.uniform(head, length - height), _column(rng, width, breadth)
         if beside:
             other = placed[int(rng.integers(len(placed)))]
             gap = settings.spacing * rng.uniform(1.0, 1.5)
@@ -175,7 +175,7 @@ def _single(
             if len(seams) and (which > 0.5 or not len(borders)):
                 column = rng.choice(seams) - breadth * rng.uniform(0.1, 0.9)
         row, column = round(row), round(column)
-        fits = 0 <= row <= length - height and 0 <= column <= width - breadth
+        fits = head <= row <= length - height and 0 <= column <= width - breadth
         if fits and room.take(row, column, stamp.shape):
             return PlacedDefect(stamp, row, column)
     return None
@@ -195,7 +195,7 @@ def _marks(
     """Print the marks of one roll, all from one painted defect, now fainter, now stronger."""
     first, length = layout.cameras[0], layout.length
     wander = dataclasses.replace(settings.wander, drift=settings.wander.drift * rng.choice([-1.0, 1.0]))
-    places = turns_of(rng, roll, 0.0, length, length, wander)
+    places = turns_of(rng, roll, layout.head, length, length, wander)
     along, shifts = weave_of(rng, length, wander)
     name = str(rng.choice(["pits", "patches"]))
     longest = max(4, int(0.3 * roll.period / first.along))
@@ -208,7 +208,7 @@ def _marks(
         side = across + float(np.interp(place, along, shifts)) + rng.normal(0.0, wander.jitter)
         row = round(middle / first.along - stamp.shape[0] / 2.0)
         column = round(side / first.across - stamp.shape[1] / 2.0)
-        fits = row >= 0 and (row + stamp.shape[0]) * first.along <= length and column >= 0
+        fits = row * first.along >= layout.head and (row + stamp.shape[0]) * first.along <= length and column >= 0
         fits &= (column + stamp.shape[1]) * first.across <= layout.width
         if rng.random() < settings.missed or not fits or not room.take(row, column, stamp.shape):
             continue

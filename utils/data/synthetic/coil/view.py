@@ -115,8 +115,8 @@ class Line:
         image = image * steel + np.float32(DARK) * (1.0 - steel)
         image += rng.standard_normal(image.shape, dtype=np.float32) * np.float32(1.3)
         grey = np.clip(image + 0.5, 0.0, 255.0).astype(np.uint8)
-        turned = (stored(grey, *self.turned), *(stored(np.moveaxis(one, 0, 2), *self.turned) for one in (labels, seen)))
-        return Frame(*turned, tuple(shown))
+        masks = [stored(np.moveaxis(one, 0, 2), *self.turned) for one in (labels, seen)]
+        return Frame(stored(grey, *self.turned), masks[0], masks[1], tuple(shown))
 
     def artefacts(self) -> pd.DataFrame:
         """Return the table of the specks, ``TRUE_ARTEFACT_COLUMNS``, in pixels of the images as they are stored."""
@@ -142,14 +142,14 @@ class Line:
         # Mirrored at its ends, so that the texture goes on for ever without a step.
         turn = np.where(turn < height, turn, 2 * height - 1 - turn)
         image = self._texture[turn[:, None], np.clip(np.floor(columns).astype(int), 0, width - 1)[None, :]]
-        middle = np.abs(np.linspace(-1.0, 1.0, eye.columns, dtype=np.float32))
-        light = self._exposure[camera] * math.exp(rng.normal(0.0, 0.03)) * (1.0 - 0.25 * middle**2)
-        for sensor, end in enumerate(eye.sensor_ends):
-            light[end:] *= 1.0 + 0.12 * (-1.0) ** sensor
+        middle = np.linspace(-1.0, 1.0, eye.columns, dtype=np.float32)
+        light = self._exposure[camera] * math.exp(rng.normal(0.0, 0.03)) * (1.0 - 0.25 * np.square(middle))
+        for sensor, place in enumerate(eye.sensor_ends):
+            light[place:] *= 0.88 if sensor % 2 else 1.12
         knots = np.linspace(0.0, self.layout.length / first.along, self._edges.shape[1])
         left, right = (np.interp(rows, knots, stray) for stray in self._edges)
-        end = self.layout.width / first.across
-        inside = np.minimum(columns[None, :] - left[:, None], end + right[:, None] - columns[None, :])
+        breadth = self.layout.width / first.across
+        inside = np.minimum(columns[None, :] - left[:, None], breadth + right[:, None] - columns[None, :])
         return image * light.astype(np.float32), np.clip(inside + 0.5, 0.0, 1.0).astype(np.float32)
 
 
@@ -165,7 +165,7 @@ def _texture(rng: np.random.Generator, first: DrawnCamera, width: float) -> Floa
 def _speck(rng: np.random.Generator, layout: Layout, camera: int) -> Dirt:
     """Draw a speck over the steel that a camera sees."""
     eye = layout.cameras[camera]
-    height, width = (int(min(rng.integers(6, 26), 0.4 * side)) for side in (eye.rows, eye.columns))
+    height, width = (min(int(rng.integers(6, 26)), int(0.4 * side)) for side in (eye.rows, eye.columns))
     body = np.clip(2.0 * blob(rng, (height, width), 0.2), 0.0, 1.0)
     body *= 1.0 + 0.2 * noise(rng, (height, width), (3.0, 3.0))
     mask = np.ascontiguousarray((body > 0.1).astype(np.uint8))
