@@ -19,6 +19,8 @@ _ROWS = 64
 # Grey levels by which strip and surroundings differ at least, and the part of that difference where the edge is taken.
 _CONTRAST = 12.0
 _EDGE = 0.3
+# The surroundings have less than this part of the strip's light; what is brighter is the strip in uneven light.
+_DARK = 0.45
 # Dark stretches of the strip narrower than this part of the image are seams or shadows on it; bright ones narrower than
 # that beside it are reflections.
 _SEAM = 0.04
@@ -35,6 +37,11 @@ class Profile:
     """
 
     levels: np.ndarray
+
+    @property
+    def light(self) -> float:
+        """Grey level that a quarter of the image exceeds, as a strip does that fills at least so much of it."""
+        return float(np.percentile(self.levels, 75))
 
     @classmethod
     def of(cls, image: np.ndarray, camera: Camera) -> "Profile":
@@ -71,7 +78,7 @@ def strip_of(profile: Profile, usual: float | None = None) -> tuple[float, float
     if light < _CONTRAST or (usual is not None and light < _NO_STRIP * usual):
         return None
     dark = float(smooth.min())
-    if light - dark < _CONTRAST:
+    if light - dark < _CONTRAST or dark > _DARK * light:
         return 0.0, float(size)  # nothing but strip
     # Seams are as dark as the surroundings, but narrow: closing fills them, opening removes reflections beside the strip.
     bright = (smooth > dark + _EDGE * (light - dark)).astype(np.uint8)[None]
@@ -99,30 +106,25 @@ def find_edges(profiles: Mapping[str, Profile], frames: Frames, plan: CoilPlan) 
         A row for each image of ``frames.table``, indexed by its name: ``left`` and ``right``, where the strip's edges lie
         across, nan where the image does not show them (the strip goes on beyond it), and ``strip``, whether it shows any.
     """
+    table = frames.table
     usual: dict[str, float] = {}
-    for camera, rows in frames.table.groupby("camera"):
-        lights = [float(np.percentile(profiles[n].levels, 75)) for n in rows["image"] if n in profiles]
+    for name, rows in table.groupby("camera"):
+        lights = [profiles[image].light for image in rows["image"] if image in profiles]
         bright = [light for light in lights if light >= _CONTRAST]
-        usual[str(camera)] = float(np.median(bright)) if bright else 0.0
+        usual[str(name)] = float(np.median(bright)) if bright else 0.0
     found = []
-    for row in frames.table.itertuples():
-        image, camera_name = str(row.image), str(row.camera)
-        profile = profiles.get(image)
-        if profile is None:
-            found.append((image, np.nan, np.nan, True))
-            continue
-        strip = strip_of(profile, usual[camera_name])
-        if strip is None:
-            found.append((image, np.nan, np.nan, False))
-            continue
-        camera = plan.camera(camera_name)
+    for image, name, begin in zip(table["image"], table["camera"], table["left"], strict=True):
+        profile, camera = profiles.get(image), plan.camera(name)
         assert camera is not None, "frames were placed by the plan"
+        strip = strip_of(profile, usual[name]) if profile else None
+        if profile is None or strip is None:
+            found.append((image, np.nan, np.nan, profile is None))
+            continue
         size = len(profile.levels)
         left, right = (edge if 0 < edge < size else np.nan for edge in strip)
         if camera.reversed_across:
             left, right = size - right, size - left
         scale = camera.mm_per_px_across or 1.0
-        begin = float(frames.table.at[row.Index, "left"])
         found.append((image, begin + left * scale, begin + right * scale, True))
     return pd.DataFrame(found, columns=["image", "left", "right", "strip"]).set_index("image")
 

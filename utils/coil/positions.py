@@ -99,7 +99,7 @@ class _Placer:
 
     def from_table(self, folder: Path) -> pd.DataFrame:
         file = folder / POSITIONS
-        table = self.read(file)
+        table = _read(file)
         kind = next((name for name in _KINDS if name in table), None)
         if kind is None:
             raise InputError(f"{file}: no column {', '.join(_KINDS)}; expected {_LAYOUT}")
@@ -115,26 +115,6 @@ class _Placer:
         late = table["begin"].isna()
         self.leave_out(table.loc[late, "image"], f"outside the times of {SPEED}")
         return self.moving(table[~late])
-
-    def read(self, file: Path) -> pd.DataFrame:
-        try:
-            table = read_table(file)
-            name = "image" if "image" in table and "ImageId" not in table else "ImageId"
-            require_columns(file, table, [name], f"expected {_LAYOUT}")
-        except AnnotationError as error:
-            row = "" if error.row is None else f", row {error.row}"
-            raise InputError(f"{file}{row}: {error.reason}; expected a table {_LAYOUT}") from None
-        twice = [name for name in (*_KINDS, "camera", "left_mm", "left_px") if list(table.columns).count(name) > 1]
-        if twice:
-            raise InputError(f"{file}: column {twice[0]} occurs twice; remove or rename one of them")
-        if table.empty:
-            raise InputError(
-                f"{file}: lists no images; add rows, or remove the file where images are numbered in order"
-            )
-        words: dict[str, Any] = {"image": table[name].str.strip(), "row": table.index}
-        words["camera"] = table["camera"].str.strip().map(camera_name) if "camera" in table else ""
-        kept = [name for name in (*_KINDS, "left_mm", "left_px") if name in table]
-        return pd.DataFrame({**words, **{name: table[name] for name in kept}}).reset_index(drop=True)
 
     def known(self, file: Path, table: pd.DataFrame) -> pd.DataFrame:
         there = table["image"].isin(list(self.sizes))
@@ -414,7 +394,7 @@ def find_gaps(table: pd.DataFrame, plan: CoilPlan) -> pd.DataFrame:
         begin, end = own["begin"].to_numpy(float), np.maximum.accumulate(own["end"].to_numpy(float))
         missing[str(camera)] = _missing(begin, end, tail, pixel)
     several = len(missing) > 1
-    rows = [("", *gap) for gap in _common(list(missing.values()))]
+    rows: list[tuple[str, float, float]] = [("", *gap) for gap in _common(list(missing.values()))]
     if several:
         whole = {gap[1:] for gap in rows}
         for camera, gaps in missing.items():
@@ -423,7 +403,8 @@ def find_gaps(table: pd.DataFrame, plan: CoilPlan) -> pd.DataFrame:
             # Cameras need not stand in one line across the strip.
             inner = [gap for gap in gaps if (gap[0] > 0 and gap[1] < tail) or gap[1] - gap[0] > half]
             rows += [(camera, *gap) for gap in inner if gap not in whole]
-    return pd.DataFrame(sorted(rows, key=lambda row: (row[1], row[2], row[0])), columns=list(GAP_COLUMNS))
+    found = pd.DataFrame(rows, columns=list(GAP_COLUMNS))
+    return found.sort_values(["begin", "end", "camera"], kind="stable", ignore_index=True)
 
 
 def _missing(begin: np.ndarray, end: np.ndarray, tail: float, pixel: float) -> list[tuple[float, float]]:
@@ -440,6 +421,37 @@ def _common(parts: Sequence[list[tuple[float, float]]]) -> list[tuple[float, flo
         pairs = [(max(a, c), min(b, d)) for a, b in found for c, d in others]
         found = [pair for pair in pairs if pair[1] > pair[0]]
     return found
+
+
+def _read(file: Path) -> pd.DataFrame:
+    try:
+        table = read_table(file)
+        name = "image" if "image" in table and "ImageId" not in table else "ImageId"
+        require_columns(file, table, [name], f"expected {_LAYOUT}")
+    except AnnotationError as error:
+        row = "" if error.row is None else f", row {error.row}"
+        raise InputError(f"{file}{row}: {error.reason}; expected a table {_LAYOUT}") from None
+    twice = [name for name in (*_KINDS, "camera", "left_mm", "left_px") if list(table.columns).count(name) > 1]
+    if twice:
+        raise InputError(f"{file}: column {twice[0]} occurs twice; remove or rename one of them")
+    if table.empty:
+        raise InputError(f"{file}: lists no images; add rows, or remove the file where images are numbered in order")
+    words: dict[str, Any] = {"image": table[name].str.strip(), "row": table.index}
+    words["camera"] = table["camera"].str.strip().map(camera_name) if "camera" in table else ""
+    kept = [name for name in (*_KINDS, "left_mm", "left_px") if name in table]
+    return pd.DataFrame({**words, **{name: table[name] for name in kept}}).reset_index(drop=True)
+
+
+def listed_images(folder: Path) -> dict[str, str]:
+    """Read which images ``positions.csv`` lists: image -> camera; empty where there is no such table.
+
+    Raises:
+        InputError: it is not a table of images.
+    """
+    if not (folder / POSITIONS).exists():
+        return {}
+    table = _read(folder / POSITIONS)
+    return dict(zip(table["image"], table["camera"], strict=True))
 
 
 def numbers_of(names: Sequence[str] | pd.Series) -> np.ndarray | None:

@@ -1,0 +1,274 @@
+"""Read the defects of an earlier prediction, or the boxes of any detector, from a table; and what it tells of its images."""
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from utils.coil.positions import Size, camera_name, listed_images, numbers_of
+from utils.data.tables import AnnotationError, read_table
+from utils.errors import InputError
+from utils.settings import nearest
+from utils.text import plural
+
+DEFECT = "defect"  # class of boxes without one
+
+# What the columns may be called, the first that there is counts.
+_IMAGE = ("image", "ImageId", "file", "filename", "frame")
+_BOXES = (
+    ("x", "y", "width", "height"),
+    ("x0", "y0", "x1", "y1"),
+    ("xmin", "ymin", "xmax", "ymax"),
+    ("x1", "y1", "x2", "y2"),
+    ("left", "top", "right", "bottom"),
+)
+_CLASS = ("name", "class_name", "class", "label", "class_id", "ClassId")
+_AREA = ("area_px", "area")
+_PROBABILITY = ("mean_probability", "probability", "score", "confidence")
+# Columns that tell one coil, or one side of it, from another.
+_COILS = ("coil", "sheet", "plate", "strip", "side")
+_LAYOUT = (
+    "image,name,area_px,x,y,width,height,mean_probability, as Predict_masks.py writes it, or camera,frame,x0,y0,x1,y1"
+)
+_FORMULA = re.compile(r"'(?=[=+\-@\t\r])")
+# Tables list frames with defects only. More frames without any than this, for each with one, are not believed.
+_MOST_EMPTY = 1000
+
+
+@dataclass(frozen=True, eq=False)
+class DefectTable:
+    """Defects of many images.
+
+    Attributes:
+        source: the file.
+        defects: image, camera (empty: not said), class_name, x, y, width, height, area_px, probability (nan: not said).
+        by_frame: images are numbers of frames, and have no names of files.
+        notes: what is missing in the table and what was made of it, a line each.
+    """
+
+    source: Path
+    defects: pd.DataFrame
+    by_frame: bool
+    notes: tuple[str, ...] = ()
+
+    @property
+    def class_names(self) -> list[str]:
+        """Names of the classes that there are."""
+        return sorted(self.defects["class_name"].unique())
+
+
+def read_defects(file: Path, where: Sequence[str] = ()) -> DefectTable:
+    """Read a table of defects.
+
+    Args:
+        file: CSV; ``docs/coil.md`` says what its columns may be called.
+        where: ``COLUMN=VALUE``, rows that count; several columns must all agree.
+
+    Raises:
+        InputError: not such a table, a value that is none, or several coils in one table.
+    """
+    try:
+        table = read_table(file)
+    except AnnotationError as error:
+        row = "" if error.row is None else f", row {error.row}"
+        raise InputError(f"{file}{row}: {error.reason}; expected a table {_LAYOUT}") from None
+    if len(set(table.columns)) < len(table.columns):
+        raise InputError(f"{file}: two columns have the same name; rename or remove one of them")
+    table = _chosen(file, table, where)
+    image, box = _first(table, _IMAGE), next((names for names in _BOXES if set(names) <= set(table.columns)), None)
+    if image is None or box is None:
+        what = "images (image, or camera and frame)" if image is None else "boxes (x,y,width,height or x0,y0,x1,y1)"
+        raise InputError(f"{file}: no columns of {what}; expected a table {_LAYOUT}")
+    notes = []
+    numbers = np.column_stack([_numbers(table[name]) for name in box]).reshape(-1, 4)
+    if box != _BOXES[0]:
+        numbers[:, 2:] -= numbers[:, :2]
+    bad = ~np.isfinite(numbers).all(axis=1) | (numbers[:, 2:] <= 0).any(axis=1)
+    if bad.any():
+        rows = f"{plural(int(bad.sum()), 'row')} without a box (the first: row {table.index[bad][0]})"
+        if bad.all():
+            raise InputError(f"{file}: {rows}, and none with one; expected a table {_LAYOUT}")
+        notes.append(f"{file}: {rows} left out")
+    table, numbers = table[~bad], numbers[~bad]
+    cameras = table["camera"].str.strip().map(camera_name) if "camera" in table else pd.Series("", table.index)
+    images = table[image].str.strip()
+    by_frame = image == "frame"
+    if by_frame:
+        images = _frame_images(cameras, images.map(camera_name))
+    area, sure, kind = (_first(table, names) for names in (_AREA, _PROBABILITY, _CLASS))
+    areas = _numbers(table[area]) if area else np.full(len(table), np.nan)
+    if area is None:
+        notes.append(f"{file}: tells no areas; that of its box is taken for each defect's")
+    areas = np.where(areas > 0, areas, numbers[:, 2] * numbers[:, 3])
+    if kind is None:
+        notes.append(f"{file}: tells no classes; all are called {DEFECT}")
+    names = table[kind].str.strip() if kind else pd.Series(DEFECT, table.index)
+    defects = pd.DataFrame(
+        {
+            "image": _plain(images),
+            "camera": cameras,
+            "class_name": _plain(names).replace("", DEFECT),
+            **{name: numbers[:, place] for place, name in enumerate(_BOXES[0])},
+            "area_px": areas,
+            "probability": _numbers(table[sure]) if sure else np.nan,
+        }
+    )
+    return DefectTable(file, defects.reset_index(drop=True), by_frame, tuple(notes))
+
+
+def images_of(
+    table: DefectTable, folder: Path | None, frame_size: Size | None
+) -> tuple[dict[str, Size], dict[str, str], list[str]]:
+    """Work out which images there were, where none of them is at hand.
+
+    Args:
+        table: of defects.
+        folder: of the coil, where ``positions.csv`` may list all images; none: there is no such table.
+        frame_size: height and width of every image in pixels; none: not known.
+
+    Returns:
+        Image -> size, image -> camera, and what was guessed, a line each.
+
+    Raises:
+        InputError: the table does not tell which images there were.
+    """
+    notes = []
+    size = frame_size
+    if size is None:
+        size = _size_from(table)
+        notes.append(
+            f"{table.source}: tells no size of the images; {size[0]}x{size[1]} pixels, high and wide, is what its boxes"
+            " reach (-frame_size H,W says it)"
+        )
+    pairs = table.defects[["image", "camera"]].drop_duplicates()
+    cameras = dict(zip(pairs["image"], pairs["camera"], strict=True))
+    if len(cameras) < len(pairs):
+        twice = pairs["image"][pairs["image"].duplicated()].iloc[0]
+        raise InputError(f"{table.source}: image {twice} is of several cameras; give each image a name of its own")
+    listed = listed_images(folder) if folder is not None else {}
+    if not listed:
+        filled = _fill(table.source, cameras)
+        if len(filled) > len(cameras):
+            notes.append(
+                f"{table.source}: lists images with defects only; {plural(len(filled) - len(cameras), 'image')} between"
+                " them count as seen and without defect"
+            )
+        cameras = filled
+    return dict.fromkeys({**listed, **cameras}, size), cameras, notes
+
+
+def _fill(source: Path, cameras: Mapping[str, str]) -> dict[str, str]:
+    """Add the images without defects, which the table does not list: those of all numbers from 1 to the last one."""
+    if not cameras:
+        raise InputError(
+            f"{source}: lists no defects, so nothing tells which images there were; give their folder, or one with"
+            " positions.csv, with -dir"
+        )
+    groups: dict[str, list[str]] = {}
+    for image, camera in cameras.items():
+        groups.setdefault(camera, []).append(image)
+    counted = {camera: numbers_of(images) for camera, images in groups.items()}
+    if any(numbers is None for numbers in counted.values()):
+        raise InputError(
+            f"{source}: the images' names do not number them ({groups[next(iter(groups))][0]}), so nothing tells where they"
+            " lie; give their folder, or one with positions.csv, with -dir"
+        )
+    spans = [(int(numbers.min()), int(numbers.max())) for numbers in counted.values() if numbers is not None]
+    low, last = min(pair[0] for pair in spans), max(pair[1] for pair in spans)
+    # Frames are counted from 1, or 0, unless the first number is so high that they hardly were.
+    first = min(low, 1) if low <= last // 2 + 1 else low
+    if last - first >= _MOST_EMPTY + _MOST_EMPTY * max(map(len, groups.values())):
+        raise InputError(
+            f"{source}: the numbers of the images go from {low} to {last}, and hardly any has a defect; say where the images"
+            " lie in positions.csv, in the folder of -dir"
+        )
+    filled = {}
+    for camera, images in groups.items():
+        numbers = counted[camera]
+        assert numbers is not None
+        named = dict(zip(numbers.tolist(), images, strict=True))
+        before, digits, after = _parts(images[0])
+        for number in range(first, last + 1):
+            filled[named.get(number, f"{before}{number:0{digits}d}{after}")] = camera
+    return filled
+
+
+def _parts(image: str) -> tuple[str, int, str]:
+    match = re.fullmatch(r"(.*?)(\d+)(\D*)", Path(image).stem, re.DOTALL)
+    assert match is not None, "``numbers_of`` found its number"
+    begin = image[: len(image) - len(Path(image).name)]
+    return begin + match[1], len(match[2]) if match[2].startswith("0") else 1, match[3] + Path(image).suffix
+
+
+def _size_from(table: DefectTable) -> Size:
+    """Guess the size of the images from what the boxes reach; they may reach beyond by as much on all sides."""
+    boxes = table.defects
+    if boxes.empty:
+        return (1, 1)
+    reach = [
+        float((boxes[low] + boxes[size]).max() + min(boxes[low].min(), 0))
+        for low, size in (("y", "height"), ("x", "width"))
+    ]
+    height, width = (max(1, int(np.ceil(one))) for one in reach)
+    return height, width
+
+
+def clipped(defects: pd.DataFrame, sizes: Mapping[str, Size]) -> pd.DataFrame:
+    """Return defects with their boxes cut at the borders of their images; those outside are left out."""
+    sides = np.array([sizes.get(image, (0, 0)) for image in defects["image"]], dtype=float).reshape(-1, 2)
+    found = defects.copy()
+    for low, length, side in (("x", "width", sides[:, 1]), ("y", "height", sides[:, 0])):
+        begin = np.clip(defects[low].to_numpy(float), 0, side)
+        end = np.clip((defects[low] + defects[length]).to_numpy(float), 0, side)
+        found[low], found[length] = begin, end - begin
+    return found[(found["width"] > 0) & (found["height"] > 0)]
+
+
+def _chosen(file: Path, table: pd.DataFrame, where: Sequence[str]) -> pd.DataFrame:
+    for word in where:
+        column, sign, value = word.partition("=")
+        if not sign:
+            raise InputError(f"-where {word}: expected COLUMN=VALUE")
+        if column not in table:
+            raise InputError(f"-where {word}: {file} has no column {column}{nearest(column, list(table.columns))}")
+        own = table[column].str.strip()
+        if not (own == value).any():
+            raise InputError(f"-where {word}: no such value in {file}; it has {_some(own.unique())}")
+        table = table[own == value]
+    for column in _COILS:
+        if column in table and table[column].str.strip().nunique() > 1:
+            values = table[column].str.strip().unique()
+            raise InputError(
+                f"{file}: column {column} has {len(values)} values ({_some(values)}); choose one: -where"
+                f" {','.join([*where, f'{column}={values[0]}'])}"
+            )
+    return table
+
+
+def _frame_images(cameras: pd.Series, frames: pd.Series) -> pd.Series:
+    """Name images that have a number only: ``3/0012`` is frame 12 of camera 3."""
+    if not frames.str.fullmatch(r"\d+").all():
+        return frames
+    return (cameras + "/").where(cameras != "", "") + frames
+
+
+def _plain(column: pd.Series) -> pd.Series:
+    """Take off the sign that tables have before what a spreadsheet would compute."""
+    return column.map(lambda word: _FORMULA.sub("", word, count=1) if word[:1] == "'" else word)
+
+
+def _first(table: pd.DataFrame, names: Iterable[str]) -> str | None:
+    return next((name for name in names if name in table), None)
+
+
+def _numbers(column: pd.Series) -> np.ndarray:
+    numbers: np.ndarray = pd.to_numeric(column.str.strip(), errors="coerce").to_numpy(float)
+    return numbers
+
+
+def _some(values: Sequence[str] | np.ndarray) -> str:
+    more = f" and {len(values) - 4} more" if len(values) > 4 else ""
+    return ", ".join(map(str, values[:4])) + more
