@@ -20,6 +20,7 @@ import torch
 
 from utils.data.bit_depth import UNKNOWN, BitDepth
 from utils.data.images import ImageError, measure_depth, read_image
+from utils.data.listing import name_in
 from utils.decision.decision import Decision
 from utils.decision.masks import DEFECT, resize_logits
 from utils.errors import InputError
@@ -34,7 +35,7 @@ class Loaded:
     """An image that is ready for the networks.
 
     Attributes:
-        name: of the file, without its folder, or of an image that comes from elsewhere.
+        name: of the file, relative to the folder of images, or of an image that comes from elsewhere.
         image: ``(H, W, channels)`` uint8 at its own size.
         pixels: the same at each of the networks' sizes.
     """
@@ -121,13 +122,16 @@ class InspectionPipeline:
         # A batch more than run at once, so that none of them waits; the workers' own images come on top.
         self.window = (system.parallel + 1) * batch_size + self.workers
 
-    def run(self, paths: Sequence[Path], finish: Callable[[Path, Inspected], T]) -> Iterator[tuple[Path, T]]:
+    def run(
+        self, paths: Sequence[Path], finish: Callable[[Path, Inspected], T], folder: Path | None = None
+    ) -> Iterator[tuple[Path, T]]:
         """Inspect images in order.
 
         Args:
             paths: image files.
             finish: what to make of each file and what is known of it; called in a worker thread, in no fixed order. It
                 is the place to encode and write files.
+            folder: of images, which their names are relative to; none: a name is that of the file alone.
 
         Yields:
             The path and what ``finish`` returned, in the order of ``paths``; images that cannot be read, or that the
@@ -147,7 +151,7 @@ class InspectionPipeline:
                 for path, judged in zip(files, job.result(), strict=True):
                     pending.append((path, finishers.submit(self.finish, judged, partial(finish, path))))
 
-            for batch in self._batches(self._read(paths, readers)):
+            for batch in self._batches(self._read(paths, folder, readers)):
                 files, images = [path for path, _ in batch], [loaded for _, loaded in batch]
                 running.append((files, runners.submit(self.judge, images)))
                 if len(running) > self.system.parallel:
@@ -167,21 +171,22 @@ class InspectionPipeline:
         except NotFiniteError as error:
             self.on_skip(Refused(str(path), error.reason))
 
-    def _read(self, paths: Sequence[Path], readers: "_Workers") -> Iterator[tuple[Path, Loaded]]:
+    def _read(self, paths: Sequence[Path], folder: Path | None, readers: "_Workers") -> Iterator[tuple[Path, Loaded]]:
         """Read ahead in threads, as far as the window goes; give images in order."""
         rest = iter(paths)
-        ahead = deque((path, readers.submit(self._load, path)) for path in islice(rest, self.window))
+        ahead = deque((path, readers.submit(self._load, path, folder)) for path in islice(rest, self.window))
         while ahead:
             path, job = ahead.popleft()
             for following in islice(rest, 1):
-                ahead.append((following, readers.submit(self._load, following)))
+                ahead.append((following, readers.submit(self._load, following, folder)))
             try:
                 yield path, job.result()
             except ImageError as error:
                 self.on_skip(Refused(str(path), error.reason))
 
-    def _load(self, path: Path) -> Loaded:
-        return self.prepare(path.name, read_image(path, self.system.channels, self.depth))
+    def _load(self, path: Path, folder: Path | None) -> Loaded:
+        name = name_in(folder or path.parent, path)
+        return self.prepare(name, read_image(path, self.system.channels, self.depth))
 
     def prepare(self, name: str, image: np.ndarray) -> Loaded:
         """Bring an image, ``(H, W, channels)`` uint8, to the networks' sizes."""
