@@ -189,6 +189,50 @@ def test_reading_stops_where_the_consumer_stops(paths, monkeypatch):
     assert len(read) < len(many)
 
 
+def test_of_large_images_fewer_wait(paths, monkeypatch):
+    read = []
+    original = module.read_image
+    monkeypatch.setattr(module, "read_image", lambda path, *more: (read.append(path), original(path, *more))[1])
+    monkeypatch.setattr(module, "MOST_WAITING", 3 * 9 * 9)
+    many = paths[6:] * 40
+    results = make(Bright(), batch_size=8).run(many, lambda path, result: None)
+    next(results)
+    time.sleep(0.2)
+    # Three before the network, a batch of three in it, three behind it, one batch more, and what was read in their place.
+    assert len(read) <= 5 * 3 + 1
+    assert [path for path, _ in results] == many[1:]
+
+
+@pytest.mark.parametrize(
+    ("at_once", "parallel", "largest"),
+    [
+        (3 * 128 * 128, 1, 3),
+        (3 * 128 * 128, 3, 3),
+        (100, 2, 1),  # a single image always goes
+        (None, 1, 8),
+    ],
+)
+def test_networks_see_only_so_many_pixels_at_once(paths, at_once, parallel, largest):
+    lock, inside, seen = threading.Lock(), [0], []
+
+    class Watched(Bright):
+        def __call__(self, images, choose=None):
+            with lock:
+                inside[0] += len(images)
+                seen.append(inside[0])
+            time.sleep(0.01)
+            with lock:
+                inside[0] -= len(images)
+            return super().__call__(images)
+
+    many = paths[:3] * 6
+    pipeline = make(Watched(parallel=parallel), batch_size=8)
+    pipeline.at_once = at_once
+    found = [int(bright) for _, bright in pipeline.run(many, lambda path, result: result.masks.sum())]
+    assert max(seen) == largest
+    assert found == found[:3] * 6
+
+
 def test_threads_end_with_the_run(paths):
     before = threading.active_count()
     results = make(Bright()).run(paths, lambda path, result: None)
