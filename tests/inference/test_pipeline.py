@@ -12,7 +12,6 @@ import torch
 from utils.data.bit_depth import BitDepth
 from utils.decision.decision import Decision
 from utils.inference import pipeline as module
-from utils.inference import tiles
 from utils.inference.inspected import Refused
 from utils.inference.network import Outputs
 from utils.inference.pipeline import InspectionPipeline
@@ -62,13 +61,14 @@ def paths(tmp_path: Path) -> list[Path]:
     return made
 
 
-def make(network, *, channels=3, input_size=None, batch_size=2, min_area=0, skipped=None, describe=True):
+def make(network, *, channels=3, input_size=None, batch_size=2, min_area=0, skipped=None, describe=True, at_once=None):
     spec = ModelSpec("unet", "resnet18", "multilabel", ("bright", "dark"), channels)
     return InspectionPipeline(
         SingleNetwork(network, spec, input_size),
         Decision((0.5, 0.5), (min_area, min_area)),
         batch_size=batch_size,
         describe=describe,
+        at_once=at_once,
         on_skip=(skipped if skipped is not None else []).append,
     )
 
@@ -105,16 +105,15 @@ def test_with_an_input_size_all_images_share_batches_and_masks_keep_their_own_si
 
 
 def test_few_large_images_wait_at_once_and_each_is_judged_alone(paths, monkeypatch):
-    monkeypatch.setattr(tiles, "LARGE", 500)  # the images of 600 pixels are large
-    monkeypatch.setattr(module, "AHEAD", 600)
+    monkeypatch.setattr(module, "MOST_WAITING", 600)  # one of these images
     network, waiting, most = Bright(), [0], [0]
-    pipeline = make(network, batch_size=4)
+    pipeline = make(network, batch_size=4, at_once=600)
     load = pipeline._load
 
-    def counted(path):
+    def counted(path, folder):
         waiting[0] += 1
         most[0] = max(most[0], waiting[0])
-        return load(path)
+        return load(path, folder)
 
     def finish(path, result):
         waiting[0] -= 1
@@ -211,6 +210,50 @@ def test_reading_stops_where_the_consumer_stops(paths, monkeypatch):
     assert len(read) <= 2 * pipeline.window + 2 * pipeline.batch_size + 2 < len(many)
     results.close()
     assert len(read) < len(many)
+
+
+def test_of_large_images_fewer_wait(paths, monkeypatch):
+    read = []
+    original = module.read_image
+    monkeypatch.setattr(module, "read_image", lambda path, *more: (read.append(path), original(path, *more))[1])
+    monkeypatch.setattr(module, "MOST_WAITING", 3 * 9 * 9)
+    many = paths[6:] * 40
+    results = make(Bright(), batch_size=8).run(many, lambda path, result: None)
+    next(results)
+    time.sleep(0.2)
+    # Three before the network, a batch of three in it, three behind it, one batch more, and what was read in their place.
+    assert len(read) <= 5 * 3 + 1
+    assert [path for path, _ in results] == many[1:]
+
+
+@pytest.mark.parametrize(
+    ("at_once", "parallel", "largest"),
+    [
+        (3 * 128 * 128, 1, 3),
+        (3 * 128 * 128, 3, 3),
+        (100, 2, 1),  # a single image always goes
+        (None, 1, 8),
+    ],
+)
+def test_networks_see_only_so_many_pixels_at_once(paths, at_once, parallel, largest):
+    lock, inside, seen = threading.Lock(), [0], []
+
+    class Watched(Bright):
+        def __call__(self, images, choose=None):
+            with lock:
+                inside[0] += len(images)
+                seen.append(inside[0])
+            time.sleep(0.01)
+            with lock:
+                inside[0] -= len(images)
+            return super().__call__(images)
+
+    many = paths[:3] * 6
+    pipeline = make(Watched(parallel=parallel), batch_size=8)
+    pipeline.at_once = at_once
+    found = [int(bright) for _, bright in pipeline.run(many, lambda path, result: result.masks.sum())]
+    assert max(seen) == largest
+    assert found == found[:3] * 6
 
 
 def test_threads_end_with_the_run(paths):
