@@ -831,6 +831,30 @@ class ExploreConfig(PixelFlags, ReadingFlags):
 
 
 @dataclass(frozen=True, kw_only=True)
+class CopiesConfig(ReadingFlags):
+    """What ``Prepare_data.py copies`` does."""
+
+    dir: Path = flag(
+        "dataset folder, or plain folder of images, to look for copies in; of both sides the training images"
+    )
+    against: Path | None = flag(
+        "other folder: copies between the two; its test images where it has some. -dir's own folder: between its "
+        "training and its test images",
+        None,
+    )
+    split: Path | None = flag(
+        "CSV with the columns image and side (train, valid, test), as Train.py writes: copies between the sides", None
+    )
+    keep: Literal["all", "one"] = flag(
+        "one: writes what is left when one image of each picture is kept: a dataset folder, OUT/kept; of copies in "
+        "two folders that of -against stays; of those on two sides of -split that of test, then valid (OUT/split.csv)",
+        "all",
+    )
+    out: Path | None = flag("folder to write; none: DIR/copies", None)
+    examples: int = flag("pairs that the page shows of each kind", 12, low=0, high=50)
+
+
+@dataclass(frozen=True, kw_only=True)
 class SynthesiseConfig:
     """What ``Prepare_data.py synthesise`` does."""
 

@@ -21,8 +21,8 @@ NAMES = (
 
 
 def lay(picture: np.ndarray, symmetry: int) -> np.ndarray:
-    """Return a picture (H, W) as a symmetry lays it, (H, W) or (W, H), as a view."""
-    turned = picture.T if symmetry & TRANSPOSED else picture
+    """Return a picture (H, W, ...) as a symmetry lays it, (H, W, ...) or (W, H, ...), as a view."""
+    turned = picture.swapaxes(0, 1) if symmetry & TRANSPOSED else picture
     return turned[:: -1 if symmetry & FLIPPED else 1, :: -1 if symmetry & MIRRORED else 1]
 
 
