@@ -737,6 +737,11 @@ class PublishWeightsConfig(ForeignFlags, MachineFlags):
         "login' once",
         None,
     )
+    image_hashes: bool = flag(
+        "keep the hashes of the images trained on, 48 bytes each, by which anyone can look for copies of images at "
+        "hand; false leaves them out",
+        True,
+    )
     batch_size: int = flag("images per forward pass while measuring", 4, low=1)
 
 

@@ -86,7 +86,7 @@ def test_copies_between_two_folders(data, tmp_path):
         tmp_path / "other", {"x.png": (surface(0)[:, ::-1], MASK[:, ::-1]), "y.png": (surface(2), None)}, "pit"
     )
     result = copies(CopiesConfig(dir=data, against=other, keep="one"), progress=False)
-    assert result.text().splitlines()[0] == f"1 of 2 images of {other} have a copy in {data}"
+    assert result.text().splitlines()[0] == f"1 of 2 images of {other} has a copy in {data}"
     assert [one.name for one in (data / "copies/kept/train_images").iterdir()] == ["d.png"]
     table = pd.read_csv(data / "copies/copies.csv")
     assert set(table["copy"]) == {"x.png"}
@@ -105,9 +105,9 @@ def test_copies_between_the_sides_of_a_split(data):
     split.write_text("image,side,scene\na.png,train,0\nd.png,train,1\nb.png,valid,0\nc.png,test,0\n")
     result = copies(CopiesConfig(dir=data, split=split, keep="one", out=data / "there", examples=1), progress=False)
     assert result.text().splitlines()[:3] == [
-        "1 of 1 images on side valid have a copy on side train",
-        "1 of 1 images on side test have a copy on side train",
-        "1 of 1 images on side test have a copy on side valid",
+        "1 of 1 images on side valid has a copy on side train",
+        "1 of 1 images on side test has a copy on side train",
+        "1 of 1 images on side test has a copy on side valid",
     ]
     cleaned = read_split(data / "there/split.csv")
     assert cleaned[["image", "side"]].values.tolist() == [["c.png", "test"], ["d.png", "train"]]

@@ -55,7 +55,10 @@ class CopiesResult:
     def text(self) -> str:
         """Return as text for a terminal what was found and where it is."""
         found = self.copies.found
-        lines = [f"{count:,} of {total:,} {what} have a copy {where}" for what, count, total, where in self.counts]
+        lines = [
+            f"{count:,} of {total:,} {what} {'has' if count == 1 else 'have'} a copy {where}"
+            for what, count, total, where in self.counts
+        ]
         whole = sum(copy.share >= WHOLE for copy in found)
         if found:
             lines.append(

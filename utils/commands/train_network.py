@@ -31,7 +31,8 @@ from utils.training.engine import SteelEngine, make_engine
 from utils.training.final_test import final_test
 from utils.training.flags import make_decision, make_label_thresholds, make_spec
 from utils.training.growing import growth_in_words
-from utils.training.initial_weights import initial_network, write_origin
+from utils.training.image_hashes import hash_images, write_hashes
+from utils.training.initial_weights import InitialNetwork, initial_network, write_origin
 from utils.training.interruption import Interruption
 from utils.training.loaders import close, explain_lost_worker, make_loaders, make_test_loader, many_workers
 from utils.training.memory import keep_freed_memory
@@ -153,7 +154,7 @@ def train_network(run: Run) -> TrainResult:
     _try_network(config, start.network, images, engine)
     loaders = _make_loaders(config, images, engine, decode=not complete)
     # Nothing is written before everything that can be refused has been looked at.
-    run = _begin(run, images, start.origin, engine)
+    run = _begin(run, images, start, engine)
     if engine.is_main_process:
         _announce(run, images, start.network, engine, notes)
     if not complete:
@@ -265,9 +266,10 @@ def _decoded(config: TrainConfig, dataset: Dataset, names: list[str], engine: St
         return make()
 
 
-def _begin(run: Run, images: _Images, origin: dict[str, Any] | None, engine: SteelEngine) -> Run:
+def _begin(run: Run, images: _Images, start: InitialNetwork, engine: SteelEngine) -> Run:
     """Make the folder of a new run and write what it begins with; return the run in its folder."""
     if engine.is_main_process and not run.resumed:
+        hashes = hash_images(images.dataset, images.train, images.valid, run.config.num_of_workers)
         with begun(run) as run:
             if run.config.subset == "balanced" and run.config.split is None:
                 rows = images.dataset.annotations.rows
@@ -276,7 +278,8 @@ def _begin(run: Run, images: _Images, origin: dict[str, Any] | None, engine: Ste
             write_split(images.split, run.folder / SPLIT)
             write_depth(run.folder, images.dataset.depth)
             write_data(run.folder, images.dataset, images.split["image"])
-            write_origin(run.folder, origin)
+            write_origin(run.folder, start.origin)
+            write_hashes(run.folder, hashes, start.hashes)
             write_settings(run)
     return engine.from_first(run)
 

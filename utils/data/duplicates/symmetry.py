@@ -41,6 +41,21 @@ def between(first: np.ndarray, second: np.ndarray) -> np.ndarray:
     return np.where(first & TRANSPOSED, exchanged, mirrors) | ((first ^ second) & TRANSPOSED)
 
 
+def then(first: np.ndarray, second: np.ndarray) -> np.ndarray:
+    """Return the symmetry that does what two do one after the other.
+
+    Args:
+        first, second: (N,) int symmetries.
+
+    Returns:
+        (N,) int symmetries.
+    """
+    mirrors = first & (MIRRORED | FLIPPED)
+    exchanged = (mirrors & MIRRORED) * FLIPPED + (mirrors & FLIPPED) // FLIPPED
+    turned = np.where(second & TRANSPOSED, exchanged, mirrors)
+    return (turned ^ (second & (MIRRORED | FLIPPED))) | ((first ^ second) & TRANSPOSED)
+
+
 def turned_shapes(shapes: np.ndarray, symmetry: np.ndarray) -> np.ndarray:
     """Return height and width of pictures after a symmetry, (N, 2)."""
     return np.where(((symmetry & TRANSPOSED) > 0)[:, None], shapes[:, ::-1], shapes)
