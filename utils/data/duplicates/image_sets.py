@@ -5,7 +5,7 @@ from pathlib import Path
 
 from config import Side
 from utils.data.annotations import IMAGES, LABELS, Dataset, open_dataset
-from utils.data.images import list_images
+from utils.data.listing import image_names
 from utils.errors import InputError
 
 
@@ -67,7 +67,7 @@ def _side(root: Path, folder: Path, side: Side) -> ImageSet:
 
 
 def _plain(root: Path, folder: Path) -> ImageSet:
-    names = tuple(path.name for path in list_images(folder))
+    names = tuple(image_names(folder))
     if not names:
         raise InputError(f"{folder}: holds no images; name a dataset folder or a folder of images")
     return ImageSet(root, folder, names, None)
