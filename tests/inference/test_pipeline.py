@@ -104,27 +104,33 @@ def test_with_an_input_size_all_images_share_batches_and_masks_keep_their_own_si
     assert [shape for _, shape in results] == [(2, *size) for size in SIZES]
 
 
-def test_few_large_images_wait_at_once_and_each_is_judged_alone(paths, monkeypatch):
+def test_large_images_are_read_judged_and_finished_one_after_the_other(paths, monkeypatch):
     monkeypatch.setattr(tiles, "LARGE", 500)  # the images of 600 pixels are large
-    monkeypatch.setattr(module, "AHEAD", 600)
-    network, waiting, most = Bright(), [0], [0]
+    network, steps = Bright(), []
     pipeline = make(network, batch_size=4)
     load = pipeline._load
 
-    def counted(path):
-        waiting[0] += 1
-        most[0] = max(most[0], waiting[0])
+    def read(path):
+        steps.append(("read", path))
         return load(path)
 
     def finish(path, result):
-        waiting[0] -= 1
+        steps.append(("finished", path))
         return result.masks.shape
 
-    monkeypatch.setattr(pipeline, "_load", counted)
-    shapes = [shape for _, shape in pipeline.run(paths[:3] + paths[4:6], finish)]
-    assert shapes == [(2, 20, 30)] * 5
+    monkeypatch.setattr(pipeline, "_load", read)
+    large = [paths[number] for number in (0, 1, 2, 4, 5)]
+    assert [shape for _, shape in pipeline.run(large, finish)] == [(2, 20, 30)] * 5
     assert network.batches == [(1, 20, 30, 3)] * 5
-    assert most[0] <= 5  # one read, one more in its batch, two that run, one that is finished
+    assert steps == [(what, path) for path in large for what in ("read", "finished")]
+
+
+def test_large_and_small_images_may_be_mixed(paths, monkeypatch):
+    monkeypatch.setattr(tiles, "LARGE", 500)
+    results = list(make(Bright()).run(paths, lambda path, result: result.masks))
+    assert [path for path, _ in results] == paths
+    for path, masks in results:
+        np.testing.assert_array_equal(masks, [red(path) >= 200, red(path) <= 50])
 
 
 def test_grey_networks_see_one_channel(paths):

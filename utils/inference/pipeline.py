@@ -31,9 +31,10 @@ from utils.inference.tiles import is_large
 
 T = TypeVar("T")
 
-# Pixels of large images that are read ahead, and of those whose results wait, at most; one of each at least. A frame of 16
-# megapixels takes 0.3 GB with its answer.
-AHEAD = 2**24
+# Pixels of large images that wait at one place, at most, where a GPU answers. On a CPU one large image is finished before
+# the next is read: a frame of 16 megapixels takes 0.3 GB with its answer, as much again to look for its defects, and the
+# network takes far longer than both.
+AHEAD = 2**26
 
 
 @dataclass(frozen=True, eq=False)
@@ -126,6 +127,7 @@ class InspectionPipeline:
         self.depth = depth
         self.workers = min(os.cpu_count() or 1, 8)
         self._shape = (0, 0)  # height and width of the image that was read last
+        self._on_gpu = False
         # A batch more than run at once, so that none of them waits; the workers' own images come on top.
         self.window = (system.parallel + 1) * batch_size + self.workers
 
@@ -158,7 +160,7 @@ class InspectionPipeline:
             for batch in self._batches(self._read(paths, readers)):
                 files, images = [path for path, _ in batch], [loaded for _, loaded in batch]
                 running.append((files, runners.submit(self.judge, images)))
-                if len(running) > self.system.parallel:
+                if len(running) > (self.system.parallel if self._room() else 0):
                     pass_on()
                 while pending and (len(pending) > self._room() or pending[0][1].done()):
                     yield from self._finished(*pending.popleft())
@@ -193,8 +195,10 @@ class InspectionPipeline:
                 self.on_skip(Refused(str(path), error.reason))
 
     def _room(self) -> int:
-        """Return how many images of the size that was read last may wait at one place."""
-        return min(self.window, max(1, AHEAD // math.prod(self._shape))) if is_large(*self._shape) else self.window
+        """Return how many images of the size that was read last may wait at one place; 0: one after the other."""
+        if not is_large(*self._shape):
+            return self.window
+        return min(self.window, AHEAD // math.prod(self._shape)) if self._on_gpu else 0
 
     def _load(self, path: Path) -> Loaded:
         loaded = self.prepare(path.name, read_image(path, self.system.channels, self.depth))
@@ -214,6 +218,9 @@ class InspectionPipeline:
                 yield batch
                 batch = []
             batch.append((path, loaded))
+            if alone:
+                yield batch
+                batch = []
         if batch:
             yield batch
 
@@ -226,6 +233,7 @@ class InspectionPipeline:
             if answer.masks is None:
                 judged.append(Judged(loaded, answer, None, None))
                 continue
+            self._on_gpu = answer.masks.device.type != "cpu"
             # An infinity or a nan anywhere is one in the sum. On a GPU nobody waits for it here.
             finite = answer.masks.sum().isfinite()
             logits = resize_logits(answer.masks[None], *loaded.image.shape[:2])
