@@ -272,7 +272,7 @@ def run_pipeline(config: ServingConfig, paths: Sequence[Path]) -> tuple[float, l
 
     def finish(path: Path, result: Inspected) -> Expected:
         size = result.image.shape[0], result.image.shape[1]
-        return Expected(path.name, size, result.defects.tolist(), submission.render(path, result))
+        return Expected(path.name, size, result.defects.tolist(), submission.render(result))
 
     expected = [answer for _, answer in pipeline.run(paths, finish)]
     many = [paths[number % len(paths)] for number in range(config.requests)]

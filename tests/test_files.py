@@ -181,6 +181,36 @@ def test_one_program_holds_a_folder(tmp_path):
     assert names(tmp_path) == []
 
 
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system does not fork")
+def test_a_killed_program_holds_nothing_though_a_process_that_it_forked_lives_on(tmp_path):
+    program = """
+import os, sys, time
+from pathlib import Path
+from utils.files import alone_in
+with alone_in(Path(sys.argv[1])) as alone:
+    child = os.fork()
+    if child:
+        print(alone, child, flush=True)
+    time.sleep(60)
+"""
+    parent = subprocess.Popen([sys.executable, "-c", program, str(tmp_path)], stdout=subprocess.PIPE, text=True)
+    assert parent.stdout is not None
+    alone, child = parent.stdout.readline().split()
+    try:
+        assert alone == "True"
+        with alone_in(tmp_path) as second:
+            assert not second
+        parent.kill()
+        parent.wait()
+        os.kill(int(child), 0)  # it lives
+        with alone_in(tmp_path) as again:
+            assert again
+    finally:
+        parent.kill()
+        os.kill(int(child), signal.SIGKILL)
+        parent.stdout.close()
+
+
 def test_a_new_folder_appears_whole_or_not_at_all(tmp_path):
     def stop():
         with new_folder(tmp_path / "data") as part:

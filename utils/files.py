@@ -108,6 +108,7 @@ def alone_in(folder: Path) -> Iterator[bool]:
         yield True
         return
     descriptor = os.open(folder, os.O_RDONLY)
+    _held.add(descriptor)
     try:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -120,9 +121,22 @@ def alone_in(folder: Path) -> Iterator[bool]:
         try:
             yield True
         finally:
-            fcntl.flock(descriptor, fcntl.LOCK_UN)  # a process that was forked meanwhile has the descriptor too
+            fcntl.flock(descriptor, fcntl.LOCK_UN)
     finally:
+        _held.discard(descriptor)
         os.close(descriptor)
+
+
+def _let_go() -> None:
+    """Close in a process that was forked what its parent holds: else it would hold it after the parent was killed."""
+    for descriptor in _held:
+        os.close(descriptor)
+    _held.clear()
+
+
+_held: set[int] = set()  # descriptors of the folders that this process holds
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_let_go)
 
 
 def _part(path: Path) -> Path:

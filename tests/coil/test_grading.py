@@ -1,6 +1,7 @@
 """Grades: a table of coils with the rules that fired, written by hand; stretches against a search of every place."""
 
 import dataclasses
+import time
 
 import numpy as np
 import pandas as pd
@@ -104,10 +105,7 @@ def test_golden_coil(words, verdict, fired):
     defects, repeats, gaps = read(words)
     found = grade(defects, repeats, PLAN, 1_000_000.0, gaps=gaps)
     assert found.verdict == verdict
-    assert ", ".join(f"{one.rule.name}={one.value:.5g}" for one in found.fired if one.value < 1e5) == ", ".join(
-        word for word in fired.split(", ") if word and float(word.split("=")[1]) < 1e5
-    )
-    assert [one.rule.name for one in found.fired] == [word.split("=")[0] for word in fired.split(", ") if word]
+    assert ", ".join(f"{one.rule.name}={one.value:.6g}" for one in found.fired) == fired
 
 
 def test_own_words_decide_in_their_order():
@@ -239,6 +237,6 @@ def test_forty_thousand_defects_are_graded_in_a_second():
     many["along1"] = many["along0"] + random.exponential(50, len(many))
     many["class_name"] = random.choice(["scale", "crack", "scratch"], len(many))
     many["defect"] = np.arange(1, len(many) + 1)
-    begin = __import__("time").process_time()
+    begin = time.process_time()
     assert grade(many, repeats, PLAN, 1e6).verdict == "hold"
-    assert __import__("time").process_time() - begin < 1.0
+    assert time.process_time() - begin < 1.0

@@ -118,25 +118,34 @@ def repeats_of(real: list[dict], found: list[dict]):
 @pytest.mark.parametrize(
     ("real", "found", "expected"),
     [
-        ([{}], [{}], (1, 1, 1, 0, 0)),
-        ([{}], [], (0, 0, 0, 0, 0)),
-        ([], [{}], (0, 0, 0, 0, 1)),
-        ([{}], [{"period": 500.0}], (1, 0, 1, 0, 0)),
-        ([{}], [{"period": 1011.0}], (1, 0, 1, 0, 0)),
-        ([{"others": "500.0"}], [{"period": 500.0}], (1, 1, 1, 0, 0)),
-        ([{}], [{"roll": "R2"}], (1, 1, 0, 0, 0)),
-        ([{"roll": "X"}], [{"roll": "R2"}], (1, 1, 0, 0, 0)),
-        ([{}], [{"across": 600.0}], (0, 0, 0, 0, 1)),
-        ([{"end": 30_000.0}], [{"onset": 31_000.0}], (0, 0, 0, 0, 1)),
-        ([{}], [{}, {}], (1, 1, 1, 1, 0)),
-        ([{}], [{"period": 333.0}, {}], (1, 1, 1, 0, 1)),
-        ([{}, {"period": 1500.0}], [{}, {"period": 1500.0}], (2, 2, 2, 0, 0)),
-        ([{}, {"period": 1500.0}], [{}, {}], (1, 1, 1, 1, 0)),
+        ([{}], [{}], (1, 1, 1, 0, 0, 0)),
+        ([{}], [], (0, 0, 0, 0, 0, 0)),
+        ([], [{}], (0, 0, 0, 0, 0, 1)),
+        ([{}], [{"period": 500.0}], (1, 0, 1, 0, 0, 0)),
+        ([{}], [{"period": 1011.0}], (1, 0, 1, 0, 0, 0)),
+        ([{"others": "500.0"}], [{"period": 500.0}], (1, 1, 1, 0, 0, 0)),
+        ([{}], [{"roll": "R2"}], (1, 1, 0, 0, 0, 0)),
+        ([{"roll": "X"}], [{"roll": "R2"}], (1, 1, 0, 0, 0, 0)),
+        ([{}], [{"across": 600.0}], (0, 0, 0, 0, 0, 1)),
+        ([{"end": 30_000.0}], [{"onset": 31_000.0}], (0, 0, 0, 0, 0, 1)),
+        ([{}], [{}, {}], (1, 1, 1, 1, 0, 0)),
+        ([{}], [{"period": 333.0}, {}], (1, 1, 1, 0, 1, 0)),
+        ([{}, {"period": 1500.0}], [{}, {"period": 1500.0}], (2, 2, 2, 0, 0, 0)),
+        ([{}, {"period": 1500.0}], [{}, {}], (1, 1, 1, 1, 0, 0)),
     ],
 )
 def test_series(real, found, expected):
     one = repeats_of(real, found)
-    assert (one.found, one.period_right, one.roll_right, one.doubles, one.false_alarms) == expected
+    counts = (one.found, one.period_right, one.roll_right, one.doubles, one.other_periods, one.false_alarms)
+    assert counts == expected
+
+
+def test_parts_of_a_series_cover_it_together():
+    parts = [{"onset": 0.0, "end": 15e3}, {"onset": 12e3, "end": 30e3}, {"onset": 48e3, "end": 60e3}]
+    one = repeats_of([{}], parts)
+    assert (one.doubles, one.covered, one.onset_turns, one.end_turns) == (2, (0.7,), (0.0,), (0.0,))
+    text = "over 70% of their length (onset 0.0 and end 0.0 turns off in the middle), 2 further parts of them"
+    assert text in one.text()
 
 
 def test_ends_of_a_series_are_counted_in_turns():

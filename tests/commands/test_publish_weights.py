@@ -31,7 +31,7 @@ from utils.commands.evaluate import evaluate
 from utils.commands.predict import predict
 from utils.commands.publish_weights import MARKS, largest_change, publish_weights
 from utils.data.annotations import open_dataset
-from utils.data.splits import read_split
+from utils.data.splits import read_split, write_split
 from utils.data.synthetic import synthesise
 from utils.decision.decision import ClassDecision, Decision
 from utils.errors import InputError
@@ -41,6 +41,7 @@ from utils.scoring.counts import Counts
 from utils.scoring.scores import scores
 from utils.settings import to_plain
 from utils.training.initial_weights import initial_network
+from utils.training.result import TEST_DATA
 from utils.weights.index import read_index
 from utils.weights.lineage import Training
 from utils.weights.sample import TOLERANCE, Sample
@@ -328,6 +329,28 @@ def test_images_of_the_runs_test_side_are_test_images(run, tmp_path):
         publishing._check_unseen(root, dataset, frame)
     frame.loc[frame["image"] == dataset.images[4], "side"] = "test"
     publishing._check_unseen(root, dataset, frame)
+
+
+@pytest.mark.parametrize("test_dir", [False, True])
+def test_the_runs_own_test_side_is_measured_where_no_other_test_images_are_named(run, tmp_path, test_dir):
+    copy = tmp_path / "run"
+    shutil.copytree(run, copy)
+    frame = read_split(copy / "split.csv")
+    frame.loc[frame.index[-2:], "side"] = "test"
+    write_split(frame, copy / "split.csv")
+    more = {"test_dir": run.parent / "strips", "test_data": "all six"} if test_dir else {}
+    result = publish_weights(settings(copy, tmp_path / "to", storage="half", **more))
+    images, data = (6, "all six; used for nothing else") if test_dir else (2, TEST_DATA)
+    for found in (
+        read_index(tmp_path / "to" / "index.json").entries[0].scores["test"],
+        load(tmp_path / "to" / result.entry.file).metrics["test"],
+    ):
+        assert (found["images"], found["data"]) == (images, data)
+    assert f"{images} images, {data}:" in (tmp_path / "to" / "unet-small-strips.md").read_text()
+    assert f"test: {images} images, mean Dice" in result.text()
+    if not test_dir:
+        config = EvaluateConfig(dir=run.parent / "strips", weights_dir=copy, split="test-side", out=tmp_path / "out")
+        assert found["mean_dice"] == pytest.approx(evaluate(config).scores.mean_dice, abs=2e-3)
 
 
 # 16 bits

@@ -313,13 +313,14 @@ def test_links_that_lead_nowhere_are_problems(folder):
     assert problems["problem"].tolist() == ["a dead link to gone.png", "a link that leads back to itself"]
 
 
-def test_images_in_folders_within_are_said_to_be_left_out(folder):
-    (folder / "train_images" / "line2").mkdir()
-    shutil.copy(folder / "train_images" / "a.png", folder / "train_images" / "line2" / "a.png")
-    assert checks.check(CheckConfig(dir=folder)).warnings == [
-        "train_images/: leaves out 1 image in folders within (line2); move them up, under names that differ"
-    ]
-    for path in (folder / "train_images").glob("*.*"):
-        path.unlink()
-    with pytest.raises(InputError, match=r"train_images: holds no images itself, but its folders do \(line2\); move"):
-        open_dataset(folder)
+def test_images_in_folders_within_are_checked_and_counted(folder):
+    images = folder / "train_images"
+    (images / "line2").mkdir()
+    shutil.copy(images / "a.png", images / "line2" / "a.png")
+    (images / "line2" / "bad.png").write_bytes(b"x")
+    (images / "linked").symlink_to(images / "line2")
+    report = checks.check(CheckConfig(dir=folder))
+    assert report.problems["file"].tolist() == ["train_images/line2/bad.png"]
+    assert "line2/a.png" in report.sizes
+    assert report.facts[0].startswith("training images: 5 (2 in folders within: line2/ 2), height x width ")
+    assert report.warnings == [f"{images / 'linked'}: a link to a folder, which is left out; copy its images"]

@@ -13,8 +13,6 @@ from PIL import Image
 from utils.data.bit_depth import BitDepth
 from utils.data.images import (
     ImageError,
-    images_within,
-    list_images,
     measure_depth,
     pages_of,
     read_image,
@@ -22,7 +20,7 @@ from utils.data.images import (
     read_size,
     verify_image,
 )
-from utils.errors import InputError
+from utils.data.listing import list_images
 
 rng = np.random.default_rng(0)
 COLOUR = rng.integers(0, 256, (40, 60, 3), dtype=np.uint8)
@@ -31,29 +29,6 @@ COLOUR = rng.integers(0, 256, (40, 60, 3), dtype=np.uint8)
 def save(path, array, **options):
     Image.fromarray(array).save(path, **options)
     return path
-
-
-def test_images_are_listed_by_name_without_hidden_and_other_files(tmp_path):
-    for name in ["b.PNG", "a.jpg", "c.tiff", "._a.jpg", ".hidden.png", "train.csv", "noext"]:
-        (tmp_path / name).write_bytes(b"x")
-    (tmp_path / "folder.jpg").mkdir()
-    assert [path.name for path in list_images(tmp_path)] == ["a.jpg", "b.PNG", "c.tiff"]
-
-
-@pytest.mark.parametrize(("make", "reason"), [(False, "no such folder"), (True, "expected a folder")])
-def test_listing_no_folder_is_an_error(tmp_path, make, reason):
-    path = tmp_path / "images"
-    if make:
-        path.write_text("")
-    with pytest.raises(InputError, match=reason):
-        list_images(path)
-
-
-@pytest.mark.skipif(sys.platform != "linux", reason="other systems have no such names")
-def test_a_name_that_is_not_utf8_is_an_error_of_one_line(tmp_path):
-    save(tmp_path / "a.png", COLOUR).rename(tmp_path / os.fsdecode(b"L\xf6cher.png"))
-    with pytest.raises(InputError, match=r"L\udcf6cher.png: the file's name is not UTF-8, .*; rename the file$"):
-        list_images(tmp_path)
 
 
 def test_colour_is_rgb_and_writable(tmp_path):
@@ -172,22 +147,6 @@ def test_pages_of_a_tiff_are_counted(tmp_path):
     pages[0].save(tmp_path / "a.tif", save_all=True, append_images=pages[1:])
     assert verify_image(tmp_path / "a.tif").pages == pages_of(tmp_path / "a.tif") == 3
     assert verify_image(save(tmp_path / "b.tif", COLOUR)).pages == 1
-
-
-def test_images_in_folders_within_are_counted_but_for_results(tmp_path):
-    places = [
-        "b/x.png",
-        "b/y.txt",
-        "a/deep/x.png",
-        "a/x.jpg",
-        ".hidden/x.png",
-        "results/overlays/x.png",
-        "results/x.png",
-    ]
-    for name in ["x.png", *places, "results/summary.json"]:
-        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
-        (tmp_path / name).write_bytes(b"")
-    assert images_within(tmp_path) == {"a": 2, "b": 1}
 
 
 def test_a_line_scan_of_more_than_178_million_pixels_is_read(tmp_path, recwarn):

@@ -10,7 +10,8 @@ import pytest
 from config import SynthesiseConfig
 from utils.data import rle
 from utils.data.annotations import open_dataset, open_test_images, read_annotations
-from utils.data.images import list_images, read_image
+from utils.data.images import read_image
+from utils.data.listing import list_images
 from utils.data.synthetic import CLASS_NAMES, folder, synthesise
 from utils.data.synthetic.statistics import CLASS_SETS, class_set_shares, draw_areas, draw_class_set
 from utils.data.synthetic.strip import make_strip

@@ -35,8 +35,8 @@ def result() -> Inspected:
 
 def test_submission_has_a_row_for_every_image_and_class_and_decodes_again(tmp_path, result):
     with Submission(tmp_path / "submission.csv") as sink:
-        sink.collect(PATH, sink.render(PATH, result))
-        sink.collect(Path("clean.png"), ["", ""])
+        sink.collect(result.name, sink.render(result))
+        sink.collect("clean.png", ["", ""])
         assert not (tmp_path / "submission.csv").exists()
     rows = list(csv.reader((tmp_path / "submission.csv").read_text().splitlines()))
     assert [row[0] for row in rows] == ["ImageId_ClassId", "a, b.jpg_1", "a, b.jpg_2", "clean.png_1", "clean.png_2"]
@@ -47,7 +47,7 @@ def test_submission_has_a_row_for_every_image_and_class_and_decodes_again(tmp_pa
 
 def test_defects_have_their_box_and_probability(tmp_path, result):
     with Defects(tmp_path / "defects.csv", ("pits", "cracks")) as sink:
-        sink.collect(PATH, sink.render(PATH, result))
+        sink.collect(result.name, sink.render(result))
     assert (tmp_path / "defects.csv").read_text() == (
         "image,class_id,name,area_px,x,y,width,height,mean_probability\n"
         '"a, b.jpg",1,pits,9,1,1,3,3,0.8808\n'
@@ -61,7 +61,7 @@ def test_a_table_of_a_run_that_fails_does_not_replace_the_last_one(tmp_path):
 
     def interrupted_run():
         with Submission(table) as sink:
-            sink.collect(Path("a.png"), ["1 1"])
+            sink.collect("a.png", ["1 1"])
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
@@ -71,18 +71,18 @@ def test_a_table_of_a_run_that_fails_does_not_replace_the_last_one(tmp_path):
 
 
 def test_index_masks_show_the_likeliest_of_overlapping_classes(tmp_path, result):
-    IndexMasks(tmp_path, {PATH: "a.png"}, "multilabel").render(PATH, result)
+    IndexMasks(tmp_path, {result.name: "a.png"}, "multilabel").render(result)
     index = cv2.imread(str(tmp_path / "a.png"), cv2.IMREAD_UNCHANGED)
     assert index.dtype == np.uint8
     np.testing.assert_array_equal(index, np.where(result.masks[0], 1, np.where(result.masks[1], 2, 0)))
 
 
 def test_images_of_equal_names_in_different_folders_have_files_of_their_own(tmp_path, result):
-    paths = [Path("first/a.png"), Path("second/a.png")]
-    sink = IndexMasks(tmp_path, {paths[0]: "1.png", paths[1]: "2.png"}, "multilabel")
-    for path, masks in zip(paths, (result.masks, result.masks & False), strict=True):
-        sink.render(path, dataclasses.replace(result, name=path.name, masks=masks))
-    first, second = (cv2.imread(str(tmp_path / name), cv2.IMREAD_UNCHANGED) for name in ("1.png", "2.png"))
+    names = ["first/a.png", "second/a.png"]
+    sink = IndexMasks(tmp_path, picture_names(names), "multilabel")
+    for name, masks in zip(names, (result.masks, result.masks & False), strict=True):
+        sink.render(dataclasses.replace(result, name=name, masks=masks))
+    first, second = (cv2.imread(str(tmp_path / name), cv2.IMREAD_UNCHANGED) for name in names)
     assert first.any()
     assert not second.any()
 
@@ -95,10 +95,15 @@ def test_images_of_equal_names_in_different_folders_have_files_of_their_own(tmp_
         (["a.jpg", "A.jpg"], ["a.jpg.png", "A.jpg.png"]),
         (["a.b.jpg"], ["a.b.png"]),
         (["a.jpg", "a.png", "A.jpg.png", "b.jpg"], ["a.jpg.png", "a.png.png", "A.jpg.png.png", "b.jpg.png"]),
+        (["x/a.jpg", "y/a.jpg", "a.jpg"], ["x/a.png", "y/a.png", "a.png"]),
+        (["x/a.jpg", "x/a.png", "y/a.jpg"], ["x/a.jpg.png", "x/a.png.png", "y/a.png"]),
+        (["x.y/a.jpg", "x.y/b.c.jpg"], ["x.y/a.png", "x.y/b.c.png"]),
+        (["a.jpg", "a.png/b.jpg"], ["a.jpg.png", "a.png/b.jpg.png"]),  # a file and a folder of one name
+        (["a.jpg", "A.png/c/b.jpg"], ["a.jpg.png", "A.png/c/b.jpg.png"]),
     ],
 )
 def test_pictures_of_different_images_have_different_names(images, pictures):
-    assert list(picture_names([Path(name) for name in images]).values()) == pictures
+    assert list(picture_names(images).values()) == pictures
 
 
 def test_a_picture_replaces_the_one_of_an_earlier_run(tmp_path):
@@ -115,7 +120,7 @@ def test_a_table_that_does_not_fit_on_the_disk_is_named_and_leaves_nothing(tmp_p
         resource.setrlimit(resource.RLIMIT_FSIZE, (100, size[1]))
         # So few rows stay in the buffer: it is closing that fails.
         with pytest.raises(OSError) as error, Submission(table) as sink:  # noqa: PT011 - its number is checked below
-            sink.collect(Path("a.png"), ["1 1"] * 50)
+            sink.collect("a.png", ["1 1"] * 50)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, size)
         signal.signal(signal.SIGXFSZ, handler)

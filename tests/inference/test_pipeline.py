@@ -12,7 +12,6 @@ import torch
 from utils.data.bit_depth import BitDepth
 from utils.decision.decision import Decision
 from utils.inference import pipeline as module
-from utils.inference import tiles
 from utils.inference.inspected import Refused
 from utils.inference.network import Outputs
 from utils.inference.pipeline import InspectionPipeline
@@ -62,13 +61,14 @@ def paths(tmp_path: Path) -> list[Path]:
     return made
 
 
-def make(network, *, channels=3, input_size=None, batch_size=2, min_area=0, skipped=None, describe=True):
+def make(network, *, channels=3, input_size=None, batch_size=2, min_area=0, skipped=None, describe=True, at_once=None):
     spec = ModelSpec("unet", "resnet18", "multilabel", ("bright", "dark"), channels)
     return InspectionPipeline(
         SingleNetwork(network, spec, input_size),
         Decision((0.5, 0.5), (min_area, min_area)),
         batch_size=batch_size,
         describe=describe,
+        at_once=at_once,
         on_skip=(skipped if skipped is not None else []).append,
     )
 
@@ -104,33 +104,40 @@ def test_with_an_input_size_all_images_share_batches_and_masks_keep_their_own_si
     assert [shape for _, shape in results] == [(2, *size) for size in SIZES]
 
 
-def test_large_images_are_read_judged_and_finished_one_after_the_other(paths, monkeypatch):
-    monkeypatch.setattr(tiles, "LARGE", 500)  # the images of 600 pixels are large
-    network, steps = Bright(), []
-    pipeline = make(network, batch_size=4)
+def test_few_large_images_wait_at_once_and_each_is_judged_alone(paths, monkeypatch):
+    monkeypatch.setattr(module, "MOST_WAITING", 600)  # one of these images
+    network, waiting, most = Bright(), [0], [0]
+    pipeline = make(network, batch_size=4, at_once=600)
     load = pipeline._load
 
-    def read(path):
-        steps.append(("read", path))
-        return load(path)
+    def counted(path, folder):
+        waiting[0] += 1
+        most[0] = max(most[0], waiting[0])
+        return load(path, folder)
 
     def finish(path, result):
-        steps.append(("finished", path))
+        waiting[0] -= 1
         return result.masks.shape
 
-    monkeypatch.setattr(pipeline, "_load", read)
-    large = [paths[number] for number in (0, 1, 2, 4, 5)]
-    assert [shape for _, shape in pipeline.run(large, finish)] == [(2, 20, 30)] * 5
+    monkeypatch.setattr(pipeline, "_load", counted)
+    shapes = [shape for _, shape in pipeline.run(paths[:3] + paths[4:6], finish)]
+    assert shapes == [(2, 20, 30)] * 5
     assert network.batches == [(1, 20, 30, 3)] * 5
-    assert steps == [(what, path) for path in large for what in ("read", "finished")]
+    assert most[0] <= 5  # one read, one more in its batch, two that run, one that is finished
 
 
-def test_large_and_small_images_may_be_mixed(paths, monkeypatch):
-    monkeypatch.setattr(tiles, "LARGE", 500)
-    results = list(make(Bright()).run(paths, lambda path, result: result.masks))
-    assert [path for path, _ in results] == paths
-    for path, masks in results:
-        np.testing.assert_array_equal(masks, [red(path) >= 200, red(path) <= 50])
+def test_images_two_of_which_are_too_many_are_finished_before_the_next_is_judged(paths, monkeypatch):
+    monkeypatch.setattr(module, "MOST_WAITING", 1000)  # the images have 600 pixels
+    network, finished = Bright(), []
+
+    def finish(path, result):
+        assert len(network.batches) == len(finished) + 1
+        finished.append(path)
+        return result.masks.shape
+
+    large = [paths[number] for number in (0, 1, 2, 4, 5)]
+    assert [path for path, _ in make(network, batch_size=4, at_once=10_000).run(large, finish)] == finished == large
+    assert network.batches == [(1, 20, 30, 3)] * 5
 
 
 def test_grey_networks_see_one_channel(paths):
@@ -217,6 +224,50 @@ def test_reading_stops_where_the_consumer_stops(paths, monkeypatch):
     assert len(read) <= 2 * pipeline.window + 2 * pipeline.batch_size + 2 < len(many)
     results.close()
     assert len(read) < len(many)
+
+
+def test_of_large_images_fewer_wait(paths, monkeypatch):
+    read = []
+    original = module.read_image
+    monkeypatch.setattr(module, "read_image", lambda path, *more: (read.append(path), original(path, *more))[1])
+    monkeypatch.setattr(module, "MOST_WAITING", 3 * 9 * 9)
+    many = paths[6:] * 40
+    results = make(Bright(), batch_size=8).run(many, lambda path, result: None)
+    next(results)
+    time.sleep(0.2)
+    # Three before the network, a batch of three in it, three behind it, one batch more, and what was read in their place.
+    assert len(read) <= 5 * 3 + 1
+    assert [path for path, _ in results] == many[1:]
+
+
+@pytest.mark.parametrize(
+    ("at_once", "parallel", "largest"),
+    [
+        (3 * 128 * 128, 1, 3),
+        (3 * 128 * 128, 3, 3),
+        (100, 2, 1),  # a single image always goes
+        (None, 1, 8),
+    ],
+)
+def test_networks_see_only_so_many_pixels_at_once(paths, at_once, parallel, largest):
+    lock, inside, seen = threading.Lock(), [0], []
+
+    class Watched(Bright):
+        def __call__(self, images, choose=None):
+            with lock:
+                inside[0] += len(images)
+                seen.append(inside[0])
+            time.sleep(0.01)
+            with lock:
+                inside[0] -= len(images)
+            return super().__call__(images)
+
+    many = paths[:3] * 6
+    pipeline = make(Watched(parallel=parallel), batch_size=8)
+    pipeline.at_once = at_once
+    found = [int(bright) for _, bright in pipeline.run(many, lambda path, result: result.masks.sum())]
+    assert max(seen) == largest
+    assert found == found[:3] * 6
 
 
 def test_threads_end_with_the_run(paths):

@@ -291,7 +291,6 @@ IMAGES = [
     Case("no image can be read", PREDICT, r"no image could be read, 5 tried; the first: data/train_images/000\.png: not an image", all_of(*(file(f"data/train_images/{k:03d}.png", "x") for k in range(5)))),
     Case("no image can be scored", EVALUATE, r"no image could be read, 5 tried; the first: data/train_images/000\.png: empty file", all_of(*(file(f"data/train_images/{k:03d}.png") for k in range(5)))),
     Case("test.csv lists a missing image", PREDICT, r"data/test\.csv, row 3: b\.png not in data/test_images; add the image or remove the row", all_of(file("data/test_images/a.png", "x"), file("data/test.csv", "ImageId\na.png\nb.png\n"))),
-    Case("images in folders within", "Predict_masks.py -images data -weights_dir weights -out out", r"-images data: holds no images itself, but its folders do \(train_images\); name one of them"),
     Case("another bit depth", f"{TRAIN} -bit_depth 11", r"-bit_depth 11: choose from auto, 8, 10, 12, 14, 16, did you mean 16\?"),
     Case("folder without images", "Predict_masks.py -images weights -weights_dir weights -out out", r"-images weights: holds no image files \(\.bmp, .*\)"),
     Case("mask of another size", MASKS, r"masks/000\.png: is 20x10, but 000\.png is 48x80; they must match", small_masks),

@@ -352,3 +352,19 @@ def test_same_images_same_report(make_dataset, make_weights, tmp_path):
         pages.append(re.sub(r"on \d{4}-\d\d-\d\d \d\d:\d\d|[\d.]+ s, [\d.]+ images/s", "", text))
     assert pages[0] == pages[1]
     assert (tmp_path / "a/objects.csv").read_bytes() == (tmp_path / "b/objects.csv").read_bytes()
+
+
+def test_images_in_folders_within_have_the_scores_of_a_flat_folder(make_dataset, make_weights, tmp_path):
+    root, weights = make_dataset(), make_weights()
+    flags = {"dir": root, "weights_dir": weights, "split": "all", "device": "cpu", "batch_size": 1}
+    flat = evaluate(EvaluateConfig(**flags, out=tmp_path / "flat"))
+    (root / "train_images" / "b").mkdir()
+    (root / "train_images" / "004.png").rename(root / "train_images" / "b" / "000.png")
+    table = root / "train.csv"
+    table.write_text(table.read_text().replace("004.png", "b/000.png"))
+    deep = evaluate(EvaluateConfig(**flags, out=tmp_path / "deep"))
+    assert deep.scores.together == flat.scores.together
+    for name in ("scores.csv", "objects.csv", "submission.csv"):
+        expected = (tmp_path / "flat" / name).read_text().replace("004.png", "b/000.png")
+        assert sorted((tmp_path / "deep" / name).read_text().splitlines()) == sorted(expected.splitlines()), name
+    assert "b/000.png" in (tmp_path / "deep" / "report.html").read_text()

@@ -374,3 +374,73 @@ def test_bad_input_is_one_line_that_names_flag_and_remedy(make_dataset, make_wei
         predict(PredictConfig(**settings))
     assert "\n" not in str(error.value)
     assert sorted(tmp_path.rglob("*")) == before, "nothing was written"
+
+
+PLACES = {"000.png": "line1/a.png", "001.png": "line2/a.png", "003.png": "line2/deep/b.png"}
+
+
+def into_folders(images: Path) -> None:
+    for name, place in PLACES.items():
+        (images / place).parent.mkdir(parents=True, exist_ok=True)
+        (images / name).rename(images / place)
+
+
+def renamed(text: str) -> list[str]:
+    for name, place in PLACES.items():
+        text = text.replace(name, place)
+    return sorted(text.splitlines())
+
+
+def test_images_in_folders_within_have_the_results_of_a_flat_folder(make_dataset, make_weights, tmp_path, capfd):
+    root, weights = make_dataset(), make_weights()
+    flags = {"weights_dir": weights, "save": EVERYTHING, "device": "cpu", "batch_size": 1}
+    flat, deep = tmp_path / "flat", tmp_path / "deep"
+    predict(PredictConfig(dir=root, out=flat, **flags))
+    assert "within" not in capfd.readouterr().err
+    into_folders(root / "train_images")
+    table = root / "train.csv"
+    header, *rows = table.read_text().splitlines()
+    windows = [row.replace("/", "\\") for row in renamed("\n".join(rows))]
+    table.write_text("\n".join([header, *windows]))
+    result = predict(PredictConfig(dir=root, out=deep, **flags))
+    assert "5 images, 3 in folders within: line1/ 1, line2/ 2\n" in capfd.readouterr().err
+    assert result.images == 5
+    for name in ("submission.csv", "defects.csv"):
+        assert sorted((deep / name).read_text().splitlines()) == renamed((flat / name).read_text()), name
+    for word in ("overlays", "masks"):
+        names = sorted(path.relative_to(deep / word).as_posix() for path in (deep / word).rglob("*.png"))
+        assert names == ["002.png", "004.png", "line1/a.png", "line2/a.png", "line2/deep/b.png"]
+        for name in ("002.png", "004.png", *PLACES):
+            there = deep / word / PLACES.get(name, name)
+            assert there.read_bytes() == (flat / word / name).read_bytes(), there
+    assert json.loads((deep / "summary.json").read_text())["pictures"]["masks"] == names
+
+
+def test_results_among_the_images_are_not_predicted_and_pictures_of_images_that_went_are_removed(
+    make_dataset, make_weights, tmp_path
+):
+    images, weights = make_dataset() / "train_images", make_weights()
+    into_folders(images)
+    flags = {"images": images, "weights_dir": weights, "save": ("masks", "submission"), "device": "cpu"}
+    assert [predict(PredictConfig(**flags)).images for _ in range(2)] == [5, 5]
+    shutil.rmtree(images / "line2" / "deep")
+    (images / "results/masks/line2/mine.png").write_bytes(b"mine")
+    assert predict(PredictConfig(**flags)).images == 4
+    masks = images / "results" / "masks"
+    found = sorted(path.relative_to(masks).as_posix() for path in masks.rglob("*"))
+    assert found == ["002.png", "004.png", "line1", "line1/a.png", "line2", "line2/a.png", "line2/mine.png"]
+
+
+def test_a_list_of_pictures_removes_nothing_outside_the_results(make_dataset, make_weights, tmp_path):
+    """A summary comes with results from anywhere; names in it may be chosen."""
+    images, weights, out = make_dataset() / "train_images", make_weights(), tmp_path / "out"
+    flags = {"images": images, "weights_dir": weights, "save": ("masks",), "device": "cpu", "out": out}
+    predict(PredictConfig(**flags))
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    (outside / "a.png").write_bytes(b"mine")
+    (out / "masks" / "link").symlink_to(outside)
+    for names in (["../../outside/a.png"], [str(outside / "a.png")], ["link/a.png"], ["a/../../../outside/a.png"]):
+        (out / "summary.json").write_text(json.dumps({"pictures": {"masks": names}}))
+        predict(PredictConfig(**flags))
+        assert (outside / "a.png").read_bytes() == b"mine"

@@ -11,9 +11,22 @@ import yaml
 
 from config import VERSION, TrainConfig
 from utils.cli import parse
+from utils.commands.train_network import train_network
+from utils.commands.train_system import train_system
 from utils.errors import InputError
+from utils.files import alone_in
 from utils.settings import to_plain
-from utils.training.run_folder import Run, begun, claim, go_on, new_run, open_run, read_settings, write_settings
+from utils.training.run_folder import (
+    Run,
+    begun,
+    claim,
+    go_on,
+    going_on,
+    new_run,
+    open_run,
+    read_settings,
+    write_settings,
+)
 
 
 @pytest.fixture
@@ -125,3 +138,35 @@ def test_of_trainings_that_begin_at_once_in_an_empty_folder_one_gets_it(tmp_path
             said = list(pool.map(begin, range(4)))
         assert said.count("in") == 1
         assert sum("already holds a run" in word for word in said) == 3
+
+
+def test_a_run_goes_on_in_one_program_at_a_time(tmp_path):
+    run = Run(tmp_path, TrainConfig(), resumed=True, existed=True)
+    with (
+        going_on(run),
+        pytest.raises(InputError, match=f"^-resume {tmp_path}: another training is at work there; wait") as error,
+        going_on(run),
+    ):
+        pass
+    assert "\n" not in str(error.value)
+    with going_on(run):
+        pass
+
+
+@pytest.mark.parametrize("train", [train_network, train_system])
+def test_a_training_that_runs_is_not_gone_on_with(tmp_path, train):
+    """Nothing of the run is read before: the other training is writing it."""
+    run = Run(tmp_path, TrainConfig(dir=tmp_path / "gone", device="cpu"), resumed=True, existed=True)
+    with alone_in(tmp_path), pytest.raises(InputError, match=r"another training is at work there"):
+        train(run)
+    with pytest.raises(InputError, match=r"gone: no such folder"):
+        train(run)
+
+
+def test_a_new_run_is_held_from_its_beginning(tmp_path):
+    (tmp_path / "run").mkdir()
+    new = Run(tmp_path / "run", TrainConfig(dir=tmp_path, out=tmp_path / "run"), existed=True)
+    with begun(new) as run:
+        write_settings(run)
+        with pytest.raises(InputError, match="another training is at work there"), going_on(run):
+            pass

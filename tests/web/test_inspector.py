@@ -295,7 +295,7 @@ def test_thin_images_take_of_that_bound_what_the_network_makes_of_them(make, red
     ],
 )
 def test_networks_see_only_so_many_pixels_at_once(monkeypatch, most, least, largest):
-    monkeypatch.setattr(batching, "LEAST_AT_ONCE", least)
+    monkeypatch.setattr(batching, "MOST_AT_ONCE", least)
     lock, inside, seen = threading.Lock(), Counter(), []
 
     class Watched(Red):

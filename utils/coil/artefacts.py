@@ -142,19 +142,23 @@ class _Search:
             for column in np.flatnonzero(stale).tolist():
                 self.best[column] = self._surest(column, blocked[column])
             column = int(self.best[:, 0].argmax())
-            surprise, row, stretch = self.best[column].tolist()
+            surprise = float(self.best[column, 0])
+            row, stretch = self.best[column, 1:].astype(int).tolist()
             if surprise < self.needed:
                 return found
-            mark = self._mark(column, int(row), int(stretch), surprise)
+            before = self.free.copy()
+            mark = self._mark(column, row, stretch, surprise)
             stale[:] = False
             if mark is None:
-                blocked[column, int(row)] = True
-                stale[column] = True
-                continue
-            found.append(mark)
-            self.free[mark.members] = False
-            first, last = self.spans[1][0][mark.members], self.spans[1][1][mark.members]
-            stale[first.min() : last.max()] = True
+                nearby = slice(max(column - 1, 0), column + 2), slice(max(row - 1, 0), row + 2)
+                blocked[nearby] = True
+                stale[nearby[0]] = True
+            else:
+                found.append(mark)
+                self.free[mark.members] = False
+            taken = np.flatnonzero(before & ~self.free)
+            if len(taken):
+                stale[self.spans[1][0][taken].min() : self.spans[1][1][taken].max()] = True
 
     def _covered(self, column: int) -> np.ndarray:
         """Return (frames, rows) bool, which places of a column some free box covers."""
@@ -213,21 +217,38 @@ class _Search:
         return _common(self.boxes[here], boxes[likes.argmax()]) >= COMMON
 
     def _moves(self, members: np.ndarray) -> bool:
-        """Check whether boxes move steadily along the image from frame to frame, as the mark of a roll does."""
-        members = members[:: max(1, len(members) // 200)]
-        middle = (self.boxes[members, self.along] + self.boxes[members, self.along + 2]) / 2
-        when = self.when[members].astype(float)
+        """Check whether boxes move steadily along the image from frame to frame, as the mark of a roll does.
+
+        If they do, they and those that go on before and after them are free no longer: a few of them tell too little.
+        """
+        some = members[:: max(1, len(members) // 200)]
+        middle, when = self._middles(some), self.when[some].astype(float)
         i, j = np.triu_indices(len(when), 1)
         i, j = i[when[i] != when[j]], j[when[i] != when[j]]
         if np.ptp(middle) < MOVES_PX or len(i) == 0:
             return False
         # A line that other boxes at the place do not bend (Theil-Sen), and the four fifths that lie nearest to it.
-        off = middle - np.median((middle[j] - middle[i]) / (when[j] - when[i])) * when
-        near = np.argsort(np.abs(off - np.median(off)))[: max(len(off) * 4 // 5, 3)]
+        slope = np.median((middle[j] - middle[i]) / (when[j] - when[i]))
+        begin = np.median(middle - slope * when)
+        near = np.argsort(np.abs(middle - slope * when - begin))[: max(len(when) * 4 // 5, 3)]
         if np.ptp(middle[near]) == 0 or np.ptp(when[near]) == 0:
             return False
         steady = abs(float(np.corrcoef(when[near], middle[near])[0, 1]))
-        return steady >= STEADY and steady * ((len(near) - 2) / max(1 - steady**2, 1e-9)) ** 0.5 >= SURE
+        if steady < STEADY or steady * ((len(near) - 2) / max(1 - steady**2, 1e-9)) ** 0.5 < SURE:
+            return False
+        box = np.median(self.boxes[members], axis=0)
+        across = 1 - self.along
+        follows = (
+            np.abs(self._middles(slice(None)) - slope * self.when - begin) <= box[self.along + 2] - box[self.along]
+        )
+        follows &= (self.boxes[:, across] < box[across + 2]) & (self.boxes[:, across + 2] > box[across])
+        follows &= np.abs(self.when - when.mean()) <= 2 * np.ptp(when)
+        self.free[members] = False
+        self.free[follows] = False
+        return True
+
+    def _middles(self, boxes: np.ndarray | slice) -> np.ndarray:
+        return (self.boxes[boxes, self.along] + self.boxes[boxes, self.along + 2]) / 2
 
 
 def _surprise(count: np.ndarray, number: np.ndarray, chance: np.ndarray) -> np.ndarray:

@@ -21,6 +21,7 @@ NO_PARQUET = (
 )
 MOST_NAMED = 1000  # defects that a reason of grade.json names
 DECIMALS = 3  # of lengths and areas in tables
+PAGE, PICTURE = "coil.html", "coil.png"  # beside them, written by whoever draws them
 FILES = (
     "defects.csv",
     "defects.parquet",

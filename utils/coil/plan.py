@@ -101,10 +101,11 @@ class RepeatSettings:
     """How series of defects at a fixed step are looked for, in the unit of the plan.
 
     Attributes:
-        lane: width of the lanes, which overlap by half.
-        window: length of the stretches that vote, which overlap by half.
+        lane: width of the strip's part in which the marks of one series lie; what slip and weave may move them grows
+            with it.
+        window: farthest two marks of a series may lie apart.
         shortest, longest: steps that are tried; none: from the rolls, else from what the window can prove.
-        harmonics: of the H-test, at most.
+        harmonics: of the H-test, at most; chains of marks, which are followed one by one, need none.
         false_alarms: expected number of series found on a coil without any.
     """
 

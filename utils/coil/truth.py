@@ -1,7 +1,5 @@
 """Scores of a coil's map against what is true of the coil: joins, places, repeating marks, static marks."""
 
-import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -88,9 +86,11 @@ class RepeatScores:
         period_right: of these, those whose period is within 1 %.
         rolls: found ones whose roll the plan lists.
         roll_right: of these, those whose likeliest roll it is.
-        doubles: series of the map that repeat a right one.
-        false_alarms: series of the map that are none.
-        onset_turns, end_turns: of the right ones, by how many turns the first and the last mark are off.
+        doubles: further series of the map that are the same one: it is reported in parts.
+        other_periods: series of the map at the place of a true one that is found, of another period.
+        false_alarms: series of the map where none is.
+        covered: of the right ones, the share of their stretch that the map shows.
+        onset_turns, end_turns: by how many turns the first and the last mark that the map shows of them are off.
     """
 
     series: int
@@ -99,7 +99,9 @@ class RepeatScores:
     rolls: int
     roll_right: int
     doubles: int
+    other_periods: int
     false_alarms: int
+    covered: tuple[float, ...] = ()
     onset_turns: tuple[float, ...] = ()
     end_turns: tuple[float, ...] = ()
 
@@ -109,9 +111,14 @@ class RepeatScores:
         if self.rolls:
             line += f", {self.roll_right} of {self.rolls} with the right roll first"
         if self.onset_turns:
-            line += f", onset {np.median(self.onset_turns):.1f} and end {np.median(self.end_turns):.1f} turns off in the middle"
+            line += (
+                f", over {np.mean(self.covered):.0%} of their length (onset {np.median(self.onset_turns):.1f} and end"
+                f" {np.median(self.end_turns):.1f} turns off in the middle)"
+            )
         if self.doubles:
-            line += f", {self.doubles} reported twice"
+            line += f", {plural(self.doubles, 'further part')} of them"
+        if self.other_periods:
+            line += f", {self.other_periods} of another period at their place"
         return f"{line}, {plural(self.false_alarms, 'false alarm')}"
 
 
@@ -269,8 +276,11 @@ def score_repeats(repeats: pd.DataFrame, truth: Truth, plan: CoilPlan) -> Repeat
         # What repeats a right series serves for no other one.
         taken = taken | np.any(close & right, axis=0)
     doubles = np.any(close & right, axis=0) & ~np.isin(np.arange(len(found)), hit)
-    hits = [(one, other) for one, other in enumerate(hit) if other >= 0]
-    sure = [(one, other) for one, other in hits if right[one, other]]
+    left = ~taken
+    beside = left & np.any(close[hit >= 0], axis=0)
+    hits = [(one, int(other)) for one, other in enumerate(hit) if other >= 0]
+    sure = [one for one, other in hits if right[one, other]]
+    shown = [_shown(real.iloc[one], found[(close & right)[one]]) for one in sure]
     listed = {roll.name for roll in plan.rolls}
     known = [(one, other) for one, other in hits if real["roll"].iloc[one] in listed]
     return RepeatScores(
@@ -280,10 +290,24 @@ def score_repeats(repeats: pd.DataFrame, truth: Truth, plan: CoilPlan) -> Repeat
         rolls=len(known),
         roll_right=sum(found["roll"].iloc[other] == real["roll"].iloc[one] for one, other in known),
         doubles=int(doubles.sum()),
-        false_alarms=int((~taken).sum()),
-        onset_turns=_off(real, found, sure, "onset"),
-        end_turns=_off(real, found, sure, "end"),
+        other_periods=int(beside.sum()),
+        false_alarms=int((left & ~beside).sum()),
+        covered=tuple(one[0] for one in shown),
+        onset_turns=tuple(one[1] for one in shown),
+        end_turns=tuple(one[2] for one in shown),
     )
+
+
+def _shown(true: pd.Series, parts: pd.DataFrame) -> tuple[float, float, float]:
+    """Return how much of a series its parts on the map cover, and by how many turns their outer ends are off."""
+    onset, end, step = (float(true[name]) for name in ("onset", "end", "period"))
+    covered, reached = 0.0, onset
+    for begin, finish in sorted(zip(parts["onset"], parts["end"], strict=True)):
+        low, high = max(begin, reached), min(finish, end)
+        covered += max(0.0, high - low)
+        reached = max(reached, high)
+    share = covered / (end - onset) if end > onset else 1.0
+    return share, abs(parts["onset"].min() - onset) / step, abs(parts["end"].max() - end) / step
 
 
 def _compare(
@@ -374,10 +398,3 @@ def _near(boxes: Boxes, reach: float) -> bool:
         reached |= fresh
         waiting += fresh
     return len(reached) == len(boxes)
-
-
-def _off(real: pd.DataFrame, found: pd.DataFrame, pairs: Sequence[tuple[int, int]], name: str) -> tuple[float, ...]:
-    """Turns by which an end of the right series is off."""
-    return tuple(
-        math.fabs(found[name].iloc[other] - real[name].iloc[one]) / real["period"].iloc[one] for one, other in pairs
-    )

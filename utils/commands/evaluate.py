@@ -155,9 +155,8 @@ def evaluate(config: EvaluateConfig) -> EvaluateResult | LabelsResult:
     # What a gate turns away is never counted: it stays open while what it is worth is found out.
     pipeline.gates = calibrator is None
     start = time.perf_counter()
-    paths = [dataset.path(name) for name in names]
     with staged(out) as folder:
-        collected = _collect(pipeline, paths, labels, folder, skipped, calibrator, chosen.decision.min_areas)
+        collected = _collect(pipeline, dataset, names, labels, folder, skipped, calibrator, chosen.decision.min_areas)
         seconds = time.perf_counter() - start
         pipeline.gates = True
         evaluation = collected.evaluate(config.resamples, config.seed)
@@ -206,7 +205,8 @@ def _chosen_here(config: EvaluateConfig, chosen: Chosen, mean_dice: float) -> st
 
 def _collect(
     pipeline: InspectionPipeline,
-    paths: Sequence[Path],
+    dataset: Dataset,
+    names: Sequence[str],
     labels: GroundTruth,
     out: Path,
     skipped: list[Refused],
@@ -220,23 +220,24 @@ def _collect(
         objects = stack.enter_context(Objects(out / "objects.csv", class_names, first_class))
         submission = stack.enter_context(Submission(out / "submission.csv", labels.class_ids))
 
-        def compare(path: Path, result: Inspected) -> tuple[ImageFigures, list[str], list[ImageTable]]:
-            truth = labels.masks(path.name, *result.image.shape[:2])
-            ignored = labels.ignored(path.name, *result.image.shape[:2])
+        def compare(path: Path, result: Inspected) -> tuple[str, ImageFigures, list[str], list[ImageTable]]:
+            truth = labels.masks(result.name, *result.image.shape[:2])
+            ignored = labels.ignored(result.name, *result.image.shape[:2])
             counted = calibrator.count(result, truth, ignored) if calibrator else []
             if calibrator:
                 result = calibrator.behind_the_gate(result)
             planes = () if result.logits is None else class_probabilities(result.logits, pipeline.system.task)
             figures = measure(result.masks, truth, planes, result.labels, ignored)
-            return figures, submission.render(path, result), counted
+            return result.name, figures, submission.render(result), counted
 
-        with progress(len(paths), "evaluate") as bar:
-            for path, (figures, codes, counted) in pipeline.run(paths, compare):
-                objects.collect(path.name, figures.objects)
-                submission.collect(path, codes)
-                collector.add(path.name, figures)
+        with progress(len(names), "evaluate") as bar:
+            paths = [dataset.path(name) for name in names]
+            for _, (name, figures, codes, counted) in pipeline.run(paths, compare, dataset.image_dir):
+                objects.collect(name, figures.objects)
+                submission.collect(name, codes)
+                collector.add(name, figures)
                 if calibrator:
-                    calibrator.collect(path.name, counted)
+                    calibrator.collect(name, counted)
                 bar.update()
         require_images(len(collector), skipped)
     return collector
@@ -259,7 +260,7 @@ def _write_report(
 
     worst, best = result.evaluation.extremes(config.examples)
     # A second pass over these few images: keeping pictures of all in the first would cost more than it saves.
-    drawn = draw_examples(pipeline, [dataset.path(name) for name in (*worst, *best)], labels, result.evaluation)
+    drawn = draw_examples(pipeline, dataset, (*worst, *best), labels, result.evaluation)
     calibration, new = result.calibration, result.calibrated
     more = [calibration_section(calibration.to_dict(), new.name if new else None)] if calibration else []
     sections = evaluation_sections(

@@ -122,7 +122,7 @@ def evaluate_labels(
     out = evaluation_folder(config)
     start = time.perf_counter()
     with staged(out) as folder:
-        answers = _collect(pipeline, [dataset.path(name) for name in names], labels, chosen, skipped, folder)
+        answers = _collect(pipeline, dataset, names, labels, chosen, skipped, folder)
         calibration, calibrated = None, None
         if new_weights:
             calibration = choose_thresholds(
@@ -163,7 +163,8 @@ def evaluate_labels(
 
 def _collect(
     pipeline: InspectionPipeline,
-    paths: Sequence[Path],
+    dataset: Dataset,
+    names: Sequence[str],
     labels: GroundTruth,
     chosen: Chosen,
     skipped: list[Refused],
@@ -173,14 +174,15 @@ def _collect(
     answers = LabelAnswers()
     with LabelTable(folder / "labels.csv", chosen.label_names) as table:
 
-        def compare(path: Path, result: Inspected) -> tuple[np.ndarray, list[str]]:
+        def compare(path: Path, result: Inspected) -> tuple[str, np.ndarray, list[str]]:
             assert result.labels is not None
-            return result.labels, table.render(path, result)
+            return result.name, result.labels, table.render(result)
 
-        with progress(len(paths), "evaluate") as bar:
-            for path, (probabilities, row) in pipeline.run(paths, compare):
-                answers.add([path.name], probabilities[None], labels.shown(path.name)[None])
-                table.collect(path, row)
+        with progress(len(names), "evaluate") as bar:
+            paths = [dataset.path(name) for name in names]
+            for _, (name, probabilities, row) in pipeline.run(paths, compare, dataset.image_dir):
+                answers.add([name], probabilities[None], labels.shown(name)[None])
+                table.collect(name, row)
                 bar.update()
         require_images(len(answers.images), skipped)
     return answers

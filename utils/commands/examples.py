@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import cv2
 import numpy as np
 
+from utils.data.annotations import Dataset
 from utils.inference.ground_truth import GroundTruth
 from utils.inference.inspected import Inspected
 from utils.inference.pipeline import InspectionPipeline
@@ -22,13 +23,14 @@ QUALITY = 85  # of the JPEG, 0..100: outlines stay clean at a tenth of a PNG's s
 
 
 def draw_examples(
-    pipeline: InspectionPipeline, paths: Sequence[Path], labels: GroundTruth, evaluation: Evaluation
+    pipeline: InspectionPipeline, dataset: Dataset, names: Sequence[str], labels: GroundTruth, evaluation: Evaluation
 ) -> dict[str, "ExamplePicture"]:
     """Run the network once more on some images and draw them.
 
     Args:
         pipeline: that made the evaluation.
-        paths: of the images; one that cannot be read any more is left out.
+        dataset: the images.
+        names: of those to draw; one that cannot be read any more is left out.
         labels: the ground truth.
         evaluation: gives the Dice that stands beside each.
 
@@ -42,8 +44,8 @@ def draw_examples(
     all_dice = pair_dice(evaluation.counts).numpy()
 
     def draw(path: Path, result: Inspected) -> ExamplePicture:
-        truth = labels.masks(path.name, *result.image.shape[:2])
-        dice = all_dice[rows[path.name]]
+        truth = labels.masks(result.name, *result.image.shape[:2])
+        dice = all_dice[rows[result.name]]
         involved = [bool(mask.any() or true.any()) for mask, true in zip(result.masks, truth, strict=True)]
         enlarged = _enlarged(result.image, result.masks, class_names, truth)
         picture = np.concatenate([draw_overlay(*enlarged), draw_agreement(enlarged[0], enlarged[1], enlarged[3])])
@@ -52,9 +54,10 @@ def draw_examples(
             picture = cv2.resize(picture, (WIDE, height), interpolation=cv2.INTER_AREA)
         _, data = cv2.imencode(".jpg", cv2.cvtColor(picture, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, QUALITY])
         known = {name: float(dice[k]) for k, name in enumerate(class_names) if involved[k]}
-        return ExamplePicture(path.name, data.tobytes(), picture.shape[1], known)
+        return ExamplePicture(result.name, data.tobytes(), picture.shape[1], known)
 
-    return {path.name: example for path, example in pipeline.run(paths, draw)}
+    paths = [dataset.path(name) for name in names]
+    return {example.name: example for _, example in pipeline.run(paths, draw, dataset.image_dir)}
 
 
 def _enlarged(

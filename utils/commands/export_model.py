@@ -14,7 +14,8 @@ import torch
 from config import ExportConfig
 from utils.commands.export_system import JUDGES, SystemExportResult, write_system
 from utils.data.annotations import open_dataset, open_test_images
-from utils.data.images import list_images, measure_depth
+from utils.data.images import measure_depth
+from utils.data.listing import list_images
 from utils.device import optional
 from utils.errors import InputError
 from utils.files import replacing, write_text
@@ -185,13 +186,13 @@ def _examples(config: ExportConfig, weights: WeightsFile) -> tuple[list[ParityIm
     channels, number = weights.spec.channels, config.num_of_images
     if config.dir is not None and config.images is not None:
         raise InputError("give -dir DATASET_FOLDER or -images FOLDER_OR_FILE, one of them; both were given")
-    labels = None
+    labels, folder = None, None
     if config.dir is not None and (config.dir / "train.csv").is_file():
         dataset = open_dataset(config.dir)
         labels = GroundTruth(dataset.annotations, weights.spec, config.class_map)
         # Those with defects say more about a network than the many without.
         names = sorted(dataset.images, key=lambda name: not dataset.annotations.runs(name))
-        paths = [dataset.path(name) for name in names]
+        paths, folder = [dataset.path(name) for name in names], dataset.image_dir
     elif config.dir is not None:
         paths = open_test_images(config.dir)
     elif config.images is not None:
@@ -205,8 +206,8 @@ def _examples(config: ExportConfig, weights: WeightsFile) -> tuple[list[ParityIm
     chosen = paths[: 2 * number] if config.int8 else paths[:number]
     depth = measure_depth(chosen, depth_of(weights, config.bit_depth))
     if not config.int8:
-        return read_parity_images(chosen, channels, labels, depth), []
-    compared = read_parity_images(chosen[::2], channels, labels, depth)
+        return read_parity_images(chosen, channels, labels, depth, folder), []
+    compared = read_parity_images(chosen[::2], channels, labels, depth, folder)
     return compared, read_parity_images(chosen[1::2], channels, None, depth)
 
 

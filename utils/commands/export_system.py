@@ -25,33 +25,52 @@ _OPEN = {
         "networks[role](image[None])[0][0]",
     ),
 }
-_DECIDE = """            masks[classes] = run(drawer["network"], image) >= level[classes, None, None]
+_DECIDE = """    levels = np.array(probabilities)[:, None, None]
+    return logits >= np.log(levels / (1 - levels)).astype(np.float32)
 """
-_DECIDE_MULTICLASS = """            logits = run(drawer["network"], image)  # channel 0 is the background
-            logits[1:][~passes] = -1e4
-            winner = 1 / np.exp(logits - logits.max(0)).sum(0) >= thresholds[:, None, None]
-            masks = winner & (logits.argmax(0) == 1 + np.arange(len(masks))[:, None, None])
+_DECIDE_MULTICLASS = """    levels = np.array(probabilities)[:, None, None]  # channel 0 is the background
+    likely = (1 / np.exp(logits - logits.max(0)).sum(0) >= levels) & (levels < 1)
+    return likely & (logits.argmax(0) == 1 + np.arange(len(levels))[:, None, None])
+"""
+_TURN_AWAY = """            logits[1:][~passes] = -1e4
 """
 _PROGRAM = """import json, sys
 from pathlib import Path
-import numpy as np, {library}
+import cv2, numpy as np, {library}
 from PIL import Image
 
 HERE = Path(__file__).parent
 about = json.loads((HERE / "system.json").read_text("utf-8"))
 networks = {{role: {opened} for role, name in about["files"].items()}}
 run = lambda role, image: {run}
+np.seterr(divide="ignore")  # of probabilities 0 and 1
+
+
+def decide(logits, probabilities):  # the pixels of each class that reach its probability
+{decide}
+
+def keep(mask, sure, smallest, largest):  # connected defects of these sizes in pixels that have a sure pixel
+    count, labels = cv2.connectedComponents(mask.astype(np.uint8))
+    areas, seeds = (np.bincount(part.ravel(), minlength=count) for part in (labels, labels[sure]))
+    return mask & ((areas >= smallest) & (areas <= (largest or np.inf)) & (seeds > 0))[labels]
 
 
 def inspect(image):  # (H, W, channels) uint8 -> (classes, H, W) bool
-    thresholds, passes = np.array(about["thresholds"]), np.ones(len(about["classes"]), bool)
-    level, masks = np.log(thresholds / (1 - thresholds)), np.zeros((len(passes), *image.shape[:2]), bool)
+    passes, areas, c = np.ones(len(about["classes"]), bool), np.array(about["min_areas"]), about["gate"]["c"]
+    masks = np.zeros((len(passes), *image.shape[:2]), bool)
     for judge in about["judges"]:  # the next one is asked about what this one lets through
         if passes.any():
-            passes = passes & (1 / (1 + np.exp(-run(judge["network"], image))) >= judge["thresholds"])
+            judged = 1 / (1 + np.exp(-run(judge["network"], image)))
+            passes = passes & (judged >= judge["thresholds"])
+    if about["gate"]["mode"] == "soft":  # what is unlikely has to be larger
+        areas = np.ceil(areas * c - areas * (c - 1) * judged.astype(float) - 1e-6)
     for drawer in about["drawers"]:
         if passes[classes := drawer["classes"]].any():
-{decide}    return masks & passes[:, None, None]
+            logits = run(drawer["network"], image)
+{turn_away}            found, sure = (decide(logits, np.array(about[key])[classes]) for key in ("thresholds", "high_thresholds"))
+            for k, mask, seeds in zip(classes, found, sure):
+                masks[k] = passes[k] & keep(mask, seeds, areas[k], about["max_areas"][k])
+    return masks
 
 
 if __name__ == "__main__":
@@ -83,15 +102,21 @@ class SystemExportResult:
 
 
 def runner(task: str, format: str) -> str:
-    """Return the program that runs an exported system, in plain Python with one library for networks.
+    """Return the program that runs an exported system as ``Predict_masks.py`` does, with one library for networks.
 
     Args:
         task: of the masks.
         format: ``onnx`` or ``openvino``.
     """
     library, opened, run = _OPEN[format]
-    decide = _DECIDE_MULTICLASS if task == "multiclass" else _DECIDE
-    return _PROGRAM.format(library=library.removeprefix("import "), opened=opened, run=run, decide=decide)
+    softmax = task == "multiclass"
+    return _PROGRAM.format(
+        library=library.removeprefix("import "),
+        opened=opened,
+        run=run,
+        decide=_DECIDE_MULTICLASS if softmax else _DECIDE,
+        turn_away=_TURN_AWAY if softmax else "",
+    )
 
 
 def describe_system(system: SystemFile, files: dict[str, str], source: str) -> dict[str, Any]:

@@ -5,6 +5,8 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from config import EvaluateConfig
+from utils.data.annotations import IMAGES
+from utils.data.listing import name_in
 from utils.device import versions
 from utils.inference.chosen import Chosen
 from utils.inference.inspected import Refused
@@ -52,7 +54,7 @@ def facts(config: EvaluateConfig, chosen: Chosen, result: Scored) -> dict[str, A
     found |= {
         "images": f"{result.what}: {result.images:,}",
         "dataset": str(config.dir),
-        "skipped": "; ".join(f"{Path(image.name).name}: {image.reason}" for image in result.skipped) or "none",
+        "skipped": "; ".join(f"{_shown(config.dir, image)}: {image.reason}" for image in result.skipped) or "none",
         **({"not scored": "; ".join(result.left_out)} if result.left_out else {}),
         "network": result.network,
         **({"images with more than 8 bits": result.bit_depth} if result.bit_depth else {}),
@@ -76,6 +78,13 @@ def metrics(config: EvaluateConfig, chosen: Chosen, result: Scored, scores: Mapp
         "images_per_second": round(result.images_per_second, 3),
         "versions": versions(),
     }
+
+
+def _shown(root: Path, image: Refused) -> str:
+    """Return the name of an image that was skipped, whose own one is a path."""
+    path = Path(image.name)
+    folder = next((root / name for name in IMAGES.values() if path.is_relative_to(root / name)), path.parent)
+    return name_in(folder, path)
 
 
 def _words(value: Any) -> str:

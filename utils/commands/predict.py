@@ -13,9 +13,20 @@ import numpy as np
 
 from config import PredictConfig
 from utils.commands.progress import progress, require_images
-from utils.commands.results_folder import PICTURES_OF, SUMMARY, left_over, marked, refuse_foreign_pictures
-from utils.data.annotations import TEST_IMAGES, known_classes, open_test_images
-from utils.data.images import IMAGE_SUFFIXES, NOT_UTF8, images_within, is_utf8, list_images, pages_of
+from utils.commands.results_folder import PICTURES_OF, left_over, marked, refuse_foreign_pictures
+from utils.data.annotations import TEST_IMAGES, folder_to_predict, known_classes, open_test_images
+from utils.data.images import pages_of
+from utils.data.listing import (
+    IMAGE_SUFFIXES,
+    NOT_UTF8,
+    PICTURES,
+    SUMMARY,
+    about_folders,
+    about_links,
+    is_utf8,
+    list_images,
+    name_in,
+)
 from utils.data.submission import SAMPLE, Layout, read_layout
 from utils.device import versions
 from utils.errors import InputError
@@ -25,7 +36,6 @@ from utils.inference.ground_truth import GroundTruth, class_ids, labels_beside
 from utils.inference.inspected import Inspected, Refused
 from utils.inference.opening import open_pipeline
 from utils.inference.outputs import (
-    PICTURES,
     SAVES,
     Defects,
     IndexMasks,
@@ -119,21 +129,21 @@ def predict(config: PredictConfig) -> PredictResult:
         InputError: flags, weights or images are at fault; nothing was written then.
     """
     _check_saves(config.save)
-    paths, default_out = _images(config)
-    _warn_of_pages(paths)
+    images = _images(config)
+    _warn_of_pages(images.paths)
     chosen = choose_weights(config)
     save = _saves(config.save, chosen)
-    out = config.out or default_out
+    out = config.out or images.default_out
     pictures = [out / word for word in PICTURES if word in save]
-    refuse_foreign_pictures(out, pictures, paths[0].parent)
+    refuse_foreign_pictures(out, pictures, images.folder, images.paths)
     numbers = _numbers(config, chosen, save)  # before the labels: one line is enough about other classes
-    layout = _layout(config, paths[0].parent, save, numbers)
-    labels = _labels(config, paths[0].parent, chosen) if "overlays" in save else None
+    layout = _layout(config, images.folder, save, numbers)
+    labels = _labels(config, images.folder, chosen) if "overlays" in save else None
     skipped: list[Refused] = []
-    pipeline = open_pipeline(chosen, config, skipped, describe=True, images=len(paths))
+    pipeline = open_pipeline(chosen, config, skipped, describe=True, images=len(images.paths))
     make_folder(out)
-    with marked(out, pictures, picture_names(paths).values()) as folder:
-        result = _write(chosen, pipeline, paths, save, out, labels, skipped, numbers, layout)
+    with marked(out, pictures, picture_names(images.names).values()) as folder:
+        result = _write(chosen, pipeline, images, save, out, labels, skipped, numbers, layout)
         summary = {**_summary(result, chosen, labels), PICTURES_OF: folder.settle(result.written)}
         write_text(out / SUMMARY, json.dumps(summary, indent=2, ensure_ascii=False) + "\n")
     others = left_over(out, result.written)
@@ -147,7 +157,7 @@ def predict(config: PredictConfig) -> PredictResult:
 def _write(
     chosen: Chosen,
     pipeline: InspectionPipeline,
-    paths: Sequence[Path],
+    images: "_Images",
     save: Sequence[str],
     out: Path,
     labels: GroundTruth | None,
@@ -156,7 +166,7 @@ def _write(
     layout: Layout | None,
 ) -> PredictResult:
     """Predict the images, and write everything but the summary."""
-    spec, names = chosen.weights.spec, picture_names(paths)
+    spec, names = chosen.weights.spec, picture_names(images.names)
     overlays = Overlays(out / "overlays", names, chosen.class_names, _truth(labels))
     totals = np.zeros((len(spec.scored_names), 3), dtype=np.int64)
     labelled = np.zeros(len(chosen.label_names), dtype=np.int64)
@@ -175,17 +185,18 @@ def _write(
         if "labels" in save:
             sinks.append(stack.enter_context(LabelTable(out / "labels.csv", chosen.label_names)))
 
-        def finish(path: Path, result: Inspected) -> tuple[np.ndarray, np.ndarray, list[Any]]:
+        def finish(path: Path, result: Inspected) -> tuple[str, np.ndarray, np.ndarray, list[Any]]:
             has = np.zeros(0) if result.labels is None else result.labels
-            return _count(result), has >= chosen.label_thresholds, [sink.render(path, result) for sink in sinks]
+            pieces = [sink.render(result) for sink in sinks]
+            return result.name, _count(result), has >= chosen.label_thresholds, pieces
 
         start = time.perf_counter()
-        with progress(len(paths), "predict") as bar:
-            for path, (found, has, pieces) in pipeline.run(paths, finish):
+        with progress(len(images.paths), "predict") as bar:
+            for _, (name, found, has, pieces) in pipeline.run(images.paths, finish, images.folder):
                 totals += found
                 labelled += has
                 for sink, piece in zip(sinks, pieces, strict=True):
-                    sink.collect(path, piece)
+                    sink.collect(name, piece)
                 done += 1
                 bar.update()
         require_images(done, skipped)
@@ -228,40 +239,51 @@ def _saves(asked: Sequence[str], chosen: Chosen) -> Sequence[str]:
     return asked
 
 
-def _images(config: PredictConfig) -> tuple[list[Path], Path]:
-    """Return the images that the flags name, and the default folder for the results."""
+@dataclass(frozen=True)
+class _Images:
+    """The images that the flags name.
+
+    Attributes:
+        paths: their files.
+        folder: that their names are relative to.
+        default_out: the folder for the results where no flag names one.
+    """
+
+    paths: list[Path]
+    folder: Path
+    default_out: Path
+
+    @property
+    def names(self) -> list[str]:
+        """Their names, in the order of the paths."""
+        return [name_in(self.folder, path) for path in self.paths]
+
+
+def _images(config: PredictConfig) -> _Images:
     if (config.dir is None) == (config.images is None):
         both = "both were given" if config.dir else "neither was given"
         raise InputError(f"give -dir DATASET_FOLDER or -images FOLDER_OR_FILE, one of them; {both}")
     if config.dir is not None:
-        paths, home = open_test_images(config.dir), config.dir
+        paths, home, folder = open_test_images(config.dir), config.dir, folder_to_predict(config.dir)
     elif config.images is not None and config.images.is_file():
         if not is_utf8(config.images.name):
             raise InputError(f"-images {config.images}: {NOT_UTF8}")
         paths, home = [config.images], config.images.parent
+        folder = home
     else:
         assert config.images is not None
         if not config.images.exists():
             raise InputError(f"-images {config.images}: no such file or folder")
         paths, home = list_images(config.images), config.images
-        within = images_within(config.images)
-        if within and not paths:
-            raise InputError(
-                f"-images {home}: holds no images itself, but its folders do ({_folders(within)}); name one of them"
-            )
-        if within:
-            _warn(
-                f"-images {home}: leaves out {plural(sum(within.values()), 'image')} in folders within"
-                f" ({_folders(within)}); name such a folder with -images to predict it"
-            )
+        folder = home
+        if linked := about_links(home):
+            _warn(visible(f"{linked}; name that folder with -images"))
         if not paths:
             raise InputError(f"-images {home}: holds no image files ({', '.join(sorted(IMAGE_SUFFIXES))})")
-    return paths[: config.num_of_images or None], home / "results"
-
-
-def _folders(within: dict[str, int]) -> str:
-    names = list(within)
-    return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
+    images = _Images(paths[: config.num_of_images or None], folder, home / "results")
+    if within := about_folders(images.names):
+        print(visible(f"{plural(len(images.names), 'image')}, {within}"), file=sys.stderr)
+    return images
 
 
 def _warn(text: str) -> None:

@@ -24,6 +24,7 @@ from utils.data.splits import TEST, read_split
 from utils.device import processor
 from utils.errors import InputError
 from utils.files import replacing, write_text
+from utils.training.result import TEST_DATA
 from utils.weights import hub
 from utils.weights.cards import Words, card, table
 from utils.weights.finding import find
@@ -122,17 +123,20 @@ def publish_weights(config: PublishWeightsConfig) -> PublishResult | ForeignResu
     with tempfile.TemporaryDirectory(prefix="publish-") as name:
         folder = Path(name)
         chosen, change, valid = _stored(config, weights, folder, source, dataset)
-        tested = None
+        tested, about = None, ""
         if config.test_dir:
             which = "test" if _test_side(config.test_dir) == "test" else "all"
             tested = _measure(config, chosen, folder / "test", config.test_dir, which)
+            about = f"{config.test_data or config.test_dir.resolve().name}; used for nothing else"
+        elif TEST in set(split["side"]):
+            # Measured again: thresholds may have been calibrated since the training did.
+            tested, about = _measure(config, chosen, folder / "test", dataset, "test-side", source), TEST_DATA
         if not config.force:
             for side, measured in (("valid", valid), ("test", tested)):
                 _check_worth(path, side, measured)
         scores = {"valid": _score(valid, "validation split of the training data")}
-        if config.test_dir and tested:
-            what = config.test_data or config.test_dir.resolve().name
-            scores["test"] = _score(tested, f"{what}; used for nothing else")
+        if tested:
+            scores["test"] = _score(tested, about)
         provenance = without_places(weights.provenance)
         training = Training.of(source, provenance)
         final = dataclasses.replace(

@@ -2,31 +2,34 @@
 
 import contextlib
 import json
+import os
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from config import EvaluateConfig
+from utils.data.listing import PICTURES, SUMMARY, UNFINISHED
 from utils.errors import InputError
 from utils.files import alone_in, make_folder, write_text
-from utils.inference.outputs import PICTURES, SAVES
+from utils.inference.outputs import SAVES
 from utils.weights.run_files import CHECKPOINTS, METRICS, SETTINGS
 
-SUMMARY = "summary.json"
-UNFINISHED = ".unfinished"  # stands for the summary of a prediction that was broken off
 PICTURES_OF = "pictures"  # in both: names of the pictures that predictions wrote, by folder, which the next may remove
 
 
-def refuse_foreign_pictures(out: Path, folders: Sequence[Path], images: Path) -> None:
+def refuse_foreign_pictures(out: Path, folders: Sequence[Path], images: Path, paths: Iterable[Path]) -> None:
     """Raise ``InputError`` where pictures of a prediction would replace files that no prediction wrote.
 
     Args:
         out: folder of the results.
         folders: in it, for the pictures.
         images: folder of the images that are to be predicted.
+        paths: their files, in it or in folders within.
     """
+    places = {images.resolve(), *(place.resolve() for place in {path.parent for path in paths})}
     for folder in folders:
-        if folder.resolve() == images.resolve():
+        resolved = folder.resolve()
+        if any(place == resolved or resolved in place.parents for place in places):
             raise InputError(
                 f"-out {out}: the images themselves are in {folder} and would be replaced; name another folder with -out"
             )
@@ -43,7 +46,7 @@ class Results:
     Args:
         out: the folder.
         folders: in it, for the pictures.
-        names: of the pictures that may be written, the same in each folder.
+        names: of the pictures that may be written, the same in each folder; those in folders within with ``/``.
     """
 
     def __init__(self, out: Path, folders: Sequence[Path], names: Iterable[str]) -> None:
@@ -72,7 +75,7 @@ class Results:
         own = {word: sorted(names) for word, names in self.earlier.items()}
         for folder in self.folders:
             for name in self.earlier.get(folder.name, set()) - self.names:
-                (folder / name).unlink(missing_ok=True)
+                _remove(folder, name)
             own[folder.name] = sorted(name for name in self.names if _is_new(folder / name, self.began))
         return own
 
@@ -119,8 +122,7 @@ def left_over(out: Path, written: Sequence[str]) -> list[str]:
         if shown not in written:
             names += [shown] if (_has_files(out / word) if word in PICTURES else (out / shown).is_file()) else []
         elif word in PICTURES and (out / word).is_dir():
-            there = sorted(path.name for path in (out / word).iterdir() if not path.name.startswith("."))
-            names += [shown + name for name in there if name not in own.get(word, ())]
+            names += [shown + name for name in sorted(_files(out / word)) if name not in own.get(word, ())]
     return names
 
 
@@ -132,7 +134,7 @@ def own_pictures(out: Path) -> dict[str, set[str]]:
             listed = json.loads((out / file).read_text(encoding="utf-8"))[PICTURES_OF]
             for word in PICTURES:
                 names = listed.get(word, [])
-                if all(isinstance(name, str) and Path(name).name == name for name in names):
+                if all(isinstance(name, str) and _stays_within(name) for name in names):
                     own.setdefault(word, set()).update(names)
     return own
 
@@ -170,4 +172,32 @@ def evaluation_folder(config: EvaluateConfig) -> Path:
 
 
 def _has_files(folder: Path) -> bool:
-    return folder.is_dir() and any(not path.name.startswith(".") for path in folder.iterdir())
+    return any(True for _ in _files(folder))
+
+
+def _files(folder: Path) -> Iterator[str]:
+    """Give the names of the files in a folder and in folders within, with forward slashes; hidden ones are left out."""
+    for place, folders, names in os.walk(folder):
+        folders[:] = [name for name in folders if not name.startswith(".")]
+        within = Path(place).relative_to(folder)
+        linked = [name for name in folders if (Path(place) / name).is_symlink()]
+        yield from ((within / name).as_posix() for name in (*names, *linked) if not name.startswith("."))
+
+
+def _stays_within(name: str) -> bool:
+    """Check that a name of a list is one that a prediction gives to a picture: it leads nowhere else, on no system."""
+    parts = name.split("/")
+    return not (set(parts) & {"", ".", ".."} or "\0" in name or (os.name == "nt" and set(name) & set("\\:")))
+
+
+def _remove(folder: Path, name: str) -> None:
+    """Remove a picture, and the folders within that are empty then; what a link has put elsewhere stays."""
+    path = folder / name
+    if not path.parent.resolve().is_relative_to(folder.resolve()):
+        return
+    path.unlink(missing_ok=True)
+    with contextlib.suppress(OSError):  # others are in it
+        for parent in path.parents:
+            if parent == folder:
+                break
+            parent.rmdir()

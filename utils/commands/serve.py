@@ -15,6 +15,7 @@ from utils.errors import InputError
 from utils.files import make_folder
 from utils.web.address import bind, shown_address
 from utils.web.app import Application
+from utils.web.coil import check_coil
 from utils.web.inspector import Inspector
 from utils.web.metrics import Metrics
 from utils.web.page import mount
@@ -87,3 +88,5 @@ def check(config: ServeConfig) -> None:
         )
     if config.dir is not None:
         open_folder(config.dir)
+    if config.coil is not None:
+        check_coil(config.coil)

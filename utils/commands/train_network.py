@@ -18,6 +18,7 @@ from torch.utils.data import DataLoader
 from config import RECIPES, TrainConfig
 from utils.data.annotations import Dataset, open_dataset, write_annotations
 from utils.data.decoded import DecodedImages, ImageFiles, decode_once
+from utils.data.listing import about_folders
 from utils.data.splits import BALANCED_TABLE, TEST, TRAIN, VALID, write_split
 from utils.errors import InputError
 from utils.models.segmenter import Segmenter
@@ -37,7 +38,7 @@ from utils.training.loaders import close, explain_lost_worker, make_loaders, mak
 from utils.training.memory import keep_freed_memory
 from utils.training.result import best_weights, find_result, write_result
 from utils.training.run_data import check_data, write_data
-from utils.training.run_folder import Run, begun, go_on, launcher, write_settings
+from utils.training.run_folder import Run, begun, go_on, going_on, launcher, write_settings
 from utils.training.runner import SegmentationRunner
 from utils.training.selection import about_subset, about_test, choose_split, seen_before
 from utils.training.trial import check_batch, freeze_unreached
@@ -131,11 +132,19 @@ def train_network(run: Run) -> TrainResult:
         InputError: data that cannot be trained on, a loss that is no longer a number, a damaged checkpoint.
         KeyboardInterrupt: Ctrl-C or SIGTERM; the message says how to go on.
     """
+    with contextlib.ExitStack() as held:
+        return _train(run, held)
+
+
+def _train(run: Run, held: contextlib.ExitStack) -> TrainResult:
+    """Train, and hold the run's folder until ``held`` ends: nobody else goes on with the run meanwhile."""
     started = time.perf_counter()
     config = run.config
     engine = make_engine(config)
     if engine.device.type == "cpu":
         keep_freed_memory()
+    if run.resumed and engine.is_main_process:
+        held.enter_context(going_on(run))
     checkpoint = read_last(run.checkpoints) if run.has_checkpoint else None
     complete = checkpoint is not None and _is_complete(run, checkpoint, engine.num_processes)
     dataset = open_labelled(config)
@@ -153,7 +162,7 @@ def train_network(run: Run) -> TrainResult:
     _try_network(config, start.network, images, engine)
     loaders = _make_loaders(config, images, engine, decode=not complete)
     # Nothing is written before everything that can be refused has been looked at.
-    run = _begin(run, images, start.origin, engine)
+    run = _begin(run, images, start.origin, engine, held)
     if engine.is_main_process:
         _announce(run, images, start.network, engine, notes)
     if not complete:
@@ -211,9 +220,10 @@ def _notes(
     weights_of_classes: Sequence[float] | None,
 ) -> list[str]:
     """Return the lines for the user about what the flags have led to."""
-    depth = images.dataset.depth.text()
+    depth, within = images.dataset.depth.text(), about_folders(images.dataset.images)
     notes = [
         *([f"images with more than 8 bits are read as {depth}"] if depth else []),
+        *([f"{plural(len(images.dataset.images), 'image')}, {within}"] if within else []),
         *seen_before(config, images.dataset, origin, images.split),
         *about_subset(config, images.dataset, images.split),
     ]
@@ -265,19 +275,21 @@ def _decoded(config: TrainConfig, dataset: Dataset, names: list[str], engine: St
         return make()
 
 
-def _begin(run: Run, images: _Images, origin: dict[str, Any] | None, engine: SteelEngine) -> Run:
-    """Make the folder of a new run and write what it begins with; return the run in its folder."""
+def _begin(
+    run: Run, images: _Images, origin: dict[str, Any] | None, engine: SteelEngine, held: contextlib.ExitStack
+) -> Run:
+    """Make the folder of a new run, hold it, and write what it begins with; return the run in its folder."""
     if engine.is_main_process and not run.resumed:
-        with begun(run) as run:
-            if run.config.subset == "balanced" and run.config.split is None:
-                rows = images.dataset.annotations.rows
-                chosen = rows[rows["image"].isin(set(images.split["image"]))]
-                write_annotations(chosen, run.folder / BALANCED_TABLE)
-            write_split(images.split, run.folder / SPLIT)
-            write_depth(run.folder, images.dataset.depth)
-            write_data(run.folder, images.dataset, images.split["image"])
-            write_origin(run.folder, origin)
-            write_settings(run)
+        run = held.enter_context(begun(run))
+        if run.config.subset == "balanced" and run.config.split is None:
+            rows = images.dataset.annotations.rows
+            chosen = rows[rows["image"].isin(set(images.split["image"]))]
+            write_annotations(chosen, run.folder / BALANCED_TABLE)
+        write_split(images.split, run.folder / SPLIT)
+        write_depth(run.folder, images.dataset.depth)
+        write_data(run.folder, images.dataset, images.split["image"])
+        write_origin(run.folder, origin)
+        write_settings(run)
     return engine.from_first(run)
 
 

@@ -1,5 +1,6 @@
 """Train all networks of a system on one split, one after another, and calibrate what they decide together."""
 
+import contextlib
 import dataclasses
 import gc
 import time
@@ -24,7 +25,7 @@ from utils.training.flags import make_spec, settle_network
 from utils.training.provenance import run_provenance
 from utils.training.result import TEST_DATA
 from utils.training.run_data import check_data, write_data
-from utils.training.run_folder import Run, begun, go_on, new_run, open_run, write_settings
+from utils.training.run_folder import Run, begun, go_on, going_on, new_run, open_run, write_settings
 from utils.training.selection import choose_split
 from utils.weights.finding import find, list_weights
 from utils.weights.run_files import SETTINGS, SPLIT
@@ -72,9 +73,17 @@ def train_system(run: Run) -> SystemResult:
         InputError: flags or data that cannot be trained on; see ``train_network``.
         KeyboardInterrupt: Ctrl-C or SIGTERM; the message says how to go on.
     """
+    with contextlib.ExitStack() as held:
+        return _train(run, held)
+
+
+def _train(run: Run, held: contextlib.ExitStack) -> SystemResult:
+    """Train, and hold the run's folder until ``held`` ends: nobody else goes on with the system meanwhile."""
     started = time.perf_counter()
     config = run.config
     engine = make_engine(config)
+    if run.resumed and engine.is_main_process:
+        held.enter_context(going_on(run))
     dataset = open_labelled(config)
     if run.resumed:
         check_data(run.folder, dataset)
@@ -83,7 +92,7 @@ def train_system(run: Run) -> SystemResult:
     for member in members.values():
         # Refuse what is wrong with any of them before the first one trains for hours.
         class_weights(member, make_spec(member, class_names), dataset, [])
-    run = _begin(run, dataset, members, engine)
+    run = _begin(run, dataset, members, engine, held)
     try:
         files = {}
         for number, (role, member) in enumerate(members.items(), start=1):
@@ -177,14 +186,16 @@ def system_path(config: TrainConfig, folder: Path) -> Path:
     return folder / f"{config.system}-{encoder}-{config.dir.resolve().name}{SYSTEM_SUFFIX}"
 
 
-def _begin(run: Run, dataset: Dataset, members: dict[str, TrainConfig], engine: SteelEngine) -> Run:
-    """Choose the split of a new run and write what it begins with; return the run in its folder."""
+def _begin(
+    run: Run, dataset: Dataset, members: dict[str, TrainConfig], engine: SteelEngine, held: contextlib.ExitStack
+) -> Run:
+    """Choose the split of a new run, hold its folder and write what it begins with; return the run in its folder."""
     if engine.is_main_process and not run.resumed:
         split = _split(run.config, dataset, members, engine.num_processes)
-        with begun(run) as run:
-            write_split(split, run.folder / SPLIT)
-            write_data(run.folder, dataset, split["image"])
-            write_settings(run)
+        run = held.enter_context(begun(run))
+        write_split(split, run.folder / SPLIT)
+        write_data(run.folder, dataset, split["image"])
+        write_settings(run)
     return engine.from_first(run)
 
 

@@ -12,7 +12,8 @@ import pandas as pd
 from config import Side
 from utils.data import rle
 from utils.data.bit_depth import BitDepth
-from utils.data.images import images_within, list_images, read_image
+from utils.data.images import read_image
+from utils.data.listing import TEST_IMAGES, TRAIN_IMAGES, as_name, image_names
 from utils.data.rectangles import Rectangles, draw
 from utils.data.submission import SAMPLE, read_layout
 from utils.data.tables import (
@@ -27,7 +28,6 @@ from utils.data.tables import (
 )
 from utils.errors import InputError
 
-TRAIN_IMAGES, TEST_IMAGES = "train_images", "test_images"
 # Of each side of a dataset folder: the folder of its images, and the table of their labels.
 IMAGES: dict[Side, str] = {"train": TRAIN_IMAGES, "test": TEST_IMAGES}
 LABELS: dict[Side, str] = {"train": "train.csv", "test": "test_labels.csv"}
@@ -153,7 +153,7 @@ class Dataset:
     Attributes:
         root: the folder.
         image_dir: folder of the images.
-        images: file names, sorted.
+        images: their names, paths relative to ``image_dir`` with forward slashes, sorted.
         annotations: the defects; an image without a row is clean.
         depth: how images with more than 8 bits become 0..255; what it leaves open is measured on each by itself.
     """
@@ -201,6 +201,7 @@ def read_annotations(
         classes = [word if mark else "" for _, mark, word in parts]
     else:
         names, classes = (table[column].str.strip().tolist() for column in ("ImageId", "ClassId"))
+    names = [as_name(name, _images_of(csv)) for name in names]
     records: list[tuple[str, int, str, int]] = []
     first_row: dict[tuple[str, int], int] = {}
     fillers = 0
@@ -253,7 +254,8 @@ def read_ignored(csv: Path, problems: list[AnnotationError] | None = None) -> di
     table = read_table(csv)
     require_columns(csv, table, ["ImageId", "EncodedPixels"], "expected ImageId,EncodedPixels")
     codes: dict[str, str] = {}
-    for row, name, text in zip(table.index, table["ImageId"].str.strip(), table["EncodedPixels"], strict=True):
+    for row, listed, text in zip(table.index, table["ImageId"].str.strip(), table["EncodedPixels"], strict=True):
+        name = as_name(listed, _images_of(csv))
         try:
             if not name or name in codes:
                 reason = f"{name} has a row already" if name else "no image name"
@@ -282,6 +284,11 @@ def write_ignored(codes: Mapping[str, str], csv: Path) -> None:
 def _ignore_table_of(labels: Path) -> str:
     """Return the name of the table of ignored pixels that belongs to a table of labels."""
     return next((IGNORED[side] for side, name in LABELS.items() if name == labels.name), IGNORED["train"])
+
+
+def _images_of(table: Path) -> Path:
+    """Return the folder of the images that a table of a dataset folder is about."""
+    return table.parent / IMAGES["test" if table.name in (LABELS["test"], IGNORED["test"]) else "train"]
 
 
 def make_rows(records: list[tuple[str, int, str, int]]) -> pd.DataFrame:
@@ -319,13 +326,8 @@ def open_dataset(root: Path, side: Side = "train", problems: list[AnnotationErro
     image_dir = root / folder
     if not image_dir.is_dir():
         raise InputError(f"{image_dir}: no such folder; put the {what} there, or run Prepare_data.py convert")
-    names = tuple(path.name for path in list_images(image_dir))
+    names = tuple(image_names(image_dir))
     if not names:
-        within = ", ".join(list(images_within(image_dir))[:3])
-        if within:
-            raise InputError(
-                f"{image_dir}: holds no images itself, but its folders do ({within}); move them up, under names that differ"
-            )
         raise InputError(f"{image_dir}: holds no images; put the {what} there")
     annotations = read_annotations(root / table, read_class_names(root), problems)
     missing = _missing_images(annotations, image_dir, set(names))
@@ -399,11 +401,29 @@ def open_test_images(root: Path) -> list[Path]:
     """List the images of a dataset folder that are to be predicted.
 
     Returns:
-        ``test_images/``, in the order of ``test.csv`` or ``sample_submission.csv`` when there is one, by name
-        otherwise; ``train_images/`` when the folder has no test images.
+        Those of ``folder_to_predict``; test images in the order of ``test.csv`` or ``sample_submission.csv`` when there is
+        one, others by name.
 
     Raises:
         InputError: neither folder exists or holds an image, or a listed image is missing.
+    """
+    image_dir = folder_to_predict(root)
+    names = image_names(image_dir)
+    if not names:
+        raise InputError(f"{image_dir}: holds no images")
+    csv = _test_list(root)
+    if image_dir.name == TEST_IMAGES and csv is not None:
+        for missing in missing_test_images(root):
+            raise missing
+        names = list(_listed_test_images(csv).values())
+    return [image_dir / name for name in names]
+
+
+def folder_to_predict(root: Path) -> Path:
+    """Return ``test_images/`` of a dataset folder, ``train_images/`` when it has none.
+
+    Raises:
+        InputError: there is neither.
     """
     if not root.is_dir():
         raise InputError(f"{root}: no such folder; -dir expects a dataset folder, -images a folder of images")
@@ -412,15 +432,7 @@ def open_test_images(root: Path) -> list[Path]:
         raise InputError(
             f"{root}: neither {TEST_IMAGES}/ nor {TRAIN_IMAGES}/; use -images for a plain folder of images"
         )
-    paths = list_images(image_dir)
-    if not paths:
-        raise InputError(f"{image_dir}: holds no images")
-    csv = _test_list(root)
-    if image_dir.name != TEST_IMAGES or csv is None:
-        return paths
-    for missing in missing_test_images(root):
-        raise missing
-    return [image_dir / name for name in read_listed(csv).values()]
+    return image_dir
 
 
 def missing_test_images(root: Path) -> list[AnnotationError]:
@@ -432,12 +444,17 @@ def missing_test_images(root: Path) -> list[AnnotationError]:
     csv, folder = _test_list(root), root / TEST_IMAGES
     if csv is None:
         return []
-    there = {path.name for path in list_images(folder)}
+    there = set(image_names(folder))
     return [
         AnnotationError(csv, f"{name} not in {folder}", "add the image or remove the row", row)
-        for row, name in read_listed(csv).items()
+        for row, name in _listed_test_images(csv).items()
         if name not in there
     ]
+
+
+def _listed_test_images(csv: Path) -> dict[int, str]:
+    """Read the test images that a table of a dataset folder lists: row in the file -> name."""
+    return {row: as_name(name, csv.parent / TEST_IMAGES) for row, name in read_listed(csv).items()}
 
 
 def _test_list(root: Path) -> Path | None:

@@ -79,11 +79,11 @@ def stamp(path: Path) -> list[int]:
     return [status.st_size, status.st_mtime_ns]
 
 
-def files_fingerprint(paths: Iterable[Path]) -> str:
-    """Return a word that changes when one of the files is added, removed or changed."""
+def files_fingerprint(folder: Path, names: Iterable[str]) -> str:
+    """Return a word that changes when one of a folder's files is added, removed or changed."""
     digest = hashlib.sha256()
-    for path in paths:
-        digest.update(os.fsencode(path.name) + f"\0{stamp(path)}\n".encode())
+    for name in names:
+        digest.update(os.fsencode(name) + f"\0{stamp(folder / name)}\n".encode())
     return digest.hexdigest()
 
 

@@ -26,7 +26,8 @@ from utils.data.annotations import (
 )
 from utils.data.bit_depth import DARK, BitDepth, Levels
 from utils.data.cache import FileCache
-from utils.data.images import ImageError, ImageFacts, images_within, list_images, verify_image
+from utils.data.images import ImageError, ImageFacts, verify_image
+from utils.data.listing import about_folders, about_links, image_names, name_in
 from utils.data.tables import write_frame
 from utils.errors import InputError
 from utils.text import plural
@@ -98,10 +99,8 @@ def check(config: CheckConfig, progress: bool = True) -> CheckReport:
     depth = BitDepth().overruled(config.bit_depth)
     largest: list[float | None] = []
     for side in sides:
-        if within := images_within(root / IMAGES[side]):
-            folders, count = ", ".join(list(within)[:3]), plural(sum(within.values()), "image")
-            left = f"{IMAGES[side]}/: leaves out {count} in folders within ({folders})"
-            warnings.append(f"{left}; move them up, under names that differ")
+        if linked := about_links(root / IMAGES[side]):
+            warnings.append(f"{linked}; copy its images")
         malformed: list[AnnotationError] = []
         found: list[list] = []
         try:
@@ -117,12 +116,13 @@ def check(config: CheckConfig, progress: bool = True) -> CheckReport:
                 depth, warnings = report.depth, warnings + report.warnings
                 largest.append(report.largest)
             else:
-                paths = list_images(root / TEST_IMAGES)
+                names = image_names(root / TEST_IMAGES)
+                paths = [root / TEST_IMAGES / name for name in names]
                 read, bad = _read_all(root, paths, config.num_of_workers, progress)
                 largest.append(_largest(read))
                 depth = _judge_depth(depth, read, bad)
                 warnings += _warnings(root, read, depth)
-                facts.append(f"test images: {len(paths)}, {_size_words(_sizes(read).values())}")
+                facts.append(f"test images: {len(paths)}{_within(names)}, {_size_words(_sizes(read).values())}")
                 found = [[path.relative_to(root).as_posix(), None, reason, remedy] for path, reason, remedy in bad]
         except AnnotationError as error:
             malformed.append(error)
@@ -164,8 +164,10 @@ def check_dataset(dataset: Dataset, workers: int | None, progress: bool) -> Chec
     read, bad = _read_all(dataset.root, paths, workers, progress)
     largest = _largest(read)
     depth = _judge_depth(dataset.depth, read, bad)
-    sizes = {path.name: size for path, size in _sizes(read).items()}
-    problems: list[list] = [[f"{dataset.image_dir.name}/{path.name}", None, *why] for path, *why in bad]
+    sizes = {name_in(dataset.image_dir, path): size for path, size in _sizes(read).items()}
+    problems: list[list] = [
+        [f"{dataset.image_dir.name}/{name_in(dataset.image_dir, path)}", None, *why] for path, *why in bad
+    ]
     annotations = dataset.annotations
     for image, class_id, text in annotations.rows[["image", "class_id", "rle"]].itertuples(index=False, name=None):
         if image not in sizes:
@@ -329,7 +331,8 @@ def _as_row(root: Path, error: AnnotationError) -> list:
 
 
 def _frame(problems: list[list]) -> pd.DataFrame:
-    return pd.DataFrame(problems, columns=COLUMNS).astype({"row": "Int64"})
+    # Text as objects: where pyarrow is installed pandas keeps it as UTF-8, which a path need not be.
+    return pd.DataFrame(problems, columns=COLUMNS, dtype=object).astype({"row": "Int64"})
 
 
 def _lines(problems: pd.DataFrame) -> list[str]:
@@ -345,12 +348,18 @@ def _facts(side: Side, dataset: Dataset, sizes: dict[str, tuple[int, int]]) -> l
     with_defect = annotations.rows["image"].nunique()
     named = ", ".join(f"{name} {counts.get(k, 0)}" for k, name in enumerate(annotations.class_names, 1))
     return [
-        f"{'training' if side == 'train' else 'test'} images: {len(dataset.images)}, {_size_words(sizes.values())}",
+        f"{'training' if side == 'train' else 'test'} images: {len(dataset.images)}{_within(dataset.images)},"
+        f" {_size_words(sizes.values())}",
         f"with a defect: {with_defect}, clean: {len(dataset.images) - with_defect}",
         f"images per class: {named}",
         *([f"rows with -1, nan or the like, read as no defect: {annotations.fillers}"] if annotations.fillers else []),
         *_ignored_fact(annotations.ignored, sizes),
     ]
+
+
+def _within(names: Iterable[str]) -> str:
+    said = about_folders(names)
+    return f" ({said})" if said else ""
 
 
 def _ignored_fact(ignored: Mapping[str, str], sizes: dict[str, tuple[int, int]]) -> list[str]:

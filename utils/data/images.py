@@ -1,4 +1,4 @@
-"""Find and read image files; a file that its decoder cannot read to the end is an error, never a picture cut short.
+"""Read image files; a file that its decoder cannot read to the end is an error, never a picture cut short.
 
 Damage inside a JPEG that leaves its end marker in place shows as grey or shifted pixels: libjpeg only warns of it, and
 neither Pillow nor OpenCV hands the warning on.
@@ -6,7 +6,6 @@ neither Pillow nor OpenCV hands the warning on.
 
 import contextlib
 import errno
-import os
 import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -21,7 +20,6 @@ from utils.data.bit_depth import UNKNOWN, BitDepth, Levels
 from utils.data.scans import MOST_SCANS, REMEDY, file_has_too_many_scans
 from utils.errors import InputError
 
-IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp"})
 WIDE_SUFFIXES = frozenset({".png", ".tif", ".tiff"})  # of formats that can hold more than 8 bits
 SAMPLED = 256  # images that a bit depth is measured on where not all of them are read anyway
 
@@ -31,8 +29,6 @@ Image.MAX_IMAGE_PIXELS = None
 TiffImagePlugin.OPEN_INFO[b"II", 1, (3,), 1, (64,), ()] = ("F", "F;64F")
 # What Pillow remarks on damaged or unusual files is no help to users: it names neither the file nor a remedy.
 warnings.filterwarnings("ignore", module=r"PIL\.")
-
-NOT_UTF8 = "the file's name is not UTF-8, tables cannot hold it; rename the file"
 
 
 class ImageError(InputError):
@@ -54,50 +50,6 @@ class ImageFacts:
     pages: int = 1
 
 
-def list_images(folder: Path) -> list[Path]:
-    """List the images of a folder, sorted by name; hidden files and other suffixes are left out.
-
-    A link that leads nowhere is listed: whoever reads it names it.
-
-    Args:
-        folder: folder to list, not its subfolders.
-
-    Raises:
-        InputError: the folder does not exist or is no folder, or a name is not UTF-8, which no table could hold.
-    """
-    try:
-        with os.scandir(folder) as entries:
-            # The suffix decides before the file type: is_file() of a link costs a system call.
-            names = sorted(e.name for e in entries if is_image_name(e.name) and _may_be_image(e))
-    except FileNotFoundError:
-        raise InputError(f"{folder}: no such folder") from None
-    except NotADirectoryError:
-        raise InputError(f"{folder}: is a file, expected a folder of images") from None
-    if not is_utf8("".join(names)):
-        raise InputError(f"{folder / next(name for name in names if not is_utf8(name))}: {NOT_UTF8}")
-    return [folder / name for name in names]
-
-
-def images_within(folder: Path) -> dict[str, int]:
-    """Count the images that ``list_images`` leaves out since they lie in folders within.
-
-    Args:
-        folder: folder to look into; hidden folders, those of results (which hold a ``summary.json``) and linked ones are
-            left out.
-
-    Returns:
-        Name of each folder that holds images, at any depth below -> their number, sorted by name.
-    """
-    found: dict[str, int] = {}
-    for place, folders, names in os.walk(folder):
-        folders[:] = [] if "summary.json" in names else sorted(name for name in folders if not name.startswith("."))
-        within = Path(place).relative_to(folder).parts
-        count = sum(map(is_image_name, names)) if within and "summary.json" not in names else 0
-        if count:
-            found[within[0]] = found.get(within[0], 0) + count
-    return dict(sorted(found.items()))
-
-
 def pages_of(path: Path) -> int:
     """Read the number of pages of a TIFF from its headers; 1 for other formats, and for what cannot be read."""
     if path.suffix.lower() not in (".tif", ".tiff"):
@@ -105,28 +57,6 @@ def pages_of(path: Path) -> int:
     with contextlib.suppress(ImageError), _opened(path, decoding=False) as image:
         return _pages(image)
     return 1
-
-
-def _may_be_image(entry: "os.DirEntry[str]") -> bool:
-    """Check whether an entry of a folder is a file, or a link that leads nowhere or in a circle."""
-    try:
-        return entry.is_file() or (entry.is_symlink() and not os.path.exists(entry.path))  # noqa: PTH110 - 50,000 names
-    except OSError:  # a link in a circle, or one that may not be followed
-        return True
-
-
-def is_image_name(name: str) -> bool:
-    """Check whether a file name is that of an image."""
-    return os.path.splitext(name)[1].lower() in IMAGE_SUFFIXES and not name.startswith(".")  # noqa: PTH122 - 50,000 names
-
-
-def is_utf8(name: str) -> bool:
-    """Check whether a name is text; Python keeps the bytes of one in another encoding as half of a character."""
-    try:
-        name.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
 
 
 def read_image(path: Path, channels: int = 3, depth: BitDepth = UNKNOWN) -> np.ndarray:

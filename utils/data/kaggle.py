@@ -19,7 +19,7 @@ from tqdm import tqdm
 
 from config import DownloadDataConfig
 from utils.data.annotations import TEST_IMAGES, TRAIN_IMAGES
-from utils.data.images import is_image_name
+from utils.data.listing import is_image_name
 from utils.errors import InputError
 
 TABLES = ("train.csv", "test.csv", "sample_submission.csv")

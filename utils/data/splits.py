@@ -227,6 +227,8 @@ def read_split(csv: Path, images: Sequence[str] | None = None) -> pd.DataFrame:
     remedy = "expected image,side,group as Train.py writes them"
     require_columns(csv, table, ["image", "side", "group"], remedy)
     known = None if images is None else set(images)
+    if known is not None:  # a table from Windows may have a\\b.jpg
+        table["image"] = [name if name in known else name.replace("\\", "/") for name in table["image"]]
     first_row: dict[str, int] = {}
     for row, image, side, group in zip(table.index, table["image"], table["side"], table["group"], strict=True):
         if side not in (TRAIN, VALID, TEST):

@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+from utils.data.listing import TEST_IMAGES, as_name
 from utils.data.tables import AnnotationError, read_table, require_columns
 
 SAMPLE = "sample_submission.csv"
@@ -75,6 +76,7 @@ def read_layout(root: Path) -> Layout | None:
         pairs = [(name, _number(word)) for name, word in words]
     if not pairs:
         raise AnnotationError(csv, "lists no images", "add rows or remove the file")
+    pairs = [(as_name(name, root / TEST_IMAGES), class_id) for name, class_id in pairs]
     once = len({name for name, _ in pairs}) == len(pairs)
     return Layout(columns, tuple((name, 0 if once else class_id) for name, class_id in pairs))
 

@@ -167,7 +167,7 @@ def write_frame(frame: pd.DataFrame, csv: Path, formulas: bool = False) -> None:
         words = [name for name in frame if frame[name].dtype.kind == "O"]
         shown = frame.copy()
         for name in () if formulas else words:
-            shown[name] = frame[name].map(as_text)
+            shown[name] = pd.Series([as_text(cell) for cell in frame[name]], frame.index, dtype=object)
         broken = any(isinstance(cell, str) and "\r" in cell for name in words for cell in shown[name])
         # Paths may be any bytes.
         quoting: Any = QUOTE_NONNUMERIC if broken else QUOTE_MINIMAL

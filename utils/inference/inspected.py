@@ -13,7 +13,7 @@ class Inspected:
     """What is known about one image.
 
     Attributes:
-        name: of the file, without its folder, or of the upload.
+        name: of the file, relative to the folder of images, or of the upload.
         image: ``(H, W, channels)`` uint8 at its own size, as the networks saw it.
         masks: ``(C, H, W)`` bool, C scored classes, without defects that are too small, too large or nowhere sure.
         defects: table of dtype ``DEFECT``, whose ``class_id`` counts the masks from 1; empty when the pipeline was not

@@ -1,13 +1,14 @@
 """Make networks and pipelines ready to run."""
 
 from config import EvaluateConfig, PredictConfig
+from utils.device import choose_device
 from utils.errors import InputError
 from utils.inference.backends import BACKENDS
 from utils.inference.backends.choice import choose
 from utils.inference.chosen import Chosen
 from utils.inference.inspected import Refused
 from utils.inference.network import Network, Settings
-from utils.inference.pipeline import InspectionPipeline
+from utils.inference.pipeline import MOST_AT_ONCE, InspectionPipeline
 from utils.inference.systems.making import make_system
 from utils.weights.weights_file import WeightsFile
 
@@ -86,4 +87,6 @@ def open_pipeline(
         describe=describe,
         on_skip=skipped.append,
         depth=chosen.depth,
+        # A GPU's memory is asked for as -batch_size says, and too little is told; a CPU's takes the whole machine with it.
+        at_once=None if choose_device(config.device).type == "cuda" else MOST_AT_ONCE,
     )

@@ -5,15 +5,16 @@ written row by row beside their final name and appear when the run is complete.
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import ExitStack
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any, Protocol, TextIO
 
 import cv2
 import numpy as np
 
 from utils.data import rle
+from utils.data.listing import PICTURES
 from utils.data.submission import Layout
 from utils.data.tables import TableWriter
 from utils.decision.masks import index_mask
@@ -21,26 +22,25 @@ from utils.files import replacing
 from utils.inference.inspected import Inspected
 from utils.reporting.overlays import draw_overlay
 
-PICTURES = ("overlays", "masks")
 SAVES = (*PICTURES, "submission", "defects", "labels")
 
 
 class Sink(Protocol):
     """One kind of output."""
 
-    def render(self, path: Path, result: Inspected) -> Any:
+    def render(self, result: Inspected) -> Any:
         """Make what this image contributes; called in worker threads."""
 
-    def collect(self, path: Path, piece: Any) -> None:
-        """Take what ``render`` made of the image; called in the order of the images."""
+    def collect(self, name: str, piece: Any) -> None:
+        """Take what ``render`` made of the image of this name; called in the order of the images."""
 
 
 class Overlays:
     """``<image>.png`` for each image: defects drawn on it, below that the labels if there are any.
 
     Args:
-        folder: where the pictures go.
-        names: file name of each image's picture.
+        folder: where the pictures go, those of images in folders within into folders of the same names.
+        names: image name -> name of its picture.
         class_names: for the legend.
         truth: gives the labels of an image as ``(C, H, W)`` bool, or none.
     """
@@ -48,20 +48,20 @@ class Overlays:
     def __init__(
         self,
         folder: Path,
-        names: dict[Path, str],
+        names: Mapping[str, str],
         class_names: Sequence[str],
         truth: Callable[[Inspected], np.ndarray | None],
     ) -> None:
         self.folder, self.names, self.class_names, self.truth = folder, names, class_names, truth
         self.written: list[Path] = []
 
-    def render(self, path: Path, result: Inspected) -> Path:
+    def render(self, result: Inspected) -> Path:
         """Draw and write the picture of an image."""
-        target = self.folder / self.names[path]
+        target = self.folder / self.names[result.name]
         write_png(target, overlay_of(result, self.class_names, self.truth(result)))
         return target
 
-    def collect(self, path: Path, piece: Path) -> None:
+    def collect(self, name: str, piece: Path) -> None:
         """Remember the first few, for whoever wants to show some."""
         if len(self.written) < 10:
             self.written.append(piece)
@@ -73,20 +73,22 @@ class IndexMasks:
     Where classes overlap (multilabel), the likeliest one is drawn: ``submission.csv`` keeps them all.
 
     Args:
-        folder: where the masks go.
-        names: file name of each image's mask.
+        folder: where the masks go, as in ``Overlays``.
+        names: image name -> name of its mask.
         task: of the network.
         class_ids: number of each scored class; none: 1, 2, 3 ...
     """
 
-    def __init__(self, folder: Path, names: dict[Path, str], task: str, class_ids: Sequence[int] | None = None) -> None:
+    def __init__(
+        self, folder: Path, names: Mapping[str, str], task: str, class_ids: Sequence[int] | None = None
+    ) -> None:
         self.folder, self.names, self.task, self.class_ids = folder, names, task, class_ids
 
-    def render(self, path: Path, result: Inspected) -> None:
+    def render(self, result: Inspected) -> None:
         """Write the mask of an image."""
-        write_png(self.folder / self.names[path], index_mask_of(result, self.task, self.class_ids))
+        write_png(self.folder / self.names[result.name], index_mask_of(result, self.task, self.class_ids))
 
-    def collect(self, path: Path, piece: None) -> None:
+    def collect(self, name: str, piece: None) -> None:
         """Leave it at the file."""
 
 
@@ -146,17 +148,17 @@ class Submission(CsvTable):
             raise
         super().__exit__(*error)
 
-    def render(self, path: Path, result: Inspected) -> list[str]:
+    def render(self, result: Inspected) -> list[str]:
         """Encode each class."""
         return [rle.encode(mask) if mask.any() else "" for mask in result.masks]
 
-    def collect(self, path: Path, piece: list[str]) -> None:
+    def collect(self, name: str, piece: list[str]) -> None:
         """Append the rows of an image."""
         numbered = list(zip(self.class_ids or range(1, len(piece) + 1), piece, strict=True))
         if self.layout.pairs:
-            self._codes |= {(path.name, class_id): code for class_id, code in numbered}
+            self._codes |= {(name, class_id): code for class_id, code in numbered}
         else:
-            self.write(self.layout.row(path.name, class_id, code) for class_id, code in numbered)
+            self.write(self.layout.row(name, class_id, code) for class_id, code in numbered)
 
 
 class Defects(CsvTable):
@@ -174,14 +176,14 @@ class Defects(CsvTable):
         super().__init__(path)
         self.class_names, self.class_ids = class_names, class_ids or range(1, len(class_names) + 1)
 
-    def render(self, path: Path, result: Inspected) -> list[tuple[Any, ...]]:
+    def render(self, result: Inspected) -> list[tuple[Any, ...]]:
         """Return the rows of an image as plain numbers."""
         return result.defects.tolist()
 
-    def collect(self, path: Path, piece: list[tuple[Any, ...]]) -> None:
+    def collect(self, name: str, piece: list[tuple[Any, ...]]) -> None:
         """Append the rows of an image."""
         self.write(
-            (path.name, self.class_ids[mask - 1], self.class_names[mask - 1], *rest, f"{probability:.4f}")
+            (name, self.class_ids[mask - 1], self.class_names[mask - 1], *rest, f"{probability:.4f}")
             for mask, *rest, probability in piece
         )
 
@@ -198,25 +200,33 @@ class LabelTable(CsvTable):
         super().__init__(path)
         self.header = ("image", *label_names)
 
-    def render(self, path: Path, result: Inspected) -> list[str]:
+    def render(self, result: Inspected) -> list[str]:
         """Return the probabilities of an image."""
         assert result.labels is not None, "only for networks with labels"
         return [f"{probability:.4f}" for probability in result.labels]
 
-    def collect(self, path: Path, piece: list[str]) -> None:
+    def collect(self, name: str, piece: list[str]) -> None:
         """Append the row of an image."""
-        self.write([(path.name, *piece)])
+        self.write([(name, *piece)])
 
 
-def picture_names(paths: Sequence[Path]) -> dict[Path, str]:
+def picture_names(images: Sequence[str]) -> dict[str, str]:
     """Return the picture name of each image: ``a.jpg`` becomes ``a.png``, or ``a.jpg.png`` beside another ``a``.
 
-    Beside ``a.jpg``, ``a.png`` and ``a.jpg.png`` every image keeps its whole name.
+    Beside ``a.jpg``, ``a.png`` and ``a.jpg.png``, or a folder ``a.png``, every image keeps its whole name. A picture lies in
+    folders of the same names as its image.
+
+    Args:
+        images: their names, none of which leads out of the folder of images.
     """
-    stems = Counter(path.stem.casefold() for path in paths)
-    names = {path: f"{path.stem if stems[path.stem.casefold()] == 1 else path.name}.png" for path in paths}
-    if len({name.casefold() for name in names.values()}) < len(names):
-        return {path: f"{path.name}.png" for path in paths}
+    stems = {name: name.removesuffix(PurePosixPath(name).suffix) for name in images}
+    counts = Counter(stem.casefold() for stem in stems.values())
+    names = {name: f"{stem if counts[stem.casefold()] == 1 else name}.png" for name, stem in stems.items()}
+    taken = {name.casefold() for name in names.values()}
+    folders = {name.rpartition("/")[0].casefold() for name in images if "/" in name}
+    folders |= {str(parent) for folder in folders for parent in PurePosixPath(folder).parents}
+    if len(taken) < len(names) or taken & folders:
+        return {name: f"{name}.png" for name in images}
     return names
 
 

@@ -1,18 +1,16 @@
 """The one way from image files to decisions: decode -> batch -> networks -> decide -> components -> whatever is wanted.
 
 Images are read in threads ahead of the networks; components are found and results are written in threads behind them.
-All queues are bounded, so memory does not grow with the number of images, and results come in the order of the paths.
+All queues are bounded, in images and in pixels, so memory does not grow with the number of images, and results come in the order of the paths.
 """
 
 import contextlib
-import math
 import os
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
-from itertools import islice
 from pathlib import Path
 from typing import TypeVar
 
@@ -22,19 +20,21 @@ import torch
 
 from utils.data.bit_depth import UNKNOWN, BitDepth
 from utils.data.images import ImageError, measure_depth, read_image, read_size
+from utils.data.listing import name_in
 from utils.decision.decision import Decision
 from utils.decision.masks import DEFECT, resize_logits
 from utils.errors import InputError
 from utils.inference.inspected import Inspected, Refused
+from utils.inference.network import LARGEST_MULTIPLE
 from utils.inference.systems.system import Answer, Size, System
-from utils.inference.tiles import is_large
 
 T = TypeVar("T")
 
-# Pixels of large images that wait at one place, at most, where a GPU answers. On a CPU one large image is finished before
-# the next is read: a frame of 16 megapixels takes 0.3 GB with its answer, as much again to look for its defects, and the
-# network takes far longer than both.
-AHEAD = 2**26
+# Pixels that networks see at once on a CPU, in all batches together; a megapixel takes some 300 MB in them. A single image
+# may have more.
+MOST_AT_ONCE = 4_000_000
+# Pixels of the images that wait before the networks, and as many behind them; there one takes some 40 bytes.
+MOST_WAITING = 20_000_000
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,7 +42,7 @@ class Loaded:
     """An image that is ready for the networks.
 
     Attributes:
-        name: of the file, without its folder, or of an image that comes from elsewhere.
+        name: of the file, relative to the folder of images, or of an image that comes from elsewhere.
         image: ``(H, W, channels)`` uint8 at its own size.
         pixels: the same at each of the networks' sizes.
     """
@@ -55,6 +55,17 @@ class Loaded:
     def shapes(self) -> list[tuple[int, ...]]:
         """Return what images of one batch have in common."""
         return [pixels.shape for pixels in self.pixels.values()]
+
+    @property
+    def own(self) -> int:
+        """Return its pixels at its own size."""
+        return self.image.shape[0] * self.image.shape[1]
+
+    @property
+    def seen(self) -> int:
+        """Return the most pixels that one of the networks sees of it, filled up as far as any architecture asks."""
+        sides = (-(-np.array(shape[:2]) // LARGEST_MULTIPLE) * LARGEST_MULTIPLE for shape in self.shapes)
+        return max(int(height * width) for height, width in sides)
 
 
 @dataclass(frozen=True, eq=False)
@@ -100,11 +111,13 @@ class InspectionPipeline:
     Args:
         system: one network or several that work together.
         decision: how logits become masks.
-        batch_size: images per forward pass; only images of equal size that follow each other share one.
+        batch_size: images per forward pass; only images of equal size that follow each other share one, and of large ones
+            fewer, see ``at_once``.
         describe: find each defect's box, area and probability, too.
         gates: whether networks may turn images away, see ``System.answer``.
         on_skip: is told at once of every image that cannot be read or judged.
         depth: how images with more than 8 bits become 0..255; ``run`` measures what it leaves open on its images.
+        at_once: pixels that the networks see at once in ``run``, but for a single image that has more; none: no bound.
     """
 
     def __init__(
@@ -117,6 +130,7 @@ class InspectionPipeline:
         gates: bool = True,
         on_skip: Callable[[Refused], None] = lambda refused: None,
         depth: BitDepth = UNKNOWN,
+        at_once: int | None = MOST_AT_ONCE,
     ) -> None:
         self.system = system
         self.decision = decision
@@ -125,19 +139,21 @@ class InspectionPipeline:
         self.gates = gates
         self.on_skip = on_skip
         self.depth = depth
+        self.at_once = at_once
         self.workers = min(os.cpu_count() or 1, 8)
-        self._shape = (0, 0)  # height and width of the image that was read last
-        self._on_gpu = False
         # A batch more than run at once, so that none of them waits; the workers' own images come on top.
         self.window = (system.parallel + 1) * batch_size + self.workers
 
-    def run(self, paths: Sequence[Path], finish: Callable[[Path, Inspected], T]) -> Iterator[tuple[Path, T]]:
+    def run(
+        self, paths: Sequence[Path], finish: Callable[[Path, Inspected], T], folder: Path | None = None
+    ) -> Iterator[tuple[Path, T]]:
         """Inspect images in order.
 
         Args:
             paths: image files.
             finish: what to make of each file and what is known of it; called in a worker thread, in no fixed order. It
                 is the place to encode and write files.
+            folder: of images, which their names are relative to; none: a name is that of the file alone.
 
         Yields:
             The path and what ``finish`` returned, in the order of ``paths``; images that cannot be read, or that the
@@ -149,78 +165,90 @@ class InspectionPipeline:
             _Workers(self.system.parallel) as runners,
             _Workers(self.workers) as finishers,
         ):
-            running: deque[tuple[list[Path], Future[list[Judged]]]] = deque()
-            pending: deque[tuple[Path, Future[T]]] = deque()
+            running: deque[tuple[list[Path], int, Future[list[Judged]]]] = deque()
+            pending: deque[tuple[Path, int, Future[T]]] = deque()
 
             def pass_on() -> None:
-                files, job = running.popleft()
+                files, _, job = running.popleft()
                 for path, judged in zip(files, job.result(), strict=True):
-                    pending.append((path, finishers.submit(self.finish, judged, partial(finish, path))))
+                    size = judged.loaded.own
+                    pending.append((path, size, finishers.submit(self.finish, judged, partial(finish, path))))
 
-            for batch in self._batches(self._read(paths, readers)):
+            def many_pending() -> bool:
+                return len(pending) > self.window or sum(size for _, size, _ in pending) > MOST_WAITING
+
+            for batch in self._batches(self._read(paths, folder, readers)):
                 files, images = [path for path, _ in batch], [loaded for _, loaded in batch]
-                running.append((files, runners.submit(self.judge, images)))
-                if len(running) > (self.system.parallel if self._room() else 0):
+                seen = sum(loaded.seen for loaded in images)
+                if self.at_once is not None and 2 * sum(loaded.own for loaded in images) > MOST_WAITING:
+                    # A frame of 16 megapixels takes 0.3 GB with its answer, and as much again to look for defects.
+                    while running:
+                        pass_on()
+                    while pending:
+                        yield from self._finished(*pending.popleft())
+                while running and not self._fits(seen + sum(pixels for _, pixels, _ in running)):
                     pass_on()
-                while pending and (len(pending) > self._room() or pending[0][1].done()):
+                running.append((files, seen, runners.submit(self.judge, images)))
+                if len(running) > self.system.parallel:
+                    pass_on()
+                while pending and (many_pending() or pending[0][2].done()):
                     yield from self._finished(*pending.popleft())
             while running or pending:
                 if running:
                     pass_on()
-                while pending and (not running or len(pending) > self._room() or pending[0][1].done()):
+                while pending and (not running or many_pending() or pending[0][2].done()):
                     yield from self._finished(*pending.popleft())
 
-    def _finished(self, path: Path, job: Future[T]) -> Iterator[tuple[Path, T]]:
+    def _fits(self, pixels: int) -> bool:
+        """Check whether the networks may see so many pixels at once."""
+        return self.at_once is None or pixels <= self.at_once
+
+    def _finished(self, path: Path, size: int, job: Future[T]) -> Iterator[tuple[Path, T]]:
         """Give what was made of an image; nothing where the networks have no answer, which is told like an unreadable file."""
         try:
             yield path, job.result()
         except NotFiniteError as error:
             self.on_skip(Refused(str(path), error.reason))
 
-    def _read(self, paths: Sequence[Path], readers: "_Workers") -> Iterator[tuple[Path, Loaded]]:
-        """Read ahead in threads, as far as the window goes; give images in order."""
-        rest = iter(paths)
-        ahead: deque[tuple[Path, Future[Loaded]]] = deque()
-        with contextlib.suppress(ImageError, OSError):
-            self._shape = read_size(paths[0]) if paths else (0, 0)
-        while True:
-            for path in islice(rest, max(self._room() + 1 - len(ahead), 0)):
-                ahead.append((path, readers.submit(self._load, path)))
-            if not ahead:
-                return
-            path, job = ahead.popleft()
+    def _read(self, paths: Sequence[Path], folder: Path | None, readers: "_Workers") -> Iterator[tuple[Path, Loaded]]:
+        """Read ahead in threads, as far as the window and the memory go; give images in order."""
+        rest = ((path, _pixels_in(path)) for path in paths)
+        ahead: deque[tuple[Path, int, Future[Loaded]]] = deque()
+        following = next(rest, None)
+        while ahead or following:
+            while following and (
+                not ahead
+                or (len(ahead) < self.window and following[1] + sum(size for _, size, _ in ahead) <= MOST_WAITING)
+            ):
+                ahead.append((*following, readers.submit(self._load, following[0], folder)))
+                following = next(rest, None)
+            path, _, job = ahead.popleft()
             try:
                 yield path, job.result()
             except ImageError as error:
                 self.on_skip(Refused(str(path), error.reason))
 
-    def _room(self) -> int:
-        """Return how many images of the size that was read last may wait at one place; 0: one after the other."""
-        if not is_large(*self._shape):
-            return self.window
-        return min(self.window, AHEAD // math.prod(self._shape)) if self._on_gpu else 0
-
-    def _load(self, path: Path) -> Loaded:
-        loaded = self.prepare(path.name, read_image(path, self.system.channels, self.depth))
-        self._shape = loaded.image.shape[:2]
-        return loaded
+    def _load(self, path: Path, folder: Path | None) -> Loaded:
+        name = name_in(folder or path.parent, path)
+        return self.prepare(name, read_image(path, self.system.channels, self.depth))
 
     def prepare(self, name: str, image: np.ndarray) -> Loaded:
         """Bring an image, ``(H, W, channels)`` uint8, to the networks' sizes."""
         return Loaded(name, image, {size: _resize(image, size) for size in self.system.sizes})
 
     def _batches(self, images: Iterator[tuple[Path, Loaded]]) -> Iterator[list[tuple[Path, Loaded]]]:
-        """Group images of equal size that follow each other; a large one is alone."""
+        """Group images of equal size that follow each other, as many as fit into memory."""
         batch: list[tuple[Path, Loaded]] = []
         for path, loaded in images:
-            alone = is_large(*loaded.image.shape[:2])
-            if batch and (alone or len(batch) == self.batch_size or loaded.shapes != batch[0][1].shapes):
+            if batch and (
+                len(batch) == self.batch_size
+                or loaded.shapes != batch[0][1].shapes
+                or not self._fits((len(batch) + 1) * loaded.seen)
+                or sum(one.own for _, one in batch) + loaded.own > MOST_WAITING
+            ):
                 yield batch
                 batch = []
             batch.append((path, loaded))
-            if alone:
-                yield batch
-                batch = []
         if batch:
             yield batch
 
@@ -233,7 +261,6 @@ class InspectionPipeline:
             if answer.masks is None:
                 judged.append(Judged(loaded, answer, None, None))
                 continue
-            self._on_gpu = answer.masks.device.type != "cpu"
             # An infinity or a nan anywhere is one in the sum. On a GPU nobody waits for it here.
             finite = answer.masks.sum().isfinite()
             logits = resize_logits(answer.masks[None], *loaded.image.shape[:2])
@@ -271,6 +298,14 @@ def _resize(image: np.ndarray, size: Size) -> np.ndarray:
     height, width = size
     resized = cv2.resize(image, (width, height), interpolation=cv2.INTER_LINEAR)
     return resized.reshape(height, width, -1)  # OpenCV drops the axis of one channel
+
+
+def _pixels_in(path: Path) -> int:
+    """Read how many pixels an image has; 0 where it cannot be read, which its reader tells."""
+    with contextlib.suppress(ImageError, OSError):
+        height, width = read_size(path)
+        return height * width
+    return 0
 
 
 class _Workers(ThreadPoolExecutor):

@@ -135,7 +135,7 @@ def claim(run: Run) -> Run:
 
 @contextlib.contextmanager
 def begun(run: Run) -> Iterator[Run]:
-    """Claim the folder of a new run, and hold it for the block, which ends with ``write_settings``.
+    """Claim the folder of a new run, and hold it for the block, which calls ``write_settings`` and trains.
 
     A folder that was there and is empty can be claimed by several at once: the lock lets one of them begin.
 
@@ -147,6 +147,19 @@ def begun(run: Run) -> Iterator[Run]:
         if not alone or (run.folder / SETTINGS).exists():
             raise _taken(run.folder)
         yield run
+
+
+@contextlib.contextmanager
+def going_on(run: Run) -> Iterator[None]:
+    """Hold the folder of a run that goes on for the block, against a second program that does the same.
+
+    Raises:
+        InputError: another training is at work there.
+    """
+    with alone_in(run.folder) as alone:
+        if not alone:
+            raise InputError(f"-resume {run.folder}: another training is at work there; wait until it ends, or stop it")
+        yield
 
 
 def _taken(out: Path) -> InputError:

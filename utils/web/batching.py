@@ -16,11 +16,8 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any
 
-import numpy as np
-
 from utils.inference.inspected import Inspected, Refused
-from utils.inference.network import LARGEST_MULTIPLE
-from utils.inference.pipeline import InspectionPipeline, Judged, Loaded, NotFiniteError
+from utils.inference.pipeline import MOST_AT_ONCE, InspectionPipeline, Judged, Loaded, NotFiniteError
 from utils.web.decoding import OUT_OF_MEMORY, open_upload, unpack
 from utils.web.failures import one_line
 from utils.web.inspection import Upload
@@ -28,9 +25,6 @@ from utils.web.inspection import Upload
 NOT_FINITE = "The network has no finite answer for this image; whoever runs the server should try other weights."
 
 log = logging.getLogger("steel.web")
-
-# Pixels that the networks may see at once where a single image may have fewer; a megapixel takes some 300 MB in them.
-LEAST_AT_ONCE = 4_000_000
 
 # Makes of what is known of an image, and of the seconds since it was accepted, what its caller wants; called in a
 # worker thread.
@@ -69,7 +63,7 @@ class Batches:
         pipeline: whose steps are run; its ``batch_size`` is the largest batch.
         room: images that may be inside at once, from acceptance to answer.
         most_pixels: of one image, larger ones are refused; the networks see as many at once, in all batches together,
-            but never less than ``LEAST_AT_ONCE``.
+            but never less than ``MOST_AT_ONCE``, which small images share.
         wait: seconds that an image may wait for others to share its batch, while others are being decoded.
         on_batch: is told the size of every batch.
     """
@@ -92,7 +86,7 @@ class Batches:
         )
         # Decoded images, their logits and masks lie in memory: as many pixels as a few of the largest images have.
         self._allowance = 4 * most_pixels
-        self._at_once = max(most_pixels, LEAST_AT_ONCE)
+        self._at_once = max(most_pixels, MOST_AT_ONCE)
         self._own_size = None in pipeline.system.sizes
         self._changed = threading.Condition()
         self._ready: deque[_Job] = deque()
@@ -209,7 +203,7 @@ class Batches:
             if jobs:
                 self._run(jobs)
             with self._changed:
-                self._running -= sum(map(_pixels_seen, batch))
+                self._running -= sum(_loaded(job).seen for job in batch)
                 self._changed.notify_all()
 
     def _fits(self, pixels: int) -> bool:
@@ -223,17 +217,17 @@ class Batches:
         """
         with self._changed:
             self._idle += 1
-            self._changed.wait_for(lambda: self._stopped or (self._ready and self._fits(_pixels_seen(self._ready[0]))))
+            self._changed.wait_for(lambda: self._stopped or (self._ready and self._fits(_loaded(self._ready[0]).seen)))
             if not self._ready:
                 return None
             batch = [self._ready.popleft()]
-            shapes, pixels = _shapes(batch[0]), _pixels_seen(batch[0])
+            shapes, pixels = _loaded(batch[0]).shapes, _loaded(batch[0]).seen
             self._running += pixels
             until = time.monotonic() + self.wait
             while True:
                 wanted = min(self.pipeline.batch_size, -(-(len(batch) + len(self._ready) + self._coming) // self._idle))
                 for job in list(self._ready):
-                    if len(batch) < wanted and _shapes(job) == shapes and self._fits(pixels):
+                    if len(batch) < wanted and _loaded(job).shapes == shapes and self._fits(pixels):
                         self._ready.remove(job)
                         self._running += pixels
                         batch.append(job)
@@ -290,16 +284,6 @@ class Batches:
 def _loaded(job: _Job) -> Loaded:
     assert job.loaded is not None, "only decoded images are gathered"
     return job.loaded
-
-
-def _shapes(job: _Job) -> list[tuple[int, ...]]:
-    return _loaded(job).shapes
-
-
-def _pixels_seen(job: _Job) -> int:
-    """Return the most pixels that one of the networks sees of an image, filled up as far as any architecture asks."""
-    sides = (-(-np.array(shape[:2]) // LARGEST_MULTIPLE) * LARGEST_MULTIPLE for shape in _shapes(job))
-    return max(int(height * width) for height, width in sides)
 
 
 def _answer(job: _Job, answer: Any) -> None:

@@ -237,3 +237,17 @@ def test_skip_bad_does_not_write_a_folder_of_nothing(root):
     with pytest.raises(InputError, match=r"coco.json: every image was left out; the first: .*annotation 1: has no seg"):
         converted(root, content(annotations=[outline([])]), skip_bad=True)
     assert not (root / "data").exists()
+
+
+def test_equal_names_in_different_folders_are_images_of_their_own(root):
+    Image.fromarray(np.full((30, 50), 10, np.uint8)).save(root / "images" / "cam 1" / "a.png")
+    images = [image(), image("cam 1\\a.png", 2)]
+    converted(root, content(images=images, annotations=[outline(image_id=2)]))
+    assert pixels(root) == {"a.png": [0], "cam 1/a.png": [100]}
+    assert open_dataset(root / "data").read("cam 1/a.png").max() == 10
+
+
+def test_an_image_in_a_hidden_folder_is_refused_since_nobody_would_read_it(root):
+    (root / "images" / "cam 1").rename(root / "images" / ".cam")
+    with pytest.raises(InputError, match=r"\.cam/b.png: hidden files and folders hold no images; rename"):
+        converted(root, content(images=[image(".cam/b.png")]))

@@ -297,3 +297,31 @@ def test_skip_bad_leaves_out_the_image_of_a_bad_mask(tmp_path, spoil):
     assert [entry["image"] for entry in json.loads((tmp_path / "data" / "summary.json").read_text())["left_out"]] == [
         "b.jpg"
     ]
+
+
+def test_equal_names_in_different_folders_stay_apart_there_and_back(tmp_path):
+    masks = {"line1/a": plain(0, (0, 5, 0, 5, 1)), "line2/a": plain(0, (7, 9, 0, 5, 2)), "b": plain()}
+    summary = converted(tmp_path, masks)
+    assert "2 in folders within: line1/ 1, line2/ 1" in summary.notes
+    assert open_dataset(tmp_path / "data").images == ("b.jpg", "line1/a.jpg", "line2/a.jpg")
+    convert(ConvertConfig(source="dataset", dir=tmp_path / "data", masks=tmp_path / "again"))
+    for name, mask in masks.items():
+        np.testing.assert_array_equal(np.array(Image.open(tmp_path / "again" / f"{name}.png")), mask)
+
+
+@pytest.mark.parametrize("masks", ["images/masks", "."])
+def test_masks_and_results_within_the_folder_of_images_are_no_images(tmp_path, masks):
+    """Folders may lie in each other: the masks in that of the images, the images in that of the masks."""
+    save(tmp_path / "images" / "a.jpg", plain(90))
+    save(tmp_path / masks / "a.png", BOX)
+    data = tmp_path / "images" / "data"
+    for split in ("train", "test"):
+        assert converted(tmp_path, {}, masks=tmp_path / masks, dir=data, split=split).images == 1
+    assert open_dataset(data).images == ("a.jpg",)
+
+
+def test_an_interrupted_conversion_with_folders_is_taken_away(tmp_path):
+    converted(tmp_path, {"line1/a": BOX})
+    (tmp_path / "data" / "train.csv").unlink()
+    (tmp_path / "data" / "train_images" / ".unfinished").write_text("")
+    assert converted(tmp_path, {}).images == 1

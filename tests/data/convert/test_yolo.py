@@ -99,3 +99,19 @@ def test_skip_bad_leaves_out_the_image_of_a_bad_line(root):
     summary = converted(root, f"0 {SQUARE}\n0 0.1 0.1 0.2 0.2\n", class_names=("pit",), skip_bad=True)
     assert open_dataset(root / "data").images == ("b.png",)
     assert [(entry.image, "line 2: is a box" in entry.problem) for entry in summary.left_out] == [("a.png", True)]
+
+
+def test_labels_in_folders_within_belong_to_the_images_in_folders_of_those_names(root):
+    images, labels = root / "images" / "train", root / "labels" / "train"
+    for name, place in (("a", "line1"), ("b", "line2")):
+        (labels / place).mkdir()
+        (images / place).mkdir()
+        (images / f"{name}.png").replace(images / place / "a.png")
+    (labels / "line1" / "a.txt").write_text(f"0 {SQUARE}")
+    (labels / "line2" / "classes.txt").write_text("pit")
+    (labels / "line2" / "gone.txt").write_text("")
+    summary = converted(root, "", class_names=("pit",))
+    dataset = open_dataset(root / "data")
+    assert dataset.images == ("line1/a.png", "line2/a.png")
+    assert [bool(dataset.annotations.runs(name)) for name in dataset.images] == [True, False]
+    assert "left out 2 label files without an image: a.txt, line2/gone.txt" in summary.notes

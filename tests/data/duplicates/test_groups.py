@@ -6,7 +6,7 @@ from PIL import Image
 from utils.data.annotations import Annotations, Dataset, make_rows
 from utils.data.duplicates import groups as searching
 from utils.data.duplicates.groups import describe_groups, near_duplicate_groups
-from utils.data.images import list_images
+from utils.data.listing import list_images
 
 
 @pytest.fixture(autouse=True)

@@ -1,5 +1,6 @@
 """Read COCO instance labels: one JSON file of images, categories and outlines (polygons or run lengths)."""
 
+import contextlib
 import os
 from collections import Counter
 from dataclasses import dataclass, field
@@ -14,7 +15,7 @@ from utils.data.convert.coco_file import CocoFile, number_classes, read_coco_fil
 from utils.data.convert.labels import Labels, Skipping, some, upright_size
 from utils.data.convert.located import locate
 from utils.data.convert.polygons import FARTHEST, draw_outlines, notes_of
-from utils.data.images import is_image_name
+from utils.data.listing import image_names, name_in
 from utils.errors import InputError
 from utils.text import plural
 
@@ -73,9 +74,9 @@ def read_coco(config: ConvertConfig) -> Labels:
             skipping.leave_out(name, error)
         else:
             codes[name] = {k: code for k, code in drawn.items() if code}
-    notes += [*notes_of(tally), *_unlisted(content, config.images, listed.found)]
-    kept = [path for name, path in listed.paths.items() if name not in skipping.images]
-    codes = {path.name: codes[path.name] for path in kept}
+    notes += [*notes_of(tally), *_unlisted(content, config.images, listed.found, [config.dir])]
+    kept = {name: path for name, path in listed.paths.items() if name not in skipping.images}
+    codes = {name: codes[name] for name in kept}
     return Labels(kept, codes, class_names, notes, left_out=skipping.left_out)
 
 
@@ -114,14 +115,14 @@ class _Listed:
 
 
 def _find_images(content: CocoFile, folder: Path, skipping: Skipping) -> _Listed:
-    listed = _Listed()
+    listed, base = _Listed(), _common_folder(content, folder)
     first: dict[str, str] = {}  # name -> how the file writes it
     for image in content.images:
         key, written = image["id"], image["file_name"]
         name = written
         try:
             path = locate(folder, written, content.file)
-            name = path.name
+            name = name_in(base, path)
             listed.found.add(path)
             other = first.setdefault(name, written)
             # Of different names at least one has folders that are not there: nobody knows whether both are one image.
@@ -147,14 +148,25 @@ def _find_images(content: CocoFile, folder: Path, skipping: Skipping) -> _Listed
     return listed
 
 
+def _common_folder(content: CocoFile, folder: Path) -> Path:
+    """Return the folder that names are relative to: the deepest one that holds all images of a file.
+
+    Most files write one and the same folder before every name, which tells nothing.
+    """
+    parents = set()
+    for image in content.images:
+        with contextlib.suppress(InputError):  # whoever needs the image tells
+            parents.add(locate(folder, image["file_name"], content.file).parent)
+    return Path(os.path.commonpath(parents)) if parents else folder
+
+
 def _same_name(one: str, other: str) -> bool:
     return os.path.normpath(one.replace("\\", "/")) == os.path.normpath(other.replace("\\", "/"))
 
 
-def _unlisted(content: CocoFile, folder: Path, taken: set[Path]) -> list[str]:
+def _unlisted(content: CocoFile, folder: Path, taken: set[Path], apart: list[Path]) -> list[str]:
     """Say which images of the folder the file does not list: they are neither clean nor labelled, as far as it tells."""
-    there = [Path(root) / name for root, _, names in os.walk(folder) for name in sorted(names) if is_image_name(name)]
-    left = [path.relative_to(folder).as_posix() for path in there if path not in taken]
+    left = [name for name in image_names(folder, apart=apart) if folder / name not in taken]
     if not left:
         return []
     return [f"left out {plural(len(left), 'image')} of {folder} that {content.file.name} does not list: {some(left)}"]

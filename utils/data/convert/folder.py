@@ -26,6 +26,7 @@ from utils.data.convert.index_masks import read_index_masks
 from utils.data.convert.labels import Labels, LeftOut, by_stem, in_threads
 from utils.data.convert.yolo import read_yolo
 from utils.data.images import read_size
+from utils.data.listing import about_folders, about_links
 from utils.data.tables import CLASSES_FILE, MOST_CLASSES, write_listed
 from utils.errors import InputError
 from utils.files import new_folder, write_text
@@ -114,13 +115,21 @@ def convert(config: ConvertConfig) -> ConvertSummary:
         why = f"; the first: {labels.left_out[0].problem}" if labels.left_out else "; nothing to convert"
         what = "every image was left out" if labels.left_out else "names no images"
         raise InputError(f"{config.annotations or config.images}: {what}{why}")
+    assert config.images is not None
+    labels.notes.extend(line for line in (about_folders(labels.images), about_links(config.images)) if line)
     if labels.labelled and not any(labels.codes.values()):
         labels.notes.append(f"warning: no image has a label; all {len(labels.images)} count as clean")
     labels = _named_by_folder(labels, config)
     _check_class_names(config.dir, labels.class_names)
     try:
         with new_folder(folder) as part:
-            in_threads(lambda path: _place(path, part / path.name, config.link), labels.images, "writing images")
+            for place in sorted({(part / name).parent for name in labels.images}):
+                place.mkdir(parents=True, exist_ok=True)
+            in_threads(
+                lambda name: _place(labels.images[name], part / name, config.link),
+                list(labels.images),
+                "writing images",
+            )
             new_names = not (config.dir / CLASSES_FILE).exists()
             write_text(part / UNFINISHED, CLASSES_FILE if new_names else "")
         _write_tables(config, labels)
@@ -138,7 +147,7 @@ def _write_tables(config: ConvertConfig, labels: Labels) -> None:
         summary = {"images": len(labels.images), "left_out": [asdict(entry) for entry in labels.left_out]}
         write_text(config.dir / SUMMARY, json.dumps(summary, indent=2) + "\n")
     if config.split == "test":
-        write_listed([path.name for path in labels.images], config.dir / TEST_TABLE)
+        write_listed(labels.images, config.dir / TEST_TABLE)
     if labels.ignored:
         write_ignored(labels.ignored, config.dir / IGNORED[config.split])
     if labels.labelled:
@@ -162,7 +171,9 @@ def _remove_unfinished(folder: Path, table: Path) -> None:
             (folder.parent / name).unlink(missing_ok=True)
     resolved = folder.resolve()
     for path in resolved.iterdir():
-        if path != resolved / UNFINISHED:
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path)
+        elif path != resolved / UNFINISHED:
             path.unlink()
     (resolved / UNFINISHED).unlink()
     resolved.rmdir()
@@ -192,14 +203,15 @@ def _per_class(labels: Labels) -> dict[str, int]:
 def _write_masks(config: ConvertConfig) -> ConvertSummary:
     """Write an index mask for each labelled image of a side of a dataset folder."""
     dataset = open_dataset(config.dir, config.split)
-    by_stem(dataset.image_dir)  # two images of one stem would share a mask
+    names = by_stem(dataset.image_dir)  # two images of one stem would share a mask
     folder = config.masks or config.dir / "masks"
     _refuse_existing(folder)
     annotations = dataset.annotations
     if annotations.ignored and annotations.num_classes >= IGNORED_VALUE:
         raise InputError(f"{config.dir}: {IGNORED_VALUE} classes leave no value for the pixels that do not count")
 
-    def draw(name: str, target: Path) -> bool:
+    def draw(stem: str, part: Path) -> bool:
+        name = names[stem]
         height, width = read_size(dataset.path(name))
         mask = annotations.mask(name, height, width)
         index = np.zeros((height, width), dtype=np.uint8)
@@ -208,11 +220,13 @@ def _write_masks(config: ConvertConfig) -> ConvertSummary:
         ignored = annotations.ignored_mask(name, height, width)
         if ignored is not None:
             index[ignored] = IGNORED_VALUE
+        target = part / f"{stem}.png"
+        target.parent.mkdir(parents=True, exist_ok=True)
         Image.fromarray(index).save(target)
         return bool((mask.sum(axis=2) > 1).any())
 
     with new_folder(folder) as part:
-        overlaps = in_threads(lambda name: draw(name, part / f"{Path(name).stem}.png"), dataset.images, "writing masks")
+        overlaps = in_threads(lambda stem: draw(stem, part), list(names), "writing masks")
     counts = annotations.rows["class_id"].value_counts()
     notes = []
     if any(overlaps):

@@ -9,6 +9,7 @@ from utils.data import rle
 from utils.data.annotations import read_class_names
 from utils.data.convert.labels import Labels, Skipping, by_stem, some, upright_size
 from utils.data.convert.mask_files import BINARY, REMEDY, MaskFile, number_colours, read_mask, value_numbers
+from utils.data.listing import name_in
 from utils.data.tables import CLASSES_FILE
 from utils.errors import InputError
 from utils.text import plural
@@ -35,12 +36,14 @@ def read_index_masks(config: ConvertConfig) -> Labels:
     if config.masks is None:
         if config.split == "train":
             raise InputError("convert -from index-masks needs -masks FOLDER; only -split test may do without")
-        return Labels(list(by_stem(config.images).values()), {}, names, labelled=False)
+        listed = by_stem(config.images, apart=[config.dir]).values()
+        return Labels({name: config.images / name for name in listed}, {}, names, labelled=False)
     if config.mask_threshold is not None and len(names or ("1",)) > 1:
         raise InputError(f"-mask_threshold: gives one class, but {len(names or ())} have names; take -mask_values")
-    images, masks, unused = _pairs(config.images, config.masks)
+    folder = config.images
+    images, masks, unused = _pairs(folder, config.masks, config.dir)
     skipping = Skipping(config.skip_bad)
-    missing = [images[stem].name for stem in images if stem not in masks]
+    missing = [images[stem] for stem in images if stem not in masks]
     if missing:
         error = InputError(f"{config.masks}: no mask for {some(missing)}; a clean image needs a mask of zeros")
         for name in missing:
@@ -48,16 +51,14 @@ def read_index_masks(config: ConvertConfig) -> Labels:
 
     def read(stem: str) -> MaskFile:
         mask = read_mask(masks[stem], config, len(names or ()))
-        size = upright_size(images[stem])
+        size = upright_size(folder / images[stem])
         if mask.shape != size:
             is_size = "x".join(map(str, mask.shape))
-            raise InputError(
-                f"{masks[stem]}: is {is_size}, but {images[stem].name} is {size[0]}x{size[1]}; they must match"
-            )
+            raise InputError(f"{masks[stem]}: is {is_size}, but {images[stem]} is {size[0]}x{size[1]}; they must match")
         return mask
 
     there = [stem for stem in images if stem in masks]
-    found = skipping.try_each(read, there, lambda stem: images[stem].name, "reading masks")
+    found = skipping.try_each(read, there, lambda stem: images[stem], "reading masks")
     found, notes = _numbered_by_colour(found, masks, names is not None)
     values = {value for mask in found.values() for value in mask.codes}
     if values == {BINARY} and len(names or ("1",)) == 1 and numbers is None:
@@ -67,30 +68,34 @@ def read_index_masks(config: ConvertConfig) -> Labels:
         values = {1}
     if config.mask_threshold is not None and not values:
         _refuse_levels_below(config, config.mask_threshold, {level for mask in found.values() for level in mask.levels})
-    found = _check_values(config, names, values, found, lambda stem: images[stem].name, skipping)
+    found = _check_values(config, names, values, found, lambda stem: images[stem], skipping)
     if numbers is not None and len(numbers) > 2 and any(mask.lossy for mask in found.values()):
         notes.append(
             "JPEG masks: each pixel took the nearest of -mask_values, at borders perhaps that of another class"
         )
     if unused:
         notes.append(f"left out {len(unused)} masks without an image: {some(unused)}")
-    ignored = {images[stem].name: mask.ignored for stem, mask in found.items() if mask.ignored}
+    ignored = {images[stem]: mask.ignored for stem, mask in found.items() if mask.ignored}
     if ignored:
         notes.append(f"ignored pixels (-ignore_value {config.ignore_value}) in {plural(len(ignored), 'image')}")
-    codes = {images[stem].name: mask.codes for stem, mask in found.items()}
+    codes = {images[stem]: mask.codes for stem, mask in found.items()}
     labelled = sum(int(rle.parse(code)[:, 1].sum()) for mask in found.values() for code in mask.codes.values())
     pixels = sum(height * width for height, width in (mask.shape for mask in found.values()))
     if labelled > pixels / 2:
         notes.append(f"warning: {labelled / pixels:.0%} of all pixels are labelled as defects; are the masks inverted?")
     largest = max(values, default=0) if numbers is None else len(numbers) - 1
     names = names or tuple(str(k) for k in range(1, largest + 1))
-    kept = [images[stem] for stem in found]
+    kept = {images[stem]: folder / images[stem] for stem in found}
     return Labels(kept, codes, names, notes, ignored=ignored, left_out=skipping.left_out)
 
 
-def _pairs(folder: Path, mask_folder: Path) -> tuple[dict[str, Path], dict[str, Path], list[str]]:
-    """Find images and their masks by stem: of the same name, or with one of ``ENDINGS``; and masks of no image."""
-    images, masks = by_stem(folder), by_stem(mask_folder)
+def _pairs(folder: Path, mask_folder: Path, written: Path) -> tuple[dict[str, str], dict[str, Path], list[str]]:
+    """Find images and their masks by stem: of the same name, or with one of ``ENDINGS``; and masks of no image.
+
+    Masks may lie in a folder within that of the images, or the other way round, and so may the folder that is written.
+    """
+    images = by_stem(folder, apart=[mask_folder, written])
+    masks = {stem: mask_folder / name for stem, name in by_stem(mask_folder, apart=[folder, written]).items()}
     one_folder = folder.samefile(mask_folder)
     pairs = {}
     for stem in images:
@@ -105,11 +110,11 @@ def _pairs(folder: Path, mask_folder: Path) -> tuple[dict[str, Path], dict[str, 
                 f"-masks {mask_folder}: is the folder of the images, and no file in it is called NAME{ENDINGS[0]} or"
                 f" NAME{ENDINGS[1]}; put the masks into a folder of their own"
             )
-        of_masks = {path.stem for path in pairs.values()}
-        images = {stem: path for stem, path in images.items() if stem not in of_masks}
+        of_masks = set(pairs.values())
+        images = {stem: name for stem, name in images.items() if folder / name not in of_masks}
         return images, {stem: path for stem, path in pairs.items() if stem in images}, []
     taken = set(pairs.values())
-    return images, pairs, [path.name for path in masks.values() if path not in taken]
+    return images, pairs, [name_in(mask_folder, path) for path in masks.values() if path not in taken]
 
 
 def _numbered_by_colour(

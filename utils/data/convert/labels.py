@@ -1,5 +1,6 @@
 """What every reader of another layout gives."""
 
+import os
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -9,7 +10,8 @@ from typing import TypeVar
 from tqdm import tqdm
 
 from utils.data.checks import thread_count
-from utils.data.images import is_turned, list_images, read_size
+from utils.data.images import is_turned, read_size
+from utils.data.listing import image_names
 from utils.errors import InputError
 
 Item = TypeVar("Item")
@@ -21,17 +23,17 @@ class Labels:
     """Labelled images of any source.
 
     Attributes:
-        images: the image files; their names differ.
-        codes: file name -> class number -> run-length code, only of classes that the image shows.
+        images: name -> image file; a name is the file's path relative to the folder of images, with forward slashes.
+        codes: name -> class number -> run-length code, only of classes that the image shows.
         class_names: name of class k is ``class_names[k - 1]``; None when the source has no labels and nobody names them, numbers from 1
             when it has labels but no names.
         notes: what the user should know, a line each.
         labelled: False when the source has images only.
-        ignored: file name -> run-length code of the pixels that nobody has labelled, of images that have such.
+        ignored: name -> run-length code of the pixels that nobody has labelled, of images that have such.
         left_out: what ``-skip_bad`` left out.
     """
 
-    images: list[Path]
+    images: dict[str, Path]
     codes: dict[str, dict[int, str]]
     class_names: tuple[str, ...] | None
     notes: list[str] = field(default_factory=list)
@@ -102,17 +104,24 @@ class Skipping:
         return results
 
 
-def by_stem(folder: Path) -> dict[str, Path]:
+def by_stem(folder: Path, apart: Sequence[Path] = ()) -> dict[str, str]:
     """List the images of a folder by their names without suffix, which is how masks and labels refer to them.
+
+    Args:
+        folder: of the images, which may have folders within.
+        apart: folders that belong to something else, see ``image_names``.
+
+    Returns:
+        Name without its suffix -> name.
 
     Raises:
         InputError: no image, or two images that differ only in the suffix.
     """
-    found: dict[str, Path] = {}
-    for path in list_images(folder):
-        other = found.setdefault(path.stem, path)
-        if other != path:
-            raise InputError(f"{path}: {other.name} has the same name but for the suffix; rename one")
+    found: dict[str, str] = {}
+    for name in image_names(folder, apart):
+        other = found.setdefault(os.path.splitext(name)[0], name)  # noqa: PTH122 - 50,000 names
+        if other != name:
+            raise InputError(f"{folder / name}: {other} has the same name but for the suffix; rename one")
     if not found:
         raise InputError(f"{folder}: holds no images; -images and -masks expect folders of images")
     return found

@@ -4,7 +4,7 @@ import os
 from pathlib import Path, PureWindowsPath
 from urllib.parse import unquote
 
-from utils.data.images import IMAGE_SUFFIXES, NOT_UTF8, is_image_name, is_utf8
+from utils.data.listing import IMAGE_SUFFIXES, NOT_UTF8, is_image_name, is_utf8
 from utils.errors import InputError
 
 
@@ -46,6 +46,8 @@ def _accepted(images: Path, path: Path, name: str, file: Path) -> Path:
         raise InputError(f"{file}: {name} is not of an image ({', '.join(sorted(IMAGE_SUFFIXES))}); convert the image")
     if not is_utf8(path.name):
         raise InputError(f"{file}: {name}: {NOT_UTF8}")
+    if any(part.startswith(".") for part in path.relative_to(images).parts):
+        raise InputError(f"{path}: hidden files and folders hold no images; rename what begins with a dot")
     if not path.parent.resolve().is_relative_to(images.resolve()):
         raise InputError(f"{path}: a link on the way leads out of -images; name the folder that it leads to by -images")
     return path

@@ -1,5 +1,6 @@
 """Read YOLO segmentation labels: a text file per image, a line ``class x1 y1 x2 y2 ...`` per outline, 0..1."""
 
+import os
 import threading
 from collections import Counter
 from pathlib import Path
@@ -31,11 +32,11 @@ def read_yolo(config: ConvertConfig) -> Labels:
     """
     if config.images is None or config.annotations is None:
         raise InputError("convert -from yolo needs -images FOLDER and -annotations FOLDER")
-    folder = config.annotations
+    folder, home = config.annotations, config.images
     if not folder.is_dir():
         raise InputError(f"{folder}: no such folder; -annotations expects a folder of YOLO label files")
-    images = by_stem(config.images)
-    files = {path.stem: path for path in sorted(folder.glob("*.txt")) if path.name != CLASSES_FILE}
+    images = by_stem(config.images, apart=[config.dir])
+    files = _label_files(folder)
     if not files.keys() & images.keys():
         raise InputError(f"{folder}: no label file has the name of an image in {config.images}; expected NAME.txt")
     names, notes = config.class_names or read_class_names(folder), []
@@ -48,7 +49,7 @@ def read_yolo(config: ConvertConfig) -> Labels:
     def encode(stem: str) -> dict[int, str]:
         if stem not in files:
             return {}
-        height, width = upright_size(images[stem])
+        height, width = upright_size(home / images[stem])
         outlines = _outlines(files[stem], names)
         scale = np.array([width, height])
         seen: Counter[str] = Counter()
@@ -61,19 +62,29 @@ def read_yolo(config: ConvertConfig) -> Labels:
         return {k: code for k, mask in sorted(masks.items()) if (code := rle.encode(mask))}
 
     lock = threading.Lock()
-    encoded = skipping.try_each(encode, list(images), lambda stem: images[stem].name, "reading labels")
+    encoded = skipping.try_each(encode, list(images), lambda stem: images[stem], "reading labels")
     if names is None:
         count = max((k for codes in encoded.values() for k in codes), default=0)
         if not count:
             raise InputError(f"{folder}: every label file is empty; name the classes by -class_names")
         names = tuple(str(k) for k in range(1, count + 1))
-    unused = [files[stem].name for stem in files if stem not in images]
+    unused = [f"{stem}.txt" for stem in files if stem not in images]
     notes += [f"left out {len(unused)} label files without an image: {some(unused)}"] if unused else []
-    clean = [images[stem].name for stem in images if stem not in files]
+    clean = [images[stem] for stem in images if stem not in files]
     notes += [f"{plural(len(clean), 'image')} without a label file taken as clean: {some(clean)}"] if clean else []
-    codes = {images[stem].name: code for stem, code in encoded.items()}
-    kept = [images[stem] for stem in encoded]
+    codes = {images[stem]: code for stem, code in encoded.items()}
+    kept = {name: home / name for name in codes}
     return Labels(kept, codes, names, notes + notes_of(tally), left_out=skipping.left_out)
+
+
+def _label_files(folder: Path) -> dict[str, Path]:
+    """List the label files of a folder and of the folders within by their names without suffix, as ``by_stem`` has them."""
+    files = {}
+    for place, folders, names in os.walk(folder):
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        for path in (Path(place) / name for name in names if name.endswith(".txt") and name != CLASSES_FILE):
+            files[path.relative_to(folder).with_suffix("").as_posix()] = path
+    return dict(sorted(files.items()))
 
 
 def _class_of(word: str) -> int:

@@ -47,12 +47,11 @@ def near_duplicate_groups(
         Image name -> group number, from 0 in order of the names; an image without duplicates has a group of its own.
     """
     names = sorted(dataset.images if images is None else images)
-    paths = [dataset.path(name) for name in names]
-    if not paths:
+    if not names:
         return {}
     # The depth of images with more than 8 bits; without such images the key is that of versions that knew no depth.
     depth = f" {dataset.depth.text()}" if dataset.depth.text() else ""
-    key = f"{files_fingerprint(paths)} {VERSION}{depth}"
+    key = f"{files_fingerprint(dataset.image_dir, names)} {VERSION}{depth}"
     cache = FileCache(dataset.root, "duplicates")
     stored = cache.get(dataset.image_dir)
     if isinstance(stored, dict) and stored.get("key") == key and len(stored["groups"]) == len(names):

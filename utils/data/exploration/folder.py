@@ -27,7 +27,8 @@ from utils.data.checks import thread_count
 from utils.data.duplicates.groups import near_duplicate_groups
 from utils.data.exploration.images import ImageLight, ImageStatistics, ImageTally, measure_light
 from utils.data.exploration.labels import ImageLabels, LabelStatistics, LabelTally, grid_of, measure_labels
-from utils.data.images import ImageError, list_images, measure_depth, read_size
+from utils.data.images import ImageError, measure_depth, read_size
+from utils.data.listing import image_names
 from utils.errors import InputError
 
 SAMPLED = 25  # images whose headers are read beforehand, to choose the shape of the maps
@@ -156,7 +157,7 @@ def explore_folder(config: ExploreConfig, progress: bool = True) -> Exploration:
     root = config.dir
     if not root.is_dir():
         raise InputError(f"{root}: no such folder; -dir expects a folder with {TABLE}")
-    if (root / TRAIN_IMAGES).is_dir() and list_images(root / TRAIN_IMAGES):
+    if (root / TRAIN_IMAGES).is_dir() and image_names(root / TRAIN_IMAGES):
         if config.image_size is not None:
             raise InputError("-image_size: the images tell their sizes themselves; leave it out")
         dataset = open_dataset(root)

@@ -9,6 +9,7 @@ import torch
 
 from utils.data.bit_depth import UNKNOWN, BitDepth
 from utils.data.images import ImageError, measure_depth, read_image
+from utils.data.listing import name_in
 from utils.data.synthetic.strip import make_strip
 from utils.decision.decision import Decision
 from utils.decision.probabilities import label_probabilities
@@ -121,7 +122,11 @@ def compare(
 
 
 def read_parity_images(
-    paths: Sequence[Path], channels: int, labels: GroundTruth | None, depth: BitDepth = UNKNOWN
+    paths: Sequence[Path],
+    channels: int,
+    labels: GroundTruth | None,
+    depth: BitDepth = UNKNOWN,
+    folder: Path | None = None,
 ) -> list[ParityImage]:
     """Read images with their labels; those that cannot be read are left out.
 
@@ -130,6 +135,7 @@ def read_parity_images(
         channels: 3 or 1.
         labels: of the images; None: there are none.
         depth: how images with more than 8 bits become 0..255; what it leaves open is measured on these.
+        folder: of images, which their names are relative to; none: a name is that of the file alone.
 
     Raises:
         InputError: none can be read.
@@ -142,9 +148,10 @@ def read_parity_images(
         except ImageError as error:
             last = error
             continue
-        truth = labels.masks(path.name, *pixels.shape[:2]) if labels else None
-        ignored = labels.ignored(path.name, *pixels.shape[:2]) if labels else None
-        examples.append(ParityImage(path.name, pixels, truth, ignored))
+        name = name_in(folder or path.parent, path)
+        truth = labels.masks(name, *pixels.shape[:2]) if labels else None
+        ignored = labels.ignored(name, *pixels.shape[:2]) if labels else None
+        examples.append(ParityImage(name, pixels, truth, ignored))
     if paths and not examples:
         raise InputError(f"none of {len(paths)} images can be read; the last: {last}")
     return examples

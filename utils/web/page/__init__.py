@@ -20,6 +20,7 @@ from config import ServeConfig
 from utils.inference.inspected import Inspected, Refused
 from utils.web.about import About
 from utils.web.answers import image_answer, join, pack, refusal_answer
+from utils.web.coil import check_coil, coil_routes
 from utils.web.inspector import Inspector
 from utils.web.page.actions import Asked, Keep, PageActions
 from utils.web.page.choosing import Inspectors, find_weights
@@ -42,9 +43,11 @@ def mount(app: FastAPI, inspector: Inspector, config: ServeConfig, after: thread
         ``app``; its ``state.page`` is a ``Page``, which is ``made`` some seconds after the start.
 
     Raises:
-        InputError: the folder of ``-dir`` has no images.
+        InputError: the folder of ``-dir`` has no images, or that of ``-coil`` no page.
     """
     parts = open_folder(config.dir) if config.dir else []
+    if config.coil is not None:
+        check_coil(config.coil)
 
     def open_file(path: Path) -> Inspector:
         return type(inspector).open(dataclasses.replace(config, weights_dir=path, weights=None))
@@ -54,8 +57,10 @@ def mount(app: FastAPI, inspector: Inspector, config: ServeConfig, after: thread
         return PageActions(inspectors, draw_samples(), parts, _keeper(config.save) if config.save else None)
 
     page_app = PageApp()
-    page = Page(make, page_app, config.max_mb * 1_000_000, config.max_images, after)
+    page = Page(make, page_app, config.max_mb * 1_000_000, config.max_images, after, coil=config.coil is not None)
     app.include_router(make_routes(lambda: page.actions))
+    if config.coil is not None:
+        app.include_router(coil_routes(config.coil))
     before = app.router.lifespan_context
 
     @contextlib.asynccontextmanager

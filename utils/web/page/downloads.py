@@ -134,7 +134,7 @@ def make_routes(find_actions: Callable[[], PageActions | None]) -> APIRouter:
         sink = written.into(text)
 
         def render(seen: Seen, inspected: Inspected) -> None:
-            sink.collect(Path(seen.name), sink.render(Path(seen.name), inspected))
+            sink.collect(seen.name, sink.render(inspected))
 
         async for _ in each(actions, visit, render, images):
             pass
@@ -145,14 +145,14 @@ def make_routes(find_actions: Callable[[], PageActions | None]) -> APIRouter:
     ) -> Response:
         """Send a picture of each image, as they are made."""
         images, about = await turns.take(visit, lambda: (list(visit.images.values()), actions.inspector(visit).about))
-        names = picture_names([Path(seen.name) for seen in images])
+        names = picture_names([seen.name for seen in images])
 
         async def chunks() -> AsyncIterator[bytes]:
             pipe = _Pipe()
             with zipfile.ZipFile(pipe, "w", zipfile.ZIP_STORED) as packed:  # PNGs are packed already
 
                 def pack(seen: Seen, inspected: Inspected) -> bytes:
-                    name = names.get(Path(seen.name), f"{seen.name}.png")
+                    name = names.get(seen.name, f"{seen.name}.png")
                     packed.writestr(f"{folder}/{name}", make(inspected, about, seen))
                     return pipe.take()
 

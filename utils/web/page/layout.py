@@ -23,12 +23,13 @@ QUICK: dict[str, Any] = {**_EVENT, "show_progress": "hidden"}
 SLOW: dict[str, Any] = {**_EVENT, "show_progress": "minimal"}
 
 
-def build(actions: PageActions, uploads: Uploads) -> gr.Blocks:
+def build(actions: PageActions, uploads: Uploads, coil: bool = False) -> gr.Blocks:
     """Make the page.
 
     Args:
         actions: what it does.
         uploads: takes what is sent.
+        coil: the server shows the page of a coil too.
     """
     served, events = actions.inspectors.served.about, PageEvents(actions)
     with gr.Blocks(title=TITLE, analytics_enabled=False, fill_width=True, delete_cache=ORPHANS) as page:
@@ -36,6 +37,8 @@ def build(actions: PageActions, uploads: Uploads) -> gr.Blocks:
             top = gr.HTML(heading(served), apply_default_css=False, scale=5, min_width=500)
             names = actions.inspectors.names
             weights = gr.Dropdown(names, value=names[0], label="Weights", scale=1, min_width=260, elem_id="weights")
+        if coil:
+            gr.HTML('<a href="coil/">Map of the coil</a>', apply_default_css=False, elem_id="coil")
         with gr.Tabs(elem_id="sources"):
             samples = _samples_tab(actions.samples)
             files = _upload_tab(uploads)

@@ -119,6 +119,7 @@ class Page:
         most_bytes: of an upload, all files together.
         most_files: of an upload.
         after: what making it waits for.
+        coil: whether it links to the page of a coil.
     """
 
     def __init__(
@@ -128,8 +129,9 @@ class Page:
         most_bytes: int,
         most_files: int,
         after: threading.Event | None = None,
+        coil: bool = False,
     ) -> None:
-        self.after = after
+        self.after, self.coil = after, coil
         self.make, self.page_app, self.most_bytes, self.most_files = make, page_app, most_bytes, most_files
         self.actions: PageActions | None = None
 
@@ -190,7 +192,7 @@ class Page:
         shell = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
         return gr.mount_gradio_app(
             shell,
-            build(self.actions, uploads),
+            build(self.actions, uploads, self.coil),
             path="/",
             footer_links=[],
             run_history=False,

@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 
 from utils.data.annotations import IMAGES, LABELS, Annotations, read_annotations, read_class_names
-from utils.data.images import IMAGE_SUFFIXES, list_images
+from utils.data.listing import IMAGE_SUFFIXES, image_names
 from utils.data.synthetic import CLASS_NAMES
 from utils.data.synthetic.strip import make_strip
 from utils.errors import InputError
@@ -147,7 +147,7 @@ class Part:
     def __init__(self, title: str, folder: Path, table: Path | None) -> None:
         self.title, self.folder = title, folder
         self.table = table if table is not None and table.is_file() else None
-        self.names = [path.name for path in list_images(folder)]
+        self.names = image_names(folder)
         self._known = frozenset(self.names)
 
     def matching(self, words: str) -> list[str]:

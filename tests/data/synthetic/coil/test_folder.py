@@ -188,7 +188,7 @@ def test_seam_of_two_sensors_cuts_the_labels(tmp_path):
     draw(tmp_path, seams=1, dirt=0, defects_per_m=100.0, cut=1.0)
     plan, listed = yaml.safe_load((tmp_path / "coil.yaml").read_text()), pd.read_csv(tmp_path / "defects.csv")
     assert plan["cameras"][1]["seams"] == [80]
-    across = (listed["x"] < 79) & (listed["x"] + listed["width"] > 81)
+    across = (listed["x"] < 80) & (listed["x"] + listed["width"] > 81)
     assert not across.any()
     assert (listed["x"] == 81).any()
 

@@ -19,6 +19,7 @@ LONG_SHARE = 0.15  # of cracks and scratches: they run through several frames
 NEIGHBOUR_SHARE = 0.15  # of all defects: they lie just as far from another as two defects may
 PLACES_TRIED = 60
 EDGE_SHARE = 0.3
+SHORTEST_PERIOD = 400.0  # millimetres: rolls of a strip line are not thinner than a hand is long
 
 
 @dataclass(frozen=True)
@@ -84,7 +85,10 @@ def line_rolls(rng: np.random.Generator, length: float, series: int) -> list[Dra
     """Return the rolls of a line: for each series one whose marks a coil so short can show, and one 2 % larger."""
     rolls = []
     for number in range(series):
-        period = math.exp(rng.uniform(math.log(length / 60.0), math.log(length / 20.0)))
+        # A short coil shows twenty turns, however small the roll has to be for that.
+        longest = length / 20.0
+        shortest = min(longest, max(SHORTEST_PERIOD, length / 60.0))
+        period = math.exp(rng.uniform(math.log(shortest), math.log(longest)))
         elongation = float(rng.choice([1.0, 1.25, 1.6]))
         diameter = period / math.pi / elongation
         for name, size in ((f"R{2 * number + 1}", diameter), (f"R{2 * number + 2}", 1.02 * diameter)):

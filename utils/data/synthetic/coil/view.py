@@ -104,8 +104,8 @@ class Line:
             if press(image, channel, one.stamp, top, left, step):
                 shown.append(index)
         for end in eye.sensor_ends:
-            # No network sees a defect go on where grey values jump: it loses the columns at the seam.
-            labels[:, :, end - 1 : end + 1] = 0
+            # No network sees a defect go on where grey values jump: it loses the column at the seam.
+            labels[:, :, end] = 0
         seen = labels.copy()
         for speck in self.dirt:
             if speck.camera == camera:

@@ -1,0 +1,69 @@
+"""Half, a third and twice the step are told from the right one."""
+
+import math
+
+import numpy as np
+import pytest
+
+from utils.coil.plan import CoilPlan
+from utils.coil.repeats.scales import scales_of
+from utils.coil.repeats.series import Points, Series, divided, extend, local_periods, refine, split
+
+SCALES = scales_of(CoilPlan(unit="mm"))
+LOG_RANGE = math.log(math.log(SCALES.longest / SCALES.shortest))
+
+
+def points_of(along, across=None, classes=None):
+    along = np.asarray(along, float)
+    across = np.full(len(along), 100.0) if across is None else np.asarray(across, float)
+    classes = np.zeros(len(along), np.int64) if classes is None else np.asarray(classes)
+    return Points(along, across, classes, np.full(len(along), math.log(1e-6)), np.ones(len(along), bool))
+
+
+@pytest.mark.parametrize("divisor", [1, 2, 3, 5])
+def test_marks_in_between_divide_the_step(divisor):
+    points = points_of(np.arange(40) * 1000.0)
+    chosen = np.arange(0, 40, divisor)
+    series = Series(chosen, np.arange(len(chosen)), -10.0)
+    assert divided(series, points, SCALES) == divisor
+    finer = refine(series, points, SCALES, divisor)
+    assert finer.period(points) == pytest.approx(1000.0)
+    assert len(finer.marks) == finer.count == divisor * (len(chosen) - 1) + 1
+
+
+@pytest.mark.parametrize("stride", [2, 3])
+def test_a_step_at_which_most_turns_are_empty_is_made_longer(stride):
+    points = points_of(np.arange(30) * 1000.0)
+    found = split(Series(np.arange(30), np.arange(30) * stride, -10.0), points, SCALES, LOG_RANGE)
+    assert [one.turns.tolist() for one in found] == [list(range(30))]
+
+
+@pytest.mark.parametrize(
+    ("across", "classes", "fits", "parts"),
+    [
+        (0.0, 0, None, 1),
+        (12.0, 0, None, 2),
+        (0.0, 1, None, 2),
+        (0.0, 0, [False, True, False, False], 2),
+        (0.0, 0, [True, True, False, False], 1),
+    ],
+)
+def test_every_second_turn_is_another_mark_where_it_differs(across, classes, fits, parts):
+    rng = np.random.default_rng(0)
+    odd = np.arange(40) % 2
+    points = points_of(np.arange(40) * 1000.0, 100 + odd * across + rng.normal(size=40), odd * classes)
+    series = Series(np.arange(40), np.arange(40), -10.0)
+    assert len(split(series, points, SCALES, LOG_RANGE, fits)) == parts
+
+
+def test_series_is_extended_over_missed_marks_to_its_ends_and_no_farther():
+    turns = np.array([0, 1, 4, 5, 6, 7, 9, 12, 40])
+    points = points_of(turns * 1000.0)
+    series = extend(Series(np.array([2, 3, 4]), np.array([0, 1, 2]), -10.0), points, SCALES)
+    assert series.marks.tolist() == list(range(8))
+    assert series.turns.tolist() == turns[:8].tolist()
+
+
+def test_local_period_leaves_out_the_link_itself():
+    along = np.array([0.0, 10.0, 20.0, 33.0, 43.0, 53.0])
+    assert local_periods(along, np.arange(6))[2] == 10.0
