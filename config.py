@@ -484,6 +484,48 @@ class PredictConfig(WeightsFlags, DecisionFlags, ViewFlags, PixelFlags, Inferenc
 
 
 @dataclass(frozen=True, kw_only=True)
+class MapCoilConfig(WeightsFlags, DecisionFlags, ViewFlags, PixelFlags, InferenceFlags):
+    """What ``Map_coil.py`` does."""
+
+    dir: Path | None = flag(
+        "folder of the coil: images (in it, in test_images/ or in train_images/), and positions.csv with speed.csv where "
+        "there are; none: -defects alone",
+        None,
+    )
+    defects: Path | None = flag(
+        "table of defects instead of a network: defects.csv of an earlier prediction, or boxes of any detector "
+        "(image or camera,frame and x0,y0,x1,y1)",
+        None,
+    )
+    where: tuple[str, ...] | None = flag(
+        "COLUMN=VALUE,..: rows of -defects that count, where the table holds several coils or sides", None
+    )
+    frame_size: tuple[int, int] | None = flag(
+        "H,W in pixels of all images, where -defects comes without them; none: as far as the boxes reach", None
+    )
+    coil: Path | None = flag(
+        "YAML file that describes the coil: scale, cameras, strip, rolls, rules; none: pixels, and no verdict", None
+    )
+    out: Path | None = flag("folder for the map; none: DIR/coil_map, or coil_map beside the table of -defects", None)
+    join_mm: float | None = flag(
+        "largest gap in millimetres between two parts of one defect; none: that of the file of -coil, else two pixels",
+        None,
+        low=0,
+        high=10_000,
+    )
+    keep_static: bool = flag(
+        "keep static marks (dirt on a lens, a fixed reflection) on the map, where they are left out else", False
+    )
+    against: Path | None = flag(
+        "map of an earlier stage of the same strip, a folder that Map_coil.py wrote: says which defects were there already",
+        None,
+    )
+    truth: Path | None = flag("truth.json of a drawn coil, or a table of the true defects: scores the map", None)
+    crops: int = flag("pictures of defects that the page holds, the gravest first; 0: none", 300, low=0, high=2000)
+    num_of_images: int = flag("images to map, in order of their names; 0: all", 0, low=0)
+
+
+@dataclass(frozen=True, kw_only=True)
 class CalibrationFlags:
     """How thresholds and areas are chosen on the images."""
 

@@ -126,6 +126,20 @@ def test_few_large_images_wait_at_once_and_each_is_judged_alone(paths, monkeypat
     assert most[0] <= 5  # one read, one more in its batch, two that run, one that is finished
 
 
+def test_images_two_of_which_are_too_many_are_finished_before_the_next_is_judged(paths, monkeypatch):
+    monkeypatch.setattr(module, "MOST_WAITING", 1000)  # the images have 600 pixels
+    network, finished = Bright(), []
+
+    def finish(path, result):
+        assert len(network.batches) == len(finished) + 1
+        finished.append(path)
+        return result.masks.shape
+
+    large = [paths[number] for number in (0, 1, 2, 4, 5)]
+    assert [path for path, _ in make(network, batch_size=4, at_once=10_000).run(large, finish)] == finished == large
+    assert network.batches == [(1, 20, 30, 3)] * 5
+
+
 def test_grey_networks_see_one_channel(paths):
     network = Bright()
     list(make(network, channels=1, input_size=(8, 8)).run(paths[:1], lambda path, result: None))

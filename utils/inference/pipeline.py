@@ -180,6 +180,12 @@ class InspectionPipeline:
             for batch in self._batches(self._read(paths, folder, readers)):
                 files, images = [path for path, _ in batch], [loaded for _, loaded in batch]
                 seen = sum(loaded.seen for loaded in images)
+                if self.at_once is not None and 2 * sum(loaded.own for loaded in images) > MOST_WAITING:
+                    # A frame of 16 megapixels takes 0.3 GB with its answer, and as much again to look for defects.
+                    while running:
+                        pass_on()
+                    while pending:
+                        yield from self._finished(*pending.popleft())
                 while running and not self._fits(seen + sum(pixels for _, pixels, _ in running)):
                     pass_on()
                 running.append((files, seen, runners.submit(self.judge, images)))
