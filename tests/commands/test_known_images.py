@@ -48,13 +48,13 @@ def scores_of(count):
         (
             KnownImages(420, 2652, ("a",) * 403, ("b",) * 4, ("c",) * 3),
             10,
-            "407 of 420 images have a copy among the 2,652 training images (403 the whole picture, 4 a part of it), 3 more"
+            "407 of 420 images have a copy among the 2,652 training images (403 whole, 4 in part), 3 more"
             " among the validation images; without them Dice 0.92 (10 images)",
         ),
         (
             KnownImages(1, 1, ("a",)),
             0,
-            "1 of 1 image has a copy among the 1 training image (1 the whole picture, 0 a part of it); no other is left",
+            "1 of 1 image has a copy among the 1 training image (1 whole, 0 in part); no other is left",
         ),
         (KnownImages(420, 9), 0, "no copy of these 420 images was found among the 9 training images"),
         (

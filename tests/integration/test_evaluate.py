@@ -399,7 +399,7 @@ def test_copies_of_training_images_are_told_and_left_out_of_a_second_score(
     assert metrics["copies_of_training_images"]["scores_without"]["images"] == 2
     others = result.evaluation.counts.without(seen)
     assert result.unseen.mean_dice == pytest.approx(float(pair_dice(others).mean()))
-    line = f"2 of 4 images have a copy among the 2 training images (2 the whole picture, 0 a part of it); without them mean Dice {result.unseen.mean_dice:.4f}"
+    line = f"2 of 4 images have a copy among the 2 training images (2 whole, 0 in part); without them mean Dice {result.unseen.mean_dice:.4f}"
     assert line in result.text()
     assert line in (tmp_path / "scores/report.html").read_text()
 

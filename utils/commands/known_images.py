@@ -70,7 +70,7 @@ class KnownImages:
         if not self.seen:
             return f"no copy of these {plural(self.images, 'image', ',')} was found {among}{doubt}"
         trained = len(self.whole) + len(self.part)
-        kinds = f" ({len(self.whole):,} the whole picture, {len(self.part):,} a part of it)" if trained else ""
+        kinds = f" ({len(self.whole):,} whole, {len(self.part):,} in part)" if trained else ""
         has = "has" if trained == 1 else "have"
         chosen = f", {len(self.valid):,} more among the validation images" if self.valid else ""
         count = f"{trained:,} of {plural(self.images, 'image', ',')} {has} a copy {among}{kinds}{chosen}"
