@@ -3,7 +3,7 @@
 Three kinds, each of what the ones before it left over:
 
 - *scratch*: long narrow defects of one class in a line. Each is linked to the next one ahead beside its track, when the
-  gap is so small that chance puts a long defect of the class there less than once in ``1 / CHANCE_IN_LINE`` times.
+  gap is so small that chance seldom puts a long defect of the class there (``CHANCE_IN_LINE``, less where there are many).
 - *patch*: defects of any class that are linked when they lie nearer than ``r``, where a circle of radius ``r`` holds
   ``NEIGHBOURS`` others of an even background. In such a background the number of defects that hang together is at most
   that of a branching process (Borel distribution), so a size can be stated that chance reaches on one coil in
@@ -123,7 +123,9 @@ def _scratches(places: _Places, chosen: np.ndarray, join: float) -> list[np.ndar
     if len(chosen) < FEWEST_PARTS:
         return []
     low, high = places.low[chosen], places.high[chosen]
-    density = len(chosen) / (places.length * places.width)
+    density = _background((low + high) / 2, places)
+    # So that a chain of two links by chance is as seldom as the other false alarms, however many long defects there are.
+    chance = min(CHANCE_IN_LINE, (FALSE_ALARMS / len(chosen)) ** 0.5)
     usual = float(np.median(high[:, 1] - low[:, 1]))
     # A gap as long as the parts, with a track twice as wide as they are.
     reach = max(float(np.quantile(high[:, 0] - low[:, 0], 0.9)), 3 * join)
@@ -133,7 +135,9 @@ def _scratches(places: _Places, chosen: np.ndarray, join: float) -> list[np.ndar
         beside = np.maximum(np.maximum(low[i, 1], low[j, 1]) - np.minimum(high[i, 1], high[j, 1]), 0)
         track = np.maximum(high[i, 1] - low[i, 1], high[j, 1] - low[j, 1]) + 2 * beside + usual
         shorter = np.maximum(high[i, 0] - low[i, 0], high[j, 0] - low[j, 0])
-        line = (density * ahead * track <= CHANCE_IN_LINE) & (ahead <= np.maximum(2 * shorter, 3 * join))
+        line = (np.maximum(density[i], density[j]) * ahead * track <= chance) & (
+            ahead <= np.maximum(2 * shorter, 3 * join)
+        )
         links.append((i[line], j[line]))
     i, j = (np.concatenate(one) for one in zip(*links, strict=True))
     return [chosen[one] for one in _connected(len(chosen), i, j) if len(one) >= FEWEST_PARTS]
