@@ -112,6 +112,19 @@ def text(full) -> str:
     return coil_page(full)
 
 
+def test_what_an_earlier_stage_had_already_is_said():
+    made = coil("3*dent@5+1:5; hole@9:5 art")
+    assert "there already" not in Page(coil_page(made)).text
+    made.defects["earlier"] = [4, 0, 9, 2]
+    assert "2 there already" in Page(coil_page(made)).text
+
+
+def test_coil_of_no_length_and_no_image_has_a_page():
+    page = Page(coil_page(coil("", CoilPlan(), 0.0, frames=frames(0))))
+    assert "No defect was found." in page.text
+    assert page.data["length"] == 0
+
+
 def test_page_says_all_of_the_coil_without_a_script(text):
     page = Page(text)
     assert page.text.count("Coil 4711") >= 2  # title and heading

@@ -228,6 +228,7 @@ def _context(coil: Coil) -> dict[str, Any]:
         "others": [_reason(coil, outcome, -1) for outcome in grade.outcomes if not outcome.fired],
         "classes": classes,
         "static": int((~coil.real).sum()),
+        "earlier": int((coil.defects["earlier"].fillna(0).to_numpy(float)[coil.real] != 0).sum()),
         "charts": charts(coil, names),
         "repeats": [_repeat(coil, row) for row in _records(coil.repeats)],
         "groups": [_group(coil, row) for row in _records(coil.groups)],
