@@ -109,7 +109,10 @@ class Line:
         seen = labels.copy()
         for speck in self.dirt:
             if speck.camera == camera:
-                taken = rng.random() < DIRT_SEEN
+                # Where a defect lies under the speck or beside it, a network sees the defect.
+                rows = slice(max(0, speck.row - 1), speck.row + speck.stamp.shape[0] + 1)
+                columns = slice(max(0, speck.column - 1), speck.column + speck.stamp.shape[1] + 1)
+                taken = rng.random() < DIRT_SEEN and not labels[:, rows, columns].any()
                 channel = seen[CLASS_NAMES.index(speck.stamp.class_name)] if taken else np.zeros(image.shape, np.uint8)
                 press(image, channel, speck.stamp, speck.row, speck.column, (1.0, 1.0))
         image = image * steel + np.float32(DARK) * (1.0 - steel)
