@@ -4,7 +4,15 @@ import difflib
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from config import BalanceConfig, CheckConfig, ConvertConfig, DownloadDataConfig, ExploreConfig, SynthesiseConfig
+from config import (
+    BalanceConfig,
+    CheckConfig,
+    ConvertConfig,
+    CopiesConfig,
+    DownloadDataConfig,
+    ExploreConfig,
+    SynthesiseConfig,
+)
 from utils.cli import BAD_INPUT, DONE, PROJECT_AND_VERSION, SOME_SKIPPED, parse, run
 from utils.errors import InputError
 
@@ -92,6 +100,14 @@ def explore(config: ExploreConfig) -> int:
     return DONE
 
 
+def copies(config: CopiesConfig) -> int:
+    """Look for copies."""
+    from utils.commands.copies import copies as work
+
+    print(work(config).text())
+    return DONE
+
+
 # Name -> settings, what to do, what the help says.
 COMMANDS: dict[str, tuple[type, Callable[[Any], int], str]] = {
     "download": (
@@ -118,6 +134,11 @@ COMMANDS: dict[str, tuple[type, Callable[[Any], int], str]] = {
         ExploreConfig,
         explore,
         "Write exploration.html: what a dataset folder holds, in figures, plots and examples, and exploration.json with the figures.",
+    ),
+    "copies": (
+        CopiesConfig,
+        copies,
+        "Find images that show the same steel, inside a folder, between two or between the sides of a split; write copies.csv, copies.html and, with -keep one, what is left without copies.",
     ),
     "synthesise": (
         SynthesiseConfig,

@@ -781,6 +781,11 @@ class PublishWeightsConfig(ForeignFlags, MachineFlags):
         "login' once",
         None,
     )
+    image_hashes: bool = flag(
+        "keep the hashes of the images trained on, 48 bytes each, by which anyone can look for copies of images at "
+        "hand; false leaves them out",
+        True,
+    )
     batch_size: int = flag("images per forward pass while measuring", 4, low=1)
 
 
@@ -872,6 +877,30 @@ class ExploreConfig(PixelFlags, ReadingFlags):
         "images to show of each class; six lie between the smallest and the largest defects", 6, low=0, high=50
     )
     near_duplicates: bool = flag("look for the same piece of strip among the images; the slowest part", True)
+
+
+@dataclass(frozen=True, kw_only=True)
+class CopiesConfig(ReadingFlags):
+    """What ``Prepare_data.py copies`` does."""
+
+    dir: Path = flag(
+        "dataset folder, or plain folder of images, to look for copies in; of both sides the training images"
+    )
+    against: Path | None = flag(
+        "other folder: copies between the two; its test images where it has some. -dir's own folder: between its "
+        "training and its test images",
+        None,
+    )
+    split: Path | None = flag(
+        "CSV with the columns image and side (train, valid, test), as Train.py writes: copies between the sides", None
+    )
+    keep: Literal["all", "one"] = flag(
+        "one: writes what is left when one image of each picture is kept: a dataset folder, OUT/kept; of copies in "
+        "two folders that of -against stays; of those on two sides of -split that of test, then valid (OUT/split.csv)",
+        "all",
+    )
+    out: Path | None = flag("folder to write; none: DIR/copies", None)
+    examples: int = flag("pairs that the page shows of each kind", 12, low=0, high=50)
 
 
 @dataclass(frozen=True, kw_only=True)

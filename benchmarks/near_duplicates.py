@@ -9,9 +9,12 @@ With ``-dir`` it searches a dataset folder instead; each column of ``-known`` be
 together, and the share of these pairs that ended in one group is printed.
 
     python benchmarks/near_duplicates.py -dir NEU -known copies.csv
+
+With ``-hashes true`` images are compared by the small hashes that weights files carry of their training images.
 """
 
 import dataclasses
+import functools
 import resource
 import sys
 import time
@@ -30,9 +33,11 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 from benchmarks.machine import facts, write_rows
 from config import flag
 from utils.cli import DONE, parse, run
-from utils.data.annotations import open_dataset
-from utils.data.duplicates.description import Description, describe
+from utils.data.annotations import Dataset, open_dataset
+from utils.data.duplicates.description import POINTS, Description, describe
 from utils.data.duplicates.groups import describe_groups, group, near_duplicate_groups
+from utils.data.duplicates.hashes import QUERY_POINTS, Hashes, hash_of, query_of
+from utils.data.duplicates.pairs import scale_for
 from utils.data.duplicates.symmetry import lay
 from utils.data.synthetic.strip import make_strip
 
@@ -49,11 +54,21 @@ class NearDuplicatesConfig:
     known: Path | None = flag(
         "CSV with image and columns of numbers that are equal for images that belong together", None
     )
+    hashes: bool = flag("compare by the small hashes that weights files carry, instead of all that is known", False)
     threads: int = flag("CPU threads", 2, low=1)
     out: Path = flag("CSV file to append to", Path("benchmarks/results/near_duplicates.csv"))
 
 
-def draw(number: int) -> tuple[Description, float]:
+def by_hashes(described: Sequence[Description]) -> set[tuple[int, int]]:
+    """Compare each image with the hashes of all: positions of the image and of each hash that it is a copy of."""
+    hashes = Hashes(np.stack([hash_of(one) for one in described]))
+    found = set()
+    for number, one in enumerate(described):
+        found |= {(number, other) for other in hashes.matches(query_of(one)) if other != number}
+    return found
+
+
+def draw(number: int, points: int = POINTS) -> tuple[Description, float]:
     """Draw an image and describe it: the description and the seconds that describing took."""
     rng = np.random.default_rng(number - number % COPY_EVERY if number % COPY_EVERY == 1 else number)
     wide = (SIZE[0] + 16, SIZE[1] + 80)
@@ -67,13 +82,15 @@ def draw(number: int) -> tuple[Description, float]:
     else:
         image = np.ascontiguousarray(image[: SIZE[0], : SIZE[1]])
     started = time.perf_counter()
-    return describe(image, 1.0), time.perf_counter() - started
+    return describe(image, 1.0, points), time.perf_counter() - started
 
 
 def search(config: NearDuplicatesConfig) -> int:
     """Search a folder, and print how many of the known pairs are found."""
     assert config.dir is not None
     dataset = open_dataset(config.dir)
+    if config.hashes:
+        return search_hashes(config, dataset)
     started = time.perf_counter()
     groups = near_duplicate_groups(dataset, config.threads, progress=False)
     print(f"{describe_groups(groups)}; {time.perf_counter() - started:.1f} s (0 s: kept from an earlier search)")
@@ -91,29 +108,56 @@ def search(config: NearDuplicatesConfig) -> int:
     return DONE
 
 
+def search_hashes(config: NearDuplicatesConfig, dataset: Dataset) -> int:
+    """Search a folder by hashes, and print how many of the known pairs are found, and how many others."""
+    assert config.known is not None
+    known = pd.read_csv(config.known)
+    known = known[known["image"].isin(dataset.images)].reset_index(drop=True)
+    paths = [dataset.path(name) for name in known["image"]]
+    scale = scale_for(paths)
+    found = by_hashes([describe(dataset.read(path.name, 1)[..., 0], scale, QUERY_POINTS) for path in paths])
+    first, second = np.array(sorted(found), dtype=np.int64).reshape(-1, 2).T
+    for column in known.select_dtypes("number"):
+        numbers = known[column].to_numpy()
+        same = numbers[first] == numbers[second]
+        pairs = sum(count * (count - 1) for count in known[column].value_counts())
+        print(f"{column}: {same.sum()} of {pairs} ordered pairs found ({same.sum() / max(pairs, 1):.2%})")
+        apart = len(set(first[~same].tolist()))
+        print(f"{column}: {apart} of {len(known)} images have a copy of another {column}, {(~same).sum()} pairs")
+    return DONE
+
+
 def main(argv: Sequence[str]) -> int:
     """Measure, print and append to the CSV."""
     config = parse(NearDuplicatesConfig, argv, "near_duplicates.py", "Time the search for near-duplicates.")
     if config.dir is not None:
         return search(config)
+    points = QUERY_POINTS if config.hashes else POINTS
     with ProcessPoolExecutor(config.threads) as pool:
-        drawn = list(pool.map(draw, range(max(config.images)), chunksize=64))
+        drawn = list(pool.map(functools.partial(draw, points=points), range(max(config.images)), chunksize=64))
     described = [one for one, _ in drawn]
     rows = []
     for count in sorted(config.images):
         started = time.perf_counter()
-        groups = np.array(group(described[:count], config.threads, progress=False))
-        seconds = time.perf_counter() - started
         copies = np.arange(1, count, COPY_EVERY)
-        found = groups[copies] == groups[copies - 1]
-        sizes = np.bincount(groups)
+        if config.hashes:
+            pairs = by_hashes(described[:count])
+            found = np.array([(copy, copy - 1) in pairs for copy in copies.tolist()])
+            wrong = sum(max(pair) != min(pair) + 1 or max(pair) % COPY_EVERY != 1 for pair in pairs)
+        else:
+            groups = np.array(group(described[:count], config.threads, progress=False))
+            found = groups[copies] == groups[copies - 1]
+            sizes = np.bincount(groups)
+            wrong = int((sizes[sizes > 1] - 1).sum() - found.sum())
+        seconds = time.perf_counter() - started
         rows.append(
             {
                 "images": count,
+                "by": "hashes" if config.hashes else "pixels",
                 "describing_ms_an_image": round(1000 * float(np.mean([spent for _, spent in drawn[:count]])), 2),
                 "comparing_s": round(seconds, 1),
                 "copies_found": f"{found.sum()} of {len(copies)}",
-                "wrongly_joined": int((sizes[sizes > 1] - 1).sum() - found.sum()),
+                "wrongly_joined": wrong,
                 "memory_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024,
                 **facts(config.threads, "faiss-cpu", "numpy"),
             }

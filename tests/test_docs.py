@@ -43,6 +43,7 @@ CONFIG_OF_COMMAND = {
     "Prepare_data convert": config.ConvertConfig,
     "Prepare_data check": config.CheckConfig,
     "Prepare_data explore": config.ExploreConfig,
+    "Prepare_data copies": config.CopiesConfig,
     "Prepare_data balance": config.BalanceConfig,
     "Prepare_data synthesise": config.SynthesiseConfig,
 }

@@ -211,3 +211,11 @@ def make_folder(out: Path, flag: str = "-out") -> Path:
     if not os.access(out, os.W_OK):
         raise InputError(f"{flag} {out}: no permission to write there; name another folder with {flag}")
     return out
+
+
+def link_or_copy(source: Path, target: Path) -> None:
+    """Take a second name for the file, which costs no disk; copy where that is not possible."""
+    try:
+        os.link(source.resolve(), target)  # a second name of a relative link would point nowhere
+    except OSError:
+        shutil.copyfile(source, target)

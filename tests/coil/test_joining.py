@@ -308,3 +308,11 @@ def test_time_grows_with_the_number_of_sightings_only():
     defects = join(table, frames, CoilPlan(join=4))
     assert time.process_time() - before < 5  # all with all: minutes
     assert 10_000 < len(defects) < 20_000
+
+
+@pytest.mark.parametrize("camera", [Camera(along="x"), Camera(seams=(50.0,))])
+def test_tables_of_one_block_may_be_read_only(camera):
+    frames = frames_of({"a": (0.0, 0.0)}).astype(dict.fromkeys(("width_px", "height_px"), float))
+    frames = pd.concat([frames[["image", "camera"]], frames.drop(columns=["image", "camera"]).copy()], axis=1)
+    sightings = sightings_of([("a", "pit", 1.0, 2.0, 3.0, 4.0)], frames).assign(camera="0")
+    assert len(join(sightings, frames, CoilPlan(cameras={"": camera}))) == 1

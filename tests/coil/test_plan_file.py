@@ -134,3 +134,17 @@ def test_rule_about_a_class_that_cannot_come_names_the_nearest(tmp_path):
     check_classes(plan, ["scratch"], None, "a.pth")
     with pytest.raises(InputError, match=r"rule r: a.pth has no class scratch, did you mean scratches\?"):
         check_classes(plan, ["patches", "scratches"], None, "a.pth")
+
+
+def test_seams_are_of_one_camera_or_of_all(tmp_path):
+    plan = read(tmp_path, "seams: [400, 800.5]\ncameras:\n  1: {left: 0}\n  2: {left: 9, seams: []}\n")
+    assert [camera.seams for camera in plan.cameras.values()] == [(400, 800.5), (400, 800.5), ()]
+
+
+@pytest.mark.parametrize(
+    ("value", "message"),
+    [("400", "seams: 400: expected a list"), ("[800, 400]", "sort them"), ("[a]", "seams: a"), ("[-3]", "more than 0")],
+)
+def test_seams_that_are_none(tmp_path, value, message):
+    with pytest.raises(InputError, match=message):
+        read(tmp_path, f"seams: {value}\n")

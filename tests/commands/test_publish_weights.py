@@ -40,6 +40,7 @@ from utils.models.spec import ModelSpec
 from utils.scoring.counts import Counts
 from utils.scoring.scores import scores
 from utils.settings import to_plain
+from utils.training.image_hashes import hash_images
 from utils.training.initial_weights import initial_network
 from utils.training.result import TEST_DATA
 from utils.weights.index import read_index
@@ -94,9 +95,10 @@ def run(tmp_path_factory) -> Path:
         provenance,
     )
     folder = root / "run"
+    images = sorted(path.name for path in (root / "strips/train_images").iterdir())
+    weights.image_hashes = hash_images(open_dataset(root / "strips"), images[3:], images[:3], 1, progress=False)
     weights.save_named(folder, "unet-small-strips")
     (folder / "config.yaml").write_text(yaml.safe_dump(to_plain(config)))
-    images = sorted(path.name for path in (root / "strips/train_images").iterdir())
     rows = [f"{name},{'valid' if number < 3 else 'train'},{number}" for number, name in enumerate(images)]
     (folder / "split.csv").write_text("\n".join(["image,side,group", *rows]) + "\n")
     with open(folder / "history.csv", "w", newline="") as file:
@@ -199,6 +201,8 @@ def test_the_card_has_everything_and_its_lines_of_python_run(published, monkeypa
         "Toys.",
         "`abc`",
         "The weights are those of epoch 21.",
+        "among the 3 training images",
+        "The file has hashes of 3 training images, 48 bytes each",
         "Chosen on the validation images (`Evaluate.py -calibrate`)",
         "python Download_weights.py unet-small-strips",
     ):
@@ -527,8 +531,9 @@ def test_a_run_without_a_history_has_a_card_without_curves(run, tmp_path):
     copy = tmp_path / "run"
     shutil.copytree(run, copy)
     (copy / "history.csv").unlink()
-    entry = publish_weights(settings(copy, tmp_path / "to", storage="float")).entry
+    entry = publish_weights(settings(copy, tmp_path / "to", storage="float", image_hashes=False)).entry
     assert entry.training["epochs"] == 0
+    assert load(tmp_path / "to" / entry.file).image_hashes is None
     assert "On the validation split:" not in (tmp_path / "to/unet-small-strips.md").read_text()
 
 

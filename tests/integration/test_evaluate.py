@@ -17,9 +17,14 @@ from config import EvaluateConfig, PredictConfig
 from utils.commands.evaluate import evaluate
 from utils.commands.predict import predict
 from utils.data.annotations import open_dataset
+from utils.data.duplicates.description import describe
+from utils.data.duplicates.hashes import hash_of
 from utils.data.images import read_size
 from utils.data.rle import decode
 from utils.errors import InputError
+from utils.scoring.scores import pair_dice
+from utils.weights.image_hashes import of_images
+from utils.weights.weights_file import load
 
 pytestmark = pytest.mark.usefixtures("no_drawing")
 
@@ -368,3 +373,37 @@ def test_images_in_folders_within_have_the_scores_of_a_flat_folder(make_dataset,
         expected = (tmp_path / "flat" / name).read_text().replace("004.png", "b/000.png")
         assert sorted((tmp_path / "deep" / name).read_text().splitlines()) == sorted(expected.splitlines()), name
     assert "b/000.png" in (tmp_path / "deep" / "report.html").read_text()
+
+
+@pytest.mark.parametrize(("split", "seen"), [("all", ["000.png", "002.png"]), ("train", None)])
+def test_copies_of_training_images_are_told_and_left_out_of_a_second_score(
+    make_dataset, make_weights, tmp_path, split, seen
+):
+    root = make_dataset(count=4)
+    dataset = open_dataset(root)
+    hashes = np.stack([hash_of(describe(dataset.read(f"{k:03}.png", 1)[..., 0], 1.0)) for k in (0, 2)])
+    folder = run_folder(make_weights(), tmp_path / "run", ["001.png"], ["000.png", "002.png"])
+    (path,) = folder.glob("*.pth")
+    dataclasses.replace(load(path), image_hashes=of_images(1.0, hashes, hashes[:0])).save(folder / "hashed.pth")
+    path.unlink()
+    for name in ("000.png", "002.png"):  # a copy need not be the same file
+        image = cv2.imread(str(root / "train_images" / name))
+        cv2.imwrite(str(root / "train_images" / name), np.clip(image * 0.9 + 9, 0, 255).astype(np.uint8))
+    result = evaluate(EvaluateConfig(dir=root, weights_dir=folder, split=split, out=tmp_path / "scores", resamples=0))
+    metrics = json.loads((tmp_path / "scores/metrics.json").read_text())
+    if seen is None:
+        assert result.about_copies == ""
+        assert "copies_of_training_images" not in metrics
+        return
+    assert metrics["copies_of_training_images"]["whole_picture"] == seen
+    assert metrics["copies_of_training_images"]["scores_without"]["images"] == 2
+    others = result.evaluation.counts.without(seen)
+    assert result.unseen.mean_dice == pytest.approx(float(pair_dice(others).mean()))
+    line = f"2 of 4 images have a copy among the 2 training images (2 whole, 0 in part); without them mean Dice {result.unseen.mean_dice:.4f}"
+    assert line in result.text()
+    assert line in (tmp_path / "scores/report.html").read_text()
+
+
+def test_weights_without_hashes_say_that_copies_cannot_be_looked_for(make_dataset, make_weights, tmp_path):
+    config = EvaluateConfig(dir=make_dataset(), weights_dir=make_weights(), split="all", out=tmp_path / "scores")
+    assert "the weights file has no hashes of its training images" in evaluate(config).text()

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from utils.scoring.counts import count
+from utils.scoring.counts import Counts, count
 from utils.scoring.evaluation import measure
 from utils.scoring.smooth import soft_sums
 
@@ -46,3 +46,11 @@ def test_a_measured_image_does_not_depend_on_ignored_pixels(scene):
     assert np.array_equal(first.sums, second.sums)
     assert np.array_equal(first.scores, second.scores)
     assert np.array_equal(first.objects, second.objects)
+
+
+def test_images_can_be_left_out():
+    counts = Counts()
+    counts.add(["a", "b", "c"], *(torch.arange(3)[:, None] + k for k in range(4)))
+    left = counts.without({"b", "z"})
+    assert (left.images, left.tp.tolist(), left.tn.tolist()) == (["a", "c"], [[0], [2]], [[3], [5]])
+    assert counts.without({"a", "b", "c"}).images == []

@@ -73,3 +73,11 @@ def test_what_does_not_fit_is_refused():
         label_scores(answers(), ["hole"], [0.5])
     with pytest.raises(ValueError, match=r"expected \(1, 2\)"):
         answers().add(["f"], np.zeros((1, 3)), np.zeros((1, 3), bool))
+
+
+def test_images_can_be_left_out():
+    whole = answers()
+    left = whole.without(whole.images[1:3])
+    assert left.images == [whole.images[k] for k in (0, 3, 4)]
+    np.testing.assert_array_equal(left.probabilities, whole.probabilities[[0, 3, 4]])
+    np.testing.assert_array_equal(left.truth, whole.truth[[0, 3, 4]])

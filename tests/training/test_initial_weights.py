@@ -3,6 +3,7 @@
 import dataclasses
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
@@ -14,6 +15,7 @@ from utils.models.factory import build
 from utils.models.spec import ModelSpec
 from utils.training import initial_weights
 from utils.training.initial_weights import initial_network
+from utils.weights.image_hashes import BYTES, of_images
 from utils.weights.weights_file import WeightsFile, load
 
 ODD = (0.1, 0.2, 0.3), (0.4, 0.5, 0.6)
@@ -215,3 +217,21 @@ def test_what_tells_defect_from_none_is_offered_no_class_map(tmp_path):
     assert notes[-1] == (
         f"-encoder_weights {path}: its classes are pit, crack; what tells defect from the rest starts at random"
     )
+
+
+@pytest.mark.parametrize("flag", ["encoder_weights", "init_encoder"])
+def test_what_the_weights_before_have_learnt_from_is_carried_along(tmp_path, flag):
+    path = write_weights(tmp_path / "a.pth", spec())
+    config = TrainConfig(**{"encoder": "test_resnet", "encoder_weights": "none", flag: path})
+    (nobody_knows,) = initial_network(config, spec(), None).hashes
+    assert nobody_knows.unknown == ("a.pth",)
+    rows = np.full((2, BYTES), 7, np.uint8)
+    dataclasses.replace(load(path), image_hashes=of_images(1.0, rows, rows[:0])).save(path)
+    (known,) = initial_network(config, spec(), None).hashes
+    assert (known.trained, known.unknown) == (1, ())
+
+
+def test_nobody_knows_what_weights_of_others_have_learnt_from(tmp_path):
+    torch.save(build(spec()).net.encoder.state_dict(), tmp_path / "encoder.pth")
+    start = initial_network(TrainConfig(encoder_weights=str(tmp_path / "encoder.pth")), spec(), None)
+    assert [one.unknown for one in start.hashes] == [("encoder.pth",)]

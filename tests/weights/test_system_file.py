@@ -4,6 +4,7 @@ import dataclasses
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
@@ -12,6 +13,7 @@ from utils.decision.gate import Gate
 from utils.errors import InputError
 from utils.models.spec import ModelSpec
 from utils.weights.finding import find, open_weights
+from utils.weights.image_hashes import BYTES, of_images
 from utils.weights.system_file import KINDS, SystemFile, gate_for, read_system
 from utils.weights.weights_file import SYSTEM_SUFFIX, WeightsFile, load
 
@@ -278,3 +280,14 @@ def test_members_of_one_bit_depth_have_it_together_and_others_are_refused(tmp_pa
     made.save(tmp_path / f"a{SYSTEM_SUFFIX}")
     with pytest.raises(InputError, match="members were trained with a bit_depth of 10 and 12; name weights that"):
         read_system(tmp_path / f"a{SYSTEM_SUFFIX}")
+
+
+def test_a_system_has_learnt_from_the_images_of_all_its_members(tmp_path):
+    parts = members("two-stage", tmp_path)
+    rows = np.arange(2, dtype=np.uint8)[:, None].repeat(BYTES, axis=1)
+    parts["segmenter"].image_hashes = of_images(1.0, rows, rows[:1])
+    found = dataclasses.replace(system("two-stage", tmp_path / "there"), members=parts).image_hashes
+    assert (found.trained, found.unknown) == (2, ("c.pth",))
+    parts["classifier"].image_hashes = of_images(1.0, rows[1:] + 5, rows[:0])
+    found = dataclasses.replace(system("two-stage", tmp_path / "there"), members=parts).image_hashes
+    assert (found.trained, found.unknown) == (3, ())

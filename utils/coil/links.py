@@ -54,9 +54,10 @@ def parts(sightings: pd.DataFrame, frames: pd.DataFrame, plan: CoilPlan) -> Part
     own = frames.drop_duplicates("image").set_index("image").loc[sightings["image"]]
     low = sightings[["along0", "across0"]].to_numpy(float)
     high = sightings[["along1", "across1"]].to_numpy(float)
-    view_low = own[["begin", "left"]].to_numpy(float)
-    view_high = own[["end", "right"]].to_numpy(float)
-    pixels = own[["height_px", "width_px"]].to_numpy(float)
+    # Copies: pandas gives views that may not be written to.
+    view_low = own[["begin", "left"]].to_numpy(float, copy=True)
+    view_high = own[["end", "right"]].to_numpy(float, copy=True)
+    pixels = own[["height_px", "width_px"]].to_numpy(float, copy=True)
     segment = np.zeros(len(own), int)
     names = own["camera"].to_numpy()
     for name in pd.unique(names):

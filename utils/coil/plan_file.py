@@ -3,6 +3,7 @@
 import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, get_args
 
@@ -41,6 +42,7 @@ _KEYS = [
     "along",
     "reversed_along",
     "reversed_across",
+    "seams",
     "left",
     "cameras",
     "width",
@@ -54,7 +56,7 @@ _KEYS = [
     "warn_classes",
     "rules",
 ]
-_CAMERA_KEYS = ("left", "mm_per_pixel", "along", "reversed_along", "reversed_across")
+_CAMERA_KEYS = ("left", "mm_per_pixel", "along", "reversed_along", "reversed_across", "seams")
 
 
 def read_plan(path: Path | None) -> CoilPlan:
@@ -217,7 +219,19 @@ class _Reader:
             along=self.choice(section.get("along", "y"), f"{place}along", get_args(Axis)),
             reversed_along=self.switch(section.get("reversed_along", False), f"{place}reversed_along"),
             reversed_across=self.switch(section.get("reversed_across", False), f"{place}reversed_across"),
+            seams=self.seams(section.get("seams"), f"{place}seams"),
         )
+
+    def seams(self, value: Any, place: str) -> tuple[float, ...]:
+        """Return the pixels across an image where one sensor ends and the next begins."""
+        if value is None:
+            return ()
+        if not isinstance(value, list):
+            raise self.fail(place, f"{_shown(value)}: expected a list of pixels across the image, as [4096, 8192]")
+        found = [self.number(one, place, above=0, high=1e6) or 0.0 for one in value]
+        if any(later <= earlier for earlier, later in pairwise(found)):
+            raise self.fail(place, f"{_shown(value)}: expected each pixel beyond the one before; sort them")
+        return tuple(found)
 
     def places(self, top: Mapping[str, Any], cameras: dict[str, Camera]) -> dict[str, Camera]:
         """Add where each camera's images begin across: lengths can be read once the unit is known."""

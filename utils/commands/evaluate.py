@@ -15,6 +15,7 @@ from utils.calibration.result import Calibration
 from utils.commands.evaluate_labels import LabelsResult, evaluate_labels
 from utils.commands.examples import draw_examples
 from utils.commands.facts import facts, metrics
+from utils.commands.known_images import KnownImages, find_known, recorded
 from utils.commands.progress import progress, require_images
 from utils.commands.results_folder import evaluation_folder
 from utils.commands.score_tables import Objects, write_tables
@@ -32,6 +33,7 @@ from utils.inference.outputs import Submission
 from utils.inference.pipeline import InspectionPipeline
 from utils.scoring.evaluation import Collector, Evaluation, ImageFigures, measure
 from utils.scoring.scores import TOGETHER, Scores
+from utils.scoring.scores import scores as scores_of
 from utils.text import plural
 from utils.weights.run_files import HISTORY, SPLIT
 
@@ -54,6 +56,8 @@ class EvaluateResult:
         bit_depth: how images with more than 8 bits were read, in words; empty when nothing was known or measured.
         chosen_here: a warning where the thresholds in use were chosen on these images; else empty.
         left_out: a line for each class of the data that the weights do not know.
+        known: which images the network has seen copies of; None: not looked for, since it was trained on all of them.
+        unseen: the scores of the images without a copy; None: all are without one, or none is.
     """
 
     evaluation: Evaluation
@@ -69,11 +73,18 @@ class EvaluateResult:
     bit_depth: str = ""
     chosen_here: str = ""
     left_out: tuple[str, ...] = ()
+    known: KnownImages | None = None
+    unseen: Scores | None = None
 
     @property
     def scores(self) -> Scores:
         """The scores per class and together."""
         return self.evaluation.scores
+
+    @property
+    def about_copies(self) -> str:
+        """How many images have a copy among those trained on, and what the others score; "" where nobody looked."""
+        return self.known.text(_in_words(self.unseen), self.unseen) if self.known else ""
 
     @property
     def images_per_second(self) -> float:
@@ -94,6 +105,8 @@ class EvaluateResult:
         if intervals := self.evaluation.intervals:
             low, high = intervals.mean_dice[TOGETHER]
             lines.append(f"{intervals.level:.0%} interval of the mean Dice: {low:.4f} to {high:.4f}")
+        if self.known:
+            lines.append(self.about_copies)
         if self.chosen_here:
             lines.append(self.chosen_here)
         if self.calibration:
@@ -143,7 +156,8 @@ def evaluate(config: EvaluateConfig) -> EvaluateResult | LabelsResult:
     dataset = open_dataset(config.dir, "test" if side == "test-images" else "train")
     if chosen.weights.spec.is_classifier:
         names = _names(side, dataset, run)[: config.num_of_images or None]
-        return evaluate_labels(config, chosen, dataset, names, _what(config, side, run))
+        known = known_images(config, chosen, dataset, names)
+        return evaluate_labels(config, chosen, dataset, names, _what(config, side, run), known)
     labels = GroundTruth(dataset.annotations, chosen.weights.spec, config.class_map)
     dataset = replace(dataset, annotations=labels.annotations)
     names = _names(side, dataset, run)[: config.num_of_images or None]
@@ -152,6 +166,7 @@ def evaluate(config: EvaluateConfig) -> EvaluateResult | LabelsResult:
     skipped: list[Refused] = []
     pipeline = open_pipeline(chosen, config, skipped, describe=False, images=len(names))
     out = evaluation_folder(config)
+    known = known_images(config, chosen, dataset, names)
     # What a gate turns away is never counted: it stays open while what it is worth is found out.
     pipeline.gates = calibrator is None
     start = time.perf_counter()
@@ -176,9 +191,12 @@ def evaluate(config: EvaluateConfig) -> EvaluateResult | LabelsResult:
             bit_depth=chosen.depth_in_words(pipeline.depth),
             chosen_here=_chosen_here(config, chosen, evaluation.scores.together.mean_dice),
             left_out=labels.left_out(names),
+            known=known,
+            unseen=_unseen(evaluation, known),
         )
         scores = {
             **evaluation.to_dict(),
+            **recorded(result.known, result.unseen),
             **({"calibration": calibration.to_dict()} if calibration else {}),
             **({"calibrated_weights": str(calibrated)} if calibrated else {}),
         }
@@ -188,6 +206,30 @@ def evaluate(config: EvaluateConfig) -> EvaluateResult | LabelsResult:
         if calibrator:
             calibrator.commit()
     return result
+
+
+def known_images(config: EvaluateConfig, chosen: Chosen, dataset: Dataset, names: Sequence[str]) -> KnownImages | None:
+    """Look for copies of the scored images among those trained on; None where they are those themselves."""
+    if config.split == "train":
+        return None
+    paths = [dataset.path(name) for name in names]
+    return find_known(chosen.weights.image_hashes, paths, validating=config.split == "valid")
+
+
+def _in_words(scores: Scores | None) -> str:
+    """Return the scores of images without a copy as words."""
+    if scores is None:
+        return ""
+    defect = f", defect Dice {scores.defect_dice:.4f}" if scores.defect_dice is not None else ""
+    return f"mean Dice {scores.mean_dice:.4f}{defect}"
+
+
+def _unseen(evaluation: Evaluation, known: KnownImages | None) -> Scores | None:
+    """Return the scores of the images without a copy, where some have one and some have none."""
+    if known is None or not known.seen:
+        return None
+    counts = evaluation.counts.without(known.seen)
+    return scores_of(counts, evaluation.class_names) if counts.images else None
 
 
 def _chosen_here(config: EvaluateConfig, chosen: Chosen, mean_dice: float) -> str:

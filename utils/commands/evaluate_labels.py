@@ -13,6 +13,7 @@ from config import EvaluateConfig
 from utils.calibration.labels import LabelCalibration, choose_thresholds
 from utils.calibration.new_weights import NewWeights, groups_of
 from utils.commands.facts import facts, metrics
+from utils.commands.known_images import KnownImages, recorded
 from utils.commands.progress import progress, require_images
 from utils.commands.results_folder import evaluation_folder
 from utils.data.annotations import Dataset
@@ -45,6 +46,8 @@ class LabelsResult:
         left_out: a line for each class of the data that the weights do not know.
         calibration: with ``-calibrate``, the thresholds that were chosen.
         calibrated: the new weights file; None when it has nothing new.
+        known: which images the network has seen copies of; None: not looked for, since it was trained on all of them.
+        unseen: the scores of the images without a copy; None: all are without one, or none is.
     """
 
     scores: LabelScores
@@ -57,6 +60,14 @@ class LabelsResult:
     calibration: LabelCalibration | None = None
     calibrated: Path | None = None
     left_out: tuple[str, ...] = ()
+    known: KnownImages | None = None
+    unseen: LabelScores | None = None
+
+    @property
+    def about_copies(self) -> str:
+        """How many images have a copy among those trained on, and what the others score; "" where nobody looked."""
+        f1 = self.unseen.together.f1 if self.unseen else None
+        return self.known.text("" if f1 is None else f"F1 {f1:.4f}", self.unseen) if self.known else ""
 
     @property
     def images(self) -> int:
@@ -78,6 +89,7 @@ class LabelsResult:
             self.scores.table(),
             "",
         ]
+        lines += [self.about_copies] if self.known else []
         lines += self.left_out
         if self.bit_depth:
             lines.append(f"images with more than 8 bits: {self.bit_depth}")
@@ -97,7 +109,12 @@ class LabelsResult:
 
 
 def evaluate_labels(
-    config: EvaluateConfig, chosen: Chosen, dataset: Dataset, names: Sequence[str], what: str
+    config: EvaluateConfig,
+    chosen: Chosen,
+    dataset: Dataset,
+    names: Sequence[str],
+    what: str,
+    known: KnownImages | None = None,
 ) -> LabelsResult:
     """Score a classifier.
 
@@ -107,6 +124,7 @@ def evaluate_labels(
         dataset: the dataset folder.
         names: of the images to score.
         what: these images in words.
+        known: which of them the network has seen copies of.
 
     Returns:
         The scores and where they were written.
@@ -148,17 +166,26 @@ def evaluate_labels(
             calibrated=calibrated,
             bit_depth=chosen.depth_in_words(pipeline.depth),
             left_out=labels.left_out(names),
+            known=known,
+            unseen=_unseen(answers, known, chosen),
         )
         said = answers.probabilities >= np.array(chosen.label_thresholds)
         shown = presence(answers.truth, said, answers.probabilities)
         _write_report(config, chosen, result, shown, folder)
         found = {**metrics(config, chosen, result, result.scores.to_dict()), "presence": shown.to_dict()}
+        found |= recorded(result.known, result.unseen)
         found |= {"calibration": calibration.to_dict()} if calibration else {}
         found |= {"calibrated_weights": str(calibrated)} if calibrated else {}
         write_text(folder / "metrics.json", json.dumps(found, indent=2, ensure_ascii=False) + "\n")
         if new_weights:
             new_weights.commit()
     return result
+
+
+def _unseen(answers: LabelAnswers, known: KnownImages | None, chosen: Chosen) -> LabelScores | None:
+    """Return the scores of the images without a copy, where some have one and some have none."""
+    left = answers.without(known.seen) if known and known.seen else None
+    return label_scores(left, chosen.label_names, chosen.label_thresholds) if left and left.images else None
 
 
 def _collect(

@@ -44,6 +44,10 @@ class Scored(Protocol):
         """How images with more than 8 bits were read, in words; empty when nothing was known or measured."""
 
     @property
+    def about_copies(self) -> str:
+        """How many images have a copy among those trained on, and what the others score; "" where nobody looked."""
+
+    @property
     def left_out(self) -> tuple[str, ...]:
         """A line for each class of the data that the weights do not know."""
 
@@ -56,6 +60,7 @@ def facts(config: EvaluateConfig, chosen: Chosen, result: Scored) -> dict[str, A
         "dataset": str(config.dir),
         "skipped": "; ".join(f"{_shown(config.dir, image)}: {image.reason}" for image in result.skipped) or "none",
         **({"not scored": "; ".join(result.left_out)} if result.left_out else {}),
+        **({"copies of training images": result.about_copies} if result.about_copies else {}),
         "network": result.network,
         **({"images with more than 8 bits": result.bit_depth} if result.bit_depth else {}),
         "time": f"{result.seconds:.1f} s, {result.images_per_second:.1f} images/s from file to figures",

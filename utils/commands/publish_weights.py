@@ -52,6 +52,7 @@ class PublishResult:
     Attributes:
         entry: its line in the index.
         to: folder of the files.
+        copies: line about copies of training images among the test images; "" where there are no test images.
         change: largest change of a score by 16-bit numbers; None where that was not measured.
         pushed: address on the hub, if any.
     """
@@ -60,6 +61,7 @@ class PublishResult:
     to: Path
     change: float | None
     pushed: str | None
+    copies: str = ""
 
     def text(self) -> str:
         """Return as text for a terminal what was measured and where it is."""
@@ -71,6 +73,8 @@ class PublishResult:
                 if score.get(key) is not None
             )
             lines.append(f"{side}: {score['images']} images, {figures}")
+        if self.copies:
+            lines.append(f"test: {self.copies}")
         if self.change is not None:
             kept = "so they are stored" if self.entry.storage == "half" else "so 32 bits are stored"
             lines.append(f"numbers of 16 bits change the scores by {self.change:.6f} at most, {kept}")
@@ -136,13 +140,14 @@ def publish_weights(config: PublishWeightsConfig) -> PublishResult | ForeignResu
                 _check_worth(path, side, measured)
         scores = {"valid": _score(valid, "validation split of the training data")}
         if tested:
-            scores["test"] = _score(tested, about)
+            scores["test"] = {**_score(tested, about), "copies": tested.about_copies}
         provenance = without_places(weights.provenance)
         training = Training.of(source, provenance)
         final = dataclasses.replace(
             chosen,
             metrics={**_kept(weights), **scores["valid"], **({"test": scores["test"]} if tested else {})},
             provenance={**provenance, **training.spent, "published_as": config.name},
+            image_hashes=chosen.image_hashes if config.image_hashes else None,
         )
         packed = final.save_named(folder / "final", config.name)
         entry = _entry(config, packed, final, scores, tested or valid, training)
@@ -158,7 +163,7 @@ def publish_weights(config: PublishWeightsConfig) -> PublishResult | ForeignResu
         new = _index(config.to).with_entry(entry, config.default)
         _write(config.to, entry, packed, sample, text, new, old)
     address = f"https://huggingface.co/{config.push}" if config.push else None
-    return PublishResult(entry, config.to, change, address)
+    return PublishResult(entry, config.to, change, address, tested.about_copies if tested else "")
 
 
 def _index(folder: Path) -> Index:

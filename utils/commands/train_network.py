@@ -32,7 +32,8 @@ from utils.training.engine import SteelEngine, make_engine
 from utils.training.final_test import final_test
 from utils.training.flags import make_decision, make_label_thresholds, make_spec
 from utils.training.growing import growth_in_words
-from utils.training.initial_weights import initial_network, write_origin
+from utils.training.image_hashes import hash_images, write_hashes
+from utils.training.initial_weights import InitialNetwork, initial_network, write_origin
 from utils.training.interruption import Interruption
 from utils.training.loaders import close, explain_lost_worker, make_loaders, make_test_loader, many_workers
 from utils.training.memory import keep_freed_memory
@@ -162,7 +163,7 @@ def _train(run: Run, held: contextlib.ExitStack) -> TrainResult:
     _try_network(config, start.network, images, engine)
     loaders = _make_loaders(config, images, engine, decode=not complete)
     # Nothing is written before everything that can be refused has been looked at.
-    run = _begin(run, images, start.origin, engine, held)
+    run = _begin(run, images, start, engine, held)
     if engine.is_main_process:
         _announce(run, images, start.network, engine, notes)
     if not complete:
@@ -275,11 +276,10 @@ def _decoded(config: TrainConfig, dataset: Dataset, names: list[str], engine: St
         return make()
 
 
-def _begin(
-    run: Run, images: _Images, origin: dict[str, Any] | None, engine: SteelEngine, held: contextlib.ExitStack
-) -> Run:
+def _begin(run: Run, images: _Images, start: InitialNetwork, engine: SteelEngine, held: contextlib.ExitStack) -> Run:
     """Make the folder of a new run, hold it, and write what it begins with; return the run in its folder."""
     if engine.is_main_process and not run.resumed:
+        hashes = hash_images(images.dataset, images.train, images.valid, run.config.num_of_workers)
         run = held.enter_context(begun(run))
         if run.config.subset == "balanced" and run.config.split is None:
             rows = images.dataset.annotations.rows
@@ -288,7 +288,8 @@ def _begin(
         write_split(images.split, run.folder / SPLIT)
         write_depth(run.folder, images.dataset.depth)
         write_data(run.folder, images.dataset, images.split["image"])
-        write_origin(run.folder, origin)
+        write_origin(run.folder, start.origin)
+        write_hashes(run.folder, hashes, start.hashes)
         write_settings(run)
     return engine.from_first(run)
 

@@ -21,6 +21,7 @@ from config import DownloadDataConfig
 from utils.data.annotations import TEST_IMAGES, TRAIN_IMAGES
 from utils.data.listing import is_image_name
 from utils.errors import InputError
+from utils.files import link_or_copy
 
 TABLES = ("train.csv", "test.csv", "sample_submission.csv")
 
@@ -142,7 +143,7 @@ def _take(archive: Path, root: Path) -> DownloadSummary:
 
         def place(name: str, target: Path) -> None:
             # Tables are edited, some editors write into the file: a second name would change the source too.
-            (shutil.copyfile if target.name in TABLES else _link_or_copy)(archive / name, target)
+            (shutil.copyfile if target.name in TABLES else link_or_copy)(archive / name, target)
 
         return _write(archive, root, names, place)
     if not archive.exists():
@@ -210,11 +211,3 @@ def _temporary(root: Path) -> Iterator[Path]:
         yield part
     finally:
         shutil.rmtree(part, ignore_errors=True)
-
-
-def _link_or_copy(source: Path, target: Path) -> None:
-    """Take a second name for the file, which costs no disk; copy where that is not possible."""
-    try:
-        os.link(source.resolve(), target)  # a second name of a relative link would point nowhere
-    except OSError:
-        shutil.copyfile(source, target)

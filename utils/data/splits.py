@@ -18,13 +18,14 @@ __all__ = [
     "balance",
     "describe_groups",
     "near_duplicate_groups",
+    "read_sides",
     "read_split",
     "split",
     "write_balanced",
     "write_split",
 ]
 
-TRAIN, VALID, TEST = "train", "valid", "test"
+TRAIN, VALID, TEST = SIDES = ("train", "valid", "test")
 BALANCED_TABLE = "train_balanced.csv"
 
 
@@ -223,25 +224,48 @@ def read_split(csv: Path, images: Sequence[str] | None = None) -> pd.DataFrame:
     Raises:
         AnnotationError: malformed; names file, row, reason and remedy.
     """
-    table = read_table(csv)
     remedy = "expected image,side,group as Train.py writes them"
-    require_columns(csv, table, ["image", "side", "group"], remedy)
+    table = _read_sides(csv, images, ["image", "side", "group"], remedy)
+    for row, group in table["group"].items():
+        if not re.fullmatch(r"\d{1,18}", group, re.ASCII):  # what fits into 64 bits
+            raise AnnotationError(csv, f"group {group!r} is not a whole number", remedy, int(str(row)))
+    return table[["image", "side", "group"]].astype({"group": np.int64}).reset_index(drop=True)
+
+
+def read_sides(csv: Path, images: Sequence[str] | None = None) -> pd.DataFrame:
+    """Read which image is on which side, of ``write_split``'s table or any other with these two columns.
+
+    Args:
+        csv: the table.
+        images: names of the dataset; an image of the table that is not among them is an error. None: not compared.
+
+    Returns:
+        Columns image (str) and side ("train", "valid" or "test"), in file order.
+
+    Raises:
+        AnnotationError: malformed; names file, row, reason and remedy.
+    """
+    remedy = "expected the columns image and side"
+    return _read_sides(csv, images, ["image", "side"], remedy)[["image", "side"]].reset_index(drop=True)
+
+
+def _read_sides(csv: Path, images: Sequence[str] | None, wanted: list[str], remedy: str) -> pd.DataFrame:
+    table = read_table(csv)
+    require_columns(csv, table, wanted, remedy)
     known = None if images is None else set(images)
     if known is not None:  # a table from Windows may have a\\b.jpg
         table["image"] = [name if name in known else name.replace("\\", "/") for name in table["image"]]
     first_row: dict[str, int] = {}
-    for row, image, side, group in zip(table.index, table["image"], table["side"], table["group"], strict=True):
-        if side not in (TRAIN, VALID, TEST):
+    for row, image, side in zip(table.index, table["image"], table["side"], strict=True):
+        if side not in SIDES:
             raise AnnotationError(csv, f"side {side!r}", f"expected {TRAIN}, {VALID} or {TEST}", row)
-        if not re.fullmatch(r"\d{1,18}", group, re.ASCII):  # what fits into 64 bits
-            raise AnnotationError(csv, f"group {group!r} is not a whole number", remedy, row)
         if first_row.setdefault(image, row) != row:
             raise AnnotationError(csv, f"{image} is in row {first_row[image]} already", "remove one of the rows", row)
         if known is not None and image not in known:
             raise AnnotationError(csv, f"{image} is not in the dataset", "use the split of this dataset", row)
     if table.empty:
         raise AnnotationError(csv, "lists no images", remedy)
-    return table[["image", "side", "group"]].astype({"group": np.int64}).reset_index(drop=True)
+    return table
 
 
 def _classes_by_image(annotations: Annotations) -> dict[str, set[int]]:

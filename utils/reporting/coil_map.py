@@ -193,7 +193,8 @@ def _pixels(coil: Coil, strip: _Rows, names: list[str], high: int) -> np.ndarray
     picture = np.full((max(high, 1), round(WIDTH * DPI), 3), 255, np.uint8)
 
     def one(begin: float, end: float) -> np.ndarray:
-        return strip.boxes(*(np.array([value], float) for value in (begin, end, left, right)), least=1)
+        corners = [np.array([value], float) for value in (begin, end, left, right)]
+        return strip.boxes(corners[0], corners[1], corners[2], corners[3], least=1)
 
     for x0, y0, x1, y1 in one(0, strip.length):
         picture[y0:y1, x0:x1] = STEEL
@@ -209,9 +210,9 @@ def _pixels(coil: Coil, strip: _Rows, names: list[str], high: int) -> np.ndarray
     for index, name in enumerate(names):
         chosen = classes == name
         shade = class_colour(index)
-        for x0, y0, x1, y1 in strip.boxes(
-            *(side[chosen] for side in sides), least=MARK * DPI * (2 if few else 1)
-        ).tolist():
+        along0, along1, across0, across1 = (side[chosen] for side in sides)
+        least = MARK * DPI * (2 if few else 1)
+        for x0, y0, x1, y1 in strip.boxes(along0, along1, across0, across1, least=least).tolist():
             cv2.rectangle(picture, (x0, y0), (x1 - 1, y1 - 1), shade, cv2.FILLED)
             if few:
                 cv2.rectangle(picture, (x0 - 1, y0 - 1), (x1, y1), (0, 0, 0), 1)

@@ -174,7 +174,7 @@ def _gaps(coil: Coil) -> list[list[float]]:
     for row in _records(coil.gaps, 2000):
         camera = str(row["camera"]) if row["camera"] == row["camera"] and row["camera"] is not None else ""
         if camera and camera in sides.index:
-            low, high = sides.loc[camera, "left"], sides.loc[camera, "right"]
+            low, high = sides.loc[camera, ["left", "right"]].to_numpy(float)
             boxes.append([float(row["begin"]), float(row["end"]), float(low), float(high)])
     return boxes
 

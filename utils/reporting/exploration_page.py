@@ -3,7 +3,6 @@
 import io
 from collections.abc import Callable, Sequence
 
-import cv2
 import numpy as np
 import pandas as pd
 from PIL import Image
@@ -18,7 +17,6 @@ from utils.reporting.overlays import class_label, draw_legend, draw_masks
 from utils.reporting.page import Heading, Numbers, Picture, Plot, Row, Section, Table, Text, cell
 from utils.text import plural
 
-JPEG_QUALITY = 85
 GROUPS, MEMBERS = 4, 4  # near-duplicates shown: groups, and images of each
 AREA_TITLES = ("", "number", "mean", "std", "min", "2 %", "25 %", "median", "75 %", "98 %", "max")
 NEEDS_SIZE = "Not known: there are no images to tell their size. Give it with -image_size H,W."
@@ -299,7 +297,7 @@ def _examples(found: Exploration, names: Sequence[str], count: int, seen: Callab
     legend = draw_legend(found.labels.class_names, 800)
     parts: list = [
         Text("Images of each class by rising area, from the small to the large ones, with the outlines of the labels."),
-        Picture(_jpeg(legend), "colours of the classes"),
+        Picture.of_pixels(legend, "colours of the classes"),
     ]
     by_pair = areas.set_index(["class_id", "image"])["area"]
     for class_id, name in enumerate(names, 1):
@@ -325,7 +323,7 @@ def pictures_to_draw(found: Exploration, examples: int) -> int:
 def _picture(dataset: Dataset, name: str, caption: str, seen: Callable[[], object]) -> Picture:
     image, masks = shrunk_example(dataset, name)
     seen()
-    return Picture(_jpeg(draw_masks(image, masks)), f"{name} with outlines of its defects", caption)
+    return Picture.of_pixels(draw_masks(image, masks), f"{name} with outlines of its defects", caption)
 
 
 def _gallery(pictures: list[Picture]) -> Row:
@@ -336,13 +334,6 @@ def _gallery(pictures: list[Picture]) -> Row:
 
 def _width(data: bytes) -> int:
     return Image.open(io.BytesIO(data)).width
-
-
-def _jpeg(picture: np.ndarray) -> bytes:
-    _, encoded = cv2.imencode(
-        ".jpg", cv2.cvtColor(picture, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY]
-    )
-    return encoded.tobytes()
 
 
 def _no_images(found: Exploration) -> Text:

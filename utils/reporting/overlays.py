@@ -79,13 +79,16 @@ def draw_overlay(
     return np.concatenate([*drawn, legend])
 
 
-def draw_agreement(image: np.ndarray, masks: np.ndarray, truth: np.ndarray) -> np.ndarray:
+def draw_agreement(
+    image: np.ndarray, masks: np.ndarray, truth: np.ndarray, words: tuple[str, str, str] = ("hit", "missed", "false")
+) -> np.ndarray:
     """Draw where prediction and labels agree: pixels that are hit, missed and false, of all classes.
 
     Args:
         image: ``(H, W, 3)`` RGB or ``(H, W, 1)`` grey uint8; it is not changed.
         masks: ``(C, H, W)`` bool, the prediction.
         truth: ``(C, H, W)`` bool.
+        words: what the legend calls pixels of both, of the truth alone and of the prediction alone.
 
     Returns:
         ``(H + title, W, 3)`` RGB uint8; a pixel that is right for one class and wrong for another is wrong, and one that is
@@ -100,18 +103,18 @@ def draw_agreement(image: np.ndarray, masks: np.ndarray, truth: np.ndarray) -> n
         ("missed", (~predicted & labelled).any(axis=0)),
     ):
         picture[where] = (0.35 * shaded[where] + 0.65 * np.array(AGREEMENT[kind])).round().astype(np.uint8)
-    return np.concatenate([_agreement_legend(image.shape[1]), picture])
+    return np.concatenate([_agreement_legend(image.shape[1], words), picture])
 
 
 @lru_cache(maxsize=16)
-def _agreement_legend(width: int) -> np.ndarray:
+def _agreement_legend(width: int, words: tuple[str, str, str]) -> np.ndarray:
     height = _text_height(width)
     strip = np.full((2 * height, width, 3), STRIP, np.uint8)
     x = height // 2
-    for kind in ("hit", "missed", "false"):
+    for kind, word in zip(("hit", "missed", "false"), words, strict=True):
         cv2.rectangle(strip, (x, height // 2), (x + 2 * height - 1, height // 2 + height), AGREEMENT[kind], cv2.FILLED)
-        _write(strip, kind, x + 2 * height + height // 2, height * 3 // 2, height)
-        x += 2 * height + _text_width(kind, height) + 2 * height
+        _write(strip, word, x + 2 * height + height // 2, height * 3 // 2, height)
+        x += 2 * height + _text_width(word, height) + 2 * height
     return strip
 
 

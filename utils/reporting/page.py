@@ -13,6 +13,9 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
+import cv2
+import numpy as np
+
 from utils.files import write_text
 from utils.reporting.plots import to_svg
 
@@ -21,6 +24,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 NOTHING = "-"
+JPEG_QUALITY = 85
 SORTED_COLUMNS = 12  # that the page has rules of sorting for
 _KINDS = {b"\x89PNG": "image/png", b"\xff\xd8\xff": "image/jpeg"}
 
@@ -145,6 +149,12 @@ class Picture:
     data: bytes
     alt: str
     caption: str = ""
+
+    @classmethod
+    def of_pixels(cls, pixels: np.ndarray, alt: str, caption: str = "") -> "Picture":
+        """Make a JPEG of (H, W, 3) RGB uint8."""
+        bgr = cv2.cvtColor(pixels, cv2.COLOR_RGB2BGR)
+        return cls(cv2.imencode(".jpg", bgr, [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])[1].tobytes(), alt, caption)
 
     @property
     def source(self) -> str:

@@ -3,7 +3,7 @@
 Scores of several batches or processes are never averaged: their counts are collected and the score is computed once.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -103,6 +103,13 @@ class Counts:
         """Append the counts of another process or of another part of the images."""
         if other.images:
             self.add(other.images, other.tp, other.fp, other.fn, other.tn)
+
+    def without(self, images: Collection[str]) -> "Counts":
+        """Return the counts of all images but these."""
+        left = [row for row, image in enumerate(self.images) if image not in images]
+        rows = torch.tensor(left, dtype=torch.int64)
+        parts = (part[rows] for part in (self.tp, self.fp, self.fn, self.tn))
+        return Counts([self.images[row] for row in left], *parts)
 
     def sorted_by_image(self) -> "Counts":
         """Return the counts in order of the images' names, each image once.

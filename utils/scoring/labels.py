@@ -1,6 +1,6 @@
 """Scores of answers about whole images: is there a defect, which classes are there."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -59,6 +59,11 @@ class LabelAnswers:
         """Append the answers of another process or of another part of the images."""
         if other.images:
             self.add(other.images, other.probabilities, other.truth)
+
+    def without(self, images: Collection[str]) -> "LabelAnswers":
+        """Return the answers about all images but these."""
+        left = [row for row, image in enumerate(self.images) if image not in images]
+        return LabelAnswers([self.images[row] for row in left], self.probabilities[left], self.truth[left])
 
     def sorted_by_image(self) -> "LabelAnswers":
         """Return the answers in order of the images' names, of an image that was added several times the first."""

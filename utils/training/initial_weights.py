@@ -22,6 +22,7 @@ from utils.models.normalisation import Normalisation, of_channels, of_earlier_ru
 from utils.models.segmenter import Segmenter
 from utils.models.spec import ModelSpec
 from utils.weights.foreign import file_of, read_content, sha256_of, whole_network
+from utils.weights.image_hashes import ImageHashes
 from utils.weights.index import OWN_INDEX, read_index
 from utils.weights.run_files import HISTORY, ORIGIN
 from utils.weights.weights_file import WeightsFile, from_content, is_ours, load
@@ -39,11 +40,13 @@ class InitialNetwork:
         origin: provenance of the weights file that the training goes on from, with the ``flag`` that named it, and
             ``epochs`` and ``seconds`` where its run folder is there to tell. Of a file that others made: its name as
             ``file`` and its ``sha256``. None: no file.
+        hashes: of the images that the files have learnt from, or that nobody knows them.
     """
 
     network: Segmenter
     notes: list[str]
     origin: dict[str, Any] | None
+    hashes: tuple[ImageHashes, ...] = ()
 
 
 def initial_network(config: TrainConfig, spec: ModelSpec, checkpoint: Mapping[str, Any] | None) -> InitialNetwork:
@@ -62,6 +65,7 @@ def initial_network(config: TrainConfig, spec: ModelSpec, checkpoint: Mapping[st
     """
     given = config.encoder_weights
     notes: list[str] = []
+    hashes: list[ImageHashes] = []
     origin = None
     if checkpoint is not None:
         network = build(spec)
@@ -90,6 +94,7 @@ def initial_network(config: TrainConfig, spec: ModelSpec, checkpoint: Mapping[st
                 notes.append(f"{source}: {taken} of the network's {whole} tensors are from it, the rest is random")
             notes += [f"{source}: {line}" for line in _about_classes(head_names(stored.spec), spec, config.class_map)]
             origin = {"flag": "encoder_weights", **stored.provenance, **_spent(path.parent)}
+            hashes.append(stored.image_hashes or ImageHashes(unknown=(path.name,)))
         elif foreign := whole_network(content, network, source):
             classes = [name for name in _classes_of(foreign.heads) if name != BACKGROUND]
             renamed(classes, config.class_map)
@@ -99,6 +104,7 @@ def initial_network(config: TrainConfig, spec: ModelSpec, checkpoint: Mapping[st
             notes += [f"{source}: {line}" for line in _about_classes(foreign.heads, spec, config.class_map)]
             notes.append(_said(network))
             origin = {"file": path.name, "sha256": sha256_of(path)}
+            hashes.append(ImageHashes(unknown=(path.name,)))
         elif config.class_map:
             raise InputError(f"-class_map: {given} does not name its classes; leave the map out")
         else:
@@ -106,6 +112,7 @@ def initial_network(config: TrainConfig, spec: ModelSpec, checkpoint: Mapping[st
             encoder.load_state_dict(encoder_tensors(content, encoder, source), strict=False)
             notes.append(f"encoder from {given}, all of its tensors; the rest is random; {_said(network)}")
             origin = {"file": path.name, "sha256": sha256_of(path)}
+            hashes.append(ImageHashes(unknown=(path.name,)))
     if config.init_encoder is not None:
         source = f"-init_encoder {config.init_encoder}"
         if not config.init_encoder.is_file():
@@ -116,7 +123,8 @@ def initial_network(config: TrainConfig, spec: ModelSpec, checkpoint: Mapping[st
         whole = sum(name.startswith(ENCODER) for name in network.net.state_dict())
         notes.append(f"encoder from {config.init_encoder} ({stored.spec.task}): {taken} of its {whole} tensors taken")
         origin = {"flag": "init_encoder", **stored.provenance, **_spent(config.init_encoder.parent)}
-    return InitialNetwork(network, notes, origin)
+        hashes.append(stored.image_hashes or ImageHashes(unknown=(config.init_encoder.name,)))
+    return InitialNetwork(network, notes, origin, tuple(hashes))
 
 
 def _fetched(spec: ModelSpec, weights: str) -> Segmenter:

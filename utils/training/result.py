@@ -12,6 +12,7 @@ from utils.files import write_text
 from utils.models.segmenter import Segmenter
 from utils.models.spec import ModelSpec
 from utils.training.flags import make_decision, make_label_thresholds
+from utils.training.image_hashes import read_hashes
 from utils.training.initial_weights import read_origin
 from utils.training.provenance import run_provenance
 from utils.weights.run_files import METRICS
@@ -78,7 +79,10 @@ def write_result(
     if test is not None:
         metrics["test"] = {"data": TEST_DATA, **test}
     file = dataclasses.replace(
-        file, metrics=metrics, provenance={**run_provenance(config, dataset), **read_origin(folder)}
+        file,
+        metrics=metrics,
+        provenance={**run_provenance(config, dataset), **read_origin(folder)},
+        image_hashes=read_hashes(folder),
     )
     write_text(folder / METRICS, json.dumps(metrics, indent=2) + "\n")
     return file.save_named(folder, "-".join((*_words(file.spec), data["dataset"])))

@@ -8,6 +8,7 @@ import segmentation_models_pytorch as smp
 from torch import nn
 
 from utils.models.segmenter import Segmenter
+from utils.text import plural
 from utils.weights.index import Entry
 from utils.weights.lineage import Training
 from utils.weights.weights_file import WeightsFile
@@ -67,6 +68,7 @@ def card(entry: Entry, weights: WeightsFile, model: Segmenter, training: Trainin
         *([_start(training.encoder_file)] if training.encoder_file else []),
         *([_curves(training, weights.metrics.get("epoch"))] if training.shown else []),
         _provenance(weights.provenance),
+        _hashes(weights),
         "## Use\n",
         f"```sh\npython Download_weights.py {entry.name}\npython Predict_masks.py -images IMAGES -weights {entry.name}\n```\n",
         f"Without this project:\n\n```python\n{loading(entry.file, model)}```\n",
@@ -140,7 +142,9 @@ def _scores(score: dict[str, Any]) -> str:
         [name, *(_figure(row.get(key)) for key in keys if key != "images")]
         for name, row in [*classes.items(), ("together", score)]
     ]
-    return f"{score['images']} images, {score['data']}:\n\n{_markdown(heads, rows)}"
+    copies = score.get("copies")
+    said = f"\n{copies[0].upper()}{copies[1:]}.\n" if copies else ""
+    return f"{score['images']} images, {score['data']}:\n\n{_markdown(heads, rows)}{said}"
 
 
 def _decision(names: Sequence[str], weights: WeightsFile) -> str:
@@ -197,6 +201,16 @@ def _provenance(provenance: dict[str, Any]) -> str:
     return (
         f"Program at commit `{provenance.get('git_commit', 'unknown')}`; {versions or 'versions unknown'};"
         f" fingerprint of the data `{provenance.get('data_fingerprint', 'unknown')}`.\n"
+    )
+
+
+def _hashes(weights: WeightsFile) -> str:
+    known = weights.image_hashes
+    if known is None:
+        return "The file has no hashes of its training images, so nobody can look for copies of them.\n"
+    return (
+        f"The file has hashes of {plural(known.trained, 'training image', ',')}, 48 bytes each, by which `Evaluate.py`"
+        " looks for copies of them among the images that it scores.\n"
     )
 
 

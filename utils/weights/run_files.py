@@ -7,6 +7,7 @@ HISTORY = "history.csv"
 METRICS = "metrics.json"
 DATA = "data.json"  # the classes and labels that a run began with
 ORIGIN = "started_from.json"
+HASHES = "image_hashes.npz"  # of the images that it learns from
 CHECKPOINTS = "checkpoints"
 TENSORBOARD = "tensorboard"
 

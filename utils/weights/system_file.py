@@ -14,6 +14,7 @@ from utils.errors import InputError
 from utils.files import write_text
 from utils.models.spec import LABEL_TASKS, MASK_TASKS, ModelSpec
 from utils.settings import nearest
+from utils.weights.image_hashes import ImageHashes, joined
 from utils.weights.torch_file import OtherFileError, digest
 from utils.weights.weights_file import SYSTEM_SUFFIX, WeightsFile, load
 
@@ -102,6 +103,15 @@ class SystemFile:
     def float_white(self) -> float | None:
         """White of the floating-point images that the members were trained on, see ``WeightsFile``."""
         return next((m.float_white for m in self.members.values() if m.float_white is not None), None)
+
+    @property
+    def image_hashes(self) -> ImageHashes | None:
+        """Hashes of the images that any member has learnt from, see ``WeightsFile``."""
+        known = [
+            member.image_hashes or ImageHashes(unknown=(member.source.name if member.source else role,))
+            for role, member in self.members.items()
+        ]
+        return joined(known)
 
     @property
     def label_names(self) -> tuple[str, ...]:

@@ -16,7 +16,8 @@ from utils.files import replacing
 from utils.models.factory import build, check_shapes
 from utils.models.segmenter import Segmenter
 from utils.models.spec import ModelSpec
-from utils.weights import checks
+from utils.weights import checks, image_hashes
+from utils.weights.image_hashes import ImageHashes
 from utils.weights.torch_file import TorchFile, read_torch_file
 
 FORMAT = "steel-defect-segmentation weights"
@@ -44,6 +45,8 @@ class WeightsFile:
         bit_depth: bits of the whole numbers in images with more than 8 bits that the network was trained on; None: there
             were none, or the file is older than this entry.
         float_white: the floating-point number that is white in the images trained on; None likewise.
+        image_hashes: of the images that the network has learnt from; None: the file is older than this entry, or its
+            makers left them out.
         sha256: of that file, 64 hex digits, where it was computed to check it; else "".
     """
 
@@ -59,6 +62,7 @@ class WeightsFile:
     label_thresholds: tuple[float, ...] = ()
     bit_depth: int | None = None
     float_white: float | None = None
+    image_hashes: ImageHashes | None = dataclasses.field(default=None, compare=False)
     sha256: str = dataclasses.field(default="", compare=False)
 
     def __post_init__(self) -> None:
@@ -102,6 +106,8 @@ class WeightsFile:
         # Through JSON, since pickle writes one string that stands in two places shorter than two equal ones.
         content = json.loads(json.dumps(described))
         content["state_dict"] = {name: tensor.detach().cpu().contiguous() for name, tensor in self.state_dict.items()}
+        if self.image_hashes is not None:
+            content["image_hashes"] = self.image_hashes.to_content()
         # Through memory, since torch writes the name of the file it saves to into it.
         packed = io.BytesIO()
         torch.save(content, packed)
@@ -220,6 +226,7 @@ def from_content(path: Path, content: dict[str, Any]) -> WeightsFile:
             source=path,
             bit_depth=_bit_depth(content),
             float_white=_float_white(content),
+            image_hashes=image_hashes.from_content(content.get("image_hashes")),
         )
     except (KeyError, TypeError, ValueError, IndexError, InputError) as error:
         raise InputError(f"{path}: damaged weights file ({error}); fetch or train it again") from None

@@ -1,6 +1,7 @@
 """Half, a third and twice the step are told from the right one."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -54,6 +55,14 @@ def test_every_second_turn_is_another_mark_where_it_differs(across, classes, fit
     points = points_of(np.arange(40) * 1000.0, 100 + odd * across + rng.normal(size=40), odd * classes)
     series = Series(np.arange(40), np.arange(40), -10.0)
     assert len(split(series, points, SCALES, LOG_RANGE, fits)) == parts
+
+
+def test_step_is_made_no_longer_than_the_longest():
+    points = points_of(np.arange(30) * 3000.0)
+    series = Series(np.arange(30), np.arange(30) * 3, -10.0)  # a step of 1000 mm, of which every third is seen
+    short = replace(SCALES, longest=2000.0)
+    assert split(series, points, SCALES, LOG_RANGE)[0].count == 30
+    assert split(series, points, short, LOG_RANGE)[0].count == 88
 
 
 def test_series_is_extended_over_missed_marks_to_its_ends_and_no_farther():

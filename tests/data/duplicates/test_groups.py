@@ -5,6 +5,7 @@ from PIL import Image
 
 from utils.data.annotations import Annotations, Dataset, make_rows
 from utils.data.duplicates import groups as searching
+from utils.data.duplicates import pairs
 from utils.data.duplicates.groups import describe_groups, near_duplicate_groups
 from utils.data.listing import list_images
 
@@ -162,6 +163,6 @@ def test_groups_do_not_depend_on_how_much_is_compared_at_a_time(dataset, monkeyp
         pictures |= {f"{seed}a": whole[:200, :200], f"{seed}b": whole[60:260, :200][:, ::-1]}
     expected = groups_of(dataset(pictures))
     assert len(expected) == 4
-    monkeypatch.setattr(searching, "BLOCK", 1)
+    monkeypatch.setattr(pairs, "BLOCK", 1)
     monkeypatch.setattr(searching.FileCache, "get", lambda *_: None)
     assert groups_of(dataset(pictures)) == expected

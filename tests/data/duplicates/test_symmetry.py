@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from utils.data.duplicates.symmetry import NAMES, SYMMETRIES, between, lay, move, turned_shapes
+from utils.data.duplicates.symmetry import NAMES, SYMMETRIES, between, lay, move, then, turned_shapes
 
 PICTURE = np.arange(6 * 9).reshape(6, 9)
 
@@ -39,3 +39,16 @@ def test_points_move_with_the_picture(symmetry):
     assert tuple(turned_shapes(shapes, numbers)[0]) == laid.shape
     moved = move(points, shapes, numbers)
     np.testing.assert_array_equal(laid[tuple(moved.T)], PICTURE[tuple(points.T)])
+
+
+@pytest.mark.parametrize("first", SYMMETRIES)
+@pytest.mark.parametrize("second", SYMMETRIES)
+def test_then_does_one_after_the_other(first, second):
+    (both,) = then(np.array([first]), np.array([second])).tolist()
+    np.testing.assert_array_equal(lay(PICTURE, both), lay(lay(PICTURE, first), second))
+
+
+def test_pictures_of_several_planes_are_laid_too():
+    planes = np.stack([PICTURE, -PICTURE], axis=-1)
+    for symmetry in SYMMETRIES:
+        np.testing.assert_array_equal(lay(planes, symmetry)[..., 1], -lay(PICTURE, symmetry))

@@ -258,6 +258,8 @@ def split(
     whole = evidence(links * mean, links, turns)
     best, parts = whole, [series]
     for factor in (2, 3, 4):
+        if factor * series.period(points) > 1.03 * scales.longest:
+            break
         residue = series.turns % factor
         total = 0.0
         found: list[Series] = []

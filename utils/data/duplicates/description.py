@@ -33,20 +33,21 @@ class Description:
     patches: np.ndarray
 
 
-def describe(grey: np.ndarray, scale: float) -> Description:
+def describe(grey: np.ndarray, scale: float, count: int = POINTS) -> Description:
     """Describe an image.
 
     Args:
         grey: (H, W) uint8.
         scale: 0..1, what the sides are multiplied by; the same for all images, since a shift is only found at equal
             scale.
+        count: salient points wanted, the strongest first.
     """
     if scale < 1:
         down, right = (max(scale, 1 / side) for side in grey.shape)  # a line among large images keeps its one pixel
         grey = cv2.resize(grey, None, fx=right, fy=down, interpolation=cv2.INTER_AREA)
     texture = grey.astype(np.float32)
     texture -= cv2.GaussianBlur(texture, (0, 0), 8)
-    points, symmetries, patches = _salient(texture)
+    points, symmetries, patches = _salient(texture, count)
     return Description(np.clip(np.rint(texture), -127, 127).astype(np.int8), _hashes(grey), points, symmetries, patches)
 
 
@@ -68,7 +69,7 @@ def _hashes(grey: np.ndarray) -> np.ndarray:
     return np.array(found, dtype=np.int8)
 
 
-def _salient(texture: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def _salient(texture: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Find the strongest blobs and corners, and lay the patch around each so that its weight is right and low.
 
     Of right and low the heavier one becomes right, so that turned and mirrored copies give the same patch.
@@ -78,7 +79,7 @@ def _salient(texture: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     inside = np.zeros_like(peaks)
     inside[REACH:-REACH, REACH:-REACH] = True
     ys, xs = np.nonzero(peaks & inside)
-    strongest = np.argsort(-blobs[ys, xs], kind="stable")[:POINTS]
+    strongest = np.argsort(-blobs[ys, xs], kind="stable")[:count]
     smooth = cv2.GaussianBlur(texture, (0, 0), 2)
     lever = np.arange(-REACH, REACH + 1, dtype=np.float32)
     points, symmetries, patches = [], [], []

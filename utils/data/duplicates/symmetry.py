@@ -21,8 +21,8 @@ NAMES = (
 
 
 def lay(picture: np.ndarray, symmetry: int) -> np.ndarray:
-    """Return a picture (H, W) as a symmetry lays it, (H, W) or (W, H), as a view."""
-    turned = picture.T if symmetry & TRANSPOSED else picture
+    """Return a picture (H, W, ...) as a symmetry lays it, (H, W, ...) or (W, H, ...), as a view."""
+    turned = picture.swapaxes(0, 1) if symmetry & TRANSPOSED else picture
     return turned[:: -1 if symmetry & FLIPPED else 1, :: -1 if symmetry & MIRRORED else 1]
 
 
@@ -39,6 +39,21 @@ def between(first: np.ndarray, second: np.ndarray) -> np.ndarray:
     # The first transposition is undone last: it exchanges the two mirrors that stand before it.
     exchanged = (mirrors & MIRRORED) * FLIPPED + (mirrors & FLIPPED) // FLIPPED
     return np.where(first & TRANSPOSED, exchanged, mirrors) | ((first ^ second) & TRANSPOSED)
+
+
+def then(first: np.ndarray, second: np.ndarray) -> np.ndarray:
+    """Return the symmetry that does what two do one after the other.
+
+    Args:
+        first, second: (N,) int symmetries.
+
+    Returns:
+        (N,) int symmetries.
+    """
+    mirrors = first & (MIRRORED | FLIPPED)
+    exchanged = (mirrors & MIRRORED) * FLIPPED + (mirrors & FLIPPED) // FLIPPED
+    turned = np.where(second & TRANSPOSED, exchanged, mirrors)
+    return (turned ^ (second & (MIRRORED | FLIPPED))) | ((first ^ second) & TRANSPOSED)
 
 
 def turned_shapes(shapes: np.ndarray, symmetry: np.ndarray) -> np.ndarray:

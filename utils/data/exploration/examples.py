@@ -40,13 +40,17 @@ def shrunk_example(dataset: Dataset, name: str) -> tuple[np.ndarray, np.ndarray]
         (h, w, 3) uint8 RGB and (C, h, w) uint8 of 0 and 1.
     """
     image = dataset.read(name)
+    return shrunk(image, np.ascontiguousarray(dataset.annotations.mask(name, *image.shape[:2]).transpose(2, 0, 1)))
+
+
+def shrunk(image: np.ndarray, masks: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Shrink an image (H, W, 3) and its masks (C, H, W) to a longer side of ``LONGEST``; smaller ones stay."""
     height, width = image.shape[:2]
-    masks = np.ascontiguousarray(dataset.annotations.mask(name, height, width).transpose(2, 0, 1))
     scale = LONGEST / max(height, width)
     if scale >= 1:
         return image, masks
     size = (max(1, round(width * scale)), max(1, round(height * scale)))
     small = cv2.resize(image, size, interpolation=cv2.INTER_AREA)
     # A cell of the small mask counts when any of it is covered, so that thin cracks stay in sight.
-    shrunk = [cv2.resize(mask.astype(np.float32), size, interpolation=cv2.INTER_AREA) > 0 for mask in masks]
-    return small, np.stack(shrunk).astype(np.uint8)
+    cells = [cv2.resize(mask.astype(np.float32), size, interpolation=cv2.INTER_AREA) > 0 for mask in masks]
+    return small, np.stack(cells).astype(np.uint8) if len(masks) else np.zeros((0, *small.shape[:2]), np.uint8)

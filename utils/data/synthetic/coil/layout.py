@@ -74,8 +74,11 @@ class Layout:
     def seams(self) -> NDArray[np.float64]:
         """Return where cameras, or sensors, begin or end across the strip, millimetres, away from its edges."""
         places = [place for camera in self.cameras for place in (camera.left, camera.right)]
-        places += [camera.left + end * camera.across for camera in self.cameras for end in camera.sensor_ends]
-        return np.array([place for place in places if 0.0 < place < self.width])
+        return np.array([place for place in [*places, *self.sensor_ends()] if 0.0 < place < self.width])
+
+    def sensor_ends(self) -> NDArray[np.float64]:
+        """Return where one sensor of a camera ends and the next begins, millimetres across the strip."""
+        return np.array([camera.left + end * camera.across for camera in self.cameras for end in camera.sensor_ends])
 
 
 def make_layout(

@@ -64,14 +64,17 @@ class StripSettings:
 
 
 class _Room:
-    """Which places of the strip are taken, in pixels of the first camera."""
+    """Which places of the strip are taken, in pixels of the first camera; ``blind``: columns that no sensor sees well."""
 
-    def __init__(self, spacing: int) -> None:
-        self.spacing = spacing
+    def __init__(self, spacing: int, blind: np.ndarray) -> None:
+        self.spacing, self.blind = spacing, blind
         self.boxes = np.zeros((0, 4))
 
     def take(self, row: int, column: int, shape: tuple[int, int]) -> bool:
-        """Take a place, unless something lies on it or too near."""
+        """Take a place, unless something lies on it or too near, or nobody could see where it ends."""
+        sides = np.array([column, column + shape[1]])
+        if (np.abs(sides[:, None] - self.blind[None, :]) < 3.0).any():
+            return False
         box = np.array([row, row + shape[0], column, column + shape[1]], float)
         gap = self.spacing
         along = (self.boxes[:, 0] < box[1] + gap) & (self.boxes[:, 1] > box[0] - gap)
@@ -110,7 +113,7 @@ def draw_strip(
     Returns:
         The defects, and a frame of ``TRUE_REPEAT_COLUMNS``.
     """
-    room = _Room(settings.spacing)
+    room = _Room(settings.spacing, layout.sensor_ends() / layout.cameras[0].across)
     placed: list[PlacedDefect] = []
     repeats = []
     for number, roll in enumerate(rolls[::2][: settings.series], start=1):

@@ -1,0 +1,37 @@
+import cv2
+import numpy as np
+import pytest
+
+from utils.data.duplicates.candidates import NEIGHBOURS
+from utils.data.duplicates.description import describe
+from utils.data.duplicates.pairs import find_pairs, overlap
+from utils.data.duplicates.symmetry import SYMMETRIES, lay
+
+
+def surface(seed, height=120, width=160):
+    rng = np.random.default_rng(seed)
+    image = np.clip(120 + cv2.GaussianBlur(rng.normal(0, 90, (height, width)).astype(np.float32), (0, 0), 2), 0, 255)
+    return image.astype(np.uint8)
+
+
+@pytest.mark.parametrize("symmetry", SYMMETRIES)
+@pytest.mark.parametrize("sides", [None, (0, 0, 1), (1, 1, 0)])
+def test_a_pair_says_how_the_second_image_lies_on_the_first(symmetry, sides):
+    copy = np.ascontiguousarray(lay(surface(0), symmetry))
+    (pair,) = find_pairs([describe(one, 1.0) for one in (surface(0), surface(1), copy)], 1, False, sides)
+    assert (pair.first, pair.second, pair.down, pair.right) == (0, 2, 0, 0)
+    np.testing.assert_array_equal(lay(copy, pair.symmetry), surface(0))
+    assert pair.value > 0.99
+
+
+def test_pairs_of_one_side_are_left_out_and_do_not_hide_those_of_two():
+    alike = [describe(surface(0), 1.0)] * (NEIGHBOURS + 2)
+    found = find_pairs(alike, 1, False, [*[0] * (NEIGHBOURS + 1), 1])
+    assert {(pair.first, pair.second) for pair in found} == {(k, NEIGHBOURS + 1) for k in range(NEIGHBOURS + 1)}
+
+
+def test_overlap_cuts_the_common_part():
+    picture = np.arange(30).reshape(5, 6)
+    one, other = overlap(picture[:4, :5], picture[1:, 2:], 1, 2)
+    np.testing.assert_array_equal(one, other)
+    assert one.shape == (3, 3)

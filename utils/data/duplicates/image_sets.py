@@ -1,0 +1,73 @@
+"""Images among which copies are looked for: a side of a dataset folder, or a plain folder, with labels or without."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from config import Side
+from utils.data.annotations import IMAGES, LABELS, Dataset, open_dataset
+from utils.data.listing import image_names
+from utils.errors import InputError
+
+
+@dataclass(frozen=True)
+class ImageSet:
+    """Images, and their labels where there are some.
+
+    Attributes:
+        root: the dataset folder, or the plain folder itself.
+        folder: of the images.
+        names: file names, sorted.
+        labelled: the dataset with the labels; None: there are none.
+    """
+
+    root: Path
+    folder: Path
+    names: tuple[str, ...]
+    labelled: Dataset | None
+
+    def path(self, name: str) -> Path:
+        """Return the path of an image."""
+        return self.folder / name
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """Names of the classes; () without labels."""
+        return self.labelled.annotations.class_names if self.labelled else ()
+
+
+def open_images(folder: Path, prefer: Side, flag: str) -> ImageSet:
+    """Open the images of a folder.
+
+    Args:
+        folder: a dataset folder, its ``train_images/`` or ``test_images/``, or any folder of images.
+        prefer: the side that is taken of a dataset folder that has both.
+        flag: that named the folder, for messages.
+
+    Raises:
+        InputError: no such folder, no images, or malformed labels.
+    """
+    if not folder.is_dir():
+        raise InputError(f"{flag} {folder}: no such folder; name a dataset folder or a folder of images")
+    sides: tuple[Side, ...] = ("train", "test") if prefer == "train" else ("test", "train")
+    for side in sides:
+        place = folder / IMAGES[side]
+        if place.is_dir():
+            return _side(folder, place, side)
+    for side in sides:  # the folder of a side itself
+        if folder.resolve().name == IMAGES[side]:
+            return _side(folder.resolve().parent, folder, side)
+    return _plain(folder, folder)
+
+
+def _side(root: Path, folder: Path, side: Side) -> ImageSet:
+    if not (root / LABELS[side]).is_file():
+        return _plain(root, folder)
+    dataset = open_dataset(root, side)
+    return ImageSet(root, folder, dataset.images, dataset)
+
+
+def _plain(root: Path, folder: Path) -> ImageSet:
+    names = tuple(image_names(folder))
+    if not names:
+        raise InputError(f"{folder}: holds no images; name a dataset folder or a folder of images")
+    return ImageSet(root, folder, names, None)
