@@ -120,13 +120,12 @@ def joins(config: CoilMapConfig) -> Iterator[dict[str, Any]]:
 
 def map_folder(folder: Path) -> Any:
     """Map a drawn coil from its tables and score the map."""
-    from utils.coil.repeats import find_repeats
-
     from utils.coil.artefacts import find_artefacts
     from utils.coil.joining import join
     from utils.coil.placing import place
     from utils.coil.plan_file import read_plan
     from utils.coil.positions import read_frames
+    from utils.coil.repeats import find_repeats
     from utils.coil.truth import score
     from utils.data.coil_truth import read_truth
     from utils.data.images import read_size
@@ -197,9 +196,8 @@ class _Series:
     """
 
     def __init__(self, config: CoilMapConfig, case: int, count: int, changes: dict[str, Any]) -> None:
-        from utils.coil.repeats import find_repeats
-
         from utils.coil.plan import CoilPlan, Roll
+        from utils.coil.repeats import find_repeats
         from utils.coil.truth import score_repeats
         from utils.data.synthetic.coil import EventSettings, draw_events, draw_rolls
 

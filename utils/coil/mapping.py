@@ -17,9 +17,10 @@ from utils.coil.grouping import group
 from utils.coil.joining import join
 from utils.coil.placing import place
 from utils.coil.plan import CoilPlan
-from utils.coil.positions import Frames
-from utils.coil.repeats import find_repeats
-from utils.coil.tables import LIGHT_COLUMNS
+from utils.coil.positions import Frames, find_gaps
+from utils.coil.repeats import Repeats, find_repeats
+from utils.coil.static_series import static_series
+from utils.coil.tables import ARTEFACT_COLUMNS, LIGHT_COLUMNS
 from utils.errors import InputError
 from utils.text import plural
 
@@ -55,31 +56,47 @@ def map_coil_of(
         InputError: the plan wants edges found, and no image shows any; or a rule that nothing can be measured for.
     """
     said = [*notes, *frames.warnings]
-    sightings = place(defects, frames, plan)
-    lost = len(defects) - len(sightings)
+    plan, edges = _edges(frames, plan, profiles, said)
+    dark = set() if edges is None or isinstance(edges, tuple) else set(edges.index[~edges["strip"].to_numpy(bool)])
+    lit = _strip_alone(frames, dark, plan) if dark else frames
+    sightings = place(defects, lit, plan)
+    lost = int((~defects["image"].isin(frames.table["image"])).sum())
     if lost:
         said.append(f"{plural(lost, 'defect')} of images without a place left out")
-    plan, frames, beside = _on_strip(sightings, frames, plan, profiles, said)
-    if beside.any():
-        said.append(f"{plural(int(beside.sum()), 'defect')} beside the strip left out")
-    sightings = sightings[~beside].reset_index(drop=True)
+    frames = lit
+    on_strip = np.ones(len(sightings), dtype=bool) if edges is None else ~outside(sightings, edges)
+    sightings = sightings[on_strip].reset_index(drop=True)
+    if beside := len(defects) - lost - len(sightings):
+        said.append(f"{plural(beside, 'defect')} beside the strip left out")
     artefacts, numbers = find_artefacts(sightings, frames.table)
+    table = join(sightings.assign(artefact=0 if keep_static else numbers), frames.table, plan)
+    repeats = _repeats_of(table, frames, plan)
+    static = static_series(table[table["artefact"] == 0], repeats.numbers, frames.table, plan)
+    if len(static) and not keep_static:
+        first = int(artefacts["artefact"].max()) + 1 if len(artefacts) else 1
+        static["artefact"] = np.arange(first, first + len(static))
+        own = table.index[table["artefact"] == 0]
+        mark = dict(zip(static["repeat"], static["artefact"], strict=True))
+        table.loc[own, "artefact"] = [mark.get(number, 0) for number in repeats.numbers.tolist()]
+        artefacts = (
+            pd.concat([artefacts, static[list(ARTEFACT_COLUMNS)]], ignore_index=True) if len(artefacts) else static
+        )
+        artefacts = artefacts[list(ARTEFACT_COLUMNS)]
+        repeats = _repeats_of(table, frames, plan)
+        repeats = _without(repeats, static_series(table[table["artefact"] == 0], repeats.numbers, frames.table, plan))
     if len(artefacts):
         said += _static_marks(artefacts, keep_static)
-    table = join(sightings.assign(artefact=0 if keep_static else numbers), frames.table, plan)
     real = table["artefact"].to_numpy(int) == 0
-    own = table[real].reset_index(drop=True)
-    middle = (own[[f"{axis}0" for axis in ("along", "across")]].to_numpy(float) + _ends(own)) / 2
-    repeats = find_repeats(middle[:, 0], middle[:, 1], own["class_name"].tolist(), frames.length, plan)
-    own["repeat"] = repeats.numbers
-    groups, own["group"] = group(own, plan, frames.length)
+    real_ones = table[real].reset_index(drop=True)
+    real_ones["repeat"] = repeats.numbers
+    groups, real_ones["group"] = group(real_ones, plan, frames.length)
     if earlier is not None:
-        registration = register(own, earlier, plan)
-        own["earlier"] = registration.numbers
+        registration = register(real_ones, earlier, plan)
+        real_ones["earlier"] = registration.numbers
         said.append(registration.text)
     for name in ("repeat", "group", "earlier"):
         column = np.zeros(len(table), np.int64)
-        column[real] = own[name].to_numpy(np.int64)
+        column[real] = real_ones[name].to_numpy(np.int64)
         table[name] = column
     verdict = grade(table, repeats.table, plan, frames.length, frames.table, frames.gaps)
     return Coil(
@@ -123,7 +140,9 @@ def read_earlier(folder: Path, plan: CoilPlan) -> pd.DataFrame:
         except (ValueError, KeyError, TypeError):
             raise InputError(f"-against {file.parent / 'grade.json'}: damaged; map that stage again") from None
     if unit != plan.unit:
-        raise InputError(f"-against {folder}: is in {unit}, and this map in {plan.unit}; give both the same mm_per_pixel")
+        raise InputError(
+            f"-against {folder}: is in {unit}, and this map in {plan.unit}; give both the same mm_per_pixel"
+        )
     return table
 
 
@@ -152,28 +171,39 @@ def light_of(profiles: Mapping[str, Profile], frames: Frames, plan: CoilPlan) ->
     return pd.DataFrame(rows, columns=list(LIGHT_COLUMNS))
 
 
-def _ends(table: pd.DataFrame) -> np.ndarray:
-    return table[["along1", "across1"]].to_numpy(float)
+def _repeats_of(table: pd.DataFrame, frames: Frames, plan: CoilPlan) -> Repeats:
+    """Find the series among the defects that belong to no static mark."""
+    own = table[table["artefact"].to_numpy(int) == 0]
+    along, across = ((own[f"{axis}0"] + own[f"{axis}1"]).to_numpy(float) / 2 for axis in ("along", "across"))
+    return find_repeats(along, across, own["class_name"].tolist(), frames.length, plan)
 
 
-def _on_strip(
-    sightings: pd.DataFrame, frames: Frames, plan: CoilPlan, profiles: Mapping[str, Profile], said: list[str]
-) -> tuple[CoilPlan, Frames, np.ndarray]:
-    """Find the edges where the plan asks for it; return plan and frames with them, and which sightings lie beside."""
-    if isinstance(plan.edges, tuple):
-        return plan, frames, outside(sightings, plan.edges)
-    if plan.edges is None:
-        return plan, frames, np.zeros(len(sightings), dtype=bool)
+def _without(repeats: Repeats, static: pd.DataFrame) -> Repeats:
+    """Return the series that wander through the image, numbered anew."""
+    kept = repeats.table[~repeats.table["repeat"].isin(static["repeat"])].reset_index(drop=True)
+    number = {int(old): new for new, old in enumerate(kept["repeat"], 1)}
+    kept["repeat"] = np.arange(1, len(kept) + 1)
+    return Repeats(kept, np.array([number.get(one, 0) for one in repeats.numbers.tolist()], dtype=np.int64))
+
+
+def _edges(
+    frames: Frames, plan: CoilPlan, profiles: Mapping[str, Profile], said: list[str]
+) -> tuple[CoilPlan, pd.DataFrame | tuple[float, float] | None]:
+    """Find the edges where the plan asks for it; return the plan with them, and those of each frame or of all; none: none."""
+    if plan.edges is None or isinstance(plan.edges, tuple):
+        return plan, plan.edges
     if not profiles:
         raise InputError(
             "edges: found in coil.yaml needs the images; give their folder with -dir, or the edges as numbers"
         )
     edges = find_edges(profiles, frames, plan)
-    without = edges.index[~edges["strip"].to_numpy(bool)]
-    if len(without) == len(edges):
+    dark = edges.index[~edges["strip"].to_numpy(bool)].tolist()
+    if len(dark) == len(edges):
         raise InputError("edges: found in coil.yaml: no image shows any strip, all are dark; give the edges as numbers")
+    if dark:
+        more = "..." if len(dark) > 3 else ""
+        said.append(f"{plural(len(dark), 'image')} without strip: {', '.join(map(str, dark[:3]))}{more}")
     found = edges_of_coil(edges, plan)
-    beside = outside(sightings, edges)
     if found is None:
         said.append("the strip's edges are not in the images; all that they show counts as strip")
     elif plan.width is not None and abs(found[1] - found[0] - plan.width) > 0.02 * plan.width:
@@ -181,20 +211,17 @@ def _on_strip(
             f"the strip is {found[1] - found[0]:.0f} {plan.unit} wide in the images, and {plan.width:.0f} in coil.yaml;"
             " one of scale, left edges and width is wrong"
         )
-    if len(without):
-        said.append(f"{plural(len(without), 'image')} without strip: {', '.join(map(str, without[:3]))}{'...' * (len(without) > 3)}")
-        frames = _without_tail(frames, set(map(str, without)))
-    return dataclasses.replace(plan, edges=found), frames, beside
+    return dataclasses.replace(plan, edges=found), edges
 
 
-def _without_tail(frames: Frames, dark: set[str]) -> Frames:
-    """Drop the images after the last one that shows strip: the coil ends there."""
+def _strip_alone(frames: Frames, dark: set[str], plan: CoilPlan) -> Frames:
+    """Drop the images after the last one that shows strip, and those before the first where nothing says where 0 is."""
     table = frames.table
-    end = table.loc[~table["image"].isin(dark), "end"].max()
-    kept = table[(table["end"] <= end) | ~table["image"].isin(dark)].reset_index(drop=True)
-    gaps = frames.gaps[frames.gaps["begin"] < end].reset_index(drop=True)
-    gaps["end"] = gaps["end"].clip(upper=end)
-    return dataclasses.replace(frames, table=kept, gaps=gaps)
+    lit = table[~table["image"].isin(dark)]
+    begin, end = (float(lit["begin"].min()) if frames.counted else 0.0), float(lit["end"].max())
+    kept = table[(table["begin"] < end) & (table["end"] > begin)].reset_index(drop=True)
+    moved = kept.assign(begin=kept["begin"] - begin, end=kept["end"] - begin)
+    return dataclasses.replace(frames, table=moved, gaps=find_gaps(moved, plan))
 
 
 def _static_marks(artefacts: pd.DataFrame, kept: bool) -> list[str]:
