@@ -50,7 +50,6 @@ from utils.inference.pipeline import InspectionPipeline
 from utils.models.class_names import MapError
 from utils.text import columns, plural, visible
 
-
 # A choice that an earlier run has kept is used for any number of images.
 WHY_TORCH = f"runs of fewer than {FEWEST} images take torch, unless a larger one has found a faster backend for these weights here"
 
