@@ -3,6 +3,7 @@
 import csv
 import os
 import shutil
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -10,44 +11,49 @@ from typing import Any
 # Small networks gain nothing from more threads, and threads that wait for each other make a busy machine crawl.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
-import cv2
-import numpy as np
 import pytest
-import torch
 
-from utils.data.rle import encode
-from utils.decision.decision import Decision
-from utils.models.factory import build
-from utils.models.spec import ModelSpec
-from utils.weights.weights_file import WeightsFile
+# As ``utils.device.optional`` does: OpenVINO would tell its makers of each conversion, from a process of its own.
+sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
+
+# Nothing that imports torch here: the process that hands the tests out to others would wait for it, and they for that.
 
 # (height, width) of the images that make_dataset makes in turn: sizes change in the middle and come back.
 SIZES = ((48, 80), (48, 80), (33, 57), (64, 40), (48, 80))
 
 # What takes longest comes first, so that no process is alone with it at the end (see ALL_CORES in the Makefile).
 SLOWEST_FIRST = (
-    "commands/test_export_model.py",
-    "integration/test_train_interrupted.py",
-    "inference/backends/test_backends.py",
-    "integration/test_systems.py",
     "integration/test_train.py",
-    "integration/test_calibrate.py",
-    "integration/test_bad_input.py",
-    "web/page/test_page.py",
-    "models/test_architectures.py",
-    "reference/test_recompute.py",
-    "integration/test_train_networks.py",
     "integration/test_evaluate.py",
+    "models/test_architectures.py",
+    "web/page/test_page.py",
+    "commands/test_publish_weights.py",
+    "integration/test_calibrate.py",
+    "inference/backends/test_backends.py",
+    "integration/test_bad_input.py",
+    "reporting/test_exploration_page.py",
+    "integration/test_pages_in_browser.py",
+    "integration/test_predict_masks.py",
+    "integration/test_train_networks.py",
+    "integration/test_systems.py",
+    "integration/test_train_interrupted.py",
+    "reporting/test_evaluation.py",
+    "reference/test_recompute.py",
 )
+
+# Widths of a U-Net's decoder, which otherwise takes most of a small network's time.
+NARROW = (16, 16, 16, 8, 8)
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 
 
 def pytest_report_header(config: pytest.Config) -> list[str]:
     """Print what repeats the cases of tests/fuzz where those are run."""
+    if "not slow" in config.option.markexpr:
+        return []
     from tests.fuzz.chance import CASES, SEED
 
-    return [] if "not slow" in config.option.markexpr else [f"fuzz: FUZZ_SEED={SEED} FUZZ_CASES={CASES}"]
+    return [f"fuzz: FUZZ_SEED={SEED} FUZZ_CASES={CASES}"]
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -60,7 +66,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 @pytest.fixture(autouse=True)
 def one_thread() -> None:
     """Undo what an earlier test of this process did by -threads: sums of floats depend on the number of threads."""
-    if torch.get_num_threads() != 1:
+    torch = sys.modules.get("torch")
+    if torch is not None and torch.get_num_threads() != 1:
         torch.set_num_threads(1)
 
 
@@ -80,6 +87,13 @@ def no_drawing(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) 
 @pytest.fixture(scope="session")
 def make_weights(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
     """Return a function that writes a weights file of a random U-Net and names its folder; the same call, the same file."""
+    import torch
+
+    from utils.decision.decision import Decision
+    from utils.models.factory import build
+    from utils.models.spec import ModelSpec
+    from utils.weights.weights_file import WeightsFile
+
     made: dict[tuple, Path] = {}
 
     def make(
@@ -90,10 +104,12 @@ def make_weights(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path
         min_area: int = 0,
         max_area: int | None = None,
         target: str | None = None,
+        encoder: str = "test_resnet",  # of timm, made for tests
     ) -> Path:
-        key = (task, class_names, channels, input_size, min_area, max_area, target)
+        key = (task, class_names, channels, input_size, min_area, max_area, target, encoder)
         if key not in made:
-            spec = ModelSpec("unet", "resnet18", task, class_names, channels, target)
+            decoder = NARROW if encoder == "test_resnet" else ()
+            spec = ModelSpec("unet", encoder, task, class_names, channels, target, decoder_channels=decoder)
             torch.manual_seed(1)
             model = build(spec)
             # Spread the logits, so that a random network finds something but not everything.
@@ -107,7 +123,7 @@ def make_weights(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path
                 Decision.uniform(len(spec.scored_names), 0.5, min_area, max_area or 0),
             )
             folder = tmp_path_factory.mktemp("weights")
-            weights.save_named(folder, "unet-resnet18-test")
+            weights.save_named(folder, f"unet-{encoder}-test")
             made[key] = folder
         return made[key]
 
@@ -129,6 +145,10 @@ def make_dataset(tmp_path: Path, write_dataset: Callable[..., Path]) -> Callable
 @pytest.fixture(scope="session")
 def write_dataset() -> Callable[..., Path]:
     """Return a function that writes a labelled dataset folder: noise with a bright block (class 1) and a dark one (2)."""
+    import cv2
+    import numpy as np
+
+    from utils.data.rle import encode
 
     def write(
         root: Path, count: int = 5, class_names: tuple[str, ...] | None = ("pits", "cracks"), grey: bool = False

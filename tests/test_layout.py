@@ -1,6 +1,7 @@
 """The repository keeps the layout and the import rules that docs/architecture.md promises."""
 
 import ast
+import functools
 import os
 import re
 import subprocess
@@ -44,6 +45,7 @@ def room_of(name: str) -> str:
     return "config" if parts[0] == "config" else "entry points"
 
 
+@functools.cache  # several tests ask about a module
 def imports(source: str) -> list[tuple[int, str, bool]]:
     """List the imports of our own modules in a source text: line, dotted name, whether inside a function."""
     found = []

@@ -71,7 +71,8 @@ def run(tmp_path_factory) -> Path:
     synthesise(strips)
     synthesise(dataclasses.replace(strips, split="test"))
     names = tuple((root / "strips/classes.txt").read_text().split())
-    spec = ModelSpec("unet", "mobilenetv3_small_100", "multilabel", names)  # small; timm's, which SMP calls tu-...
+    # Small; timm's, which SMP calls tu-...
+    spec = ModelSpec("unet", "mobilenetv3_small_100", "multilabel", names, decoder_channels=(64, 32, 32, 16, 16))
     torch.manual_seed(2)
     model = build(spec)
     torch.nn.init.normal_(model.net.segmentation_head[0].weight, std=0.5)

@@ -2,18 +2,21 @@
 
 import json
 import os
+import queue
 import re
 import shlex
 import shutil
 import signal
 import subprocess
 import sys
+import threading
 import urllib.request
 from pathlib import Path
 
 import pytest
 
 from config import ServeConfig
+from tests.integration.in_process import command
 from tests.web.red import Red, make_application, pixels, png, running
 from utils.commands.serve import check, serve
 from utils.errors import InputError
@@ -117,19 +120,51 @@ def test_sigterm_while_it_loads_ends_with_0_too(monkeypatch):
     assert signal.getsignal(signal.SIGTERM) is before
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, pytest.param(signal.SIGINT, marks=pytest.mark.slow)])
-def test_the_command_serves_until_a_signal_and_ends_with_0(make_weights, tmp_path, number):
-    words = ["-weights_dir", make_weights(input_size=(32, 64)), "-port", "0", "-backend", "torch", "-precision", "f32"]
+WORDS = ["-port", "0", "-backend", "torch", "-precision", "f32", "-device", "cpu"]
+READY = r"(http://127\.0\.0\.1:\d+)  unet-test_resnet-test-\w{8}\.pth, torch f32 on cpu; ready in"
+
+
+def ask(line: str) -> dict:
+    """Ask the server that printed this line whether it is ready."""
+    found = re.match(READY, line)
+    assert found, line
+    with urllib.request.urlopen(f"{found[1]}/readyz") as answer:
+        return json.load(answer)
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_the_command_serves_until_a_signal_and_ends_with_0(make_weights, tmp_path, monkeypatch, number):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    printed: queue.Queue[str] = queue.Queue()
+    monkeypatch.setattr("utils.commands.serve.print", lambda line, **_: printed.put(line), raising=False)
+    answers = []
+
+    def client() -> None:
+        line = printed.get(timeout=60)
+        try:
+            answers.append(ask(line))
+        finally:
+            os.kill(os.getpid(), number)
+
+    asking = threading.Thread(target=client, daemon=True)
+    asking.start()
+    before = [signal.getsignal(one) for one in (signal.SIGTERM, signal.SIGINT)]
+    assert command(["Serve.py", "-weights_dir", str(make_weights(input_size=(32, 64))), *WORDS], monkeypatch) == 0
+    assert answers == [{"status": "ready"}]
+    assert printed.get_nowait() == "stopped"
+    assert [signal.getsignal(one) for one in (signal.SIGTERM, signal.SIGINT)] == before
+
+
+@pytest.mark.slow  # a process that imports everything
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_the_program_serves_until_a_signal_and_ends_with_0(make_weights, tmp_path, number):
+    words = ["-weights_dir", make_weights(input_size=(32, 64)), *WORDS]
     environment = {**os.environ, "XDG_CACHE_HOME": str(tmp_path)}
     with subprocess.Popen(
         [sys.executable, "Serve.py", *words], cwd=ROOT, env=environment, stdout=subprocess.PIPE, text=True
     ) as process:
         assert process.stdout is not None
-        line = process.stdout.readline()
-        found = re.match(r"(http://127\.0\.0\.1:\d+)  unet-resnet18-test-\w{8}\.pth, torch f32 on cpu; ready in", line)
-        assert found, line
-        with urllib.request.urlopen(f"{found[1]}/readyz") as answer:
-            assert json.load(answer) == {"status": "ready"}
+        assert ask(process.stdout.readline()) == {"status": "ready"}
         process.send_signal(number)
         rest = process.stdout.read()
         assert (process.wait(30), rest) == (0, "stopped\n")

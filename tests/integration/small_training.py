@@ -8,6 +8,7 @@ import pandas as pd
 import torch
 
 from config import TrainConfig
+from tests.conftest import NARROW
 from utils.data.rle import encode
 from utils.weights.finding import find
 from utils.weights.weights_file import load
@@ -38,6 +39,7 @@ def settings(strips: Path, out: Path, **changes) -> TrainConfig:
     small = {
         "encoder": "test_resnet",  # of timm, made for tests: a tenth of the work of resnet18
         "encoder_weights": "none",
+        "decoder_channels": NARROW,
         "image_size": (32, 64),
         "subset": "all",
         "num_epochs": 2,

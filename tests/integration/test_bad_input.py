@@ -5,7 +5,6 @@ on this file shows each command with its line.
 """
 
 import errno
-import importlib
 import os
 import re
 import resource
@@ -25,14 +24,14 @@ import yaml
 from PIL import Image
 
 from config import TrainConfig
-from utils.cli import run
+from tests.integration.in_process import command
 from utils.settings import to_plain
 from utils.training.run_folder import Run
 
 ROOT = Path(__file__).resolve().parents[2]
 FULL = re.escape(os.strerror(errno.ENOSPC)) + "; free some space or write to another disk"
 RUN = (
-    "-out out -encoder resnet18 -encoder_weights none -image_size 32,64 -batch_size 2 -subset all -device cpu"
+    "-out out -encoder test_resnet -encoder_weights none -image_size 32,64 -batch_size 2 -subset all -device cpu"
     " -num_of_workers 0 -num_epochs 1"
 )
 TRAIN = f"Train.py -dir data {RUN}"
@@ -178,7 +177,7 @@ class Runs:
 
 def a_run(place: Path, patch: Patch) -> None:
     """Make a run folder ``out`` that was interrupted before its first epoch ended."""
-    flags = {"encoder": "resnet18", "encoder_weights": "none", "image_size": (32, 64), "device": "cpu"}
+    flags = {"encoder": "test_resnet", "encoder_weights": "none", "image_size": (32, 64), "device": "cpu"}
     config = TrainConfig(dir=Path("data"), batch_size=2, num_of_workers=0, num_epochs=1, **flags)
     (place / "out/checkpoints").mkdir(parents=True)
     (place / "out/config.yaml").write_text(yaml.safe_dump(to_plain(config)))
@@ -370,7 +369,7 @@ WEIGHTS = [
     Case("no weights folder", f"{PREDICT} -weights_dir none", r"-weights_dir none: no such file or folder; .*Train\.py -dir DATA.*"),
     Case("no weights in the folder", f"{PREDICT} -weights_dir data", r"-weights_dir data: no \.pth file in it; .*Train\.py -dir DATA.*"),
     Case("several weights", PREDICT, r"-weights_dir weights: holds several weights files, choose with -weights from v, w", own_weights(lambda path: shutil.copy(path, path.with_name("v.pth")))),
-    Case("weights of no such name", f"{EVALUATE} -weights best", r"-weights best: not in weights, which has unet-resnet18-test-\w{8}"),
+    Case("weights of no such name", f"{EVALUATE} -weights best", r"-weights best: not in weights, which has unet-test_resnet-test-\w{8}"),
     Case("weights are a text", PREDICT, r"weights/w\.pth: not a weights file, or damaged; fetch or train it again", own_weights(lambda path: path.write_text("hello"))),
     Case("weights are empty", PREDICT, r"weights/w\.pth: not a weights file, or damaged; fetch or train it again", own_weights(lambda path: path.write_bytes(b""))),
     Case("weights are cut off", EVALUATE, r"weights/w\.pth: not a weights file, or damaged; fetch or train it again", own_weights(lambda path: os.truncate(path, 1_000_000))),
@@ -379,10 +378,10 @@ WEIGHTS = [
     Case("foreign state dict", PREDICT, r"weights/w\.pth: a \.pth file, but not one that Train\.py wrote; point -weights_dir at a run folder", own_weights(lambda path: torch.save({"conv.weight": torch.zeros(3)}, path))),
     Case("newer version", PREDICT, r"weights/w\.pth: format version 99, this program reads 1; update the program", changed_weights(version=99)),
     Case("parts are missing", PREDICT, r"weights/w\.pth: damaged weights file \(.*\); fetch or train it again", changed_weights(spec={"encoder": "resnet18"})),
-    Case("weights of another network", PREDICT, r"weights/w\.pth: its weights do not fit unet resnet18 \(.*\); fetch or train it again", changed_weights(state_dict={"x": torch.zeros(1)})),
+    Case("weights of another network", PREDICT, r"weights/w\.pth: its weights do not fit unet test_resnet \(.*\); fetch or train it again", changed_weights(state_dict={"x": torch.zeros(1)})),
     Case("classes differ", EVALUATE, r"data/train\.csv: classes are holes, dents, but the weights were trained on pits, cracks; use weights of these classes, .*", file("data/classes.txt", "holes\ndents\n")),
     Case("start from weights that are not there", f"{TRAIN} -encoder_weights imagnet", r"-encoder_weights imagnet: no such file; choose imagenet, none or a weights file"),
-    Case("start from weights of another encoder", f"{TRAIN} -encoder resnet34 -encoder_weights weights/w.pth", r"-encoder_weights weights/w\.pth: is for -encoder resnet18 -channels 3; nothing in it fits resnet34", own_weights(lambda path: None)),
+    Case("start from weights of another encoder", f"{TRAIN} -encoder resnet34 -encoder_weights weights/w.pth", r"-encoder_weights weights/w\.pth: is for -encoder test_resnet -channels 3; nothing in it fits resnet34", own_weights(lambda path: None)),
     Case("start from an encoder of another network", f"{TRAIN} -encoder_weights weights/w.pth", r"-encoder_weights weights/w\.pth: is of another network, 1 tensors where \d+ are needed", own_weights(lambda path: torch.save({"conv.weight": torch.zeros(3)}, path))),
     Case("start from a file that is no network", f"{TRAIN} -encoder_weights weights/w.pth", r"-encoder_weights weights/w\.pth: holds neither a weights file of this project nor an encoder's tensors; choose .*", own_weights(lambda path: torch.save([1], path))),
 ]  # fmt: skip
@@ -422,7 +421,7 @@ MACHINE = [
 
 # What libraries print on their own shows only in a process of its own.
 PROCESSES = [
-    Case("ImageNet weights out of reach", f"{TRAIN} -encoder_weights imagenet", r"the ImageNet weights of resnet18 could not be fetched \(\w+\); either run once with a network connection .*, or give them as -encoder_weights FILE, or train from scratch with -encoder_weights none"),
+    Case("ImageNet weights out of reach", f"{TRAIN} -encoder resnet18 -encoder_weights imagenet", r"the ImageNet weights of resnet18 could not be fetched \(\w+\); either run once with a network connection .*, or give them as -encoder_weights FILE, or train from scratch with -encoder_weights none"),
     Case("weights that would run code", PREDICT, r"weights/w\.pth: refused, .*", own_weights(lambda path: torch.save(Runs(), path))),
 ]  # fmt: skip
 
@@ -441,26 +440,14 @@ def place(make_dataset, make_weights, tmp_path, monkeypatch) -> Path:
 @pytest.fixture
 def limits():
     """Return a function that puts back what a case or a command changes of the process."""
-    size, handlers = resource.getrlimit(resource.RLIMIT_FSIZE), {}
-    for number in (signal.SIGXFSZ, signal.SIGTERM):
-        handlers[number] = signal.getsignal(number)
+    size, handler = resource.getrlimit(resource.RLIMIT_FSIZE), signal.getsignal(signal.SIGXFSZ)
 
     def restore() -> None:
         resource.setrlimit(resource.RLIMIT_FSIZE, size)
-        for number, handler in handlers.items():
-            signal.signal(number, handler)
+        signal.signal(signal.SIGXFSZ, handler)
 
     yield restore
     restore()
-
-
-def command(words: str, monkeypatch: Patch) -> object:
-    """Run a command in this process, as its script does; give the exit code."""
-    script, *rest = words.split()
-    monkeypatch.setattr(sys, "argv", [script, *rest])
-    with pytest.raises(SystemExit) as stop:
-        run(importlib.import_module(script.removesuffix(".py")).main)
-    return stop.value.code
 
 
 def files(place: Path) -> dict[str, tuple[int, int]]:
@@ -473,7 +460,7 @@ def files(place: Path) -> dict[str, tuple[int, int]]:
 def test_bad_input_is_one_line(case, place, limits, monkeypatch, capfd, recwarn):
     case.prepare(place, monkeypatch)
     before = files(place)
-    code = command(case.command, monkeypatch)
+    code = command(case.command.split(), monkeypatch)
     limits()  # at once: pytest itself writes files
     monkeypatch.undo()
     printed = capfd.readouterr()
@@ -494,7 +481,7 @@ def test_bad_input_is_one_line(case, place, limits, monkeypatch, capfd, recwarn)
 
 @pytest.mark.parametrize("words", [TRAIN, PREDICT, EVALUATE, "Prepare_data.py balance -dir data"])
 def test_the_folder_is_good_before_a_case_spoils_it(words, place, limits, monkeypatch, capfd):
-    assert command(words, monkeypatch) == 0, capfd.readouterr()
+    assert command(words.split(), monkeypatch) == 0, capfd.readouterr()
 
 
 def test_the_spoilt_pickle_does_run_code_where_nothing_refuses_it(place):
@@ -512,7 +499,7 @@ def test_ctrl_c_before_the_work_begins_leaves_nothing(words, place, limits, monk
     ):
         raising(f"utils.{target}", KeyboardInterrupt())(place, monkeypatch)
     before = files(place)
-    assert command(words, monkeypatch) == 130
+    assert command(words.split(), monkeypatch) == 130
     assert capfd.readouterr().err == "interrupted\n"
     assert files(place) == before
 

@@ -32,13 +32,17 @@ from utils.weights.weights_file import WeightsFile, load
 pytestmark = pytest.mark.usefixtures("no_drawing")
 
 
-@pytest.fixture
-def run(make_weights, tmp_path) -> Path:
-    """A run folder: a weights file, and a split with a near-duplicate pair."""
-    folder = shutil.copytree(make_weights(), tmp_path / "run")
+def run_folder(weights: Path, folder: Path) -> Path:
+    """Make a run folder: a weights file, and a split with a near-duplicate pair."""
+    shutil.copytree(weights, folder)
     rows = [f"{number:03d}.png,valid,{min(number, 10)}" for number in range(12)]
     (folder / "split.csv").write_text("\n".join(["image,side,group", *rows]) + "\n")
     return folder
+
+
+@pytest.fixture
+def run(make_weights, tmp_path) -> Path:
+    return run_folder(make_weights(), tmp_path / "run")
 
 
 def everything(folder: Path) -> dict[str, bytes]:
@@ -91,9 +95,11 @@ def test_the_next_command_uses_the_calibrated_settings_without_being_told(make_d
     assert max(float(row["recall"]) for row in rows) <= 1
 
 
-def test_a_second_calibration_replaces_the_first_and_keeps_the_file_from_training(make_dataset, run, tmp_path):
+def test_a_second_calibration_replaces_the_first_and_keeps_the_file_from_training(make_dataset, make_weights, tmp_path):
+    run = run_folder(make_weights(encoder="resnet18"), tmp_path / "run")
     root, old = make_dataset(count=12), find(run)
     flags = {"dir": root, "weights_dir": run, "out": tmp_path / "out", "calibrate": True, "force": True}
+    flags |= {"resamples": 0, "examples": 0}
     first = evaluate(EvaluateConfig(**flags)).calibrated
     second = evaluate(EvaluateConfig(**flags, false_alarms=0)).calibrated
     assert first != second == find(run)

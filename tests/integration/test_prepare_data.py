@@ -11,19 +11,33 @@ import pandas as pd
 import pytest
 from PIL import Image
 
+from tests.integration.in_process import command
+
 ROOT = Path(__file__).resolve().parents[2]
 COMMANDS = ["download", "convert", "check", "balance", "explore", "synthesise"]
 
 
 @pytest.fixture
 def prepare(tmp_path):
-    """Run the command; give exit code, standard output and standard error."""
+    """Run the command in a process of its own; give exit code, standard output and standard error."""
 
     def call(*words):
         command = [sys.executable, str(ROOT / "Prepare_data.py"), *map(str, words)]
         done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, check=False)
         assert "Traceback" not in done.stderr
         return done.returncode, done.stdout, done.stderr
+
+    return call
+
+
+@pytest.fixture
+def prepare_here(tmp_path, monkeypatch, capfd):
+    """Do what ``prepare`` does in this process, which has imported everything already."""
+    monkeypatch.chdir(tmp_path)
+
+    def call(*words):
+        code = command(["Prepare_data.py", *map(str, words)], monkeypatch)
+        return code, *capfd.readouterr()
 
     return call
 
@@ -84,15 +98,17 @@ def test_help_is_quick_and_explains(prepare, name):
         (["download", "-dir", "x", "-archive", "no.zip"], "error: no.zip: no such file or folder; -archive expects"),
     ],
 )
-def test_a_mistake_is_one_line_and_exit_code_2(prepare, tmp_path, words, line):
-    code, out, err = prepare(*words)
+def test_a_mistake_is_one_line_and_exit_code_2(prepare_here, tmp_path, words, line):
+    code, out, err = prepare_here(*words)
     assert (code, out) == (2, "")
     assert err.startswith(line)
     assert err.count("\n") == 1
     assert list(tmp_path.iterdir()) == []
 
 
-def test_masks_are_converted_checked_balanced_and_converted_back(prepare, masks, tmp_path):
+@pytest.mark.parametrize("how", ["prepare_here", pytest.param("prepare", marks=pytest.mark.slow)])
+def test_masks_are_converted_checked_balanced_and_converted_back(request, how, masks, tmp_path):
+    prepare = request.getfixturevalue(how)
     code, out, _ = convert(prepare, masks)
     assert code == 0
     assert out.splitlines() == [
@@ -116,20 +132,20 @@ def test_masks_are_converted_checked_balanced_and_converted_back(prepare, masks,
         assert np.array_equal(np.array(Image.open(tmp_path / "back" / path.name)), np.array(Image.open(path)))
 
 
-def test_a_second_conversion_does_not_overwrite_the_first(prepare, masks):
-    assert convert(prepare, masks)[0] == 0
-    code, _, err = convert(prepare, masks)
+def test_a_second_conversion_does_not_overwrite_the_first(prepare_here, masks):
+    assert convert(prepare_here, masks)[0] == 0
+    code, _, err = convert(prepare_here, masks)
     assert code == 2
     assert err == "error: data/train_images: exists already; choose another folder or remove it\n"
 
 
-def test_check_lists_all_problems_and_ends_with_2(prepare, masks, tmp_path):
-    convert(prepare, masks)
+def test_check_lists_all_problems_and_ends_with_2(prepare_here, masks, tmp_path):
+    convert(prepare_here, masks)
     broken = tmp_path / "data" / "train_images" / "1.png"
     broken.write_bytes(broken.read_bytes()[:200])
     with open(tmp_path / "data" / "train.csv", "a") as table:
         table.write("0.png,0,1 1\n3.png,1,640 2\n")
-    code, out, _ = prepare("check", "-dir", "data", "-out", "found.csv")
+    code, out, _ = prepare_here("check", "-dir", "data", "-out", "found.csv")
     assert code == 2
     assert "3 problems, listed in found.csv:" in out
     for line in [
@@ -141,20 +157,21 @@ def test_check_lists_all_problems_and_ends_with_2(prepare, masks, tmp_path):
     assert len(pd.read_csv(tmp_path / "found.csv")) == 3
 
 
-def test_check_shows_problems_that_it_cannot_save(prepare, masks, tmp_path):
-    convert(prepare, masks)
+def test_check_shows_problems_that_it_cannot_save(prepare_here, masks, tmp_path):
+    convert(prepare_here, masks)
     (tmp_path / "data" / "problems.csv").mkdir()  # stands for a disk that nobody may write to, which root may
     with open(tmp_path / "data" / "train.csv", "a") as table:
         table.write("0.png,0,1 1\n")
-    code, out, _ = prepare("check", "-dir", "data")
+    code, out, _ = prepare_here("check", "-dir", "data")
     assert code == 2
     assert "data/problems.csv: not saved (Is a directory); -out FILE saves the problems elsewhere" in out
     assert "\n1 problem:\n  train.csv, row 5: class 0; classes are counted from 1" in out
 
 
-def test_explore_writes_a_page_and_its_figures(prepare, masks, tmp_path):
-    convert(prepare, masks)
-    code, out, _ = prepare("explore", "-dir", "data")
+@pytest.mark.usefixtures("no_drawing")  # tests/reporting draws every plot
+def test_explore_writes_a_page_and_its_figures(prepare_here, masks, tmp_path):
+    convert(prepare_here, masks)
+    code, out, _ = prepare_here("explore", "-dir", "data")
     assert code == 0
     assert out.splitlines()[:2] == ["images: 4, 3 with a defect, 1 clean", "images per class: pit 2, crack 1"]
     page = (tmp_path / "data" / "exploration" / "exploration.html").read_text("utf-8")

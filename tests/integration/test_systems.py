@@ -54,7 +54,7 @@ def sums(folder: Path) -> dict[str, bytes]:
 )
 def test_a_system_is_trained_scored_and_run_by_the_three_commands(make_dataset, tmp_path, capsys, words, roles, labels):
     data = make_dataset(count=18)
-    run = train(tmp_path / "run", data, f"{words} -test_fraction 0.2")
+    run = train(tmp_path / "run", data, f"{words} -test_fraction 0.2 -decoder_channels 16,16,16,8,8")
     path = find(run)
     system = read_system(path)
     assert list(system.members) == roles

@@ -179,7 +179,7 @@ def test_a_run_that_began_while_images_were_checked_is_left_alone(strips, tmp_pa
 
 def test_the_test_side_is_used_for_nothing_and_scored_once(strips, tmp_path, capsys, monkeypatch):
     run = tmp_path / "run"
-    fractions = {"valid_fraction": 0.25, "test_fraction": 0.2}
+    fractions = {"valid_fraction": 0.25, "test_fraction": 0.2, "num_epochs": 1}
     first = train(settings(strips, run, group_duplicates=False, **fractions))
     frame = pd.read_csv(run / "split.csv")
     test = sorted(frame.loc[frame["side"] == "test", "image"])
@@ -201,7 +201,7 @@ def test_the_test_side_is_used_for_nothing_and_scored_once(strips, tmp_path, cap
     # Nothing of the training depends on those images: without them it is the same one.
     few = tmp_path / "few.csv"
     frame[frame["side"] != "test"].to_csv(few, index=False)
-    without = train(settings(strips, tmp_path / "without", split=few, subset="balanced"))
+    without = train(settings(strips, tmp_path / "without", split=few, subset="balanced", num_epochs=1))
     assert same(weights_of(run), weights_of(without.folder))
     assert (without.test, "used for nothing" in without.text()) == (None, False)
     assert without.scores == first.scores

@@ -1,20 +1,30 @@
 """Training that is killed, interrupted, resumed, or spread over processes."""
 
+import dataclasses
 import os
+import shutil
 import signal
 import subprocess
 import sys
+import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pandas as pd
+import psutil
 import pytest
 import torch
+import yaml
 
 from config import TrainConfig
+from tests.integration.in_process import command
 from tests.integration.small_training import draw_strips, history_of, same, settings, weights_of
 from utils.commands.train import train
+from utils.commands.train_network import TrainResult
 from utils.errors import InputError
+from utils.settings import to_plain
+from utils.training import stepping
 
 ROOT = Path(__file__).parents[2]
 
@@ -24,20 +34,40 @@ def strips(tmp_path_factory) -> Path:
     return draw_strips(tmp_path_factory.mktemp("strips"))
 
 
-@pytest.mark.parametrize(
-    "changes",
-    [
-        pytest.param({}, marks=pytest.mark.slow),
-        {"schedule": "onecycle", "optimizer": "adamw", "ema": 0.9, "accumulate": 2},
-        pytest.param({"schedule": "onecycle", "optimizer": "muon", "clip_norm": 1.0}, marks=pytest.mark.slow),
-        # full size in the epoch after the kill
-        pytest.param({"crop": None, "start_size": (32, 32)}, marks=pytest.mark.slow),
-    ],
-)
-def test_a_killed_run_resumes_bit_equal(strips, tmp_path, changes):
-    make = {"num_epochs": 3, "augmentation": "published", "crop_defect": 0.5, "crop": (32, 32), **changes}
-    whole = train(settings(strips, tmp_path / "whole", **make))
+@pytest.fixture(scope="module")
+def trained(strips, tmp_path_factory) -> TrainResult:
+    """A run that has ended."""
+    return train(settings(strips, tmp_path_factory.mktemp("trained") / "run", num_epochs=1))
 
+
+@pytest.fixture
+def ended(trained, tmp_path) -> TrainResult:
+    """A copy of it to resume and to spoil."""
+    folder = shutil.copytree(trained.folder, tmp_path / "run")
+    return dataclasses.replace(trained, folder=folder, weights=folder / trained.weights.name)
+
+
+class CutOff(BaseException):
+    """Ends a training as a kill does: nothing that is called where errors are met knows it."""
+
+
+def cut_off(config: TrainConfig, monkeypatch: pytest.MonkeyPatch) -> None:
+    """End a training in the middle of its second epoch."""
+    before = stepping.GuardedBackward.on_batch_end
+
+    def after(self, runner):
+        if runner.epoch_step == 2 and runner.loader_batch_step == 3:
+            raise CutOff
+        before(self, runner)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(stepping.GuardedBackward, "on_batch_end", after)
+        with pytest.raises(CutOff):
+            train(config)
+
+
+def kill(config: TrainConfig, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Do the same by SIGKILL to a process of its own."""
     script = (
         "import sys, os, signal\n"
         "from catalyst import dl\n"
@@ -51,13 +81,38 @@ def test_a_killed_run_resumes_bit_equal(strips, tmp_path, changes):
         "    if runner.epoch_step == 2 and runner.loader_batch_step == 3: os.kill(os.getpid(), signal.SIGKILL)\n"
         "    before(self, runner)\n"
         "stepping.GuardedBackward.on_batch_end = after\n"
-        "plain = yaml.safe_load(pathlib.Path(sys.argv[1]).read_text())\n"
+        "plain = yaml.safe_load(sys.argv[1])\n"
         "train(dataclasses.replace(from_plain(TrainConfig, plain), out=pathlib.Path(sys.argv[2])))\n"
     )
-    killed = tmp_path / "killed"
-    command = [sys.executable, "-c", script, str(whole.folder / "config.yaml"), str(killed)]
+    settings = yaml.safe_dump(to_plain(dataclasses.replace(config, out=None)))
+    command = [sys.executable, "-c", script, settings, str(config.out)]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120)
     assert done.returncode == -signal.SIGKILL, done.stderr
+
+
+ONE_CYCLE = {"schedule": "onecycle", "optimizer": "adamw", "ema": 0.9, "accumulate": 2}
+
+
+@pytest.mark.parametrize(
+    ("end", "changes"),
+    [
+        (cut_off, ONE_CYCLE),
+        *(
+            pytest.param(kill, changes, marks=pytest.mark.slow)
+            for changes in (
+                {},
+                ONE_CYCLE,
+                {"schedule": "onecycle", "optimizer": "muon", "clip_norm": 1.0},
+                {"crop": None, "start_size": (32, 32)},  # full size in the epoch after the kill
+            )
+        ),
+    ],
+)
+def test_a_killed_run_resumes_bit_equal(strips, tmp_path, monkeypatch, end, changes):
+    make = {"num_epochs": 3, "augmentation": "published", "crop_defect": 0.5, "crop": (32, 32), **changes}
+    whole = train(settings(strips, tmp_path / "whole", **make))
+    killed = tmp_path / "killed"
+    end(settings(strips, killed, **make), monkeypatch)
     assert not list(killed.glob("*.pth"))
 
     resumed = train(TrainConfig(resume=killed))
@@ -67,16 +122,48 @@ def test_a_killed_run_resumes_bit_equal(strips, tmp_path, changes):
     assert resumed.scores == whole.scores
 
 
-def test_interrupting_says_how_to_go_on(strips, tmp_path):
+FLAGS = (
+    "-encoder test_resnet -encoder_weights none -image_size 32,64 -subset all -batch_size 4 -device cpu -num_epochs 500"
+)
+
+
+def wait_for(file: Path, go_on: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 100
+    while not file.exists() and time.monotonic() < deadline and go_on():
+        time.sleep(0.1)
+
+
+def test_interrupting_says_how_to_go_on(strips, tmp_path, monkeypatch, capfd):
+    out, me, done = tmp_path / "run", psutil.Process(), threading.Event()
+    before, loading = set(me.children()), []
+
+    def interrupt() -> None:
+        wait_for(out / "history.csv", lambda: not done.is_set())
+        loading.extend(set(me.children()) - before)
+        for process in () if done.is_set() else (me, *loading):  # a cluster sends it to the loading process too
+            process.send_signal(signal.SIGTERM)
+
+    threading.Thread(target=interrupt, daemon=True).start()
+    words = f"Train.py -dir {strips} -out {out} {FLAGS} -threads 1 -num_of_workers 1 -decoder_channels 16,16,16,8,8"
+    code = command(words.split(), monkeypatch)
+    done.set()
+    assert code == 130
+    errors = capfd.readouterr().err
+    assert f"python Train.py -resume {out}" in errors
+    assert "Traceback" not in errors
+    assert (out / "checkpoints/last.pth").exists()
+    assert loading
+    assert set(me.children()) == before, "loading processes stay"
+
+
+@pytest.mark.slow  # a process that imports everything
+def test_interrupting_the_program_says_how_to_go_on(strips, tmp_path):
     out = tmp_path / "run"
-    flags = "-encoder test_resnet -encoder_weights none -image_size 32,64 -subset all -batch_size 4 -device cpu"
-    command = [sys.executable, "Train.py", "-dir", str(strips), "-out", str(out), *flags.split(), "-num_epochs", "500"]
+    command = [sys.executable, "Train.py", "-dir", str(strips), "-out", str(out), *FLAGS.split()]
     process = subprocess.Popen(
         command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
     )
-    deadline = time.monotonic() + 100
-    while not (out / "history.csv").exists() and time.monotonic() < deadline and process.poll() is None:
-        time.sleep(0.2)
+    wait_for(out / "history.csv", lambda: process.poll() is None)
     os.killpg(process.pid, signal.SIGTERM)  # as a cluster does it: the loading process gets it too
     _, errors = process.communicate(timeout=60)
     assert process.returncode == 130, errors
@@ -88,8 +175,8 @@ def test_interrupting_says_how_to_go_on(strips, tmp_path):
 @pytest.mark.parametrize(
     ("began", "launcher"), [(2, "2 processes, not 1; start it by torchrun --nproc_per_node 2 Train.py"), (None, "")]
 )
-def test_a_run_goes_on_by_as_many_processes_as_began_it(strips, tmp_path, began, launcher):
-    result = train(settings(strips, tmp_path / "run", num_epochs=1))
+def test_a_run_goes_on_by_as_many_processes_as_began_it(ended, began, launcher):
+    result = ended
     last = result.folder / "checkpoints/last.pth"
     state = torch.load(last, weights_only=True)
     assert state.pop("processes") == 1
@@ -104,8 +191,8 @@ def test_a_run_goes_on_by_as_many_processes_as_began_it(strips, tmp_path, began,
         assert train(TrainConfig(resume=result.folder)).epochs == 1
 
 
-def test_resuming_a_finished_run_trains_nothing(strips, tmp_path):
-    result = train(settings(strips, tmp_path / "run", num_epochs=1))
+def test_resuming_a_finished_run_trains_nothing(ended):
+    result = ended
     before = (result.folder / "history.csv").read_bytes()
     again = train(TrainConfig(resume=result.folder))
     assert again.weights == result.weights
@@ -149,10 +236,6 @@ def test_two_processes_score_the_same_weights_alike(strips, tmp_path):
         "plain = yaml.safe_load(pathlib.Path(sys.argv[1]).read_text())\n"
         "train(dataclasses.replace(from_plain(TrainConfig, plain), out=pathlib.Path(sys.argv[2])))\n"
     )
-    import yaml
-
-    from utils.settings import to_plain
-
     (tmp_path / "settings.yaml").write_text(yaml.safe_dump(to_plain(config)))
     (tmp_path / "go.py").write_text(script)
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
@@ -198,9 +281,8 @@ def test_two_processes_train_an_encoder_with_idle_layers_and_validate_one_averag
     assert same(first, weights_of(tmp_path / "run"))
 
 
-def test_a_resumed_run_keeps_its_settings(strips, tmp_path):
-    result = train(settings(strips, tmp_path / "run", num_epochs=1))
+def test_a_resumed_run_keeps_its_settings(strips, ended):
     with pytest.raises(InputError, match="-num_epochs: a resumed run keeps its settings"):
-        train(TrainConfig(resume=result.folder, num_epochs=7))
+        train(TrainConfig(resume=ended.folder, num_epochs=7))
     with pytest.raises(InputError, match="already holds a run"):
-        train(settings(strips, result.folder))
+        train(settings(strips, ended.folder))

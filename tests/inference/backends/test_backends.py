@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 
+from tests.conftest import NARROW
 from utils import device
 from utils.decision.decision import Decision
 from utils.errors import InputError
@@ -185,7 +186,7 @@ def test_compile_asks_torch_to_translate_the_network(weights, monkeypatch):
 def judging() -> WeightsFile:
     """A network with a shared backbone."""
     torch.manual_seed(2)
-    spec = ModelSpec("shared-backbone", "resnet18", "multilabel", ("pits", "cracks"))
+    spec = ModelSpec("shared-backbone", "test_resnet", "multilabel", ("pits", "cracks"), decoder_channels=NARROW)
     model = build(spec)
     return WeightsFile(spec, model.net.state_dict(), model.mean, model.std, None, Decision.uniform(2, 0.5))
 
