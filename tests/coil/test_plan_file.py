@@ -24,7 +24,7 @@ m_per_count: 1e-4
 rolls:
   - {name: F7 top, smallest: 690, largest: 760}
   - {name: F6 top, smallest: 690, largest: 760, elongation: 1.25}
-repeats: {lane: 40, harmonics: 10}
+repeats: {lane: 40, longest: 5000}
 verdicts: [ok, scrap]
 warn_classes: hole
 rules:
@@ -47,7 +47,7 @@ def test_every_key_becomes_a_value_in_millimetres(tmp_path):
     assert plan.cameras["2"] == Camera("2", 0.25, 0.25, 600.0, "x", reversed_along=True)
     assert plan.zones == Zones(50, 5000, 10000)
     assert plan.rolls == (Roll("F7 top", 690, 760), Roll("F6 top", 690, 760, 1.25))
-    assert (plan.repeats.lane, plan.repeats.window, plan.repeats.harmonics) == (40, 60_000, 10)
+    assert (plan.repeats.lane, plan.repeats.window, plan.repeats.longest) == (40, 60_000, 5000)
     assert (plan.verdicts, plan.warn_classes) == (("ok", "scrap"), ("hole",))
     assert plan.rules[0] == Rule("holes", "scrap", "count", 2, ("hole",), ("edge",), ("bottom",))
     assert (plan.rules[1].measure, plan.rules[1].window_m) == ("count_per_m", 10)
@@ -98,7 +98,6 @@ def test_gap_is_two_pixels_unless_it_is_given(tmp_path, text, join):
             "rolls: a occurs twice",
         ),
         ("rolls: {a: 3}\nmm_per_pixel: 1", "expected a list"),
-        ("repeats: {harmonics: 2.5}", "repeats, harmonics: 2.5: expected a whole number"),
         ("repeats: {shortest: 9, longest: 3}", "shortest 9 is not below longest 3"),
         ("verdicts: [accept]", "verdicts: expected at least two words"),
         ("verdicts: [a, a]", "verdicts: a occurs twice"),

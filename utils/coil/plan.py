@@ -105,7 +105,6 @@ class RepeatSettings:
             with it.
         window: farthest two marks of a series may lie apart.
         shortest, longest: steps that are tried; none: from the rolls, else from what the window can prove.
-        harmonics: of the H-test, at most; chains of marks, which are followed one by one, need none.
         false_alarms: expected number of series found on a coil without any.
     """
 
@@ -113,7 +112,6 @@ class RepeatSettings:
     window: float = 60_000.0
     shortest: float | None = None
     longest: float | None = None
-    harmonics: int = 20
     false_alarms: float = 0.005
 
 

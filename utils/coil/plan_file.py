@@ -301,20 +301,18 @@ class _Reader:
 
     def repeats(self, value: Any) -> RepeatSettings:
         default = RepeatSettings()
-        keys = ("lane", "window", "shortest", "longest", "harmonics", "false_alarms")
+        keys = ("lane", "window", "shortest", "longest", "false_alarms")
         section = self.section(value, "repeats", keys)
         lengths = {key: self.length(section.get(key), f"repeats, {key}", above=0) for key in keys[:4]}
         shortest, longest = lengths["shortest"], lengths["longest"]
         if shortest is not None and longest is not None and shortest >= longest:
             raise self.fail("repeats", f"shortest {shortest:g} is not below longest {longest:g}; exchange them")
-        harmonics = self.number(section.get("harmonics"), "repeats, harmonics", low=1, high=200, whole=True)
         alarms = self.number(section.get("false_alarms"), "repeats, false_alarms", above=0, high=10)
         return RepeatSettings(
             lane=default.lane if lengths["lane"] is None else lengths["lane"],
             window=default.window if lengths["window"] is None else lengths["window"],
             shortest=shortest,
             longest=longest,
-            harmonics=default.harmonics if harmonics is None else int(harmonics),
             false_alarms=default.false_alarms if alarms is None else alarms,
         )
 
