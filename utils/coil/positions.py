@@ -332,7 +332,9 @@ class _Placer:
         across = starts["across"].to_numpy(float).copy()
         cameras = starts["camera"].to_numpy()
         order = sorted(set(cameras), key=_natural)
-        widest = max(self.extent(name, self.seen_by(one))[1] for name, one in zip(starts["image"], cameras, strict=True))
+        widest = max(
+            self.extent(name, self.seen_by(one))[1] for name, one in zip(starts["image"], cameras, strict=True)
+        )
         beside = {camera: place * widest for camera, place in _side_by_side(order).items()}
         unsaid = []
         for camera in order:
