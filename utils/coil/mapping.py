@@ -191,7 +191,7 @@ def _edges(
 ) -> tuple[CoilPlan, pd.DataFrame | tuple[float, float] | None]:
     """Find the edges where the plan asks for it; return the plan with them, and those of each frame or of all; none: none."""
     if plan.edges is None or isinstance(plan.edges, tuple):
-        return plan, plan.edges
+        return _as_wide(plan, plan.edges), plan.edges
     if not profiles:
         raise InputError(
             "edges: found in coil.yaml needs the images; give their folder with -dir, or the edges as numbers"
@@ -211,7 +211,12 @@ def _edges(
             f"the strip is {found[1] - found[0]:.0f} {plan.unit} wide in the images, and {plan.width:.0f} in coil.yaml;"
             " one of scale, left edges and width is wrong"
         )
-    return dataclasses.replace(plan, edges=found), edges
+    return _as_wide(dataclasses.replace(plan, edges=found), found), edges
+
+
+def _as_wide(plan: CoilPlan, edges: tuple[float, float] | None) -> CoilPlan:
+    """Return a plan that knows the strip's width where it is not given and its edges are known."""
+    return plan if plan.width is not None or edges is None else dataclasses.replace(plan, width=edges[1] - edges[0])
 
 
 def _strip_alone(frames: Frames, dark: set[str], plan: CoilPlan) -> Frames:

@@ -30,7 +30,7 @@ def static_series(defects: pd.DataFrame, numbers: np.ndarray, frames: pd.DataFra
     Returns:
         ``ARTEFACT_COLUMNS``, a row for each series, without numbers of static marks; and ``repeat``, that of the series.
     """
-    lengths = frames.drop_duplicates("camera").set_index("camera")[["height_px", "width_px"]]
+    sizes = {side: dict(zip(frames["camera"], frames[side], strict=True)) for side in ("height_px", "width_px")}
     rows: list[dict[str, object]] = []
     for number in np.unique(numbers[numbers > 0]):
         marks = defects[numbers == number]
@@ -40,7 +40,7 @@ def static_series(defects: pd.DataFrame, numbers: np.ndarray, frames: pd.DataFra
         assert seen is not None, "frames were placed by the plan"
         low, size, side = ("y", "height", "height_px") if seen.along == "y" else ("x", "width", "width_px")
         place = (own[low] + own[size] / 2).to_numpy(float)
-        if _at_few_places(place, _PLACE * float(lengths.at[camera, side]), len(marks)):
+        if _at_few_places(place, _PLACE * sizes[side][camera], len(marks)):
             images = own.sort_values("along0")["image"].unique()
             begin = frames.loc[frames["camera"] == camera].set_index("image")["begin"]
             looked = begin.between(begin[images[0]], begin[images[-1]]).sum()

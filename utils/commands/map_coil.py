@@ -250,9 +250,12 @@ def _from_table(config: MapCoilConfig, plan: CoilPlan, file: Path, out: Path) ->
     folder, names = _images(config.dir, out) if config.dir is not None else (None, [])
     if folder is not None and names and not table.by_frame:
         sizes, skipped = _sizes(folder, names)
-        cameras = dict(zip(table.defects["image"], table.defects["camera"], strict=True)) or _cameras(sizes)
-        unknown = sorted(set(table.defects["image"]) - set(names))
-        if len(unknown) == len(cameras) and unknown:
+        cameras = _cameras(sizes)
+        told = dict(zip(table.defects["image"], table.defects["camera"], strict=True))
+        if any(told.values()):
+            cameras = {name: told.get(name, camera) for name, camera in cameras.items()}
+        unknown = sorted(set(told) - set(names))
+        if unknown and len(unknown) == len(told):
             raise InputError(
                 f"{file}: none of its images is in {folder} (the first: {unknown[0]}); give the right -dir"
             )

@@ -1,0 +1,140 @@
+"""Map_coil.py from images and from tables: files, exit codes, and what each bad input says."""
+
+import json
+import shutil
+
+import cv2
+import numpy as np
+import pandas as pd
+import pytest
+
+import Map_coil
+from config import MapCoilConfig
+from utils.commands.map_coil import map_coil
+from utils.errors import InputError
+
+FILES = {"coil.html", "coil.png", "defects.csv", "repeats.csv", "groups.csv", "artefacts.csv", "warnings.csv"}
+FILES |= {"grade.json", "summary.json"}
+TABLE = "image,class_id,name,area_px,x,y,width,height,mean_probability\n"
+MM = "mm_per_pixel: 0.5\nrules: [{name: any, verdict: hold, classes: [pits]}]\n"
+
+
+@pytest.fixture
+def coil(tmp_path):
+    """A coil of four images, one broken, of which 2 and 3 share a defect that their border cuts."""
+    folder = tmp_path / "coil"
+    folder.mkdir()
+    random = np.random.default_rng(2)
+    for number in range(1, 5):
+        cv2.imwrite(str(folder / f"{number}.png"), random.integers(90, 160, (64, 96), dtype=np.uint8))
+    rows = ["1.png,1,pits,20,5,5,5,5,0.9", "2.png,1,pits,40,50,54,4,10,0.9", "3.png,1,pits,40,50,0,4,10,0.9"]
+    (tmp_path / "defects.csv").write_text(TABLE + "\n".join(rows) + "\n")
+    return folder
+
+
+def run(*words):
+    return Map_coil.main([str(word) for word in words])
+
+
+def test_map_from_a_table_with_images(coil, tmp_path, capsys):
+    (tmp_path / "coil.yaml").write_text(MM)
+    out = tmp_path / "map"
+    assert run("-dir", coil, "-defects", tmp_path / "defects.csv", "-coil", tmp_path / "coil.yaml", "-out", out) == 0
+    printed = capsys.readouterr().out
+    assert "0.13 m of strip, 4 images: 2 defects" in printed
+    assert "verdict: hold" in printed
+    assert {path.name for path in out.iterdir()} - {"defects.parquet"} == FILES
+    table = pd.read_csv(out / "defects.csv")
+    assert table[["along0", "along1"]].to_numpy().tolist() == [[2.5, 5.0], [59.0, 69.0]]
+    summary = json.loads((out / "summary.json").read_text())
+    assert (summary["unit"], summary["images"], summary["defects"], summary["verdict"]) == ("mm", 4, 2, "hold")
+    assert "base64" in (out / "coil.html").read_text()
+
+
+def test_map_from_a_table_alone_is_in_pixels_and_says_what_it_guessed(coil, tmp_path, capsys):
+    assert run("-defects", tmp_path / "defects.csv") == 0
+    printed = capsys.readouterr().out
+    assert "192 px of strip, 3 images: 2 defects" in printed
+    assert "tells no size of the images" in printed
+    out = tmp_path / "coil_map"
+    assert pd.read_csv(out / "defects.csv")["along0"].tolist() == [5, 118]
+    for name in ("coil.html", "grade.json", "defects.csv", "summary.json"):
+        assert " mm" not in (out / name).read_text()
+        assert "_mm" not in (out / name).read_text()
+
+
+def test_map_from_images_is_that_of_their_prediction(coil, tmp_path, make_weights):
+    from config import PredictConfig
+    from utils.commands.predict import predict
+
+    weights = make_weights(min_area=4)
+    predict(PredictConfig(images=coil, weights_dir=weights, out=tmp_path / "out", save=("defects",), device="cpu"))
+    flags = ("-dir", coil, "-weights_dir", weights, "-device", "cpu")
+    assert run(*flags, "-out", tmp_path / "a") == 0
+    assert run("-dir", coil, "-defects", tmp_path / "out/defects.csv", "-out", tmp_path / "b") == 0
+    first, second = (pd.read_csv(tmp_path / name / "defects.csv") for name in "ab")
+    assert len(first) > 5
+    columns = [name for name in first if name != "probability"]
+    pd.testing.assert_frame_equal(first[columns], second[columns])
+
+
+def test_image_that_cannot_be_read_is_a_gap(coil, tmp_path, make_weights, capsys):
+    whole = (coil / "3.png").read_bytes()
+    (coil / "3.png").write_bytes(whole[: len(whole) // 2])
+    (coil / "2.png").write_bytes(b"no image")
+    (coil / "coil_map").mkdir()
+    shutil.copy(coil / "1.png", coil / "coil_map/coil.png")  # an earlier map's picture is no image of the coil
+    assert run("-dir", coil, "-weights_dir", make_weights(), "-device", "cpu") == 3
+    printed = capsys.readouterr().out
+    assert "2 images not on the map, named in" in printed
+    summary = json.loads((coil / "coil_map/summary.json").read_text())
+    assert sorted(one["image"] for one in summary["skipped"]) == ["2.png", "3.png"]
+    assert summary["images"] == 2
+    grade = json.loads((coil / "coil_map/grade.json").read_text())
+    assert grade["not_seen"] == [[64, 192]]
+
+
+def test_cameras_in_folders_lie_side_by_side(coil, tmp_path):
+    for camera in ("cam1", "cam2"):
+        (coil / camera).mkdir()
+        for number in range(1, 5):
+            shutil.copy(coil / f"{number}.png", coil / camera)
+    for path in coil.glob("*.png"):
+        path.unlink()
+    (tmp_path / "defects.csv").write_text(TABLE + "cam2/2.png,1,pits,40,50,4,4,10,0.9\n")
+    result = map_coil(MapCoilConfig(dir=coil, defects=tmp_path / "defects.csv", out=tmp_path / "a"))
+    assert result.coil.defects[["along0", "across0"]].to_numpy().tolist() == [[68, 146]]
+
+
+@pytest.mark.parametrize(
+    ("flags", "said"),
+    [
+        ({}, "give -dir FOLDER of the coil's images, or -defects TABLE"),
+        ({"dir": "nowhere"}, "-dir nowhere: no such folder"),
+        ({"defects": "nothing.csv"}, "nothing.csv: no such file"),
+        ({"dir": "empty"}, "-dir empty: holds no images"),
+        ({"defects": "defects.csv", "join_mm": 5.0}, "-join_mm: needs mm_per_pixel"),
+        ({"defects": "defects.csv", "coil": "none.yaml"}, "none.yaml: No such file"),
+        ({"defects": "defects.csv", "truth": "none.json"}, "none.json: no such file"),
+        ({"defects": "defects.csv", "against": "empty"}, "-against empty: no defects.csv"),
+        ({"dir": "coil", "defects": "other.csv"}, "other.csv: none of its images is in coil"),
+        ({"defects": "other.csv", "coil": "found.yaml"}, "edges: found in coil.yaml needs the images"),
+    ],
+)
+def test_what_cannot_be_mapped_is_one_line_and_nothing_is_written(coil, tmp_path, monkeypatch, flags, said):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "other.csv").write_text(TABLE + "9.png,1,pits,20,5,5,5,5,0.9\n")
+    (tmp_path / "found.yaml").write_text("edges: found\n")
+    there = sorted(tmp_path.rglob("*"))
+    paths = {name: tmp_path.joinpath(value).relative_to(tmp_path) for name, value in flags.items() if name != "join_mm"}
+    with pytest.raises(InputError, match=said) as error:
+        map_coil(MapCoilConfig(**{**flags, **paths}))
+    assert "\n" not in str(error.value)
+    assert sorted(tmp_path.rglob("*")) == there
+
+
+def test_rule_about_a_class_that_the_weights_lack_is_refused(coil, tmp_path, make_weights):
+    (tmp_path / "coil.yaml").write_text("rules: [{name: any, verdict: hold, classes: [pit]}]\n")
+    with pytest.raises(InputError, match=r"rule any: unet-.*pth has no class pit, did you mean pits\?"):
+        map_coil(MapCoilConfig(dir=coil, coil=tmp_path / "coil.yaml", weights_dir=make_weights(), device="cpu"))
