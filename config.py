@@ -488,7 +488,7 @@ class MapCoilConfig(WeightsFlags, DecisionFlags, ViewFlags, PixelFlags, Inferenc
     """What ``Map_coil.py`` does."""
 
     dir: Path | None = flag(
-        "folder of the coil: images (in it, in test_images/ or in train_images/), and positions.csv with speed.csv where "
+        "folder of the coil: images (in it, in test_images/ or in train_images/), and positions.csv, speed.csv where "
         "there are; none: -defects alone",
         None,
     )
@@ -517,7 +517,7 @@ class MapCoilConfig(WeightsFlags, DecisionFlags, ViewFlags, PixelFlags, Inferenc
         "keep static marks (dirt on a lens, a fixed reflection) on the map, where they are left out else", False
     )
     against: Path | None = flag(
-        "map of an earlier stage of the same strip, a folder that Map_coil.py wrote: says which defects were there already",
+        "map of an earlier stage of the strip, a folder that Map_coil.py wrote: says which defects were there already",
         None,
     )
     truth: Path | None = flag("truth.json of a drawn coil, or a table of the true defects: scores the map", None)

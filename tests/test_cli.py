@@ -4,6 +4,7 @@ import dataclasses
 import errno
 import functools
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -484,3 +485,36 @@ def test_waiting_threads_sleep_unless_the_environment_says_otherwise(monkeypatch
 def test_entry_points_decide_how_threads_wait_before_torch_is_imported():
     code = "import sys, utils.cli; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], cwd=ROOT).returncode == 0
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems do not limit it")
+@pytest.mark.parametrize(
+    ("limit", "program", "code", "said"),
+    [
+        (
+            3_000_000_000,
+            "__import__('torch')",
+            2,
+            "error: not enough memory: torch does not start within 3.0 GB; allow more (ulimit -v unlimited)\n",
+        ),
+        (3_000_000_000, "0", 0, ""),  # what needs no torch goes on
+        (
+            3_000_000_000,
+            "(_ for _ in ()).throw(SystemError('error return without exception set'))",
+            2,
+            "error: not enough",
+        ),
+        (None, "0", 0, ""),
+    ],
+)
+def test_a_limit_of_memory_that_torch_crashes_in_is_one_line(monkeypatch, limit, program, code, said):
+    text = f"import utils.cli as cli; cli._room_for_torch = lambda: cli.ROOM_FOR_TORCH; cli.run(lambda argv: {program})"
+
+    def limited():
+        if limit is not None:
+            resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
+
+    done = subprocess.run([sys.executable, "-c", text], preexec_fn=limited, capture_output=True, text=True, cwd=ROOT)
+    assert done.returncode == code
+    assert done.stderr.startswith(said)
+    assert done.stderr.count("\n") == bool(said)

@@ -12,7 +12,7 @@ from types import ModuleType
 import torch
 
 from config import PROJECT, VERSION
-from utils.errors import InputError
+from utils.errors import InputError, lacks_memory
 
 # What a training or a prediction depends on.
 LIBRARIES = (
@@ -108,6 +108,8 @@ def optional(flag: str, *packages: str, instead: str = "") -> ModuleType:
     try:
         modules = [importlib.import_module(name) for name in packages]
     except ImportError as error:
+        if lacks_memory(error):
+            raise
         command = f".venv/bin/uv pip install {' '.join(packages)}"
         remedy = f", or {instead}" if instead else ""
         raise InputError(f"{flag}: the package {error.name} is not installed; run {command}{remedy}") from None

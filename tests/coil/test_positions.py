@@ -151,12 +151,19 @@ def test_names_that_do_not_count_are_taken_in_order_and_said():
 
 
 def test_cameras_without_a_table_lie_side_by_side_in_pixels_and_are_refused_in_millimetres():
-    cameras = {"a1": "1", "a2": "10", "a3": "2"}
+    cameras = {"a1": "left", "a2": "right 10", "a3": "right 2"}
     frames = read_frames(None, PX, dict.fromkeys(cameras, SIZE), cameras)
-    assert dict(zip(frames.table["camera"], frames.table["left"], strict=True)) == {"1": 0, "2": 400, "10": 800}
+    lefts = dict(zip(frames.table["camera"], frames.table["left"], strict=True))
+    assert lefts == {"left": 0, "right 2": 400, "right 10": 800}
     assert "side by side" in frames.warnings[0]
     with pytest.raises(InputError, match="nothing says where its images begin across"):
         read_frames(None, MM, dict.fromkeys(cameras, SIZE), cameras)
+
+
+def test_numbered_camera_that_is_missing_leaves_its_place_empty():
+    cameras = {"a1": "1", "a2": "4", "a3": "2"}
+    frames = read_frames(None, PX, dict.fromkeys(cameras, SIZE), cameras)
+    assert dict(zip(frames.table["camera"], frames.table["left"], strict=True)) == {"1": 0, "2": 400, "4": 1200}
 
 
 def test_camera_that_coil_yaml_does_not_describe_is_refused(tmp_path):

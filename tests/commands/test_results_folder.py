@@ -3,10 +3,12 @@
 import json
 import os
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
-from utils.commands.results_folder import PICTURES_OF, SUMMARY, UNFINISHED, left_over, marked
+from utils.commands.results_folder import PICTURES_OF, about_replaced, left_over, marked
+from utils.data.listing import SUMMARY, UNFINISHED
 from utils.errors import InputError
 from utils.files import alone_in
 
@@ -116,3 +118,23 @@ def test_tables_of_the_prediction_before_are_removed_unless_somebody_has_changed
     os.utime(tmp_path / "defects.csv", ns=(later, later))
     predict()
     assert (tmp_path / "defects.csv").read_text() == "mine\n"
+
+
+@pytest.mark.parametrize(
+    ("there", "said"),
+    [
+        (None, ""),
+        ('{"weights": "a-00000001.pth", "sha8": "00000001"}', ""),
+        (
+            '{"weights": "b-00000002.pth", "sha8": "00000002"}',
+            "the evaluation of b-00000002.pth that was in {} is replaced; -out names another folder for each",
+        ),
+        ("damaged", ""),
+        ("[]", ""),
+        ('{"mean_dice": 0.5}', ""),
+    ],
+)
+def test_an_evaluation_of_other_weights_is_named_when_it_goes(tmp_path, there, said):
+    if there is not None:
+        (tmp_path / "metrics.json").write_text(there)
+    assert about_replaced(tmp_path, SimpleNamespace(sha8="00000001")) == said.format(tmp_path)

@@ -283,3 +283,48 @@ def test_an_index_mask_keeps_its_numbers(tmp_path):
 def test_a_colour_picture_is_no_index_mask(tmp_path):
     with pytest.raises(ImageError, match="mode RGB"):
         read_index_mask(save(tmp_path / "a.png", COLOUR))
+
+
+def tiff_of_bits(bits: int, order: str = "<", big: bool = False) -> bytes:
+    """A grey TIFF of 4x2 pixels with so many bits a sample, packed."""
+    data = bytes(range(1, 1 + bits))
+    known = {256: 4, 257: 2, 258: bits, 259: 1, 262: 1, 277: 1, 278: 2, 279: len(data)}
+    size = 16 + 8 + 20 * 9 + 8 if big else 8 + 2 + 12 * 9 + 4
+    entries = sorted({**known, 273: size}.items())
+    mark = b"II" if order == "<" else b"MM"
+    if big:
+        tags = b"".join(struct.pack(f"{order}HHQQ", tag, 16, 1, value) for tag, value in entries)
+        head = mark + struct.pack(f"{order}HHHQ", 43, 8, 0, 16) + struct.pack(f"{order}Q", 9)
+        return head + tags + struct.pack(f"{order}Q", 0) + data
+    tags = b"".join(struct.pack(f"{order}HHII", tag, 4, 1, value) for tag, value in entries)
+    return mark + struct.pack(f"{order}HIH", 42, 8, 9) + tags + struct.pack(f"{order}I", 0) + data
+
+
+@pytest.mark.parametrize(
+    ("bits", "order", "big"), [(10, "<", False), (10, ">", False), (12, ">", False), (14, "<", True)]
+)
+def test_packed_bits_are_refused_with_the_way_out(tmp_path, bits, order, big):
+    path = tmp_path / "a.tif"
+    path.write_bytes(tiff_of_bits(bits, order, big))
+    with pytest.raises(ImageError) as error:
+        read_image(path)
+    assert str(error.value) == (
+        f"{path}: TIFF of {bits} bits a sample, packed, which cannot be read; let the camera write 16 bits (Mono16), or"
+        " convert it: magick IN.tif -depth 16 OUT.tif"
+    )
+
+
+@pytest.mark.filterwarnings("ignore:Corrupt EXIF")
+def test_other_tiffs_that_cannot_be_read_are_told_to_be_saved_anew(tmp_path):
+    path = tmp_path / "a.tif"
+    for content in (tiff_of_bits(24), tiff_of_bits(12, ">")[:40], b"II*\0"):
+        path.write_bytes(content)
+        with pytest.raises(
+            ImageError, match=r"a kind of TIFF that cannot be read; save it as 16-bit grey TIFF or as PNG"
+        ):
+            read_image(path)
+
+
+def test_bits_that_can_be_read_are(tmp_path):
+    (tmp_path / "a.tif").write_bytes(tiff_of_bits(12))
+    assert read_image(tmp_path / "a.tif", 1, BitDepth(12)).shape == (2, 4, 1)

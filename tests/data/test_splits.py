@@ -70,7 +70,11 @@ def test_the_balanced_table_is_written_without_images(tmp_path):
     assert counts(written, written.listed) == [3, 4]
     first, *classes = said.splitlines()
     assert first == f"7 images of 10 with a defect, 7 rows: {tmp_path / 'train_balanced.csv'}"
-    assert classes == ["  class 1: 3 of 3 images", "  class 2: 4 of 7 images"]
+    assert classes == [
+        "  class 1: 3 of the 3 images that show it",
+        "  class 2: 4 of the 7 images that show it",
+        "an image that shows several classes counts for each of them",
+    ]
     write_balanced(BalanceConfig(dir=tmp_path, per_class=4, out=tmp_path / "other.csv"))
     assert (tmp_path / "other.csv").read_bytes() == (tmp_path / "train_balanced.csv").read_bytes()
 

@@ -57,6 +57,8 @@ def test_the_next_command_uses_the_calibrated_settings_without_being_told(make_d
     assert everything(run) == files
     assert "this network finds nothing better than nothing: mean Dice" in refused.text()
     result = evaluate(EvaluateConfig(**calibrate, force=True))
+    assert "these scores are by the thresholds in use until now; those of the new weights file follow" in result.text()
+    assert "is replaced" not in result.text()  # the same weights
     found = result.calibration
     assert result.scores == before.scores
     assert found.before.mean_dice == pytest.approx(before.scores.mean_dice, abs=1e-12)

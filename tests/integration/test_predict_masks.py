@@ -324,6 +324,7 @@ def test_the_command_prints_what_it_found_and_where_it_is(make_dataset, make_wei
     printed = capfd.readouterr()
     # No terminal, no progress bar.
     assert printed.err == ""
+    assert "runs of fewer than 16 images take torch, unless a larger one has found a faster backend for" in printed.out
     assert "2 images, " in printed.out
     assert f"results in {tmp_path / 'out'}: overlays/, submission.csv, defects.csv, summary.json" in printed.out
     assert (tmp_path / "out/submission.csv").is_file()

@@ -104,3 +104,26 @@ def test_a_deeper_network_of_the_same_kind(mine):
         InputError, match=r"is of another network, its layer1.2.conv1.weight has no place in the encoder"
     ):
         encoder_tensors(classifier("resnet34"), encoder(mine), "-encoder_weights f.pth")
+
+
+NOT_FINITE = r"holds numbers that are not finite \(nan or infinity\)"
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "said"),
+    [
+        ("layer2.0.conv1.weight", float("nan"), NOT_FINITE),
+        ("conv1.weight", float("-inf"), NOT_FINITE),
+        ("bn1.bias", 1e300, NOT_FINITE),  # in 32 bits
+        ("bn1.running_var", -1.0, r"holds a variance of -1"),
+    ],
+)
+def test_numbers_that_cannot_be_are_refused_by_name(name, value, said):
+    given = classifier("resnet18")
+    given[name] = given[name].double()
+    given[name].view(-1)[3] = value
+    with pytest.raises(InputError, match=rf"^-encoder_weights f.pth: its {name} {said}; the file is damaged") as error:
+        encoder_tensors(given, encoder(), "-encoder_weights f.pth")
+    assert "\n" not in str(error.value)
+    given["fc.weight"][0, 0] = given[name].view(-1)[3]
+    encoder_tensors({**classifier("resnet18"), "fc.weight": given["fc.weight"]}, encoder(), "x")  # which is not taken

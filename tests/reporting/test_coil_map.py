@@ -48,7 +48,7 @@ def test_what_goes_over_the_end_of_a_row_goes_on_in_the_next():
     strip = lay_out(1_000_000, 0, 1200, 1000)
     assert strip.per_row % 10_000 == 0  # rows of whole tens of metres
     end = np.array([strip.per_row * 2.5])
-    boxes = strip.boxes(np.array([strip.per_row * 0.5]), end, np.array([0.0]), np.array([1200.0]))
+    boxes = strip.boxes([np.array([strip.per_row * 0.5]), end, np.array([0.0]), np.array([1200.0])])
     widths = (boxes[:, 2] - boxes[:, 0]) / (strip.per_row * strip.scale)
     assert widths == pytest.approx([0.5, 1, 0.5], abs=0.01)
     assert (np.diff(boxes[:, 1]) > strip.row_height).all()

@@ -2,6 +2,7 @@
 
 import base64
 import dataclasses
+import hashlib
 import json
 import re
 from html.parser import HTMLParser
@@ -105,14 +106,33 @@ def full() -> Coil:
     return dataclasses.replace(made, notes=("Frame 12 came twice.",), crops=pictures)
 
 
-def test_page_says_all_of_the_coil_without_a_script(full):
-    page = Page(coil_page(full))
+@pytest.fixture(scope="module")
+def text(full) -> str:
+    """The page of that coil."""
+    return coil_page(full)
+
+
+def test_what_an_earlier_stage_had_already_is_said():
+    made = coil("3*dent@5+1:5; hole@9:5 art")
+    assert "there already" not in Page(coil_page(made)).text
+    made.defects["earlier"] = [4, 0, 9, 2]
+    assert "2 there already" in Page(coil_page(made)).text
+
+
+def test_coil_of_no_length_and_no_image_has_a_page():
+    page = Page(coil_page(coil("", CoilPlan(), 0.0, frames=frames(0))))
+    assert "No defect was found." in page.text
+    assert page.data["length"] == 0
+
+
+def test_page_says_all_of_the_coil_without_a_script(text):
+    page = Page(text)
     assert page.text.count("Coil 4711") >= 2  # title and heading
     for words in ("CAL 2", "DX51D", "hold", "1,000.00 m", "10.00 m not seen", "Frame 12 came twice."):
         assert words in page.text, words
     rows = [[" ".join(cell.split()) for cell in row] for row in page.rows]
     assert ["holesof hole", "hold", "defects", "1", "1", "hole 1 show 1", "700.00 to 700.01 m"] in rows
-    assert [row[1:6] for row in rows if row[0] == "1" and "F6 top" in row[1]] == [
+    assert [row[1:6] for row in rows if row[:1] == ["1"] and "F6 top" in row[1]] == [
         ["F6 topdiameter 637 mm", "mark", "2,000.0 ± 1.5 mm", "+0.10 %", "400 mm"]
     ]
     assert ["1", "patch", "scale", "10", "300.00 to 320.00 m, goes on to the tail", "600 mm to 610 mm", "show"] in rows
@@ -122,7 +142,7 @@ def test_page_says_all_of_the_coil_without_a_script(full):
     assert ["hole", "defect", "1", "700", "700.01", "299.99", "600", "610", "centre body", "top", "19"] in rows
     assert ["all", "400.00 to 410.00 m", "10.00 m"] in rows
     assert ["1", "500.00 to 501.00 m", "1.00 m"] in rows
-    titles = re.findall(r"<h2>(.*?)</h2>", coil_page(full))
+    titles = re.findall(r"<h2>(.*?)</h2>", text)
     assert titles == [
         "Grade",
         "Map",
@@ -140,8 +160,8 @@ def test_page_says_all_of_the_coil_without_a_script(full):
     assert links == anchors
 
 
-def test_data_hold_every_defect_gravest_first(full):
-    page = Page(coil_page(full))
+def test_data_hold_every_defect_gravest_first(full, text):
+    page = Page(text)
     ordered = full.defects.iloc[full.order]
     assert page.column("defect").tolist() == ordered["defect"].tolist()
     assert page.column("defect")[0] == 19  # the hole
@@ -162,8 +182,7 @@ def test_data_hold_every_defect_gravest_first(full):
     assert page.data["gaps"] == [[400_000, 410_000, 0, 1200], [500_000, 501_000, 0, 1200]]
 
 
-def test_pictures_are_those_of_the_gravest(full):
-    text = coil_page(full)
+def test_pictures_are_those_of_the_gravest(full, text):
     page = Page(text)
     pictures = page.data["pictures"]
     assert list(pictures["crops"]) == [str(number) for number in full.defects["defect"].iloc[full.order]]
@@ -220,10 +239,7 @@ def test_names_of_no_utf8_and_those_that_turn_the_text_are_spelled():
     assert page.data["columns"]["image"]["words"] == ["\\udcff.png", "a\\u202eb.png"]
 
 
-def test_only_our_own_script_may_run_and_nothing_is_fetched(full):
-    import hashlib
-
-    text = coil_page(full)
+def test_only_our_own_script_may_run_and_nothing_is_fetched(text):
     page = Page(text)
     policy = next(attrs["content"] for tag, attrs in page.tags if tag == "meta" and "http-equiv" in attrs)
     digest = base64.b64encode(hashlib.sha256(page.raw["script"].encode()).digest()).decode()
@@ -359,9 +375,9 @@ def has(picture: np.ndarray, colour: str) -> bool:
 
 
 @pytest.mark.slow
-def test_person_finds_a_defect_and_sees_it(opened, full):
+def test_person_finds_a_defect_and_sees_it(opened, full, text):
     page = opened(full)
-    colours = {one["key"]: one["colour"] for one in Page(coil_page(full)).data["classes"]}
+    colours = {one["key"]: one["colour"] for one in Page(text).data["classes"]}
     # The gravest is shown at first, with its crop and its image.
     assert page.locator("#one h3").inner_text() == "hole, defect 19"
     assert page.locator("#one img").count() == 2

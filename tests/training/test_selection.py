@@ -156,13 +156,48 @@ def test_a_split_of_three_sides_is_used_again(twelve, tmp_path):
 
 def test_the_balanced_table_of_the_folder_is_used_and_said(twelve):
     table = twelve.root / "train_balanced.csv"
-    rows = "".join(f"00{number}.png,{number % 3 + 1},1 1\n" for number in (0, 1, 3, 4))
-    table.write_text(f"ImageId,ClassId,EncodedPixels\n{rows}")
+    table.write_text("ImageId\n" + "".join(f"00{number}.png\n" for number in (0, 1, 3, 4)))
     said = f"balanced subset: the images of {table}; another -per_class, or no such table, chooses anew"
     assert chosen(twelve) == ([0, 1, 3, 4], [said, CLEAN])
     assert chosen(twelve, task="per-class", target="pits")[0] == [0, 3]
     assert chosen(twelve, subset="all") == (list(range(12)), [])
     assert len(chosen(twelve, per_class=3)[0]) == 6
+
+
+@pytest.mark.parametrize(
+    ("rows", "said"),
+    [
+        ("ImageId,ClassId,EncodedPixels\n{own}", None),
+        ("ImageId_ClassId,EncodedPixels\n{joined}002.png_1,\n", None),
+        ("ImageId\n000.png\n001.png\n003.png\n004.png\n", None),  # a list of images
+        (
+            "ImageId,ClassId,EncodedPixels\n{own}002.png,2,1 1\n",
+            "1 label of 5 not as in {train} (the first: 002.png, class cracks)",
+        ),
+        (
+            "ImageId,ClassId,EncodedPixels\n000.png,1,1 1\n001.png,2,1 1\n003.png,1,1 1\n",
+            "3 labels of 3 not as in {train} (the first: 000.png, class pits)",
+        ),
+        (
+            "ImageId,ClassId,EncodedPixels\n{own}002.png,1,7 0\n",
+            "1 label that cannot be read (row 6: 002.png class 1: ",
+        ),
+    ],
+)
+def test_labels_of_the_balanced_table_that_differ_are_said(twelve, rows, said):
+    own = twelve.annotations.rows.iloc[:4][["image", "class_id", "rle"]].values.tolist()
+    table = twelve.root / "train_balanced.csv"
+    words = {
+        "own": "".join(f"{image},{number},{code}\n" for image, number, code in own),
+        "joined": "".join(f"{image}_{number},{code}\n" for image, number, code in own),
+    }
+    table.write_text(rows.format(**words))
+    _, notes = chosen(twelve)
+    warnings = [note for note in notes if note.startswith("warning: ")]
+    assert len(warnings) == (said is not None)
+    if said is not None:
+        assert warnings[0].startswith(f"warning: {table}: {said.format(train=twelve.root / 'train.csv')}")
+        assert warnings[0].endswith("; it says which images are taken, their labels are those of train.csv")
 
 
 @pytest.mark.parametrize(

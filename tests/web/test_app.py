@@ -18,8 +18,14 @@ LATE = 60_000  # milliseconds
 @pytest.fixture(scope="module")
 def server(tmp_path_factory):
     red = Red()
+    coil = tmp_path_factory.mktemp("coil")
+    (coil / "coil.html").write_text("<title>Coil 4711</title>")
     config = ServeConfig(
-        weights_dir=tmp_path_factory.mktemp("none"), token=TOKEN, max_mb=1, save=tmp_path_factory.mktemp("kept")
+        weights_dir=tmp_path_factory.mktemp("none"),
+        token=TOKEN,
+        max_mb=1,
+        save=tmp_path_factory.mktemp("kept"),
+        coil=coil,
     )
     application = make_application(red, config)
     mount(application.app, application.inspector, config)
@@ -51,9 +57,15 @@ def upload(view, **files: bytes) -> None:
 
 def test_page_asks_for_the_token(server, browser):
     context = browser.new_context()
-    for path in ("/", "/config", "/gradio_api/upload", "/page/x/thumb/1.jpg"):
+    for path in ("/", "/config", "/gradio_api/upload", "/page/x/thumb/1.jpg", "/coil", "/coil/", "/coil/defects.csv"):
         assert context.request.get(server.address + path).status == 401
     context.close()
+
+
+def test_page_leads_to_the_coil(server, view):
+    view.get_by_role("link", name="Map of the coil").click()
+    view.wait_for_url("**/coil/")
+    assert view.title() == "Coil 4711"
 
 
 def test_page_works_with_the_token_and_uploads_are_kept_where_they_are_to_be(server, view):

@@ -6,12 +6,13 @@ import torch
 from safetensors.torch import save_file
 
 from config import TrainConfig
+from utils.decision.decision import Decision
 from utils.errors import InputError
 from utils.models.factory import build
 from utils.models.spec import ModelSpec
 from utils.training.initial_weights import initial_network
 from utils.weights.foreign import file_of, read_content, whole_network
-from utils.weights.weights_file import load
+from utils.weights.weights_file import WeightsFile, load
 
 SPEC = ModelSpec("unet", "test_resnet", "multilabel", ("1", "2"))
 
@@ -127,3 +128,26 @@ def test_how_to_make_a_weights_file_of_it_is_said(theirs, tmp_path):
     torch.save({"state_dict": theirs.state_dict()}, tmp_path / "a.pth")
     with pytest.raises(InputError, match=r"with Publish_weights\.py -from .*a\.pth$"):
         load(tmp_path / "a.pth")
+
+
+@pytest.mark.parametrize("name", ["segmentation_head.0.bias", "decoder.blocks.0.conv1.0.weight", "encoder"])
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_a_network_whose_numbers_are_not_finite_is_refused_by_its_first_tensor(theirs, tmp_path, name, value):
+    state = {key: tensor.clone() for key, tensor in theirs.state_dict().items()}
+    name = next(iter(state)) if name == "encoder" else name
+    state[name].view(-1)[0] = value
+    torch.save(wrapped(state, "model."), tmp_path / "a.pth")
+    source = f"-encoder_weights {tmp_path / 'a.pth'}"
+    with pytest.raises(InputError, match=f"^{source}: its {name} holds numbers that are not finite"):
+        initial_network(TrainConfig(encoder_weights=str(tmp_path / "a.pth")), SPEC, None)
+
+
+def test_a_weights_file_whose_numbers_are_not_finite_is_no_start_either(tmp_path):
+    network = build(SPEC)
+    weights = WeightsFile(SPEC, network.net.state_dict(), network.mean, network.std, None, Decision.uniform(2, 0.5))
+    next(iter(weights.state_dict.values())).view(-1)[0] = float("nan")
+    path = weights.save_named(tmp_path, "a")
+    for flags in ({"encoder_weights": str(path)}, {"init_encoder": path, "encoder_weights": "none"}):
+        with pytest.raises(InputError, match="holds numbers that are not finite") as error:
+            initial_network(TrainConfig(**flags), SPEC, None)
+        assert "\n" not in str(error.value)

@@ -29,6 +29,7 @@ from utils.inference.chosen import Chosen
 from utils.inference.ground_truth import GroundTruth
 from utils.inference.inspected import Inspected
 from utils.inference.systems.gated import switch_off_classes
+from utils.weights.measured import decision_in_use, with_new_thresholds
 from utils.weights.run_files import SPLIT
 from utils.weights.system_file import SystemFile
 
@@ -187,10 +188,11 @@ class Calibrator:
         weights = self.chosen.weights
         facts = {key: value for key, value in result.to_dict().items() if key not in ("curves", "classes")}
         data = {"dataset": self.config.dir.resolve().name, "split": self.config.split}
+        in_use = decision_in_use(weights.decision, weights.label_thresholds)
         new = dataclasses.replace(
             weights,
             decision=result.decision,
-            metrics={**weights.metrics, "calibration": {**data, **facts}},
+            metrics={**with_new_thresholds(weights.metrics, in_use), "calibration": {**data, **facts}},
         )
         if isinstance(new, SystemFile):
             assert isinstance(weights, SystemFile)

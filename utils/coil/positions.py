@@ -5,7 +5,7 @@ An image whose place is not known for sure is left out, and said to be: a gap on
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -43,17 +43,27 @@ class Frames:
         gaps: a row of ``GAP_COLUMNS`` for each stretch of the strip that a camera should have seen and has not.
         warnings: what was wrong with the tables and what was made of it, a line each.
         unplaced: images that were left out -> why.
+        counted: places come from the numbers of the images alone, so 0 is where the first one begins.
     """
 
     table: pd.DataFrame
     gaps: pd.DataFrame
     warnings: tuple[str, ...] = ()
     unplaced: Mapping[str, str] = field(default_factory=dict)
+    counted: bool = False
 
     @property
     def length(self) -> float:
         """From the head of the coil, 0, to the end of the last image."""
         return float(self.table["end"].max())
+
+    def without(self, unread: Mapping[str, str], plan: CoilPlan) -> "Frames":
+        """Return the frames without images that could not be read: their places are gaps, and are not moved."""
+        lost = self.table["image"].isin(list(unread))
+        if not lost.any():
+            return self
+        kept = self.table[~lost].reset_index(drop=True)
+        return replace(self, table=kept, gaps=find_gaps(kept, plan), unplaced={**self.unplaced, **unread})
 
 
 def read_frames(
@@ -81,10 +91,9 @@ def read_frames(
         raise InputError(f"{folder}: no images to place; name a folder of images with -dir")
     placer = _Placer(plan, sizes)
     if folder is not None and (folder / POSITIONS).exists():
-        starts = placer.from_table(folder)
-    else:
-        starts = placer.from_numbers({name: (cameras or {}).get(name, "") for name in sizes}, folder)
-    return placer.frames(starts, folder)
+        return placer.frames(placer.from_table(folder), folder)
+    starts = placer.from_numbers({name: (cameras or {}).get(name, "") for name in sizes}, folder)
+    return replace(placer.frames(starts, folder), counted=True)
 
 
 class _Placer:
@@ -323,7 +332,10 @@ class _Placer:
         across = starts["across"].to_numpy(float).copy()
         cameras = starts["camera"].to_numpy()
         order = sorted(set(cameras), key=_natural)
-        beside = 0.0
+        widest = max(
+            self.extent(name, self.seen_by(one))[1] for name, one in zip(starts["image"], cameras, strict=True)
+        )
+        beside = {camera: place * widest for camera, place in _side_by_side(order).items()}
         unsaid = []
         for camera in order:
             own = cameras == camera
@@ -340,9 +352,7 @@ class _Placer:
                 given = float(said[0])
             if given is None:
                 unsaid.append(camera)
-                given = beside if len(order) > 1 else 0.0
-                widest = max(self.extent(name, self.seen_by(camera))[1] for name in starts["image"].to_numpy()[own])
-                beside += widest
+                given = beside[camera] if len(order) > 1 else 0.0
             across[own & ~np.isfinite(across)] = given
         if len(order) > 1 and unsaid:
             if len(unsaid) < len(order) or self.plan.unit == "mm":
@@ -471,6 +481,16 @@ def numbers_of(names: Sequence[str] | pd.Series) -> np.ndarray | None:
 def camera_name(word: str) -> str:
     """Return the name of a camera as tables write it: 1 for 1.0, which pandas makes of numbers beside gaps."""
     return re.sub(r"^(\d+)\.0+$", r"\1", word)
+
+
+def _side_by_side(cameras: Sequence[str]) -> dict[str, int]:
+    """Return each camera's place in a row: by its number, so that one that is missing leaves a gap, else by the order."""
+    if all(camera.isdecimal() for camera in cameras):
+        numbers = [int(camera) for camera in cameras]
+        first = min(numbers) if min(numbers) > len(numbers) else min(1, min(numbers))
+        if len(set(numbers)) == len(numbers) and max(numbers) - first < 2 * len(numbers):
+            return dict(zip(cameras, (number - first for number in numbers), strict=True))
+    return {camera: place for place, camera in enumerate(cameras)}
 
 
 def _natural(name: str) -> tuple[tuple[int, int, str], ...]:

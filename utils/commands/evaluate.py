@@ -17,7 +17,7 @@ from utils.commands.examples import draw_examples
 from utils.commands.facts import facts, metrics
 from utils.commands.known_images import KnownImages, find_known, recorded
 from utils.commands.progress import progress, require_images
-from utils.commands.results_folder import evaluation_folder
+from utils.commands.results_folder import about_replaced, evaluation_folder
 from utils.commands.score_tables import Objects, write_tables
 from utils.data.annotations import LABELS, Dataset, open_dataset
 from utils.data.images import ImageError, read_size
@@ -56,6 +56,7 @@ class EvaluateResult:
         bit_depth: how images with more than 8 bits were read, in words; empty when nothing was known or measured.
         chosen_here: a warning where the thresholds in use were chosen on these images; else empty.
         left_out: a line for each class of the data that the weights do not know.
+        replaced: a line where an evaluation of other weights was there before; else empty.
         known: which images the network has seen copies of; None: not looked for, since it was trained on all of them.
         unseen: the scores of the images without a copy; None: all are without one, or none is.
     """
@@ -73,6 +74,7 @@ class EvaluateResult:
     bit_depth: str = ""
     chosen_here: str = ""
     left_out: tuple[str, ...] = ()
+    replaced: str = ""
     known: KnownImages | None = None
     unseen: Scores | None = None
 
@@ -109,6 +111,8 @@ class EvaluateResult:
             lines.append(self.about_copies)
         if self.chosen_here:
             lines.append(self.chosen_here)
+        if self.calibrated:
+            lines.append("these scores are by the thresholds in use until now; those of the new weights file follow")
         if self.calibration:
             if self.calibrated is None and self.calibration.finds_nothing:
                 said = (
@@ -130,6 +134,7 @@ class EvaluateResult:
             lines.append(f"images with more than 8 bits: {self.bit_depth}")
         if self.skipped:
             lines.append(f"{plural(len(self.skipped), 'image')} skipped, named in {self.out / 'metrics.json'}")
+        lines += [self.replaced] if self.replaced else []
         lines += [f"scores in {self.out}: {', '.join(self.written)}", f"open {self.out / 'report.html'} in a browser"]
         return "\n".join(lines)
 
@@ -166,6 +171,7 @@ def evaluate(config: EvaluateConfig) -> EvaluateResult | LabelsResult:
     skipped: list[Refused] = []
     pipeline = open_pipeline(chosen, config, skipped, describe=False, images=len(names))
     out = evaluation_folder(config)
+    replaced = about_replaced(out, chosen)
     known = known_images(config, chosen, dataset, names)
     # What a gate turns away is never counted: it stays open while what it is worth is found out.
     pipeline.gates = calibrator is None
@@ -191,6 +197,7 @@ def evaluate(config: EvaluateConfig) -> EvaluateResult | LabelsResult:
             bit_depth=chosen.depth_in_words(pipeline.depth),
             chosen_here=_chosen_here(config, chosen, evaluation.scores.together.mean_dice),
             left_out=labels.left_out(names),
+            replaced=replaced,
             known=known,
             unseen=_unseen(evaluation, known),
         )
@@ -314,6 +321,7 @@ def _write_report(
         more=more,
     )
     lead = f"{plural(result.images, 'image')}, {result.what}, on {time.strftime('%Y-%m-%d %H:%M')}"
+    lead += "; by the thresholds in use before the calibration below" if new else ""
     write_page(folder / "report.html", f"Evaluation of {chosen.path.stem}", lead, sections)
 
 

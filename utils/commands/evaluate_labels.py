@@ -15,7 +15,7 @@ from utils.calibration.new_weights import NewWeights, groups_of
 from utils.commands.facts import facts, metrics
 from utils.commands.known_images import KnownImages, recorded
 from utils.commands.progress import progress, require_images
-from utils.commands.results_folder import evaluation_folder
+from utils.commands.results_folder import about_replaced, evaluation_folder
 from utils.data.annotations import Dataset
 from utils.files import staged, write_text
 from utils.inference.chosen import Chosen
@@ -27,6 +27,7 @@ from utils.inference.pipeline import InspectionPipeline
 from utils.scoring.labels import LabelAnswers, LabelScores, label_scores
 from utils.scoring.presence import Presence, presence
 from utils.text import plural
+from utils.weights.measured import decision_in_use, with_new_thresholds
 from utils.weights.run_files import HISTORY, SPLIT
 from utils.weights.weights_file import WeightsFile
 
@@ -46,6 +47,7 @@ class LabelsResult:
         left_out: a line for each class of the data that the weights do not know.
         calibration: with ``-calibrate``, the thresholds that were chosen.
         calibrated: the new weights file; None when it has nothing new.
+        replaced: a line where an evaluation of other weights was there before; else empty.
         known: which images the network has seen copies of; None: not looked for, since it was trained on all of them.
         unseen: the scores of the images without a copy; None: all are without one, or none is.
     """
@@ -60,6 +62,7 @@ class LabelsResult:
     calibration: LabelCalibration | None = None
     calibrated: Path | None = None
     left_out: tuple[str, ...] = ()
+    replaced: str = ""
     known: KnownImages | None = None
     unseen: LabelScores | None = None
 
@@ -103,6 +106,7 @@ class LabelsResult:
             lines += [self.calibration.text(), said, ""]
         if self.skipped:
             lines.append(f"{plural(len(self.skipped), 'image')} skipped, named in {self.out / 'metrics.json'}")
+        lines += [self.replaced] if self.replaced else []
         lines.append(f"scores in {self.out}: report.html, metrics.json, labels.csv")
         lines.append(f"open {self.out / 'report.html'} in a browser")
         return "\n".join(lines)
@@ -138,6 +142,7 @@ def evaluate_labels(
     skipped: list[Refused] = []
     pipeline = open_pipeline(chosen, config, skipped, describe=False, images=len(names))
     out = evaluation_folder(config)
+    replaced = about_replaced(out, chosen)
     start = time.perf_counter()
     with staged(out) as folder:
         answers = _collect(pipeline, dataset, names, labels, chosen, skipped, folder)
@@ -166,6 +171,7 @@ def evaluate_labels(
             calibrated=calibrated,
             bit_depth=chosen.depth_in_words(pipeline.depth),
             left_out=labels.left_out(names),
+            replaced=replaced,
             known=known,
             unseen=_unseen(answers, known, chosen),
         )
@@ -221,8 +227,11 @@ def _with_thresholds(config: EvaluateConfig, chosen: Chosen, calibration: LabelC
     assert isinstance(weights, WeightsFile)
     data = {"dataset": config.dir.resolve().name, "split": config.split}
     told = {**data, **calibration.to_dict()}
+    in_use = decision_in_use(weights.decision, weights.label_thresholds)
     return dataclasses.replace(
-        weights, label_thresholds=calibration.thresholds, metrics={**weights.metrics, "calibration": told}
+        weights,
+        label_thresholds=calibration.thresholds,
+        metrics={**with_new_thresholds(weights.metrics, in_use), "calibration": told},
     )
 
 

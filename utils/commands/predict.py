@@ -5,7 +5,7 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +31,7 @@ from utils.data.submission import SAMPLE, Layout, read_layout
 from utils.device import versions
 from utils.errors import InputError
 from utils.files import make_folder, write_text
+from utils.inference.backends.choice import FEWEST
 from utils.inference.chosen import Chosen, choose_weights
 from utils.inference.ground_truth import GroundTruth, class_ids, labels_beside
 from utils.inference.inspected import Inspected, Refused
@@ -48,6 +49,9 @@ from utils.inference.outputs import (
 from utils.inference.pipeline import InspectionPipeline
 from utils.models.class_names import MapError
 from utils.text import columns, plural, visible
+
+# A choice that an earlier run has kept is used for any number of images.
+WHY_TORCH = f"runs of fewer than {FEWEST} images take torch, unless a larger one has found a faster backend for these weights here"
 
 
 @dataclass(frozen=True)
@@ -75,6 +79,7 @@ class PredictResult:
         overlays: the first few pictures.
         labels: images by label of the whole image, where a network judges that.
         bit_depth: how images with more than 8 bits were read, in words; empty when nothing was known or measured.
+        remark: why it was torch that ran the network; empty where that was chosen, or measured on these images.
     """
 
     images: int
@@ -88,6 +93,7 @@ class PredictResult:
     overlays: tuple[Path, ...]
     labels: dict[str, int] = field(default_factory=dict)
     bit_depth: str = ""
+    remark: str = ""
 
     @property
     def images_per_second(self) -> float:
@@ -108,6 +114,8 @@ class PredictResult:
         speed = f"{self.seconds:.1f} s, {self.images_per_second:.1f} images/s, {self.network}"
         found = f"{plural(self.images, 'image')}{', ' + plural(self.defects, 'defect') if self.classes else ''}"
         lines += ["", f"{found}; {speed}"]
+        if self.remark:
+            lines.append(self.remark)
         if self.bit_depth:
             lines.append(f"images with more than 8 bits: {self.bit_depth}")
         if self.skipped:
@@ -144,6 +152,8 @@ def predict(config: PredictConfig) -> PredictResult:
     make_folder(out)
     with marked(out, pictures, picture_names(images.names).values()) as folder:
         result = _write(chosen, pipeline, images, save, out, labels, skipped, numbers, layout)
+        if config.backend == "auto" and len(images.paths) < FEWEST and "torch" in result.network:
+            result = replace(result, remark=WHY_TORCH)
         summary = {**_summary(result, chosen, labels), PICTURES_OF: folder.settle(result.written)}
         write_text(out / SUMMARY, json.dumps(summary, indent=2, ensure_ascii=False) + "\n")
     others = left_over(out, result.written)

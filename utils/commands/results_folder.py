@@ -11,6 +11,7 @@ from config import EvaluateConfig
 from utils.data.listing import PICTURES, SUMMARY, UNFINISHED
 from utils.errors import InputError
 from utils.files import alone_in, make_folder, write_text
+from utils.inference.chosen import Chosen
 from utils.inference.outputs import SAVES
 from utils.weights.run_files import CHECKPOINTS, METRICS, SETTINGS
 
@@ -169,6 +170,16 @@ def evaluation_folder(config: EvaluateConfig) -> Path:
             " with -out"
         )
     return make_folder(out)
+
+
+def about_replaced(out: Path, chosen: Chosen) -> str:
+    """Say which weights an earlier evaluation in a folder was of, where those were others; else return ""."""
+    with contextlib.suppress(OSError, ValueError, TypeError, AttributeError, KeyError):
+        earlier = json.loads((out / METRICS).read_text(encoding="utf-8"))
+        name, digits = str(earlier["weights"]), str(earlier["sha8"])
+        if digits != chosen.sha8:
+            return f"the evaluation of {name} that was in {out} is replaced; -out names another folder for each"
+    return ""
 
 
 def _has_files(folder: Path) -> bool:

@@ -28,6 +28,7 @@ from utils.training.run_data import check_data, write_data
 from utils.training.run_folder import Run, begun, go_on, going_on, new_run, open_run, write_settings
 from utils.training.selection import choose_split
 from utils.weights.finding import find, list_weights
+from utils.weights.measured import MEASURED_WITH, decision_in_use
 from utils.weights.run_files import SETTINGS, SPLIT
 from utils.weights.system_file import SystemFile, gate_for, read_system, spec_of
 from utils.weights.weights_file import SYSTEM_SUFFIX, load
@@ -276,6 +277,8 @@ def _finish(config: TrainConfig, dataset: Dataset, files: dict[str, Path], path:
     assert isinstance(result, EvaluateResult)
     data = {"dataset": config.dir.resolve().name, "images": "validation split of the run"}
     scores, report = {**data, **result.scores.to_dict()}, result.text()
+    if result.calibrated:
+        scores[MEASURED_WITH] = decision_in_use(system.decision, system.label_thresholds)
     if TEST in set(read_split(path.parent / SPLIT)["side"]):
         # By what calibration has chosen: that is what the system file says from now on.
         test = dataclasses.replace(scoring, split="test-side", calibrate=False, out=path.parent / "test")

@@ -264,7 +264,7 @@ def _opened(path: Path, decoding: bool = True) -> Iterator[Image.Image]:
     except ImageError:
         raise
     except UnidentifiedImageError:
-        raise ImageError(path, _unknown(path), "restore the file or remove it") from None
+        raise ImageError(path, *_unknown(path)) from None
     except MemoryError:
         raise ImageError(
             path, "needs more memory than there is", "cut the image into parts, or close other programs"
@@ -277,13 +277,26 @@ def _opened(path: Path, decoding: bool = True) -> Iterator[Image.Image]:
         raise _damaged(path, error) from None
 
 
-def _unknown(path: Path) -> str:
-    """Return why a file was not taken for an image."""
+def _unknown(path: Path) -> tuple[str, str]:
+    """Return why a file was not taken for an image, and the remedy."""
+    remedy = "restore the file or remove it"
     with open(path, "rb") as file:
-        start = file.read(4)
-    if start in (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+"):
-        return "damaged, or a kind of TIFF that cannot be read (16-bit grey and PNG can)"
-    return "not an image" if start else "empty file"
+        start = file.read(16)
+    if start[:4] not in (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+"):
+        return "not an image" if start else "empty file", remedy
+    bits = 0
+    with contextlib.suppress(Exception), open(path, "rb") as file:  # whatever damaged tags make of it
+        big = start[2:4] in (b"+\0", b"\0+")
+        tags = TiffImagePlugin.ImageFileDirectory_v2(file.read(16 if big else 8))
+        file.seek(tags.next)
+        tags.load(file)
+        bits = int(np.max(tags[TiffImagePlugin.BITSPERSAMPLE]))
+    if 8 < bits < 16:
+        return (
+            f"TIFF of {bits} bits a sample, packed, which cannot be read",
+            "let the camera write 16 bits (Mono16), or convert it: magick IN.tif -depth 16 OUT.tif",
+        )
+    return "damaged, or a kind of TIFF that cannot be read", f"save it as 16-bit grey TIFF or as PNG, or {remedy}"
 
 
 def _damaged(path: Path, error: Exception) -> ImageError:

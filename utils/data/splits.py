@@ -86,7 +86,11 @@ class BalanceSummary:
     def text(self) -> str:
         """Return as text for a terminal what was written."""
         lines = [f"{self.images} images of {self.images_there} with a defect, {self.rows} rows: {self.csv}"]
-        lines += [f"  class {name}: {taken} of {there} images" for name, (taken, there) in self.per_class.items()]
+        lines += [
+            f"  class {name}: {taken} of the {there} images that show it"
+            for name, (taken, there) in self.per_class.items()
+        ]
+        lines.append("an image that shows several classes counts for each of them")
         return "\n".join(lines)
 
 

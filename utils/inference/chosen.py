@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from config import EvaluateConfig, PredictConfig
+from config import EvaluateConfig, MapCoilConfig, PredictConfig
 from utils.data.bit_depth import BitDepth
 from utils.decision.decision import Decision, each
 from utils.errors import InputError
@@ -85,7 +85,7 @@ class Chosen:
         }
 
 
-def choose_weights(config: PredictConfig | EvaluateConfig) -> Chosen:
+def choose_weights(config: PredictConfig | EvaluateConfig | MapCoilConfig) -> Chosen:
     """Find and read the weights file, and let the flags overrule its thresholds.
 
     Raises:

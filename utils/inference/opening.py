@@ -1,6 +1,6 @@
 """Make networks and pipelines ready to run."""
 
-from config import EvaluateConfig, PredictConfig
+from config import EvaluateConfig, MapCoilConfig, PredictConfig
 from utils.device import choose_device
 from utils.errors import InputError
 from utils.inference.backends import BACKENDS
@@ -50,7 +50,7 @@ def open_network(
 
 def open_pipeline(
     chosen: Chosen,
-    config: PredictConfig | EvaluateConfig,
+    config: PredictConfig | EvaluateConfig | MapCoilConfig,
     skipped: list[Refused],
     *,
     describe: bool,

@@ -1,5 +1,6 @@
 """Published weights of an encoder in a file of their own, as torchvision, timm and others give them out."""
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -28,7 +29,8 @@ def encoder_tensors(content: Any, encoder: torch.nn.Module, source: str) -> dict
         three colours is summed where the encoder takes one.
 
     Raises:
-        InputError: no state dict, or one of another network; the message names the first tensor that does not fit.
+        InputError: no state dict, or one of another network, or numbers that cannot be; the message names the first tensor
+            that does not fit.
     """
     content = tensors_of(content, source)
     given, wanted = _without_counts(content), _without_counts(encoder.state_dict())
@@ -53,7 +55,31 @@ def encoder_tensors(content: Any, encoder: torch.nn.Module, source: str) -> dict
         elif its != shape:
             raise InputError(f"{source}: is of another network, {name} is {its} where {shape} is needed")
         fitting[name] = tensor
+    refuse_senseless(fitting, source)
     return fitting
+
+
+def refuse_senseless(tensors: Mapping[str, torch.Tensor], source: str) -> None:
+    """Refuse numbers that no training leaves, and with which one would fail after an hour.
+
+    Args:
+        tensors: those that are taken of a file, by name.
+        source: the flag and the file, for messages.
+
+    Raises:
+        InputError: a tensor holds nan or infinity, or a variance is negative; names the first.
+    """
+    for name, tensor in tensors.items():
+        if not tensor.is_floating_point() or not tensor.numel():
+            continue
+        least, most = map(float, tensor.aminmax())  # one pass; nan if any is
+        if not (math.isfinite(least) and math.isfinite(most)):
+            wrong = "holds numbers that are not finite (nan or infinity)"
+        elif name.endswith("running_var") and least < 0:
+            wrong = f"holds a variance of {least:g}"
+        else:
+            continue
+        raise InputError(f"{source}: its {name} {wrong}; the file is damaged or its training failed, take another one")
 
 
 def tensors_of(content: Any, source: str) -> Mapping[str, torch.Tensor]:

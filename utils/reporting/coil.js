@@ -26,7 +26,7 @@
   const rowOf = new Map();
   for (let k = 0; k < N; k++) rowOf.set(col.defect[k], k);
 
-  const state = { mode: "rows", cx: L / 2, cy: (LEFT + RIGHT) / 2, scale: 1, off: new Set(), marks: false, only: null, chosen: -1, sort: "", down: false, page: 0, words: "" };
+  const state = { mode: "rows", cx: L / 2, cy: (LEFT + RIGHT) / 2, scale: 1, off: new Set(), marks: false, fresh: false, only: null, chosen: -1, sort: "", down: false, page: 0, words: "" };
   const visible = new Uint8Array(N), FEW = 400;
   let shown = N;
 
@@ -49,7 +49,7 @@
     for (let k = 0; k < N; k++) {
       const asked = !state.only || passes(state.only, k);
       const dirt = col.artefact[k] && !state.marks && !(state.only && state.only.kind === "artefact");
-      visible[k] = asked && !dirt && !state.off.has(col.class[k]) ? 1 : 0;
+      visible[k] = asked && !dirt && !(state.fresh && col.earlier[k]) && !state.off.has(col.class[k]) ? 1 : 0;
       shown += visible[k];
     }
     stale = true;
@@ -604,6 +604,7 @@
   for (const box of document.querySelectorAll("[data-class]")) box.onchange = () => { const index = Number(box.dataset.class); if (box.checked) state.off.delete(index); else state.off.add(index); refilter(); };
   const setAll = (on) => { for (const box of document.querySelectorAll("[data-class]")) { box.checked = on; if (on) state.off.delete(Number(box.dataset.class)); else state.off.add(Number(box.dataset.class)); } refilter(); };
   if (by("all")) { by("all").onclick = () => setAll(true); by("none").onclick = () => setAll(false); }
+  if (by("fresh")) by("fresh").onchange = (event) => { state.fresh = event.target.checked; refilter(); };
   if (by("marks")) by("marks").onchange = (event) => { state.marks = event.target.checked; refilter(); };
   for (const button of document.querySelectorAll("[data-only]")) button.onclick = () => {
     const [kind, number] = button.dataset.only.split(":");

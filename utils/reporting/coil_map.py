@@ -2,6 +2,7 @@
 
 import io
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import cv2
@@ -94,16 +95,14 @@ class _Rows:
         """Return where rows begin."""
         return np.asarray(row) * (self.row_height + self.between) + self.between / 2
 
-    def boxes(
-        self, begin: np.ndarray, end: np.ndarray, low: np.ndarray, high: np.ndarray, least: float = 0.0
-    ) -> np.ndarray:
+    def boxes(self, sides: Sequence[np.ndarray], least: float = 0.0) -> np.ndarray:
         """Return rectangles of the picture, (M, 4) int x0 y0 x1 y1: what goes over the end of a row goes on in the next.
 
         Args:
-            begin, end: (N,) along the strip.
-            low, high: (N,) across it.
+            sides: four arrays of (N,): begin and end along the strip, begin and end across it.
             least: pixels that a rectangle has at least each way.
         """
+        begin, end, low, high = sides
         begin, end = np.clip(begin, 0, self.length), np.clip(end, 0, self.length)
         first = np.minimum(begin // self.per_row, self.rows - 1).astype(int)
         last = np.clip(np.ceil(end / self.per_row - 1e-9).astype(int) - 1, first, self.rows - 1)
@@ -193,8 +192,7 @@ def _pixels(coil: Coil, strip: _Rows, names: list[str], high: int) -> np.ndarray
     picture = np.full((max(high, 1), round(WIDTH * DPI), 3), 255, np.uint8)
 
     def one(begin: float, end: float) -> np.ndarray:
-        corners = [np.array([value], float) for value in (begin, end, left, right)]
-        return strip.boxes(corners[0], corners[1], corners[2], corners[3], least=1)
+        return strip.boxes([np.array([value], float) for value in (begin, end, left, right)], least=1)
 
     for x0, y0, x1, y1 in one(0, strip.length):
         picture[y0:y1, x0:x1] = STEEL
@@ -210,9 +208,9 @@ def _pixels(coil: Coil, strip: _Rows, names: list[str], high: int) -> np.ndarray
     for index, name in enumerate(names):
         chosen = classes == name
         shade = class_colour(index)
-        along0, along1, across0, across1 = (side[chosen] for side in sides)
-        least = MARK * DPI * (2 if few else 1)
-        for x0, y0, x1, y1 in strip.boxes(along0, along1, across0, across1, least=least).tolist():
+        for x0, y0, x1, y1 in strip.boxes(
+            [side[chosen] for side in sides], least=MARK * DPI * (2 if few else 1)
+        ).tolist():
             cv2.rectangle(picture, (x0, y0), (x1 - 1, y1 - 1), shade, cv2.FILLED)
             if few:
                 cv2.rectangle(picture, (x0 - 1, y0 - 1), (x1, y1), (0, 0, 0), 1)

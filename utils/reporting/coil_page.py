@@ -35,6 +35,7 @@ LARGEST = 5_000_000  # bytes of the page
 MOST_DEFECTS = 60_000  # that the page holds
 MOST_ROWS = 100  # of a table, beside the list of defects
 MOST_WARNINGS = 40
+MOST_GAPS = 500  # on the map
 LONGEST_NAME = 80  # letters of a name in the page
 _HERE = Path(__file__).parent
 _KIND = "artefact", "repeat", "group", "earlier"
@@ -170,12 +171,11 @@ def _gaps(coil: Coil) -> list[list[float]]:
     """List what no image shows as boxes on the strip: the whole width, or that of one camera."""
     (left, right), frames = coil.edges, coil.frames
     boxes = [[begin, end, left, right] for begin, end in coil.grade.not_seen]
-    sides = frames.groupby(texts(frames["camera"]))[["left", "right"]].agg({"left": "min", "right": "max"})
-    for row in _records(coil.gaps, 2000):
-        camera = str(row["camera"]) if row["camera"] == row["camera"] and row["camera"] is not None else ""
-        if camera and camera in sides.index:
-            low, high = sides.loc[camera, ["left", "right"]].to_numpy(float)
-            boxes.append([float(row["begin"]), float(row["end"]), float(low), float(high)])
+    cameras, lefts, rights = texts(frames["camera"]), frames["left"].to_numpy(float), frames["right"].to_numpy(float)
+    for row in _records(coil.gaps, MOST_GAPS):
+        if (chosen := cameras == _word(row["camera"])).any() and _word(row["camera"]):
+            sides = float(lefts[chosen].min()), float(rights[chosen].max())
+            boxes.append([float(row["begin"]), float(row["end"]), *sides])
     return boxes
 
 
@@ -228,6 +228,7 @@ def _context(coil: Coil) -> dict[str, Any]:
         "others": [_reason(coil, outcome, -1) for outcome in grade.outcomes if not outcome.fired],
         "classes": classes,
         "static": int((~coil.real).sum()),
+        "earlier": int((coil.defects["earlier"].fillna(0).to_numpy(float)[coil.real] != 0).sum()),
         "charts": charts(coil, names),
         "repeats": [_repeat(coil, row) for row in _records(coil.repeats)],
         "groups": [_group(coil, row) for row in _records(coil.groups)],

@@ -8,7 +8,8 @@ import numpy as np
 import pandas as pd
 
 from config import TrainConfig
-from utils.data.annotations import Annotations, Dataset
+from utils.data.annotations import Annotations, Dataset, read_annotations
+from utils.data.listing import as_name
 from utils.data.splits import BALANCED_TABLE, TEST, TRAIN, VALID, balance, near_duplicate_groups, read_split, split
 from utils.data.tables import AnnotationError, read_listed
 from utils.errors import InputError
@@ -177,7 +178,8 @@ def balanced_table(config: TrainConfig, dataset: Dataset) -> Path | None:
 
 def _listed(table: Path, dataset: Dataset, usable: set[str]) -> list[str]:
     """Return those images of a table that can be used, sorted."""
-    listed, there = read_listed(table), set(dataset.images)
+    there = set(dataset.images)
+    listed = {row: as_name(name, dataset.image_dir) for row, name in read_listed(table).items()}
     for row, name in listed.items():
         if name not in there:
             raise AnnotationError(table, f"{name} not in {dataset.image_dir}", "remove the row or the table", row)
@@ -195,6 +197,7 @@ def about_subset(config: TrainConfig, dataset: Dataset, frame: pd.DataFrame) -> 
     table = balanced_table(config, dataset)
     if table is not None:
         notes.append(f"balanced subset: the images of {table}; another -per_class, or no such table, chooses anew")
+        notes += _about_other_labels(table, dataset)
     clean = [name for name in dataset.images if not dataset.annotations.runs(name)]
     if clean and config.images_with == "auto" and config.target is None and not set(clean) & set(frame["image"]):
         notes.append(
@@ -203,6 +206,31 @@ def about_subset(config: TrainConfig, dataset: Dataset, frame: pd.DataFrame) -> 
             " all counts them"
         )
     return notes
+
+
+def _about_other_labels(table: Path, dataset: Dataset) -> list[str]:
+    """Return a line for the user where a table of images has other labels than ``train.csv``, which are the ones that count."""
+    malformed: list[AnnotationError] = []
+    try:
+        theirs = read_annotations(table, dataset.annotations.class_names, malformed).rows
+    except InputError:  # a list of images, without labels
+        return []
+    ours = dataset.annotations.runs
+    differing = [
+        (image, class_id)
+        for image, class_id, code in zip(theirs["image"], theirs["class_id"], theirs["rle"], strict=True)
+        if ours(image).get(class_id, "").split() != code.split()
+    ]
+    labels = dataset.annotations.source
+    if differing:
+        image, class_id = differing[0]
+        said = f"{plural(len(differing), 'label')} of {len(theirs)} not as in {labels}"
+        said += f" (the first: {image}, class {dataset.annotations.class_names[class_id - 1]})"
+    elif malformed:
+        said = f"{plural(len(malformed), 'label')} that cannot be read (row {malformed[0].row}: {malformed[0].reason})"
+    else:
+        return []
+    return [f"warning: {table}: {said}; it says which images are taken, their labels are those of {labels.name}"]
 
 
 def about_test(config: TrainConfig, frame: pd.DataFrame) -> list[str]:

@@ -12,6 +12,7 @@ from utils.inference.chosen import Chosen
 from utils.inference.inspected import Inspected
 from utils.reporting.overlays import class_label
 from utils.weights.index import INDEX, bare, read_index
+from utils.weights.measured import of_file
 from utils.weights.system_file import SystemFile
 
 
@@ -30,7 +31,8 @@ class About:
         first_class: number of the first class in tables; another than 1 for a network of one class.
         task: of the masks.
         card: what its card says, markdown; None without one.
-        scores: as the index or the file has them: by the data they were measured on, or plain.
+        scores: as the index or the file has them: by the data they were measured on, or plain. Those of other thresholds
+            than the file's have ``measured_with``.
         backend: what runs it, for people; "auto" before the first image where that is still to be measured.
         gate: of a system; None for a network.
     """
@@ -68,7 +70,7 @@ class About:
             first_class=weights.spec.first_class,
             task=weights.spec.task,
             card=card.read_text("utf-8") if card.is_file() else None,
-            scores=entry.scores if entry else weights.metrics,
+            scores=entry.scores if entry else of_file(weights.metrics, weights.provenance),
             backend="auto",
             gate=weights.gate if isinstance(weights, SystemFile) else None,
         )

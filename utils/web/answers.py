@@ -115,7 +115,10 @@ class ModelAnswer(Form):
     backend: str = Field(description="what runs it", examples=["openvino bf16 on cpu"])
     classes: list[ClassAnswer]
     labels: list[LabelAnswer] = Field(description="of the whole image; empty when no network judges it")
-    scores: dict[str, Any] = Field(description="as its file or index has them", examples=[{}])
+    scores: dict[str, Any] = Field(
+        description="as its file or index has them; measured_with: the thresholds, where these are not the decision's",
+        examples=[{}],
+    )
     card: str | None = Field(description="markdown", examples=["# unet-resnet18-neuseg"])
     limits: LimitsAnswer
 

@@ -12,7 +12,7 @@ from safetensors.torch import load_file
 
 from utils.errors import InputError
 from utils.models.class_channels import BACKGROUND, LABELS, class_tensors, head_names
-from utils.models.encoder_file import tensors_of
+from utils.models.encoder_file import refuse_senseless, tensors_of
 from utils.models.segmenter import Segmenter
 from utils.models.spec import ModelSpec
 from utils.weights.weights_file import content_of, refuse_checkpoint
@@ -90,7 +90,7 @@ def whole_network(content: Any, network: Segmenter, source: str) -> ForeignNetwo
         The network; None where the file does not name an encoder's tensors as SMP's models do.
 
     Raises:
-        InputError: no tensors at all, or an encoder of another size.
+        InputError: no tensors at all, an encoder of another size, or numbers that cannot be.
     """
     given = tensors_of(content, source)
     wanted = network.net.state_dict()
@@ -115,6 +115,7 @@ def whole_network(content: Any, network: Segmenter, source: str) -> ForeignNetwo
         raise InputError(
             f"{source}: is of another network than {network.spec.encoder}, its {deeper} has no place in it"
         )
+    refuse_senseless(taken, source)
     return ForeignNetwork(taken, prefix, _heads(network, taken), tuple(its for its in given if its not in known))
 
 

@@ -14,7 +14,7 @@ from utils.coil.repeats.tracks import SEEN
 _SECOND_MARK = 7.0  # log of the odds against a second mark on a roll that has one: its place around the roll
 _SCRATCHES = (0.05, 0.1, 0.2)  # how much the gaps of a broken scratch vary, as a share of the mean gap
 _SCRATCH_ODDS = 2.0  # log of the odds of a broken scratch against a series of marks
-_CROWD_ODDS = 6.0  # the same, added at most for other defects on the same line
+_CROWD_ODDS = 9.0  # the same, added at most for other defects on the same line
 _SPLIT_ODDS = 5.0  # log of the odds against marks that only look like one at a finer step
 _ROLL_ODDS = 20.0  # the same for marks whose step no roll has, where one has twice that
 # The bound on false alarms adds up all chains, and the background is that of the densest box: on drawn clutter no chain

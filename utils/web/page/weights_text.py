@@ -4,6 +4,7 @@ import html
 from typing import Any
 
 from utils.web.about import About
+from utils.weights.measured import AFTER, BEFORE, by_other_thresholds
 
 TITLE = "Inspector of flat steel"
 
@@ -50,5 +51,15 @@ def _scores(scores: dict[str, Any]) -> list[str]:
     lines = [f"| measured on | images | {' | '.join(wanted.values())} |", "|---|---|---|---|---|---|"]
     for name, part in groups.items():
         figures = [f"{part[key]:.4f}" if isinstance(part.get(key), float) else "-" for key in wanted]
-        lines.append(f"| {part.get('data', name)} | {part.get('images', '-')} | {' | '.join(figures)} |")
+        what = f"{part.get('data', name)}{f', {BEFORE}' if by_other_thresholds(part) else ''}"
+        lines.append(f"| {what} | {part.get('images', '-')} | {' | '.join(figures)} |")
+    stored = scores.get("calibration")
+    told: dict[str, Any] = stored if isinstance(stored, dict) else {}
+    honest = told.get("cross_fitted") if by_other_thresholds(scores) else None
+    if isinstance(honest, dict) and isinstance(honest.get("mean_dice"), float):
+        empty = told.get("empty_baseline")
+        figures = [f"{honest['mean_dice']:.4f}", f"{empty:.4f}" if isinstance(empty, float) else "-", "-", "-"]
+        lines.append(
+            f"| {told.get('split', 'validation')} images, {AFTER} | {told.get('images', '-')} | {' | '.join(figures)} |"
+        )
     return lines
