@@ -154,9 +154,9 @@ def test_ends_of_a_series_are_counted_in_turns():
 
 def test_static_marks():
     real = pd.DataFrame([("1", 10, 10, 5, 5, 40), ("2", 10, 10, 5, 5, 40)], columns=list(TRUE_ARTEFACT_COLUMNS))
-    shown = pd.DataFrame(
-        [(1, 1, 12, 12, 9, 9, 30, 1, 0), (2, "3", 10, 10, 5, 5, 9, 1, 0)], columns=list(ARTEFACT_COLUMNS)
-    )
+    sides = ["artefact", "camera", "x", "y", "width", "height"]
+    shown = pd.DataFrame([(1, 1, 12, 12, 9, 9), (2, "3", 10, 10, 5, 5)], columns=sides)
+    shown = shown.reindex(columns=list(ARTEFACT_COLUMNS))
     scores = score(table(), NO_REPEATS, truth(artefacts=real), CoilPlan(unit="mm"), shown)
     assert (scores.artefacts.artefacts, scores.artefacts.found, scores.artefacts.false) == (2, 1, 1)
     assert scores.text().splitlines()[-2:] == [

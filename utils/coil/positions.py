@@ -135,7 +135,8 @@ class _Placer:
         if not there.all():
             names = list(dict.fromkeys(table.loc[~there, "image"]))
             self.warn(f"{file}: {_are(names, 'image')} not there: {_some(names)}; the strip has a gap in their place")
-        missing = [name for name in self.sizes if name not in set(table["image"])]
+        listed = set(table["image"])
+        missing = [name for name in self.sizes if name not in listed]
         self.leave_out(missing, f"no row in {POSITIONS}")
         return table[there]
 

@@ -226,7 +226,7 @@ def score_joins(defects: pd.DataFrame, truth: Truth, gap: float) -> JoinScores:
         if of_shown[other] < 0 and common[pair] >= MOSTLY * area[other]:
             parts.setdefault(one, set()).add(other)
 
-    wrong = {other for other, ones in held.items() if not _near(true_boxes[sorted(ones)], 2.0 * gap)}
+    wrong = {other for other, ones in held.items() if len(ones) > 1 and not _near(true_boxes[sorted(ones)], 2.0 * gap)}
     near = {one for other, ones in held.items() if len(ones) > 1 and other not in wrong for one in ones}
     in_wrong = {one for other in wrong for one in held[other]}
     split = {one for one, others in parts.items() if len(others) > 1}

@@ -350,9 +350,12 @@ def _tables(out: Path) -> list[str]:
 
 
 def _summary(result: MapCoilResult, config: MapCoilConfig, seen: _Seen) -> dict[str, Any]:
-    from utils.device import versions
-
     coil = result.coil
+    versions: dict[str, str] = {}
+    if seen.network:  # a table is mapped without torch
+        from utils import device
+
+        versions = device.versions()
     return {
         **seen.about,
         "coil": str(config.coil) if config.coil else None,
@@ -365,5 +368,5 @@ def _summary(result: MapCoilResult, config: MapCoilConfig, seen: _Seen) -> dict[
         "skipped": [{"image": one.image, "reason": one.reason} for one in result.skipped],
         "written": list(result.written),
         "seconds": round(result.seconds, 3),
-        "versions": versions() if seen.network else {},
+        "versions": versions,
     }

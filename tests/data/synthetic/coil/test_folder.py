@@ -130,7 +130,7 @@ def test_dirt_is_dark_and_at_its_place_in_every_frame(coil):
     for speck in truth.artefacts.itertuples():
         of_camera = listed[listed["image"].str.startswith(f"c{speck.camera}_")]
         same = of_camera[["x", "y", "width", "height"]] == [speck.x, speck.y, speck.width, speck.height]
-        assert same.all(axis=1).sum() >= 5
+        assert same.all(axis=1).sum() >= 4  # of ten; a defect beside it hides it
 
 
 def test_strip_is_dark_beside_its_edges_and_bright_between(coil):
