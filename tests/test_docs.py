@@ -32,6 +32,7 @@ DOCUMENTS = [
 NARROW = ["README.md", "CONTRIBUTING.md", "CHANGELOG.md", "SECURITY.md", "benchmarks/README.md", *PAGES]
 CONFIG_OF_COMMAND = {
     "Train": config.TrainConfig,
+    "Map_coil": config.MapCoilConfig,
     "Predict_masks": config.PredictConfig,
     "Evaluate": config.EvaluateConfig,
     "Export_model": config.ExportConfig,
