@@ -1,5 +1,6 @@
 """Train.py on small strips: files, tasks, settings, and what stops it."""
 
+import dataclasses
 import hashlib
 import json
 import re
@@ -19,10 +20,12 @@ from utils.commands.evaluate import evaluate
 from utils.commands.train import train
 from utils.data.annotations import open_dataset
 from utils.data.bit_depth import BitDepth
+from utils.data.splits import read_split
 from utils.errors import InputError
 from utils.files import write_text
 from utils.models.segmenter import Segmenter
 from utils.training.bit_depth import with_depth
+from utils.weights.image_hashes import joined, of_images
 from utils.weights.weights_file import load
 
 ROOT = Path(__file__).parents[2]
@@ -47,6 +50,9 @@ def test_a_run_leaves_its_files(strips, tmp_path, capsys):
     assert {"train_loss", "lr_encoder", "lr_decoder", "valid_dice", "valid_defect_dice", "valid_iou_1"} <= set(history)
     assert result.scores["mean_dice"] == pytest.approx(history["valid_dice"].max())
     assert json.loads((result.folder / "metrics.json").read_text())["epoch"] == result.best_epoch
+    known = load(result.weights).image_hashes
+    sides = read_split(result.folder / "split.csv")["side"].value_counts()
+    assert [(len(one.train), len(one.valid)) for one in known.sets] == [(sides["train"], sides["valid"])]
     printed = capsys.readouterr().out
     assert "epoch 2/2" in printed
     assert all(len(line) <= 100 for line in printed.splitlines() if line.startswith("epoch"))
@@ -240,7 +246,13 @@ def test_a_loss_that_is_no_number_names_the_images(strips, tmp_path):
 
 def test_starting_from_a_weights_file(strips, tmp_path, capsys):
     first = train(settings(strips, tmp_path / "first", num_epochs=1))
-    still = {"lr_encoder": 0.0, "lr_decoder": 0.0, "num_epochs": 1, "encoder_weights": str(first.weights)}
+    hashed = load(first.weights).image_hashes
+    other_steel = of_images(0.5, hashed.sets[0].train[:1], hashed.sets[0].valid[:0])
+    dataclasses.replace(load(first.weights), image_hashes=joined([hashed, other_steel])).save(
+        begun := first.folder / "begun.pth"
+    )
+    first.weights.unlink()
+    still = {"lr_encoder": 0.0, "lr_decoder": 0.0, "num_epochs": 1, "encoder_weights": str(begun)}
     second = train(settings(strips, tmp_path / "second", **still))
     one, other = weights_of(first.folder), weights_of(second.folder)
     first_layer = next(name for name in one if name.startswith("encoder.") and one[name].ndim == 4)
@@ -249,7 +261,11 @@ def test_starting_from_a_weights_file(strips, tmp_path, capsys):
     told = load(second.weights).provenance["started_from"]
     assert (told["flag"], told["epochs"]) == ("encoder_weights", 1)
     assert told["seconds"] > 0
-    assert told["config"] == load(first.weights).provenance["config"]
+    assert [(one.scale, len(one.train)) for one in load(second.weights).image_hashes.sets] == [
+        (0.5, 1),
+        (1.0, hashed.trained),
+    ]
+    assert told["config"] == load(begun).provenance["config"]
     (second.folder / "started_from.json").write_text("{")
     second.weights.unlink()  # a weights file that is there is left as it is
     with pytest.raises(InputError, match=r"started_from\.json: damaged; remove it"):
@@ -263,7 +279,7 @@ def test_starting_from_a_weights_file(strips, tmp_path, capsys):
         capsys.readouterr().out,
     )
     with pytest.raises(InputError, match="nothing in it fits resnet50"):
-        train(settings(strips, tmp_path / "third", encoder="resnet50", encoder_weights=str(first.weights)))
+        train(settings(strips, tmp_path / "third", encoder="resnet50", encoder_weights=str(begun)))
 
 
 def test_starting_from_an_encoder_of_another_library(strips, tmp_path):

@@ -52,6 +52,20 @@ def test_another_picture_is_not_known(hashes, seed):
     assert hashes.find(asked(surface(seed)[:200, :240])) is None
 
 
+def test_plates_of_one_pattern_are_no_copies():
+    def plate(seed):
+        image = np.random.default_rng(seed).normal(120, 6, (200, 240)).astype(np.float32)
+        for y in range(15 + 2 * seed, 200, 30):
+            for x in range(15 + 3 * seed, 240, 40):
+                cv2.ellipse(image, (x, y), (9, 4), 30, 0, 360, 230.0, -1)
+        return np.clip(image, 0, 255).astype(np.uint8)
+
+    first, second = plate(1), plate(5)
+    hashes = Hashes(hash_of(describe(first, 1.0))[None])
+    assert hashes.find(asked(first)) == "whole"
+    assert hashes.find(asked(second)) is None
+
+
 def test_nothing_is_known_of_flat_images():
     flat = np.full((200, 240), 90, np.uint8)
     hashes = Hashes(np.stack([hash_of(describe(flat, 1.0))] * 2))

@@ -14,7 +14,7 @@ from typing import Literal
 import cv2
 import numpy as np
 
-from utils.data.duplicates.description import PATCH, Description
+from utils.data.duplicates.description import PATCH, REACH, Description
 from utils.data.duplicates.symmetry import FLIPPED, MIRRORED, SYMMETRIES, TRANSPOSED, between, then
 
 VERSION = 1  # of the hashes: those of another one cannot be compared
@@ -24,8 +24,9 @@ QUERY_POINTS = 32  # spots of an image that is looked for
 PIXELS = 32  # side that an image is shrunk to for the frequencies of the whole
 FLAT = 1.0  # grey levels of contrast below which nothing is compared
 SAME_WHOLE = 0.9  # agreement of frequencies from which two images are one picture, -1..1
-SAME_SPOT = 0.88  # agreement from which two spots are one
-NEAR, APART = 2, 8  # pixels by which places of two spots may differ, and that the two are apart at least
+SAME_SPOT = 0.9  # agreement from which two spots are one
+TWINS = 0.88  # agreement from which spots of one image are a pattern that repeats, which tells nothing
+NEAR, APART = 2, REACH + 1  # pixels by which places of two spots may differ, and that the two are apart at least
 TIE = 0.25  # of the heavier side of a spot: by less, either may be the heavier one in a copy
 PLACE = 1024  # places are kept modulo this many pixels
 BLOCK = 32_768  # spots of hashes that are compared at a time
@@ -97,13 +98,24 @@ def query_of(described: Description) -> Query:
             symmetries.append(int(then(described.symmetries[number], np.array(symmetry))))
     numbers = np.array(spot, dtype=np.int64)
     weighted = _weighted(np.array(spots, dtype=np.float32).reshape(-1, len(SPOT_AT[0])))
+    alone = ~np.isin(numbers, _twins(described, weighted, numbers))
     return Query(
         np.zeros_like(whole) if flat else _weighted(whole),
-        weighted,
-        numbers,
-        np.array(symmetries, dtype=np.int64),
-        described.points[numbers],
+        weighted[alone],
+        numbers[alone],
+        np.array(symmetries, dtype=np.int64)[alone],
+        described.points[numbers[alone]],
     )
+
+
+def _twins(described: Description, weighted: np.ndarray, numbers: np.ndarray) -> np.ndarray:
+    """Return the spots of an image that look like others of it: those of tread plates look like those of any other."""
+    if not len(numbers):
+        return numbers
+    signs = np.stack([cv2.dct(patch.reshape(PATCH, PATCH))[SPOT_AT] > 0 for patch in described.patches])
+    agree = weighted @ (signs.astype(np.float32) * 2 - 1).T >= TWINS
+    far = np.abs(described.points[numbers][:, None] - described.points[None]).max(axis=-1) > 2 * REACH
+    return numbers[(agree & far).any(axis=1)]
 
 
 def _frequencies(described: Description) -> np.ndarray:
