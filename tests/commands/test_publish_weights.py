@@ -493,7 +493,7 @@ def without_valid(csv_file: Path) -> None:
 def classifier_instead(run: Path) -> None:
     path = next(run.glob("*.pth"))
     weights = load(path)
-    spec = dataclasses.replace(weights.spec, architecture="classifier", task="classify-binary")
+    spec = dataclasses.replace(weights.spec, architecture="classifier", task="classify-binary", decoder_channels=())
     none = {"decision": Decision((), ()), "label_thresholds": (0.5,)}
     path.unlink()
     dataclasses.replace(weights, spec=spec, **none).save_named(run, "classifier")
