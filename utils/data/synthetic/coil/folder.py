@@ -142,7 +142,7 @@ def _write_tables(
     config: SynthesiseConfig, rng: np.random.Generator, layout: Layout, unit: str, rolls: list[tables.DrawnRoll]
 ) -> None:
     """Write coil.yaml, positions.csv and speed.csv, as far as they are wanted."""
-    write_text(config.dir / "coil.yaml", tables.coil_yaml(config, layout, rolls, unit))
+    write_text(config.dir / "coil.yaml", tables.coil_yaml(config, layout, rolls, unit) + tables.RULES)
     if config.positions == "none":
         return
     metres = 1000.0 if unit == "mm" else 1.0

@@ -68,7 +68,7 @@ def paint(rng: np.random.Generator, class_name: str, size: tuple[int, int], cont
         if found is not None and found[1].shape[0] >= 0.4 * height:
             return StampPixels(class_name, *found)
     body = np.clip(2.0 * blob(rng, (height, width), 0.2), 0.0, 1.0)
-    mask = _main_part((body > 0.0).astype(np.uint8))
+    mask = main_part((body > 0.0).astype(np.uint8))
     if not mask.any():
         mask[:] = 1
     rows, columns = _box(mask)
@@ -78,14 +78,14 @@ def paint(rng: np.random.Generator, class_name: str, size: tuple[int, int], cont
 
 def _cut(canvas: Canvas) -> tuple[FloatImage, Mask] | None:
     """Cut the main part of the label out of a canvas, with its gain; none: there is none."""
-    mask = _main_part((canvas.labels > 0).astype(np.uint8))
+    mask = main_part((canvas.labels > 0).astype(np.uint8))
     if not mask.any():
         return None
     rows, columns = _box(mask)
     return canvas.surface.image[rows, columns].copy(), np.ascontiguousarray(mask[rows, columns])
 
 
-def _main_part(mask: Mask) -> Mask:
+def main_part(mask: Mask) -> Mask:
     """Return the largest connected part of a mask, as a mask, without necks that a camera of less sight would not see."""
     mask = cv2.morphologyEx(mask, cv2.MORPH_OPEN, np.ones((3, 3), np.uint8), borderValue=0)
     _, parts, stats, _ = cv2.connectedComponentsWithStats(mask, connectivity=4)

@@ -15,6 +15,12 @@ from utils.data.synthetic.statistics import CLASS_NAMES
 
 COUNTS_A_METRE = 4096.0  # of the encoder
 SAMPLES_A_SECOND = 20
+# Rules of grading, so that a drawn coil has a verdict.
+RULES = """rules:
+  - {name: roll marks, verdict: hold, measure: repeats}
+  - {name: long scratch, verdict: downgrade, measure: longest, at_least: 300, classes: [scratches]}
+  - {name: patches, verdict: downgrade, measure: count, at_least: 20, classes: [patches]}
+"""
 # Of each defect as utils.inference.outputs lists it.
 DEFECT_TABLE = ("image", "class_id", "name", "area_px", "x", "y", "width", "height", "mean_probability")
 

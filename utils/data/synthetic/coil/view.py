@@ -9,7 +9,7 @@ import pandas as pd
 
 from utils.data.coil_truth import TRUE_ARTEFACT_COLUMNS
 from utils.data.synthetic.coil.layout import DrawnCamera, Layout, stored
-from utils.data.synthetic.coil.stamps import StampPixels, press
+from utils.data.synthetic.coil.stamps import StampPixels, main_part, press
 from utils.data.synthetic.coil.strip import PlacedDefect
 from utils.data.synthetic.noise import FloatImage, Mask, blob, noise
 from utils.data.synthetic.statistics import CLASS_NAMES
@@ -171,7 +171,7 @@ def _speck(rng: np.random.Generator, layout: Layout, camera: int) -> Dirt:
     height, width = (min(int(rng.integers(6, 26)), int(0.4 * side)) for side in (eye.rows, eye.columns))
     body = np.clip(2.0 * blob(rng, (height, width), 0.2), 0.0, 1.0)
     body *= 1.0 + 0.2 * noise(rng, (height, width), (3.0, 3.0))
-    mask = np.ascontiguousarray((body > 0.1).astype(np.uint8))
+    mask = main_part((body > 0.1).astype(np.uint8))
     stamp = StampPixels(str(rng.choice(["pits", "patches"])), np.clip(1.0 - 0.5 * body, 0.2, 1.0), mask)
     low = max(0, math.ceil(-eye.left / eye.across) + 2)
     high = min(eye.columns, math.floor((layout.width - eye.left) / eye.across) - 2) - width
