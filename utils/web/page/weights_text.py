@@ -53,13 +53,11 @@ def _scores(scores: dict[str, Any]) -> list[str]:
         figures = [f"{part[key]:.4f}" if isinstance(part.get(key), float) else "-" for key in wanted]
         what = f"{part.get('data', name)}{f', {BEFORE}' if by_other_thresholds(part) else ''}"
         lines.append(f"| {what} | {part.get('images', '-')} | {' | '.join(figures)} |")
-    stored = scores.get("calibration")
-    told: dict[str, Any] = stored if isinstance(stored, dict) else {}
-    honest = told.get("cross_fitted") if by_other_thresholds(scores) else None
-    if isinstance(honest, dict) and isinstance(honest.get("mean_dice"), float):
-        empty = told.get("empty_baseline")
-        figures = [f"{honest['mean_dice']:.4f}", f"{empty:.4f}" if isinstance(empty, float) else "-", "-", "-"]
-        lines.append(
-            f"| {told.get('split', 'validation')} images, {AFTER} | {told.get('images', '-')} | {' | '.join(figures)} |"
-        )
+    told = scores.get("calibration")
+    if isinstance(told, dict) and by_other_thresholds(scores):
+        honest, empty = told.get("cross_fitted"), told.get("empty_baseline")
+        if isinstance(honest, dict) and isinstance(honest.get("mean_dice"), float):
+            figures = [f"{honest['mean_dice']:.4f}", f"{empty:.4f}" if isinstance(empty, float) else "-", "-", "-"]
+            what = f"{told.get('split', 'validation')} images, {AFTER}"
+            lines.append(f"| {what} | {told.get('images', '-')} | {' | '.join(figures)} |")
     return lines
