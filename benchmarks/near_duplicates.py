@@ -37,7 +37,7 @@ from utils.data.annotations import Dataset, open_dataset
 from utils.data.duplicates.description import POINTS, Description, describe
 from utils.data.duplicates.groups import describe_groups, group, near_duplicate_groups
 from utils.data.duplicates.hashes import QUERY_POINTS, Hashes, hash_of, query_of
-from utils.data.duplicates.pairs import scale_for
+from utils.data.duplicates.pairs import find_pairs, overlap, scale_for
 from utils.data.duplicates.symmetry import lay
 from utils.data.synthetic.strip import make_strip
 
@@ -115,7 +115,8 @@ def search_hashes(config: NearDuplicatesConfig, dataset: Dataset) -> int:
     known = known[known["image"].isin(dataset.images)].reset_index(drop=True)
     paths = [dataset.path(name) for name in known["image"]]
     scale = scale_for(paths)
-    found = by_hashes([describe(dataset.read(path.name, 1)[..., 0], scale, QUERY_POINTS) for path in paths])
+    described = [describe(dataset.read(path.name, 1)[..., 0], scale, QUERY_POINTS) for path in paths]
+    found = by_hashes(described)
     first, second = np.array(sorted(found), dtype=np.int64).reshape(-1, 2).T
     for column in known.select_dtypes("number"):
         numbers = known[column].to_numpy()
@@ -124,7 +125,26 @@ def search_hashes(config: NearDuplicatesConfig, dataset: Dataset) -> int:
         print(f"{column}: {same.sum()} of {pairs} ordered pairs found ({same.sum() / max(pairs, 1):.2%})")
         apart = len(set(first[~same].tolist()))
         print(f"{column}: {apart} of {len(known)} images have a copy of another {column}, {(~same).sum()} pairs")
+    by_overlap(described, found, config.threads)
     return DONE
+
+
+def by_overlap(described: Sequence[Description], found: set[tuple[int, int]], threads: int) -> None:
+    """Print how many of the pairs that pixels find the hashes find too, by the share of the smaller image on both."""
+    few = [
+        dataclasses.replace(
+            one, points=one.points[:POINTS], symmetries=one.symmetries[:POINTS], patches=one.patches[:POINTS]
+        )
+        for one in described
+    ]
+    counts: dict[int, list[bool]] = {}
+    for pair in find_pairs(few, threads, progress=False):
+        one, other = described[pair.first].texture, lay(described[pair.second].texture, pair.symmetry)
+        share = overlap(one, other, pair.down, pair.right)[0].size / min(one.size, other.size)
+        for ends in ((pair.first, pair.second), (pair.second, pair.first)):
+            counts.setdefault(min(4, int(share * 5)), []).append(ends in found)
+    for number, hits in sorted(counts.items()):
+        print(f"overlap from {number / 5:g}: {sum(hits)} of {len(hits)} ordered pairs found ({np.mean(hits):.1%})")
 
 
 def main(argv: Sequence[str]) -> int:
