@@ -52,9 +52,9 @@ def everything(folder: Path) -> dict[str, bytes]:
 @pytest.mark.parametrize("limits", ["search", pytest.param("percentiles", marks=pytest.mark.slow)])
 def test_the_next_command_uses_the_calibrated_settings_without_being_told(make_dataset, run, tmp_path, limits):
     root, old = make_dataset(count=12), find(run)
-    flags = {"dir": root, "weights_dir": run}
+    flags = {"dir": root, "weights_dir": run, "examples": 0}
     before = evaluate(EvaluateConfig(**flags, out=tmp_path / "before"))
-    calibrate = {**flags, "out": tmp_path / "out", "calibrate": True, "area_limits": limits, "examples": 0}
+    calibrate = {**flags, "out": tmp_path / "out", "calibrate": True, "area_limits": limits}
     files = everything(run)
     refused = evaluate(EvaluateConfig(**calibrate))
     assert refused.calibrated is None
@@ -137,6 +137,7 @@ def test_a_full_disk_leaves_tables_report_and_weights_as_they_were(make_dataset,
 
 def test_what_flags_set_is_written_where_nothing_better_is_found(make_dataset, make_weights, tmp_path):
     common = {"dir": make_dataset(count=12), "split": "all", "out": tmp_path / "out", "calibrate": True, "resamples": 0}
+    common["examples"] = 0
     common["force"] = True  # a random network finds nothing better than nothing
     folders = [shutil.copytree(make_weights(task="binary"), tmp_path / name) for name in ("first", "second")]
     (found,) = evaluate(EvaluateConfig(**common, weights_dir=folders[0])).calibration.decision.per_class
@@ -154,7 +155,13 @@ def test_published_weights_stay_as_they_are(make_dataset, run, tmp_path):
     (run / "index.json").write_text(json.dumps(empty))
     before = everything(run)
     config = EvaluateConfig(
-        dir=make_dataset(count=12), weights_dir=run, out=tmp_path / "out", calibrate=True, force=True
+        dir=make_dataset(count=12),
+        weights_dir=run,
+        out=tmp_path / "out",
+        calibrate=True,
+        force=True,
+        examples=0,
+        resamples=0,
     )
     result = evaluate(config)
     assert result.calibrated.parent == tmp_path / "out"
@@ -241,7 +248,7 @@ def test_what_is_calibrated_behind_a_gate_is_what_prediction_draws(make_dataset,
 
 @pytest.mark.parametrize("force", [False, True])
 def test_a_classifier_gets_thresholds_for_its_labels(make_dataset, tmp_path, force):
-    spec = ModelSpec("classifier", "resnet18", "classify-multilabel", ("pits", "cracks"))
+    spec = ModelSpec("classifier", "test_resnet", "classify-multilabel", ("pits", "cracks"))
     torch.manual_seed(1)
     model = build(spec)
     weights = WeightsFile(

@@ -43,7 +43,7 @@ def run_folder(weights: Path, folder: Path, valid: list[str], train: list[str]) 
 @pytest.mark.parametrize("task", ["multilabel", "multiclass", "binary"])
 def test_scores_equal_those_of_the_submission(make_dataset, make_weights, tmp_path, task):
     root, weights = make_dataset(count=6), make_weights(task=task, min_area=3)
-    result = evaluate(EvaluateConfig(dir=root, weights_dir=weights, split="all", out=tmp_path / "scores"))
+    result = evaluate(EvaluateConfig(dir=root, weights_dir=weights, split="all", out=tmp_path / "scores", examples=0))
     predict(PredictConfig(dir=root, weights_dir=weights, out=tmp_path / "out", save=("submission",)))
     dataset = open_dataset(root)
     with open(tmp_path / "out/submission.csv", newline="") as file:
@@ -82,7 +82,9 @@ def test_scores_equal_those_of_the_submission(make_dataset, make_weights, tmp_pa
 
 def test_a_network_for_one_class_gives_that_class_number_everywhere(make_dataset, make_weights, tmp_path):
     root, weights = make_dataset(), make_weights(task="per-class", target="cracks")
-    evaluate(EvaluateConfig(dir=root, weights_dir=weights, split="all", out=tmp_path / "scores", resamples=0))
+    evaluate(
+        EvaluateConfig(dir=root, weights_dir=weights, split="all", out=tmp_path / "scores", resamples=0, examples=0)
+    )
     predict(PredictConfig(dir=root, weights_dir=weights, out=tmp_path / "out", save=("masks", "submission", "defects")))
     assert (tmp_path / "scores/submission.csv").read_text() == (tmp_path / "out/submission.csv").read_text()
     for table in ("scores/scores.csv", "scores/objects.csv", "scores/sizes.csv", "out/defects.csv"):
@@ -97,7 +99,7 @@ def test_a_network_for_one_class_gives_that_class_number_everywhere(make_dataset
 
 def test_labelled_test_images_are_scored(make_dataset, make_weights, tmp_path):
     root, weights = make_dataset(), make_weights(min_area=3)
-    config = EvaluateConfig(dir=root, weights_dir=weights, split="all", out=tmp_path / "all", resamples=0)
+    config = EvaluateConfig(dir=root, weights_dir=weights, split="all", out=tmp_path / "all", resamples=0, examples=0)
     expected = evaluate(config).scores
     (root / "train_images").rename(root / "test_images")
     (root / "train.csv").rename(root / "test_labels.csv")
@@ -111,7 +113,11 @@ def test_labelled_test_images_are_scored(make_dataset, make_weights, tmp_path):
 @pytest.mark.parametrize(("split", "names"), [("valid", ["001.png", "004.png"]), ("train", ["000.png", "002.png"])])
 def test_the_runs_own_split_is_scored(make_dataset, make_weights, tmp_path, split, names):
     run = run_folder(make_weights(), tmp_path / "run", ["001.png", "004.png"], ["000.png", "002.png"])
-    result = evaluate(EvaluateConfig(dir=make_dataset(), weights_dir=run, split=split, out=tmp_path / "scores"))
+    result = evaluate(
+        EvaluateConfig(
+            dir=make_dataset(), weights_dir=run, split=split, out=tmp_path / "scores", resamples=0, examples=0
+        )
+    )
     assert result.images == 2
     with open(tmp_path / "scores/scores.csv", newline="") as file:
         assert sorted({row["image"] for row in csv.DictReader(file)}) == names
@@ -226,7 +232,9 @@ def test_the_folder_of_a_run_keeps_its_own_metrics(make_dataset, make_weights, t
 
 def test_paths_that_are_not_utf8_are_written_as_their_codes(make_dataset, make_weights, tmp_path):
     root = make_dataset().rename(tmp_path / os.fsdecode(b"Br\xfccke"))
-    evaluate(EvaluateConfig(dir=root, weights_dir=make_weights(), split="all", out=tmp_path / "out", resamples=0))
+    evaluate(
+        EvaluateConfig(dir=root, weights_dir=make_weights(), split="all", out=tmp_path / "out", resamples=0, examples=0)
+    )
     assert json.loads((tmp_path / "out/metrics.json").read_bytes())["dataset"] == str(root)
     assert "Br\\udcfccke" in (tmp_path / "out/report.html").read_text("utf-8")
     predict(PredictConfig(dir=root, weights_dir=make_weights(), out=tmp_path / "masks"))
@@ -245,7 +253,9 @@ def read(path: Path) -> list[dict[str, str]]:
 
 
 def test_tables_agree_with_the_metrics(make_dataset, make_weights, tmp_path):
-    result = evaluate(EvaluateConfig(dir=make_dataset(), weights_dir=make_weights(), split="all", out=tmp_path))
+    result = evaluate(
+        EvaluateConfig(dir=make_dataset(), weights_dir=make_weights(), split="all", out=tmp_path, examples=0)
+    )
     metrics = json.loads((tmp_path / "metrics.json").read_text())
     classes = {row["name"]: row for row in read(tmp_path / "classes.csv")}
     assert list(classes) == ["pits", "cracks", "together"]
@@ -279,7 +289,11 @@ def test_tables_agree_with_the_metrics(make_dataset, make_weights, tmp_path):
 @pytest.mark.parametrize("tile", [None, (32, 32)])
 def test_submission_is_that_of_the_prediction(make_dataset, make_weights, tmp_path, tile):
     root, weights = make_dataset(), make_weights(min_area=3)
-    evaluate(EvaluateConfig(dir=root, weights_dir=weights, split="all", tile=tile, out=tmp_path / "scores"))
+    evaluate(
+        EvaluateConfig(
+            dir=root, weights_dir=weights, split="all", tile=tile, out=tmp_path / "scores", resamples=0, examples=0
+        )
+    )
     predict(PredictConfig(dir=root, weights_dir=weights, tile=tile, out=tmp_path / "out", save=("submission",)))
     for name in ("scores/metrics.json", "out/summary.json"):
         told = json.loads((tmp_path / name).read_text("utf-8"))
@@ -313,7 +327,6 @@ def test_report_shows_every_section_and_the_learning_curves_of_the_run(make_data
     assert ">nan<" not in page
 
 
-@pytest.mark.draws
 def test_classes_that_the_weights_do_not_know_are_said(make_dataset, make_weights, tmp_path):
     root = make_dataset(class_names=("pits", "scale", "cracks"))
     class_map = ("pits=pits", "cracks=cracks")
@@ -352,7 +365,7 @@ def test_same_images_same_report(make_dataset, make_weights, tmp_path):
     root, weights = make_dataset(), make_weights()
     pages = []
     for name in ("a", "b"):
-        evaluate(EvaluateConfig(dir=root, weights_dir=weights, split="all", out=tmp_path / name))
+        evaluate(EvaluateConfig(dir=root, weights_dir=weights, split="all", out=tmp_path / name, examples=1))
         text = (tmp_path / name / "report.html").read_text("utf-8")
         pages.append(re.sub(r"on \d{4}-\d\d-\d\d \d\d:\d\d|[\d.]+ s, [\d.]+ images/s", "", text))
     assert pages[0] == pages[1]

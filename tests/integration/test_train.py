@@ -59,7 +59,7 @@ def test_a_run_leaves_its_files(strips, tmp_path, capsys):
 
 
 def test_it_learns(strips, tmp_path):
-    changes = {"num_epochs": 14, "schedule": "onecycle", "optimizer": "adamw", "lr_encoder": 4e-3, "lr_decoder": 4e-3}
+    changes = {"num_epochs": 8, "schedule": "onecycle", "optimizer": "adamw", "lr_encoder": 1e-2, "lr_decoder": 1e-2}
     result = train(settings(strips, tmp_path / "run", augmentation="flips", **changes))
     assert result.scores["mean_dice"] > result.scores["empty_baseline"] + 0.1
 
