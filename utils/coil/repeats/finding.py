@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from utils.coil.plan import CoilPlan
 from utils.coil.repeats.background import log_densities
 from utils.coil.repeats.links import Indices, link
+from utils.coil.repeats.parts import joined
 from utils.coil.repeats.rolls import rank_rolls
 from utils.coil.repeats.scales import Floats, Scales, scales_of
 from utils.coil.repeats.series import Points, Series, divided, extend, halves, refine, score, split
@@ -70,6 +71,7 @@ def find_repeats(
     )
     scales = scales_of(plan)
     found = search(points, length, scales, plan) if points.free.sum() >= _FEWEST else []
+    found = whole(found, points, scales)
     if frame is not None:
         found = [one for one in found if not fixed_to_frames(points.along[one.series.marks], frame, scales)]
     numbers = np.zeros(len(order), np.int64)
@@ -128,6 +130,21 @@ def search(points: Points, length: float, scales: Scales, plan: CoilPlan) -> lis
         if not wanted.any():
             break
     return found
+
+
+def whole(found: Sequence[Found], points: Points, scales: Scales) -> list[Found]:
+    """Return the series with the parts of each put together, see ``joined``."""
+    parts: list[Found] = []
+    for one in sorted(found, key=lambda one: float(points.along[one.series.marks[0]])):
+        for index, before in enumerate(parts):
+            series = joined(before.series, one.series, points, scales)
+            if series is not None:
+                companions = np.concatenate([before.companions, one.companions])
+                parts[index] = Found(series, before.score + one.score, companions)
+                break
+        else:
+            parts.append(one)
+    return parts
 
 
 def chains(tracks: Tracks, threshold: float, most: int = 60) -> list[tuple[Indices, Indices]]:
