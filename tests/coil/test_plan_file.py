@@ -1,7 +1,11 @@
 """coil.yaml becomes a plan; whatever is wrong with it is one line that names the key."""
 
+import re
+from pathlib import Path
+
 import pytest
 
+from utils.coil.grading import check_rules
 from utils.coil.plan import Camera, CoilPlan, Roll, Rule, Zones
 from utils.coil.plan_file import check_classes, read_plan
 from utils.errors import InputError
@@ -57,6 +61,17 @@ def test_without_a_scale_everything_is_in_pixels(tmp_path):
     assert read_plan(None) == CoilPlan(join=2.0)
     assert read(tmp_path, "# nothing\n") == CoilPlan(join=2.0)
     assert read(tmp_path, "zones: {edge: 30 px}").zones.edge == 30
+
+
+def test_example_of_the_documents_is_read(tmp_path):
+    page = (Path(__file__).parents[2] / "docs/coil.md").read_text("utf-8")
+    (example,) = re.findall(r"```yaml\n(.*?)```", page, re.DOTALL)
+    plan = read(tmp_path, example)
+    check_rules(plan)
+    assert (plan.unit, plan.edges, plan.zones.head) == ("mm", "found", 10_000)
+    assert [len(plan.rolls), len(plan.rules), len(plan.cameras)] == [2, 6, 3]
+    (more,) = re.findall(r"`(repeats: \{.*?\})`", page)
+    assert read(tmp_path, more).repeats.longest == 7500
 
 
 @pytest.mark.parametrize(

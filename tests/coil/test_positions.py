@@ -166,6 +166,16 @@ def test_numbered_camera_that_is_missing_leaves_its_place_empty():
     assert dict(zip(frames.table["camera"], frames.table["left"], strict=True)) == {"1": 0, "2": 400, "4": 1200}
 
 
+def test_images_without_a_camera_are_of_the_only_one_that_is_named(tmp_path):
+    plan = CoilPlan(unit="mm", cameras={"": Camera("", 1, 1), "7": Camera("7", 0.5, 0.5, left=-40)})
+    for frames in (read_frames(None, plan, sizes(1, 2)), read(tmp_path, WHOLE, plan)):
+        assert set(frames.table["camera"]) == {"7"}
+        assert frames.table[["end", "left", "right"]].iloc[0].tolist() == [500, -40, 160]
+    several = CoilPlan(cameras={"": Camera(), "a": Camera("a"), "b": Camera("b")})
+    with pytest.raises(InputError, match=r"images without a camera, and coil.yaml describes several \(a, b\)"):
+        read_frames(None, several, sizes(1, 2))
+
+
 def test_camera_that_coil_yaml_does_not_describe_is_refused(tmp_path):
     plan = CoilPlan(unit="mm", cameras={"1": Camera("1", 1, 1)})
     with pytest.raises(InputError, match=r"camera 2: coil.yaml describes 1 only"):

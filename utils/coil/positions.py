@@ -117,6 +117,7 @@ class _Placer:
         table = self.known(file, table)
         table = self.complete(file, table, kind)
         table = self.once(file, table)
+        table["camera"] = [self.named(camera, file) for camera in table["camera"]]
         for camera in table["camera"].unique():
             self.described(camera, file)
         table = self.in_order(file, table, kind)
@@ -245,7 +246,8 @@ class _Placer:
     def from_numbers(self, cameras: Mapping[str, str], folder: Path | None) -> pd.DataFrame:
         """Place images one after the other, by the numbers in their names; a number that is missing is a gap."""
         names = pd.Series(list(cameras))
-        table = pd.DataFrame({"image": names, "camera": list(cameras.values()), "across": np.nan})
+        seen = [self.named(camera, folder) for camera in cameras.values()]
+        table = pd.DataFrame({"image": names, "camera": seen, "across": np.nan})
         counted: dict[str, np.ndarray | None] = {
             str(camera): numbers_of(rows["image"]) for camera, rows in table.groupby("camera")
         }
@@ -254,7 +256,7 @@ class _Placer:
         parts = []
         for camera, rows in table.groupby("camera", sort=False):
             self.described(str(camera), folder)
-            seen, numbers = self.seen_by(str(camera)), counted[str(camera)]
+            described, numbers = self.seen_by(str(camera)), counted[str(camera)]
             if numbers is None:
                 numbers = np.arange(len(rows)) + first
                 self.warn(
@@ -267,7 +269,7 @@ class _Placer:
                     f"{where}the numbers in the images' names leave out most frames ({rows['image'].iloc[0]} to"
                     f" {rows['image'].iloc[-1]}); say where the images lie in {POSITIONS}"
                 )
-            lengths = np.array([self.extent(name, seen)[0] for name in rows["image"]])
+            lengths = np.array([self.extent(name, described)[0] for name in rows["image"]])
             whole = np.full(int(steps.max()) + 1, np.median(lengths))
             whole[steps] = lengths
             begins = np.concatenate([[0.0], np.cumsum(whole)])
@@ -280,6 +282,18 @@ class _Placer:
         seen = self.plan.camera(camera)
         assert seen is not None, "``described`` was asked"
         return seen
+
+    def named(self, camera: str, file: Path | None) -> str:
+        """Return the camera of images that name none: the only one that coil.yaml names."""
+        names = [name for name in self.plan.cameras if name]
+        if camera or not names:
+            return camera
+        if len(names) > 1:
+            raise InputError(
+                f"{file}: images without a camera, and coil.yaml describes several ({', '.join(names)}); say the camera of"
+                f" each image in {POSITIONS}"
+            )
+        return names[0]
 
     def described(self, camera: str, file: Path | None) -> None:
         if self.plan.camera(camera) is None:

@@ -95,6 +95,10 @@ class MapCoilResult:
             lines += [f"  {outcome.rule.name}: {outcome.text}" for outcome in grade.fired]
         else:
             lines.append(f"no verdict: {grade.why}")
+        if missing := grade.not_seen:
+            first = ", ".join(coil.units.stretch(begin, end) for begin, end in missing[:3])
+            more = f" and {len(missing) - 3} more" if len(missing) > 3 else ""
+            lines.append(f"not seen: {coil.units.place(sum(b - a for a, b in missing))}, {first}{more}")
         lines += [f"note: {note}" for note in (*coil.notes, *self.notes)]
         if self.scores is not None:
             lines.append(self.scores.text())
