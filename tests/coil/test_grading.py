@@ -121,9 +121,35 @@ def test_own_words_decide_in_their_order():
         assert (found.verdict, [one.rule.name for one in found.fired]) == (verdict, fired)
 
 
+@pytest.mark.parametrize(
+    ("words", "measure", "value", "text"),
+    [
+        ("gap:2@100-300", "not_seen", 0, "strip that no image shows: 0 mm; limit 5"),
+        (
+            "gap:2@100-300",
+            "camera_gaps",
+            2e5,
+            "strip that not every camera shows: 200,000 mm; limit 5; 100.00 to 300.00 m",
+        ),
+        ("gap:2@100-300; gap:1@250-400; gap@390-410", "camera_gaps", 3.1e5, None),
+        ("gap@0-10", "camera_gaps", 1e4, None),
+    ],
+)
+def test_length_that_one_camera_does_not_show(words, measure, value, text):
+    plan = CoilPlan(unit="mm", rules=(Rule("gaps", "hold", measure, 5),))
+    outcome = coil(words, plan).grade.outcomes[0]
+    assert (outcome.value, outcome.fired) == (value, value > 0)
+    assert text in (None, outcome.text)
+
+
+def test_rule_that_finds_no_defect_names_the_whole_coil():
+    outcome = coil("", CoilPlan(unit="mm", rules=(Rule("any", "hold"),))).grade.outcomes[0]
+    assert (outcome.begin, outcome.end) == (0.0, 1_000_000.0)
+
+
 def test_without_rules_no_verdict_is_given():
     found = grade(*read("hole@5:5")[:2], CoilPlan(), 1000.0)
-    assert (found.verdict, found.rank, found.why) == ("", -1, "the plan has no rules")
+    assert (found.verdict, found.rank, found.why) == ("", -1, "coil.yaml has no rules")
 
 
 def test_evidence_names_the_stretch_and_the_defects():

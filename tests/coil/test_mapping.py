@@ -36,6 +36,22 @@ def defects(*, clutter=40, period=None, dirt=False, seed=0):
     return table.assign(y=np.minimum(along - number * 500, 490), width=6, height=8, area_px=40, probability=0.9)
 
 
+def test_camera_without_an_image_is_said_and_graded():
+    plan = CoilPlan(
+        cameras={"1": Camera("1", left=0.0), "2": Camera("2", left=300.0)},
+        rules=(Rule("gaps", "hold", "camera_gaps"), Rule("none", "hold", "not_seen")),
+    )
+    images = {f"{n}.png": "1" for n in range(1, 11)} | {f"{n}.jpg": "2" for n in range(1, 11) if n not in (5, 6)}
+    coil = map_coil_of(defects(clutter=0), read_frames(None, plan, dict.fromkeys(images, SIZE), images), plan, {})
+    assert [outcome.rule.name for outcome in coil.grade.fired] == ["gaps"]
+    assert coil.grade.fired[0].value == 1000
+    assert coil.gap_boxes(5) == [[2000, 3000, 300, 600]]
+    assert coil.notes == (
+        "camera 2: no image of 1,000 px of strip that another camera shows, the first at 2,000 to 3,000 px; rules of the"
+        " measure camera_gaps count it, not_seen does not",
+    )
+
+
 def test_marks_of_a_roll_repeat_and_dirt_is_left_out():
     coil = map_coil_of(defects(period=437.0, dirt=True), frames(), PLAN, {}, notes=["said before"])
     assert coil.length == FRAMES * 500

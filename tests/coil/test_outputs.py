@@ -74,7 +74,7 @@ def test_grade_names_no_more_defects_than_a_reader_can_use(tmp_path):
 def test_no_verdict_is_null(tmp_path):
     write_coil(tmp_path, coil("", CoilPlan(), 100.0))
     grade = json.loads((tmp_path / "grade.json").read_text())
-    assert (grade["verdict"], grade["why"]) == (None, "the plan has no rules")
+    assert (grade["verdict"], grade["why"]) == (None, "coil.yaml has no rules")
 
 
 def test_next_line_is_told_of_the_classes_that_the_plan_names(tmp_path):

@@ -65,6 +65,13 @@ def test_row_that_is_wrong_is_a_stated_gap_and_moves_no_other_image(tmp_path, ro
     assert any(said in line for line in frames.warnings) if said else frames.warnings == ()
 
 
+def test_lost_images_of_the_tail_are_said(tmp_path):
+    rows = [f"{number:04d}.jpg,{number - 1}" for number in range(1, 9)]
+    for last, said in ((8, False), (6, True)):
+        shown = read(tmp_path, rows, images=sizes(1, 3, *range(4, last + 1)))
+        assert any("2 of these behind the last image: the map ends there" in one for one in shown.warnings) is said
+
+
 def test_counter_that_begins_anywhere_is_counted_from_the_head_and_a_lost_first_row_is_not(tmp_path):
     frames = read(tmp_path, [f"000{number}.jpg,{1000 + place / 1000}" for number, place in AT.items()])
     assert begins(frames) == pytest.approx(AT)

@@ -163,10 +163,15 @@ def test_static_marks():
         "static marks: 1 of 2 found, 1 false",
         "the coil is drawn by the computer: these scores are simulation",
     ]
-    assert (
-        "simulation"
-        not in score(table(), NO_REPEATS, dataclasses.replace(truth(), drawn=False), CoilPlan(unit="mm")).text()
-    )
+
+
+def test_table_of_a_person_scores_its_defects_alone():
+    told = dataclasses.replace(truth(), drawn=False)
+    shown = pd.DataFrame([(1, 1, 12, 12, 9, 9)], columns=["artefact", "camera", "x", "y", "width", "height"])
+    found = pd.DataFrame([found_repeat()]).reindex(columns=list(REPEAT_COLUMNS))
+    scores = score(table(), found, told, CoilPlan(unit="mm"), shown.reindex(columns=list(ARTEFACT_COLUMNS)))
+    assert (scores.repeats, scores.artefacts) == (None, None)
+    assert not any(word in scores.text() for word in ("simulation", "repeats", "static"))
 
 
 def test_overlapping_finds_what_plain_comparison_finds():

@@ -63,6 +63,18 @@ def test_map_from_a_table_alone_is_in_pixels_and_says_what_it_guessed(coil, tmp_
         assert "_mm" not in (out / name).read_text()
 
 
+def test_what_a_table_has_wrong_is_said_on_the_page_too(coil, tmp_path):
+    (tmp_path / "coil.yaml").write_text(MM.replace("pits", "pit"))
+    (tmp_path / "boxes.csv").write_text(
+        "image,x0,y0,x1,y1,class\n1.png,5,5,9,9,pits\n2.png,90,5,97,9,pits\n3.png,90,5,120,9,pits\n1.png,200,5,209,9,pits\n"
+    )
+    out = tmp_path / "map"
+    map_coil(MapCoilConfig(dir=coil, coil=tmp_path / "coil.yaml", defects=tmp_path / "boxes.csv", out=out))
+    notes = " ".join(json.loads((out / "grade.json").read_text())["notes"])
+    assert "has no class pit, did you mean pits?; its classes are pits; the rule counts nothing of it" in notes
+    assert "boxes.csv: 2 defects beyond the borders of the images, cut there" in notes
+
+
 def test_map_from_images_is_that_of_their_prediction(coil, tmp_path, make_weights):
     from config import PredictConfig
     from utils.commands.predict import predict

@@ -3,6 +3,7 @@
 import io
 
 import numpy as np
+import pandas as pd
 import pytest
 from PIL import Image
 
@@ -59,6 +60,15 @@ def test_strip_is_grey_and_what_is_not_seen_is_hatched():
     assert len(places(draw_map(made), STEEL)) == 0
     assert len(places(draw_map(made), HATCH)) > 10_000
     assert len(places(draw_map(coil("")), STEEL)) > 100_000
+
+
+def test_what_one_camera_does_not_show_is_hatched_over_its_part_of_the_width():
+    shown = frames(size=100_000.0, width=600.0)
+    both = pd.concat([shown.assign(camera="1"), shown.assign(camera="2", left=600.0, right=1200.0)], ignore_index=True)
+    picture = draw_map(coil("gap:2@0-1000", frames=both))
+    steel, hatched = places(picture, STEEL), places(picture, HATCH)
+    assert len(steel) > 50_000
+    assert len(hatched) > 5_000
 
 
 def test_static_marks_are_not_drawn():

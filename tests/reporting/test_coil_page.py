@@ -268,7 +268,7 @@ def test_in_pixels_no_millimetre_and_no_metre_is_printed():
 @pytest.mark.parametrize(
     ("words", "plan", "said"),
     [
-        ("", CoilPlan(), "No grade was given: the plan has no rules."),
+        ("", CoilPlan(), "No grade was given: coil.yaml has no rules."),
         ("", PLAN, "none of the 15 rules fired."),
         ("gap@0-1000", PLAN, "No grade was given: no image shows any of the coil."),
     ],

@@ -66,6 +66,25 @@ class Coil:
         across = self.defects[["across0", "across1"]].to_numpy(float)
         return (float(across.min(initial=0.0)), float(across.max(initial=1.0)))
 
+    def gap_boxes(self, most: int) -> list[list[float]]:
+        """List what no image shows as boxes on the strip: over the whole width, then over that of one camera.
+
+        Args:
+            most: rows of ``gaps`` that count.
+
+        Returns:
+            Begin and end along the strip, left and right across it.
+        """
+        left, right = self.edges
+        boxes = [[begin, end, left, right] for begin, end in self.grade.not_seen]
+        sides = self.frames.groupby(texts(self.frames["camera"])).agg({"left": "min", "right": "max"})
+        gaps = self.gaps.head(most)
+        for camera, begin, end in zip(texts(gaps["camera"]), gaps["begin"], gaps["end"], strict=True):
+            if camera and camera in sides.index:
+                low, high = sides.loc[camera, "left"], sides.loc[camera, "right"]
+                boxes.append([float(begin), float(end), float(low), float(high)])
+        return boxes
+
     @property
     def real(self) -> np.ndarray:
         """Which defects belong to no static mark, (N,) bool."""

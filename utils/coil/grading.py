@@ -13,10 +13,11 @@ import pandas as pd
 from utils.coil.plan import CoilPlan, Measure, Rule
 from utils.coil.tables import among, count_texts, texts
 from utils.coil.units import Units
-from utils.coil.zones import ACROSS, ZONES, Stretch, not_seen, stretches, strip_edges, total, touching
+from utils.coil.zones import ACROSS, ZONES, Stretch, camera_gaps, not_seen, stretches, strip_edges, total, touching
 from utils.errors import InputError
 from utils.settings import nearest
 
+GAPS = ("not_seen", "camera_gaps")
 PER_METRE = ("count_per_m", "area_per_m")
 SMALLEST_MISS = 1e-9  # of a limit, by which a sum of fractions may miss it
 
@@ -57,6 +58,7 @@ class Grade:
         outcomes: of all rules, those that fired first, gravest first, then in the order of the plan.
         not_seen: stretches that no camera shows.
         why: no verdict was given.
+        camera_gaps: stretches for which at least one camera has no image.
     """
 
     verdict: str
@@ -64,6 +66,7 @@ class Grade:
     outcomes: tuple[Outcome, ...]
     not_seen: tuple[Stretch, ...]
     why: str = ""
+    camera_gaps: tuple[Stretch, ...] = ()
 
     @property
     def fired(self) -> tuple[Outcome, ...]:
@@ -128,16 +131,17 @@ def grade(
             if plan.zones.edge and any(zone in ACROSS for zone in rule.zones):
                 raise InputError(f"coil.yaml, rule {rule.name!r}: where are the strip's edges? give width or edges")
     unseen = tuple(not_seen(gaps, length)) if gaps is not None else ()
+    partly = tuple(camera_gaps(gaps, length)) if gaps is not None else ()
     seen = total([(0.0, length)], unseen)
     if not plan.rules:
-        return Grade("", -1, (), unseen, "the plan has no rules")
+        return Grade("", -1, (), unseen, "coil.yaml has no rules", partly)
     if not seen > 0:
-        return Grade("", -1, (), unseen, "no image shows any of the coil")
-    coil = _Measured(defects, repeats, plan, length, edges or (0.0, 0.0), unseen)
+        return Grade("", -1, (), unseen, "no image shows any of the coil", partly)
+    coil = _Measured(defects, repeats, plan, length, edges or (0.0, 0.0), unseen, partly)
     outcomes = [coil.outcome(rule) for rule in plan.rules]
     rank = max((plan.verdicts.index(one.rule.verdict) for one in outcomes if one.fired), default=0)
     outcomes.sort(key=lambda one: (not one.fired, -plan.verdicts.index(one.rule.verdict) if one.fired else 0))
-    return Grade(plan.verdicts[rank], rank, tuple(outcomes), unseen)
+    return Grade(plan.verdicts[rank], rank, tuple(outcomes), unseen, camera_gaps=partly)
 
 
 class _Measured:
@@ -151,17 +155,19 @@ class _Measured:
         length: float,
         edges: Stretch,
         unseen: tuple[Stretch, ...],
+        partly: tuple[Stretch, ...],
     ) -> None:
         self.defects = defects[defects["artefact"].fillna(0) == 0] if len(defects) else defects
         self.repeats, self.plan, self.length, self.edges, self.unseen = repeats, plan, length, edges, unseen
+        self.partly = partly
         self.units = Units.of(plan.unit)
 
     def outcome(self, rule: Rule) -> Outcome:
         """Measure one rule."""
         if rule.measure == "repeats":
             return self._series(rule)
-        if rule.measure == "not_seen":
-            return self._unseen(rule)
+        if rule.measure in GAPS:
+            return self._gaps(rule, self.unseen if rule.measure == "not_seen" else self.partly)
         chosen = self.defects[self._counts(rule)]
         begin, end = chosen["along0"].to_numpy(float), chosen["along1"].to_numpy(float)
         amount, spread = _amounts(rule.measure, chosen)
@@ -175,7 +181,7 @@ class _Measured:
         window = None if rule.window_m is None else rule.window_m * self.units.per_along
         if window is None or window >= self.length:
             value, here, metres = float(amount.sum()), np.ones(len(chosen), np.bool_), total(whole, self.unseen)
-            low, high = float(begin.min(initial=self.length)), float(end.max(initial=0.0))
+            low, high = (float(begin.min()), float(end.max())) if len(chosen) else (0.0, self.length)
         else:
             value, low = densest(begin, end, amount, window, self.length, spread)
             high = low + window
@@ -226,11 +232,11 @@ class _Measured:
         numbers = tuple(int(number) for number in chosen["repeat"])
         return self._made(rule, value, low, high, self.defects[self.defects["repeat"].isin(numbers)], numbers)
 
-    def _unseen(self, rule: Rule) -> Outcome:
-        """Measure what no camera shows."""
+    def _gaps(self, rule: Rule, gaps: tuple[Stretch, ...]) -> Outcome:
+        """Measure the length without an image."""
         where = stretches(rule.zones, self.plan, self.length)
-        value = total(where) - total(where, self.unseen)
-        low, high = (self.unseen[0][0], self.unseen[-1][1]) if self.unseen else (0.0, self.length)
+        value = total(where) - total(where, gaps)
+        low, high = (gaps[0][0], gaps[-1][1]) if gaps else (0.0, self.length)
         return self._made(rule, value, low, high, self.defects[:0])
 
     def _made(
@@ -248,12 +254,12 @@ class _Measured:
         unit = unit_of(rule, self.units)
         parts = [f"{MEANING[rule.measure]}: {figure(value)} {unit}".strip(), f"limit {figure(rule.at_least)}"]
         counts = count_texts(texts(chosen["class_name"]))
-        if len(counts) and rule.measure not in ("repeats", "not_seen"):
+        if len(counts) and rule.measure not in ("repeats", *GAPS):
             shown = [f"{name} {count:,}" for name, count in list(counts.items())[:4]]
             parts.append(", ".join(shown + [f"{len(counts) - 4} more"] * (len(counts) > 4)))
         if repeats:
             parts.append(f"series {', '.join(map(str, repeats[:6]))}{' ...' if len(repeats) > 6 else ''}")
-        if len(chosen) or repeats or (rule.measure == "not_seen" and value):
+        if len(chosen) or repeats or (rule.measure in GAPS and value):
             parts.append(self.units.stretch(low, high))
         if about := about_rule(rule):
             parts.append(about)
@@ -270,6 +276,7 @@ MEANING: dict[str, str] = {
     "longest": "longest defect",
     "repeats": "series of repeating marks",
     "not_seen": "strip that no image shows",
+    "camera_gaps": "strip that not every camera shows",
 }
 
 
@@ -285,6 +292,7 @@ def unit_of(rule: Rule, units: Units) -> str:
         "longest": units.across,
         "repeats": "",
         "not_seen": units.across,
+        "camera_gaps": units.across,
     }[rule.measure]
 
 

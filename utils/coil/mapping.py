@@ -20,7 +20,9 @@ from utils.coil.plan import CoilPlan
 from utils.coil.positions import Frames, find_gaps
 from utils.coil.repeats import Repeats, find_repeats
 from utils.coil.static_series import static_series
-from utils.coil.tables import ARTEFACT_COLUMNS, LIGHT_COLUMNS
+from utils.coil.tables import ARTEFACT_COLUMNS, LIGHT_COLUMNS, texts
+from utils.coil.units import Units
+from utils.coil.zones import camera_gaps, not_seen, total
 from utils.errors import InputError
 from utils.text import plural
 
@@ -98,6 +100,7 @@ def map_coil_of(
         column = np.zeros(len(table), np.int64)
         column[real] = real_ones[name].to_numpy(np.int64)
         table[name] = column
+    said += _camera_gaps(frames, plan)
     verdict = grade(table, repeats.table, plan, frames.length, frames.table, frames.gaps)
     return Coil(
         plan=plan,
@@ -227,6 +230,20 @@ def _strip_alone(frames: Frames, dark: set[str], plan: CoilPlan) -> Frames:
     kept = table[(table["begin"] < end) & (table["end"] > begin)].reset_index(drop=True)
     moved = kept.assign(begin=kept["begin"] - begin, end=kept["end"] - begin)
     return dataclasses.replace(frames, table=moved, gaps=find_gaps(moved, plan))
+
+
+def _camera_gaps(frames: Frames, plan: CoilPlan) -> list[str]:
+    """Say where a camera has no image though another one has, a line for each camera."""
+    units, lines = Units.of(plan.unit), []
+    whole = not_seen(frames.gaps, frames.length)
+    cameras = texts(frames.gaps["camera"])
+    for camera in sorted(set(cameras) - {""}):
+        parts = camera_gaps(frames.gaps[cameras == camera], frames.length)
+        lines.append(
+            f"camera {camera}: no image of {units.place(total(parts, whole))} of strip that another camera shows, the"
+            f" first at {units.stretch(*parts[0])}; rules of the measure camera_gaps count it, not_seen does not"
+        )
+    return lines
 
 
 def _static_marks(artefacts: pd.DataFrame, kept: bool) -> list[str]:

@@ -171,6 +171,7 @@ def grade_of(coil: Coil) -> dict[str, Any]:
         "fired": [_plain(outcome) for outcome in grade.fired],
         "not_fired": [_plain(outcome, named=False) for outcome in grade.outcomes if not outcome.fired],
         "not_seen": [[round(begin, DECIMALS), round(end, DECIMALS)] for begin, end in grade.not_seen],
+        "camera_gaps": [[round(begin, DECIMALS), round(end, DECIMALS)] for begin, end in grade.camera_gaps],
         "defects": int(coil.real.sum()),
         "classes": dict(coil.counts),
         "static_marks": len(coil.artefacts),

@@ -10,7 +10,16 @@ from typing import Literal
 Unit = Literal["mm", "px"]
 Axis = Literal["x", "y"]
 Measure = Literal[
-    "count", "count_per_m", "area", "area_per_m", "largest_area", "length", "longest", "repeats", "not_seen"
+    "count",
+    "count_per_m",
+    "area",
+    "area_per_m",
+    "largest_area",
+    "length",
+    "longest",
+    "repeats",
+    "not_seen",
+    "camera_gaps",
 ]
 
 # Verdicts of a coil without words of its own, least grave first.

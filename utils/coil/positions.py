@@ -136,6 +136,11 @@ class _Placer:
         if not there.all():
             names = list(dict.fromkeys(table.loc[~there, "image"]))
             self.warn(f"{file}: {_are(names, 'image')} not there: {_some(names)}; the strip has a gap in their place")
+            if behind := int((table.loc[~there, "key"] > table.loc[there, "key"].max()).sum()):
+                self.warn(
+                    f"{file}: {behind} of these behind the last image: the map ends there, and places from the tail count"
+                    " from that end"
+                )
         listed = set(table["image"])
         missing = [name for name in self.sizes if name not in listed]
         self.leave_out(missing, f"no row in {POSITIONS}")

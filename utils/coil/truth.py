@@ -141,19 +141,21 @@ class CoilScores:
 
     Attributes:
         joins: of the defects.
-        repeats: of the series of marks.
-        artefacts: of the static marks; none: nobody asked.
+        repeats: of the series of marks; none: the truth does not tell them.
+        artefacts: of the static marks; none: nobody asked, or the truth does not tell them.
         drawn: the coil is drawn by the computer.
     """
 
     joins: JoinScores
-    repeats: RepeatScores
+    repeats: RepeatScores | None
     artefacts: ArtefactScores | None
     drawn: bool
 
     def text(self) -> str:
         """Return all scores as text for a terminal."""
-        parts = [self.joins.text(), self.repeats.text()]
+        parts = [self.joins.text()]
+        if self.repeats is not None:
+            parts.append(self.repeats.text())
         if self.artefacts is not None:
             parts.append(self.artefacts.text())
         if self.drawn:
@@ -181,8 +183,8 @@ def score(
         raise InputError(f"the truth is in {truth.unit}, but {missing}; give the coil.yaml that belongs to it")
     return CoilScores(
         score_joins(defects, truth, plan.join),
-        score_repeats(repeats, truth, plan),
-        None if artefacts is None else score_artefacts(artefacts, truth),
+        score_repeats(repeats, truth, plan) if truth.drawn or len(truth.repeats) else None,
+        score_artefacts(artefacts, truth) if artefacts is not None and (truth.drawn or len(truth.artefacts)) else None,
         truth.drawn,
     )
 

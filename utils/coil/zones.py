@@ -78,8 +78,12 @@ def touching(
 
 def not_seen(gaps: pd.DataFrame, length: float) -> list[Stretch]:
     """List the stretches that no camera shows, in order and apart."""
-    whole = gaps[texts(gaps["camera"]) == ""] if len(gaps) else gaps
-    pairs = [(max(0.0, float(a)), min(length, float(b))) for a, b in zip(whole["begin"], whole["end"], strict=True)]
+    return camera_gaps(gaps[texts(gaps["camera"]) == ""] if len(gaps) else gaps, length)
+
+
+def camera_gaps(gaps: pd.DataFrame, length: float) -> list[Stretch]:
+    """List the stretches for which at least one camera has no image, in order and apart."""
+    pairs = [(max(0.0, float(a)), min(length, float(b))) for a, b in zip(gaps["begin"], gaps["end"], strict=True)]
     return _united([(begin, end) for begin, end in pairs if end > begin])
 
 

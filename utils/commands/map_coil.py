@@ -2,7 +2,6 @@
 
 import dataclasses
 import json
-import sys
 import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -81,7 +80,7 @@ class MapCoilResult:
         rows = [["class", "defects"], *([name, str(number)] for name, number in coil.counts.items())]
         lines = [columns(rows), ""] if coil.counts else []
         seen = f"{coil.units.place(coil.length)} of strip, {plural(len(coil.frames), 'image', ',')}"
-        found = f"{plural(int(coil.real.sum()), 'defect', ',')}, {len(coil.repeats)} repeating"
+        found = f"{plural(int(coil.real.sum()), 'defect', ',')}, {len(coil.repeats)} series of repeating marks"
         lines.append(f"{seen}: {found}; {self.seconds:.1f} s{f', {self.network}' if self.network else ''}")
         for row in coil.repeats.to_dict("records"):
             roll = f", {row['roll']}" if row["roll"] else ""
@@ -195,7 +194,7 @@ def _from_images(config: MapCoilConfig, plan: CoilPlan, out: Path) -> _Seen:
     folder, names = _images(config.dir, out)
     if not names:
         raise InputError(f"-dir {config.dir}: holds no images, neither itself nor in {TEST_IMAGES}/ or {TRAIN_IMAGES}/")
-    names = names[: config.num_of_images or None]
+    every, names = len(names), names[: config.num_of_images or None]
     chosen = choose_weights(config)
     if chosen.weights.spec.is_classifier:
         raise InputError(f"{chosen.path.name}: judges whole images and finds no defects; choose weights with masks")
@@ -232,6 +231,8 @@ def _from_images(config: MapCoilConfig, plan: CoilPlan, out: Path) -> _Seen:
     if len(failed) > 3:
         notes.append(f"{len(failed) - 3} more images could not be read, named in {SUMMARY}")
     order = ["image", "class_name", "x", "y", "width", "height", "area_px", "probability"]
+    if len(names) < every:
+        notes.insert(0, f"-num_of_images: the first {len(names)} of {every} images alone; map and verdict are of these")
     return _Seen(
         defects=pd.DataFrame(rows, columns=order),
         frames=frames.without(failed, plan),
@@ -249,8 +250,10 @@ def _from_table(config: MapCoilConfig, plan: CoilPlan, file: Path, out: Path) ->
     table = read_defects(file, config.where or ())
     if len(table.defects):
         # A class that the table lacks may be one that this coil is clean of.
-        _warn_of_classes(plan, table.class_names, config)
-    notes, skipped, profiles = list(table.notes), list[Skipped](), dict[str, Profile]()
+        notes = [*table.notes, *_unknown_classes(plan, table.class_names, config)]
+    else:
+        notes = list(table.notes)
+    skipped, profiles = list[Skipped](), dict[str, Profile]()
     folder, names = _images(config.dir, out) if config.dir is not None else (None, [])
     if folder is not None and names and not table.by_frame:
         sizes, skipped = _sizes(folder, names)
@@ -273,8 +276,18 @@ def _from_table(config: MapCoilConfig, plan: CoilPlan, file: Path, out: Path) ->
     skipped += [Skipped(name, reason) for name, reason in frames.unplaced.items()]
     if folder is not None and plan.edges == "found":
         profiles = _profiles(folder, frames, plan)
+    known = table.defects[table.defects["image"].isin(list(sizes))]
+    cut = clipped(known, sizes)
+    sides = ["width", "height"]
+    # Programs that count a box's last pixel, or round up, are beyond by one or two.
+    inside = (cut[sides] >= known.loc[cut.index, sides] - 2).all(axis=1)
+    if beyond := len(known) - int(inside.sum()):
+        notes.append(
+            f"{file}: {plural(beyond, 'defect', ',')} beyond the borders of the images, cut there; are these the images, and"
+            " is this their size?"
+        )
     return _Seen(
-        defects=clipped(table.defects, sizes),
+        defects=cut,
         frames=frames,
         profiles=profiles,
         notes=notes,
@@ -284,11 +297,13 @@ def _from_table(config: MapCoilConfig, plan: CoilPlan, file: Path, out: Path) ->
     )
 
 
-def _warn_of_classes(plan: CoilPlan, known: list[str], config: MapCoilConfig) -> None:
+def _unknown_classes(plan: CoilPlan, known: list[str], config: MapCoilConfig) -> list[str]:
+    """Say which class of the plan the table lacks: its rule counts nothing."""
     try:
         check_classes(plan, known, config.coil, str(config.defects))
     except InputError as error:
-        print(visible(f"warning: {error}"), file=sys.stderr)
+        return [f"{error}; the rule counts nothing of it"]
+    return []
 
 
 def _images(home: Path, out: Path) -> tuple[Path, list[str]]:

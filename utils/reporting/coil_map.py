@@ -23,6 +23,7 @@ WIDTH, HEIGHT, LABEL, BETWEEN = 7.3, 5.4, 0.72, 0.12
 LOWEST_ROW, TALLEST = 0.08, 30.0  # of a strip so long that this cannot hold it
 PAGE = 9.6  # what an A4 page holds of it
 MARK = 0.016  # a defect is drawn at least so large
+MOST_GAPS = 500  # of single cameras that are hatched
 FEW = 400  # defects that are drawn larger, with an edge
 STEEL, HATCH = (227, 231, 235), (138, 148, 158)  # RGB
 DPI, COLOURS, MOST_IN_LEGEND, LEGEND_COLUMNS = 190, 64, 24, 3
@@ -158,7 +159,7 @@ def draw_map(coil: Coil) -> np.ndarray:
         axes.text(strip.label - 0.06 * DPI, middle, where, ha="right", va="center", fontsize=7, color=INK)
     text = f"{coil.units.place(coil.length)} by {coil.units.size(width)}, true proportions"
     text += f", {plural(strip.rows, 'row')} of {bare(min(strip.per_row, length) / coil.units.per_along)} {coil.units.along}, head first"
-    text += "; hatched: not seen" if coil.grade.not_seen else ""
+    text += "; hatched: not seen" if len(coil.gaps) else ""
     figure.text(0.01, (below - 0.06) / whole, text, fontsize=7.5, va="top", color=INK)
     handles = [Patch(facecolor=colour(index)) for index in range(len(names))][:MOST_IN_LEGEND]
     if handles:
@@ -191,15 +192,15 @@ def _pixels(coil: Coil, strip: _Rows, names: list[str], high: int) -> np.ndarray
     left, right = coil.edges
     picture = np.full((max(high, 1), round(WIDTH * DPI), 3), 255, np.uint8)
 
-    def one(begin: float, end: float) -> np.ndarray:
-        return strip.boxes([np.array([value], float) for value in (begin, end, left, right)], least=1)
+    def one(*sides: float) -> np.ndarray:
+        return strip.boxes([np.array([value], float) for value in sides], least=1)
 
-    for x0, y0, x1, y1 in one(0, strip.length):
+    for x0, y0, x1, y1 in one(0, strip.length, left, right):
         picture[y0:y1, x0:x1] = STEEL
     rows, columns = np.indices(picture.shape[:2], dtype=np.int32)
     hatched = (rows + columns) % 12 < 2
-    for begin, end in coil.grade.not_seen:
-        for x0, y0, x1, y1 in one(begin, end):
+    for begin, end, side, other in coil.gap_boxes(MOST_GAPS):
+        for x0, y0, x1, y1 in one(begin, end, max(side, left), min(other, right)):
             picture[y0:y1, x0:x1] = np.where(hatched[y0:y1, x0:x1, None], HATCH, 255)
     real = coil.defects[coil.real]
     classes = texts(real["class_name"])

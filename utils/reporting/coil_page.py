@@ -18,12 +18,12 @@ import pandas as pd
 
 from utils.coil.coil import Coil
 from utils.coil.crops import Pictures
-from utils.coil.grading import MEANING, Outcome, about_rule, figure
+from utils.coil.grading import GAPS, MEANING, Outcome, about_rule, figure
 from utils.coil.outputs import warnings_of
 from utils.coil.tables import count_texts, texts
-from utils.coil.zones import ZONES, Stretch, touching
+from utils.coil.zones import ZONES, Stretch, total, touching
 from utils.reporting.coil_charts import charts
-from utils.reporting.coil_map import class_order, map_pages, spelled
+from utils.reporting.coil_map import MOST_GAPS, class_order, map_pages, spelled
 from utils.reporting.page import shown
 from utils.reporting.plots import colour
 from utils.text import plural
@@ -35,7 +35,6 @@ LARGEST = 5_000_000  # bytes of the page
 MOST_DEFECTS = 60_000  # that the page holds
 MOST_ROWS = 100  # of a table, beside the list of defects
 MOST_WARNINGS = 40
-MOST_GAPS = 500  # on the map
 LONGEST_NAME = 80  # letters of a name in the page
 _HERE = Path(__file__).parent
 _KIND = "artefact", "repeat", "group", "earlier"
@@ -143,7 +142,7 @@ def _data(coil: Coil, kept: int, classes: Sequence[Mapping[str, Any]]) -> dict[s
         "classes": classes,
         "zones": list(ZONES),
         "edge": plan.zones.edge,
-        "gaps": _gaps(coil),
+        "gaps": coil.gap_boxes(MOST_GAPS),
         "count": len(table),
         "total": len(coil.defects),
         "columns": columns,
@@ -165,18 +164,6 @@ def _has(coil: Coil, zone: str) -> float:
     return {"edge": zones.edge, "centre": zones.edge, "head": zones.head, "tail": zones.tail}.get(
         zone, zones.head or zones.tail
     )
-
-
-def _gaps(coil: Coil) -> list[list[float]]:
-    """List what no image shows as boxes on the strip: the whole width, or that of one camera."""
-    (left, right), frames = coil.edges, coil.frames
-    boxes = [[begin, end, left, right] for begin, end in coil.grade.not_seen]
-    cameras, lefts, rights = texts(frames["camera"]), frames["left"].to_numpy(float), frames["right"].to_numpy(float)
-    for row in _records(coil.gaps, MOST_GAPS):
-        if (chosen := cameras == _word(row["camera"])).any() and _word(row["camera"]):
-            sides = float(lefts[chosen].min()), float(rights[chosen].max())
-            boxes.append([float(row["begin"]), float(row["end"]), *sides])
-    return boxes
 
 
 def _bits(table: pd.DataFrame, outcome: Outcome) -> dict[str, Any]:
@@ -252,13 +239,15 @@ def _context(coil: Coil) -> dict[str, Any]:
 def _facts(coil: Coil) -> list[tuple[str, str, str]]:
     """Return the numbers at the top: label, number, note."""
     plan, units = coil.plan, coil.units
-    seen = sum(end - begin for begin, end in coil.grade.not_seen)
+    whole = total(coil.grade.not_seen)
+    lengths = (whole, "not seen"), (total(coil.grade.camera_gaps) - whole, "not seen by every camera")
+    unseen = [f"{units.place(length)} {what}" for length, what in lengths if length > 0]
     width = coil.edges[1] - coil.edges[0]
     cameras = coil.frames["camera"].nunique()
     static = int((~coil.real).sum())
     facts = [
         ("defects", f"{int(coil.real.sum()):,}", plural(len(coil.counts), "class", ",").replace("classs", "classes")),
-        ("length", units.place(coil.length), f"{units.place(seen)} not seen" if seen else "seen from head to tail"),
+        ("length", units.place(coil.length), ", ".join(unseen) or "seen from head to tail"),
         ("width", units.size(width), f"{plan.side} side"),
         ("repeating marks", f"{len(coil.repeats):,}", "series"),
         ("images", f"{len(coil.frames):,}", plural(cameras, "camera")),
@@ -273,7 +262,7 @@ def _reason(coil: Coil, outcome: Outcome, place: int) -> dict[str, Any]:
     number = len(outcome.repeats) if rule.measure == "repeats" else len(outcome.defects)
     counted = np.isin(coil.defects["defect"].to_numpy(np.int64), outcome.defects)
     classes = list(count_texts(texts(coil.defects["class_name"])[counted]).items())
-    where = coil.units.stretch(outcome.begin, outcome.end) if number or rule.measure == "not_seen" else ""
+    where = coil.units.stretch(outcome.begin, outcome.end) if number or (rule.measure in GAPS and outcome.value) else ""
     return {
         "place": place,
         "verdict": rule.verdict,
