@@ -50,14 +50,12 @@ def main(argv: Sequence[str]) -> int:
     """Measure, print and append to the CSV."""
     config = parse(CoilMapConfig, argv, "coil_map.py", "Score maps of drawn coils.")
     work = {"joins": joins, "repeats": repeats, "grades": grades, "records": records}
+    about = {**facts(config.threads, "numpy", "scipy", "pandas"), "seed": config.seed}
     for part in config.parts:
-        rows = []
         for row in work[part](config):
             print(", ".join(f"{name} {value}" for name, value in row.items() if value != ""), flush=True)
-            rows.append({"part": part, **row})
-        about = {**facts(config.threads, "numpy", "scipy", "pandas"), "seed": config.seed}
-        about["date"] = datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%d")
-        write_rows(config.out, [{**row, **about} for row in rows])
+            about["date"] = datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%d")
+            write_rows(config.out, [{"part": part, **row, **about}])
     return DONE
 
 
