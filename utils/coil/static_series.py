@@ -13,7 +13,7 @@ from utils.coil.tables import ARTEFACT_COLUMNS
 
 # Marks lie at one place when they differ by less than this part of the image's length; a series that has nearly all its
 # marks at so few places does not wander.
-_PLACE = 0.08
+_PLACE = 0.04
 _MOST_PLACES = 2
 _NEARLY_ALL = 0.85
 
