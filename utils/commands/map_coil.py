@@ -4,7 +4,7 @@ import dataclasses
 import json
 import sys
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -197,7 +197,8 @@ def _from_images(config: MapCoilConfig, plan: CoilPlan, out: Path) -> _Seen:
         raise InputError(f"{chosen.path.name}: judges whole images and finds no defects; choose weights with masks")
     check_classes(plan, chosen.class_names, config.coil, chosen.path.name)
     sizes, unread = _sizes(folder, names)
-    frames = read_frames(config.dir, plan, sizes, _cameras(sizes))
+    lost = [one.image for one in unread]
+    frames = read_frames(config.dir, plan, sizes, _cameras([*sizes, *lost]), lost)
     skipped = [*unread, *(Skipped(name, reason) for name, reason in frames.unplaced.items())]
     refused: list[Refused] = []
     pipeline = open_pipeline(chosen, config, refused, describe=True, images=len(frames.table))
@@ -250,7 +251,7 @@ def _from_table(config: MapCoilConfig, plan: CoilPlan, file: Path, out: Path) ->
     folder, names = _images(config.dir, out) if config.dir is not None else (None, [])
     if folder is not None and names and not table.by_frame:
         sizes, skipped = _sizes(folder, names)
-        cameras = _cameras(sizes)
+        cameras = _cameras([*sizes, *(one.image for one in skipped)])
         told = dict(zip(table.defects["image"], table.defects["camera"], strict=True))
         if any(told.values()):
             cameras = {name: told.get(name, camera) for name, camera in cameras.items()}
@@ -265,7 +266,7 @@ def _from_table(config: MapCoilConfig, plan: CoilPlan, file: Path, out: Path) ->
         folder = None
         sizes, cameras, guessed = images_of(table, config.dir, config.frame_size)
         notes += guessed
-    frames = read_frames(config.dir, plan, sizes, {name: cameras.get(name, "") for name in sizes})
+    frames = read_frames(config.dir, plan, sizes, cameras, [one.image for one in skipped])
     skipped += [Skipped(name, reason) for name, reason in frames.unplaced.items()]
     if folder is not None and plan.edges == "found":
         profiles = _profiles(folder, frames, plan)
@@ -310,9 +311,9 @@ def _sizes(folder: Path, names: Iterable[str]) -> tuple[dict[str, Size], list[Sk
     return sizes, unread
 
 
-def _cameras(sizes: Mapping[str, Size]) -> dict[str, str]:
+def _cameras(names: Iterable[str]) -> dict[str, str]:
     """Return the camera of each image by the folder within that it lies in, for coils without a table."""
-    return {name: name.rpartition("/")[0] for name in sizes}
+    return {name: name.rpartition("/")[0] for name in names}
 
 
 def _profiles(folder: Path, frames: Frames, plan: CoilPlan) -> dict[str, Profile]:
