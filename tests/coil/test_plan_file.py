@@ -147,3 +147,28 @@ def test_seams_are_of_one_camera_or_of_all(tmp_path):
 def test_seams_that_are_none(tmp_path, value, message):
     with pytest.raises(InputError, match=message):
         read(tmp_path, f"seams: {value}\n")
+
+
+BOMB = (
+    "width: [&a [x, x], " + ", ".join(f"&{chr(98 + k)} [{', '.join([f'*{chr(97 + k)}'] * 9)}]" for k in range(9)) + "]"
+)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "width: 1" + "0" * 400,
+        "width: !!map [a, b]",
+        "zones: !!set [a]",
+        'width: !!float ""',
+        'width: !!int ""',
+        "coil: !!timestamp x",
+        "coil: !!bool x",
+        BOMB,
+    ],
+)
+def test_yaml_that_no_reader_can_use_is_one_short_line(tmp_path, text):
+    with pytest.raises(InputError) as error:
+        read(tmp_path, text)
+    assert "\n" not in str(error.value)
+    assert len(str(error.value)) < 400

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import os
 import sys
 import time
 from collections.abc import Iterable
@@ -29,7 +30,7 @@ from utils.data.coil_truth import read_truth
 from utils.data.images import ImageError, read_image, read_size
 from utils.data.listing import image_names
 from utils.errors import InputError
-from utils.files import make_folder, write_text
+from utils.files import alone_in, make_folder, replacing, write_text
 from utils.reporting.coil_map import map_png
 from utils.reporting.coil_page import coil_page
 from utils.text import columns, plural, visible
@@ -137,6 +138,7 @@ def map_coil(config: MapCoilConfig) -> MapCoilResult:
     if config.dir is None and config.defects is None:
         raise InputError("give -dir FOLDER of the coil's images, or -defects TABLE of an earlier prediction, or both")
     out = config.out or (config.dir if config.dir is not None else _beside(config.defects)) / DEFAULT_OUT
+    _check_out(out, config)
     seen = _from_images(config, plan, out) if config.defects is None else _from_table(config, plan, config.defects, out)
     coil = map_coil_of(
         seen.defects,
@@ -154,14 +156,21 @@ def map_coil(config: MapCoilConfig) -> MapCoilResult:
             coil, crops=take_pictures(coil.defects, coil.order, _reader(seen.images), config.crops)
         )
     scores = score(coil.defects, coil.repeats, truth, coil.plan, coil.artefacts) if truth else None
+    picture, page = map_png(coil), coil_page(coil)  # before anything is written: all files tell of one coil
     make_folder(out)
-    notes = write_coil(out, coil)
-    (out / "coil.png").write_bytes(map_png(coil))
-    write_text(out / "coil.html", coil_page(coil))
-    written = ("coil.html", "coil.png", *_tables(out), SUMMARY)
-    seconds = time.perf_counter() - start
-    result = MapCoilResult(coil, out, written, tuple(seen.skipped), tuple(notes), scores, seen.network, seconds)
-    write_text(out / SUMMARY, json.dumps(_summary(result, config, seen), indent=2, ensure_ascii=False) + "\n")
+    with alone_in(out) as alone:
+        if not alone:
+            raise InputError(f"-out {out}: another map is written there; wait for it, or name another folder")
+        # Who finds a summary finds the files that belong to it, also after a kill in the middle.
+        (out / SUMMARY).unlink(missing_ok=True)
+        notes = write_coil(out, coil)
+        with replacing(out / "coil.png") as temporary:
+            temporary.write_bytes(picture)
+        write_text(out / "coil.html", page)
+        written = ("coil.html", "coil.png", *_tables(out), SUMMARY)
+        seconds = time.perf_counter() - start
+        result = MapCoilResult(coil, out, written, tuple(seen.skipped), tuple(notes), scores, seen.network, seconds)
+        write_text(out / SUMMARY, json.dumps(_summary(result, config, seen), indent=2, ensure_ascii=False) + "\n")
     return result
 
 
@@ -173,6 +182,19 @@ def _plan(config: MapCoilConfig) -> CoilPlan:
         plan = dataclasses.replace(plan, join=config.join_mm)
     check_rules(plan)
     return plan
+
+
+def _check_out(out: Path, config: MapCoilConfig) -> None:
+    """Refuse, before hours of work, a folder that cannot be written to or that holds the map to compare with."""
+    if config.against is not None and out.exists():
+        earlier = config.against if config.against.is_dir() else config.against.parent
+        if earlier.exists() and earlier.samefile(out):
+            raise InputError(f"-out {out}: is the map of -against, which would be lost; name another folder with -out")
+    there = next(folder for folder in (out, *out.absolute().parents) if folder.exists())
+    if not there.is_dir():
+        raise InputError(f"-out {out}: {there} is a file; name a folder")
+    if not os.access(there, os.W_OK | os.X_OK):
+        raise InputError(f"-out {out}: no right to write in {there}; name another folder")
 
 
 def _beside(table: Path | None) -> Path:
@@ -270,8 +292,10 @@ def _from_table(config: MapCoilConfig, plan: CoilPlan, file: Path, out: Path) ->
     skipped += [Skipped(name, reason) for name, reason in frames.unplaced.items()]
     if folder is not None and plan.edges == "found":
         profiles = _profiles(folder, frames, plan)
+    boxes, cut = clipped(table.defects, sizes)
+    notes += [f"{file}: {note}" for note in cut]
     return _Seen(
-        defects=clipped(table.defects, sizes),
+        defects=boxes,
         frames=frames,
         profiles=profiles,
         notes=notes,
