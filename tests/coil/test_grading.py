@@ -247,7 +247,7 @@ def test_forty_thousand_defects_are_graded_in_a_second():
     [
         (None, (), 9000, 100_000, 905_000),
         (20, (), 5000, None, None),
-        (2, (), 2000, None, None),
+        (2, (), 2000, 100_000, 102_000),
         (20, ("head",), 0, None, None),
         (None, ("tail",), 0, 0, 1_000_000),
     ],
