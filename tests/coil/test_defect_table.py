@@ -88,7 +88,7 @@ def test_frames_without_defects_count_as_seen_and_cameras_lie_side_by_side(tmp_p
     frames = read_frames(None, CoilPlan(), sizes, cameras)
     places = frames.table.set_index("image")
     assert places.loc["2/4", ["begin", "end", "left", "right"]].tolist() == [600, 800, 100, 200]
-    cut = clipped(table.defects, sizes)
+    cut, _ = clipped(table.defects, sizes)
     assert cut[["x", "y", "width", "height"]].to_numpy().tolist() == [[0, 10, 90, 10], [50, 0, 50, 200]]
 
 
@@ -120,3 +120,28 @@ def test_numbers_begin_at_one_unless_they_hardly_can(tmp_path, names, first):
     rows = "".join(f"{name},1,pit,30,1,2,10,5,0.7\n" for name in names)
     _, cameras, _ = images_of(read(tmp_path, OURS + rows), None, (64, 64))
     assert next(iter(cameras)) == first
+
+
+@pytest.mark.parametrize(
+    ("box", "area", "expected"),
+    [
+        ("-90,0,100,10", "", 100),  # a tenth of it lies in the image
+        ("-90,0,100,10", "1000", 100),
+        ("0,0,10,10", "55", 55),
+        ("0,0,10,10", "1e308", 100),
+        ("0,0,10,10", "100.3", 100.3),  # rounded
+    ],
+)
+def test_no_area_is_larger_than_what_lies_in_the_image(tmp_path, box, area, expected):
+    table = read(tmp_path, f"image,x,y,width,height,area_px\n1.png,{box},{area}\n")
+    cut, notes = clipped(table.defects, {"1.png": (20, 30)})
+    assert cut["area_px"].tolist() == [expected]
+    assert [note for note in notes if "larger than the box" in note] == notes[-1:] * (expected == 100)
+    assert any("beyond the borders" in note for note in notes) is box.startswith("-90")
+
+
+def test_boxes_outside_of_their_image_are_counted(tmp_path):
+    table = read(tmp_path, "image,x,y,width,height\n1.png,0,0,5,5\n1.png,40,0,5,5\n1.png,-9,0,9,5\nno.png,0,0,5,5\n")
+    cut, notes = clipped(table.defects, {"1.png": (20, 30)})
+    assert cut["image"].tolist() == ["1.png", "no.png"]
+    assert notes == ["2 defects outside of their image left out (the first: 1.png)"]

@@ -266,3 +266,27 @@ def test_forty_thousand_defects_are_graded_in_a_second():
     begin = time.process_time()
     assert grade(many, repeats, PLAN, 1e6).verdict == "hold"
     assert time.process_time() - begin < 1.0
+
+
+@pytest.mark.parametrize(
+    ("window", "zones", "value", "begin", "end"),
+    [
+        (None, (), 9000, 100_000, 905_000),
+        (20, (), 5000, None, None),
+        (2, (), 2000, 100_000, 102_000),
+        (20, ("head",), 0, None, None),
+        (None, ("tail",), 0, 0, 1_000_000),
+    ],
+)
+def test_not_seen_is_measured_in_the_worst_window(window, zones, value, begin, end):
+    rule = Rule("gap", "hold", "not_seen", 1000, zones=zones, window_m=window)
+    plan = dataclasses.replace(PLAN, rules=(rule,))
+    gaps = pd.DataFrame({"camera": "", "begin": [100_000.0, 900_000.0], "end": [104_000.0, 905_000.0]})
+    defects, repeats, _ = read("")
+    outcome = grade(defects, repeats, plan, 1_000_000, gaps=gaps).outcomes[0]
+    assert outcome.value == pytest.approx(value)
+    if begin is not None:
+        assert (outcome.begin, outcome.end) == (begin, end)
+    elif value:
+        assert outcome.begin < 905_000
+        assert outcome.end > 900_000

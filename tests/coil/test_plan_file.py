@@ -69,7 +69,7 @@ def test_example_of_the_documents_is_read(tmp_path):
     plan = read(tmp_path, example)
     check_rules(plan)
     assert (plan.unit, plan.edges, plan.zones.head) == ("mm", "found", 10_000)
-    assert [len(plan.rolls), len(plan.rules), len(plan.cameras)] == [2, 6, 3]
+    assert [len(plan.rolls), len(plan.rules), len(plan.cameras)] == [2, 7, 3]
     (more,) = re.findall(r"`(repeats: \{.*?\})`", page)
     assert read(tmp_path, more).repeats.longest == 7500
 
@@ -162,3 +162,28 @@ def test_seams_are_of_one_camera_or_of_all(tmp_path):
 def test_seams_that_are_none(tmp_path, value, message):
     with pytest.raises(InputError, match=message):
         read(tmp_path, f"seams: {value}\n")
+
+
+BOMB = (
+    "width: [&a [x, x], " + ", ".join(f"&{chr(98 + k)} [{', '.join([f'*{chr(97 + k)}'] * 9)}]" for k in range(9)) + "]"
+)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "width: 1" + "0" * 400,
+        "width: !!map [a, b]",
+        "zones: !!set [a]",
+        'width: !!float ""',
+        'width: !!int ""',
+        "coil: !!timestamp x",
+        "coil: !!bool x",
+        BOMB,
+    ],
+)
+def test_yaml_that_no_reader_can_use_is_one_short_line(tmp_path, text):
+    with pytest.raises(InputError) as error:
+        read(tmp_path, text)
+    assert "\n" not in str(error.value)
+    assert len(str(error.value)) < 400

@@ -65,11 +65,12 @@ def test_row_that_is_wrong_is_a_stated_gap_and_moves_no_other_image(tmp_path, ro
     assert any(said in line for line in frames.warnings) if said else frames.warnings == ()
 
 
-def test_lost_images_of_the_tail_are_said(tmp_path):
+def test_lost_images_of_the_tail_leave_the_length(tmp_path):
     rows = [f"{number:04d}.jpg,{number - 1}" for number in range(1, 9)]
-    for last, said in ((8, False), (6, True)):
-        shown = read(tmp_path, rows, images=sizes(1, 3, *range(4, last + 1)))
-        assert any("2 of these behind the last image: the map ends there" in one for one in shown.warnings) is said
+    whole, lost = (read(tmp_path, rows, images=sizes(*range(1, last + 1))) for last in (8, 6))
+    assert lost.length == whole.length
+    assert lost.gaps["end"].max() == whole.length
+    assert any("2 images are not there: 0007.jpg, 0008.jpg; the strip has a gap" in line for line in lost.warnings)
 
 
 def test_counter_that_begins_anywhere_is_counted_from_the_head_and_a_lost_first_row_is_not(tmp_path):
@@ -226,3 +227,80 @@ def test_metres_without_a_scale_count_frames_and_keep_gaps(tmp_path):
 def test_numbers_of_names(names, numbers):
     found = numbers_of(names)
     assert found is None if numbers is None else np.array_equal(found, numbers)
+
+
+LISTED = [f"{number:04d}.jpg,{number - 1}" for number in range(1, 11)]  # a metre from image to image
+METRE = CoilPlan(unit="mm", cameras={"": Camera("", 10.0, 1.0)})  # an image is a metre long
+PLAIN = {f"{number:04d}.jpg": (100, 50) for number in range(1, 11)}
+
+
+def placed(folder, rows, images=PLAIN, header="ImageId,start_m", unread=(), plan=METRE):
+    (folder / "positions.csv").write_text("\n".join([header, *rows]) + "\n")
+    return read_frames(folder, plan, images, unread=unread)
+
+
+@pytest.mark.parametrize("lost", [[10], [1], [5], [1, 10], [9, 10]])
+@pytest.mark.parametrize(("there", "listed"), [(True, True), (True, False), (False, True)])
+def test_images_that_cannot_be_read_keep_their_stretch_at_the_ends_too(tmp_path, lost, there, listed):
+    names = [f"{number:04d}.jpg" for number in lost]
+    images = {name: size for name, size in PLAIN.items() if name not in names}
+    unread = names if there else ()
+    frames = placed(tmp_path, LISTED, images, unread=unread) if listed else read_frames(None, METRE, images, {}, unread)
+    assert frames.length == 10_000
+    assert sum(frames.gaps["end"] - frames.gaps["begin"]) == 1000 * len(lost)
+    assert frames.table.set_index("image")["begin"].to_dict() == {name: 1000.0 * (int(name[:4]) - 1) for name in images}
+
+
+def test_images_that_fail_later_do_not_shorten_the_coil():
+    frames = read_frames(None, METRE, PLAIN)
+    less = frames.without({"0010.jpg": "damaged"}, METRE)
+    assert less.length == 10_000
+    assert less.gaps.to_numpy().tolist() == [["", 9000.0, 10_000.0]]
+
+
+@pytest.mark.parametrize(("number", "word"), [(10, "1e308"), (10, "1e300"), (1, "-1e9"), (10, "1e9"), (5, "1e308")])
+def test_places_that_no_strip_has_leave_their_image_out(tmp_path, number, word):
+    rows = [f"{number:04d}.jpg,{word}" if row.startswith(f"{number:04d}") else row for row in LISTED]
+    frames = placed(tmp_path, rows)
+    assert list(frames.unplaced) == [f"{number:04d}.jpg"]
+    assert frames.length <= 10_000
+    assert len(frames.table) == 9
+
+
+@pytest.mark.parametrize("word", ["1e308", "inf", "abc", '"0,5"', "1e7"])
+def test_left_that_is_no_number_of_a_strip_is_not_guessed(tmp_path, word):
+    rows = [f"{row},{word if row.startswith('0005') else 3}" for row in LISTED]
+    frames = placed(tmp_path, rows, header="ImageId,start_m,left_mm")
+    assert list(frames.unplaced) == ["0005.jpg"]
+    assert set(frames.table["left"]) == {3}
+    assert frames.gaps.to_numpy().tolist() == [["", 4000.0, 5000.0]]
+
+
+def test_a_camera_that_moves_across_shows_something_else_at_each_place(tmp_path):
+    rows = [f"{number:04d}.jpg,{(number - 1) // 2},{(number - 1) % 2 * 50}" for number in range(1, 11)]
+    frames = placed(tmp_path, rows, header="ImageId,start_m,left_mm")
+    assert len(frames.table) == 10
+    assert set(frames.table["left"]) == {0, 50}
+
+
+@pytest.mark.parametrize("bits", [16, 24, 32])
+@pytest.mark.parametrize("at", [1, 3, 5, 9])
+@pytest.mark.parametrize("sense", [1, -1])
+def test_a_counter_that_begins_anew_is_named(tmp_path, bits, at, sense):
+    plan = CoilPlan(unit="mm", cameras=METRE.cameras, m_per_count=0.01)
+    rows = [f"{n + 1:04d}.jpg,{(sense * (n - at) * 100 + (sense < 0) * -1) % 2**bits}" for n in range(10)]
+    with pytest.raises(InputError, match=f"a counter of {bits} bits"):
+        placed(tmp_path, rows, header="ImageId,count", plan=plan)
+
+
+@pytest.mark.parametrize("speed", ["1000,1\n1001,1", "2026-01-01T00:00:00,1\n2026-01-01T00:10:00,1"])
+def test_times_of_two_clocks_are_refused(tmp_path, speed):
+    (tmp_path / "speed.csv").write_text(f"time,speed\n{speed}\n")
+    with pytest.raises(InputError, match="times of one clock"):
+        placed(tmp_path, LISTED, header="ImageId,time")
+
+
+def test_ends_without_a_place_are_said(tmp_path):
+    said = "\n".join(placed(tmp_path, [*LISTED[:9], "0010.jpg,nan"]).warnings)
+    assert "longer than the map: 1 image is at its ends" in said
+    assert "longer than" not in "\n".join(placed(tmp_path, [*LISTED[:4], "0005.jpg,", *LISTED[5:]]).warnings)

@@ -72,7 +72,8 @@ def test_what_a_table_has_wrong_is_said_on_the_page_too(coil, tmp_path):
     map_coil(MapCoilConfig(dir=coil, coil=tmp_path / "coil.yaml", defects=tmp_path / "boxes.csv", out=out))
     notes = " ".join(json.loads((out / "grade.json").read_text())["notes"])
     assert "has no class pit, did you mean pits?; its classes are pits; the rule counts nothing of it" in notes
-    assert "boxes.csv: 2 defects beyond the borders of the images, cut there" in notes
+    assert "boxes.csv: 1 defect outside of their image left out (the first: 1.png)" in notes
+    assert "boxes.csv: 1 defect beyond the borders of the images, cut there (the first: 3.png)" in notes
 
 
 def test_map_from_images_is_that_of_their_prediction(coil, tmp_path, make_weights):
@@ -150,3 +151,25 @@ def test_rule_about_a_class_that_the_weights_lack_is_refused(coil, tmp_path, mak
     (tmp_path / "coil.yaml").write_text("rules: [{name: any, verdict: hold, classes: [pit]}]\n")
     with pytest.raises(InputError, match=r"rule any: unet-.*pth has no class pit, did you mean pits\?"):
         map_coil(MapCoilConfig(dir=coil, coil=tmp_path / "coil.yaml", weights_dir=make_weights(), device="cpu"))
+
+
+def test_a_map_does_not_overwrite_the_one_that_it_is_compared_with(coil, tmp_path):
+    out = tmp_path / "map"
+    words = ("-dir", coil, "-defects", tmp_path / "defects.csv", "-out", out, "-crops", 0)
+    assert run(*words) == 0
+    before = (out / "defects.csv").read_bytes()
+    with pytest.raises(InputError, match="would be lost"):
+        run(*words, "-against", out)
+    assert (out / "defects.csv").read_bytes() == before
+
+
+def test_a_file_as_out_and_a_folder_in_use_are_refused(coil, tmp_path):
+    from utils.files import alone_in
+
+    words = ("-dir", coil, "-defects", tmp_path / "defects.csv", "-crops", 0)
+    with pytest.raises(InputError, match="is a file"):
+        run(*words, "-out", tmp_path / "defects.csv" / "map")
+    (tmp_path / "busy").mkdir()
+    with alone_in(tmp_path / "busy"), pytest.raises(InputError, match="another map is written there"):
+        run(*words, "-out", tmp_path / "busy")
+    assert not list((tmp_path / "busy").iterdir())

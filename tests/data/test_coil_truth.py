@@ -89,3 +89,27 @@ def test_what_is_no_table_is_one_line(tmp_path, text, message):
 def test_missing_file_says_what_to_give(tmp_path):
     with pytest.raises(InputError, match=r"none.json: no such file; give -truth the truth.json"):
         read_truth(tmp_path / "none.json")
+
+
+@pytest.mark.parametrize(
+    ("table", "column", "value"),
+    [
+        ("repeats", "period", "x"),
+        ("repeats", "onset", None),
+        ("repeats", "others", "x;y"),
+        ("artefacts", "x", "x"),
+        ("defects", "views", None),
+    ],
+)
+def test_cell_that_is_no_number_is_one_line(tmp_path, table, column, value):
+    from utils.data.coil_truth import TRUE_ARTEFACT_COLUMNS, TRUE_REPEAT_COLUMNS
+
+    columns = {"repeats": TRUE_REPEAT_COLUMNS, "artefacts": TRUE_ARTEFACT_COLUMNS, "defects": TRUE_DEFECT_COLUMNS}[
+        table
+    ]
+    row = ["" if name == "others" else 1 for name in columns]
+    row[columns.index(column)] = value
+    content = {"format": 1, "unit": "mm", "length": 9, "width": 9, "px_along": 1, "px_across": 1}
+    (tmp_path / "truth.json").write_text(json.dumps({**content, table: [list(columns), row]}))
+    with pytest.raises(InputError, match=f"{table} 1 has {column}"):
+        read_truth(tmp_path / "truth.json")

@@ -216,15 +216,43 @@ def _size_from(table: DefectTable) -> Size:
     return height, width
 
 
-def clipped(defects: pd.DataFrame, sizes: Mapping[str, Size]) -> pd.DataFrame:
-    """Return defects with their boxes cut at the borders of their images; those outside are left out."""
+def clipped(defects: pd.DataFrame, sizes: Mapping[str, Size]) -> tuple[pd.DataFrame, list[str]]:
+    """Cut boxes at the borders of their images; those outside are left out, and no area is larger than its box.
+
+    Returns:
+        The defects, and what was left out or cut, a line each. Those of images without a size are kept as they are.
+    """
+    known = np.array([image in sizes for image in defects["image"]], bool)
     sides = np.array([sizes.get(image, (0, 0)) for image in defects["image"]], dtype=float).reshape(-1, 2)
     found = defects.copy()
     for low, length, side in (("x", "width", sides[:, 1]), ("y", "height", sides[:, 0])):
         begin = np.clip(defects[low].to_numpy(float), 0, side)
         end = np.clip((defects[low] + defects[length]).to_numpy(float), 0, side)
         found[low], found[length] = begin, end - begin
-    return found[(found["width"] > 0) & (found["height"] > 0)]
+    box = (found["width"] * found["height"]).to_numpy(float)
+    # Half a pixel more: tables round.
+    larger = known & (found["area_px"].to_numpy(float) > box + 0.5)
+    found["area_px"] = np.where(larger, box, found["area_px"].to_numpy(float))
+    outside = known & (box <= 0)
+    found[~known] = defects[~known]
+    notes = []
+    if outside.any():
+        first = defects["image"].to_numpy()[outside][0]
+        notes.append(f"{plural(int(outside.sum()), 'defect')} outside of their image left out (the first: {first})")
+    # Programs that count a box's last pixel, or round up, are beyond by one or two.
+    lost = (defects[["width", "height"]] - found[["width", "height"]]).max(axis=1).to_numpy(float)
+    beyond = known & ~outside & (lost > 2)
+    if beyond.any():
+        first = defects["image"].to_numpy()[beyond][0]
+        notes.append(
+            f"{plural(int(beyond.sum()), 'defect', ',')} beyond the borders of the images, cut there (the first: {first}); are"
+            " these the images, and is this their size?"
+        )
+    if (larger & ~outside).any():
+        first = defects["image"].to_numpy()[larger & ~outside][0]
+        number = plural(int((larger & ~outside).sum()), "area")
+        notes.append(f"{number} larger than the box within its image; that of the box is taken (the first: {first})")
+    return found[~outside], notes
 
 
 def _chosen(file: Path, table: pd.DataFrame, where: Sequence[str]) -> pd.DataFrame:

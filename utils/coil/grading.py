@@ -235,8 +235,15 @@ class _Measured:
     def _gaps(self, rule: Rule, gaps: tuple[Stretch, ...]) -> Outcome:
         """Measure the length without an image."""
         where = stretches(rule.zones, self.plan, self.length)
-        value = total(where) - total(where, gaps)
-        low, high = (gaps[0][0], gaps[-1][1]) if gaps else (0.0, self.length)
+        pairs = [(max(a, c), min(b, d)) for a, b in where for c, d in gaps]
+        begin, end = np.array([pair for pair in pairs if pair[1] > pair[0]], float).reshape(-1, 2).T
+        window = None if rule.window_m is None else rule.window_m * self.units.per_along
+        if window is not None and window < self.length:
+            value, low = densest(begin, end, end - begin, window, self.length, True)
+            high = low + window
+        else:
+            value = float((end - begin).sum())
+            low, high = (float(begin.min()), float(end.max())) if len(begin) else (0.0, self.length)
         return self._made(rule, value, low, high, self.defects[:0])
 
     def _made(

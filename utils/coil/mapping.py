@@ -229,7 +229,11 @@ def _strip_alone(frames: Frames, dark: set[str], plan: CoilPlan) -> Frames:
     begin, end = (float(lit["begin"].min()) if frames.counted else 0.0), float(lit["end"].max())
     kept = table[(table["begin"] < end) & (table["end"] > begin)].reset_index(drop=True)
     moved = kept.assign(begin=kept["begin"] - begin, end=kept["end"] - begin)
-    return dataclasses.replace(frames, table=moved, gaps=find_gaps(moved, plan))
+    # Unread images behind the last one with strip end the coil only where no dark one lies between.
+    last = str(table["image"].iloc[int(table["end"].to_numpy().argmax())])
+    reach = 0.0 if last in dark else frames.reach - begin
+    gaps = find_gaps(moved, plan, max(float(moved["end"].max()), reach))
+    return dataclasses.replace(frames, table=moved, gaps=gaps, reach=reach)
 
 
 def _camera_gaps(frames: Frames, plan: CoilPlan) -> list[str]:

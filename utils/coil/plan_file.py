@@ -2,6 +2,7 @@
 
 import math
 import re
+import reprlib
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import pairwise
 from pathlib import Path
@@ -120,7 +121,8 @@ def _load(path: Path) -> dict[str, Any]:
         ) from None
     except RecursionError:
         raise InputError(f"{path}: lists within lists, hundreds deep; expected lines of the form key: value") from None
-    except (yaml.YAMLError, ValueError) as error:  # ValueError: not UTF-8, or a date that is none
+    except (yaml.YAMLError, ValueError, LookupError, TypeError, AttributeError) as error:
+        # ValueError: not UTF-8, or a date that is none; the others: a tag that does not fit, as !!float "" and !!map [a]
         raise InputError(f"{path}: not a YAML file: {' '.join(str(error).split())}; correct this place") from None
     if content is None:
         return {}
@@ -264,7 +266,7 @@ class _Reader:
             raise self.fail("edges", "expected [LEFT, RIGHT] across the strip, or found")
         left, right = (self.length(one, "edges", low=-_LONGEST) for one in value)
         if left is None or right is None or left >= right:
-            raise self.fail("edges", f"{value}: expected the left edge first, and the right one beyond it")
+            raise self.fail("edges", f"{_shown(value)}: expected the left edge first, and the right one beyond it")
         return left, right
 
     def zones(self, value: Any) -> Zones:
@@ -431,6 +433,8 @@ class _Reader:
         expected = f"expected a {'whole ' if whole else ''}number, {least}, at most {high:g}"
         if isinstance(value, str):  # YAML 1.1 reads 1e3 as text
             value = _to_number(value)
+        if isinstance(value, int) and abs(value) > 1e300:  # too large for a float
+            raise self.fail(place, f"a number of more than 300 digits: {expected}")
         if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
             raise self.fail(place, f"{_shown(value)}: {expected}")
         small = value <= above if above is not None else value < low
@@ -465,5 +469,7 @@ def _to_number(text: str) -> Any:
 
 
 def _shown(value: Any) -> str:
-    text = " ".join(str(value).split())
+    # Aliases make a list of a few lines billions of words long.
+    word = reprlib.repr(value) if isinstance(value, list | dict | set | tuple) else str(value)[:200]
+    text = " ".join(word.split())
     return text if len(text) <= 40 else f"{text[:40]}..."

@@ -4,6 +4,7 @@ An image whose place is not known for sure is left out, and said to be: a gap on
 """
 
 import re
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -16,7 +17,7 @@ from utils.coil.order import crossing
 from utils.coil.plan import Camera, CoilPlan
 from utils.coil.speed import SPEED, distances, seconds
 from utils.coil.tables import FRAME_COLUMNS, GAP_COLUMNS
-from utils.data.tables import AnnotationError, read_table, require_columns
+from utils.data.tables import AnnotationError, is_filler, read_table, require_columns
 from utils.errors import InputError
 from utils.text import plural
 
@@ -32,6 +33,11 @@ _MOST_CROSSING = 0.2
 _FAR = 20.0
 # Numbers that leave out more frames than this, for each that is there, count something else.
 _MOST_MISSING = 10
+# No strip is longer than 100 km, or wider than 100 m: places farther from the others are a slip of the pen.
+_FARTHEST, _WIDEST = 1e8, 1e5  # units of the plan
+_NO_PLACE = 1e200  # what is larger overflows
+# Encoders count up to 2 to the power of so many, and begin anew.
+_COUNTER_BITS = (16, 24, 32)
 
 
 @dataclass(frozen=True)
@@ -44,6 +50,7 @@ class Frames:
         warnings: what was wrong with the tables and what was made of it, a line each.
         unplaced: images that were left out -> why.
         counted: places come from the numbers of the images alone, so 0 is where the first one begins.
+        reach: where the last image ends whose place is known, one that could not be read too.
     """
 
     table: pd.DataFrame
@@ -51,11 +58,12 @@ class Frames:
     warnings: tuple[str, ...] = ()
     unplaced: Mapping[str, str] = field(default_factory=dict)
     counted: bool = False
+    reach: float = 0.0
 
     @property
     def length(self) -> float:
-        """From the head of the coil, 0, to the end of the last image."""
-        return float(self.table["end"].max())
+        """From the head of the coil, 0, to the end of the last image whose place is known."""
+        return max(float(self.table["end"].max()), self.reach)
 
     def without(self, unread: Mapping[str, str], plan: CoilPlan) -> "Frames":
         """Return the frames without images that could not be read: their places are gaps, and are not moved."""
@@ -63,7 +71,8 @@ class Frames:
         if not lost.any():
             return self
         kept = self.table[~lost].reset_index(drop=True)
-        return replace(self, table=kept, gaps=find_gaps(kept, plan), unplaced={**self.unplaced, **unread})
+        gaps = find_gaps(kept, plan, self.length)
+        return replace(self, table=kept, gaps=gaps, unplaced={**self.unplaced, **unread}, reach=self.length)
 
 
 def read_frames(
@@ -71,6 +80,7 @@ def read_frames(
     plan: CoilPlan,
     sizes: Mapping[str, Size],
     cameras: Mapping[str, str] | None = None,
+    unread: Iterable[str] = (),
 ) -> Frames:
     """Place the images of a coil.
 
@@ -79,6 +89,7 @@ def read_frames(
         plan: of ``coil.yaml``.
         sizes: image name -> height and width in pixels.
         cameras: image name -> camera, where there is no table to say so; left out: one camera.
+        unread: images that are there and cannot be read, so that they have no size: their places are gaps.
 
     Returns:
         The frames. Without a table they follow each other by the number in their names, equal steps of one frame, and
@@ -89,18 +100,22 @@ def read_frames(
     """
     if not sizes:
         raise InputError(f"{folder}: no images to place; name a folder of images with -dir")
-    placer = _Placer(plan, sizes)
+    placer = _Placer(plan, sizes, unread)
     if folder is not None and (folder / POSITIONS).exists():
         return placer.frames(placer.from_table(folder), folder)
-    starts = placer.from_numbers({name: (cameras or {}).get(name, "") for name in sizes}, folder)
+    starts = placer.from_numbers({name: (cameras or {}).get(name, "") for name in placer.sizes}, folder)
     return replace(placer.frames(starts, folder), counted=True)
 
 
 class _Placer:
     """Collects what is known of each image, and what was wrong on the way."""
 
-    def __init__(self, plan: CoilPlan, sizes: Mapping[str, Size]) -> None:
-        self.plan, self.sizes = plan, sizes
+    def __init__(self, plan: CoilPlan, sizes: Mapping[str, Size], unread: Iterable[str] = ()) -> None:
+        self.plan = plan
+        # What is not at hand is taken as large as most images are, and is placed for its gap.
+        self.usual = Counter(sizes.values()).most_common(1)[0][0]
+        self.absent = set(unread) - set(sizes)
+        self.sizes = {**sizes, **dict.fromkeys(sorted(self.absent), self.usual)}
         self.warnings: list[str] = []
         self.unplaced: dict[str, str] = {}
 
@@ -114,21 +129,47 @@ class _Placer:
             raise InputError(f"{file}: no column {', '.join(_KINDS)}; expected {_LAYOUT}")
         key = seconds(file, table[kind]) if kind == "time" else _numbers(table[kind])
         table = table.assign(key=key, across=self.across(table))
-        table = self.known(file, table)
+        table["camera"] = [self.named(camera, file) for camera in table["camera"]]
+        table = self.known(file, self.narrow(table))
         table = self.complete(file, table, kind)
         table = self.once(file, table)
-        table["camera"] = [self.named(camera, file) for camera in table["camera"]]
         for camera in table["camera"].unique():
             self.described(camera, file)
         table = self.in_order(file, table, kind)
         table = table.assign(begin=self.along(file, folder, table, kind))
         late = table["begin"].isna()
+        if late.all():
+            raise InputError(
+                f"{file}: all of its times are outside those of {SPEED}; give both tables times of one clock"
+            )
         self.leave_out(table.loc[late, "image"], f"outside the times of {SPEED}")
-        return self.moving(table[~late])
+        return self.moving(self.near(file, table[~late]))
+
+    def narrow(self, table: pd.DataFrame) -> pd.DataFrame:
+        """Leave out images whose place across is said, and is no number or none that a strip has."""
+        column = "left_mm" if self.plan.unit == "mm" else "left_px"
+        if column not in table:
+            return table
+        across = table["across"].to_numpy(float)
+        wrong = ~table[column].map(is_filler).to_numpy(bool) & ~(np.abs(across) <= _WIDEST)
+        self.leave_out(table.loc[wrong, "image"], f"no usable number in column {column} of {POSITIONS}")
+        if wrong.all():
+            raise InputError(f"{POSITIONS}: column {column} has no usable number for any image; correct it")
+        return table[~wrong]
+
+    def near(self, file: Path, table: pd.DataFrame) -> pd.DataFrame:
+        """Leave out images so far from the others that no strip is as long."""
+        begin = table["begin"].to_numpy(float)
+        # The middle one of all, not their mean: one wrong place must not carry the others away.
+        wrong = ~(np.abs(begin - np.sort(begin)[len(begin) // 2]) <= _FARTHEST)
+        if wrong.all():
+            raise InputError(f"{file}: its places are no numbers of metres; correct them")
+        self.leave_out(table.loc[wrong, "image"], f"its place in {POSITIONS} is farther away than a strip is long")
+        return table[~wrong]
 
     def known(self, file: Path, table: pd.DataFrame) -> pd.DataFrame:
         there = table["image"].isin(list(self.sizes))
-        if not there.any():
+        if not there.any() and len(table):
             raise InputError(
                 f"{file}: none of its images is there (the first: {table['image'].iloc[0]}); ImageId is the name of a file,"
                 " as 0001.jpg"
@@ -136,11 +177,10 @@ class _Placer:
         if not there.all():
             names = list(dict.fromkeys(table.loc[~there, "image"]))
             self.warn(f"{file}: {_are(names, 'image')} not there: {_some(names)}; the strip has a gap in their place")
-            if behind := int((table.loc[~there, "key"] > table.loc[there, "key"].max()).sum()):
-                self.warn(
-                    f"{file}: {behind} of these behind the last image: the map ends there, and places from the tail count"
-                    " from that end"
-                )
+            places = table["camera"].map(lambda camera: self.plan.camera(camera) is not None).to_numpy(bool)
+            self.absent |= set(table.loc[~there & places, "image"])
+            self.sizes |= dict.fromkeys(table.loc[~there & places, "image"], self.usual)
+            there |= places
         listed = set(table["image"])
         missing = [name for name in self.sizes if name not in listed]
         self.leave_out(missing, f"no row in {POSITIONS}")
@@ -148,7 +188,7 @@ class _Placer:
 
     def complete(self, file: Path, table: pd.DataFrame, kind: str) -> pd.DataFrame:
         """Drop rows without a number; an image that has another row with one stays."""
-        empty = ~np.isfinite(table["key"].to_numpy(float))
+        empty = ~(np.abs(table["key"].to_numpy(float)) < _NO_PLACE)
         if empty.all():
             raise InputError(f"{file}: column {kind} has no number for any image; expected {_LAYOUT}")
         whole = table[~empty]
@@ -165,6 +205,24 @@ class _Placer:
             raise InputError(f"{file}: gives every image several different places; keep one row for each image")
         return table[~twice]
 
+    def no_wrap(self, file: Path, rows: pd.DataFrame) -> None:
+        """Refuse counts that begin anew in the middle: only whoever reads the encoder knows how often they did."""
+        counts = rows["key"].to_numpy(float)
+        for bits in _COUNTER_BITS:
+            whole = 2.0**bits
+            steps = np.diff(counts)
+            falls = np.flatnonzero(np.abs(steps) > whole / 2)
+            if counts.min() < 0 or counts.max() >= whole or not falls.size:
+                continue
+            mended = np.diff(np.unwrap(counts, period=whole))
+            if (mended >= 0).all() or (mended <= 0).all():
+                one = int(falls[0])
+                raise InputError(
+                    f"{file}: column count goes from {counts[one]:.0f} to {counts[one + 1]:.0f} at"
+                    f" {rows['image'].iloc[one + 1]}, as a counter of {bits} bits does that begins anew; write counts that"
+                    f" go on ({whole:.0f} more from there)"
+                )
+
     def in_order(self, file: Path, table: pd.DataFrame, kind: str) -> pd.DataFrame:
         """Leave out images whose place contradicts the order of their numbers, camera by camera."""
         kept, total = [], 0
@@ -174,6 +232,8 @@ class _Placer:
                 kept.append(rows)
                 continue
             rows = rows.iloc[np.argsort(numbers, kind="stable")]
+            if kind == "count":
+                self.no_wrap(file, rows)
             wrong = crossing(rows["key"].to_numpy(float), may_return=kind != "time")
             total += int(wrong.sum())
             self.leave_out(rows.loc[wrong, "image"], f"its place in {POSITIONS} crosses that of its neighbours")
@@ -235,7 +295,10 @@ class _Placer:
     def moving(self, table: pd.DataFrame) -> pd.DataFrame:
         """Drop images that show again what another one shows: a defect there would look like dirt on the lens."""
         kept, number = [], 0
-        for camera, rows in table.groupby("camera", sort=False):
+        at_hand = ~table["image"].isin(self.absent)
+        kept.append(table[~at_hand])
+        # A camera that moves across the strip shows something else at each of its places.
+        for (camera, _), rows in table[at_hand].groupby(["camera", "across"], sort=False, dropna=False):
             scale = self.seen_by(str(camera)).mm_per_px_along or 1.0
             rows = rows.sort_values("begin", kind="stable")
             again = rows["begin"].diff().to_numpy() < 0.01 * scale
@@ -331,12 +394,34 @@ class _Placer:
             }
         )
         table = table.sort_values(["begin", "left", "image"], kind="stable", ignore_index=True)[list(FRAME_COLUMNS)]
+        reach = float(table["end"].max())
+        table = table[~table["image"].isin(self.absent)].reset_index(drop=True)
+        self.unplaced = {name: why for name, why in self.unplaced.items() if name not in self.absent}
+        if table.empty:
+            raise InputError(
+                f"{folder}: no image has a place: {next(iter(self.unplaced.values()), 'none could be read')}"
+            )
         reasons: dict[str, list[str]] = {}
         for name, reason in self.unplaced.items():
             reasons.setdefault(reason, []).append(name)
         for reason, names in reasons.items():
             self.warn(f"{plural(len(names), 'image')} left out, {reason}: {_some(names)}")
-        return Frames(table, find_gaps(table, self.plan), tuple(self.warnings), self.unplaced)
+        self.say_ends(table)
+        return Frames(table, find_gaps(table, self.plan, reach), tuple(self.warnings), self.unplaced, reach=reach)
+
+    def say_ends(self, table: pd.DataFrame) -> None:
+        """Say where images without a place are the outermost ones: there the coil is longer than its map."""
+        numbers = numbers_of(list(self.sizes))
+        if numbers is None or not self.unplaced:
+            return
+        number = dict(zip(self.sizes, numbers.tolist(), strict=True))
+        placed = [number[name] for name in table["image"]]
+        beyond = [name for name in self.unplaced if not min(placed) < number.get(name, min(placed) + 1) < max(placed)]
+        if beyond:
+            self.warn(
+                f"the coil is longer than the map: {_are(beyond, 'image')} at its ends without a place"
+                f" ({_some(beyond)}); distances from there are too short"
+            )
 
     def from_head(self, begin: np.ndarray, frame: float) -> np.ndarray:
         """Return places from the head of the coil on, whatever a counter began with; ``frame`` is the length of one."""
@@ -405,18 +490,19 @@ def extent(size: Size, camera: Camera) -> tuple[float, float]:
     return along * (camera.mm_per_px_along or 1.0), across * (camera.mm_per_px_across or 1.0)
 
 
-def find_gaps(table: pd.DataFrame, plan: CoilPlan) -> pd.DataFrame:
-    """Find the stretches of the coil, from 0 to its last image, that a camera has not seen.
+def find_gaps(table: pd.DataFrame, plan: CoilPlan, length: float | None = None) -> pd.DataFrame:
+    """Find the stretches of the coil that a camera has not seen.
 
     Args:
         table: of ``FRAME_COLUMNS``.
         plan: of the coil.
+        length: of the coil; none: it ends with its last image.
 
     Returns:
         A row of ``GAP_COLUMNS`` for each, and rows without a camera for what none of several has seen. Gaps of a pixel or
         less, and at head and tail of less than half a frame where other cameras see it, are none.
     """
-    tail = float(table["end"].max())
+    tail = float(table["end"].max()) if length is None else length
     missing: dict[str, list[tuple[float, float]]] = {}
     for camera, own in table.groupby("camera", sort=False):
         seen = plan.camera(str(camera))

@@ -2,8 +2,9 @@
 
 import dataclasses
 import json
+import os
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -28,7 +29,7 @@ from utils.data.coil_truth import read_truth
 from utils.data.images import ImageError, read_image, read_size
 from utils.data.listing import image_names
 from utils.errors import InputError
-from utils.files import make_folder, write_text
+from utils.files import alone_in, make_folder, replacing, write_text
 from utils.reporting.coil_map import map_png
 from utils.reporting.coil_page import coil_page
 from utils.text import columns, plural, visible
@@ -140,6 +141,7 @@ def map_coil(config: MapCoilConfig) -> MapCoilResult:
     if config.dir is None and config.defects is None:
         raise InputError("give -dir FOLDER of the coil's images, or -defects TABLE of an earlier prediction, or both")
     out = config.out or (config.dir if config.dir is not None else _beside(config.defects)) / DEFAULT_OUT
+    _check_out(out, config)
     seen = _from_images(config, plan, out) if config.defects is None else _from_table(config, plan, config.defects, out)
     coil = map_coil_of(
         seen.defects,
@@ -157,14 +159,21 @@ def map_coil(config: MapCoilConfig) -> MapCoilResult:
             coil, crops=take_pictures(coil.defects, coil.order, _reader(seen.images), config.crops)
         )
     scores = score(coil.defects, coil.repeats, truth, coil.plan, coil.artefacts) if truth else None
+    picture, page = map_png(coil), coil_page(coil)  # before anything is written: all files tell of one coil
     make_folder(out)
-    notes = write_coil(out, coil)
-    (out / "coil.png").write_bytes(map_png(coil))
-    write_text(out / "coil.html", coil_page(coil))
-    written = ("coil.html", "coil.png", *_tables(out), SUMMARY)
-    seconds = time.perf_counter() - start
-    result = MapCoilResult(coil, out, written, tuple(seen.skipped), tuple(notes), scores, seen.network, seconds)
-    write_text(out / SUMMARY, json.dumps(_summary(result, config, seen), indent=2, ensure_ascii=False) + "\n")
+    with alone_in(out) as alone:
+        if not alone:
+            raise InputError(f"-out {out}: another map is written there; wait for it, or name another folder")
+        # Who finds a summary finds the files that belong to it, also after a kill in the middle.
+        (out / SUMMARY).unlink(missing_ok=True)
+        notes = write_coil(out, coil)
+        with replacing(out / "coil.png") as temporary:
+            temporary.write_bytes(picture)
+        write_text(out / "coil.html", page)
+        written = ("coil.html", "coil.png", *_tables(out), SUMMARY)
+        seconds = time.perf_counter() - start
+        result = MapCoilResult(coil, out, written, tuple(seen.skipped), tuple(notes), scores, seen.network, seconds)
+        write_text(out / SUMMARY, json.dumps(_summary(result, config, seen), indent=2, ensure_ascii=False) + "\n")
     return result
 
 
@@ -176,6 +185,19 @@ def _plan(config: MapCoilConfig) -> CoilPlan:
         plan = dataclasses.replace(plan, join=config.join_mm)
     check_rules(plan)
     return plan
+
+
+def _check_out(out: Path, config: MapCoilConfig) -> None:
+    """Refuse, before hours of work, a folder that cannot be written to or that holds the map to compare with."""
+    if config.against is not None and out.exists():
+        earlier = config.against if config.against.is_dir() else config.against.parent
+        if earlier.exists() and earlier.samefile(out):
+            raise InputError(f"-out {out}: is the map of -against, which would be lost; name another folder with -out")
+    there = next(folder for folder in (out, *out.absolute().parents) if folder.exists())
+    if not there.is_dir():
+        raise InputError(f"-out {out}: {there} is a file; name a folder")
+    if not os.access(there, os.W_OK | os.X_OK):
+        raise InputError(f"-out {out}: no right to write in {there}; name another folder")
 
 
 def _beside(table: Path | None) -> Path:
@@ -200,7 +222,8 @@ def _from_images(config: MapCoilConfig, plan: CoilPlan, out: Path) -> _Seen:
         raise InputError(f"{chosen.path.name}: judges whole images and finds no defects; choose weights with masks")
     check_classes(plan, chosen.class_names, config.coil, chosen.path.name)
     sizes, unread = _sizes(folder, names)
-    frames = read_frames(config.dir, plan, sizes, _cameras(sizes))
+    lost = [one.image for one in unread]
+    frames = read_frames(config.dir, plan, sizes, _cameras([*sizes, *lost]), lost)
     skipped = [*unread, *(Skipped(name, reason) for name, reason in frames.unplaced.items())]
     refused: list[Refused] = []
     pipeline = open_pipeline(chosen, config, refused, describe=True, images=len(frames.table))
@@ -257,7 +280,7 @@ def _from_table(config: MapCoilConfig, plan: CoilPlan, file: Path, out: Path) ->
     folder, names = _images(config.dir, out) if config.dir is not None else (None, [])
     if folder is not None and names and not table.by_frame:
         sizes, skipped = _sizes(folder, names)
-        cameras = _cameras(sizes)
+        cameras = _cameras([*sizes, *(one.image for one in skipped)])
         told = dict(zip(table.defects["image"], table.defects["camera"], strict=True))
         if any(told.values()):
             cameras = {name: told.get(name, camera) for name, camera in cameras.items()}
@@ -272,22 +295,14 @@ def _from_table(config: MapCoilConfig, plan: CoilPlan, file: Path, out: Path) ->
         folder = None
         sizes, cameras, guessed = images_of(table, config.dir, config.frame_size)
         notes += guessed
-    frames = read_frames(config.dir, plan, sizes, {name: cameras.get(name, "") for name in sizes})
+    frames = read_frames(config.dir, plan, sizes, cameras, [one.image for one in skipped])
     skipped += [Skipped(name, reason) for name, reason in frames.unplaced.items()]
     if folder is not None and plan.edges == "found":
         profiles = _profiles(folder, frames, plan)
-    known = table.defects[table.defects["image"].isin(list(sizes))]
-    cut = clipped(known, sizes)
-    sides = ["width", "height"]
-    # Programs that count a box's last pixel, or round up, are beyond by one or two.
-    inside = (cut[sides] >= known.loc[cut.index, sides] - 2).all(axis=1)
-    if beyond := len(known) - int(inside.sum()):
-        notes.append(
-            f"{file}: {plural(beyond, 'defect', ',')} beyond the borders of the images, cut there; are these the images, and"
-            " is this their size?"
-        )
+    boxes, cut = clipped(table.defects, sizes)
+    notes += [f"{file}: {note}" for note in cut]
     return _Seen(
-        defects=cut,
+        defects=boxes,
         frames=frames,
         profiles=profiles,
         notes=notes,
@@ -329,9 +344,9 @@ def _sizes(folder: Path, names: Iterable[str]) -> tuple[dict[str, Size], list[Sk
     return sizes, unread
 
 
-def _cameras(sizes: Mapping[str, Size]) -> dict[str, str]:
+def _cameras(names: Iterable[str]) -> dict[str, str]:
     """Return the camera of each image by the folder within that it lies in, for coils without a table."""
-    return {name: name.rpartition("/")[0] for name in sizes}
+    return {name: name.rpartition("/")[0] for name in names}
 
 
 def _profiles(folder: Path, frames: Frames, plan: CoilPlan) -> dict[str, Profile]:

@@ -142,6 +142,14 @@ def _read_json(path: Path) -> Truth:
         )
     }
     _check(path, tables["defects"])
+    _numeric(path, "defects", tables["defects"], ("views",))
+    _numeric(path, "repeats", tables["repeats"], ("across", "period", "onset", "end"))
+    _numeric(path, "artefacts", tables["artefacts"], ("x", "y", "width", "height"))
+    for row, others in enumerate(tables["repeats"]["others"], 1):
+        try:
+            [float(other) for other in filter(None, str(others).split(";"))]
+        except ValueError:
+            raise InputError(f"{path}: repeats {row} has others {others}; expected numbers separated by ;") from None
     return Truth(
         unit=content["unit"],
         length=numbers["length"],
@@ -192,6 +200,16 @@ def _read_csv(path: Path) -> Truth:
             table[name] = value
     ends = (float(table["along1"].max()), float(table["across1"].max())) if len(table) else (1.0, 1.0)
     return Truth(unit, *ends, defects=table[list(TRUE_DEFECT_COLUMNS)], drawn=False)
+
+
+def _numeric(path: Path, name: str, table: pd.DataFrame, columns: tuple[str, ...]) -> None:
+    """Refuse cells that are no number where one is counted with."""
+    for column in columns:
+        values = pd.to_numeric(table[column], errors="coerce").to_numpy(float)
+        if not np.isfinite(values).all():
+            row = int(np.argmin(np.isfinite(values)))
+            raise InputError(f"{path}: {name} {row + 1} has {column} {table[column].iloc[row]}; expected a number")
+        table[column] = values
 
 
 def _check(path: Path, table: pd.DataFrame) -> None:
