@@ -28,7 +28,7 @@ from utils.data.coil_truth import read_truth
 from utils.data.images import ImageError, read_image, read_size
 from utils.data.listing import image_names
 from utils.errors import InputError
-from utils.files import make_folder, write_text
+from utils.files import make_folder, replacing, write_text
 from utils.reporting.coil_map import map_png
 from utils.reporting.coil_page import coil_page
 from utils.text import columns, plural, visible
@@ -157,10 +157,12 @@ def map_coil(config: MapCoilConfig) -> MapCoilResult:
             coil, crops=take_pictures(coil.defects, coil.order, _reader(seen.images), config.crops)
         )
     scores = score(coil.defects, coil.repeats, truth, coil.plan, coil.artefacts) if truth else None
+    picture, page = map_png(coil), coil_page(coil)
     make_folder(out)
     notes = write_coil(out, coil)
-    (out / "coil.png").write_bytes(map_png(coil))
-    write_text(out / "coil.html", coil_page(coil))
+    with replacing(out / "coil.png") as temporary:
+        temporary.write_bytes(picture)
+    write_text(out / "coil.html", page)
     written = ("coil.html", "coil.png", *_tables(out), SUMMARY)
     seconds = time.perf_counter() - start
     result = MapCoilResult(coil, out, written, tuple(seen.skipped), tuple(notes), scores, seen.network, seconds)
