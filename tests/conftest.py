@@ -68,6 +68,11 @@ def pytest_collection() -> Iterator[object]:
         gc.enable()
 
 
+def pytest_unconfigure() -> None:
+    """Give it back: libraries complain of what is never collected."""
+    gc.unfreeze()
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Sort the slowest files to the front; the tests of a file keep their order."""
     ranks = {name: rank for rank, name in enumerate(SLOWEST_FIRST)}
