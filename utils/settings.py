@@ -181,12 +181,15 @@ def _parse_word(kind: Any, word: str) -> Any:
             if not all(part.isdecimal() and int(part) > 0 for part in parts):
                 raise ValueError("expected positive whole numbers")
             return tuple(map(int, parts))
-        if typing.get_args(kind) == (float, Ellipsis):
+        if typing.get_args(kind)[0] is float:
+            wanted = len(parts) if typing.get_args(kind)[1] is Ellipsis else len(typing.get_args(kind))
             with contextlib.suppress(ValueError):
                 numbers = tuple(map(float, parts))
-                if all(map(math.isfinite, numbers)):
+                if all(map(math.isfinite, numbers)) and len(numbers) == wanted:
                     return numbers
-            raise ValueError("expected numbers between the commas")
+            raise ValueError(
+                "expected numbers between the commas" if wanted == len(parts) else f"expected {wanted} numbers"
+            )
         if typing.get_args(kind)[0] is not int:
             if "" in parts:
                 raise ValueError("expected names between the commas")

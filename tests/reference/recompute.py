@@ -21,7 +21,7 @@ import numpy as np
 SETTINGS = {
     "weights", "sha8", "architecture", "encoder", "task", "input_size", "thresholds", "high_thresholds", "min_areas",
     "max_areas", "dataset", "split", "network", "skipped", "seconds", "images_per_second", "versions", "calibration", "calibrated_weights",
-    "tta", "tile", "system", "bit_depth",
+    "tta", "tile", "system", "bit_depth", "copies_of_training_images",
 }  # fmt: skip
 
 
