@@ -19,7 +19,7 @@ PROJECT, VERSION = "steel-defects", "0.1.0"
 
 # Systems of one network, whose architecture is called as they are.
 OneNetworkSystem = Literal["two-head", "shared-backbone"]
-SystemKind = Literal["two-stage", "six-model", OneNetworkSystem]
+SystemKind = Literal["two-stage", "six-model", "ensemble", OneNetworkSystem]
 # SMP's names, and those of the files in utils/models/architectures.
 Architecture = Literal[
     "unet",
@@ -125,7 +125,9 @@ class WeightsFlags(ClassMapFlags):
     heading: ClassVar = "weights"
 
     weights_dir: Path = flag(
-        "folder of weights files (a run folder too), one .pth file or one system file (.json)", Path("weights")
+        "folder of weights files (a run folder too), one .pth file or one system file (.json); several, as "
+        "A.pth,B.pth,RUN: an ensemble, the mean of their logits",
+        Path("weights"),
     )
     weights: str | None = flag("name of the weights file in weights_dir when it holds several", None)
 
@@ -209,7 +211,10 @@ class NetworkFlags(ClassMapFlags):
     heading: ClassVar = "network"
 
     architecture: Architecture = flag("decoder; U-Net is the published choice", "unet")
-    encoder: str = flag("any SMP or timm encoder (tu-NAME for timm's)", "resnet50")
+    encoder: str = flag(
+        "any SMP or timm encoder (tu-NAME for timm's); of -system ensemble one for each network, as resnet18,resnet34",
+        "resnet50",
+    )
     encoder_weights: str = flag(
         "imagenet, none or a FILE to start from: weights of this project, or an encoder's as its library gives them "
         "out; some encoders have others too: advprop, noisy-student, ssl, swsl, instagram, imagenet+5k, "
@@ -617,7 +622,10 @@ class ExportConfig(WeightsFlags, PixelFlags):
     )
     num_of_images: int = flag("images to compare on; int8 calibrates on as many others", 16, low=1)
     out: Path | None = flag("folder for the files; none: beside the weights file", None)
-    weights_dir: Path = flag("folder of weights files (a run folder too) or one .pth file", Path("weights"))
+    weights_dir: Path = flag(
+        "folder of weights files (a run folder too) or one .pth file; several, as A.pth,B.pth,RUN: an ensemble",
+        Path("weights"),
+    )
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -35,7 +35,7 @@ from utils.data.annotations import IMAGES, LABELS
 from utils.device import DTYPES, versions
 from utils.errors import InputError
 from utils.inference.backends import BACKENDS
-from utils.inference.systems.gated import SYSTEMS
+from utils.inference.systems.making import SYSTEMS
 from utils.inference.tta import VIEWS, WORDS
 from utils.models.architectures import ARCHITECTURES
 from utils.models.spec import DECODER_BLOCKS, LABEL_TASKS, MASK_TASKS

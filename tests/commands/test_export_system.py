@@ -35,8 +35,8 @@ ROOT = Path(__file__).resolve().parents[2]
 CLASSES = ("pits", "cracks")
 
 
-def member(folder: Path, architecture: str, task: str, size=None, target=None) -> WeightsFile:
-    spec = ModelSpec(architecture, "test_resnet", task, CLASSES, 3, target)
+def member(folder: Path, architecture: str, task: str, size=None, target=None, names=CLASSES) -> WeightsFile:
+    spec = ModelSpec(architecture, "test_resnet", task, names, 3, target)
     torch.manual_seed(zlib.crc32(f"{architecture}{task}{target}".encode()))
     model = build(spec)
     for name, module in model.net.named_modules():  # so that thresholds are reached here and there
@@ -56,6 +56,11 @@ def system(folder: Path, kind: str, gate: Gate, task: str = "multilabel", decisi
         parts["multilabel"] = member(folder, "classifier", "classify-multilabel", (32, 64))
         for number, name in enumerate(CLASSES, start=1):
             parts[f"segmenter-{number}"] = member(folder, "unet", "per-class", target=name)
+    elif kind == "ensemble":
+        parts = {
+            "network-1": member(folder, "unet", task),
+            "network-2": member(folder, "fpn", task, (32, 64), names=CLASSES[::-1]),
+        }
     else:
         parts = {"network": member(folder, kind, task)}
     count = 1 if task == "binary" else 2
@@ -90,6 +95,8 @@ def strips() -> list[np.ndarray]:
     [
         ("two-stage", Gate(classes=(0.0, 0.5)), "multilabel", "onnx"),
         ("two-stage", Gate(classes=(0.0, 1.0)), "multiclass", "onnx"),
+        ("ensemble", Gate(), "multilabel", "onnx"),
+        pytest.param("ensemble", Gate(), "multiclass", "openvino", marks=pytest.mark.slow),
         pytest.param("two-stage", Gate(image=0.0), "binary", "openvino", marks=pytest.mark.slow),
         pytest.param("two-stage", Gate(image=1.0), "multilabel", "onnx", marks=pytest.mark.slow),
         pytest.param("six-model", Gate(image=0.1, classes=(0.0, 0.5)), "multilabel", "onnx", marks=pytest.mark.slow),

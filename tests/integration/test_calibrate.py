@@ -26,7 +26,7 @@ from utils.inference.ground_truth import GroundTruth
 from utils.models.factory import build
 from utils.models.spec import ModelSpec
 from utils.weights.finding import find
-from utils.weights.system_file import SystemFile
+from utils.weights.system_file import SystemFile, read_system
 from utils.weights.weights_file import WeightsFile, load
 
 pytestmark = pytest.mark.usefixtures("no_drawing")
@@ -292,3 +292,38 @@ def test_areas_of_a_class_in_an_image_add_up_its_defects(tmp_path):
     labels = GroundTruth(dataset.annotations, ModelSpec("unet", "resnet18", "multilabel", ("1", "2")))
     for of, expected in (("defect", [[2, 3], [4]]), ("image", [[5], [4]])):
         assert [sorted(one) for one in label_areas(dataset, labels, ["a.png"], of)] == expected
+
+
+def test_networks_put_together_are_scored_and_calibrated_into_a_system_file(make_dataset, make_weights, run, tmp_path):
+    other = run_folder(make_weights(class_names=("cracks", "pits"), input_size=(32, 64)), tmp_path / "other")
+    together = Path(f"{find(other)},{run}")
+    before = everything(run) | everything(other)
+    common = {"dir": make_dataset(count=12), "examples": 0, "resamples": 0}
+    result = evaluate(EvaluateConfig(**common, weights_dir=together, out=tmp_path / "out", calibrate=True, force=True))
+    assert result.calibrated == tmp_path / "out/ensemble-test_resnet+test_resnet.system.json"
+    assert everything(run) | everything(other) == before
+    assert result.calibration.groups == 11, "the split beside the first network is used"
+    assert result.network.startswith("ensemble of 2, ")
+    system = read_system(result.calibrated)
+    assert [member.source.resolve() for member in system.members.values()] == [find(other), find(run)]
+    assert system.decision == result.calibration.decision
+    # The data's order of the classes, whichever of the networks comes first.
+    turned = evaluate(EvaluateConfig(**common, weights_dir=Path(f"{run},{other}"), out=tmp_path / "turned"))
+    for name in ("pits", "cracks"):
+        assert turned.scores.classes[name].mean_dice == pytest.approx(result.scores.classes[name].mean_dice, abs=1e-6)
+    after = evaluate(
+        EvaluateConfig(**common, weights_dir=result.calibrated, split="all", out=tmp_path / "after", backend="torch")
+    )
+    assert after.scores.mean_dice == pytest.approx(result.calibration.after.mean_dice, abs=1e-6)
+
+
+def test_what_one_of_several_networks_has_learnt_from_is_no_validation_image(make_dataset, run, tmp_path):
+    other = run_folder(run, tmp_path / "other")
+    frame = (other / "split.csv").read_text().replace("003.png,valid", "003.png,train")
+    (other / "split.csv").write_text(frame)
+    flags = {"dir": make_dataset(count=12), "weights_dir": Path(f"{run},{other}"), "out": tmp_path / "out"}
+    with pytest.raises(
+        InputError, match=r"-split valid: .*other/split\.csv has 1 of these 12 images on its train side"
+    ):
+        evaluate(EvaluateConfig(**flags))
+    assert not (tmp_path / "out").exists()

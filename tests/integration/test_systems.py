@@ -116,6 +116,28 @@ def test_six_models(make_dataset, tmp_path):
         assert all(whole[row["image"]] == row["side"] for row in rows(run / role / "split.csv"))
 
 
+@pytest.mark.slow
+def test_an_ensemble_is_trained_calibrated_and_used(make_dataset, tmp_path, capsys):
+    data = make_dataset(count=18)
+    run = train(tmp_path / "run", data, "-system ensemble -encoder test_resnet,test_resnet")
+    path = find(run)
+    assert path.name == "ensemble-test_resnet+test_resnet-data.system.json"
+    system = read_system(path)
+    assert list(system.members) == ["network-1", "network-2"]
+    first, second = (member.state_dict for member in system.members.values())
+    assert any((first[name] != second[name]).any() for name in first), "they differ by their seeds"
+    splits = {(folder / "split.csv").read_text() for folder in (run, *(run / role for role in system.members))}
+    assert len(splits) == 1
+    assert (run / "evaluation/metrics.json").is_file()
+    out = tmp_path / "out"
+    words = f"-dir {data} -weights_dir {run} -out {out} -device cpu -save submission,defects"
+    assert Predict_masks.main(words.split()) == 0
+    summary = json.loads((out / "summary.json").read_text())
+    assert (summary["system"], summary["encoder"]) == ("ensemble", "test_resnet,test_resnet")
+    assert Train.main(["-resume", str(run)]) == 0
+    assert "nothing is left to train" in capsys.readouterr().out
+
+
 @pytest.mark.slow  # processes that import everything
 def test_a_killed_system_goes_on_where_it_was(make_dataset, tmp_path):
     data = make_dataset(count=18)

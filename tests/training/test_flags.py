@@ -1,12 +1,14 @@
 """Flags of training that do not fit together."""
 
+from pathlib import Path
+
 import pytest
 
 from config import TrainConfig
 from utils.commands.train_system import members_of
 from utils.decision.decision import Decision
 from utils.errors import InputError
-from utils.training.flags import make_decision, make_label_thresholds, make_spec, settle_network
+from utils.training.flags import make_decision, make_label_thresholds, make_spec, settle, settle_network
 
 
 @pytest.mark.parametrize(
@@ -62,6 +64,35 @@ def test_the_decision_has_a_value_for_each_class():
         make_decision(config, make_spec(config, ("a", "b", "c")))
     both = TrainConfig(architecture="two-head", threshold=(0.4, 0.6))
     assert make_label_thresholds(both, make_spec(both, ("a", "b"))) == (0.4, 0.6)
+
+
+def test_an_ensemble_has_a_network_of_its_own_seed_for_each_encoder():
+    given = TrainConfig(
+        dir=Path("d"), system="ensemble", encoder="resnet18, resnet34,resnet18", seed=7, classifier_size=None
+    )
+    members = members_of(settle(given), ("a", "b"))
+    assert [(role, one.encoder, one.seed, one.system) for role, one in members.items()] == [
+        ("network-1", "resnet18", 7, None),
+        ("network-2", "resnet34", 8, None),
+        ("network-3", "resnet18", 9, None),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        ({"system": "ensemble", "encoder": "resnet18"}, "-encoder resnet18: an ensemble has several networks; name an en"),
+        ({"system": "ensemble", "encoder": "a,b", "gate": "soft"}, "-gate soft: an ensemble has no gate; leave it out"),
+        ({"system": "ensemble", "encoder": "a,b", "classifier_epochs": 3}, "-classifier_epochs: an ensemble has no class"),
+        ({"system": "ensemble", "encoder": "a,b", "task": "per-class"}, "-task per-class: a system draws masks"),
+        ({"system": "two-stage", "encoder": "a,b"}, "-encoder a,b: several are for -system ensemble; give one"),
+        ({"system": "two-head", "encoder": "a,b"}, "-encoder a,b: several are for -system ensemble; give one"),
+        ({"encoder": "a,b"}, "-encoder a,b: several are for -system ensemble; give one, or that flag too"),
+    ],
+)  # fmt: skip
+def test_several_encoders_are_for_an_ensemble(flags, message):
+    with pytest.raises(InputError, match=message):
+        settle(TrainConfig(dir=Path("d"), **flags))
 
 
 def test_members_of_a_system_have_their_own_values():

@@ -50,6 +50,19 @@ def test_the_file_that_is_meant(folder, there, name, chosen):
     assert find(folder / chosen, name) == folder / chosen
 
 
+def test_several_stand_between_commas_where_nothing_has_the_whole_name(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert finding.named(Path("a.pth, runs/b,~/c")) == [Path("a.pth"), Path("runs/b"), Path.home() / "c"]
+    (tmp_path / "with,comma").mkdir()
+    assert finding.named(Path("with,comma")) == [Path("with,comma")]
+    assert len(finding.named(Path(",".join(["a" * 100] * 5)))) == 5, "longer than a name of a file may be"
+    for words in ("a,", ",a", "a,,b"):
+        with pytest.raises(InputError, match="expected weights files or run folders between the commas"):
+            finding.named(Path(words))
+    with pytest.raises(InputError, match="-weights x: -weights_dir names 2 networks; leave one of the two out"):
+        finding.open_weights(Path("a,b"), "x")
+
+
 def test_a_file_and_the_name_of_another_contradict_each_other(folder):
     put(folder, A.file, B.file)
     with pytest.raises(

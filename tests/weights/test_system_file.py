@@ -46,6 +46,11 @@ def members(kind: str, folder: Path, task: str = "multilabel") -> dict[str, Weig
             "segmenter-1": member(folder, "s1", "unet", "per-class", target="pits"),
             "segmenter-2": member(folder, "s2", "unet", "per-class", target="cracks"),
         }
+    if kind == "ensemble":
+        return {
+            "network-1": member(folder, "n1", "unet", task),
+            "network-2": member(folder, "n2", "fpn", task, size=(32, 64), classes=CLASSES[::-1]),
+        }
     return {"network": member(folder, "n", kind, task)}
 
 
@@ -84,7 +89,8 @@ def test_what_is_written_is_read_again(tmp_path, kind, task):
     assert after.source == path
     assert after.spec.scored_names == (("defect",) if task == "binary" else CLASSES)
     assert after.spec.task == task
-    assert len(after.label_names) == len(after.label_thresholds) == after.gate.labels > 0
+    assert len(after.label_names) == len(after.label_thresholds) == after.gate.labels
+    assert after.has_gate == (after.gate.labels > 0) == (kind != "ensemble")
     assert {role: file.source for role, file in after.members.items()} == {
         role: tmp_path / "systems" / ".." / "weights" / file.source.name for role, file in before.members.items()
     }
@@ -222,6 +228,10 @@ DEFECTS = {
     "truth for a number": (put("min_areas", "pits", value=True), "min_areas of class pits: True is not a number"),
     "tta": (put("tta", value="turns"), "tta 'turns': choose none or flips"),
     "metrics": (put("metrics", value=3), "metrics: expected entries in braces"),
+    "weights of members": (
+        put("member_weights", value={}),
+        "member_weights: only an ensemble has some; leave them out",
+    ),
 }
 
 
@@ -247,6 +257,45 @@ def test_what_is_no_system_file(tmp_path, content, message):
         read_system(tmp_path / "x.system.json")
     with pytest.raises(InputError, match="no such system file"):
         read_system(tmp_path / "gone.system.json")
+
+
+def test_networks_of_an_ensemble_may_count_differently(tmp_path):
+    path = tmp_path / f"one{SYSTEM_SUFFIX}"
+    for weights in ((1.0, 2.5), ()):
+        system("ensemble", tmp_path / "weights", member_weights=weights).save(path)
+        assert read_system(path).member_weights == weights
+        assert ("member_weights" in json.loads(path.read_text())) == bool(weights)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (put("member_weights", value={"network-1": 1}), "member_weights: expected a number for each of network-1, netw"),
+        (put("member_weights", value={"network-1": -1, "network-2": 1}), "member_weights of network-1: -1 is not a n"),
+        (put("member_weights", value={"network-1": 0, "network-2": 0}), "member_weights: all are 0; give the networks"),
+        (put("gate", "image", value=0.5), "gate image: the members have no such label, write null"),
+        (put("members", value={}), "members are none; an ensemble has network-1 and so on"),
+        (drop("members", "network-1"), "members are network-2; an ensemble has network-1 and so on"),
+        (
+            other_member("network-2", architecture="unet", task="multilabel", classes=("pits", "b")),
+            "network-1 knows the classes pits, cracks, network-2 knows pits, b; an ensemble is of networks with the same",
+        ),
+        (
+            other_member("network-2", architecture="classifier", task="classify-binary"),
+            "member network-2 is classifier for -task classify-binary; it has to be for multilabel or",
+        ),
+    ],
+)  # fmt: skip
+def test_every_defect_of_an_ensemble_is_one_line(tmp_path, change, message):
+    path = tmp_path / "systems" / f"one{SYSTEM_SUFFIX}"
+    system("ensemble", tmp_path / "weights").save(path)
+    content = json.loads(path.read_text())
+    change(content, tmp_path / "weights")
+    path.write_text(json.dumps(content))
+    with pytest.raises(InputError, match=message) as error:
+        read_system(path)
+    assert str(error.value).startswith(str(path))
+    assert "\n" not in str(error.value)
 
 
 def test_a_six_model_system_needs_the_segmenter_of_each_class(tmp_path):

@@ -60,6 +60,8 @@ class Calibrator:
         decision = chosen.decision
         if not all(0 < threshold < 1 for threshold in decision.thresholds):
             raise InputError("-calibrate: starts from thresholds above 0 and below 1; give such a -threshold")
+        weights = chosen.weights
+        gate = weights.gate if isinstance(weights, SystemFile) and weights.has_gate else None
         self.notes: tuple[str, ...] = ()
         largest = _largest(dataset, len(self.class_names))
         limits: list[tuple[int, int] | None] = [None] * len(self.class_names)
@@ -78,11 +80,11 @@ class Calibrator:
                 most,
                 ends,
                 search_areas=config.area_limits == "search",
-                search_high=not isinstance(chosen.weights, SystemFile),  # a gate is there against false alarms already
+                search_high=gate is None,  # a gate is there against false alarms already
             )
             for now, most, ends in zip(decision.per_class, largest, limits, strict=True)
         ]
-        self.gate = chosen.weights.gate if isinstance(chosen.weights, SystemFile) else None
+        self.gate = gate
         # A class that is off leaves its pixels to another one of softmax: then the masks of all depend on what passes, and
         # they are counted behind the gate in use, which stays.
         self.gate_is_fixed = self.gate is not None and self.gate.classes is not None and self.task == "multiclass"
@@ -194,9 +196,8 @@ class Calibrator:
             decision=result.decision,
             metrics={**with_new_thresholds(weights.metrics, in_use), "calibration": {**data, **facts}},
         )
-        if isinstance(new, SystemFile):
+        if isinstance(new, SystemFile) and result.gate is not None:
             assert isinstance(weights, SystemFile)
-            assert result.gate is not None
             new.gate = weights.gate.changed(*vars(result.gate[2]).values())
         return self.new_weights.prepare(new, folder, out)
 

@@ -14,7 +14,7 @@ from utils.inference.chosen import Chosen
 from utils.weights.index import INDEX
 from utils.weights.membership import systems_with
 from utils.weights.system_file import SystemFile
-from utils.weights.weights_file import WeightsFile
+from utils.weights.weights_file import SYSTEM_SUFFIX, WeightsFile
 
 UNCALIBRATED = "uncalibrated"  # folder beside the new weights file that keeps the one from training
 LEAST = 3  # groups of images: two to choose on while the third is scored
@@ -32,27 +32,29 @@ class NewWeights:
 
     def __init__(self, chosen: Chosen) -> None:
         self.chosen = chosen
-        self.published = (chosen.path.parent / INDEX).is_file()
-        systems = [] if self.published else systems_with(chosen.path)
+        # What must stay as it is, or is in no file yet: the new one goes to the results.
+        self.elsewhere = chosen.assembled or (chosen.path.parent / INDEX).is_file()
+        systems = [] if self.elsewhere else systems_with(chosen.path)
         if systems:  # its file moves, and they know it by name and sha256
             raise InputError(
                 f"-calibrate: {systems[0]} needs {chosen.path} as it is; calibrate the whole with -weights_dir"
                 f" {systems[0]}, or a copy of the file elsewhere"
             )
-        if not os.access(chosen.path.parent, os.W_OK):
+        if not chosen.assembled and not os.access(chosen.path.parent, os.W_OK):
             raise InputError(f"-calibrate: no permission to write to {chosen.path.parent}; copy the weights elsewhere")
         self._commit: Callable[[], None] | None = None
 
     def prepare(self, new: WeightsFile | SystemFile, folder: Path, out: Path) -> Path:
         """Write the new weights into ``folder``; return where ``commit`` brings them.
 
-        That is beside the old file, or ``out`` when it is a published one.
+        That is beside the old file, or ``out`` when it is a published one, or when there is none yet.
         """
         old = self.chosen.path
-        target = out if self.published else old.parent
+        target = out if self.elsewhere else old.parent
         if isinstance(new, SystemFile):  # small, and it names its members by their places
-            self._commit = functools.partial(self._commit_system, new, target / old.name)
-            return target / old.name
+            path = target / f"{old.name.removesuffix(SYSTEM_SUFFIX)}{SYSTEM_SUFFIX}"
+            self._commit = functools.partial(self._commit_system, new, path)
+            return path
         staged = new.save_named(folder / "weights", re.sub(r"-[0-9a-f]{8}$", "", old.stem))
         self._commit = functools.partial(self._commit_file, staged, target / staged.name)
         return target / staged.name
@@ -65,7 +67,7 @@ class NewWeights:
     def _commit_system(self, new: SystemFile, path: Path) -> None:
         old, weights = self.chosen.path, self.chosen.weights
         assert isinstance(weights, SystemFile)
-        if not self.published and "calibration" not in weights.metrics:
+        if not self.elsewhere and "calibration" not in weights.metrics:
             weights.save(old.parent / UNCALIBRATED / old.name)
         new.save(path)
 
@@ -74,7 +76,7 @@ class NewWeights:
         with replacing(path) as temporary:
             shutil.move(staged, temporary)  # the run may lie on another disk than the results
         staged.parent.rmdir()
-        if self.published or path == old:
+        if self.elsewhere or path == old:
             return
         if "calibration" in self.chosen.weights.metrics:
             old.unlink()  # the one from training is kept already

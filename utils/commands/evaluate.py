@@ -19,9 +19,8 @@ from utils.commands.known_images import KnownImages, find_known, recorded
 from utils.commands.progress import progress, require_images
 from utils.commands.results_folder import about_replaced, evaluation_folder
 from utils.commands.score_tables import Objects, write_tables
-from utils.data.annotations import LABELS, Dataset, open_dataset
-from utils.data.images import ImageError, read_size
-from utils.data.splits import TEST, read_split
+from utils.commands.scored_images import check_labels, check_unlearnt, meant, names_of, what_of
+from utils.data.annotations import Dataset, open_dataset
 from utils.decision.probabilities import class_probabilities
 from utils.errors import InputError
 from utils.files import staged, write_text
@@ -35,7 +34,7 @@ from utils.scoring.evaluation import Collector, Evaluation, ImageFigures, measur
 from utils.scoring.scores import TOGETHER, Scores
 from utils.scoring.scores import scores as scores_of
 from utils.text import plural
-from utils.weights.run_files import HISTORY, SPLIT
+from utils.weights.run_files import HISTORY
 
 
 @dataclass(frozen=True)
@@ -157,16 +156,17 @@ def evaluate(config: EvaluateConfig) -> EvaluateResult | LabelsResult:
         )
     chosen = choose_weights(config)
     run = chosen.path.parent
-    side = _meant(config, run)
+    side = meant(config, run)
     dataset = open_dataset(config.dir, "test" if side == "test-images" else "train")
     if chosen.weights.spec.is_classifier:
-        names = _names(side, dataset, run)[: config.num_of_images or None]
+        names = names_of(side, dataset, run)[: config.num_of_images or None]
         known = known_images(config, chosen, dataset, names)
-        return evaluate_labels(config, chosen, dataset, names, _what(config, side, run), known)
+        return evaluate_labels(config, chosen, dataset, names, what_of(config, side, run), known)
     labels = GroundTruth(dataset.annotations, chosen.weights.spec, config.class_map)
     dataset = replace(dataset, annotations=labels.annotations)
-    names = _names(side, dataset, run)[: config.num_of_images or None]
-    _check_labels(dataset, names)
+    names = names_of(side, dataset, run)[: config.num_of_images or None]
+    check_unlearnt(side, names, chosen.folders)
+    check_labels(dataset, names)
     calibrator = Calibrator(config, chosen, dataset, labels, names) if config.calibrate else None
     skipped: list[Refused] = []
     pipeline = open_pipeline(chosen, config, skipped, describe=False, images=len(names))
@@ -187,7 +187,7 @@ def evaluate(config: EvaluateConfig) -> EvaluateResult | LabelsResult:
             evaluation=evaluation,
             images=evaluation.scores.images,
             skipped=tuple(skipped),
-            what=_what(config, side, run),
+            what=what_of(config, side, run),
             out=out,
             written=("report.html", "metrics.json", *tables, "objects.csv", "submission.csv"),
             seconds=seconds,
@@ -317,59 +317,9 @@ def _write_report(
         facts=facts(config, chosen, result),
         worst=[drawn[name] for name in worst if name in drawn],
         best=[drawn[name] for name in best if name in drawn],
-        history=read_history(chosen.path.parent / HISTORY),
+        history=read_history(chosen.path.parent / HISTORY) if not chosen.assembled else None,
         more=more,
     )
     lead = f"{plural(result.images, 'image')}, {result.what}, on {time.strftime('%Y-%m-%d %H:%M')}"
     lead += "; by the thresholds in use before the calibration below" if new else ""
     write_page(folder / "report.html", f"Evaluation of {chosen.path.stem}", lead, sections)
-
-
-def _meant(config: EvaluateConfig, run: Path) -> str:
-    """Return ``-split``, where ``test`` becomes one of ``test-side`` and ``test-images``: whichever there is."""
-    if config.split != "test" or not (run / SPLIT).is_file() or TEST not in set(read_split(run / SPLIT)["side"]):
-        return "test-images" if config.split == "test" else config.split
-    labels = config.dir / LABELS["test"]
-    if labels.exists():
-        raise InputError(
-            f"-split test: {run / SPLIT} has a test side, and {labels} labels other test images; take -split test-side or"
-            " -split test-images"
-        )
-    return "test-side"
-
-
-def _names(side: str, dataset: Dataset, run: Path) -> Sequence[str]:
-    """Return the names of the images to score, sorted."""
-    if side in ("all", "test-images"):
-        return dataset.images
-    csv_file = run / SPLIT
-    if not csv_file.is_file():
-        raise InputError(
-            f"-split {side}: no {SPLIT} beside the weights file in {run}; give the run folder with"
-            " -weights_dir, or score every labelled image with -split all"
-        )
-    frame = read_split(csv_file, dataset.images)
-    name = side.removesuffix("-side")
-    names = sorted(frame.loc[frame["side"] == name, "image"])
-    if not names:
-        raise InputError(f"{csv_file}: has no image on its {name} side; use -split all")
-    return names
-
-
-def _what(config: EvaluateConfig, side: str, run: Path) -> str:
-    if side in ("all", "test-images"):
-        return f"all {'test' if side == 'test-images' else 'labelled'} images of {config.dir}"
-    words = {"valid": "validation", "train": "training", "test-side": "test"}
-    return f"{words[side]} side of {run / SPLIT}"
-
-
-def _check_labels(dataset: Dataset, names: Sequence[str]) -> None:
-    """Find labels that do not fit their image before the network spends minutes on the others."""
-    for name in names:
-        if dataset.annotations.runs(name) or name in dataset.annotations.ignored:
-            try:
-                size = read_size(dataset.path(name))
-            except ImageError:
-                continue  # the pipeline skips and reports it
-            dataset.annotations.mask(name, *size)
-            dataset.annotations.ignored_part(name, *size)

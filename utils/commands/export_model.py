@@ -28,7 +28,7 @@ from utils.inference.ground_truth import GroundTruth
 from utils.inference.network import Outputs
 from utils.inference.systems.system import Size
 from utils.models.segmenter import Segmenter
-from utils.weights.finding import find, open_weights
+from utils.weights.finding import open_weights
 from utils.weights.system_file import SystemFile
 from utils.weights.weights_file import SYSTEM_SUFFIX, WeightsFile
 
@@ -99,8 +99,9 @@ def export_model(config: ExportConfig) -> ExportResult | SystemExportResult:
     if config.int8 and config.dir is None and config.images is None:
         raise InputError("-int8: needs images to calibrate on, give -dir DATASET_FOLDER or -images FOLDER")
     library = optional(f"-format {config.format}", *PACKAGES[config.format])
-    path = find(config.weights_dir, config.weights)
-    weights = open_weights(path)
+    weights = open_weights(config.weights_dir, config.weights)
+    path = weights.source
+    assert path is not None
     stem = path.name.removesuffix(SYSTEM_SUFFIX).removesuffix(".pth")
     more = f"{'-int8' if config.int8 else ''}{'-f16' if config.precision == 'f16' else ''}"
     with tempfile.TemporaryDirectory() as scratch:

@@ -6,10 +6,15 @@ from pathlib import Path
 from typing import Any
 
 from utils.files import write_text
-from utils.weights.system_file import SystemFile
+from utils.weights.same_classes import channel_order
+from utils.weights.system_file import ENSEMBLE, SystemFile
 
 # Who is asked first, and whose masks are drawn, by their roles.
-JUDGES = {"two-stage": ("classifier",), "six-model": ("binary", "multilabel")}
+JUDGES: dict[str, tuple[str, ...]] = {
+    "two-stage": ("classifier",),
+    "six-model": ("binary", "multilabel"),
+    ENSEMBLE: (),
+}
 RUNNER = "run.py"
 ABOUT = "system.json"
 
@@ -34,6 +39,10 @@ _DECIDE_MULTICLASS = """    levels = np.array(probabilities)[:, None, None]  # c
 """
 _TURN_AWAY = """            logits[1:][~passes] = -1e4
 """
+_DRAWN = 'run(drawer["network"], image)'
+_DRAWN_BY_ALL = """sum(
+                one["weight"] * run(one["network"], image)[one["channels"]].astype(float) for one in drawer["mean"]
+            ).astype(np.float32)"""
 _PROGRAM = """import json, sys
 from pathlib import Path
 import cv2, numpy as np, {library}
@@ -66,7 +75,7 @@ def inspect(image):  # (H, W, channels) uint8 -> (classes, H, W) bool
         areas = np.ceil(areas * c - areas * (c - 1) * judged.astype(float) - 1e-6)
     for drawer in about["drawers"]:
         if passes[classes := drawer["classes"]].any():
-            logits = run(drawer["network"], image)
+            logits = {drawn}
 {turn_away}            found, sure = (decide(logits, np.array(about[key])[classes]) for key in ("thresholds", "high_thresholds"))
             for k, mask, seeds in zip(classes, found, sure):
                 masks[k] = passes[k] & keep(mask, seeds, areas[k], about["max_areas"][k])
@@ -101,12 +110,13 @@ class SystemExportResult:
         return "\n".join([*parts, f"written: {self.folder}; {self.megabytes:.1f} MB of networks", run])
 
 
-def runner(task: str, format: str) -> str:
+def runner(task: str, format: str, kind: str = "two-stage") -> str:
     """Return the program that runs an exported system as ``Predict_masks.py`` does, with one library for networks.
 
     Args:
         task: of the masks.
         format: ``onnx`` or ``openvino``.
+        kind: of the system.
     """
     library, opened, run = _OPEN[format]
     softmax = task == "multiclass"
@@ -115,7 +125,8 @@ def runner(task: str, format: str) -> str:
         opened=opened,
         run=run,
         decide=_DECIDE_MULTICLASS if softmax else _DECIDE,
-        turn_away=_TURN_AWAY if softmax else "",
+        drawn=_DRAWN_BY_ALL if kind == ENSEMBLE else _DRAWN,
+        turn_away=_TURN_AWAY if softmax and kind != ENSEMBLE else "",
     )
 
 
@@ -136,7 +147,11 @@ def describe_system(system: SystemFile, files: dict[str, str], source: str) -> d
     ]
     names = list(spec.scored_names)
     roles = [role for role in system.members if role not in JUDGES[system.kind]]
-    classes = [list(range(len(names)))] if system.kind == "two-stage" else [[k] for k in range(len(names))]
+    classes = [[k] for k in range(len(names))] if system.kind == "six-model" else [list(range(len(names)))]
+    if system.kind == ENSEMBLE:
+        drawers: list[dict[str, Any]] = [{"mean": _mean(system), "classes": classes[0]}]
+    else:
+        drawers = [{"network": role, "classes": drawn} for role, drawn in zip(roles, classes, strict=True)]
     return {
         "system": source,
         "kind": system.kind,
@@ -146,15 +161,25 @@ def describe_system(system: SystemFile, files: dict[str, str], source: str) -> d
         "mode": "RGB" if spec.channels == 3 else "L",
         "files": files,
         "judges": judges,
-        "drawers": [{"network": role, "classes": drawn} for role, drawn in zip(roles, classes, strict=True)],
+        "drawers": drawers,
         "gate": {"mode": gate.mode, "c": gate.c},
         "tta": system.tta,
         **system.decision.to_dict(),
     }
 
 
+def _mean(system: SystemFile) -> list[dict[str, Any]]:
+    """Return of each network of an ensemble its share in the mean, and which of its channels are the first one's."""
+    weights = system.member_weights or (1.0,) * len(system.members)
+    first = next(iter(system.members.values())).spec
+    return [
+        {"network": role, "weight": weight / sum(weights), "channels": list(channel_order(first, member.spec))}
+        for (role, member), weight in zip(system.members.items(), weights, strict=True)
+    ]
+
+
 def write_system(folder: Path, system: SystemFile, files: dict[str, str], source: str, format: str) -> None:
     """Write what joins the networks that lie in a folder already."""
     about = describe_system(system, files, source)
     write_text(folder / ABOUT, json.dumps(about, indent=2, ensure_ascii=False) + "\n")
-    write_text(folder / RUNNER, runner(system.spec.task, format))
+    write_text(folder / RUNNER, runner(system.spec.task, format, system.kind))

@@ -21,16 +21,17 @@ from utils.settings import note_given
 from utils.training.bit_depth import with_depth
 from utils.training.class_weights import class_weights
 from utils.training.engine import SteelEngine, make_engine
-from utils.training.flags import make_spec, settle_network
+from utils.training.flags import encoders_of, make_spec, settle_network
 from utils.training.provenance import run_provenance
 from utils.training.result import TEST_DATA
 from utils.training.run_data import check_data, write_data
 from utils.training.run_folder import Run, begun, go_on, going_on, new_run, open_run, write_settings
 from utils.training.selection import choose_split
+from utils.weights.ensemble import LONGEST_NAME
 from utils.weights.finding import find, list_weights
 from utils.weights.measured import MEASURED_WITH, decision_in_use
 from utils.weights.run_files import SETTINGS, SPLIT
-from utils.weights.system_file import SystemFile, gate_for, read_system, spec_of
+from utils.weights.system_file import ENSEMBLE, SystemFile, ensemble_role, gate_for, read_system, spec_of
 from utils.weights.weights_file import SYSTEM_SUFFIX, load
 
 C_OF_SOFT_GATE = 3.0  # where calibration begins: a class that is surely absent needs three times the area
@@ -151,6 +152,12 @@ def members_of(config: TrainConfig, class_names: tuple[str, ...]) -> dict[str, T
         members = {"binary": labels, "multilabel": dataclasses.replace(multilabel, images_with="defect")}
         for number, name in enumerate(class_names, start=1):
             members[f"segmenter-{number}"] = dataclasses.replace(masks, task="per-class", target=name)
+    elif config.system == ENSEMBLE:
+        # Networks of one encoder differ by their seeds: of initial weights, order and augmentation.
+        members = {
+            ensemble_role(number): dataclasses.replace(masks, encoder=encoder, seed=config.seed + number - 1)
+            for number, encoder in enumerate(encoders_of(config), start=1)
+        }
     else:
         assert config.system is not None
         members = {"network": dataclasses.replace(one, architecture=config.system)}  # type: ignore[arg-type]
@@ -183,7 +190,9 @@ def system_path(config: TrainConfig, folder: Path) -> Path:
     there = [file for file in list_weights(folder) if file.name.endswith(SYSTEM_SUFFIX)]
     if there:
         return there[0]
-    encoder = config.encoder.replace("-", "_").replace("/", "_")
+    encoder = "+".join(encoders_of(config)).replace("-", "_").replace("/", "_")
+    if len(encoder) > LONGEST_NAME:
+        encoder = f"of_{len(encoders_of(config))}"
     return folder / f"{config.system}-{encoder}-{config.dir.resolve().name}{SYSTEM_SUFFIX}"
 
 

@@ -20,7 +20,7 @@ class Chosen:
     """The weights file or system file that the flags name.
 
     Attributes:
-        path: the file.
+        path: the file; of networks that ``-weights_dir`` puts together, where theirs would be.
         sha8: first 8 hex digits of its sha256.
         weights: its content.
         decision: its thresholds and areas, or those of the flags.
@@ -41,6 +41,19 @@ class Chosen:
     label_thresholds: tuple[float, ...] = ()
     depth: BitDepth = BitDepth()
     class_map: tuple[str, ...] | None = None
+
+    @property
+    def assembled(self) -> bool:
+        """Whether ``-weights_dir`` puts networks together, so that there is no file yet."""
+        return isinstance(self.weights, SystemFile) and self.weights.assembled
+
+    @property
+    def folders(self) -> tuple[Path, ...]:
+        """The folder of the file; where ``-weights_dir`` puts networks together, that of each."""
+        if not (isinstance(self.weights, SystemFile) and self.assembled):
+            return (self.path.parent,)
+        sources = [member.source for member in self.weights.members.values()]
+        return tuple(dict.fromkeys(source.parent for source in sources if source is not None))
 
     @property
     def class_names(self) -> tuple[str, ...]:
@@ -118,10 +131,9 @@ def choose_weights(config: PredictConfig | EvaluateConfig | MapCoilConfig) -> Ch
     labels = weights.label_thresholds
     if config.threshold is not None and weights.spec.is_classifier:
         labels = each("threshold", config.threshold, len(labels), weights.spec.label_names)
-    known = weights.sha256 if isinstance(weights, WeightsFile) else ""
     depth = depth_of(weights, config.bit_depth)
     return Chosen(
-        path, (known or digest(path))[:8], weights, decision, tta, config.tile, labels, depth, config.class_map
+        path, (weights.sha256 or digest(path))[:8], weights, decision, tta, config.tile, labels, depth, config.class_map
     )
 
 

@@ -11,7 +11,7 @@ from utils.models.spec import LABEL_TASKS, ModelSpec
 from utils.settings import given_fields
 from utils.training.loaders import worker_count
 from utils.training.losses import make_loss
-from utils.weights.system_file import SEGMENTERS
+from utils.weights.system_file import ENSEMBLE, SEGMENTERS
 
 BALANCED = "balanced"
 OF_CLASSIFIERS = ("classifier_encoder", "classifier_size", "classifier_epochs")  # flags that systems with some have
@@ -61,6 +61,8 @@ def settle_network(config: TrainConfig) -> TrainConfig:
         InputError: flags that do not fit together, or that no data can make right.
     """
     if config.system is None:
+        if len(encoders_of(config)) > 1:
+            raise InputError(f"-encoder {config.encoder}: several are for -system ensemble; give one, or that flag too")
         for name in OF_CLASSIFIERS:
             if getattr(config, name) is not None:
                 raise InputError(f"-{name}: is for the classifiers of a system; leave it out, or give -system too")
@@ -135,6 +137,28 @@ def _check_system(config: TrainConfig) -> None:
         for name in OF_CLASSIFIERS:
             if getattr(config, name) is not None:
                 raise InputError(f"-{name}: -system {config.system} is one network with one encoder; leave it out")
+    if config.system == ENSEMBLE:
+        _check_ensemble(config)
+    elif len(encoders_of(config)) > 1:
+        raise InputError(f"-encoder {config.encoder}: several are for -system {ENSEMBLE}; give one")
+
+
+def _check_ensemble(config: TrainConfig) -> None:
+    for name in OF_CLASSIFIERS:
+        if getattr(config, name) is not None:
+            raise InputError(f"-{name}: an ensemble has no classifiers; leave it out")
+    if config.gate != "hard":
+        raise InputError(f"-gate {config.gate}: an ensemble has no gate; leave it out")
+    if len(encoders_of(config)) < 2:
+        raise InputError(
+            f"-encoder {config.encoder}: an ensemble has several networks; name an encoder for each, as in"
+            f" {config.encoder},{config.encoder}, which makes two that differ by their seeds"
+        )
+
+
+def encoders_of(config: TrainConfig) -> tuple[str, ...]:
+    """Return the names that ``-encoder`` gives: one, of an ensemble one for each network."""
+    return tuple(word.strip() for word in config.encoder.split(","))
 
 
 def make_decision(config: TrainConfig, spec: ModelSpec) -> Decision:

@@ -96,7 +96,10 @@ def new_folder(config: TrainConfig) -> Path:
     """
     if config.out is None:
         now = datetime.datetime.now().strftime("%Y%m%d-%H%M%S")
-        return Path("runs") / f"{config.system or config.architecture}-{config.encoder.replace('/', '_')}-{now}"
+        return (
+            Path("runs")
+            / f"{config.system or config.architecture}-{config.encoder.replace('/', '_').replace(',', '+')}-{now}"
+        )
     there = next(place for place in (config.out, *config.out.absolute().parents) if place.exists())
     if not there.is_dir():
         raise InputError(f"-out {config.out}: {there} is a file; name another folder")

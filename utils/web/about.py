@@ -72,7 +72,7 @@ class About:
             card=card.read_text("utf-8") if card.is_file() else None,
             scores=entry.scores if entry else of_file(weights.metrics, weights.provenance),
             backend="auto",
-            gate=weights.gate if isinstance(weights, SystemFile) else None,
+            gate=weights.gate if isinstance(weights, SystemFile) and weights.has_gate else None,
         )
 
     @property

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from utils.errors import InputError
+from utils.weights.ensemble import ensemble_of
 from utils.weights.index import INDEX, OWN_INDEX, Index, bare, read_index
 from utils.weights.system_file import SystemFile, read_system
 from utils.weights.weights_file import SYSTEM_SUFFIX, WeightsFile, load
@@ -13,13 +14,44 @@ TRAIN_FIRST = "give a weights file or a run folder, or train one first: python T
 
 
 def open_weights(weights_dir: Path, name: str | None = None) -> WeightsFile | SystemFile:
-    """Find and read what ``-weights_dir`` and ``-weights`` name: a weights file or a system file.
+    """Find and read what ``-weights_dir`` and ``-weights`` name: a weights file, a system file, or several weights files.
 
     Raises:
-        InputError: nothing there, or it cannot be used; see ``find``, ``load`` and ``read_system``.
+        InputError: nothing there, or it cannot be used; see ``find``, ``load``, ``read_system`` and ``ensemble_of``.
     """
+    places = named(weights_dir)
+    if len(places) > 1:
+        if name is not None:
+            raise InputError(f"-weights {name}: -weights_dir names {len(places)} networks; leave one of the two out")
+        return ensemble_of([find(place) for place in places])
     path = find(weights_dir, name)
     return read_system(path) if path.suffix == ".json" else load(path)
+
+
+def named(weights_dir: Path) -> list[Path]:
+    """Return the files and folders that ``-weights_dir`` names: one, or several between commas.
+
+    What is there by the whole name is one, commas and all.
+
+    Raises:
+        InputError: nothing stands between two commas.
+    """
+    words = [word.strip() for word in str(weights_dir).split(",")]
+    if len(words) == 1 or _is_there(weights_dir):
+        return [weights_dir]
+    if "" in words:
+        raise InputError(f"-weights_dir {weights_dir}: expected weights files or run folders between the commas")
+    try:
+        return [Path(word).expanduser() for word in words]
+    except RuntimeError:
+        raise InputError(f"-weights_dir {weights_dir}: there is no such user; write the paths in full") from None
+
+
+def _is_there(path: Path) -> bool:
+    try:
+        return path.exists()
+    except OSError:  # a longer name than the disk allows
+        return False
 
 
 def known_folder(weights_dir: Path) -> Path:

@@ -15,16 +15,19 @@ from utils.files import write_text
 from utils.models.spec import LABEL_TASKS, MASK_TASKS, ModelSpec
 from utils.settings import nearest
 from utils.weights.image_hashes import ImageHashes, joined
+from utils.weights.same_classes import depth_misfit, misfit
 from utils.weights.torch_file import OtherFileError, digest
 from utils.weights.weights_file import SYSTEM_SUFFIX, WeightsFile, load
 
 FORMAT = "steel-defect-segmentation system"
 VERSION = 1
 KEYS = ("kind", "members", "classes", "gate", "thresholds", "min_areas", "max_areas", "tta", "metrics", "provenance")
-OPTIONAL = {"high_thresholds"}  # only in files whose classes have some
+# Only in files whose classes have some, and of ensembles whose networks do not all count the same.
+OPTIONAL = {"high_thresholds", "member_weights"}
 
 KINDS: tuple[str, ...] = get_args(SystemKind)
 SEGMENTERS = tuple(task for task in MASK_TASKS if task != "per-class")
+ENSEMBLE = "ensemble"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -42,13 +45,16 @@ class Role:
     target: str | None = None
 
 
-def roles(kind: str, class_names: tuple[str, ...]) -> dict[str, Role]:
+def roles(kind: str, class_names: tuple[str, ...], count: int = 1) -> dict[str, Role]:
     """Return the members that a kind of system has, by their names in the file.
 
     Args:
         kind: a name of ``KINDS``.
         class_names: of the dataset; only ``six-model`` has a member for each.
+        count: of an ensemble's networks.
     """
+    if kind == ENSEMBLE:
+        return {ensemble_role(number): Role(MASK_TASKS) for number in range(1, max(count, 1) + 1)}
     if kind == "two-stage":
         return {"classifier": Role(LABEL_TASKS), "segmenter": Role(SEGMENTERS)}
     if kind == "six-model":
@@ -57,6 +63,11 @@ def roles(kind: str, class_names: tuple[str, ...]) -> dict[str, Role]:
         }
         return {"binary": Role(("classify-binary",)), "multilabel": Role(("classify-multilabel",)), **segmenters}
     return {"network": Role(SEGMENTERS, architecture=kind)}
+
+
+def ensemble_role(number: int) -> str:
+    """Return what an ensemble calls one of its networks, which are counted from 1."""
+    return f"network-{number}"
 
 
 @dataclasses.dataclass
@@ -71,7 +82,11 @@ class SystemFile:
         tta: ``none`` or ``flips``, see ``utils/inference/tta.py``.
         metrics: scores of the whole with the data they were measured on.
         provenance: settings, data fingerprint, git commit, library versions.
-        source: the file that it was read from.
+        source: the file that it was read from; of networks that ``-weights_dir`` put together, what the file could be
+            called, beside the first of them.
+        member_weights: of an ensemble, how much each network counts in the mean, in their order; (): all the same.
+        assembled: ``-weights_dir`` put the networks together, there is no file yet.
+        sha256: of what was put together: of the networks' own sha256; "" of a file.
     """
 
     kind: str
@@ -82,6 +97,14 @@ class SystemFile:
     metrics: dict[str, Any] = dataclasses.field(default_factory=dict)
     provenance: dict[str, Any] = dataclasses.field(default_factory=dict)
     source: Path | None = dataclasses.field(default=None, compare=False)
+    member_weights: tuple[float, ...] = ()
+    assembled: bool = dataclasses.field(default=False, compare=False)
+    sha256: str = dataclasses.field(default="", compare=False)
+
+    @property
+    def has_gate(self) -> bool:
+        """Whether anything decides between the networks; of an ensemble all answer about every image."""
+        return self.gate.labels > 0
 
     @property
     def spec(self) -> ModelSpec:
@@ -90,7 +113,10 @@ class SystemFile:
 
     @property
     def input_size(self) -> tuple[int, int] | None:
-        """(H, W) in pixels that images are resized to before the segmenter; none: their own size."""
+        """(H, W) in pixels that images are resized to before the segmenter; none: their own size, or one size a network."""
+        if self.kind == ENSEMBLE:
+            sizes = {member.input_size for member in self.members.values()}
+            return sizes.pop() if len(sizes) == 1 else None
         names = {"two-stage": "segmenter", "six-model": "segmenter-1"}
         return self.members[names.get(self.kind, "network")].input_size
 
@@ -160,11 +186,20 @@ class SystemFile:
             "metrics": self.metrics,
             "provenance": self.provenance,
         }
+        if self.member_weights:
+            content["member_weights"] = dict(zip(self.members, self.member_weights, strict=True))
         write_text(path, json.dumps(content, indent=2, ensure_ascii=False) + "\n")
 
 
 def spec_of(kind: str, members: dict[str, WeightsFile]) -> ModelSpec:
-    """Return what the masks of a system are; six single-class networks count as one multilabel network."""
+    """Return what the masks of a system are.
+
+    Six single-class networks count as one multilabel network; an ensemble has the classes in its first network's order.
+    """
+    if kind == ENSEMBLE:
+        first = members[ensemble_role(1)].spec
+        encoders = ",".join(member.spec.encoder for member in members.values())
+        return ModelSpec(ENSEMBLE, encoders, first.task, first.class_names, first.channels, first.target)
     if kind != "six-model":
         return members["segmenter" if kind == "two-stage" else "network"].spec
     first = members["segmenter-1"].spec
@@ -180,6 +215,8 @@ def gate_for(kind: str, members: dict[str, WeightsFile], mode: str = "hard", c: 
         mode: see ``Gate``.
         c: see ``Gate``.
     """
+    if kind == ENSEMBLE:
+        return Gate()
     if kind == "six-model":
         return Gate(mode, members["binary"].label_thresholds[0], members["multilabel"].label_thresholds, c)
     judge = members["classifier" if kind == "two-stage" else "network"]
@@ -251,17 +288,25 @@ class _System:
             metrics=self._plain("metrics"),
             provenance=self._plain("provenance"),
             source=self.path,
+            member_weights=self._member_weights(kind, members),
         )
 
     def _members(self, kind: str, names: tuple[str, ...]) -> dict[str, WeightsFile]:
         given = self.content["members"]
-        wanted = roles(kind, names)
+        wanted = roles(kind, names, len(given) if isinstance(given, dict) else 1)
         if not isinstance(given, dict) or set(given) != set(wanted):
             have = ", ".join(given) if isinstance(given, dict) else repr(given)
-            raise _Wrong(f"members are {have or 'none'}; a {kind} system has {', '.join(wanted)}")
+            raise _Wrong(
+                f"members are {have or 'none'}; {_a(kind)} has {', '.join(wanted)}{' and so on' if kind == ENSEMBLE else ''}"
+            )
         members = {role: self._member(role, given[role]) for role in wanted}
         for role, member in members.items():
             self._check(role, wanted[role], member.spec)
+        if kind == ENSEMBLE:
+            wrong = misfit(members)
+            if wrong:
+                raise _Wrong(wrong)
+            return members
         first = next(iter(members.values())).spec
         for role, member in members.items():
             if (member.spec.class_names, member.spec.channels) != (first.class_names, first.channels):
@@ -269,11 +314,9 @@ class _System:
                     f"members {next(iter(members))} and {role} were trained on other classes or channels; name weights"
                     " that belong together"
                 )
-        for entry in ("bit_depth", "float_white"):
-            depths = {getattr(member, entry) for member in members.values()} - {None}
-            if len(depths) > 1:
-                found = " and ".join(f"{depth:g}" for depth in sorted(depths))
-                raise _Wrong(f"members were trained with a {entry} of {found}; name weights that belong together")
+        wrong = depth_misfit(members.values())
+        if wrong:
+            raise _Wrong(wrong)
         if kind == "two-stage":
             drawn = members["segmenter"].spec.scored_names
             if members["classifier"].spec.label_names not in (("defect",), drawn):
@@ -344,6 +387,20 @@ class _System:
             return ()
         return tuple(self._number(entry, name, 0, 1) for name in self._classes(entry, names))
 
+    def _member_weights(self, kind: str, members: dict[str, WeightsFile]) -> tuple[float, ...]:
+        entry = "member_weights"
+        if entry not in self.content:
+            return ()
+        given = self.content[entry]
+        if kind != ENSEMBLE:
+            raise _Wrong(f"{entry}: only an ensemble has some; leave them out")
+        if not isinstance(given, dict) or set(given) != set(members):
+            raise _Wrong(f"{entry}: expected a number for each of {', '.join(members)}")
+        weights = tuple(_number(f"{entry} of {role}", given[role], 0, math.inf) for role in members)
+        if not any(weights):
+            raise _Wrong(f"{entry}: all are 0; give the networks that count a number above it")
+        return weights
+
     def _limit(self, entry: str, name: str) -> int | None:
         return None if self.content[entry][name] is None else self._whole(entry, name, 1)
 
@@ -366,6 +423,10 @@ def _reference(path: Path, member: WeightsFile) -> dict[str, str]:
     except ValueError:  # another drive of Windows
         raise InputError(f"{path}: no relative path leads to {member.source}; put both on one drive") from None
     return {"file": inside.as_posix(), "sha256": digest(member.source)}
+
+
+def _a(kind: str) -> str:
+    return "an ensemble" if kind == ENSEMBLE else f"a {kind} system"
 
 
 def _number(entry: str, value: Any, low: float, high: float) -> float:

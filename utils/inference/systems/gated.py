@@ -137,14 +137,6 @@ class SixModel(_Gated):
         return self._answers(drawn, probabilities, passes, gates)
 
 
-SYSTEMS: dict[str, type[TwoStage | Joint | SixModel]] = {
-    "two-stage": TwoStage,
-    "six-model": SixModel,
-    "two-head": Joint,
-    "shared-backbone": Joint,
-}
-
-
 def switch_off_classes(masks: torch.Tensor, passes: np.ndarray, task: str) -> torch.Tensor:
     """Return a copy of ``(K, H, W)`` logits without the classes that did not pass, ``passes`` being ``(C,)`` bool.
 

@@ -4,13 +4,22 @@ from collections.abc import Callable, Sequence
 
 from utils.errors import InputError
 from utils.inference.network import Network
-from utils.inference.systems.gated import SYSTEMS
+from utils.inference.systems.ensemble import Ensemble
+from utils.inference.systems.gated import Joint, SixModel, TwoStage
 from utils.inference.systems.single import SingleNetwork
 from utils.inference.systems.system import System
 from utils.inference.tiles import Tiled, TiledWhereLarge
 from utils.inference.tta import Augmented
 from utils.weights.system_file import SystemFile
 from utils.weights.weights_file import WeightsFile
+
+SYSTEMS: dict[str, type[TwoStage | Joint | SixModel | Ensemble]] = {
+    "two-stage": TwoStage,
+    "six-model": SixModel,
+    "ensemble": Ensemble,
+    "two-head": Joint,
+    "shared-backbone": Joint,
+}
 
 
 def make_system(

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from utils.errors import InputError
 from utils.web.inspector import Inspector
-from utils.weights.finding import known_folder, list_weights
+from utils.weights.finding import known_folder, list_weights, named
 from utils.weights.index import OWN_INDEX, bare, read_index
 from utils.weights.weights_file import SYSTEM_SUFFIX
 
@@ -19,13 +19,13 @@ def find_weights(weights_dir: Path) -> dict[str, Path]:
     """List the weights files and system files that can be chosen.
 
     Args:
-        weights_dir: folder or file that ``-weights_dir`` names.
+        weights_dir: folder or file that ``-weights_dir`` names; of several the first one's folder counts.
 
     Returns:
         Name (without the digits of the sha256, where that is enough to tell them apart) -> file: those of the folder
         and its ``systems/``, then the published ones of this repository that are here.
     """
-    weights_dir = known_folder(weights_dir)
+    weights_dir = known_folder(named(weights_dir)[0])
     folder = weights_dir if weights_dir.is_dir() else weights_dir.parent
     here = list_weights(folder)
     files = [path for path in [*here, *list_weights(folder / "systems")] if path.name.endswith(SYSTEM_SUFFIX)]

@@ -1,0 +1,87 @@
+"""Which labelled images are scored: sides of a run's split, or all of a folder."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from config import EvaluateConfig
+from utils.data.annotations import LABELS, Dataset
+from utils.data.images import ImageError, read_size
+from utils.data.splits import TEST, read_split
+from utils.errors import InputError
+from utils.weights.run_files import SPLIT
+
+
+def meant(config: EvaluateConfig, run: Path) -> str:
+    """Return ``-split``, where ``test`` becomes one of ``test-side`` and ``test-images``: whichever there is."""
+    if config.split != "test" or not (run / SPLIT).is_file() or TEST not in set(read_split(run / SPLIT)["side"]):
+        return "test-images" if config.split == "test" else config.split
+    labels = config.dir / LABELS["test"]
+    if labels.exists():
+        raise InputError(
+            f"-split test: {run / SPLIT} has a test side, and {labels} labels other test images; take -split test-side or"
+            " -split test-images"
+        )
+    return "test-side"
+
+
+def names_of(side: str, dataset: Dataset, run: Path) -> Sequence[str]:
+    """Return the names of the images to score, sorted."""
+    if side in ("all", "test-images"):
+        return dataset.images
+    csv_file = run / SPLIT
+    if not csv_file.is_file():
+        raise InputError(
+            f"-split {side}: no {SPLIT} beside the weights file in {run}; give the run folder with"
+            " -weights_dir, or score every labelled image with -split all"
+        )
+    frame = read_split(csv_file, dataset.images)
+    name = side.removesuffix("-side")
+    names = sorted(frame.loc[frame["side"] == name, "image"])
+    if not names:
+        raise InputError(f"{csv_file}: has no image on its {name} side; use -split all")
+    return names
+
+
+def check_unlearnt(side: str, names: Sequence[str], runs: Sequence[Path]) -> None:
+    """Check that no other run has learnt from the images that one has kept apart.
+
+    Args:
+        side: what is scored, as ``meant`` gives it.
+        names: of the images, from the split of one of the runs.
+        runs: folders of all networks; those without a split cannot be asked.
+
+    Raises:
+        InputError: one has, so that its scores would be too good.
+    """
+    if side not in ("valid", "test-side"):
+        return
+    for run in runs:
+        if not (run / SPLIT).is_file():
+            continue
+        frame = read_split(run / SPLIT)
+        learnt = set(frame.loc[frame["side"] == "train", "image"]) & set(names)
+        if learnt:
+            raise InputError(
+                f"-split {side}: {run / SPLIT} has {len(learnt)} of these {len(names)} images on its train side; score images"
+                " that no network has learnt, or train all on one split (-split of Train.py)"
+            )
+
+
+def what_of(config: EvaluateConfig, side: str, run: Path) -> str:
+    """Return the scored images in words."""
+    if side in ("all", "test-images"):
+        return f"all {'test' if side == 'test-images' else 'labelled'} images of {config.dir}"
+    words = {"valid": "validation", "train": "training", "test-side": "test"}
+    return f"{words[side]} side of {run / SPLIT}"
+
+
+def check_labels(dataset: Dataset, names: Sequence[str]) -> None:
+    """Find labels that do not fit their image before the network spends minutes on the others."""
+    for name in names:
+        if dataset.annotations.runs(name) or name in dataset.annotations.ignored:
+            try:
+                size = read_size(dataset.path(name))
+            except ImageError:
+                continue  # the pipeline skips and reports it
+            dataset.annotations.mask(name, *size)
+            dataset.annotations.ignored_part(name, *size)
