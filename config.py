@@ -579,6 +579,11 @@ class EvaluateConfig(CalibrationFlags, WeightsFlags, DecisionFlags, ViewFlags, P
         "test-images: those in test_images/; test: whichever of these two there is",
         "valid",
     )
+    compare: tuple[str, ...] | None = flag(
+        "RUN1,RUN2,..: networks to compare on the same images instead of scoring one: run folders, weights files, "
+        "system files; the others are compared with the first",
+        None,
+    )
     num_of_images: int = flag("images to score, in order of their names; 0: all", 0, low=0)
     out: Path | None = flag("folder for report, scores and tables; none: DIR/evaluation", None)
     resamples: int = flag(

@@ -4,7 +4,7 @@ import pytest
 
 from config import BalanceConfig
 from utils.data.annotations import Annotations, make_rows, read_annotations
-from utils.data.splits import balance, read_split, split, write_balanced, write_split
+from utils.data.splits import balance, groups_in, read_split, split, write_balanced, write_split
 from utils.data.tables import AnnotationError
 from utils.errors import InputError
 
@@ -196,3 +196,11 @@ def test_a_malformed_split_is_a_named_error(tmp_path, text, reason):
     (tmp_path / "split.csv").write_text(text)
     with pytest.raises(AnnotationError, match=reason):
         read_split(tmp_path / "split.csv", ["a", "b"])
+
+
+def test_groups_are_known_where_the_split_knows_every_image(tmp_path):
+    path = tmp_path / "split.csv"
+    assert groups_in(path, ["a"]) == {}
+    path.write_text("image,side,group\na,valid,4\nb,train,4\nc,valid,9\n")
+    assert groups_in(path, ["c", "a"]) == {"c": 9, "a": 4}
+    assert groups_in(path, ["c", "d"]) == {}

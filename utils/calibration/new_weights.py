@@ -7,7 +7,7 @@ import shutil
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from utils.data.splits import read_split
+from utils.data.splits import groups_in
 from utils.errors import InputError
 from utils.files import replacing
 from utils.inference.chosen import Chosen
@@ -96,12 +96,7 @@ def groups_of(split: Path, names: Sequence[str]) -> dict[str, int]:
     Raises:
         InputError: there are too few that differ to choose by.
     """
-    groups = {name: number for number, name in enumerate(names)}
-    if split.is_file():
-        frame = read_split(split)
-        known = dict(zip(frame["image"], map(int, frame["group"]), strict=True))
-        if all(name in known for name in names):
-            groups = {name: known[name] for name in names}
+    groups = groups_in(split, names) or {name: number for number, name in enumerate(names)}
     if len(set(groups.values())) < LEAST:
         raise InputError(
             f"-calibrate: {len(names)} images, fewer than {LEAST} that differ, are too few to choose by; add images"

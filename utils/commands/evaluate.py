@@ -12,14 +12,23 @@ from utils.calibration.calibrator import Calibrator
 from utils.calibration.counting import ImageTable
 from utils.calibration.new_weights import UNCALIBRATED
 from utils.calibration.result import Calibration
+from utils.commands.compare_runs import CompareResult, compare_runs
 from utils.commands.evaluate_labels import LabelsResult, evaluate_labels
 from utils.commands.examples import draw_examples
 from utils.commands.facts import facts, metrics
-from utils.commands.known_images import KnownImages, find_known, recorded
+from utils.commands.known_images import KnownImages, in_words, recorded
 from utils.commands.progress import progress, require_images
 from utils.commands.results_folder import about_replaced, evaluation_folder
 from utils.commands.score_tables import Objects, write_tables
-from utils.commands.scored_images import check_labels, check_unlearnt, meant, names_of, what_of
+from utils.commands.scored_images import (
+    check_labels,
+    check_unlearnt,
+    chosen_here,
+    known_images,
+    meant,
+    names_of,
+    what_of,
+)
 from utils.data.annotations import Dataset, open_dataset
 from utils.decision.probabilities import class_probabilities
 from utils.errors import InputError
@@ -85,7 +94,7 @@ class EvaluateResult:
     @property
     def about_copies(self) -> str:
         """How many images have a copy among those trained on, and what the others score; "" where nobody looked."""
-        return self.known.text(_in_words(self.unseen), self.unseen) if self.known else ""
+        return self.known.text(in_words(self.unseen), self.unseen) if self.known else ""
 
     @property
     def images_per_second(self) -> float:
@@ -138,8 +147,8 @@ class EvaluateResult:
         return "\n".join(lines)
 
 
-def evaluate(config: EvaluateConfig) -> EvaluateResult | LabelsResult:
-    """Score a network on the labelled images of a dataset folder, and write a report.
+def evaluate(config: EvaluateConfig) -> EvaluateResult | LabelsResult | CompareResult:
+    """Score a network on the labelled images of a dataset folder, or compare several, and write a report.
 
     Args:
         config: the flags of ``Evaluate.py``.
@@ -150,6 +159,8 @@ def evaluate(config: EvaluateConfig) -> EvaluateResult | LabelsResult:
     Raises:
         InputError: flags, weights, images or labels are at fault; nothing was written then.
     """
+    if config.compare is not None:
+        return compare_runs(config)
     if config.calibrate and config.split.startswith("test"):
         raise InputError(
             f"-calibrate -split {config.split}: scores of images that decided something prove nothing; use -split valid"
@@ -195,7 +206,7 @@ def evaluate(config: EvaluateConfig) -> EvaluateResult | LabelsResult:
             calibration=calibration,
             calibrated=calibrated,
             bit_depth=chosen.depth_in_words(pipeline.depth),
-            chosen_here=_chosen_here(config, chosen, evaluation.scores.together.mean_dice),
+            chosen_here=chosen_here(config, chosen, evaluation.scores.together.mean_dice),
             left_out=labels.left_out(names),
             replaced=replaced,
             known=known,
@@ -215,41 +226,12 @@ def evaluate(config: EvaluateConfig) -> EvaluateResult | LabelsResult:
     return result
 
 
-def known_images(config: EvaluateConfig, chosen: Chosen, dataset: Dataset, names: Sequence[str]) -> KnownImages | None:
-    """Look for copies of the scored images among those trained on; None where they are those themselves."""
-    if config.split == "train":
-        return None
-    paths = [dataset.path(name) for name in names]
-    return find_known(chosen.weights.image_hashes, paths, validating=config.split == "valid")
-
-
-def _in_words(scores: Scores | None) -> str:
-    """Return the scores of images without a copy as words."""
-    if scores is None:
-        return ""
-    defect = f", defect Dice {scores.defect_dice:.4f}" if scores.defect_dice is not None else ""
-    return f"mean Dice {scores.mean_dice:.4f}{defect}"
-
-
 def _unseen(evaluation: Evaluation, known: KnownImages | None) -> Scores | None:
     """Return the scores of the images without a copy, where some have one and some have none."""
     if known is None or not known.seen:
         return None
     counts = evaluation.counts.without(known.seen)
     return scores_of(counts, evaluation.class_names) if counts.images else None
-
-
-def _chosen_here(config: EvaluateConfig, chosen: Chosen, mean_dice: float) -> str:
-    """Return a warning where the decision in use was chosen on the images that are scored: "" where it was not."""
-    told = chosen.weights.metrics.get("calibration")
-    if not isinstance(told, dict) or chosen.decision != chosen.weights.decision:
-        return ""
-    if (told.get("dataset"), told.get("split")) != (config.dir.resolve().name, config.split):
-        return ""
-    honest = told.get("cross_fitted")
-    expected = honest.get("mean_dice") if isinstance(honest, dict) else None
-    words = f"; expect {expected:.4f} on others (cross-fitted)" if isinstance(expected, float) else ""
-    return f"warning: the thresholds were chosen on these images, so {mean_dice:.4f} is too good{words}"
 
 
 def _collect(

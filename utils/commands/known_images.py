@@ -12,6 +12,7 @@ from utils.data.checks import thread_count
 from utils.data.duplicates.description import describe
 from utils.data.duplicates.hashes import QUERY_POINTS, Hashes, Kind, query_of
 from utils.data.images import ImageError, read_image
+from utils.scoring.scores import Scores
 from utils.text import plural
 from utils.weights.image_hashes import ImageHashes
 
@@ -87,6 +88,14 @@ class KnownImages:
             "of_validation_images": list(self.valid),
             "unknown": list(self.unknown),
         }
+
+
+def in_words(scores: Scores | None) -> str:
+    """Return the scores of images without a copy as words."""
+    if scores is None:
+        return ""
+    defect = f", defect Dice {scores.defect_dice:.4f}" if scores.defect_dice is not None else ""
+    return f"mean Dice {scores.mean_dice:.4f}{defect}"
 
 
 def recorded(known: KnownImages | None, unseen: Unseen | None) -> dict[str, Any]:

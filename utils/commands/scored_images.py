@@ -1,13 +1,15 @@
-"""Which labelled images are scored: sides of a run's split, or all of a folder."""
+"""Which labelled images are scored: sides of a run's split, or all of a folder; and what a network knows of them."""
 
 from collections.abc import Sequence
 from pathlib import Path
 
 from config import EvaluateConfig
+from utils.commands.known_images import KnownImages, find_known
 from utils.data.annotations import LABELS, Dataset
 from utils.data.images import ImageError, read_size
 from utils.data.splits import TEST, read_split
 from utils.errors import InputError
+from utils.inference.chosen import Chosen
 from utils.weights.run_files import SPLIT
 
 
@@ -85,3 +87,24 @@ def check_labels(dataset: Dataset, names: Sequence[str]) -> None:
                 continue  # the pipeline skips and reports it
             dataset.annotations.mask(name, *size)
             dataset.annotations.ignored_part(name, *size)
+
+
+def known_images(config: EvaluateConfig, chosen: Chosen, dataset: Dataset, names: Sequence[str]) -> KnownImages | None:
+    """Look for copies of the scored images among those trained on; None where they are those themselves."""
+    if config.split == "train":
+        return None
+    paths = [dataset.path(name) for name in names]
+    return find_known(chosen.weights.image_hashes, paths, validating=config.split == "valid")
+
+
+def chosen_here(config: EvaluateConfig, chosen: Chosen, mean_dice: float) -> str:
+    """Return a warning where the decision in use was chosen on the images that are scored: "" where it was not."""
+    told = chosen.weights.metrics.get("calibration")
+    if not isinstance(told, dict) or chosen.decision != chosen.weights.decision:
+        return ""
+    if (told.get("dataset"), told.get("split")) != (config.dir.resolve().name, config.split):
+        return ""
+    honest = told.get("cross_fitted")
+    expected = honest.get("mean_dice") if isinstance(honest, dict) else None
+    words = f"; expect {expected:.4f} on others (cross-fitted)" if isinstance(expected, float) else ""
+    return f"warning: the thresholds were chosen on these images, so {mean_dice:.4f} is too good{words}"

@@ -236,6 +236,23 @@ def read_split(csv: Path, images: Sequence[str] | None = None) -> pd.DataFrame:
     return table[["image", "side", "group"]].astype({"group": np.int64}).reset_index(drop=True)
 
 
+def groups_in(csv: Path, names: Sequence[str]) -> dict[str, int]:
+    """Return the group of each image as a split has them, equal for near-duplicates.
+
+    Args:
+        csv: what ``write_split`` wrote; it need not exist.
+        names: of the images.
+
+    Returns:
+        Groups by name; nothing where there is no split, or where it does not know all of the images.
+    """
+    if not csv.is_file():
+        return {}
+    frame = read_split(csv)
+    known = dict(zip(frame["image"], map(int, frame["group"]), strict=True))
+    return {name: known[name] for name in names} if all(name in known for name in names) else {}
+
+
 def read_sides(csv: Path, images: Sequence[str] | None = None) -> pd.DataFrame:
     """Read which image is on which side, of ``write_split``'s table or any other with these two columns.
 

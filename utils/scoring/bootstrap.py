@@ -56,7 +56,7 @@ def bootstrap(counts: Counts, class_names: Sequence[str], resamples: int, seed: 
     dice = pair_dice(counts).numpy()
     known = ((counts.tp + counts.fn) > 0).numpy().astype(np.float64)
     # Every score is a ratio of sums over images, and a resample gives each image a weight: one product of matrices.
-    sums = _resampled(np.concatenate([dice, dice * known, known], axis=1), resamples, seed)
+    sums = resampled(np.concatenate([dice, dice * known, known], axis=1), resamples, seed)
     classes = len(class_names)
     all_pairs, defects, number = sums[:, :classes], sums[:, classes : 2 * classes], sums[:, 2 * classes :]
     mean = {name: all_pairs[:, k] / len(dice) for k, name in enumerate(class_names)}
@@ -67,13 +67,13 @@ def bootstrap(counts: Counts, class_names: Sequence[str], resamples: int, seed: 
         LEVEL,
         resamples,
         seed,
-        {name: _ends(values) for name, values in mean.items()},
-        {name: _ends(values) if len(values) else None for name, values in only.items()},
+        {name: ends(values) for name, values in mean.items()},
+        {name: ends(values) if len(values) else None for name, values in only.items()},
     )
 
 
-def _resampled(columns: np.ndarray, resamples: int, seed: int) -> np.ndarray:
-    """Sum (N, K) columns over each resample of the rows: (resamples, K)."""
+def resampled(columns: np.ndarray, resamples: int, seed: int) -> np.ndarray:
+    """Compute the sums of (N, K) columns over each resample of the rows: (resamples, K)."""
     rng, rows = np.random.default_rng(seed), len(columns)
     sums = np.empty((resamples, columns.shape[1]))
     step = max(1, _BATCH // rows)
@@ -89,6 +89,7 @@ def _ratio(over: np.ndarray, under: np.ndarray) -> np.ndarray:
     return over[under > 0] / under[under > 0]
 
 
-def _ends(values: np.ndarray) -> tuple[float, float]:
+def ends(values: np.ndarray) -> tuple[float, float]:
+    """Return the low and the high end of the interval of some resampled values."""
     low, high = np.quantile(values, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
     return float(low), float(high)
