@@ -317,6 +317,25 @@ class ImageFlags(PixelFlags):
 
 
 @dataclass(frozen=True, kw_only=True)
+class FoldFlags:
+    """Several networks, each trained on all images but those of its own part."""
+
+    heading: ClassVar = "folds"
+
+    folds: int | None = flag(
+        "part the training images into so many folds, and train a network on all but each: every image is answered "
+        "once, by a network that has not learnt it (oof.csv); none: one network",
+        None,
+        low=2,
+        high=100,
+    )
+    oof: Literal["table", "probabilities"] = flag(
+        "of -folds; probabilities: write the answers as pictures of probabilities too, into oof/ of the run folder",
+        "table",
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
 class OptimisationFlags:
     """Loss, optimizer and schedule."""
 
@@ -407,7 +426,13 @@ class TrainingMachineFlags(MachineFlags):
 
 @dataclass(frozen=True, kw_only=True)
 class TrainConfig(
-    NetworkFlags, SystemFlags, ImageFlags, OptimisationFlags, TrainingDecisionFlags, TrainingMachineFlags
+    NetworkFlags,
+    SystemFlags,
+    ImageFlags,
+    FoldFlags,
+    OptimisationFlags,
+    TrainingDecisionFlags,
+    TrainingMachineFlags,
 ):
     """What ``Train.py`` does."""
 
@@ -569,9 +594,10 @@ class EvaluateConfig(CalibrationFlags, WeightsFlags, DecisionFlags, ViewFlags, P
     dir: Path = flag(
         "labelled dataset folder: train_images/ and train.csv; of -split test-images: test_images/ and test_labels.csv"
     )
-    split: Literal["valid", "train", "all", "test", "test-side", "test-images"] = flag(
+    split: Literal["valid", "train", "all", "test", "test-side", "test-images", "out-of-fold"] = flag(
         "images to score: a side of the run's split.csv, test-side being its test side; all in train_images/; "
-        "test-images: those in test_images/; test: whichever of these two there is",
+        "test-images: those in test_images/; test: whichever of these two there is; out-of-fold: of a run of -folds, "
+        "each image by the network that has not learnt it",
         "valid",
     )
     num_of_images: int = flag("images to score, in order of their names; 0: all", 0, low=0)

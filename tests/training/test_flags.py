@@ -6,7 +6,8 @@ from config import TrainConfig
 from utils.commands.train_system import members_of
 from utils.decision.decision import Decision
 from utils.errors import InputError
-from utils.training.flags import make_decision, make_label_thresholds, make_spec, settle_network
+from utils.settings import note_given
+from utils.training.flags import make_decision, make_label_thresholds, make_spec, settle, settle_network
 
 
 @pytest.mark.parametrize(
@@ -31,6 +32,19 @@ def test_quarter_turns_need_squares(name, sizes):
 def test_flags_of_systems_need_one(name, value):
     with pytest.raises(InputError, match=f"-{name}.*: is for .*; leave it out, or give -system too"):
         settle_network(TrainConfig(**{name: value}))
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"oof": "probabilities"}, "-oof probabilities: is for the answers of -folds; leave it out"),
+        ({"folds": 5, "system": "two-stage"}, "-folds: trains one kind of network; leave it or -system two-stage out"),
+        ({"folds": 5, "valid_fraction": 0.1}, "-valid_fraction: with -folds each fold validates"),
+    ],
+)
+def test_what_does_not_go_with_folds(tmp_path, changes, words):
+    with pytest.raises(InputError, match=words):
+        settle(note_given(TrainConfig(dir=tmp_path, **changes), set(changes)))
 
 
 @pytest.mark.parametrize(

@@ -15,11 +15,13 @@ from utils.calibration.result import Calibration
 from utils.commands.evaluate_labels import LabelsResult, evaluate_labels
 from utils.commands.examples import draw_examples
 from utils.commands.facts import facts, metrics
+from utils.commands.fold_networks import FoldPipelines, open_folds
 from utils.commands.known_images import KnownImages, find_known, recorded
 from utils.commands.progress import progress, require_images
 from utils.commands.results_folder import about_replaced, evaluation_folder
 from utils.commands.score_tables import Objects, write_tables
 from utils.data.annotations import LABELS, Dataset, open_dataset
+from utils.data.folds import read_folds
 from utils.data.images import ImageError, read_size
 from utils.data.splits import TEST, read_split
 from utils.decision.probabilities import class_probabilities
@@ -35,7 +37,7 @@ from utils.scoring.evaluation import Collector, Evaluation, ImageFigures, measur
 from utils.scoring.scores import TOGETHER, Scores
 from utils.scoring.scores import scores as scores_of
 from utils.text import plural
-from utils.weights.run_files import HISTORY, SPLIT
+from utils.weights.run_files import FOLDS, HISTORY, SPLIT
 
 
 @dataclass(frozen=True)
@@ -59,6 +61,7 @@ class EvaluateResult:
         replaced: a line where an evaluation of other weights was there before; else empty.
         known: which images the network has seen copies of; None: not looked for, since it was trained on all of them.
         unseen: the scores of the images without a copy; None: all are without one, or none is.
+        alike: number of further networks that were asked, and get the same settings.
     """
 
     evaluation: Evaluation
@@ -77,6 +80,7 @@ class EvaluateResult:
     replaced: str = ""
     known: KnownImages | None = None
     unseen: Scores | None = None
+    alike: int = 0
 
     @property
     def scores(self) -> Scores:
@@ -125,7 +129,8 @@ class EvaluateResult:
                 kept = (
                     "" if self.calibration.changed else ", with what the flags set: nothing better was found that holds"
                 )
-                said = f"new weights file: {self.calibrated}{kept}"
+                others = f" and those of {plural(self.alike, 'network')} beside it" if self.alike else ""
+                said = f"new weights file: {self.calibrated}{others}{kept}"
                 earlier = self.calibrated.parent / UNCALIBRATED
                 said += f"; the one from training is in {earlier}" if earlier.is_dir() else ""
             lines += ["", self.calibration.text(), said, ""]
@@ -155,21 +160,27 @@ def evaluate(config: EvaluateConfig) -> EvaluateResult | LabelsResult:
         raise InputError(
             f"-calibrate -split {config.split}: scores of images that decided something prove nothing; use -split valid"
         )
-    chosen = choose_weights(config)
-    run = chosen.path.parent
+    folds = open_folds(config) if config.split == "out-of-fold" else None
+    chosen = folds.first if folds else choose_weights(config)
+    run = folds.run if folds else chosen.path.parent
     side = _meant(config, run)
     dataset = open_dataset(config.dir, "test" if side == "test-images" else "train")
     if chosen.weights.spec.is_classifier:
         names = _names(side, dataset, run)[: config.num_of_images or None]
         known = known_images(config, chosen, dataset, names)
-        return evaluate_labels(config, chosen, dataset, names, _what(config, side, run), known)
+        return evaluate_labels(config, chosen, dataset, names, _what(config, side, run), known, folds)
     labels = GroundTruth(dataset.annotations, chosen.weights.spec, config.class_map)
     dataset = replace(dataset, annotations=labels.annotations)
     names = _names(side, dataset, run)[: config.num_of_images or None]
     _check_labels(dataset, names)
-    calibrator = Calibrator(config, chosen, dataset, labels, names) if config.calibrate else None
+    alike = folds.others if folds else ()
+    calibrator = Calibrator(config, chosen, dataset, labels, names, alike) if config.calibrate else None
     skipped: list[Refused] = []
-    pipeline = open_pipeline(chosen, config, skipped, describe=False, images=len(names))
+    pipeline = (
+        folds.pipeline(config, skipped, dataset.image_dir)
+        if folds
+        else open_pipeline(chosen, config, skipped, describe=False, images=len(names))
+    )
     out = evaluation_folder(config)
     replaced = about_replaced(out, chosen)
     known = known_images(config, chosen, dataset, names)
@@ -200,6 +211,7 @@ def evaluate(config: EvaluateConfig) -> EvaluateResult | LabelsResult:
             replaced=replaced,
             known=known,
             unseen=_unseen(evaluation, known),
+            alike=len(alike),
         )
         scores = {
             **evaluation.to_dict(),
@@ -216,8 +228,11 @@ def evaluate(config: EvaluateConfig) -> EvaluateResult | LabelsResult:
 
 
 def known_images(config: EvaluateConfig, chosen: Chosen, dataset: Dataset, names: Sequence[str]) -> KnownImages | None:
-    """Look for copies of the scored images among those trained on; None where they are those themselves."""
-    if config.split == "train":
+    """Look for copies of the scored images among those trained on; None where they are those themselves.
+
+    A network that answers out of fold has not learnt its images, and copies are in one fold.
+    """
+    if config.split in ("train", "out-of-fold"):
         return None
     paths = [dataset.path(name) for name in names]
     return find_known(chosen.weights.image_hashes, paths, validating=config.split == "valid")
@@ -253,7 +268,7 @@ def _chosen_here(config: EvaluateConfig, chosen: Chosen, mean_dice: float) -> st
 
 
 def _collect(
-    pipeline: InspectionPipeline,
+    pipeline: InspectionPipeline | FoldPipelines,
     dataset: Dataset,
     names: Sequence[str],
     labels: GroundTruth,
@@ -296,7 +311,7 @@ def _write_report(
     config: EvaluateConfig,
     chosen: Chosen,
     result: EvaluateResult,
-    pipeline: InspectionPipeline,
+    pipeline: InspectionPipeline | FoldPipelines,
     dataset: Dataset,
     labels: GroundTruth,
     folder: Path,
@@ -342,6 +357,8 @@ def _names(side: str, dataset: Dataset, run: Path) -> Sequence[str]:
     """Return the names of the images to score, sorted."""
     if side in ("all", "test-images"):
         return dataset.images
+    if side == "out-of-fold":
+        return sorted(read_folds(run / FOLDS, dataset.images)["image"])
     csv_file = run / SPLIT
     if not csv_file.is_file():
         raise InputError(
@@ -359,6 +376,8 @@ def _names(side: str, dataset: Dataset, run: Path) -> Sequence[str]:
 def _what(config: EvaluateConfig, side: str, run: Path) -> str:
     if side in ("all", "test-images"):
         return f"all {'test' if side == 'test-images' else 'labelled'} images of {config.dir}"
+    if side == "out-of-fold":
+        return f"each by the network of {run} that has not learnt it"
     words = {"valid": "validation", "train": "training", "test-side": "test"}
     return f"{words[side]} side of {run / SPLIT}"
 

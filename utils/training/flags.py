@@ -33,6 +33,7 @@ def settle(given: TrainConfig) -> TrainConfig:
                 raise InputError(
                     f"-{name}: -split {given.split} names the images of each side already; leave one of the two out"
                 )
+    _check_folds(given)
     if given.dir is None:
         raise InputError("Train.py: missing -dir; -h explains every flag")
     if given.system is None:
@@ -44,6 +45,20 @@ def settle(given: TrainConfig) -> TrainConfig:
         config = dataclasses.replace(config, architecture=config.system)  # type: ignore[arg-type]
     check(config)
     return config
+
+
+def _check_folds(given: TrainConfig) -> None:
+    """Refuse what does not go with ``-folds``, and what is for it alone."""
+    if given.folds is None:
+        if given.oof != "table":
+            raise InputError(f"-oof {given.oof}: is for the answers of -folds; leave it out, or give -folds too")
+        return
+    if given.system is not None:
+        raise InputError(f"-folds: trains one kind of network; leave it or -system {given.system} out")
+    if "valid_fraction" in given_fields(given):
+        raise InputError(
+            "-valid_fraction: with -folds each fold validates the network that has not learnt it; leave it out"
+        )
 
 
 def settle_network(config: TrainConfig) -> TrainConfig:
