@@ -336,6 +336,35 @@ class FoldFlags:
 
 
 @dataclass(frozen=True, kw_only=True)
+class TeacherFlags:
+    """Trained networks whose answers a network learns from, beside labels and where there are none."""
+
+    heading: ClassVar = "teacher"
+
+    teacher: tuple[str, ...] | None = flag(
+        "FILE_OR_RUN,..: weights files, system files or run folders whose probabilities are learnt beside the labels "
+        "(data distillation); a run of -folds answers each of its images by the network that has not learnt it",
+        None,
+    )
+    unlabelled: Path | None = flag(
+        "folder of images without labels to train on too, by the answers of -teacher alone", None
+    )
+    teacher_weight: float = flag(
+        "share of the teacher's answer in what is learnt of a labelled image, 0..1; the rest are its labels",
+        0.5,
+        low=0,
+        high=1,
+    )
+    teacher_tta: Tta = flag(
+        "how often the teacher looks at an image: none, flips or d4; stored: what its system file says, else none",
+        "stored",
+    )
+    teacher_tile: tuple[int, int] | None = flag(
+        "H,W in pixels of overlapping tiles that the teacher sees an image in; none: the whole image", None
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
 class OptimisationFlags:
     """Loss, optimizer and schedule."""
 
@@ -430,6 +459,7 @@ class TrainConfig(
     SystemFlags,
     ImageFlags,
     FoldFlags,
+    TeacherFlags,
     OptimisationFlags,
     TrainingDecisionFlags,
     TrainingMachineFlags,

@@ -34,6 +34,7 @@ def settle(given: TrainConfig) -> TrainConfig:
                     f"-{name}: -split {given.split} names the images of each side already; leave one of the two out"
                 )
     _check_folds(given)
+    _check_teacher(given)
     if given.dir is None:
         raise InputError("Train.py: missing -dir; -h explains every flag")
     if given.system is None:
@@ -59,6 +60,23 @@ def _check_folds(given: TrainConfig) -> None:
         raise InputError(
             "-valid_fraction: with -folds each fold validates the network that has not learnt it; leave it out"
         )
+
+
+def _check_teacher(given: TrainConfig) -> None:
+    """Refuse what does not go with ``-teacher``, and what is for it alone."""
+    if given.teacher is None:
+        for name in ("unlabelled", "teacher_weight", "teacher_tta", "teacher_tile"):
+            if name in given_fields(given):
+                raise InputError(f"-{name}: is for a -teacher; leave it out, or give -teacher too")
+        return
+    if given.system is not None or given.folds is not None:
+        other = "-folds" if given.system is None else f"-system {given.system}"
+        raise InputError(f"-teacher: teaches one network; leave it or {other} out")
+    if given.task in LABEL_TASKS or given.architecture in ("classifier", *SINGLE):
+        what = f"-task {given.task}" if given.task in LABEL_TASKS else f"-architecture {given.architecture}"
+        raise InputError(f"-teacher: teaches masks, and {what} learns labels of whole images; leave one of the two out")
+    if given.blackout:
+        raise InputError("-blackout: paints labelled defects, whose outlines a teacher does not share; leave it out")
 
 
 def settle_network(config: TrainConfig) -> TrainConfig:
