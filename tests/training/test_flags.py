@@ -1,5 +1,7 @@
 """Flags of training that do not fit together."""
 
+from pathlib import Path
+
 import pytest
 
 from config import TrainConfig
@@ -40,9 +42,22 @@ def test_flags_of_systems_need_one(name, value):
         ({"oof": "probabilities"}, "-oof probabilities: is for the answers of -folds; leave it out"),
         ({"folds": 5, "system": "two-stage"}, "-folds: trains one kind of network; leave it or -system two-stage out"),
         ({"folds": 5, "valid_fraction": 0.1}, "-valid_fraction: with -folds each fold validates"),
+        ({"unlabelled": Path("more")}, "-unlabelled: is for a -teacher; leave it out"),
+        ({"teacher_weight": 0.7}, "-teacher_weight: is for a -teacher"),
+        ({"teacher_tta": "flips"}, "-teacher_tta: is for a -teacher"),
+        ({"teacher_tile": (64, 64)}, "-teacher_tile: is for a -teacher"),
+        ({"teacher": ("run",), "folds": 5}, "-teacher: teaches one network; leave it or -folds out"),
+        (
+            {"teacher": ("run",), "system": "two-stage"},
+            "-teacher: teaches one network; leave it or -system two-stage out",
+        ),
+        ({"teacher": ("run",), "task": "classify-binary"}, "-teacher: teaches masks, and -task classify-binary"),
+        ({"teacher": ("run",), "architecture": "two-head"}, "-teacher: teaches masks, and -architecture two-head"),
+        ({"teacher": ("run",), "blackout": 0.5}, "-blackout: paints labelled defects"),
+        ({"teacher": ("run",), "loss": "focal"}, "-loss focal: learns labels of 0 and 1"),
     ],
 )
-def test_what_does_not_go_with_folds(tmp_path, changes, words):
+def test_what_does_not_go_with_folds_or_a_teacher(tmp_path, changes, words):
     with pytest.raises(InputError, match=words):
         settle(note_given(TrainConfig(dir=tmp_path, **changes), set(changes)))
 

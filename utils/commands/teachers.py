@@ -35,6 +35,8 @@ from utils.weights.torch_file import digest
 
 VERSION = 1  # of what is kept of the answers
 FOLDER = "teacher"  # in DIR/.cache
+# Judging images, and their share, that may have the hash of a learnt one by chance.
+MOST_BY_CHANCE, SHARE_BY_CHANCE = 2, 0.05
 # Images whose answers are put together before they are written, and pixels of these: some 4 bytes a class each.
 MOST_AT_ONCE, MOST_PIXELS = 32, 20_000_000
 
@@ -199,18 +201,19 @@ def _about_seen(
             continue
         paths = [dataset.path(name) for name in names]
         found = find_known(together, paths, validating=True)
-        whole = {path for path in paths if path.name in found.whole}
-        whole |= {dataset.path(name) for name in learnt.intersection(names)}
+        named = {dataset.path(name) for name in learnt.intersection(names)}
+        whole = {path for path in paths if path.name in found.whole} | named
         part = {path for path in paths if path.name in found.part} - whole
-        if whole:
+        # Hashes of plain images may agree by chance, names do not.
+        if named or len(whole) > max(MOST_BY_CHANCE, SHARE_BY_CHANCE * len(names)):
             raise InputError(
                 f"-teacher {teacher.source}: has learnt {len(whole)} of the {plural(len(names), f'{what} image')}, so that"
                 " scores of what it teaches would flatter; train it with the -split of this run, or this run with its"
             )
-        if part:
+        if whole or part:
             lines.append(
-                f"-teacher {teacher.source}: {len(part)} of the {plural(len(names), f'{what} image')} may share a part with"
-                " images that it has learnt: their scores may flatter"
+                f"-teacher {teacher.source}: {len(whole | part)} of the {plural(len(names), f'{what} image')} may be copies of"
+                f" images that it has learnt, {len(part)} of them in part: their scores may flatter"
             )
         if not all_known and not learnt:
             lines.append(
