@@ -322,6 +322,54 @@ class ImageFlags(PixelFlags):
 
 
 @dataclass(frozen=True, kw_only=True)
+class FoldFlags:
+    """Several networks, each trained on all images but those of its own part."""
+
+    heading: ClassVar = "folds"
+
+    folds: int | None = flag(
+        "part the training images into so many folds, and train a network on all but each: every image is answered "
+        "once, by a network that has not learnt it (oof.csv); none: one network",
+        None,
+        low=2,
+        high=100,
+    )
+    oof: Literal["table", "probabilities"] = flag(
+        "of -folds; probabilities: write the answers as pictures of probabilities too, into oof/ of the run folder",
+        "table",
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class TeacherFlags:
+    """Trained networks whose answers a network learns from, beside labels and where there are none."""
+
+    heading: ClassVar = "teacher"
+
+    teacher: tuple[str, ...] | None = flag(
+        "FILE_OR_RUN,..: weights files, system files or run folders whose probabilities are learnt beside the labels "
+        "(data distillation); a run of -folds answers each of its images by the network that has not learnt it",
+        None,
+    )
+    unlabelled: Path | None = flag(
+        "folder of images without labels to train on too, by the answers of -teacher alone", None
+    )
+    teacher_weight: float = flag(
+        "share of the teacher's answer in what is learnt of a labelled image, 0..1; the rest are its labels",
+        0.5,
+        low=0,
+        high=1,
+    )
+    teacher_tta: Tta = flag(
+        "how often the teacher looks at an image: none, flips or d4; stored: what its system file says, else none",
+        "stored",
+    )
+    teacher_tile: tuple[int, int] | None = flag(
+        "H,W in pixels of overlapping tiles that the teacher sees an image in; none: the whole image", None
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
 class OptimisationFlags:
     """Loss, optimizer and schedule."""
 
@@ -412,7 +460,14 @@ class TrainingMachineFlags(MachineFlags):
 
 @dataclass(frozen=True, kw_only=True)
 class TrainConfig(
-    NetworkFlags, SystemFlags, ImageFlags, OptimisationFlags, TrainingDecisionFlags, TrainingMachineFlags
+    NetworkFlags,
+    SystemFlags,
+    ImageFlags,
+    FoldFlags,
+    TeacherFlags,
+    OptimisationFlags,
+    TrainingDecisionFlags,
+    TrainingMachineFlags,
 ):
     """What ``Train.py`` does."""
 
@@ -574,9 +629,10 @@ class EvaluateConfig(CalibrationFlags, WeightsFlags, DecisionFlags, ViewFlags, P
     dir: Path = flag(
         "labelled dataset folder: train_images/ and train.csv; of -split test-images: test_images/ and test_labels.csv"
     )
-    split: Literal["valid", "train", "all", "test", "test-side", "test-images"] = flag(
+    split: Literal["valid", "train", "all", "test", "test-side", "test-images", "out-of-fold"] = flag(
         "images to score: a side of the run's split.csv, test-side being its test side; all in train_images/; "
-        "test-images: those in test_images/; test: whichever of these two there is",
+        "test-images: those in test_images/; test: whichever of these two there is; out-of-fold: of a run of -folds, "
+        "each image by the network that has not learnt it",
         "valid",
     )
     compare: tuple[str, ...] | None = flag(

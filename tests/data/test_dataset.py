@@ -6,10 +6,11 @@ import torch
 from PIL import Image
 
 from config import CheckConfig
-from utils.data import rle
+from utils.data import rle, transforms
 from utils.data.annotations import Annotations, Dataset, make_rows, open_dataset, write_annotations, write_ignored
 from utils.data.checks import check
 from utils.data.dataset import NOT_COUNTED, Key, StripDataset, collate
+from utils.data.soft_masks import CERTAIN, SoftTargets, write_soft_mask
 from utils.errors import InputError
 
 HEIGHT, WIDTH = 32, 64
@@ -127,3 +128,65 @@ def test_ignored_pixels_take_part_in_the_datas_fingerprint(folder):
     changed = data_fingerprint(open_dataset(folder))
     (folder / "ignore.csv").unlink()
     assert len({before, changed, data_fingerprint(open_dataset(folder))}) == 3
+
+
+@pytest.fixture
+def taught(ignored, tmp_path):
+    """A function that makes a dataset whose images are as bright as the teacher is sure: of class 1, half as of class 2."""
+    ramp = np.linspace(0, CERTAIN, WIDTH).astype(np.uint8)[None].repeat(HEIGHT, 0)
+    ramp[: HEIGHT // 2] = 0
+    write_soft_mask(tmp_path / "soft.png", np.stack([ramp, ramp // 2]))
+
+    class Ramp:
+        def read(self, name):
+            return np.repeat(ramp[..., None], 3, axis=2), ramp.shape
+
+    def make(weight=0.5, unlabelled=("b.png",), size=None, **settings):
+        source = Ramp()
+        if size:
+            source.read = lambda name: (transforms.resize(Ramp().read(name)[0], *size), (HEIGHT, WIDTH))
+        soft = SoftTargets(dict.fromkeys(("a.png", "b.png"), tmp_path / "soft.png"), frozenset(unlabelled), weight)
+        return StripDataset(
+            dataset(ignored, tmp_path), ("a.png", "b.png"), task="multilabel", images=source, soft=soft, **settings
+        )
+
+    return make
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [{}, {"crop": (16, 16)}, {"crop": (16, 16), "crop_defect": 1.0}, {"crop": (48, 80)}, {"start_size": (16, 32)},
+     {"augment": "flips"}, {"augment": "published"}, {"size": (16, 32)}, {"size": (64, 128), "crop": (32, 32)}],
+)  # fmt: skip
+def test_what_the_teacher_says_goes_where_the_image_goes(taught, settings):
+    light = settings.get("augment") is not None
+    strips = taught(**settings)
+    if light:  # the light of the image changes, what the teacher says does not
+        strips.augment.transforms = [one for one in strips.augment.transforms if "Brightness" not in type(one).__name__]
+    for seed in range(5):
+        sample = strips[Key(1, seed, 0.0)]
+        assert sample.masks.dtype == np.float32
+        assert sample.masks.shape == (*sample.image.shape[:2], 2)
+        said = sample.masks[..., 0] * CERTAIN
+        # Distorted images are interpolated, masks are not.
+        assert np.abs(said - sample.image[..., 0])[1:-1].mean() < (8 if light else 4)
+        assert np.abs(sample.masks[..., 0] / 2 - sample.masks[..., 1]).max() <= 1.01 / CERTAIN
+        if settings.get("crop_defect"):
+            assert (said >= CERTAIN / 2).any(), "a window on what the teacher sees"
+
+
+@pytest.mark.parametrize("weight", [0.0, 0.25, 1.0])
+def test_labels_and_the_teacher_are_mixed_where_both_are(taught, ignored, tmp_path, weight):
+    labels = StripDataset(dataset(ignored, tmp_path), ("a.png",), task="multilabel", images=Drawn(ignored))
+    hard = labels[Key(0, 0, 1.0)].masks
+    strips = taught(weight)
+    soft = strips[Key(1, 0, 1.0)].masks
+    mixed = strips[Key(0, 0, 1.0)].masks
+    assert np.array_equal(mixed == NOT_COUNTED, hard == NOT_COUNTED), "what does not count stays so"
+    counted = ~ignored
+    assert hard[counted].any()
+    expected = (1 - weight) * hard[counted] + weight * soft[counted]
+    assert np.abs(mixed[counted] - expected).max() <= 0.51 / CERTAIN
+    assert soft[counted].max() == 1.0
+    batch = collate([strips[Key(0, 0, 1.0)], strips[Key(1, 0, 1.0)]])
+    assert batch["masks"].dtype == torch.float32

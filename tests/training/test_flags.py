@@ -8,6 +8,7 @@ from config import TrainConfig
 from utils.commands.train_system import members_of
 from utils.decision.decision import Decision
 from utils.errors import InputError
+from utils.settings import note_given
 from utils.training.flags import make_decision, make_label_thresholds, make_spec, settle, settle_network
 
 
@@ -33,6 +34,32 @@ def test_quarter_turns_need_squares(name, sizes):
 def test_flags_of_systems_need_one(name, value):
     with pytest.raises(InputError, match=f"-{name}.*: is for .*; leave it out, or give -system too"):
         settle_network(TrainConfig(**{name: value}))
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"oof": "probabilities"}, "-oof probabilities: is for the answers of -folds; leave it out"),
+        ({"folds": 5, "system": "two-stage"}, "-folds: trains one kind of network; leave it or -system two-stage out"),
+        ({"folds": 5, "valid_fraction": 0.1}, "-valid_fraction: with -folds each fold validates"),
+        ({"unlabelled": Path("more")}, "-unlabelled: is for a -teacher; leave it out"),
+        ({"teacher_weight": 0.7}, "-teacher_weight: is for a -teacher"),
+        ({"teacher_tta": "flips"}, "-teacher_tta: is for a -teacher"),
+        ({"teacher_tile": (64, 64)}, "-teacher_tile: is for a -teacher"),
+        ({"teacher": ("run",), "folds": 5}, "-teacher: teaches one network; leave it or -folds out"),
+        (
+            {"teacher": ("run",), "system": "two-stage"},
+            "-teacher: teaches one network; leave it or -system two-stage out",
+        ),
+        ({"teacher": ("run",), "task": "classify-binary"}, "-teacher: teaches masks, and -task classify-binary"),
+        ({"teacher": ("run",), "architecture": "two-head"}, "-teacher: teaches masks, and -architecture two-head"),
+        ({"teacher": ("run",), "blackout": 0.5}, "-blackout: paints labelled defects"),
+        ({"teacher": ("run",), "loss": "focal"}, "-loss focal: learns labels of 0 and 1"),
+    ],
+)
+def test_what_does_not_go_with_folds_or_a_teacher(tmp_path, changes, words):
+    with pytest.raises(InputError, match=words):
+        settle(note_given(TrainConfig(dir=tmp_path, **changes), set(changes)))
 
 
 @pytest.mark.parametrize(

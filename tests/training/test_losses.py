@@ -464,3 +464,79 @@ def test_labels_are_of_the_pixels_that_count():
     target[:, :, 2:] = NOT_COUNTED
     logits = torch.tensor([[9.0, -9.0], [-9.0, -9.0]])
     assert AnswerLoss(None, 1.0)(logits, target) < 1e-3
+
+
+SOFT = [(task, name) for task, name in COMBINATIONS if name not in ("focal", "lovasz")]
+
+
+def soft_loss(task: str, name: str, **settings: object):
+    return the_loss(task, name, teacher=("run",), **settings)
+
+
+def soft_targets(task: str, shape: tuple[int, ...] = SHAPE) -> torch.Tensor:
+    """Probabilities, of classes that exclude each other for multiclass."""
+    target = torch.rand(shape, generator=torch.Generator().manual_seed(5), dtype=torch.float64)
+    return target / (target.sum(1, keepdim=True) + 0.3) if task == "multiclass" else target
+
+
+@pytest.mark.parametrize("of", ["batch", "image"])
+@pytest.mark.parametrize(("task", "name"), SOFT)
+@pytest.mark.parametrize("ignored", [False, True])
+def test_probabilities_of_0_and_1_are_learnt_as_masks_are(task, name, of, ignored):
+    target = masks("random")
+    if task == "multiclass":
+        target = masks_of_index(index_of_masks(target), target.shape[1], torch.uint8)
+    if ignored:
+        target[:, :, 1:3, 2] = NOT_COUNTED
+    logits = logits_of("random", target, task).double()
+    loss = soft_loss(task, name, dice_of=of)
+    assert loss(logits, target.double()).item() == pytest.approx(loss(logits, target).item(), rel=1e-9)
+    assert loss(logits, target).item() == the_loss(task, name, dice_of=of)(logits, target).item(), "validation"
+
+
+@pytest.mark.parametrize("of", ["batch", "image"])
+@pytest.mark.parametrize(("task", "name"), SOFT)
+def test_a_network_that_says_what_the_teacher_says_is_right(task, name, of):
+    if name == "tversky":
+        pytest.skip("its weights favour one kind of error by intention")
+    target = soft_targets(task)
+    loss = soft_loss(task, name, dice_of=of)
+    background = 1 - target.sum(1, keepdim=True)
+    logits = torch.cat((background, target), 1).log() if task == "multiclass" else target.logit()
+    best = loss(logits, target).item()
+    generator = torch.Generator().manual_seed(1)
+    for size in (0.05, 0.5, 3.0):
+        other = logits + size * torch.randn(logits.shape, generator=generator, dtype=torch.float64)
+        assert loss(other, target).item() > best
+    if name == "dice":
+        assert best == pytest.approx(0, abs=1e-9)
+
+
+def test_a_teacher_that_is_never_sure_shows_no_class():
+    # As of an absent class: 0.002 of probability everywhere is no defect to find.
+    target = torch.full((1, 1, 20, 20), 0.002, dtype=torch.float64)
+    loss = soft_loss("multilabel", "dice_bce", dice_of="image", dice_weight=1.0)
+    assert loss(torch.full_like(target, -8.0), target).item() < 0.3
+    assert soft_loss("multilabel", "dice_bce", dice_weight=1.0)(torch.zeros_like(target), target).item() == 0
+
+
+@pytest.mark.parametrize("weights", [None, (2.0, 1.0, 3.0)])
+def test_classes_that_exclude_each_other_are_scaled_where_a_teacher_says_more_than_1(weights):
+    target = torch.tensor([0.9, 0.9, 0.0], dtype=torch.float64).view(1, 3, 1, 1)
+    logits = torch.tensor([-9.0, 2.0, 2.0, -9.0], dtype=torch.float64).view(1, 4, 1, 1)
+    loss = make_loss(
+        TrainConfig(
+            task="multiclass",
+            loss="cross_entropy",
+            teacher=("run",),
+            class_weights=weights and tuple(map(str, weights)),
+        ),
+        weights,
+    )
+    assert loss(logits, target).item() == pytest.approx(math.log(2), rel=1e-4)
+
+
+@pytest.mark.parametrize("name", ["focal", "lovasz"])
+def test_losses_of_0_and_1_have_no_teacher(name):
+    with pytest.raises(InputError, match=f"-loss {name}: learns labels of 0 and 1, .* take one of bce, .*dice_bce"):
+        soft_loss("multilabel", name)

@@ -13,7 +13,7 @@ from utils.errors import InputError
 from utils.models.spec import ModelSpec
 from utils.settings import to_plain
 from utils.training.provenance import data_fingerprint
-from utils.training.selection import about_subset, about_test, choose_split, seen_before
+from utils.training.selection import about_subset, about_test, choose_folds, choose_split, seen_before
 
 
 @pytest.fixture
@@ -211,3 +211,34 @@ def test_a_balanced_table_that_does_not_fit_is_refused(twelve, rows, message):
     (twelve.root / "train_balanced.csv").write_text(f"ImageId,ClassId,EncodedPixels\n{rows}")
     with pytest.raises(InputError, match=message):
         chosen(twelve)
+
+
+def test_folds_part_the_training_side_of_a_split_alone(make_dataset, tmp_path):
+    dataset = open_dataset(make_dataset(count=12))
+    csv = tmp_path / "split.csv"
+    frame = split(dataset.images[:10], dataset.images[:2], dataset.images[2:3])
+    frame["group"] = [number // 2 for number in frame["group"]]
+    write_split(frame, csv)
+    config = TrainConfig(dir=dataset.root, split=csv, folds=3)
+    kept, folds = choose_folds(config, ModelSpec("unet", "resnet18", "multilabel", ("pits", "cracks")), dataset)
+    assert kept["side"].value_counts().to_dict() == {"train": 7, "valid": 2, "test": 1}
+    assert folds["image"].tolist() == list(dataset.images[3:10])
+    assert sorted(set(folds["fold"])) == [1, 2, 3]
+    assert (folds.groupby("group")["fold"].nunique() == 1).all()
+
+
+def test_folds_part_all_images_but_those_to_test_on(make_dataset):
+    dataset = open_dataset(make_dataset(count=20))
+    config = TrainConfig(dir=dataset.root, subset="all", folds=2, test_fraction=0.2, group_duplicates=False)
+    kept, folds = choose_folds(config, ModelSpec("unet", "resnet18", "multilabel", ("pits", "cracks")), dataset)
+    test = set(kept.loc[kept["side"] == "test", "image"])
+    assert 3 <= len(test) <= 5
+    assert set(folds["image"]) == set(dataset.images) - test
+    assert set(kept["side"]) == {"train", "test"}
+    again = choose_split(
+        dataclasses.replace(config, folds=None),
+        ModelSpec("unet", "resnet18", "multilabel", ("pits", "cracks")),
+        dataset,
+        None,
+    )
+    assert set(again.loc[again["side"] == "test", "image"]) == test, "those of a run of one network"

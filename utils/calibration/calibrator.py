@@ -32,6 +32,7 @@ from utils.inference.systems.gated import switch_off_classes
 from utils.weights.measured import decision_in_use, with_new_thresholds
 from utils.weights.run_files import SPLIT
 from utils.weights.system_file import SystemFile
+from utils.weights.weights_file import WeightsFile
 
 
 class Calibrator:
@@ -43,6 +44,7 @@ class Calibrator:
         dataset: the images.
         labels: their labels.
         names: images that are to be scored.
+        alike: networks that get the same settings, each of which answers some of the images.
 
     Raises:
         InputError: there are too few images, a threshold is out of range, the network is part of a system, or there is
@@ -50,13 +52,19 @@ class Calibrator:
     """
 
     def __init__(
-        self, config: EvaluateConfig, chosen: Chosen, dataset: Dataset, labels: GroundTruth, names: Sequence[str]
+        self,
+        config: EvaluateConfig,
+        chosen: Chosen,
+        dataset: Dataset,
+        labels: GroundTruth,
+        names: Sequence[str],
+        alike: Sequence[Chosen] = (),
     ) -> None:
         self.config, self.chosen = config, chosen
         self.task, self.class_names = chosen.weights.spec.task, chosen.weights.spec.scored_names
         self.split = chosen.path.parent / SPLIT
         self.group_of = groups_of(self.split, names)
-        self.new_weights = NewWeights(chosen)
+        self.new_weights = NewWeights(chosen, alike)
         decision = chosen.decision
         if not all(0 < threshold < 1 for threshold in decision.thresholds):
             raise InputError("-calibrate: starts from thresholds above 0 and below 1; give such a -threshold")
@@ -161,7 +169,8 @@ class Calibrator:
             gated=self._gated(),
         )
         write_curves(folder / "calibration.csv", result)
-        new = result.changed or self.chosen.decision != self.chosen.weights.decision
+        everyone = (self.chosen, *self.new_weights.alike)
+        new = result.changed or any(one.weights.decision != self.chosen.decision for one in everyone)
         new = new and (self.config.force or not result.finds_nothing)
         return dataclasses.replace(result, notes=self.notes), self._prepare(result, folder, out) if new else None
 
@@ -187,7 +196,10 @@ class Calibrator:
 
         That is beside the old file, or ``out`` when it is a published one.
         """
-        weights = self.chosen.weights
+        return self.new_weights.prepare(lambda weights: self._with_settings(weights, result), folder, out)
+
+    def _with_settings(self, weights: WeightsFile | SystemFile, result: Calibration) -> WeightsFile | SystemFile:
+        """Return weights with the new settings, and what these were chosen on."""
         facts = {key: value for key, value in result.to_dict().items() if key not in ("curves", "classes")}
         data = {"dataset": self.config.dir.resolve().name, "split": self.config.split}
         in_use = decision_in_use(weights.decision, weights.label_thresholds)
@@ -199,7 +211,7 @@ class Calibrator:
         if isinstance(new, SystemFile) and result.gate is not None:
             assert isinstance(weights, SystemFile)
             new.gate = weights.gate.changed(*vars(result.gate[2]).values())
-        return self.new_weights.prepare(new, folder, out)
+        return new
 
 
 def write_curves(path: Path, result: Calibration) -> None:

@@ -17,6 +17,7 @@ from utils.weights.system_file import SystemFile
 from utils.weights.weights_file import SYSTEM_SUFFIX, WeightsFile
 
 UNCALIBRATED = "uncalibrated"  # folder beside the new weights file that keeps the one from training
+Change = Callable[[WeightsFile | SystemFile], WeightsFile | SystemFile]
 LEAST = 3  # groups of images: two to choose on while the third is scored
 
 
@@ -25,13 +26,16 @@ class NewWeights:
 
     Args:
         chosen: the weights as they are.
+        alike: others that get the same settings.
 
     Raises:
         InputError: the network is part of a system, or there is no permission to write beside the weights file.
     """
 
-    def __init__(self, chosen: Chosen) -> None:
+    def __init__(self, chosen: Chosen, alike: Sequence[Chosen] = ()) -> None:
         self.chosen = chosen
+        self.alike = tuple(alike)
+        self._others = [NewWeights(one) for one in alike]
         # What must stay as it is, or is in no file yet: the new one goes to the results.
         self.elsewhere = chosen.assembled or (chosen.path.parent / INDEX).is_file()
         systems = [] if self.elsewhere else systems_with(chosen.path)
@@ -44,18 +48,30 @@ class NewWeights:
             raise InputError(f"-calibrate: no permission to write to {chosen.path.parent}; copy the weights elsewhere")
         self._commit: Callable[[], None] | None = None
 
-    def prepare(self, new: WeightsFile | SystemFile, folder: Path, out: Path) -> Path:
+    def prepare(self, change: Change, folder: Path, out: Path) -> Path:
         """Write the new weights into ``folder``; return where ``commit`` brings them.
 
-        That is beside the old file, or ``out`` when it is a published one, or when there is none yet.
+        That is beside the old file, or ``out`` when it is a published one, or when there is none yet. Of several networks
+        it is where the first goes.
+
+        Args:
+            change: returns weights with the new settings.
+            folder: of the results.
+            out: where they will lie.
         """
-        old = self.chosen.path
+        for number, other in enumerate(self._others, start=2):
+            other._prepare(change, folder / f"weights-{number}", out)
+        return self._prepare(change, folder / "weights", out)
+
+    def _prepare(self, change: Change, place: Path, out: Path) -> Path:
+        """Write this network's new weights into the folder ``place``, see ``prepare``."""
+        old, new = self.chosen.path, change(self.chosen.weights)
         target = out if self.elsewhere else old.parent
         if isinstance(new, SystemFile):  # small, and it names its members by their places
             path = target / f"{old.name.removesuffix(SYSTEM_SUFFIX)}{SYSTEM_SUFFIX}"
             self._commit = functools.partial(self._commit_system, new, path)
             return path
-        staged = new.save_named(folder / "weights", re.sub(r"-[0-9a-f]{8}$", "", old.stem))
+        staged = new.save_named(place, re.sub(r"-[0-9a-f]{8}$", "", old.stem))
         self._commit = functools.partial(self._commit_file, staged, target / staged.name)
         return target / staged.name
 
@@ -63,6 +79,8 @@ class NewWeights:
         """Bring what was prepared to its place, if there is something; the old file makes room."""
         if self._commit is not None:
             self._commit()
+        for other in self._others:
+            other.commit()
 
     def _commit_system(self, new: SystemFile, path: Path) -> None:
         old, weights = self.chosen.path, self.chosen.weights

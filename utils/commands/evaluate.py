@@ -16,6 +16,7 @@ from utils.commands.compare_runs import CompareResult, compare_runs
 from utils.commands.evaluate_labels import LabelsResult, evaluate_labels
 from utils.commands.examples import draw_examples
 from utils.commands.facts import facts, metrics
+from utils.commands.fold_networks import FoldPipelines, open_folds
 from utils.commands.known_images import KnownImages, in_words, recorded
 from utils.commands.progress import progress, require_images
 from utils.commands.results_folder import about_replaced, evaluation_folder
@@ -67,6 +68,7 @@ class EvaluateResult:
         replaced: a line where an evaluation of other weights was there before; else empty.
         known: which images the network has seen copies of; None: not looked for, since it was trained on all of them.
         unseen: the scores of the images without a copy; None: all are without one, or none is.
+        alike: number of further networks that were asked, and get the same settings.
     """
 
     evaluation: Evaluation
@@ -85,6 +87,7 @@ class EvaluateResult:
     replaced: str = ""
     known: KnownImages | None = None
     unseen: Scores | None = None
+    alike: int = 0
 
     @property
     def scores(self) -> Scores:
@@ -133,7 +136,8 @@ class EvaluateResult:
                 kept = (
                     "" if self.calibration.changed else ", with what the flags set: nothing better was found that holds"
                 )
-                said = f"new weights file: {self.calibrated}{kept}"
+                others = f" and those of {plural(self.alike, 'network')} beside it" if self.alike else ""
+                said = f"new weights file: {self.calibrated}{others}{kept}"
                 earlier = self.calibrated.parent / UNCALIBRATED
                 said += f"; the one from training is in {earlier}" if earlier.is_dir() else ""
             lines += ["", self.calibration.text(), said, ""]
@@ -165,22 +169,28 @@ def evaluate(config: EvaluateConfig) -> EvaluateResult | LabelsResult | CompareR
         raise InputError(
             f"-calibrate -split {config.split}: scores of images that decided something prove nothing; use -split valid"
         )
-    chosen = choose_weights(config)
-    run = chosen.path.parent
+    folds = open_folds(config) if config.split == "out-of-fold" else None
+    chosen = folds.first if folds else choose_weights(config)
+    run = folds.run if folds else chosen.path.parent
     side = meant(config, run)
     dataset = open_dataset(config.dir, "test" if side == "test-images" else "train")
     if chosen.weights.spec.is_classifier:
         names = names_of(side, dataset, run)[: config.num_of_images or None]
         known = known_images(config, chosen, dataset, names)
-        return evaluate_labels(config, chosen, dataset, names, what_of(config, side, run), known)
+        return evaluate_labels(config, chosen, dataset, names, what_of(config, side, run), known, folds)
     labels = GroundTruth(dataset.annotations, chosen.weights.spec, config.class_map)
     dataset = replace(dataset, annotations=labels.annotations)
     names = names_of(side, dataset, run)[: config.num_of_images or None]
     check_unlearnt(side, names, chosen.folders)
     check_labels(dataset, names)
-    calibrator = Calibrator(config, chosen, dataset, labels, names) if config.calibrate else None
+    alike = folds.others if folds else ()
+    calibrator = Calibrator(config, chosen, dataset, labels, names, alike) if config.calibrate else None
     skipped: list[Refused] = []
-    pipeline = open_pipeline(chosen, config, skipped, describe=False, images=len(names))
+    pipeline = (
+        folds.pipeline(config, skipped, dataset.image_dir)
+        if folds
+        else open_pipeline(chosen, config, skipped, describe=False, images=len(names))
+    )
     out = evaluation_folder(config)
     replaced = about_replaced(out, chosen)
     known = known_images(config, chosen, dataset, names)
@@ -211,6 +221,7 @@ def evaluate(config: EvaluateConfig) -> EvaluateResult | LabelsResult | CompareR
             replaced=replaced,
             known=known,
             unseen=_unseen(evaluation, known),
+            alike=len(alike),
         )
         scores = {
             **evaluation.to_dict(),
@@ -235,7 +246,7 @@ def _unseen(evaluation: Evaluation, known: KnownImages | None) -> Scores | None:
 
 
 def _collect(
-    pipeline: InspectionPipeline,
+    pipeline: InspectionPipeline | FoldPipelines,
     dataset: Dataset,
     names: Sequence[str],
     labels: GroundTruth,
@@ -278,7 +289,7 @@ def _write_report(
     config: EvaluateConfig,
     chosen: Chosen,
     result: EvaluateResult,
-    pipeline: InspectionPipeline,
+    pipeline: InspectionPipeline | FoldPipelines,
     dataset: Dataset,
     labels: GroundTruth,
     folder: Path,

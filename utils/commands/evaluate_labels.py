@@ -13,6 +13,7 @@ from config import EvaluateConfig
 from utils.calibration.labels import LabelCalibration, choose_thresholds
 from utils.calibration.new_weights import NewWeights, groups_of
 from utils.commands.facts import facts, metrics
+from utils.commands.fold_networks import FoldNetworks, FoldPipelines
 from utils.commands.known_images import KnownImages, recorded
 from utils.commands.progress import progress, require_images
 from utils.commands.results_folder import about_replaced, evaluation_folder
@@ -29,6 +30,7 @@ from utils.scoring.presence import Presence, presence
 from utils.text import plural
 from utils.weights.measured import decision_in_use, with_new_thresholds
 from utils.weights.run_files import HISTORY, SPLIT
+from utils.weights.system_file import SystemFile
 from utils.weights.weights_file import WeightsFile
 
 
@@ -119,6 +121,7 @@ def evaluate_labels(
     names: Sequence[str],
     what: str,
     known: KnownImages | None = None,
+    folds: FoldNetworks | None = None,
 ) -> LabelsResult:
     """Score a classifier.
 
@@ -129,6 +132,7 @@ def evaluate_labels(
         names: of the images to score.
         what: these images in words.
         known: which of them the network has seen copies of.
+        folds: where each image is judged by the network that has not learnt it, all of them.
 
     Returns:
         The scores and where they were written.
@@ -137,10 +141,14 @@ def evaluate_labels(
         InputError: the classifier knows other classes than the labels, or no image can be read.
     """
     labels = GroundTruth(dataset.annotations, chosen.weights.spec, config.class_map)
-    new_weights = NewWeights(chosen) if config.calibrate else None
+    new_weights = NewWeights(chosen, folds.others if folds else ()) if config.calibrate else None
     groups = groups_of(chosen.path.parent / SPLIT, names) if config.calibrate else {}
     skipped: list[Refused] = []
-    pipeline = open_pipeline(chosen, config, skipped, describe=False, images=len(names))
+    pipeline = (
+        folds.pipeline(config, skipped, dataset.image_dir)
+        if folds
+        else open_pipeline(chosen, config, skipped, describe=False, images=len(names))
+    )
     out = evaluation_folder(config)
     replaced = about_replaced(out, chosen)
     start = time.perf_counter()
@@ -159,7 +167,9 @@ def evaluate_labels(
                 target=config.false_alarms,
             )
             if calibration.changed and (config.force or not calibration.finds_nothing):
-                calibrated = new_weights.prepare(_with_thresholds(config, chosen, calibration), folder, out)
+                calibrated = new_weights.prepare(
+                    lambda weights: _with_thresholds(config, weights, calibration), folder, out
+                )
         result = LabelsResult(
             scores=label_scores(answers, chosen.label_names, chosen.label_thresholds),
             skipped=tuple(skipped),
@@ -195,7 +205,7 @@ def _unseen(answers: LabelAnswers, known: KnownImages | None, chosen: Chosen) ->
 
 
 def _collect(
-    pipeline: InspectionPipeline,
+    pipeline: InspectionPipeline | FoldPipelines,
     dataset: Dataset,
     names: Sequence[str],
     labels: GroundTruth,
@@ -221,9 +231,10 @@ def _collect(
     return answers
 
 
-def _with_thresholds(config: EvaluateConfig, chosen: Chosen, calibration: LabelCalibration) -> WeightsFile:
+def _with_thresholds(
+    config: EvaluateConfig, weights: WeightsFile | SystemFile, calibration: LabelCalibration
+) -> WeightsFile:
     """Return the weights with new thresholds, and what they were chosen on."""
-    weights = chosen.weights
     assert isinstance(weights, WeightsFile)
     data = {"dataset": config.dir.resolve().name, "split": config.split}
     told = {**data, **calibration.to_dict()}

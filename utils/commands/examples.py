@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import cv2
 import numpy as np
 
+from utils.commands.fold_networks import FoldPipelines
 from utils.data.annotations import Dataset
 from utils.inference.ground_truth import GroundTruth
 from utils.inference.inspected import Inspected
@@ -23,7 +24,11 @@ QUALITY = 85  # of the JPEG, 0..100: outlines stay clean at a tenth of a PNG's s
 
 
 def draw_examples(
-    pipeline: InspectionPipeline, dataset: Dataset, names: Sequence[str], labels: GroundTruth, evaluation: Evaluation
+    pipeline: InspectionPipeline | FoldPipelines,
+    dataset: Dataset,
+    names: Sequence[str],
+    labels: GroundTruth,
+    evaluation: Evaluation,
 ) -> dict[str, "ExamplePicture"]:
     """Run the network once more on some images and draw them.
 

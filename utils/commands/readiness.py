@@ -36,11 +36,20 @@ def check_members(
         )
     for role, member in members.items():
         try:
-            spec = make_spec(member, dataset.annotations.class_names)
-            part = part_of(frame, member, spec, dataset)
-            train, valid = (part.loc[part["side"] == side, "image"] for side in ("train", "valid"))
-            check_counts(member, {"train": len(train), "valid": len(valid)}, processes)
-            network = initial_network(member, spec, None).network
-            check_batch(member, network, [dataset.path(name) for name in train], processes)
+            check_member(member, dataset, frame, processes)
         except InputError as error:
             raise InputError(f"-system {config.system}, {role}: {error}") from None
+
+
+def check_member(member: TrainConfig, dataset: Dataset, frame: pd.DataFrame, processes: int) -> None:
+    """Try what the training of one network begins with; arguments as of ``check_members``, its own settings and split.
+
+    Raises:
+        InputError: what it would be refused for.
+    """
+    spec = make_spec(member, dataset.annotations.class_names)
+    part = part_of(frame, member, spec, dataset)
+    train, valid = (part.loc[part["side"] == side, "image"] for side in ("train", "valid"))
+    check_counts(member, {"train": len(train), "valid": len(valid)}, processes)
+    network = initial_network(member, spec, None).network
+    check_batch(member, network, [dataset.path(name) for name in train], processes)

@@ -6,11 +6,12 @@ from pathlib import Path
 from config import EvaluateConfig
 from utils.commands.known_images import KnownImages, find_known
 from utils.data.annotations import LABELS, Dataset
+from utils.data.folds import read_folds
 from utils.data.images import ImageError, read_size
 from utils.data.splits import TEST, read_split
 from utils.errors import InputError
 from utils.inference.chosen import Chosen
-from utils.weights.run_files import SPLIT
+from utils.weights.run_files import FOLDS, SPLIT
 
 
 def meant(config: EvaluateConfig, run: Path) -> str:
@@ -30,6 +31,8 @@ def names_of(side: str, dataset: Dataset, run: Path) -> Sequence[str]:
     """Return the names of the images to score, sorted."""
     if side in ("all", "test-images"):
         return dataset.images
+    if side == "out-of-fold":
+        return sorted(read_folds(run / FOLDS, dataset.images)["image"])
     csv_file = run / SPLIT
     if not csv_file.is_file():
         raise InputError(
@@ -73,6 +76,8 @@ def what_of(config: EvaluateConfig, side: str, run: Path) -> str:
     """Return the scored images in words."""
     if side in ("all", "test-images"):
         return f"all {'test' if side == 'test-images' else 'labelled'} images of {config.dir}"
+    if side == "out-of-fold":
+        return f"each by the network of {run} that has not learnt it"
     words = {"valid": "validation", "train": "training", "test-side": "test"}
     return f"{words[side]} side of {run / SPLIT}"
 
@@ -90,8 +95,11 @@ def check_labels(dataset: Dataset, names: Sequence[str]) -> None:
 
 
 def known_images(config: EvaluateConfig, chosen: Chosen, dataset: Dataset, names: Sequence[str]) -> KnownImages | None:
-    """Look for copies of the scored images among those trained on; None where they are those themselves."""
-    if config.split == "train":
+    """Look for copies of the scored images among those trained on; None where they are those themselves.
+
+    A network that answers out of fold has not learnt its images, and copies are in one fold.
+    """
+    if config.split in ("train", "out-of-fold"):
         return None
     paths = [dataset.path(name) for name in names]
     return find_known(chosen.weights.image_hashes, paths, validating=config.split == "valid")

@@ -16,6 +16,7 @@ from accelerate.utils import set_seed
 from torch.utils.data import DataLoader
 
 from config import RECIPES, TrainConfig
+from utils.commands.teachers import ask_teachers
 from utils.data.annotations import Dataset, open_dataset, write_annotations
 from utils.data.decoded import DecodedImages, ImageFiles, decode_once
 from utils.data.listing import about_folders
@@ -42,6 +43,7 @@ from utils.training.run_data import check_data, write_data
 from utils.training.run_folder import Run, begun, go_on, going_on, launcher, write_settings
 from utils.training.runner import SegmentationRunner
 from utils.training.selection import about_subset, about_test, choose_split, seen_before
+from utils.training.teaching import Teaching, write_teaching
 from utils.training.trial import check_batch, freeze_unreached
 from utils.weights.run_files import SPLIT
 
@@ -111,6 +113,7 @@ class _Images:
         train: names of those to train on, sorted.
         valid: names of those to validate on, sorted.
         test: names of those to score when all is done, sorted.
+        teaching: what teachers say of those to train on, and of unlabelled images; None: there are no teachers.
     """
 
     dataset: Dataset
@@ -118,6 +121,12 @@ class _Images:
     train: list[str]
     valid: list[str]
     test: list[str]
+    teaching: Teaching | None = None
+
+    @property
+    def learnt(self) -> list[str]:
+        """Names of the images to train on, with those that have no labels."""
+        return [*self.train, *(self.teaching.unlabelled if self.teaching else ())]
 
 
 def train_network(run: Run) -> TrainResult:
@@ -157,6 +166,8 @@ def _train(run: Run, held: contextlib.ExitStack) -> TrainResult:
     start = initial_network(config, spec, checkpoint)
     dataset = _with_depth(run, dataset, engine)
     images = _choose_images(run, spec, dataset, engine)
+    if config.teacher is not None and not complete:
+        images = _taught(run, spec, images, engine)
     weights_of_classes = class_weights(config, spec, dataset, images.train)
     untested = about_test(config, images.split) if run.tests and not run.resumed else []
     notes = [*run.notes, *start.notes, *untested, *_notes(config, spec, images, start.origin, weights_of_classes)]
@@ -209,8 +220,18 @@ def _choose_images(run: Run, spec: ModelSpec, dataset: Dataset, engine: SteelEng
     """Choose the images of a run in its first process; one that goes on keeps its own."""
     earlier = run.folder if run.resumed else None
     split = engine.from_first(choose_split(run.config, spec, dataset, earlier) if engine.is_main_process else None)
-    sides = (sorted(split.loc[split["side"] == side, "image"]) for side in (TRAIN, VALID, TEST))
-    return _Images(dataset, split, *sides)
+    train, valid, test = (sorted(split.loc[split["side"] == side, "image"]) for side in (TRAIN, VALID, TEST))
+    return _Images(dataset, split, train, valid, test)
+
+
+def _taught(run: Run, spec: ModelSpec, images: _Images, engine: SteelEngine) -> _Images:
+    """Ask the teachers in the first process; the others wait."""
+    teaching = None
+    if engine.is_main_process:
+        judged = {"validation": images.valid, "test": images.test}
+        began = run.folder if run.resumed else None
+        teaching = ask_teachers(run.config, spec, images.dataset, images.train, judged, began)
+    return dataclasses.replace(images, teaching=engine.from_first(teaching))
 
 
 def _notes(
@@ -227,6 +248,7 @@ def _notes(
         *([f"{plural(len(images.dataset.images), 'image')}, {within}"] if within else []),
         *seen_before(config, images.dataset, origin, images.split),
         *about_subset(config, images.dataset, images.split),
+        *(images.teaching.notes if images.teaching else ()),
     ]
     if weights_of_classes is not None:
         names = spec.scored_names or spec.label_names
@@ -241,7 +263,7 @@ def _notes(
 
 def _try_network(config: TrainConfig, network: Segmenter, images: _Images, engine: SteelEngine) -> None:
     """Refuse sizes and batches that the network cannot take."""
-    files = [images.dataset.path(name) for name in images.train]
+    files = [images.dataset.path(name) for name in images.learnt]
     check_batch(config, network, files, engine.num_processes)
     if engine.num_processes > 1:
         freeze_unreached(config, network, files)
@@ -252,12 +274,13 @@ def _make_loaders(config: TrainConfig, images: _Images, engine: SteelEngine, dec
     return make_loaders(
         config,
         images.dataset,
-        images.train,
+        images.learnt,
         images.valid,
         engine.process_index,
         engine.num_processes,
         engine.device.type == "cuda",
-        _decoded(config, images.dataset, [*images.train, *images.valid], engine) if decode else None,
+        _decoded(config, images.dataset, [*images.learnt, *images.valid], engine) if decode else None,
+        images.teaching.targets if images.teaching else None,
     )
 
 
@@ -279,7 +302,7 @@ def _decoded(config: TrainConfig, dataset: Dataset, names: list[str], engine: St
 def _begin(run: Run, images: _Images, start: InitialNetwork, engine: SteelEngine, held: contextlib.ExitStack) -> Run:
     """Make the folder of a new run, hold it, and write what it begins with; return the run in its folder."""
     if engine.is_main_process and not run.resumed:
-        hashes = hash_images(images.dataset, images.train, images.valid, run.config.num_of_workers)
+        hashes = hash_images(images.dataset, images.learnt, images.valid, run.config.num_of_workers)
         run = held.enter_context(begun(run))
         if run.config.subset == "balanced" and run.config.split is None:
             rows = images.dataset.annotations.rows
@@ -289,7 +312,9 @@ def _begin(run: Run, images: _Images, start: InitialNetwork, engine: SteelEngine
         write_depth(run.folder, images.dataset.depth)
         write_data(run.folder, images.dataset, images.split["image"])
         write_origin(run.folder, start.origin)
-        write_hashes(run.folder, hashes, start.hashes)
+        # What its teachers have learnt has gone into it too.
+        write_hashes(run.folder, hashes, [*start.hashes, *(images.teaching.hashes if images.teaching else ())])
+        write_teaching(run.folder, images.teaching)
         write_settings(run)
     return engine.from_first(run)
 
@@ -300,10 +325,12 @@ def _announce(run: Run, images: _Images, network: Segmenter, engine: SteelEngine
     parameters = sum(parameter.numel() for parameter in network.parameters()) / 1e6
     processes = f", {engine.num_processes} processes" if engine.num_processes > 1 else ""
     tested = f", {len(images.test)} to test on in the end" if run.tests and images.test else ""
+    more = len(images.learnt) - len(images.train)
+    unlabelled = f" and {more} without labels" if more else ""
     print(
         f"{config.architecture} {config.encoder} ({parameters:.1f} M parameters), {config.task},"
         f" classes {', '.join(network.spec.scored_names or network.spec.label_names)}\n"
-        f"{len(images.train)} images to train on, {len(images.valid)} to validate on{tested}, at {size};"
+        f"{len(images.train)} images to train on{unlabelled}, {len(images.valid)} to validate on{tested}, at {size};"
         f" {recipe_in_words(config)}, {engine.device.type} {config.precision}{processes}\n"
         + "".join(f"{note}\n" for note in notes)
         + f"run folder: {run.folder}",

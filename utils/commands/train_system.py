@@ -2,22 +2,20 @@
 
 import contextlib
 import dataclasses
-import gc
 import time
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
-import torch
 
 from config import EvaluateConfig, TrainConfig
 from utils.commands.evaluate import EvaluateResult, evaluate
 from utils.commands.readiness import check_members
-from utils.commands.train_network import open_labelled, train_network
+from utils.commands.train_members import train_members
+from utils.commands.train_network import open_labelled
 from utils.data.annotations import Dataset
 from utils.data.splits import TEST, read_split, write_split
 from utils.decision.decision import Decision, each
-from utils.settings import note_given
 from utils.training.bit_depth import with_depth
 from utils.training.class_weights import class_weights
 from utils.training.engine import SteelEngine, make_engine
@@ -25,12 +23,12 @@ from utils.training.flags import encoders_of, make_spec, settle_network
 from utils.training.provenance import run_provenance
 from utils.training.result import TEST_DATA
 from utils.training.run_data import check_data, write_data
-from utils.training.run_folder import Run, begun, go_on, going_on, new_run, open_run, write_settings
+from utils.training.run_folder import Run, begun, go_on, going_on, write_settings
 from utils.training.selection import choose_split
 from utils.weights.ensemble import LONGEST_NAME
-from utils.weights.finding import find, list_weights
+from utils.weights.finding import list_weights
 from utils.weights.measured import MEASURED_WITH, decision_in_use
-from utils.weights.run_files import SETTINGS, SPLIT
+from utils.weights.run_files import SPLIT
 from utils.weights.system_file import ENSEMBLE, SystemFile, ensemble_role, gate_for, read_system, spec_of
 from utils.weights.weights_file import SYSTEM_SUFFIX, load
 
@@ -96,15 +94,10 @@ def _train(run: Run, held: contextlib.ExitStack) -> SystemResult:
         class_weights(member, make_spec(member, class_names), dataset, [])
     run = _begin(run, dataset, members, engine, held)
     try:
-        files = {}
-        for number, (role, member) in enumerate(members.items(), start=1):
-            if engine.is_main_process:
-                print(f"\nnetwork {number} of {len(members)}, {role}: {run.folder / role}", flush=True)
-            files[role] = _train_member(run, role, member, engine)
-            # What a training leaves refers to itself; its decoded images would be there when the next asks for room.
-            gc.collect()
-            if engine.device.type == "cuda":
-                torch.cuda.empty_cache()
+        split = run.folder / SPLIT
+        files = train_members(
+            run, {role: dataclasses.replace(member, split=split) for role, member in members.items()}, engine
+        )
         path = system_path(config, run.folder)
         report = _finish(config, dataset, files, path) if engine.is_main_process else ""
     except KeyboardInterrupt:
@@ -220,29 +213,6 @@ def _split(config: TrainConfig, dataset: Dataset, members: dict[str, TrainConfig
     frame = choose_split(asked, make_spec(asked, dataset.annotations.class_names), dataset, None)
     check_members(config, members, dataset, frame, processes)
     return frame
-
-
-def _train_member(run: Run, role: str, member: TrainConfig, engine: SteelEngine) -> Path:
-    """Train, continue or just find one network of a system; give its weights file."""
-    home = run.folder / role
-    begun = (home / SETTINGS).exists()
-    finished = begun and bool(list_weights(home))
-    one = None if finished else _member_run(run, home, member, begun)
-    engine.wait_for_everyone()  # all processes have looked before the first one writes
-    if one is not None:
-        return train_network(one).weights
-    if engine.is_main_process:
-        print("trained already")
-    return find(home)
-
-
-def _member_run(run: Run, home: Path, member: TrainConfig, begun: bool) -> Run:
-    """Return the run of one network, in the folder ``home``: one that was begun goes on."""
-    if not begun:
-        one = new_run(dataclasses.replace(member, out=home, split=run.folder / SPLIT))
-    else:
-        one = open_run(note_given(TrainConfig(resume=home, **run.changes), {"resume", *run.changes}))
-    return dataclasses.replace(one, tests=False)
 
 
 def _finish(config: TrainConfig, dataset: Dataset, files: dict[str, Path], path: Path) -> str:

@@ -1,5 +1,6 @@
 """Results of checks about files, kept until a file's size or time of change differs."""
 
+import contextlib
 import hashlib
 import json
 import os
@@ -95,3 +96,19 @@ def storage_folders(root: Path) -> list[Path]:
         return places if root.stat().st_mode & ANY_WRITE else places[1:]
     except OSError:
         return places[1:]
+
+
+def writable_folder(root: Path, within: str = "") -> Path | None:
+    """Make a folder to store files about a dataset folder in; None where nothing may be written.
+
+    Args:
+        root: the dataset folder.
+        within: folder in the place of ``storage_folders``.
+    """
+    for place in storage_folders(root.resolve()):
+        folder = place / within
+        with contextlib.suppress(OSError):
+            folder.mkdir(parents=True, exist_ok=True)
+            if os.access(folder, os.W_OK):
+                return folder
+    return None

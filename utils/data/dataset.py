@@ -8,10 +8,11 @@ import numpy as np
 import torch
 from torch.utils.data import Dataset as TorchDataset
 
-from utils.data import transforms
+from utils.data import rle, transforms
 from utils.data.annotations import Dataset
 from utils.data.decoded import ImageSource
 from utils.data.rectangles import Rectangles, draw, union
+from utils.data.soft_masks import CERTAIN, SoftTargets
 
 # In the masks that a network learns from: a pixel of an image whose class nobody knows, in all channels.
 NOT_COUNTED = 255
@@ -38,7 +39,7 @@ class LabelledImage:
     Args:
         image: ``(H, W, channels)`` uint8.
         masks: ``(H, W, C)`` uint8 0/1 of the same size, C scored classes; ``NOT_COUNTED`` in all of them where a pixel
-            counts for nothing.
+            counts for nothing. Beside a teacher float32 probabilities 0..1, or ``NOT_COUNTED``.
         truth: masks at the image's own size when ``masks`` are not and they are asked for, else none.
         name: file name.
     """
@@ -67,6 +68,7 @@ class StripDataset(TorchDataset):
         crop_defect: share of windows placed on a defect, 0..1.
         blackout: probability that a defect is painted black, 0..1.
         keep_truth: carry the masks at the image's own size too, for scoring.
+        soft: what a teacher says of the images; none: labels alone are learnt.
     """
 
     def __init__(
@@ -83,6 +85,7 @@ class StripDataset(TorchDataset):
         crop_defect: float = 0.0,
         blackout: float = 0.0,
         keep_truth: bool = False,
+        soft: SoftTargets | None = None,
     ) -> None:
         self.dataset = dataset
         self.names = tuple(names)
@@ -95,6 +98,7 @@ class StripDataset(TorchDataset):
         self.crop_defect = crop_defect
         self.blackout = blackout
         self.keep_truth = keep_truth
+        self.soft = soft
 
     def __len__(self) -> int:
         return len(self.names)
@@ -111,13 +115,20 @@ class StripDataset(TorchDataset):
         changed_size = image.shape[:2] != (height, width) or self.crop is not None
         truth = _marked(draw(defects), classes) if self.keep_truth and changed_size else None
         defects = [part.resized(*image.shape[:2]) for part in defects]
+        answer = None
+        if self.soft is not None:
+            answer = transforms.resize_soft(self.soft.read(name, height, width), *image.shape[:2])
         random = np.random.default_rng(seed)
         if self.crop is None:
-            masks = draw(defects)
+            masks = self._learnt(name, draw(defects), answer)
         else:
-            top, left = transforms.crop_window(defects[:classes], *self.crop, self.crop_defect, random)
-            image = image[top : top + self.crop[0], left : left + self.crop[1]]
-            masks = draw([part.window(top, left, *self.crop) for part in defects])
+            shown = defects[:classes]
+            if answer is not None and self.soft is not None and name in self.soft.unlabelled and self.crop_defect:
+                shown = _likely(answer)
+            top, left = transforms.crop_window(shown, *self.crop, self.crop_defect, random)
+            window = slice(top, top + self.crop[0]), slice(left, left + self.crop[1])
+            image, answer = image[window], None if answer is None else np.ascontiguousarray(answer[window])
+            masks = self._learnt(name, draw([part.window(top, left, *self.crop) for part in defects]), answer)
             image, masks = transforms.pad(image, masks, *self.crop)
         if self.start_size is not None:
             size = transforms.grown(self.start_size, (image.shape[0], image.shape[1]), share)
@@ -129,7 +140,28 @@ class StripDataset(TorchDataset):
         if self.blackout:
             image, painted = transforms.black_out(image, masks[..., :classes], self.blackout, random)
             masks = np.concatenate([painted, masks[..., classes:]], axis=2) if masks.shape[2] > classes else painted
-        return LabelledImage(image, _marked(masks, classes), truth, name)
+        masks = _marked(masks, classes)
+        return LabelledImage(image, masks if self.soft is None else _probabilities(masks), truth, name)
+
+    def _learnt(self, name: str, masks: np.ndarray, answer: np.ndarray | None) -> np.ndarray:
+        """Mix labels, and the channel of ignored pixels behind them if there is one, with a teacher's answer."""
+        if self.soft is None or answer is None:
+            return masks
+        classes = answer.shape[2]
+        mixed = self.soft.mixed(name, masks[..., :classes], answer)
+        return np.concatenate([mixed, masks[..., classes:]], axis=2) if masks.shape[2] > classes else mixed
+
+
+def _likely(levels: np.ndarray) -> list[Rectangles]:
+    """Return where each class is as likely as not, from ``(H, W, C)`` levels."""
+    height, width = levels.shape[:2]
+    masks = (2 * levels.astype(np.int16) >= CERTAIN).transpose(2, 0, 1)
+    return [Rectangles.of_runs(rle.parse(rle.encode(mask), height, width), height, width) for mask in masks]
+
+
+def _probabilities(levels: np.ndarray) -> np.ndarray:
+    """Turn levels into float32 probabilities; ``NOT_COUNTED`` stays."""
+    return np.where(levels == NOT_COUNTED, np.float32(NOT_COUNTED), levels.astype(np.float32) / CERTAIN)
 
 
 def _marked(masks: np.ndarray, classes: int) -> np.ndarray:
@@ -157,7 +189,7 @@ def collate(samples: Sequence[LabelledImage]) -> dict[str, Any]:
     """Put samples into one batch, mirrored up to the largest height and width among them.
 
     Returns:
-        ``images`` ``(N, channels, H, W)`` uint8 in channels-last memory, ``masks`` ``(N, C, H, W)`` uint8, ``truth`` a
+        ``images`` ``(N, channels, H, W)`` uint8 in channels-last memory, ``masks`` ``(N, C, H, W)`` as theirs, ``truth`` a
         list of ``(C, h, w)`` uint8 at each image's own size, ``sizes`` a list of each sample's (H, W) before padding,
         ``names`` a list.
     """

@@ -27,7 +27,7 @@ import torch
 from tqdm import tqdm
 
 from utils.data.annotations import Dataset
-from utils.data.cache import stamp, storage_folders
+from utils.data.cache import stamp, writable_folder
 from utils.data.checks import thread_count
 from utils.data.images import read_size
 from utils.data.transforms import resize
@@ -240,11 +240,9 @@ def _remove_others(folder: Path, kind: str, path: Path) -> None:
 
 
 def _writable(root: Path) -> Path:
-    for folder in storage_folders(root.resolve()):
-        with contextlib.suppress(OSError):
-            folder.mkdir(parents=True, exist_ok=True)
-            if os.access(folder, os.W_OK):
-                return folder
+    folder = writable_folder(root)
+    if folder is not None:
+        return folder
     raise InputError(
         f"-cache disk: no permission to write in {root}/.cache or in your own cache folder; take ram or none"
     )

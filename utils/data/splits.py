@@ -17,6 +17,7 @@ from utils.errors import InputError
 __all__ = [
     "balance",
     "describe_groups",
+    "kept_apart",
     "near_duplicate_groups",
     "read_sides",
     "read_split",
@@ -154,16 +155,16 @@ def split(
     names = sorted(set(images))
     group_of = {name: k for k, name in enumerate(names)} if groups is None else {name: groups[name] for name in names}
     # Of a class of two images training and validation have one each before the test has one.
-    test = _kept_apart(annotations, group_of, test_fraction, seed, 3) if test_fraction else set()
+    test = kept_apart(annotations, group_of, test_fraction, seed, 3) if test_fraction else set()
     others = {name: group for name, group in group_of.items() if group not in test}
-    valid = _kept_apart(annotations, others, valid_fraction, seed, 1)
+    valid = kept_apart(annotations, others, valid_fraction, seed, 1) if valid_fraction else set()
     frame = pd.DataFrame({"image": names})
     frame["group"] = [group_of[name] for name in names]
     frame["side"] = [TEST if group in test else VALID if group in valid else TRAIN for group in frame["group"]]
     return frame[["image", "side", "group"]]
 
 
-def _kept_apart(annotations: Annotations, group_of: dict[str, int], fraction: float, seed: int, least: int) -> set[int]:
+def kept_apart(annotations: Annotations, group_of: dict[str, int], fraction: float, seed: int, least: int) -> set[int]:
     """Choose the groups of one side.
 
     Iterative stratification (Sechidis et al., 2011) over groups: the rarest class distributes its groups first, each
@@ -175,6 +176,9 @@ def _kept_apart(annotations: Annotations, group_of: dict[str, int], fraction: fl
         fraction: share of the images for the side.
         seed: fixes the choice.
         least: a class with this many images or more has one on the side, though its share may be less than half of one.
+
+    Returns:
+        The groups.
     """
     names = list(group_of)
     classes = _classes_by_image(annotations)

@@ -70,6 +70,14 @@ def resize(image: np.ndarray, height: int, width: int) -> np.ndarray:
     return resized.reshape(height, width, -1)  # OpenCV drops the axis of one channel
 
 
+def resize_soft(levels: np.ndarray, height: int, width: int) -> np.ndarray:
+    """Resize ``(H, W, C)`` uint8 levels of probability as their image is, bilinear."""
+    if levels.shape[:2] == (height, width):
+        return levels
+    planes = [cv2.resize(plane, (width, height), interpolation=cv2.INTER_LINEAR) for plane in levels.transpose(2, 0, 1)]
+    return np.stack(planes, axis=2)
+
+
 def grown(start: tuple[int, int], full: tuple[int, int], share: float) -> tuple[int, int]:
     """Return the size of a training image on its way from small to full (progressive resizing).
 

@@ -33,6 +33,8 @@ def settle(given: TrainConfig) -> TrainConfig:
                 raise InputError(
                     f"-{name}: -split {given.split} names the images of each side already; leave one of the two out"
                 )
+    _check_folds(given)
+    _check_teacher(given)
     if given.dir is None:
         raise InputError("Train.py: missing -dir; -h explains every flag")
     if given.system is None:
@@ -44,6 +46,37 @@ def settle(given: TrainConfig) -> TrainConfig:
         config = dataclasses.replace(config, architecture=config.system)  # type: ignore[arg-type]
     check(config)
     return config
+
+
+def _check_folds(given: TrainConfig) -> None:
+    """Refuse what does not go with ``-folds``, and what is for it alone."""
+    if given.folds is None:
+        if given.oof != "table":
+            raise InputError(f"-oof {given.oof}: is for the answers of -folds; leave it out, or give -folds too")
+        return
+    if given.system is not None:
+        raise InputError(f"-folds: trains one kind of network; leave it or -system {given.system} out")
+    if "valid_fraction" in given_fields(given):
+        raise InputError(
+            "-valid_fraction: with -folds each fold validates the network that has not learnt it; leave it out"
+        )
+
+
+def _check_teacher(given: TrainConfig) -> None:
+    """Refuse what does not go with ``-teacher``, and what is for it alone."""
+    if given.teacher is None:
+        for name in ("unlabelled", "teacher_weight", "teacher_tta", "teacher_tile"):
+            if name in given_fields(given):
+                raise InputError(f"-{name}: is for a -teacher; leave it out, or give -teacher too")
+        return
+    if given.system is not None or given.folds is not None:
+        other = "-folds" if given.system is None else f"-system {given.system}"
+        raise InputError(f"-teacher: teaches one network; leave it or {other} out")
+    if given.task in LABEL_TASKS or given.architecture in ("classifier", *SINGLE):
+        what = f"-task {given.task}" if given.task in LABEL_TASKS else f"-architecture {given.architecture}"
+        raise InputError(f"-teacher: teaches masks, and {what} learns labels of whole images; leave one of the two out")
+    if given.blackout:
+        raise InputError("-blackout: paints labelled defects, whose outlines a teacher does not share; leave it out")
 
 
 def settle_network(config: TrainConfig) -> TrainConfig:

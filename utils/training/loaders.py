@@ -18,6 +18,7 @@ from config import TrainConfig
 from utils.data.annotations import Dataset
 from utils.data.dataset import Key, LabelledImage, StripDataset, collate
 from utils.data.decoded import ImageFiles, ImageSource
+from utils.data.soft_masks import SoftTargets
 from utils.errors import InputError
 from utils.text import plural
 from utils.training import growing
@@ -93,6 +94,7 @@ def make_loaders(
     processes: int,
     pin: bool,
     images: ImageSource | None = None,
+    soft: SoftTargets | None = None,
 ) -> dict[str, DataLoader]:
     """Make the loaders of training and validation.
 
@@ -105,6 +107,7 @@ def make_loaders(
         processes: number of processes.
         pin: keep batches in memory that a GPU copies from faster.
         images: gives the pixels; none: the files, decoded whenever an image is used.
+        soft: what teachers say of the images to train on; none: labels alone are learnt.
 
     Returns:
         ``train`` and ``valid``.
@@ -128,6 +131,7 @@ def make_loaders(
             start_size=config.start_size,
             crop_defect=config.crop_defect,
             blackout=config.blackout,
+            soft=soft,
         ),
         "valid": make(valid, keep_truth=True),
     }

@@ -15,6 +15,7 @@ from utils.training.flags import make_decision, make_label_thresholds
 from utils.training.image_hashes import read_hashes
 from utils.training.initial_weights import read_origin
 from utils.training.provenance import run_provenance
+from utils.training.teaching import read_teachers
 from utils.weights.run_files import METRICS
 from utils.weights.weights_file import WeightsFile
 
@@ -81,7 +82,7 @@ def write_result(
     file = dataclasses.replace(
         file,
         metrics=metrics,
-        provenance={**run_provenance(config, dataset), **read_origin(folder)},
+        provenance={**run_provenance(config, dataset), **read_origin(folder), **read_teachers(folder)},
         image_hashes=read_hashes(folder),
     )
     write_text(folder / METRICS, json.dumps(metrics, indent=2) + "\n")

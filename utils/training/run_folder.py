@@ -197,6 +197,8 @@ def _with_full_paths(config: TrainConfig) -> TrainConfig:
     return dataclasses.replace(
         config,
         init_encoder=encoder and encoder.resolve(),
+        teacher=config.teacher and tuple(str(Path(source).resolve()) for source in config.teacher),
+        unlabelled=config.unlabelled and config.unlabelled.resolve(),
         encoder_weights=weights
         if weights == "none" or weights in get_args(EncoderWeights)
         else str(Path(weights).resolve()),

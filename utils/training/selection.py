@@ -9,6 +9,7 @@ import pandas as pd
 
 from config import TrainConfig
 from utils.data.annotations import Annotations, Dataset, read_annotations
+from utils.data.folds import part_into_folds
 from utils.data.listing import as_name
 from utils.data.splits import BALANCED_TABLE, TEST, TRAIN, VALID, balance, near_duplicate_groups, read_split, split
 from utils.data.tables import AnnotationError, read_listed
@@ -55,15 +56,47 @@ def choose_split(config: TrainConfig, spec: ModelSpec, dataset: Dataset, resumed
         if not config.split.is_file():
             raise InputError(f"-split {config.split}: no such file; name the {SPLIT} of an earlier run")
         return part_of(read_split(config.split, list(dataset.images)), config, spec, dataset)
+    return _checked(_new_split(config, spec, dataset, config.valid_fraction), config, spec, dataset)
+
+
+def choose_folds(config: TrainConfig, spec: ModelSpec, dataset: Dataset) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Return the split of a run of ``-folds``, and the folds of its training side.
+
+    Args:
+        config: the run's settings. Of ``-split`` the training side is parted; its other sides are used for nothing.
+        spec: the networks.
+        dataset: the dataset folder, whose images were checked, see ``with_depth``.
+
+    Returns:
+        Columns image, side and group; and image, fold and group.
+
+    Raises:
+        InputError: too few images.
+    """
+    if config.split is not None:
+        if not config.split.is_file():
+            raise InputError(f"-split {config.split}: no such file; name the {SPLIT} of an earlier run")
+        frame = read_split(config.split, list(dataset.images))
+        frame = frame[frame["image"].isin(set(_usable(config, spec, dataset)))].reset_index(drop=True)
+    else:
+        frame = _new_split(config, spec, dataset, 0.0)
+    assert config.folds is not None
+    train = frame[frame["side"] == TRAIN]
+    group_of = dict(zip(train["image"], map(int, train["group"]), strict=True))
+    return frame, part_into_folds(dataset.annotations, group_of, config.folds, config.seed)
+
+
+def _new_split(config: TrainConfig, spec: ModelSpec, dataset: Dataset, valid_fraction: float) -> pd.DataFrame:
+    """Split the images of the subset; ``InputError`` where none is left to test on."""
     names = _chosen(config, spec, dataset)
     groups = near_duplicate_groups(dataset, config.num_of_workers, True, names) if config.group_duplicates else None
-    frame = split(dataset.annotations, names, config.valid_fraction, config.seed, groups, config.test_fraction)
+    frame = split(dataset.annotations, names, valid_fraction, config.seed, groups, config.test_fraction)
     if config.test_fraction and TEST not in set(frame["side"]):
         raise InputError(
             f"-test_fraction {config.test_fraction:g}: {plural(len(frame), 'image')} of {config.dir} leave none to test on,"
             " since near-duplicates stay together; raise it, or add images"
         )
-    return _checked(frame, config, spec, dataset)
+    return frame
 
 
 def seen_before(config: TrainConfig, dataset: Dataset, origin: dict[str, Any] | None, frame: pd.DataFrame) -> list[str]:

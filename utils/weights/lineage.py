@@ -154,7 +154,10 @@ def without_places(provenance: dict[str, Any]) -> dict[str, Any]:
 def _without_folders(settings: dict[str, Any]) -> dict[str, Any]:
     kinds = typing.get_type_hints(TrainConfig)
     paths = {field.name for field in dataclasses.fields(TrainConfig) if without_none(kinds[field.name])[0] is Path}
-    return {
+    settings = {
         name: Path(str(value)).name if name in paths | {"encoder_weights"} else value
         for name, value in settings.items()
     }
+    if "teacher" in settings:
+        settings["teacher"] = ",".join(Path(source).name for source in str(settings["teacher"]).split(","))
+    return settings

@@ -7,7 +7,11 @@ HISTORY = "history.csv"
 METRICS = "metrics.json"
 DATA = "data.json"  # the classes and labels that a run began with
 ORIGIN = "started_from.json"
+TEACHER = "teacher.json"  # whose answers it learns from, and the unlabelled images
 HASHES = "image_hashes.npz"  # of the images that it learns from
+FOLDS = "folds.csv"  # which image is in which fold; a folder with it is a run of -folds
+OOF = "oof.csv"  # the answers of the networks that have not learnt the images; written last of such a run
+OOF_FOLDER = "oof"  # the same as probabilities
 CHECKPOINTS = "checkpoints"
 TENSORBOARD = "tensorboard"
 

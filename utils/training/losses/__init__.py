@@ -41,7 +41,8 @@ def make_loss(config: TrainConfig, weights: Sequence[float] | None = None) -> Lo
     """Make the loss of masks that the flags name.
 
     Args:
-        config: its ``loss``, ``task``, ``dice_weight``, ``dice_of``, ``tversky_fp`` and ``tversky_fn`` are used.
+        config: its ``loss``, ``task``, ``dice_weight``, ``dice_of``, ``tversky_fp`` and ``tversky_fn`` are used, and
+            whether it has a ``teacher``.
         weights: what a defect pixel of each class counts; see ``LossOnLogits``.
 
     Returns:
@@ -62,6 +63,17 @@ def make_loss(config: TrainConfig, weights: Sequence[float] | None = None) -> Lo
         raise InputError(
             f"-class_weights: -loss {config.loss} looks at a class as a whole and weighs no pixels; take one of {able}"
         )
+    if config.teacher is not None and not _LOSSES[config.loss].takes_probabilities:
+        able = ", ".join(name for name, loss in _LOSSES.items() if loss.takes_probabilities)
+        raise InputError(
+            f"-loss {config.loss}: learns labels of 0 and 1, not the probabilities of -teacher; take one of {able}"
+        )
+    loss = _of_name(config, weights)
+    loss.soft = config.teacher is not None
+    return loss
+
+
+def _of_name(config: TrainConfig, weights: Sequence[float] | None) -> LossOnLogits:
     if config.loss == "dice_bce":
         return DiceBCELoss(config.task, config.dice_weight, weights, config.dice_of)
     if config.loss == "tversky":

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from config import Task
 from utils.data.dataset import NOT_COUNTED
 from utils.errors import InputError
-from utils.training.losses.functional import index_of_masks
+from utils.training.losses.functional import distribution, index_of_masks
 
 
 class LossOnLogits(nn.Module):
@@ -23,16 +23,21 @@ class LossOnLogits(nn.Module):
         weights: for losses that are a mean of pixels: what a pixel of each class counts, background counts 1; none: all
             count alike. C numbers above 0.
 
+    Attributes:
+        soft: targets of floating-point numbers are probabilities, as a teacher gives them, not masks of 0 and 1.
+
     Raises:
         InputError: the loss does not exist for this task.
     """
 
     name: ClassVar[str]
     weighs_pixels: ClassVar[bool] = False
+    takes_probabilities: ClassVar[bool] = False  # as targets, see ``soft``
 
     def __init__(self, task: Task = "multilabel", weights: Sequence[float] | None = None) -> None:
         super().__init__()
         self.weights = weights
+        self.soft = False
         self.softmax = task == "multiclass"
         needed = "of_index" if self.softmax else "of_masks"
         if getattr(type(self), needed) is getattr(LossOnLogits, needed):
@@ -44,9 +49,9 @@ class LossOnLogits(nn.Module):
 
         Args:
             logits: (N, C, H, W) float of any precision; (N, C + 1, H, W) with background first for task multiclass.
-            target: (N, C, H, W) masks, uint8 or float of 0 and 1; ``NOT_COUNTED`` in all channels of pixels that do not
-                count, of which the loss and its gradient are independent. For multiclass, where masks overlap the higher
-                class id counts.
+            target: (N, C, H, W) masks, uint8 or float of 0 and 1, of a ``soft`` loss float probabilities; ``NOT_COUNTED`` in
+                all channels of pixels that do not count, of which the loss and its gradient are independent. For
+                multiclass, where masks overlap the higher class id counts; of probabilities see ``functional.distribution``.
 
         Returns:
             Scalar float32 (float64 for float64 logits), finite for finite logits.
@@ -65,6 +70,11 @@ class LossOnLogits(nn.Module):
 
     def of_all(self, logits: Tensor, target: Tensor) -> Tensor:
         """Compute the loss of float32 logits where every pixel counts; arguments as of ``forward``."""
+        if self.soft and target.is_floating_point():
+            target = target.to(logits.dtype).contiguous()
+            if self.softmax:
+                return self.of_distribution(logits, distribution(target))
+            return self.of_probabilities(logits, target)
         if self.softmax:
             return self.of_index(logits, index_of_masks(target))
         return self.of_masks(logits, target.to(logits.dtype).contiguous())
@@ -96,4 +106,12 @@ class LossOnLogits(nn.Module):
 
     def of_index(self, logits: Tensor, index: Tensor) -> Tensor:
         """Compute the loss of (N, C + 1, H, W) logits against (N, H, W) int64 class ids, 0 = background."""
+        raise NotImplementedError
+
+    def of_probabilities(self, logits: Tensor, target: Tensor) -> Tensor:
+        """Compute the loss of (N, C, H, W) logits against probabilities 0..1 of the same shape and dtype."""
+        raise NotImplementedError
+
+    def of_distribution(self, logits: Tensor, target: Tensor) -> Tensor:
+        """Compute the loss of (N, C + 1, H, W) logits against probabilities that sum to 1, the background first."""
         raise NotImplementedError

@@ -27,6 +27,7 @@ class DiceBCELoss(LossOnLogits):
 
     name = "dice_bce"
     weighs_pixels = True
+    takes_probabilities = True
 
     def __init__(
         self,
@@ -53,20 +54,36 @@ class DiceBCELoss(LossOnLogits):
             self.dice(probability, target), F.nll_loss(log_probability, index, self.index_weights(logits))
         )
 
+    def of_probabilities(self, logits: Tensor, target: Tensor) -> Tensor:
+        """See the base class."""
+        entropy = F.binary_cross_entropy_with_logits(logits, target, pos_weight=self.mask_weights(logits))
+        return self._mean(self.dice(logits.sigmoid(), target, soft=True), entropy)
+
+    def of_distribution(self, logits: Tensor, target: Tensor) -> Tensor:
+        """See the base class."""
+        log_probability = logits.log_softmax(1)
+        entropy = functional.soft_cross_entropy(log_probability, target, self.index_weights(logits))
+        return self._mean(self.dice(log_probability[:, 1:].exp(), target[:, 1:], soft=True), entropy)
+
     def of_counted(self, logits: Tensor, target: Tensor, counted: Tensor) -> Tensor:
         """See the base class; Dice of each image needs the images apart."""
         if self.dice_of == "batch":
             return super().of_counted(logits, target, counted)
-        shown = counted.unsqueeze(1)
+        shown, soft = counted.unsqueeze(1), self.soft and target.is_floating_point()
         if self.softmax:
             entropy: LossOnLogits = CrossEntropyLoss("multiclass", self.weights)
+            entropy.soft = soft
             probability = logits.softmax(1)[:, 1:]
-            index = functional.index_of_masks(target * shown)
-            truth = functional.masks_of_index(index, probability.shape[1], probability.dtype)
+            if soft:
+                truth = functional.distribution(target.to(logits.dtype) * shown)[:, 1:]
+            else:
+                index = functional.index_of_masks(target * shown)
+                truth = functional.masks_of_index(index, probability.shape[1], probability.dtype)
         else:
             entropy = BCELoss("multilabel", self.weights)
             probability, truth = logits.sigmoid(), (target * shown).to(logits.dtype)
-        return self._mean(self.dice(probability * shown, truth), entropy.of_counted(logits, target, counted))
+        dice = self.dice(probability * shown, truth, soft=soft)
+        return self._mean(dice, entropy.of_counted(logits, target, counted))
 
     def _mean(self, dice: Tensor, entropy: Tensor) -> Tensor:
         return self.dice_weight * dice + (1 - self.dice_weight) * entropy

@@ -18,6 +18,9 @@ SMOOTH = 1e-4
 # learnt but to predict nothing. A class that is there needs no more than what keeps the division in order.
 SMOOTH_OF_ABSENT = 5e-3
 
+# From this probability of a pixel on an image shows a class, where the target is soft.
+SHOWN = 0.5
+
 
 def index_of_masks(target: Tensor) -> Tensor:
     """Turn masks into one index map, as softmax needs it; where masks overlap, the higher class id wins.
@@ -49,7 +52,37 @@ def masks_of_index(index: Tensor, classes: int, dtype: torch.dtype) -> Tensor:
     return (index.unsqueeze(1) == ids).to(dtype)
 
 
-def tversky(probability: Tensor, target: Tensor, fp: float, fn: float, smooth: float = SMOOTH) -> Tensor:
+def distribution(target: Tensor) -> Tensor:
+    """Put the background before probabilities of classes, so that they sum to 1 in each pixel, as softmax needs it.
+
+    Args:
+        target: (N, C, H, W) float, 0..1 each; where they sum to more than 1, as independent classes may, all are divided.
+
+    Returns:
+        (N, C + 1, H, W) of the same dtype.
+    """
+    total = target.sum(1, keepdim=True)
+    return torch.cat(((1 - total).clamp(min=0), target / total.clamp(min=1)), dim=1)
+
+
+def soft_cross_entropy(log_probability: Tensor, target: Tensor, weights: Tensor | None = None) -> Tensor:
+    """Compute -sum(t log p) of each pixel, mean of the pixels, weighted as their classes are.
+
+    For targets of 0 and 1 it is the usual cross-entropy with its weights.
+
+    Args:
+        log_probability: (N, K, H, W) float.
+        target: (N, K, H, W) of the same dtype, summing to 1 over the classes.
+        weights: (K,) float above 0; none: all pixels count alike.
+    """
+    if weights is not None:
+        target = target * weights.view(-1, 1, 1)
+    return -(target * log_probability).sum() / target.sum()
+
+
+def tversky(
+    probability: Tensor, target: Tensor, fp: float, fn: float, smooth: float = SMOOTH, soft: bool = False
+) -> Tensor:
     """Compute 1 - tp / (tp + fp FP + fn FN) of soft counts over the batch, mean of the classes.
 
     Salehi et al. 2017, "Tversky loss function for image segmentation using 3D fully convolutional deep networks",
@@ -62,38 +95,49 @@ def tversky(probability: Tensor, target: Tensor, fp: float, fn: float, smooth: f
         fp: weight of false positives, 0 or more.
         fn: weight of false negatives, 0 or more.
         smooth: true positives that are added to each class, as a share of its pixels; see ``SMOOTH``.
+        soft: the target is a probability 0..1, see ``overlap``.
 
     Returns:
         Scalar, 0..1.
     """
     pixels = probability.numel() / probability.shape[1]
-    tp = (probability * target).sum((0, 2, 3))
+    tp = overlap(probability, target, soft).sum((0, 2, 3))
     false_positives = probability.sum((0, 2, 3)) - tp
     false_negatives = target.sum((0, 2, 3)) - tp
     tp = tp + smooth * pixels
     return 1 - (tp / (tp + fp * false_positives + fn * false_negatives)).mean()
 
 
-def present_dice(probability: Tensor, target: Tensor, smooth: float = SMOOTH) -> Tensor:
+def overlap(probability: Tensor, target: Tensor, soft: bool) -> Tensor:
+    """Return how much of each pixel is a true positive.
+
+    Of a ``soft`` target it is the smaller of the two numbers, (p + t - |p - t|) / 2: Dice is then right where p equals t,
+    while the product would reward 0 and 1 (Wang et al. 2023, "Dice semimetric losses", https://arxiv.org/abs/2303.16296,
+    equation 9). For targets of 0 and 1 both are the same.
+    """
+    return torch.minimum(probability, target) if soft else probability * target
+
+
+def present_dice(probability: Tensor, target: Tensor, smooth: float = SMOOTH, soft: bool = False) -> Tensor:
     """Compute ``dice`` over the classes that the batch shows; 0 when it shows none.
 
     For use beside a loss that punishes false positives pixel by pixel. The Dice of an absent class is nearly 1 as soon
     as its probabilities sum to a few pixels, so in batches of few defects it would outweigh the classes that are there.
     """
-    shown = target.flatten(2).any(2).any(0)
-    return dice(probability[:, shown], target[:, shown], smooth) if shown.any() else probability.sum() * 0.0
+    shown = (target >= SHOWN if soft else target).flatten(2).any(2).any(0)
+    return dice(probability[:, shown], target[:, shown], smooth, soft) if shown.any() else probability.sum() * 0.0
 
 
-def dice(probability: Tensor, target: Tensor, smooth: float = SMOOTH) -> Tensor:
+def dice(probability: Tensor, target: Tensor, smooth: float = SMOOTH, soft: bool = False) -> Tensor:
     """Compute 1 - 2 tp / (2 tp + FP + FN) of soft counts over the batch, mean of the classes.
 
     Milletari et al. 2016, "V-Net", https://arxiv.org/abs/1606.04797, section 3, without the squares in the
     denominator: the Tversky loss with both weights 1/2. Arguments and result as of ``tversky``.
     """
-    return tversky(probability, target, fp=0.5, fn=0.5, smooth=smooth)
+    return tversky(probability, target, fp=0.5, fn=0.5, smooth=smooth, soft=soft)
 
 
-def image_dice(probability: Tensor, target: Tensor, smooth: float = SMOOTH_OF_ABSENT) -> Tensor:
+def image_dice(probability: Tensor, target: Tensor, smooth: float = SMOOTH_OF_ABSENT, soft: bool = False) -> Tensor:
     """Compute 1 - (tp + s) / (tp + s + (FP + FN) / 2) of soft counts of each image and class, mean of all of them.
 
     The competition's mean Dice with probabilities for masks: a class that an image does not show counts like any other,
@@ -103,14 +147,16 @@ def image_dice(probability: Tensor, target: Tensor, smooth: float = SMOOTH_OF_AB
         probability: (N, C, H, W) float, 0..1.
         target: (N, C, H, W) of the same dtype, 0 or 1.
         smooth: s of a class that the image does not show, as a share of its pixels; see ``SMOOTH_OF_ABSENT``.
+        soft: the target is a probability 0..1, see ``overlap``.
 
     Returns:
         Scalar, 0..1.
     """
-    tp = (probability * target).sum((2, 3))
-    shown = target.sum((2, 3))
-    added = torch.where(shown > 0, 0.0, smooth * probability[0, 0].numel())
-    return 1 - ((tp + added) / ((probability.sum((2, 3)) + shown) / 2 + added)).mean()
+    tp = overlap(probability, target, soft).sum((2, 3))
+    labelled = target.sum((2, 3))
+    shown = (target >= SHOWN).flatten(2).any(2) if soft else labelled > 0
+    added = torch.where(shown, 0.0, smooth * probability[0, 0].numel())
+    return 1 - ((tp + added) / ((probability.sum((2, 3)) + labelled) / 2 + added)).mean()
 
 
 def softmax_focal(logits: Tensor, index: Tensor, gamma: float, weights: Tensor | None = None) -> Tensor:

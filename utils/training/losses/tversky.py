@@ -20,6 +20,7 @@ class TverskyLoss(LossOnLogits):
     """
 
     name = "tversky"
+    takes_probabilities = True
 
     def __init__(self, task: Task = "multilabel", fp: float = 0.1, fn: float = 0.9) -> None:
         super().__init__(task)
@@ -34,6 +35,14 @@ class TverskyLoss(LossOnLogits):
         probability = logits.softmax(1)[:, 1:]
         target = functional.masks_of_index(index, probability.shape[1], probability.dtype)
         return functional.tversky(probability, target, self.fp, self.fn)
+
+    def of_probabilities(self, logits: Tensor, target: Tensor) -> Tensor:
+        """See the base class."""
+        return functional.tversky(logits.sigmoid(), target, self.fp, self.fn, soft=True)
+
+    def of_distribution(self, logits: Tensor, target: Tensor) -> Tensor:
+        """See the base class."""
+        return functional.tversky(logits.softmax(1)[:, 1:], target[:, 1:], self.fp, self.fn, soft=True)
 
     def extra_repr(self) -> str:
         """Show the weights when the loss is printed."""
