@@ -110,6 +110,26 @@ def test_what_is_staged_appears_together(tmp_path):
     assert (tmp_path / "scores.csv").read_text() == "new"
 
 
+def test_the_file_that_tells_readers_goes_first_and_comes_last(tmp_path, monkeypatch):
+    for name in ("a.csv", "summary.json"):
+        (tmp_path / name).write_text("old")
+    moved = []
+
+    def move(source, target):
+        assert (tmp_path / "summary.json").exists() == (len(moved) > 2)
+        moved.append(Path(target).name)
+        rename(source, target)
+
+    rename = os.replace
+    monkeypatch.setattr(os, "replace", move)
+    with staged(tmp_path, "summary.json") as place:
+        for name in ("z.csv", "summary.json", "a.csv"):
+            (place / name).write_text("new")
+        assert (tmp_path / "summary.json").read_text() == "old"
+    assert moved == ["a.csv", "z.csv", "summary.json"]
+    assert [(tmp_path / name).read_text() for name in names(tmp_path)] == ["new"] * 3
+
+
 @pytest.mark.parametrize("error", [ValueError, OSError, KeyboardInterrupt])
 def test_of_what_is_staged_nothing_appears_after_an_error(tmp_path, error):
     (tmp_path / "scores.csv").write_text("old")

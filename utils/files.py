@@ -54,8 +54,12 @@ def replacing(path: Path) -> Iterator[Path]:
 
 
 @contextlib.contextmanager
-def staged(out: Path) -> Iterator[Path]:
+def staged(out: Path, last: str = "") -> Iterator[Path]:
     """Yield a hidden folder in ``out`` whose files move to ``out`` when the block succeeds: all of them or none.
+
+    Args:
+        out: folder.
+        last: file that tells readers that the others are whole, so it goes before they move and comes when all are there.
 
     Raises:
         OSError: as ``replacing``; its ``filename`` is in ``out``.
@@ -65,7 +69,9 @@ def staged(out: Path) -> Iterator[Path]:
     place.mkdir()
     try:
         yield place
-        for path in sorted(place.iterdir()):
+        if last:
+            (out / last).unlink(missing_ok=True)
+        for path in sorted(place.iterdir(), key=lambda path: (path.name == last, path.name)):
             os.replace(path, out / path.name)
     except OSError as error:
         if error.filename is not None and place in Path(str(error.filename)).parents:

@@ -129,6 +129,17 @@ def test_marks_of_a_roll_move_in_the_image_and_are_left_alone(period):
         assert table.empty
 
 
+@pytest.mark.parametrize("slip", [0.0, 1.0])
+@pytest.mark.parametrize("period", [1.5, 2.5, 3.0])
+def test_marks_that_come_back_to_a_place_by_turns_are_no_dirt(period, slip):
+    random = np.random.default_rng(6)
+    frames = frames_of(150)
+    along = np.arange(120, 149 * HEIGHT, period * HEIGHT)
+    along = along + np.cumsum(random.normal(0, slip, len(along)))
+    marks = cut("1", along[random.random(len(along)) < 0.6], 300, 12, 20)
+    assert find_artefacts(table_of(clutter(random, 150, 1.0) + marks, frames), frames)[0].empty
+
+
 @pytest.mark.parametrize(("begin", "length"), [(0, 150), (20.5, 60), (20.5, 9)])
 def test_scratch_over_many_frames_is_left_alone(begin, length):
     random = np.random.default_rng(4)

@@ -255,6 +255,7 @@ def test_gravest_come_first():
     assert made.defects["artefact"].iloc[made.order[-1]] == 1
 
 
+@pytest.mark.slow
 def test_forty_thousand_defects_are_graded_in_seconds():
     random = np.random.default_rng(1)
     defects, repeats, _ = read("dent@1:5")
@@ -266,6 +267,36 @@ def test_forty_thousand_defects_are_graded_in_seconds():
     begin = time.process_time()
     assert grade(many, repeats, PLAN, 1e6).verdict == "hold"
     assert time.process_time() - begin < 3.0  # 0.2 s alone; some ten times that beside other programs
+
+
+TEN = np.arange(291.0, 310.0, 2.0)  # ten in 20 m
+APART = np.concatenate(
+    [np.arange(301.0, 305.0, 2.0), np.arange(316.0, 331.0, 2.0)]
+)  # ten, and 10 m between the first two
+CLOSE = np.arange(300.5, 310.0, 1.0)
+
+
+@pytest.mark.parametrize(
+    ("places", "gaps", "measure", "zones", "value", "begin", "end"),
+    [
+        (TEN, [], "count_per_m", (), 0.5, 291, 311),
+        (TEN, [(200, 290)], "count_per_m", (), 0.5, 290, 310),
+        (APART, [], "count_per_m", (), 0.4, 313, 333),
+        (APART, [(305, 315)], "count_per_m", (), 0.5, 301, 331),  # 20 m that were seen hold them, 30 m from end to end
+        (APART, [(305, 315)], "area_per_m", (), 50.0, 301, 331),
+        (CLOSE, [(0, 300), (310, 1000)], "count_per_m", (), 1.0, 300, 310),  # less than the window was seen
+        (TEN, [], "count_per_m", ("head",), 0.0, 0, 1000),
+    ],
+)
+def test_metres_not_seen_do_not_thin_the_densest_stretch(places, gaps, measure, zones, value, begin, end):
+    rule = Rule("dense", "hold", measure, 0.1, zones=zones, window_m=20)
+    plan = CoilPlan(unit="mm", width=1200.0, zones=Zones(head=10_000.0), rules=(rule,))
+    defects, repeats, _ = read("; ".join(f"scale@{place}:600 a100" for place in places))
+    table = pd.DataFrame([("", 1000 * a, 1000 * b) for a, b in gaps], columns=["camera", "begin", "end"])
+    outcome = grade(defects, repeats, plan, 1_000_000.0, gaps=table).outcomes[0]
+    assert outcome.value == pytest.approx(value)
+    assert len(outcome.defects) == round(20 * value if measure == "count_per_m" and value < 1 else 10 * bool(value))
+    assert (outcome.begin, outcome.end) == pytest.approx((1000 * begin, 1000 * end), abs=2000)
 
 
 @pytest.mark.parametrize(

@@ -297,6 +297,7 @@ def test_crowded_parts_come_together_only_as_the_rules_allow(overlap, seed):
     assert together.any()
 
 
+@pytest.mark.slow
 def test_time_grows_with_the_number_of_sightings_only():
     random = np.random.default_rng(0)
     frames = frames_of({f"{c}-{k}": (k * 90.0, c * 90.0) for k in range(2000) for c in (0, 1)})

@@ -37,7 +37,7 @@ def test_all_files_are_written_and_hold_what_the_coil_has(tmp_path):
     assert there == set(FILES) if not notes else there == set(FILES) - {"defects.parquet"}
     defects = pd.read_csv(out / "defects.csv")
     assert tuple(defects.columns) == DEFECT_COLUMNS
-    assert defects["along0"].tolist() == [312345.679, 700000]
+    assert defects["along0"].tolist() == [312345.68, 700000]
     assert (
         (out / "defects.csv").read_text().splitlines()[2].startswith("2,hole,700000.0,700010.0,600.0,610.0,10.0,0.9,1,")
     )

@@ -150,6 +150,16 @@ def test_rule_about_a_class_that_cannot_come_names_the_nearest(tmp_path):
         check_classes(plan, ["patches", "scratches"], None, "a.pth")
 
 
+def test_all_classes_that_cannot_come_are_named(tmp_path):
+    text = "warn_classes: [hole, pits]\nrules: [{name: r, verdict: hold, classes: [scratch, pits]},"
+    plan = read(tmp_path, f"{text} {{name: s, verdict: hold, classes: [hole]}}]")
+    said = (
+        r"rule r: a.pth has no class scratch, did you mean scratches\?; rule s, warn_classes: a.pth has no class hole"
+    )
+    with pytest.raises(InputError, match=rf"{said}.*; its classes are pits, scratches$"):
+        check_classes(plan, ["pits", "scratches"], None, "a.pth")
+
+
 def test_seams_are_of_one_camera_or_of_all(tmp_path):
     plan = read(tmp_path, "seams: [400, 800.5]\ncameras:\n  1: {left: 0}\n  2: {left: 9, seams: []}\n")
     assert [camera.seams for camera in plan.cameras.values()] == [(400, 800.5), (400, 800.5), ()]

@@ -267,6 +267,33 @@ def test_places_that_no_strip_has_leave_their_image_out(tmp_path, number, word):
     assert len(frames.table) == 9
 
 
+@pytest.mark.parametrize(
+    ("number", "place", "left_out"),
+    [
+        (10, 100_000, True),  # 100 km off: a slip of the pen
+        (10, 900, True),
+        (10, 200, False),  # a gap of 190 m may be true
+        (1, -100_000, True),
+        (5, 100_000, True),
+    ],
+)
+def test_an_image_absurdly_far_from_all_others_is_left_out_and_moves_none(tmp_path, number, place, left_out):
+    rows = [row if not row.startswith(f"{number:04d}") else f"{number:04d}.jpg,{place}" for row in LISTED]
+    frames = placed(tmp_path, rows)
+    assert (f"{number:04d}.jpg" in frames.unplaced) == left_out
+    assert any(f"{number:04d}.jpg" in warning for warning in frames.warnings) == left_out
+    kept = {image: begin for image, begin in begins(frames).items() if image != number}
+    assert kept == {image: 1000.0 * (image - 1) for image in range(1, 11) if image != number}
+    assert frames.length == 1000.0 * (201 if not left_out else 9 if number == 10 else 10)
+
+
+def test_rows_of_images_that_were_not_asked_for_make_the_coil_no_longer(tmp_path):
+    (tmp_path / "positions.csv").write_text("ImageId,start_m\n" + "\n".join(LISTED) + "\n")
+    asked = dict(list(PLAIN.items())[:4])
+    frames = read_frames(tmp_path, METRE, asked, not_asked=list(PLAIN)[4:])
+    assert (frames.length, len(frames.gaps), frames.warnings) == (4000.0, 0, ())
+
+
 @pytest.mark.parametrize("word", ["1e308", "inf", "abc", '"0,5"', "1e7"])
 def test_left_that_is_no_number_of_a_strip_is_not_guessed(tmp_path, word):
     rows = [f"{row},{word if row.startswith('0005') else 3}" for row in LISTED]

@@ -1,7 +1,10 @@
 """Map_coil.py from images and from tables: files, exit codes, and what each bad input says."""
 
+import errno
 import json
+import os
 import shutil
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -173,3 +176,41 @@ def test_a_file_as_out_and_a_folder_in_use_are_refused(coil, tmp_path):
     with alone_in(tmp_path / "busy"), pytest.raises(InputError, match="another map is written there"):
         run(*words, "-out", tmp_path / "busy")
     assert not list((tmp_path / "busy").iterdir())
+
+
+@pytest.mark.parametrize("name", ["coil.png", "coil.html", "defects.csv", "summary.json"])
+def test_a_full_disk_leaves_the_earlier_map_as_it_was(coil, tmp_path, monkeypatch, capsys, name):
+    out = tmp_path / "map"
+    words = ("-dir", coil, "-defects", tmp_path / "defects.csv", "-out", out, "-crops", 0)
+    assert run(*words) == 0
+    before = {path.name: path.read_bytes() for path in out.iterdir()}
+    write = Path.write_bytes, Path.write_text, pd.DataFrame.to_csv
+
+    def full(old):
+        def write(self, target, *more, **settings):
+            path = self if isinstance(self, Path) else target
+            if name.split(".")[0] in str(getattr(path, "name", path)):
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+            return old(self, target, *more, **settings)
+
+        return write
+
+    for kind, attribute, old in zip(
+        (Path, Path, pd.DataFrame), ("write_bytes", "write_text", "to_csv"), write, strict=True
+    ):
+        monkeypatch.setattr(kind, attribute, full(old))
+    with pytest.raises(OSError, match="No space left"):
+        run(*words)
+    assert {path.name: path.read_bytes() for path in out.iterdir()} == before
+
+
+def test_a_map_of_the_first_images_is_as_long_as_these(coil, tmp_path, make_weights):
+    rows = "".join(f"{number}.png,{(number - 1) * 64}\n" for number in range(1, 5))
+    (coil / "positions.csv").write_text("ImageId,start_px\n" + rows)
+    result = map_coil(
+        MapCoilConfig(dir=coil, weights_dir=make_weights(), device="cpu", num_of_images=2, out=tmp_path / "map")
+    )
+    assert (result.coil.length, len(result.coil.gaps)) == (128.0, 0)
+    assert result.coil.notes[0].startswith("-num_of_images: the first 2 of 4 images alone")
+    settings = json.loads((tmp_path / "map/summary.json").read_text())["settings"]
+    assert (settings["num_of_images"], settings["crops"], settings["dir"]) == (2, 300, str(coil))

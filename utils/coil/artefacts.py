@@ -11,13 +11,18 @@ expected number of static marks found on a coil without any. Stretches are all f
 
 A scratch as long as the image covers all places alike and is no static mark. The mark of a roll moves from frame to
 frame, by the rest that the frame's length leaves when divided by the roll's circumference; a row of boxes that moves
-steadily is not taken. Only a roll whose circumference goes into the frame's length without any rest looks like dirt.
+steadily is not taken. A roll whose circumference is one and a half frames, or two, three, ..., comes back to a place, but
+in every third, second, third image alone, as no dirt does: a place whose frames go by turns is not taken either. Two lights
+that take turns may show dirt in every second image, or fourth; there the marks of a roll walk, since the strip slips. Only a roll whose
+circumference goes into the frame's length without any rest looks like dirt.
 """
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
+from scipy.special import betaln
 
 from utils.coil.tables import ARTEFACT_COLUMNS
 
@@ -33,6 +38,10 @@ PLACES = (64, 64)
 SHORTEST = 8
 # Steady movement: so many pixels, with such a correlation between place and frame, so many standard errors from none.
 MOVES_PX, STEADY, SURE = 3.0, 0.7, 5.0
+# Frames go by turns of up to so many when the odds against hits in any frame have this logarithm.
+MOST_TURNS, BY_TURNS = 8, 7.0
+# Marks walk when their steps are smaller than those of places at random by so many standard errors (von Neumann 1941).
+WALKS = 3.0
 
 
 @dataclass
@@ -206,7 +215,7 @@ class _Search:
         members = hits[(self.when[hits] >= begin) & (self.when[hits] < end)]
         members = members[np.argsort(self.when[members], kind="stable")]
         frames = len(np.unique(self.when[members]))
-        if frames < FEWEST_FRAMES or self._moves(members):
+        if frames < FEWEST_FRAMES or self._moves(members) or self._of_turns(members, begin, end):
             return None
         return _Mark(members, frames, frames / (end - begin), chance * (end - begin), surprise)
 
@@ -247,8 +256,40 @@ class _Search:
         self.free[follows] = False
         return True
 
+    def _of_turns(self, members: np.ndarray, begin: int, end: int) -> bool:
+        """Check whether boxes are in every n-th frame of a stretch alone, as the marks of a roll are."""
+        hits, first = np.unique(self.when[members], return_index=True)
+        turns = _turns(hits - begin, end - begin)
+        if turns % 2:  # lights come in twos and fours
+            return turns > 1
+        middle = self._middles(members[first])
+        spread = float(middle.var())
+        if np.ptp(middle) < MOVES_PX or spread == 0:
+            return False
+        steps = float(np.mean(np.diff(middle) ** 2)) / (2 * spread)
+        return (1 - steps) * math.sqrt(len(middle)) > WALKS
+
     def _middles(self, boxes: np.ndarray | slice) -> np.ndarray:
         return (self.boxes[boxes, self.along] + self.boxes[boxes, self.along + 2]) / 2
+
+
+def _turns(hits: np.ndarray, frames: int) -> int:
+    """Return n where hits are in every n-th frame alone, and 1 where any frame may have one.
+
+    Any share of frames with a hit is as likely, in all of them or apart in every n-th one and the others.
+    """
+    any_one = betaln(len(hits) + 1, frames - len(hits) + 1)
+    best, least = 1, BY_TURNS
+    for turns in range(2, min(MOST_TURNS, frames - 1) + 1):
+        residue = int(np.bincount(hits % turns, minlength=turns).argmax())
+        number = len(range(residue, frames, turns))
+        own = int((hits % turns == residue).sum())
+        others = len(hits) - own
+        odds = betaln(own + 1, number - own + 1) + betaln(others + 1, frames - number - others + 1)
+        odds -= any_one + math.log(turns * (MOST_TURNS - 1))
+        if odds > least and own / number > others / max(frames - number, 1):
+            best, least = turns, float(odds)
+    return best
 
 
 def _surprise(count: np.ndarray, number: np.ndarray, chance: np.ndarray) -> np.ndarray:

@@ -4,8 +4,9 @@ What counts: defects of the rule's classes, zones, sides and sizes; static marks
 stretch by the part of its area or length that lies there, and as one defect in every stretch that it touches.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import get_args
+from typing import Literal, get_args
 
 import numpy as np
 import pandas as pd
@@ -177,16 +178,22 @@ class _Measured:
             low = float(begin[here].min()) if here.any() else 0.0
             high = float(end[here].max()) if here.any() else self.length
             return self._made(rule, value, low, high, chosen[here])
-        whole = stretches(rule.zones, self.plan, self.length)
+        seen = Seen.of(stretches(rule.zones, self.plan, self.length), self.unseen)
         window = None if rule.window_m is None else rule.window_m * self.units.per_along
-        if window is None or window >= self.length:
-            value, here, metres = float(amount.sum()), np.ones(len(chosen), np.bool_), total(whole, self.unseen)
+        metres = seen.length
+        if window is None or window >= (metres if rule.measure in PER_METRE else self.length):
+            value, here = float(amount.sum()), np.ones(len(chosen), np.bool_)
             low, high = (float(begin.min()), float(end.max())) if len(chosen) else (0.0, self.length)
+        elif rule.measure in PER_METRE:
+            # Of strip that was seen: what lies in a gap makes the defects on both sides of it no thinner.
+            metres = window
+            value, place = densest(seen.before(begin), seen.before(end), amount, window, seen.length, spread)
+            low, high = seen.begin_at(place), seen.end_at(place + window)
+            here = (begin < high) & (end > low)
         else:
             value, low = densest(begin, end, amount, window, self.length, spread)
             high = low + window
             here = (begin < high) & (end > low)
-            metres = min(window, total(whole, self.unseen))
         if rule.measure in PER_METRE:
             value = value / (metres / self.units.per_along) if metres > 0 else 0.0
         return self._made(rule, value, low, high, chosen[here])
@@ -332,6 +339,57 @@ def _amounts(measure: str, chosen: pd.DataFrame) -> tuple[np.ndarray, bool]:
     along = (chosen["along1"] - chosen["along0"]).to_numpy(float)
     across = (chosen["across1"] - chosen["across0"]).to_numpy(float)
     return np.maximum(along, across), True
+
+
+@dataclass(frozen=True)
+class Seen:
+    """Parts of the strip laid end to end.
+
+    Attributes:
+        begins, ends: (K,) of the parts along the strip, in order and apart.
+    """
+
+    begins: np.ndarray
+    ends: np.ndarray
+
+    @classmethod
+    def of(cls, whole: Sequence[Stretch], without: Sequence[Stretch]) -> "Seen":
+        """Return what is left of stretches, in order and apart, without others."""
+        parts = list(whole)
+        for low, high in without:
+            cut = [((begin, min(end, low)), (max(begin, high), end)) for begin, end in parts]
+            parts = [part for pair in cut for part in pair if part[1] > part[0]]
+        begins, ends = np.array(parts, float).reshape(-1, 2).T
+        return cls(begins, ends)
+
+    @property
+    def length(self) -> float:
+        """Of all parts together."""
+        return float((self.ends - self.begins).sum())
+
+    def before(self, places: np.ndarray) -> np.ndarray:
+        """Return how much of the parts lies before each place of the strip, (N,)."""
+        knots = np.column_stack([self.begins, self.ends]).ravel()
+        sums = np.column_stack([self._sums, self._sums + self.ends - self.begins]).ravel()
+        return np.interp(places, knots, sums)
+
+    def begin_at(self, length: float) -> float:
+        """Return the place of the strip before which so much of the parts lies, the last of several."""
+        return self._place(length, "right")
+
+    def end_at(self, length: float) -> float:
+        """Return the place of the strip before which so much of the parts lies, the first of several."""
+        return self._place(length, "left")
+
+    def _place(self, length: float, side: Literal["left", "right"]) -> float:
+        part = max(int(np.searchsorted(self._sums, length, side)) - 1, 0)
+        return float(min(self.begins[part] + length - self._sums[part], self.ends[part]))
+
+    @property
+    def _sums(self) -> np.ndarray:
+        """How much of the parts lies before each of them, (K,)."""
+        lengths = self.ends - self.begins
+        return np.asarray(np.cumsum(lengths) - lengths)
 
 
 def densest(

@@ -73,7 +73,7 @@ def map_coil_of(
     artefacts, numbers = find_artefacts(sightings, frames.table)
     table = join(sightings.assign(artefact=0 if keep_static else numbers), frames.table, plan)
     repeats = _repeats_of(table, frames, plan)
-    static = static_series(table[table["artefact"] == 0], repeats.numbers, frames.table, plan)
+    static = static_series(table[table["artefact"] == 0], repeats, frames.table, plan)
     if len(static) and not keep_static:
         first = int(artefacts["artefact"].max()) + 1 if len(artefacts) else 1
         static["artefact"] = np.arange(first, first + len(static))
@@ -85,7 +85,7 @@ def map_coil_of(
         )
         artefacts = artefacts[list(ARTEFACT_COLUMNS)]
         repeats = _repeats_of(table, frames, plan)
-        repeats = _without(repeats, static_series(table[table["artefact"] == 0], repeats.numbers, frames.table, plan))
+        repeats = _without(repeats, static_series(table[table["artefact"] == 0], repeats, frames.table, plan))
     if len(artefacts):
         said += _static_marks(artefacts, keep_static)
     real = table["artefact"].to_numpy(int) == 0

@@ -3,6 +3,7 @@
 import importlib
 import importlib.util
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,10 @@ NO_PARQUET = (
     " .venv/bin/uv pip install -r requirements-coil.txt"
 )
 MOST_NAMED = 1000  # defects that a reason of grade.json names
-DECIMALS = 3  # of lengths and areas in tables
+DECIMALS = 2  # of millimetres, pixels and areas in tables
+DECIMALS_M = 4  # of metres
+DIGITS = 4  # of numbers that are no lengths
+SUMMARY = "summary.json"
 PAGE, PICTURE = "coil.html", "coil.png"  # beside them, written by whoever draws them
 FILES = (
     "defects.csv",
@@ -32,22 +36,25 @@ FILES = (
     "grade.json",
 )
 _WHOLE = ("defect", "sightings", "x", "y", "width", "height", "artefact", "repeat", "group", "earlier", "frames")
+_NO_LENGTHS = ("false_alarms", "probability", "drift", "share", "expected", "period_error", "surprise")
 _WHOLE_ALSO = ("hits", "turns", "defects")
 
 
-def write_coil(out: Path, coil: Coil) -> list[str]:
+def write_coil(out: Path, coil: Coil, more: Callable[[Path, list[str]], None] | None = None) -> list[str]:
     """Write the tables and the grade of a coil: all of them or none.
 
     Args:
         out: folder; it is made if missing.
         coil: all of it.
+        more: writes further files that belong to them into the folder it is given, and knows what is returned; none: no
+            others. Of them ``summary.json`` is there only while all others are.
 
     Returns:
         What the user has to know, a line each.
     """
     make_folder(out)
     notes = []
-    with staged(out) as place:
+    with staged(out, SUMMARY) as place:
         defects = tidy(coil.defects, DEFECT_COLUMNS)
         write_frame(defects, place / "defects.csv")
         write_frame(tidy(coil.repeats, REPEAT_COLUMNS), place / "repeats.csv")
@@ -59,6 +66,8 @@ def write_coil(out: Path, coil: Coil) -> list[str]:
             notes.append(NO_PARQUET)
         else:
             _write_parquet(defects, place / "defects.parquet", coil)
+        if more is not None:
+            more(place, notes)
     if notes:
         (out / "defects.parquet").unlink(missing_ok=True)  # of an earlier run: it would say something else
     return notes
@@ -73,15 +82,14 @@ def tidy(table: pd.DataFrame, columns: tuple[str, ...]) -> pd.DataFrame:
             numbers = pd.to_numeric(shown[name], errors="coerce")
             whole = not len(numbers) or bool(((numbers % 1 == 0) | numbers.isna()).all())
             shown[name] = numbers.astype("Int64") if whole else numbers.round(DECIMALS)
-        elif shown[name].dtype.kind == "f" and name not in (
-            "false_alarms",
-            "probability",
-            "drift",
-            "share",
-            "expected",
-        ):
-            shown[name] = shown[name].round(DECIMALS)
+        elif shown[name].dtype.kind == "f":
+            shown[name] = _digits(shown[name]) if name in _NO_LENGTHS else shown[name].round(DECIMALS)
     return shown
+
+
+def _digits(numbers: pd.Series) -> pd.Series:
+    """Round numbers to digits, wherever their point is."""
+    return numbers.map(lambda number: float(f"{number:.{DIGITS}g}"))
 
 
 def warnings_of(coil: Coil) -> pd.DataFrame:
@@ -126,15 +134,16 @@ def warnings_of(coil: Coil) -> pd.DataFrame:
     zones = zone_words(coil, table)
     left = coil.edges[0]
     along, across = units.suffix
+    decimals = DECIMALS_M if units.along == "m" else DECIMALS
     named = {
         "class_name": texts(table["class_name"]),
         "what": texts(table["what"]),
         "count": table["count"].astype("Int64"),
-        f"begin{along}": (table["along0"].astype(float) / units.per_along).round(DECIMALS),
-        f"end{along}": (table["along1"].astype(float) / units.per_along).round(DECIMALS),
-        f"from_tail{along}": ((coil.length - table["along1"].astype(float)) / units.per_along).round(DECIMALS),
-        f"left{across}": (table["across0"].astype(float) - left).round(1),
-        f"right{across}": (table["across1"].astype(float) - left).round(1),
+        f"begin{along}": (table["along0"].astype(float) / units.per_along).round(decimals),
+        f"end{along}": (table["along1"].astype(float) / units.per_along).round(decimals),
+        f"from_tail{along}": ((coil.length - table["along1"].astype(float)) / units.per_along).round(decimals),
+        f"left{across}": (table["across0"].astype(float) - left).round(DECIMALS),
+        f"right{across}": (table["across1"].astype(float) - left).round(DECIMALS),
         "zones": zones,
         "side": texts(table["side"]),
         "number": table["number"].astype("Int64"),

@@ -78,7 +78,7 @@ def read_plan(path: Path | None) -> CoilPlan:
 
 
 def check_classes(plan: CoilPlan, known: Sequence[str], file: Path | None, source: str) -> None:
-    """Raise ``InputError`` when a rule or ``warn_classes`` names a class that cannot come.
+    """Raise ``InputError`` when a rule or ``warn_classes`` names classes that cannot come; the line names all of them.
 
     Args:
         plan: with the rules.
@@ -87,12 +87,16 @@ def check_classes(plan: CoilPlan, known: Sequence[str], file: Path | None, sourc
         source: what has these classes, for the message.
     """
     named = [(f"rule {rule.name}", name) for rule in plan.rules for name in rule.classes]
+    places: dict[str, list[str]] = {}
     for place, name in [*named, *(("warn_classes", name) for name in plan.warn_classes)]:
         if name not in known:
-            raise InputError(
-                f"{file}: {place}: {source} has no class {name}{nearest(name, list(known))}; its classes are"
-                f" {', '.join(known)}"
-            )
+            places.setdefault(name, []).append(place)
+    if places:
+        wrong = [
+            f"{', '.join(where)}: {source} has no class {name}{nearest(name, list(known))}"
+            for name, where in places.items()
+        ]
+        raise InputError(f"{file}: {'; '.join(wrong)}; its classes are {', '.join(known)}")
 
 
 class _OnlyOnce(yaml.SafeLoader):

@@ -33,8 +33,12 @@ _MOST_CROSSING = 0.2
 _FAR = 20.0
 # Numbers that leave out more frames than this, for each that is there, count something else.
 _MOST_MISSING = 10
-# No strip is longer than 100 km, or wider than 100 m: places farther from the others are a slip of the pen.
+# No strip is longer than 100 km, or wider than 100 m.
 _FARTHEST, _WIDEST = 1e8, 1e5  # units of the plan
+# A place so many frames, and so many times the length of all others, from them is a slip of the pen: no gap is as long.
+_FAR_FRAMES, _FAR_SPANS = 500.0, 20.0
+# Fewest images that tell how long the strip is.
+_TELLING = 5
 _NO_PLACE = 1e200  # what is larger overflows
 # Encoders count up to 2 to the power of so many, and begin anew.
 _COUNTER_BITS = (16, 24, 32)
@@ -81,6 +85,7 @@ def read_frames(
     sizes: Mapping[str, Size],
     cameras: Mapping[str, str] | None = None,
     unread: Iterable[str] = (),
+    not_asked: Iterable[str] = (),
 ) -> Frames:
     """Place the images of a coil.
 
@@ -90,6 +95,7 @@ def read_frames(
         sizes: image name -> height and width in pixels.
         cameras: image name -> camera, where there is no table to say so; left out: one camera.
         unread: images that are there and cannot be read, so that they have no size: their places are gaps.
+        not_asked: images that are there and do not belong on the map: their rows count for nothing.
 
     Returns:
         The frames. Without a table they follow each other by the number in their names, equal steps of one frame, and
@@ -100,7 +106,7 @@ def read_frames(
     """
     if not sizes:
         raise InputError(f"{folder}: no images to place; name a folder of images with -dir")
-    placer = _Placer(plan, sizes, unread)
+    placer = _Placer(plan, sizes, unread, not_asked)
     if folder is not None and (folder / POSITIONS).exists():
         return placer.frames(placer.from_table(folder), folder)
     starts = placer.from_numbers({name: (cameras or {}).get(name, "") for name in placer.sizes}, folder)
@@ -110,8 +116,11 @@ def read_frames(
 class _Placer:
     """Collects what is known of each image, and what was wrong on the way."""
 
-    def __init__(self, plan: CoilPlan, sizes: Mapping[str, Size], unread: Iterable[str] = ()) -> None:
+    def __init__(
+        self, plan: CoilPlan, sizes: Mapping[str, Size], unread: Iterable[str] = (), not_asked: Iterable[str] = ()
+    ) -> None:
         self.plan = plan
+        self.not_asked = set(not_asked) - set(sizes)
         # What is not at hand is taken as large as most images are, and is placed for its gap.
         self.usual = Counter(sizes.values()).most_common(1)[0][0]
         self.absent = set(unread) - set(sizes)
@@ -124,6 +133,7 @@ class _Placer:
     def from_table(self, folder: Path) -> pd.DataFrame:
         file = folder / POSITIONS
         table = _read(file)
+        table = table[~table["image"].isin(self.not_asked)].reset_index(drop=True)
         kind = next((name for name in _KINDS if name in table), None)
         if kind is None:
             raise InputError(f"{file}: no column {', '.join(_KINDS)}; expected {_LAYOUT}")
@@ -158,13 +168,21 @@ class _Placer:
         return table[~wrong]
 
     def near(self, file: Path, table: pd.DataFrame) -> pd.DataFrame:
-        """Leave out images so far from the others that no strip is as long."""
+        """Leave out images so far from the others that no strip, or no gap in it, is as long."""
         begin = table["begin"].to_numpy(float)
-        # The middle one of all, not their mean: one wrong place must not carry the others away.
-        wrong = ~(np.abs(begin - np.sort(begin)[len(begin) // 2]) <= _FARTHEST)
+        # The middle one of all, and the middle four fifths, not their mean: a few wrong places must not carry them away.
+        order = np.sort(begin)
+        reach = _FARTHEST
+        if len(order) >= _TELLING:
+            outermost = max(1, len(order) // 10)
+            span = float(order[-1 - outermost] - order[outermost])
+            views = zip(table["image"], table["camera"], strict=True)
+            frame = float(np.median([self.extent(name, self.seen_by(str(camera)))[0] for name, camera in views]))
+            reach = min(reach, _FAR_SPANS * span + _FAR_FRAMES * frame)
+        wrong = ~(np.abs(begin - order[len(order) // 2]) <= reach)
         if wrong.all():
             raise InputError(f"{file}: its places are no numbers of metres; correct them")
-        self.leave_out(table.loc[wrong, "image"], f"its place in {POSITIONS} is farther away than a strip is long")
+        self.leave_out(table.loc[wrong, "image"], f"its place in {POSITIONS} is absurdly far from all others")
         return table[~wrong]
 
     def known(self, file: Path, table: pd.DataFrame) -> pd.DataFrame:

@@ -19,7 +19,7 @@ from utils.coil.defect_table import clipped, images_of, read_defects
 from utils.coil.edges import Profile
 from utils.coil.grading import check_rules
 from utils.coil.mapping import map_coil_of, read_earlier
-from utils.coil.outputs import write_coil
+from utils.coil.outputs import FILES, PAGE, PICTURE, SUMMARY, write_coil
 from utils.coil.plan import CoilPlan
 from utils.coil.plan_file import check_classes, read_plan
 from utils.coil.positions import Frames, Size, read_frames
@@ -29,15 +29,15 @@ from utils.data.coil_truth import read_truth
 from utils.data.images import ImageError, read_image, read_size
 from utils.data.listing import image_names
 from utils.errors import InputError
-from utils.files import alone_in, make_folder, replacing, write_text
+from utils.files import alone_in, make_folder, write_text
 from utils.reporting.coil_map import map_png
 from utils.reporting.coil_page import coil_page
+from utils.settings import to_plain
 from utils.text import columns, plural, visible
 
 if TYPE_CHECKING:
     from utils.inference.inspected import Inspected
 
-SUMMARY = "summary.json"
 DEFAULT_OUT = "coil_map"
 # Images that edges are looked for in, evenly along the strip, where the defects come from a table.
 _PROFILED = 200
@@ -164,17 +164,19 @@ def map_coil(config: MapCoilConfig) -> MapCoilResult:
     with alone_in(out) as alone:
         if not alone:
             raise InputError(f"-out {out}: another map is written there; wait for it, or name another folder")
-        # Who finds a summary finds the files that belong to it, also after a kill in the middle.
-        (out / SUMMARY).unlink(missing_ok=True)
-        notes = write_coil(out, coil)
-        with replacing(out / "coil.png") as temporary:
-            temporary.write_bytes(picture)
-        write_text(out / "coil.html", page)
-        written = ("coil.html", "coil.png", *_tables(out), SUMMARY)
-        seconds = time.perf_counter() - start
-        result = MapCoilResult(coil, out, written, tuple(seen.skipped), tuple(notes), scores, seen.network, seconds)
-        write_text(out / SUMMARY, json.dumps(_summary(result, config, seen), indent=2, ensure_ascii=False) + "\n")
-    return result
+        results: list[MapCoilResult] = []
+
+        def finish(place: Path, notes: list[str]) -> None:
+            (place / PICTURE).write_bytes(picture)
+            write_text(place / PAGE, page)
+            written = (PAGE, PICTURE, *(name for name in FILES if (place / name).is_file()), SUMMARY)
+            seconds = time.perf_counter() - start
+            result = MapCoilResult(coil, out, written, tuple(seen.skipped), tuple(notes), scores, seen.network, seconds)
+            write_text(place / SUMMARY, json.dumps(_summary(result, config, seen), indent=2, ensure_ascii=False) + "\n")
+            results.append(result)
+
+        write_coil(out, coil, finish)
+    return results[0]
 
 
 def _plan(config: MapCoilConfig) -> CoilPlan:
@@ -216,14 +218,15 @@ def _from_images(config: MapCoilConfig, plan: CoilPlan, out: Path) -> _Seen:
     folder, names = _images(config.dir, out)
     if not names:
         raise InputError(f"-dir {config.dir}: holds no images, neither itself nor in {TEST_IMAGES}/ or {TRAIN_IMAGES}/")
-    every, names = len(names), names[: config.num_of_images or None]
+    every, not_asked = len(names), names[config.num_of_images or len(names) :]
+    names = names[: config.num_of_images or None]
     chosen = choose_weights(config)
     if chosen.weights.spec.is_classifier:
         raise InputError(f"{chosen.path.name}: judges whole images and finds no defects; choose weights with masks")
     check_classes(plan, chosen.class_names, config.coil, chosen.path.name)
     sizes, unread = _sizes(folder, names)
     lost = [one.image for one in unread]
-    frames = read_frames(config.dir, plan, sizes, _cameras([*sizes, *lost]), lost)
+    frames = read_frames(config.dir, plan, sizes, _cameras([*sizes, *lost]), lost, not_asked)
     skipped = [*unread, *(Skipped(name, reason) for name, reason in frames.unplaced.items())]
     refused: list[Refused] = []
     pipeline = open_pipeline(chosen, config, refused, describe=True, images=len(frames.table))
@@ -377,12 +380,6 @@ def _name(folder: Path, path: str) -> str:
     return Path(path).relative_to(folder).as_posix()
 
 
-def _tables(out: Path) -> list[str]:
-    from utils.coil.outputs import FILES
-
-    return [name for name in FILES if (out / name).is_file()]
-
-
 def _summary(result: MapCoilResult, config: MapCoilConfig, seen: _Seen) -> dict[str, Any]:
     coil = result.coil
     versions: dict[str, str] = {}
@@ -392,6 +389,7 @@ def _summary(result: MapCoilResult, config: MapCoilConfig, seen: _Seen) -> dict[
         versions = device.versions()
     return {
         **seen.about,
+        "settings": to_plain(config),
         "coil": str(config.coil) if config.coil else None,
         "unit": coil.plan.unit,
         "images": len(coil.frames),

@@ -8,7 +8,7 @@ import pytest
 
 from utils.coil.plan import CoilPlan
 from utils.coil.repeats.scales import scales_of
-from utils.coil.repeats.series import Points, Series, divided, extend, local_periods, refine, split
+from utils.coil.repeats.series import Points, Series, crowd, divided, extend, local_periods, refine, split
 
 SCALES = scales_of(CoilPlan(unit="mm"))
 LOG_RANGE = math.log(math.log(SCALES.longest / SCALES.shortest))
@@ -63,6 +63,27 @@ def test_step_is_made_no_longer_than_the_longest():
     short = replace(SCALES, longest=2000.0)
     assert split(series, points, SCALES, LOG_RANGE)[0].count == 30
     assert split(series, points, short, LOG_RANGE)[0].count == 88
+
+
+@pytest.mark.parametrize(
+    ("others", "width", "odds"),
+    [
+        (12, 30.0, (0.0, 0.0)),  # they lie beside the line as densely as on it
+        (0, 1.0, (0.0, 0.0)),
+        (12, 5.0, (5.0, 9.0)),  # on the line alone: a scratch
+    ],
+)
+def test_others_on_the_line_speak_for_a_scratch_where_none_are_beside_it(others, width, odds):
+    # The series is as long as the strip, so nothing beyond its ends tells how dense others lie.
+    rng = np.random.default_rng(0)
+    marks = np.arange(12) * 400.0 + 100.0
+    number = int(others * width / (2 * 0.12 * SCALES.lane)) if width > 10 else others
+    along = np.concatenate([marks, rng.uniform(100.0, 4500.0, number)])
+    across = np.concatenate([np.full(12, 100.0), 100.0 + rng.uniform(-width, width, number)])
+    order = np.argsort(along)
+    points = points_of(along[order], across[order])
+    series = Series(np.flatnonzero(order < 12), np.arange(12), -10.0)
+    assert odds[0] <= crowd(series, points, SCALES) <= odds[1]
 
 
 def test_series_is_extended_over_missed_marks_to_its_ends_and_no_farther():

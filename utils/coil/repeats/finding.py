@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from utils.coil.plan import CoilPlan
 from utils.coil.repeats.background import log_densities
-from utils.coil.repeats.links import Indices, link
+from utils.coil.repeats.links import Indices, link, ranges
 from utils.coil.repeats.parts import joined
 from utils.coil.repeats.rolls import rank_rolls
 from utils.coil.repeats.scales import Floats, Scales, scales_of
@@ -227,12 +227,9 @@ def fixed_to_frames(along: Floats, frame: float, scales: Scales) -> bool:
 def companions(series: Series, points: Points, scales: Scales) -> Indices:
     """List the free defects that lie beside the marks of a series: other parts of the same marks."""
     along, across = points.along[series.marks], points.across[series.marks]
-    near = []
-    for a, c in zip(along, across, strict=True):
-        low, high = np.searchsorted(points.along, (a - scales.lane / 2, a + scales.lane / 2))
-        beside = np.abs(points.across[low:high] - c) <= scales.lane / 2
-        near.append(np.flatnonzero(points.free[low:high] & beside) + low)
-    return np.concatenate(near)
+    low, high = (np.searchsorted(points.along, along + sense * scales.lane / 2) for sense in (-1, 1))
+    mark, near = ranges(low, high)
+    return near[points.free[near] & (np.abs(points.across[near] - across[mark]) <= scales.lane / 2)]
 
 
 def row(

@@ -15,6 +15,7 @@ _SECOND_MARK = 7.0  # log of the odds against a second mark on a roll that has o
 _SCRATCHES = (0.05, 0.1, 0.2)  # how much the gaps of a broken scratch vary, as a share of the mean gap
 _SCRATCH_ODDS = 2.0  # log of the odds of a broken scratch against a series of marks
 _CROWD_ODDS = 9.0  # the same, added at most for other defects on the same line
+_LINE, _BESIDE = 0.12, 0.5  # half the width of that line, and of what lies on both sides of it, in lanes
 _SPLIT_ODDS = 5.0  # log of the odds against marks that only look like one at a finer step
 _ROLL_ODDS = 20.0  # the same for marks whose step no roll has, where one has twice that
 # The bound on false alarms adds up all chains, and the background is that of the densest box: on drawn clutter no chain
@@ -129,18 +130,20 @@ def crowd(series: Series, points: Points, scales: Scales) -> float:
     """Return the log of the odds of a scratch that the other defects on the line of a series speak for.
 
     Most parts of a scratch are off the step, while between the marks of a roll lies what lies before and after them. The
-    log likelihood of the count, given three times the density on the same line beyond the ends, up to a limit.
+    log likelihood of the count, given three times the density on the same line beyond the ends, or on both sides of it
+    where that is larger (a short coil may have no strip beyond the ends), up to a limit.
     """
     along, across = points.along[series.marks], points.across[series.marks]
     extent = along[-1] - along[0]
     beyond = max(scales.reach, extent)
     low, begin, end, high = np.searchsorted(points.along, (along[0] - beyond, along[0], along[-1], along[-1] + beyond))
-    line = points.free[low:high] & (
-        np.abs(points.across[low:high] - np.interp(points.along[low:high], along, across)) < 0.12 * scales.lane
-    )
-    inside = line[begin - low : end - low].sum() + 1 - len(series.marks)
-    outside = line.sum() - line[begin - low : end - low].sum()
-    expected = 1.0 + 3.0 * outside * extent / (2 * beyond)
+    off = np.abs(points.across[low:high] - np.interp(points.along[low:high], along, across))
+    off[~points.free[low:high]] = math.inf
+    within = slice(begin - low, end - low)
+    line, beside = off < _LINE * scales.lane, (off >= _LINE * scales.lane) & (off < _BESIDE * scales.lane)
+    inside = line[within].sum() + 1 - len(series.marks)
+    outside = (line.sum() - line[within].sum()) * extent / (2 * beyond)
+    expected = 1.0 + 3.0 * max(outside, beside[within].sum() * _LINE / (_BESIDE - _LINE))
     if inside <= expected:
         return 0.0
     return float(min(inside * math.log(inside / expected) - inside + expected, _CROWD_ODDS))

@@ -11,6 +11,7 @@ IEEE Transactions on Automatic Control 24 (1979); Raheli et al., Per-survivor pr
 Communications 43 (1995).
 """
 
+import functools
 import math
 from dataclasses import dataclass
 
@@ -22,6 +23,7 @@ from utils.coil.repeats.scales import Floats, Scales
 SEEN = 0.4  # share of marks that are seen, while chains are followed
 _KEPT = 24  # hypotheses at each defect
 _FIRST_TURNS = 8  # turns between the first two marks, at most
+_BUCKETS = 1 << 20  # more than there are such periods
 _FINENESS = 0.003  # hypotheses whose periods are nearer than this (relative) count as one
 DRIFT = 1e-4  # standard deviation of the period's relative change in one turn
 LENGTH_PRIOR = math.log(100.0)  # a series lasts 100 turns or so: log of the odds against its end at any turn
@@ -48,13 +50,22 @@ class Tracks:
 
     def chain(self, defect: int, track: int) -> tuple[Indices, Indices]:
         """Return the defects of a hypothesis, in order, and the turn of each, from 0."""
-        defects, turns = [defect], [0]
-        while track >= 0:
-            turns.append(turns[-1] - int(self.turns[defect, track]))
-            defect, track = int(self.before[defect, track]), int(self.before_track[defect, track])
-            defects.append(defect)
-        found = np.array(turns[::-1])
-        return np.array(defects[::-1]), found - found[0]
+        parents, width = self._parents, self.score.shape[1]
+        node = defect * width + track
+        nodes = []
+        while node >= 0:
+            nodes.append(node)
+            node = parents[node]
+        chain = np.array(nodes[::-1])
+        defects = np.concatenate([self.before.ravel()[chain[:1]], chain // width])
+        return defects, np.concatenate([[0], np.cumsum(self.turns.ravel()[chain])])
+
+    @functools.cached_property
+    def _parents(self) -> list[int]:
+        """Number, defect x K + track, of the hypothesis that each one goes on from; -1: from the first defect alone."""
+        parents = np.where(self.before_track < 0, -1, self.before * self.score.shape[1] + self.before_track)
+        numbers: list[int] = parents.ravel().tolist()
+        return numbers
 
 
 def start_costs(log_density: Floats, area: float) -> Floats:
@@ -73,63 +84,90 @@ def follow(links: Links, log_density: Floats, start: Floats, scales: Scales) -> 
     """
     number = len(log_density)
     score = np.full((number, _KEPT), -np.inf)
-    period = np.zeros((number, _KEPT))
-    variance = np.zeros((number, _KEPT))
+    period = np.full((number, _KEPT), np.nan)
+    variance = np.full((number, _KEPT), np.nan)
     before = np.full((number, _KEPT), -1, np.int64)
     before_track = np.full((number, _KEPT), -1, np.int64)
     turns = np.zeros((number, _KEPT), np.int64)
     log_seen, log_missed = math.log(SEEN), math.log1p(-SEEN)
-    log_range = math.log(math.log(scales.longest / scales.shortest))
-    steps = np.arange(1.0, _FIRST_TURNS + 1)
-    for begin, end in zip(links.levels[:-1], links.levels[1:], strict=True):
-        first, second, distance = links.first[begin:end], links.second[begin:end], links.distance[begin:end]
-        gain = links.log_across[begin:end] - log_density[second] + log_seen
-
-        # Chains that go on.
-        link, track = np.nonzero(score[first] > -np.inf)
-        old = period[first[link], track]
-        far = np.rint(distance[link] / old)
-        residual = distance[link] - far * old
-        near = (far >= 1) & (far <= scales.most_turns) & (np.abs(residual) < scales.lane)
-        link, track, old, far, residual = link[near], track[near], old[near], far[near], residual[near]
-        doubt = variance[first[link], track]
+    gains = links.log_across - log_density[links.second] + log_seen
+    starts = _starting(links, gains + start[links.first], scales, log_missed)
+    bounds = np.searchsorted(starts.link, links.levels)
+    most = scales.lane**2
+    for begin, end, from_start, to_start in zip(
+        links.levels[:-1], links.levels[1:], bounds[:-1], bounds[1:], strict=True
+    ):
+        first = links.first[begin:end]
+        # Chains that go on. Where there is no hypothesis the period is nan, and nothing is near.
+        olds, distance = period[first], links.distance[begin:end, None]
+        fars = np.rint(distance / olds)
+        residuals = distance - fars * olds
+        link, track = ((residuals * residuals < most) & (fars >= 1) & (fars <= scales.most_turns)).nonzero()
+        far, residual, source = fars[link, track], residuals[link, track], first[link]
+        doubt = variance[source, track]
         spread = scales.spread(far, doubt)
-        near = residual**2 < _GATE * spread
-        link, track, old, far = link[near], track[near], old[near], far[near]
-        residual, doubt, spread = residual[near], doubt[near], spread[near]
+        near = (residual * residual < _GATE * spread).nonzero()[0]
+        link, track, far, residual = link[near], track[near], far[near], residual[near]
+        doubt, spread, source = doubt[near], spread[near], source[near]
+        old = olds[link, track]
         weight = far * doubt / spread
-        going_score = score[first[link], track] + gain[link] + (far - 1) * log_missed
-        going_score += scales.log_along(residual, spread)
-        going_period = old + weight * residual
-        going_variance = doubt * (1 - far * weight) + far * (DRIFT * old) ** 2
+        link = link + begin
+        going = score[source, track] + gains[link] + (far - 1) * log_missed + scales.log_along(residual, spread)
+        drift = DRIFT * old
 
-        # Chains that start: any period within the range is as likely by its logarithm.
-        starting = distance[:, None] / steps
-        link0, step = np.nonzero((starting >= scales.shortest) & (starting <= scales.longest))
-        far0 = steps[step]
-        first_gain = gain - np.log(distance) - log_range + start[first]
-        starting_score = first_gain[link0] + (far0 - 1) * log_missed
-        starting_variance = (2 * scales.place + far0 * scales.slip) / far0**2
-
-        all_links = np.concatenate([link, link0])
-        all_score = np.concatenate([going_score, starting_score])
-        all_period = np.concatenate([going_period, starting[link0, step]])
-        all_turns = np.concatenate([far, far0])
-        owner = second[all_links]
-        bucket = np.floor(np.log(all_period) / _FINENESS)
-        bucket = (owner * 16384 + (bucket - bucket.min())).astype(np.int64) if len(bucket) else owner
-        order = np.lexsort((-all_score, bucket))
-        bucket = bucket[order]
-        order = order[np.flatnonzero(np.diff(bucket, prepend=-1))]
-        order = order[np.lexsort((-all_score[order], owner[order]))]
-        owner = owner[order]
-        rank = np.arange(len(order)) - np.searchsorted(owner, owner)
-        order, owner, rank = order[rank < _KEPT], owner[rank < _KEPT], rank[rank < _KEPT]
-
+        own = slice(from_start, to_start)
+        all_links = np.concatenate([link, starts.link[own]])
+        all_score = np.concatenate([going, starts.score[own]])
+        all_period = np.concatenate([old + weight * residual, starts.period[own]])
+        order, owner, rank = _best(links.second[all_links], all_period, all_score)
         score[owner, rank] = all_score[order]
         period[owner, rank] = all_period[order]
-        variance[owner, rank] = np.concatenate([going_variance, starting_variance])[order]
-        before[owner, rank] = first[all_links[order]]
-        before_track[owner, rank] = np.concatenate([track, np.full(len(link0), -1)])[order]
-        turns[owner, rank] = all_turns[order]
+        doubts = doubt * (1 - far * weight) + far * drift * drift
+        variance[owner, rank] = np.concatenate([doubts, starts.variance[own]])[order]
+        before[owner, rank] = links.first[all_links[order]]
+        before_track[owner, rank] = np.concatenate([track, starts.none[own]])[order]
+        turns[owner, rank] = np.concatenate([far, starts.turns[own]])[order]
     return Tracks(score, period, variance, before, before_track, turns)
+
+
+@dataclass(frozen=True)
+class _Starts:
+    """Chains of two defects, (S,) each, in the order of their links."""
+
+    link: Indices
+    score: Floats
+    period: Floats
+    variance: Floats
+    turns: Floats
+    none: Indices
+
+
+def _starting(links: Links, gain: Floats, scales: Scales, log_missed: float) -> _Starts:
+    """List the chains that start with a link, the best of each second defect: any period is as likely by its logarithm."""
+    steps = np.arange(1.0, _FIRST_TURNS + 1)
+    periods = links.distance[:, None] / steps
+    link, step = ((periods >= scales.shortest) & (periods <= scales.longest)).nonzero()
+    far = steps[step]
+    gain = gain - np.log(links.distance) - math.log(math.log(scales.longest / scales.shortest))
+    score = gain[link] + (far - 1) * log_missed
+    period = periods[link, step]
+    kept = np.sort(_best(links.second[link], period, score)[0])
+    far = far[kept]
+    variance = (2 * scales.place + far * scales.slip) / far**2
+    return _Starts(link[kept], score[kept], period[kept], variance, far, np.full(len(kept), -1))
+
+
+def _best(owner: Indices, period: Floats, score: Floats) -> tuple[Indices, Indices, Indices]:
+    """Return the best hypotheses of each defect, one of those with nearly one period: which, the defect, and the rank."""
+    if not len(owner):
+        return owner, owner, owner
+    key = owner * _BUCKETS + (np.log(period) * (1 / _FINENESS)).astype(np.int64)
+    order = np.lexsort((score, key))
+    last = key[order]
+    order = order[np.append(last[1:] != last[:-1], True)]  # the best of each bucket
+    order = order[np.lexsort((-score[order], owner[order]))]
+    owner = owner[order]
+    new = np.append(True, owner[1:] != owner[:-1]).nonzero()[0]
+    rank = np.arange(len(order)) - np.repeat(new, np.diff(new, append=len(order)))
+    kept = (rank < _KEPT).nonzero()[0]
+    return order[kept], owner[kept], rank[kept]
