@@ -413,6 +413,12 @@ class OptimisationFlags:
     ema: float = flag(
         "decay per step of the weights' moving average that is validated and published; 0: off", 0.0, low=0, high=1
     )
+    swa: int = flag(
+        "last epochs whose weights are averaged (stochastic weight averaging); the last epoch is validated with the "
+        "mean, which is published where it is best; 0: off",
+        0,
+        low=0,
+    )
 
 
 @dataclass(frozen=True, kw_only=True)

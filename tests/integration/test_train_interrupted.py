@@ -17,9 +17,10 @@ import pytest
 import torch
 import yaml
 
-from config import TrainConfig
+from config import EvaluateConfig, TrainConfig
 from tests.integration.in_process import command
 from tests.integration.small_training import draw_strips, history_of, same, settings, weights_of
+from utils.commands.evaluate import evaluate
 from utils.commands.train import train
 from utils.commands.train_network import TrainResult
 from utils.errors import InputError
@@ -97,6 +98,7 @@ ONE_CYCLE = {"schedule": "onecycle", "optimizer": "adamw", "ema": 0.9, "accumula
     ("end", "changes"),
     [
         (cut_off, ONE_CYCLE),
+        pytest.param(cut_off, {"swa": 3}, marks=pytest.mark.slow),
         *(
             pytest.param(kill, changes, marks=pytest.mark.slow)
             for changes in (
@@ -120,6 +122,22 @@ def test_a_killed_run_resumes_bit_equal(strips, tmp_path, monkeypatch, end, chan
     pd.testing.assert_frame_equal(history_of(whole.folder), history_of(resumed.folder), check_exact=True)
     assert resumed.best_epoch == whole.best_epoch
     assert resumed.scores == whole.scores
+
+
+@pytest.mark.slow
+def test_the_last_epoch_is_validated_with_the_mean_of_the_weights(strips, tmp_path, capsys):
+    plain = train(settings(strips, tmp_path / "plain", num_epochs=3))
+    mean = train(settings(strips, tmp_path / "mean", num_epochs=3, swa=2))
+    assert "the last epoch is validated with the mean of the weights of epochs 2 to 3" in capsys.readouterr().out
+    one, other = history_of(plain.folder), history_of(mean.folder)
+    pd.testing.assert_frame_equal(one[:2], other[:2], check_exact=True)
+    assert list(one["train_loss"]) == list(other["train_loss"])
+    assert one["valid_loss"][2] != other["valid_loss"][2]
+    assert "mean of the weights of epochs 2 to 3" in mean.text()
+    assert mean.scores["mean_dice"] == pytest.approx(other["valid_dice"].max())
+    # What is published scores what validation said of it.
+    config = EvaluateConfig(dir=strips, weights_dir=mean.folder, out=tmp_path / "out", device="cpu", backend="torch")
+    assert evaluate(config).scores.mean_dice == pytest.approx(mean.scores["mean_dice"], abs=1e-6)
 
 
 FLAGS = (

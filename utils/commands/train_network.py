@@ -45,6 +45,7 @@ from utils.training.runner import SegmentationRunner
 from utils.training.selection import about_subset, about_test, choose_split, seen_before
 from utils.training.teaching import Teaching, write_teaching
 from utils.training.trial import check_batch, freeze_unreached
+from utils.training.weight_mean import mean_in_words
 from utils.weights.run_files import SPLIT
 
 MOST_FLAGS = 5  # named where they differ from the recipe
@@ -64,6 +65,7 @@ class TrainResult:
         seconds: of this call.
         is_main: whether this process is the one that writes and prints.
         test: likewise, of the test images that this call scored; None: it scored none.
+        mean: which epochs' weights ``-swa`` has averaged, in words; "" without it.
     """
 
     folder: Path
@@ -74,6 +76,7 @@ class TrainResult:
     seconds: float
     is_main: bool
     test: dict[str, Any] | None = None
+    mean: str = ""
 
     def text(self) -> str:
         """Return the lines that a user reads at the end."""
@@ -81,6 +84,10 @@ class TrainResult:
         lines = [
             f"best epoch {self.best_epoch} of {self.epochs} on {images} validation images: {_figures(self.scores)}"
         ]
+        if self.mean and self.best_epoch == self.epochs:
+            lines.append(f"its weights: {self.mean}")
+        elif self.mean:
+            lines.append(f"{self.mean} scored less, in epoch {self.epochs}: history.csv has it")
         if self.test is not None:
             unused = plural(self.test["images"], "test image")
             lines.append(f"its weights on {unused}, used for nothing else: {_figures(self.test)}")
@@ -258,6 +265,8 @@ def _notes(
         notes.append(f"images as in {config.split}")
     if config.start_size is not None:
         notes.append(growth_in_words(config.start_size, config.num_epochs))
+    if config.swa:
+        notes.append(f"the last epoch is validated with {mean_in_words(config.swa, config.num_epochs)}")
     return [*notes, *many_workers(config.num_of_workers)]
 
 
@@ -399,7 +408,8 @@ def _finish(
     epochs = read_last(run.checkpoints)["epoch"]
     seconds = time.perf_counter() - started
     main = engine.is_main_process
-    return TrainResult(run.folder, weights, best["epoch"], epochs, best["scores"], seconds, main, scores)
+    mean = mean_in_words(run.config.swa, run.config.num_epochs) if run.config.swa else ""
+    return TrainResult(run.folder, weights, best["epoch"], epochs, best["scores"], seconds, main, scores, mean)
 
 
 def _test(run: Run, images: _Images, network: Segmenter, engine: SteelEngine) -> dict[str, Any]:

@@ -15,6 +15,7 @@ from utils.files import replacing
 from utils.training.history import History
 from utils.training.interruption import uninterrupted
 from utils.training.stepping import MovingAverage
+from utils.training.weight_mean import WeightMean
 from utils.weights.torch_file import read_torch_file
 
 LAST, BEST = "last.pth", "best.pth"
@@ -30,7 +31,7 @@ class Checkpoints(dl.Callback):
         history: the epochs so far.
         scores: gives the scores of the epoch's validation as plain words and numbers.
         chosen_by: the figure of validation that the best epoch has the highest of.
-        average: moving average of the weights, if there is one; it is what counts as the model then.
+        average: moving average of the weights, or mean of the last epochs, if there is one; it is part of ``last.pth``.
         top_k: how many of the best to keep; beyond ``best.pth`` as ``epoch-NNN.pth``.
         early_stop: epochs without gain before the run stops; 0: never.
     """
@@ -41,7 +42,7 @@ class Checkpoints(dl.Callback):
         history: History,
         scores: Callable[[], dict[str, Any]],
         chosen_by: str,
-        average: MovingAverage | None,
+        average: MovingAverage | WeightMean | None,
         top_k: int,
         early_stop: int,
     ) -> None:

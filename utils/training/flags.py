@@ -11,6 +11,7 @@ from utils.models.spec import LABEL_TASKS, ModelSpec
 from utils.settings import given_fields
 from utils.training.loaders import worker_count
 from utils.training.losses import make_loss
+from utils.training.weight_mean import check_weight_mean
 from utils.weights.system_file import ENSEMBLE, SEGMENTERS
 
 BALANCED = "balanced"
@@ -144,6 +145,7 @@ def check(config: TrainConfig) -> None:
     # The classes' names are not known yet; all else that a spec refuses is refused here.
     spec = make_spec(config, (config.target or "defect",))
     weight_words(config)
+    check_weight_mean(config)
     make_loss(config)
     spec.smp_encoder()
     worker_count(config.num_of_workers, 1)

@@ -24,6 +24,7 @@ from utils.training.optimisation import make_optimizer, make_scheduler
 from utils.training.scorers import Scorers
 from utils.training.stepping import ClippedUpdate, GuardedBackward, MovingAverage, moving_average
 from utils.training.tensorboard import TensorboardFiles
+from utils.training.weight_mean import WeightMean
 from utils.weights.run_files import CHECKPOINTS, HISTORY, TENSORBOARD
 
 
@@ -58,6 +59,7 @@ class SegmentationRunner(dl.SupervisedRunner):
         self.given_loaders = loaders
         # A copy made before the engine wraps the network's forward, or it would run the original's weights.
         self.average: ModelEmaV3 | None = moving_average(self.network, config.ema) if config.ema else None
+        self.mean = WeightMean(self.network, config.swa, config.num_epochs, interruption) if config.swa else None
         if engine.device.type == "cpu" and config.precision == "bf16":
             depthwise_in_full(self.network)
         self.scorers = Scorers.of(config, network.spec)
@@ -65,7 +67,9 @@ class SegmentationRunner(dl.SupervisedRunner):
 
     @property
     def evaluated(self) -> Segmenter:
-        """The network that is validated and published: the moving average where there is one."""
+        """The network that is validated and published: the moving average, or in the last epoch the mean, if there is one."""
+        if self.mean and self.mean.completed(self.epoch_step):
+            return self.mean.network
         return self.average.module if self.average else self.network  # type: ignore[return-value]
 
     def scores(self) -> dict[str, Any]:
@@ -115,7 +119,7 @@ class SegmentationRunner(dl.SupervisedRunner):
         """Return the callbacks of each batch and epoch; Catalyst sorts them by their order."""
         meter = EpochMeter()
         update = ClippedUpdate(self.config.accumulate, self.config.clip_norm)
-        average = MovingAverage(self.average, update) if self.average else None
+        average = MovingAverage(self.average, update) if self.average else self.mean
         checkpoints = Checkpoints(
             self.folder / CHECKPOINTS,
             self.history,
@@ -170,10 +174,10 @@ class SegmentationRunner(dl.SupervisedRunner):
 
     def forward(self, batch: Mapping[str, Any], **kwargs: Any) -> Mapping[str, Any]:
         """Run the network on a batch: the live one in training, the one to be published in validation."""
-        if self.is_train_loader or self.average is None:
+        if self.is_train_loader or self.evaluated is self.network:
             answer = self.model(batch["images"], **kwargs)
         else:
             with self.engine.autocast():
-                answer = self.average.module(batch["images"])
+                answer = self.evaluated(batch["images"])
         masks, labels = parts(answer)
         return {"answer": answer, "logits": masks, "labels": labels}
