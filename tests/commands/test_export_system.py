@@ -199,3 +199,17 @@ def test_nothing_is_written_when_a_member_cannot_be_exported(tmp_path, monkeypat
     ):
         export(path, out=tmp_path / "out")
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.slow
+def test_networks_that_are_put_together_are_exported_beside_the_first(tmp_path):
+    first, second = (member(tmp_path / name, "unet", "multilabel") for name in ("one", "two"))
+    Image.fromarray(strips()[0]).save(tmp_path / "compared.png")
+    together = Path(f"{first.source},{second.source}")
+    result = export_model(ExportConfig(weights_dir=together, images=tmp_path / "compared.png"))
+    assert result.folder == tmp_path / "one/ensemble-test_resnet+test_resnet-onnx"
+    about = json.loads((result.folder / "system.json").read_text())
+    assert [(one["network"], one["weight"]) for one in about["drawers"][0]["mean"]] == [
+        ("network-1", 0.5),
+        ("network-2", 0.5),
+    ]

@@ -361,3 +361,24 @@ def test_card_and_scores_of_published_weights_are_found():
     assert known.card is not None
     assert known.card.startswith(f"# {known.name}")
     assert "valid" in known.scores
+
+
+def test_networks_put_together_answer_like_the_command_line_and_are_decided_anew(make_dataset, make_weights, tmp_path):
+    root, out = make_dataset(), tmp_path / "out"
+    together = Path(f"{make_weights(input_size=(32, 64))},{make_weights(class_names=('cracks', 'pits'))}")
+    flags = {"weights_dir": together, "backend": "torch", "precision": "f32"}
+    predict(PredictConfig(dir=root, out=out, **flags))
+    with open(out / "submission.csv", newline="") as file:
+        codes = {row["ImageId_ClassId"]: row["EncodedPixels"] for row in csv.DictReader(file)}
+    paths = sorted((root / "train_images").iterdir())
+    with Inspector.open(ServeConfig(**flags)) as inspector:
+        answers = inspector.inspect([Upload(path.name, path.read_bytes()) for path in paths], keep_logits=True)
+        known = inspector.about
+    assert (known.kind, known.name, known.gate) == ("system", "ensemble-test_resnet+test_resnet", None)
+    assert (known.class_names, known.label_names) == (("pits", "cracks"), ())
+    assert known.backend.startswith("ensemble of 2, torch f32")
+    for answer in answers:
+        for class_id, mask in enumerate(answer.masks, start=1):
+            assert (encode(mask) if mask.any() else "") == codes[f"{answer.name}_{class_id}"]
+        again = redecide(answer, known.decision, task=known.task, gate=known.gate)
+        np.testing.assert_array_equal(again.masks, answer.masks)

@@ -308,3 +308,4 @@ def test_weights_are_listed_by_name_and_a_run_of_the_same_name_beside_them(tmp_p
     assert tmp_path / half not in found.values()
     assert "unet-resnet18-neuseg" in found  # published
     assert find_weights(tmp_path / "a-0000aaaa.pth") == found
+    assert find_weights(Path(f"{tmp_path / 'a-0000aaaa.pth'},{tmp_path / 'a-0000bbbb.pth'}")) == found
