@@ -1,5 +1,6 @@
 """What a card says about how a network was trained."""
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -67,3 +68,12 @@ def test_folders_of_every_run_stay_private():
     cleaned = without_places(provenance(settings={"init_encoder": "/home/me/e.pth"}, started_from=first))
     assert cleaned["config"]["init_encoder"] == "e.pth"
     assert cleaned["started_from"]["config"]["encoder_weights"] == "start.pth"
+
+
+def test_folders_of_teachers_stay_private():
+    settings = to_plain(
+        TrainConfig(teacher=("/home/me/runs/folds", "/home/me/b.pth"), unlabelled=Path("/home/me/more"))
+    )
+    cleaned = without_places(provenance(settings=settings))
+    assert (cleaned["config"]["teacher"], cleaned["config"]["unlabelled"]) == ("folds,b.pth", "more")
+    assert "-teacher folds,b.pth -unlabelled more" in commands(cleaned)[0]
