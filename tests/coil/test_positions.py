@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from utils.coil.plan import Camera, CoilPlan
-from utils.coil.positions import numbers_of, read_frames
+from utils.coil.positions import read_frames
 from utils.errors import InputError
 
 PX = CoilPlan()
@@ -211,22 +211,6 @@ def test_metres_without_a_scale_count_frames_and_keep_gaps(tmp_path):
     frames = read(tmp_path, [WHOLE[0], WHOLE[1], WHOLE[3], WHOLE[4]], PX, sizes(1, 2, 4, 5))
     assert begins(frames) == pytest.approx({1: 0, 2: 1000, 4: 3000, 5: 4000})
     assert "one frame" in " ".join(frames.warnings)
-
-
-@pytest.mark.parametrize(
-    ("names", "numbers"),
-    [
-        (["7.jpg", "10.png"], [7, 10]),
-        (["cam2_0012.jpg", "cam2_0003.jpg"], [12, 3]),
-        (["a1b.jpg", "a2b.jpg"], [1, 2]),
-        (["a1.jpg", "b2.jpg"], None),
-        (["1.jpg", "01.jpg"], None),
-        (["a.jpg", "b.jpg"], None),
-    ],
-)
-def test_numbers_of_names(names, numbers):
-    found = numbers_of(names)
-    assert found is None if numbers is None else np.array_equal(found, numbers)
 
 
 LISTED = [f"{number:04d}.jpg,{number - 1}" for number in range(1, 11)]  # a metre from image to image

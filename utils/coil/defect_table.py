@@ -8,7 +8,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from utils.coil.positions import Size, camera_name, listed_images, numbers_of
+from utils.coil.names import camera_name, numbers_of
+from utils.coil.positions import Size, listed_images
 from utils.data.tables import AnnotationError, read_table
 from utils.errors import InputError
 from utils.settings import nearest

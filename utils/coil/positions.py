@@ -3,7 +3,6 @@
 An image whose place is not known for sure is left out, and said to be: a gap on the map is seen, a shifted map is not.
 """
 
-import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -13,10 +12,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from utils.coil.gaps import find_gaps
+from utils.coil.names import camera_name, natural, numbers_of, side_by_side
 from utils.coil.order import crossing
 from utils.coil.plan import Camera, CoilPlan
 from utils.coil.speed import SPEED, distances, seconds
-from utils.coil.tables import FRAME_COLUMNS, GAP_COLUMNS
+from utils.coil.tables import FRAME_COLUMNS
 from utils.data.tables import AnnotationError, is_filler, read_table, require_columns
 from utils.errors import InputError
 from utils.text import plural
@@ -26,7 +27,6 @@ Size = tuple[int, int]  # height, width in pixels
 
 _KINDS = ("start_m", "start_px", "count", "time")  # the first of them that the table has is used
 _LAYOUT = "ImageId,camera,start_m,left_mm (or time, or count, instead of start_m)"
-_NUMBERED = re.compile(r"(.*?)(\d+)(\D*)", re.DOTALL)
 # A table that contradicts the order of the images more often than this is wrong as a whole.
 _MOST_CROSSING = 0.2
 # Places that begin farther off than the coil is long and so many frames more count from elsewhere than its head.
@@ -454,11 +454,11 @@ class _Placer:
         """Return where each image begins across: by the table, by coil.yaml, else cameras side by side in order."""
         across = starts["across"].to_numpy(float).copy()
         cameras = starts["camera"].to_numpy()
-        order = sorted(set(cameras), key=_natural)
+        order = sorted(set(cameras), key=natural)
         widest = max(
             self.extent(name, self.seen_by(one))[1] for name, one in zip(starts["image"], cameras, strict=True)
         )
-        beside = {camera: place * widest for camera, place in _side_by_side(order).items()}
+        beside = {camera: place * widest for camera, place in side_by_side(order).items()}
         unsaid = []
         for camera in order:
             own = cameras == camera
@@ -508,55 +508,6 @@ def extent(size: Size, camera: Camera) -> tuple[float, float]:
     return along * (camera.mm_per_px_along or 1.0), across * (camera.mm_per_px_across or 1.0)
 
 
-def find_gaps(table: pd.DataFrame, plan: CoilPlan, length: float | None = None) -> pd.DataFrame:
-    """Find the stretches of the coil that a camera has not seen.
-
-    Args:
-        table: of ``FRAME_COLUMNS``.
-        plan: of the coil.
-        length: of the coil; none: it ends with its last image.
-
-    Returns:
-        A row of ``GAP_COLUMNS`` for each, and rows without a camera for what none of several has seen. Gaps of a pixel or
-        less, and at head and tail of less than half a frame where other cameras see it, are none.
-    """
-    tail = float(table["end"].max()) if length is None else length
-    missing: dict[str, list[tuple[float, float]]] = {}
-    for camera, own in table.groupby("camera", sort=False):
-        seen = plan.camera(str(camera))
-        pixel = (seen.mm_per_px_along if seen else None) or 1.0
-        begin, end = own["begin"].to_numpy(float), np.maximum.accumulate(own["end"].to_numpy(float))
-        missing[str(camera)] = _missing(begin, end, tail, pixel)
-    several = len(missing) > 1
-    rows: list[tuple[str, float, float]] = [("", *gap) for gap in _common(list(missing.values()))]
-    if several:
-        whole = {gap[1:] for gap in rows}
-        for camera, gaps in missing.items():
-            own = table[table["camera"] == camera]
-            half = float(np.median(own["end"] - own["begin"])) / 2
-            # Cameras need not stand in one line across the strip.
-            inner = [gap for gap in gaps if (gap[0] > 0 and gap[1] < tail) or gap[1] - gap[0] > half]
-            rows += [(camera, *gap) for gap in inner if gap not in whole]
-    found = pd.DataFrame(rows, columns=list(GAP_COLUMNS))
-    return found.sort_values(["begin", "end", "camera"], kind="stable", ignore_index=True)
-
-
-def _missing(begin: np.ndarray, end: np.ndarray, tail: float, pixel: float) -> list[tuple[float, float]]:
-    """Return what lies between images in the order along the strip, ``end`` being the farthest end so far."""
-    starts, ends = np.concatenate([[0.0], end]), np.concatenate([begin, [tail]])
-    open_ = ends - starts > 1.5 * pixel
-    return list(zip(starts[open_].tolist(), ends[open_].tolist(), strict=True))
-
-
-def _common(parts: Sequence[list[tuple[float, float]]]) -> list[tuple[float, float]]:
-    """Return what all lists of stretches have in common."""
-    found = parts[0]
-    for others in parts[1:]:
-        pairs = [(max(a, c), min(b, d)) for a, b in found for c, d in others]
-        found = [pair for pair in pairs if pair[1] > pair[0]]
-    return found
-
-
 def _read(file: Path) -> pd.DataFrame:
     try:
         table = read_table(file)
@@ -586,41 +537,6 @@ def listed_images(folder: Path) -> dict[str, str]:
         return {}
     table = _read(folder / POSITIONS)
     return dict(zip(table["image"], table["camera"], strict=True))
-
-
-def numbers_of(names: Sequence[str] | pd.Series) -> np.ndarray | None:
-    """Return the number of each image from its name, the last one in it; none where these do not tell an order.
-
-    They do where names differ in the number alone: ``7.jpg``, ``line2_0012.png``.
-    """
-    parts = [_NUMBERED.fullmatch(Path(name).stem) for name in names]
-    if not all(parts) or len({(part[1], part[3]) for part in parts if part}) > 1:
-        return None
-    numbers = [int(part[2]) for part in parts if part]
-    if len(set(numbers)) < len(numbers) or max(numbers) >= 2**62:
-        return None
-    return np.array(numbers, dtype=np.int64)
-
-
-def camera_name(word: str) -> str:
-    """Return the name of a camera as tables write it: 1 for 1.0, which pandas makes of numbers beside gaps."""
-    return re.sub(r"^(\d+)\.0+$", r"\1", word)
-
-
-def _side_by_side(cameras: Sequence[str]) -> dict[str, int]:
-    """Return each camera's place in a row: by its number, so that one that is missing leaves a gap, else by the order."""
-    if all(camera.isdecimal() for camera in cameras):
-        numbers = [int(camera) for camera in cameras]
-        first = min(numbers) if min(numbers) > len(numbers) else min(1, min(numbers))
-        if len(set(numbers)) == len(numbers) and max(numbers) - first < 2 * len(numbers):
-            return dict(zip(cameras, (number - first for number in numbers), strict=True))
-    return {camera: place for place, camera in enumerate(cameras)}
-
-
-def _natural(name: str) -> tuple[tuple[int, int, str], ...]:
-    """Return what names are sorted by: numbers in them as numbers."""
-    parts = re.split(r"(\d+)", name)
-    return tuple((0, int(part), "") if part.isdecimal() else (1, 0, part) for part in parts if part)
 
 
 def _numbers(column: pd.Series) -> np.ndarray:
