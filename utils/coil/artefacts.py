@@ -169,23 +169,30 @@ class _Search:
             if len(taken):
                 stale[self.spans[1][0][taken].min() : self.spans[1][1][taken].max()] = True
 
-    def _covered(self, column: int) -> np.ndarray:
-        """Return (frames, rows) bool, which places of a column some free box covers."""
+    def _covered(self, column: int) -> tuple[np.ndarray, np.ndarray]:
+        """Return which places of a column some free box covers.
+
+        Returns:
+            (U,) int frames with a box in this column, in order, which are few of all; and (U, rows) bool.
+        """
         first, last = self.spans[1]
         here = np.flatnonzero(self.free & (first <= column) & (column < last))
-        steps = np.zeros((self.frames, self.rows + 1), np.int32)
-        np.add.at(steps, (self.when[here], self.spans[0][0][here]), 1)
-        np.add.at(steps, (self.when[here], self.spans[0][1][here]), -1)
-        return steps[:, :-1].cumsum(axis=1) > 0
+        frames, number = np.unique(self.when[here], return_inverse=True)
+        steps = np.zeros((len(frames), self.rows + 1), np.int32)
+        np.add.at(steps, (number, self.spans[0][0][here]), 1)
+        np.add.at(steps, (number, self.spans[0][1][here]), -1)
+        return frames, steps[:, :-1].cumsum(axis=1) > 0
 
     def _surest(self, column: int, blocked: np.ndarray) -> tuple[float, int, int]:
         """Return the surprise of the surest place of a column, its row and its stretch."""
         first, last = self.spans[1]
         if (self.free & (first <= column) & (column < last)).sum() < FEWEST_FRAMES:
             return 0.0, 0, 0
-        sums = np.zeros((self.frames + 1, self.rows), np.int32)
-        np.cumsum(self._covered(column), axis=0, out=sums[1:])
-        counts = sums[self.stretches[:, 1]] - sums[self.stretches[:, 0]]
+        frames, covered = self._covered(column)
+        sums = np.zeros((len(frames) + 1, self.rows), np.int32)
+        np.cumsum(covered, axis=0, out=sums[1:])
+        begin, end = np.searchsorted(frames, self.stretches).T
+        counts = sums[end] - sums[begin]
         number = np.diff(self.stretches, axis=1)[:, 0]
         chance = counts.mean(axis=1) / number
         counts[:, blocked] = 0
@@ -210,7 +217,7 @@ class _Search:
         typical = np.median(self.boxes[here[alike]], axis=0)
         hits = np.flatnonzero(covers)
         hits = hits[_common(self.boxes[hits], typical) >= COMMON]
-        chance = float(self._covered(column).mean())
+        chance = float(self._covered(column)[1].sum() / (self.frames * self.rows))
         begin, end = _period(np.unique(self.when[hits]), self.frames, chance)
         members = hits[(self.when[hits] >= begin) & (self.when[hits] < end)]
         members = members[np.argsort(self.when[members], kind="stable")]
