@@ -160,12 +160,12 @@ def test_a_killed_system_goes_on_where_it_was(make_dataset, tmp_path):
 
 
 def test_interrupting_names_the_systems_folder(make_dataset, tmp_path, monkeypatch):
-    from utils.commands import train_system as system
+    from utils.commands import train_members as members
 
     def interrupted(run):
         raise KeyboardInterrupt("go on with: python Train.py -resume somewhere/classifier")
 
-    monkeypatch.setattr(system, "train_network", interrupted)
+    monkeypatch.setattr(members, "train_network", interrupted)
     with pytest.raises(KeyboardInterrupt, match=f"go on with: python Train.py -resume {tmp_path / 'run'}$"):
         train(tmp_path / "run", make_dataset(count=18), "-system two-stage")
     assert yaml.safe_load((tmp_path / "run/config.yaml").read_text())["system"] == "two-stage"
@@ -194,7 +194,7 @@ def test_images_decoded_for_one_network_are_gone_when_those_of_the_next_are(make
 
 
 def test_balanced_systems_see_clean_images_too(make_dataset, tmp_path, monkeypatch):
-    from utils.commands import train_system as system
+    from utils.commands import train_members as members
 
     monkeypatch.setattr(system, "train_network", lambda run: (_ for _ in ()).throw(KeyboardInterrupt))
     data, words = make_dataset(count=30), "-system two-stage -subset balanced -per_class 3"
@@ -252,7 +252,7 @@ def test_what_one_network_of_a_system_lacks_is_said_before_the_first_is_trained(
 
 @pytest.mark.parametrize(("groups", "fits"), [("0,1,1", False), ("0,1,2", True)])
 def test_too_few_images_to_calibrate_by_are_told_before_any_training(make_dataset, tmp_path, monkeypatch, groups, fits):
-    from utils.commands import train_system as system
+    from utils.commands import train_members as members
 
     monkeypatch.setattr(system, "train_network", lambda run: (_ for _ in ()).throw(KeyboardInterrupt))
     data, split = make_dataset(count=18), tmp_path / "split.csv"
