@@ -194,7 +194,7 @@ def test_images_decoded_for_one_network_are_gone_when_those_of_the_next_are(make
 
 
 def test_balanced_systems_see_clean_images_too(make_dataset, tmp_path, monkeypatch):
-    from utils.commands import train_members as members
+    from utils.commands import train_system as system
 
     monkeypatch.setattr(system, "train_network", lambda run: (_ for _ in ()).throw(KeyboardInterrupt))
     data, words = make_dataset(count=30), "-system two-stage -subset balanced -per_class 3"
@@ -252,7 +252,7 @@ def test_what_one_network_of_a_system_lacks_is_said_before_the_first_is_trained(
 
 @pytest.mark.parametrize(("groups", "fits"), [("0,1,1", False), ("0,1,2", True)])
 def test_too_few_images_to_calibrate_by_are_told_before_any_training(make_dataset, tmp_path, monkeypatch, groups, fits):
-    from utils.commands import train_members as members
+    from utils.commands import train_system as system
 
     monkeypatch.setattr(system, "train_network", lambda run: (_ for _ in ()).throw(KeyboardInterrupt))
     data, split = make_dataset(count=18), tmp_path / "split.csv"
