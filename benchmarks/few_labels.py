@@ -24,7 +24,7 @@ import torch
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from benchmarks.recipes import read_rows, write_rows
-from config import RECIPES, Device, Precision, TrainConfig, flag
+from config import RECIPES, SAID_BY_SPLIT, Device, Precision, TrainConfig, flag
 from utils.cli import DONE, parse, run
 from utils.commands.train import train
 from utils.commands.train_network import TrainResult
@@ -158,7 +158,7 @@ def make_data(config: FewLabelsConfig, dataset: Dataset, frame: pd.DataFrame, si
 def settings_of(config: FewLabelsConfig, data: Drawn, weights: str, folder: Path, draw: int) -> TrainConfig:
     """Return the settings of a training without a teacher."""
     values: dict[str, Any] = {
-        **RECIPES[config.train_recipe],
+        **{name: value for name, value in RECIPES[config.train_recipe].items() if name not in SAID_BY_SPLIT},
         **{
             name: getattr(config, name)
             for name in (

@@ -12,6 +12,7 @@ from utils.commands.train_network import TrainResult
 from utils.data.annotations import open_dataset
 from utils.data.splits import read_split, write_split
 from utils.errors import InputError
+from utils.training.flags import settle
 
 
 class Trainer:
@@ -21,7 +22,7 @@ class Trainer:
         self.asked: list[TrainConfig] = []
 
     def __call__(self, config: TrainConfig) -> TrainResult:
-        self.asked.append(config)
+        self.asked.append(settle(config))
         assert config.out
         scores = {"mean_dice": 0.7, "defect_dice": 0.1 * len(self.asked), "empty_baseline": 0.5, "images": 4}
         return TrainResult(config.out, config.out / "x.pth", 1, 1, scores, 60.0, True)

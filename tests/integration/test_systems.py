@@ -182,12 +182,12 @@ def test_a_killed_system_goes_on_where_it_was(make_dataset, tmp_path):
 
 
 def test_interrupting_names_the_systems_folder(make_dataset, tmp_path, monkeypatch):
-    from utils.commands import train_system as system
+    from utils.commands import train_members as members
 
     def interrupted(run):
         raise KeyboardInterrupt("go on with: python Train.py -resume somewhere/classifier")
 
-    monkeypatch.setattr(system, "train_network", interrupted)
+    monkeypatch.setattr(members, "train_network", interrupted)
     with pytest.raises(KeyboardInterrupt, match=f"go on with: python Train.py -resume {tmp_path / 'run'}$"):
         train(tmp_path / "run", make_dataset(count=18), "-system two-stage")
     assert yaml.safe_load((tmp_path / "run/config.yaml").read_text())["system"] == "two-stage"
