@@ -10,6 +10,7 @@ from utils.errors import InputError
 from utils.files import replacing
 from utils.weights import finding
 from utils.weights.finding import find, list_weights
+from utils.weights.run_files import FOLDS
 
 A, B, C = entry("net-a", b"a"), entry("net-b", b"b"), entry("net-c", b"c")
 OTHER_A = "net-a-00000000.pth"
@@ -151,3 +152,17 @@ def test_the_default_folder_is_found_from_any_working_directory(tmp_path, monkey
     Path("weights").mkdir()  # one's own comes first
     put(Path("weights"), "mine.pth")
     assert find(Path("weights")) == Path("weights/mine.pth")
+
+
+def test_a_run_of_folds_stands_for_its_networks(tmp_path):
+    folds = [tmp_path / "run" / f"fold-{number}" for number in (1, 2, 10)]
+    for fold in folds:
+        fold.mkdir(parents=True)
+    (tmp_path / "run" / FOLDS).write_text("image,fold\n")
+    put(folds[0], "a.pth")
+    put(folds[1], "a.pth")
+    with pytest.raises(InputError, match=r"run: fold-10 not trained yet; go on with: python Train.py -resume \S+run$"):
+        finding.named(tmp_path / "run")
+    put(folds[2], "a.pth")
+    assert finding.named(tmp_path / "run") == folds
+    assert finding.named(Path(f"other.pth,{tmp_path / 'run'}")) == [Path("other.pth"), *folds]

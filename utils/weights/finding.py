@@ -6,6 +6,7 @@ from pathlib import Path
 from utils.errors import InputError
 from utils.weights.ensemble import ensemble_of
 from utils.weights.index import INDEX, OWN_INDEX, Index, bare, read_index
+from utils.weights.run_files import FOLDS
 from utils.weights.system_file import SystemFile, read_system
 from utils.weights.weights_file import SYSTEM_SUFFIX, WeightsFile, load
 
@@ -31,20 +32,35 @@ def open_weights(weights_dir: Path, name: str | None = None) -> WeightsFile | Sy
 def named(weights_dir: Path) -> list[Path]:
     """Return the files and folders that ``-weights_dir`` names: one, or several between commas.
 
-    What is there by the whole name is one, commas and all.
+    What is there by the whole name is one, commas and all. A run of ``-folds`` stands for the networks of its folds.
 
     Raises:
-        InputError: nothing stands between two commas.
+        InputError: nothing stands between two commas, or a fold is not trained yet.
     """
     words = [word.strip() for word in str(weights_dir).split(",")]
     if len(words) == 1 or _is_there(weights_dir):
-        return [weights_dir]
+        return _networks_of(weights_dir)
     if "" in words:
         raise InputError(f"-weights_dir {weights_dir}: expected weights files or run folders between the commas")
     try:
-        return [Path(word).expanduser() for word in words]
+        places = [Path(word).expanduser() for word in words]
     except RuntimeError:
         raise InputError(f"-weights_dir {weights_dir}: there is no such user; write the paths in full") from None
+    return [one for place in places for one in _networks_of(place)]
+
+
+def _networks_of(place: Path) -> list[Path]:
+    """Return the run folder of each fold where a folder is a run of ``-folds``, else the place itself."""
+    if not _is_there(place / FOLDS):
+        return [place]
+    folds = sorted(place.glob("fold-*"), key=lambda folder: (len(folder.name), folder.name))
+    untrained = [folder.name for folder in folds if not list_weights(folder)]
+    if untrained or not folds:
+        raise InputError(
+            f"-weights_dir {place}: {', '.join(untrained) or 'no fold'} not trained yet; go on with: python Train.py"
+            f" -resume {place}"
+        )
+    return folds
 
 
 def _is_there(path: Path) -> bool:
