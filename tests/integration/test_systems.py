@@ -216,9 +216,9 @@ def test_images_decoded_for_one_network_are_gone_when_those_of_the_next_are(make
 
 
 def test_balanced_systems_see_clean_images_too(make_dataset, tmp_path, monkeypatch):
-    from utils.commands import train_system as system
+    from utils.commands import train_members as members
 
-    monkeypatch.setattr(system, "train_network", lambda run: (_ for _ in ()).throw(KeyboardInterrupt))
+    monkeypatch.setattr(members, "train_network", lambda run: (_ for _ in ()).throw(KeyboardInterrupt))
     data, words = make_dataset(count=30), "-system two-stage -subset balanced -per_class 3"
     with pytest.raises(KeyboardInterrupt):
         train(tmp_path / "run", data, words)
@@ -274,9 +274,9 @@ def test_what_one_network_of_a_system_lacks_is_said_before_the_first_is_trained(
 
 @pytest.mark.parametrize(("groups", "fits"), [("0,1,1", False), ("0,1,2", True)])
 def test_too_few_images_to_calibrate_by_are_told_before_any_training(make_dataset, tmp_path, monkeypatch, groups, fits):
-    from utils.commands import train_system as system
+    from utils.commands import train_members as members
 
-    monkeypatch.setattr(system, "train_network", lambda run: (_ for _ in ()).throw(KeyboardInterrupt))
+    monkeypatch.setattr(members, "train_network", lambda run: (_ for _ in ()).throw(KeyboardInterrupt))
     data, split = make_dataset(count=18), tmp_path / "split.csv"
     lines = [f"{k:03d}.png,valid,{group}" for k, group in enumerate(groups.split(","))]
     lines += [f"{k:03d}.png,train,{k}" for k in range(3, 18)]
