@@ -178,7 +178,9 @@ def settings_of(
     if config.image_size:
         values["image_size"] = config.image_size
     folder = f"{name.replace(' ', '_').replace(',', '')}-{seed}-{_budget(config)}"
-    return TrainConfig(dir=config.dir, out=config.runs / folder, split=splits[values["subset"]], seed=seed, **values)
+    split = splits[values.pop("subset")]
+    del values["per_class"]  # the split names the images
+    return TrainConfig(dir=config.dir, out=config.runs / folder, split=split, seed=seed, **values)
 
 
 def measured(config: RecipesConfig, settings: TrainConfig, result: TrainResult) -> dict[str, Any]:

@@ -34,6 +34,8 @@ def test_copies_of_training_and_of_validation_images_are_known(paths, validating
     found = find_known(of_images(1.0, hashed(0), hashed(1)), paths, validating, 1)
     assert (found.whole, found.part, found.valid) == (("a.png",), (), valid)
     assert found.seen == {"a.png", *valid}
+    inside = find_known(of_images(1.0, hashed(0), hashed(1)), paths, validating, 1, paths[0].parents[1])
+    assert inside.whole == (f"{paths[0].parent.name}/a.png",), "equal names in different folders stay apart"
 
 
 def scores_of(count):

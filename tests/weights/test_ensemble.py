@@ -90,3 +90,15 @@ def test_a_long_name_is_told_by_its_number(tmp_path):
     a = write(tmp_path / "a.pth", encoder="efficientnet-b0")
     files = [shutil.copy(a, tmp_path / f"{k}.pth") for k in range(9)]
     assert ensemble_of(list(map(Path, files))).source.name == "ensemble-of_9"
+
+
+@pytest.mark.parametrize("folds", [True, False])
+def test_networks_of_a_run_of_folds_have_its_split(tmp_path, folds):
+    files = []
+    for number in (1, 2):
+        (tmp_path / f"fold-{number}").mkdir()
+        (tmp_path / f"fold-{number}" / "split.csv").write_text("image,side,group\n")
+        files.append(write(tmp_path / f"fold-{number}" / "a.pth"))
+    if folds:
+        (tmp_path / "folds.csv").write_text("image,fold\n")
+    assert ensemble_of(files).source.parent == (tmp_path if folds else tmp_path / "fold-1")

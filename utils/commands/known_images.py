@@ -12,6 +12,7 @@ from utils.data.checks import thread_count
 from utils.data.duplicates.description import describe
 from utils.data.duplicates.hashes import QUERY_POINTS, Hashes, Kind, query_of
 from utils.data.images import ImageError, read_image
+from utils.data.listing import name_in
 from utils.scoring.scores import Scores
 from utils.text import plural
 from utils.weights.image_hashes import ImageHashes
@@ -107,7 +108,11 @@ def recorded(known: KnownImages | None, unseen: Unseen | None) -> dict[str, Any]
 
 
 def find_known(
-    hashes: ImageHashes | None, paths: Sequence[Path], validating: bool, workers: int | None = None
+    hashes: ImageHashes | None,
+    paths: Sequence[Path],
+    validating: bool,
+    workers: int | None = None,
+    folder: Path | None = None,
 ) -> KnownImages:
     """Look for copies of images among those that a network has learnt from.
 
@@ -117,6 +122,7 @@ def find_known(
         validating: the images are those that the weights were chosen by, which are looked for in the training images
             alone.
         workers: threads; None: one a core.
+        folder: of the images, to name those in folders within it; None: they are named by their files alone.
     """
     if hashes is None or not hashes.trained:
         return KnownImages(len(paths), 0, unknown=hashes.unknown if hashes else ())
@@ -135,7 +141,8 @@ def find_known(
 
     with ThreadPoolExecutor(thread_count(workers)) as pool:
         found = list(tqdm(pool.map(look, paths), "looking for copies", len(paths), disable=None))
-    named = [(path.name, *answer) for path, answer in zip(paths, found, strict=True)]
+    names = [path.name if folder is None else name_in(folder, path) for path in paths]
+    named = [(name, *answer) for name, answer in zip(names, found, strict=True)]
     return KnownImages(
         len(paths),
         hashes.trained,

@@ -102,7 +102,8 @@ def known_images(config: EvaluateConfig, chosen: Chosen, dataset: Dataset, names
     if config.split in ("train", "out-of-fold"):
         return None
     paths = [dataset.path(name) for name in names]
-    return find_known(chosen.weights.image_hashes, paths, validating=config.split == "valid")
+    validating = config.split == "valid"
+    return find_known(chosen.weights.image_hashes, paths, validating, folder=dataset.image_dir)
 
 
 def chosen_here(config: EvaluateConfig, chosen: Chosen, mean_dice: float) -> str:

@@ -8,7 +8,7 @@ from statistics import fmean
 from utils.decision.decision import ClassDecision, Decision
 from utils.errors import InputError
 from utils.models.spec import MASK_TASKS
-from utils.weights.run_files import SPLIT
+from utils.weights.run_files import FOLDS, SPLIT
 from utils.weights.same_classes import misfit
 from utils.weights.system_file import ENSEMBLE, SystemFile, ensemble_role, gate_for
 from utils.weights.torch_file import digest
@@ -79,8 +79,14 @@ def _mean(those: Sequence[ClassDecision]) -> ClassDecision:
 
 
 def _place(paths: Sequence[Path]) -> Path:
-    """Return the folder that stands for all: the first with a split, by which images are scored and calibrated on."""
+    """Return the folder that stands for all: the first with a split, by which images are scored and calibrated on.
+
+    Networks of one run of ``-folds`` have that run's split: it knows the images that none of them has learnt.
+    """
     folders = [path.parent for path in paths]
+    homes = {folder.parent for folder in folders}
+    if len(homes) == 1 and (folders[0].parent / FOLDS).is_file():
+        return folders[0].parent
     return next((folder for folder in folders if (folder / SPLIT).is_file()), folders[0])
 
 
