@@ -9,8 +9,8 @@ from benchmarks import recipes
 from config import TrainConfig
 from utils.commands.train_network import TrainResult
 from utils.data.splits import read_split
-from utils.training.flags import settle
 from utils.errors import InputError
+from utils.training.flags import settle
 
 
 class Trainer:
