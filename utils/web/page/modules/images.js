@@ -1,0 +1,169 @@
+// The image in sight: what is known of it is fetched, kept for leafing back, and fetched again when it changes.
+
+import { api } from "./api.js";
+import * as address from "./address.js";
+import { later, part, swatch } from "./dom.js";
+import * as gallery from "./gallery.js";
+import { number, t } from "./phrases.js";
+import { unsent } from "./review.js";
+import { classOf, defectsOf, on, state, tell } from "./state.js";
+import * as viewer from "./viewer.js";
+
+const KEPT = 12; // images whose defects stay known
+const known = new Map(); // key -> image
+let fetching = null;
+
+export function start() {
+  on("choose", (key) => open(key));
+  on("news-image", (row) => {
+    known.delete(row.key);
+    if (row.key === state.key) renew();
+    else if (!state.key && row.status === "done") open(row.key, { step: false });
+  });
+  on("news-review", ({ key, review }) => {
+    known.delete(key);
+    if (key !== state.key || !state.image || unsent(key) || (review.revision ?? 0) <= (state.image.review?.revision ?? -1)) return;
+    state.image.review = review;
+    tell("image");
+  });
+  on("news-removed", ({ key }) => { if (key === state.key) close(); });
+  on("decided", () => { known.clear(); renew.now(); });
+  on("pick", ({ number: picked, go }) => {
+    state.picked = picked;
+    const defect = defectsOf(state.image).find((one) => one.number === picked);
+    if (go && defect?.box) viewer.close(defect.box);
+    tell("view");
+  });
+  on("image language", draw);
+  on("language visit", drawBesides);
+  window.addEventListener("resize", () => viewer.arrange());
+  part("beside").addEventListener("change", (event) => tell("beside", event.target.value));
+}
+
+/** Show an image; the address follows. */
+export async function open(key, { step = true, position = null } = {}) {
+  if (!state.visit) return;
+  const other = key !== state.key;
+  state.key = key;
+  if (other) {
+    state.picked = null;
+    address.place(null);
+    tell("opened", key);
+  }
+  address.write(step);
+  viewer.openAt(position);
+  const image = known.get(key) || (await fetch(key));
+  if (!image || state.key !== key) return;
+  state.image = image;
+  tell("image");
+  for (const row of gallery.neighbours()) {
+    viewer.prefetch(row);
+    if (!known.has(row.key)) fetch(row.key, true);
+  }
+}
+
+async function fetch(key, ahead = false) {
+  if (!ahead) { fetching?.abort(); fetching = new AbortController(); }
+  const visit = state.visit.id;
+  try {
+    const image = { ...(await api.image(visit, key, ahead ? undefined : fetching.signal)), key };
+    if (visit !== state.visit?.id) return null;
+    if (image.status === "done") known.set(key, image);
+    while (known.size > KEPT) known.delete(known.keys().next().value);
+    return image;
+  } catch (error) {
+    if (error.name === "AbortError" || ahead) return null;
+    if (error.status === 404) close();
+    else tell("notice", { kind: "bad", text: error.message });
+    return null;
+  }
+}
+
+const renew = later(60, () => renew.now());
+renew.now = async () => {
+  const { key } = state;
+  if (!key) return;
+  const image = await fetch(key);
+  if (!image || state.key !== key) return;
+  state.image = image;
+  tell("image");
+};
+
+export function close() {
+  state.key = state.image = state.picked = null;
+  address.write(false);
+  tell("opened", null);
+  tell("image");
+}
+
+export function forget() { known.clear(); }
+
+// --- what is seen of it -----------------------------------------------------------------------------------------------
+
+const colours = () => new Map((state.visit?.classes || []).map((one) => [one.id, one.colour]));
+
+function draw() {
+  const { image } = state;
+  const name = part("image-name"), verdict = part("verdict");
+  name.textContent = image?.name || "";
+  name.title = image ? `${image.name}${image.width ? ` · ${image.width} × ${image.height} px` : ""}` : "";
+  document.title = image ? `${image.name} · ${t("brand")}` : t("brand");
+  document.body.dataset.image = image?.status || "none";
+  verdict.className = `verdict is-${image ? gallery.markOf(image) : "none"}`;
+  verdict.textContent = image ? gallery.signed(image) : "";
+  verdict.title = verdict.textContent;
+  part("first-caption").replaceChildren(...caption(image));
+  if (!image) return;
+  const size = { width: image.width || 1, height: image.height || 1 };
+  viewer.first.layer.show(defectsOf(image), size, colours());
+  drawSecond(image, size);
+  viewer.arrange();
+}
+
+function caption(image) {
+  if (!image) return [t("choose_image")];
+  if (image.status === "refused") return [`${image.name}: ${image.reason}`];
+  if (image.status === "waiting") return [t("waiting")];
+  if (image.unlike) return [`⚠ ${typeof image.unlike === "string" ? image.unlike : t("unlike")}`];
+  const labels = (image.labels || []).map((one) => `${one.name} ${(100 * one.probability).toFixed(0)} %`);
+  if (!state.visit.classes.length) return [labels.join(" · ") || t("whole_images")];
+  return image.sample ? [t("sample_note")] : [];
+}
+
+function drawSecond(image, size) {
+  const compare = image.compare, truth = image.truth;
+  const shows = state.visit.compare ? "compare" : part("beside").value === "truth" && truth ? "truth" : "";
+  viewer.beside(Boolean(shows) && image.status === "done");
+  const box = part("second-caption");
+  if (shows === "compare") {
+    const classes = new Map((compare?.classes || state.visit.classes).map((one) => [one.id, one]));
+    const defects = compare?.defects || [];
+    viewer.second.layer.show(defects, size, new Map([...classes].map(([id, one]) => [id, one.colour])));
+    const found = [...new Set(defects.map((one) => one.class_id))].map((id) => classes.get(id)).filter(Boolean);
+    box.replaceChildren(`${state.visit.compare}: `, compare ? (defects.length ? t("defects_n", { n: defects.length }) : t("clean")) : t("waiting"), ...legend(found));
+  } else if (shows === "truth") {
+    const classes = truth.classes || [];
+    const outlines = (truth.outlines || []).map((one, index) => ({ number: -1 - index, class_id: one.class_id, outline: one.outline ?? one.rings, area_px: 0 }));
+    viewer.second.layer.show(outlines, size, new Map(classes.map((one) => [one.id, one.colour])));
+    const there = classes.filter((one) => outlines.some((shape) => shape.class_id === one.id));
+    box.replaceChildren(truth.note || `${t("truth")}${there.length ? "" : ": " + t("clean")}`, ...legend(there));
+  }
+}
+
+const legend = (classes) => classes.flatMap((one) => [" ", swatch(one.colour), one.name]);
+
+function drawBesides() {
+  if (!state.visit) return;
+  const select = part("beside");
+  const chosen = state.visit.compare ? "weights:" + state.visit.compare : select.value === "truth" ? "truth" : "";
+  const weights = (state.visit.weights_choices || []).map((one) => one.name ?? one).filter((one) => one !== state.visit.weights);
+  const options = [["", t("beside_nothing")], ["truth", t("beside_truth")], ...weights.map((one) => ["weights:" + one, t("beside_weights", { name: one })])];
+  if (select.dataset.said !== JSON.stringify(options)) {
+    select.dataset.said = JSON.stringify(options);
+    select.replaceChildren(...options.map(([value, text]) => new Option(text, value)));
+  }
+  select.value = chosen;
+}
+
+export const sizeOf = (defect) => number(defect.area_px);
+export const nameOf = (id) => classOf(id)?.name ?? String(id);
