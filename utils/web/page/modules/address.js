@@ -9,7 +9,7 @@ let pushed = 0; // when the last step of the history was made
 
 export function read() {
   const query = new URLSearchParams(location.search);
-  const search = Object.fromEntries(SEARCH.map((name) => [name, query.get(name) || (name === "sort" ? "arrival" : "")]));
+  const search = Object.fromEntries(SEARCH.map((name) => [name, query.get(name) || (name === "sort" ? "old" : "")]));
   position = new URLSearchParams(location.hash.slice(1)).get("at") || "";
   return { visit: query.get("visit"), image: query.get("image"), search, position: parsed() };
 }
@@ -18,7 +18,7 @@ function written() {
   const query = new URLSearchParams();
   if (state.visit) query.set("visit", state.visit.id);
   if (state.key) query.set("image", state.key);
-  for (const name of SEARCH) if (state.search[name] && !(name === "sort" && state.search.sort === "arrival")) query.set(name, state.search[name]);
+  for (const name of SEARCH) if (state.search[name] && !(name === "sort" && state.search.sort === "old")) query.set(name, state.search[name]);
   const said = query.toString();
   return location.pathname + (said ? "?" + said : "") + (position ? "#at=" + position : "");
 }

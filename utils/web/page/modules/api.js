@@ -63,6 +63,11 @@ const query = (values) => {
 const visitPath = (visit) => `visits/${encodeURIComponent(visit)}`;
 const imagePath = (visit, key) => `${visitPath(visit)}/images/${encodeURIComponent(key)}`;
 
+// Boxes come as {x, y, width, height}; the page counts on [x, y, width, height].
+const plainDefect = (defect) => ({ ...defect, box: Array.isArray(defect.box) ? defect.box : [defect.box.x, defect.box.y, defect.box.width, defect.box.height] });
+export const plainReview = (review) => review && { ...review, defects: review.defects?.map(plainDefect) };
+const plain = (image) => ({ ...image, defects: (image.defects || []).map(plainDefect), review: plainReview(image.review) });
+
 export const api = {
   about: () => call("GET", "about"),
   visits: (search) => call("GET", "visits" + query(search)),
@@ -77,9 +82,10 @@ export const api = {
   stop: (visit) => call("POST", `${visitPath(visit)}/stop`, {}),
   go: (visit) => call("POST", `${visitPath(visit)}/go`, {}),
   rows: (visit, search, signal) => call("GET", `${visitPath(visit)}/images` + query(search), undefined, signal),
-  image: (visit, key, signal) => call("GET", imagePath(visit, key), undefined, signal),
+  image: async (visit, key, signal) => plain(await call("GET", imagePath(visit, key), undefined, signal)),
+  compared: async (visit, key) => plain(await call("GET", imagePath(visit, key) + "?compare=1")),
   remove: (visit, key) => call("DELETE", imagePath(visit, key)),
-  review: (visit, key, who, actions) => insist("POST", `${imagePath(visit, key)}/review`, { who, actions }),
+  review: async (visit, key, who, actions) => plainReview(await insist("POST", `${imagePath(visit, key)}/review`, { who, actions })),
   next: (visit, search) => call("GET", `${visitPath(visit)}/next` + query(search)),
   keepSettings: (visit, name) => call("POST", `${visitPath(visit)}/keep_settings`, name ? { name } : {}),
 };

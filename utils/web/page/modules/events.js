@@ -40,7 +40,7 @@ function open() {
     // A refusal, such as a proxy's 502 while the server restarts, ends a stream for good.
     if (source.readyState === EventSource.CLOSED) again();
   };
-  for (const name of ["visit", "image", "review", "heartbeat", "removed"]) {
+  for (const name of ["visit", "image", "review", "heartbeat", "removed", "reload", "gone"]) {
     source.addEventListener(name, (event) => {
       alive();
       let value = null;

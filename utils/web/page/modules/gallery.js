@@ -29,8 +29,8 @@ export function start() {
   new ResizeObserver(draw).observe(box);
   across.addEventListener("change", () => { items.clear(); box.replaceChildren(); draw(); });
   part("filter").addEventListener("change", (event) => {
-    const [what, value] = event.target.value.split(":");
-    search({ class: "", verdict: "", review: "", [what]: value ?? "" });
+    const [what, ...value] = event.target.value.split(":");
+    search({ class: "", verdict: "", review: "", ...(what === "all" ? {} : { [what]: value.join(":") }) });
   });
   part("sort").addEventListener("change", (event) => search({ sort: event.target.value }));
   part("words").addEventListener("input", later(250, () => search({ words: part("words").value.trim() })));
@@ -44,12 +44,12 @@ export function start() {
 function head() {
   if (!state.visit) return;
   const { search: wanted } = state;
-  const classes = state.visit.classes.map((one) => [`class:${one.id}`, t("with_class", { name: one.name })]);
+  const classes = state.visit.classes.map((one) => [`class:${one.name}`, t("with_class", { name: one.name })]);
   const choices = [["all", t("all_images")], ["verdict:defective", t("defective")], ["verdict:clean", t("clean")], ["verdict:refused", t("refused")],
     ["review:open", t("review_open")], ["review:done", t("review_done")], ["review:unsure", t("review_unsure")], ...classes];
   const value = ["class", "verdict", "review"].filter((name) => wanted[name] !== "").map((name) => `${name}:${wanted[name]}`)[0] || "all";
   fill(part("filter"), choices, value);
-  fill(part("sort"), [["arrival", t("sort_arrival")], ["new", t("sort_new")], ["uncertain", t("sort_uncertain")], ["area", t("sort_area")], ["probability", t("sort_probability")], ["name", t("sort_name")]], wanted.sort);
+  fill(part("sort"), [["old", t("sort_arrival")], ["new", t("sort_new")], ["uncertain", t("sort_uncertain")], ["area", t("sort_area")], ["probability", t("sort_probability")], ["name", t("sort_name")]], wanted.sort);
   if (document.activeElement !== part("words")) part("words").value = wanted.words;
 }
 
@@ -113,7 +113,7 @@ function news(row) {
     items.get(place)?.remove();
     items.delete(place);
     draw();
-    if (state.search.sort === "arrival" && !state.search.verdict && state.search.class === "") return;
+    if (state.search.sort === "old" && !state.search.verdict && state.search.class === "") return;
   }
   refreshSoon();
 }
@@ -146,8 +146,10 @@ function draw() {
     item.style[wide ? "left" : "top"] = `${place * side}px`;
   }
   mark();
-  part("gallery-count").textContent = state.visit ? t("count_of", { n: state.total, total: state.visit.counts.images }) : "";
+  part("gallery-count").textContent = !state.visit ? "" : narrowed() ? t("count_of", { n: state.total, total: state.visit.counts.images }) : number(state.total);
 }
+
+const narrowed = () => ["class", "verdict", "review", "words"].some((name) => state.search[name] !== "");
 
 export function verdictOf(row) {
   if (row.status === "waiting") return t("waiting");

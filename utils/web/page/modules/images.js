@@ -1,10 +1,10 @@
 // The image in sight: what is known of it is fetched, kept for leafing back, and fetched again when it changes.
 
-import { api } from "./api.js";
+import { api, plainReview } from "./api.js";
 import * as address from "./address.js";
 import { later, part, swatch } from "./dom.js";
 import * as gallery from "./gallery.js";
-import { number, t } from "./phrases.js";
+import { number, percent, t } from "./phrases.js";
 import { unsent } from "./review.js";
 import { classOf, defectsOf, on, state, tell } from "./state.js";
 import * as viewer from "./viewer.js";
@@ -23,11 +23,11 @@ export function start() {
   on("news-review", ({ key, review }) => {
     known.delete(key);
     if (key !== state.key || !state.image || unsent(key) || (review.revision ?? 0) <= (state.image.review?.revision ?? -1)) return;
-    state.image.review = review;
+    state.image.review = plainReview(review);
     tell("image");
   });
   on("news-removed", ({ key }) => { if (key === state.key) close(); });
-  on("decided", () => { known.clear(); renew.now(); });
+  on("decided", () => { known.clear(); compared = null; renew.now(); });
   on("pick", ({ number: picked, go }) => {
     state.picked = picked;
     const defect = defectsOf(state.image).find((one) => one.number === picked);
@@ -125,28 +125,44 @@ function caption(image) {
   if (image.status === "refused") return [`${image.name}: ${image.reason}`];
   if (image.status === "waiting") return [t("waiting")];
   if (image.unlike) return [`⚠ ${typeof image.unlike === "string" ? image.unlike : t("unlike")}`];
-  const labels = (image.labels || []).map((one) => `${one.name} ${(100 * one.probability).toFixed(0)} %`);
+  const labels = Object.entries(image.labels || {}).map(([name, probability]) => `${name} ${percent(probability)}`);
   if (!state.visit.classes.length) return [labels.join(" · ") || t("whole_images")];
   return image.sample ? [t("sample_note")] : [];
 }
 
 function drawSecond(image, size) {
-  const compare = image.compare, truth = image.truth;
+  const { truth } = image;
   const shows = state.visit.compare ? "compare" : part("beside").value === "truth" && truth ? "truth" : "";
   viewer.beside(Boolean(shows) && image.status === "done");
   const box = part("second-caption");
   if (shows === "compare") {
-    const classes = new Map((compare?.classes || state.visit.classes).map((one) => [one.id, one]));
-    const defects = compare?.defects || [];
-    viewer.second.layer.show(defects, size, new Map([...classes].map(([id, one]) => [id, one.colour])));
-    const found = [...new Set(defects.map((one) => one.class_id))].map((id) => classes.get(id)).filter(Boolean);
-    box.replaceChildren(`${state.visit.compare}: `, compare ? (defects.length ? t("defects_n", { n: defects.length }) : t("clean")) : t("waiting"), ...legend(found));
+    const seen = compared?.of === `${image.key} ${state.visit.compare}` ? compared.image : null;
+    if (!seen) compare(image);
+    const defects = seen?.defects || [];
+    viewer.second.layer.show(defects, size, colours());
+    const found = [...new Map(defects.map((one) => [one.class_id, { name: one.name, colour: classOf(one.class_id)?.colour }])).values()];
+    box.replaceChildren(`${state.visit.compare}: `, seen ? (defects.length ? t("defects_n", { n: defects.length }) : t("clean")) : t("waiting"), ...legend(found));
   } else if (shows === "truth") {
-    const classes = truth.classes || [];
-    const outlines = (truth.outlines || []).map((one, index) => ({ number: -1 - index, class_id: one.class_id, outline: one.outline ?? one.rings, area_px: 0 }));
-    viewer.second.layer.show(outlines, size, new Map(classes.map((one) => [one.id, one.colour])));
-    const there = classes.filter((one) => outlines.some((shape) => shape.class_id === one.id));
-    box.replaceChildren(truth.note || `${t("truth")}${there.length ? "" : ": " + t("clean")}`, ...legend(there));
+    const classes = (truth.classes || []).map((one, index) => ({ ...one, id: one.id ?? -1 - index, rings: truth.outlines?.[index] || [] })).filter((one) => one.rings.length);
+    const shapes = classes.map((one) => ({ number: null, class_id: one.id, outline: one.rings, area_px: 0, review: "truth" }));
+    viewer.second.layer.show(shapes, size, new Map(classes.map((one) => [one.id, one.colour])));
+    box.replaceChildren(truth.note || t("truth"), ...legend(classes));
+  }
+}
+
+let compared = null; // what the second weights found in the image in sight: {of, image}
+
+async function compare(image) {
+  const of = `${image.key} ${state.visit.compare}`;
+  if (compared?.of === of) return;
+  compared = { of, image: null };
+  try {
+    const seen = await api.compared(state.visit.id, image.key);
+    if (compared?.of !== of) return;
+    compared.image = seen;
+    if (state.key === image.key) tell("image");
+  } catch (error) {
+    if (compared?.of === of) tell("notice", { kind: "bad", text: error.message });
   }
 }
 
@@ -156,7 +172,7 @@ function drawBesides() {
   if (!state.visit) return;
   const select = part("beside");
   const chosen = state.visit.compare ? "weights:" + state.visit.compare : select.value === "truth" ? "truth" : "";
-  const weights = (state.visit.weights_choices || []).map((one) => one.name ?? one).filter((one) => one !== state.visit.weights);
+  const weights = (state.visit.weights_choices || []).filter((one) => one !== state.visit.weights);
   const options = [["", t("beside_nothing")], ["truth", t("beside_truth")], ...weights.map((one) => ["weights:" + one, t("beside_weights", { name: one })])];
   if (select.dataset.said !== JSON.stringify(options)) {
     select.dataset.said = JSON.stringify(options);

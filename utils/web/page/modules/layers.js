@@ -58,6 +58,14 @@ export class Layer {
     return under[0]?.defect || null;
   }
 
+  /** Whether one of some pixels lies in a defect. */
+  touches(number, points) {
+    const context = this.canvas.getContext("2d");
+    context.setTransform(1, 0, 0, 1, 0, 0);
+    const shape = this.shapes.find(({ defect }) => defect.number === number);
+    return Boolean(shape) && points.some(([x, y]) => context.isPointInPath(shape.path, x, y, "evenodd"));
+  }
+
   draw() {
     const { canvas } = this;
     const dots = window.devicePixelRatio || 1;

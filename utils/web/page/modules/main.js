@@ -201,7 +201,8 @@ async function main() {
   on("begin", () => begin());
   on("open-visit", (id) => openVisit(id));
   on("news-visit", (visit) => { if (visit.id === state.visit?.id) { state.visit = visit; tell("visit"); } });
-  on("back", async () => { // the server was away: what it said meanwhile is asked for
+  on("news-gone", () => { tell("notice", { kind: "bad", text: t("visit_gone") }); begin(false); });
+  on("back news-reload", async () => { // the server was away: what it said meanwhile is asked for
     if (!state.visit) return;
     try {
       state.visit = await api.visit(state.visit.id);

@@ -155,16 +155,18 @@ function finishStroke() {
   const { width, height } = state.image;
   const painted = brushed(points, size, width, height);
   if (!painted || !painted.mask.some(Boolean)) return;
-  for (const classId of classesUnder(kind)) {
-    send([{ kind, class_id: classId, rle: encode(painted, height) }], (context, thin) => drawStroke(context, thin, points, size, shade, kind === "erase"));
-  }
+  send([{ kind, ...aim(kind, points), rle: encode(painted, height) }], (context, thin) => drawStroke(context, thin, points, size, shade, kind === "erase"));
 }
 
-/** The brush adds to its class; the eraser takes from the picked defect's class, or from the brush's. */
-function classesUnder(kind) {
-  if (kind === "add") return [state.brushClass];
-  const picked = defectsOf(state.image).find((one) => one.number === state.picked);
-  return [picked ? picked.class_id : state.brushClass];
+/** What paint goes to: the brush to the defect of its class that it touches, or to a new one; the eraser to all of a class. */
+function aim(kind, points) {
+  const defects = defectsOf(state.image).filter((one) => one.review !== "rejected");
+  const picked = defects.find((one) => one.number === state.picked);
+  if (kind === "erase") return { class_id: picked ? picked.class_id : state.brushClass };
+  const own = defects.filter((one) => one.class_id === state.brushClass);
+  const touched = own.filter((one) => first.layer.touches(one.number, points));
+  const to = touched.find((one) => one === picked) || touched[0];
+  return to ? { class_id: state.brushClass, defect: to.number } : { class_id: state.brushClass };
 }
 
 export function closePolygon(erase = false) {
@@ -175,7 +177,7 @@ export function closePolygon(erase = false) {
   const kind = erase ? "erase" : "add", shade = colour();
   const { width, height } = state.image;
   const polygon = ring.map(([x, y]) => [clip(x, width), clip(y, height)]);
-  send([{ kind, class_id: state.brushClass, polygon }], (context, thin) => drawRing(context, thin, polygon, shade, true));
+  send([{ kind, ...aim(kind, polygon), polygon }], (context, thin) => drawRing(context, thin, polygon, shade, true));
 }
 
 const clip = (value, most) => Math.round(10 * Math.min(Math.max(value, 0), most)) / 10;

@@ -53,7 +53,7 @@ const decisions = () => chosen || state.visit.classes.map((one) => Object.fromEn
 function draw() {
   const { visit } = state;
   if (!visit) return;
-  fill(part("weights"), (visit.weights_choices?.length ? visit.weights_choices : [visit.weights]).map((one) => [one.name ?? one, (one.title ?? one.name ?? one).replace(/\.pth$/, "")]), visit.weights);
+  fill(part("weights"), [...new Set([...visit.weights_choices, visit.weights])].map((name) => [name, name]), visit.weights);
   const box = part("classes");
   const said = JSON.stringify([visit.classes.map((one) => [one.id, one.name, one.colour, one.own]), visit.labels, document.documentElement.lang]);
   if (box.dataset.said !== said) {

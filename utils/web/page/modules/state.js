@@ -3,7 +3,7 @@
 export const state = {
   about: null, // the server: weights, kept, folder, coil, samples
   visit: null, // the visit as the server last told it
-  search: { sort: "arrival", class: "", verdict: "", review: "", words: "" }, // of the gallery
+  search: { sort: "old", class: "", verdict: "", review: "", words: "" }, // of the gallery
   total: 0, // rows that match the search
   key: null, // of the image in sight
   image: null, // all that is known of it; null while it is fetched
