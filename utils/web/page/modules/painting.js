@@ -158,11 +158,11 @@ function finishStroke() {
   send([{ kind, ...aim(kind, points), rle: encode(painted, height) }], (context, thin) => drawStroke(context, thin, points, size, shade, kind === "erase"));
 }
 
-/** What paint goes to: the brush to the defect of its class that it touches, or to a new one; the eraser to all of a class. */
+/** What paint goes to: the brush to the defect of its class that it touches, or to a new one; the eraser to the picked one, or all. */
 function aim(kind, points) {
   const defects = defectsOf(state.image).filter((one) => one.review !== "rejected");
   const picked = defects.find((one) => one.number === state.picked);
-  if (kind === "erase") return { class_id: picked ? picked.class_id : state.brushClass };
+  if (kind === "erase") return picked ? { defect: picked.number } : {};
   const own = defects.filter((one) => one.class_id === state.brushClass);
   const touched = own.filter((one) => first.layer.touches(one.number, points));
   const to = touched.find((one) => one === picked) || touched[0];

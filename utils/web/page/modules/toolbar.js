@@ -52,5 +52,5 @@ function draw() {
   }
   const paints = state.tool === "brush" || state.tool === "erase";
   part("size-field").hidden = !paints;
-  part("brush-class").hidden = state.tool === "move";
+  part("brush-class").hidden = state.tool === "move" || state.tool === "erase";
 }
