@@ -141,11 +141,11 @@ def outline(shape: np.ndarray, x: int, y: int) -> list[list[list[int]]]:
     """
     # In a picture of twice the size with a margin of one pixel, the points of a contour halved are corners of pixels.
     plane = np.repeat(np.repeat(shape.astype(np.uint8), 2, axis=0), 2, axis=1)
-    plane = cv2.copyMakeBorder(plane, 1, 1, 1, 1, cv2.BORDER_CONSTANT, value=0)
-    contours, _ = cv2.findContours(plane, cv2.RETR_CCOMP, cv2.CHAIN_APPROX_SIMPLE)
+    framed = cv2.copyMakeBorder(plane, 1, 1, 1, 1, cv2.BORDER_CONSTANT, value=0)
+    contours, _ = cv2.findContours(framed, cv2.RETR_CCOMP, cv2.CHAIN_APPROX_SIMPLE)
     rings = []
     for points in contours:
-        corners = points[:, 0, :].astype(np.int64) // 2 + (x, y)
+        corners = points[:, 0, :].astype(np.int64) // 2 + np.array((x, y))
         moved = np.ones(len(corners), np.bool_)
         moved[1:] = (corners[1:] != corners[:-1]).any(axis=1)
         rings.append(corners[moved].tolist())
