@@ -150,7 +150,7 @@ def show_inspector(browser: "Browser", weights_dir: Path, path: Path) -> None:
     import uvicorn
     from fastapi import FastAPI
 
-    from utils.web.inspector import Inspector
+    from utils.inspection.inspector import Inspector
     from utils.web.page import mount
 
     config = ServeConfig(weights_dir=weights_dir, backend="torch", precision="f32")

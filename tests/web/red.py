@@ -17,11 +17,11 @@ from utils.decision.decision import Decision
 from utils.inference.network import Outputs
 from utils.inference.pipeline import InspectionPipeline
 from utils.inference.systems.single import SingleNetwork
+from utils.inspection.about import About
+from utils.inspection.inspector import Inspector
 from utils.models.spec import ModelSpec
-from utils.web.about import About
 from utils.web.address import bind
 from utils.web.app import Application
-from utils.web.inspector import Inspector
 from utils.web.metrics import Metrics
 from utils.web.server import Server
 

@@ -18,11 +18,11 @@ from utils.decision.decision import Decision
 from utils.inference.network import Outputs
 from utils.inference.pipeline import InspectionPipeline
 from utils.inference.systems.single import SingleNetwork
+from utils.inspection.inspector import Inspector
 from utils.models.spec import ModelSpec
 from utils.reporting.overlays import draw_overlay
 from utils.web.answers import InspectAnswer
 from utils.web.app import Application
-from utils.web.inspector import Inspector
 from utils.web.metrics import Metrics
 
 

@@ -11,15 +11,16 @@ import psutil
 from PIL import Image
 
 from config import ServeConfig
+from utils.desk.sources import open_folder
 from utils.errors import InputError
 from utils.files import make_folder
+from utils.inspection.inspector import Inspector
 from utils.web.address import bind, shown_address
 from utils.web.app import Application
 from utils.web.coil import check_coil
-from utils.web.inspector import Inspector
+from utils.web.desk.mounting import mount_desk
 from utils.web.metrics import Metrics
 from utils.web.page import mount
-from utils.web.page.sources import open_folder
 from utils.web.security import Policy
 from utils.web.server import Server, ending_on_sigterm
 
@@ -45,9 +46,11 @@ def serve(config: ServeConfig) -> None:
         warnings.filterwarnings("ignore", module=r"PIL\.")
         Image.init()  # before threads open images at once
         ready = threading.Event()
-        mount(application.app, inspector, config, after=ready)
         if config.save is not None:
             make_folder(config.save, "-save")
+        api = application.api
+        mount_desk(application.app, inspector, config, api.limits, application.traffic, api.count)
+        mount(application.app, inspector, config, after=ready)
         failed: list[Exception] = []
         address = shown_address(config.host, sock.getsockname()[1])
 

@@ -10,7 +10,7 @@ from utils.data.rle import encode_part
 from utils.decision.components import defect_shapes
 from utils.inference.inspected import Inspected, Refused
 from utils.inference.outputs import encode_png, overlay_of
-from utils.web.about import About
+from utils.inspection.about import About
 
 
 class Form(BaseModel):

@@ -12,7 +12,11 @@ from fastapi import APIRouter, Query, Request, Response
 from fastapi.responses import JSONResponse
 
 from utils.inference.inspected import Inspected, Refused
-from utils.web.about import About
+from utils.inspection.about import About
+from utils.inspection.batching import Busy, Closing
+from utils.inspection.decoding import FORMATS
+from utils.inspection.inspector import Inspector
+from utils.inspection.upload import REFUSALS, Upload
 from utils.web.answers import (
     InspectAnswer,
     LimitsAnswer,
@@ -25,10 +29,6 @@ from utils.web.answers import (
     pack,
     refusal_answer,
 )
-from utils.web.batching import Busy, Closing
-from utils.web.decoding import FORMATS
-from utils.web.inspection import REFUSALS, Upload
-from utils.web.inspector import Inspector
 from utils.web.limits import Limits, Problem, Traffic, closing_problem
 from utils.web.metrics import Metrics
 from utils.web.places import Places
@@ -172,7 +172,7 @@ class Api:
 
         def finish(inspected: Inspected) -> bytes:
             about = self.inspector.about
-            self._count(about, inspected)
+            self.count(about, inspected)
             return pack(image_answer(about, inspected, overlay == "png"))
 
         try:
@@ -186,7 +186,7 @@ class Api:
             images = await self._answers(request, futures, deadline)
             refused = [image for image in images if isinstance(image, Refused)]
             for image in refused:
-                self.metrics.images.labels(image.code).inc()
+                self.count(self.inspector.about, image)
             if len(refused) == len(images):
                 raise Problem(REFUSALS[refused[0].code], refused[0].code, _first(refused, uploads))
             packed = [pack(refusal_answer(image)) if isinstance(image, Refused) else image for image in images]
@@ -254,7 +254,11 @@ class Api:
             for future in waiting:
                 future.cancel()
 
-    def _count(self, about: About, inspected: Inspected) -> None:
+    def count(self, about: About, inspected: Inspected | Refused) -> None:
+        """Count an image in the metrics, whoever sent it: a program or the page."""
+        if isinstance(inspected, Refused):
+            self.metrics.images.labels(inspected.code).inc()
+            return
         self.metrics.images.labels(about.verdict(inspected)).inc()
         self.metrics.image_seconds.observe(inspected.seconds)
         for class_id in inspected.defects["class_id"].tolist():

@@ -9,8 +9,8 @@ from starlette.exceptions import HTTPException
 from starlette.middleware.cors import CORSMiddleware
 
 from config import ServeConfig
+from utils.inspection.inspector import Inspector
 from utils.web.api import Api, problem_response
-from utils.web.inspector import Inspector
 from utils.web.limits import FORM_BYTES, MOST_BODIES, Limits, Problem, Traffic
 from utils.web.metrics import Metrics
 from utils.web.places import Places

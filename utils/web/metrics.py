@@ -48,6 +48,7 @@ class Metrics:
     def answered(self, path: str, status: int, seconds: float) -> None:
         """Count a request."""
         route = path if path in ROUTES else "api" if path.startswith("/api/") else "page"
+        route = "desk" if path.startswith("/desk/") else route
         self.requests.labels(route, str(status)).inc()
         self.seconds.labels(route).observe(seconds)
 

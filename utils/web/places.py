@@ -4,6 +4,7 @@ Each kind has its own, so that open pages shut nobody out of the API, and one cl
 """
 
 import contextlib
+import re
 from collections import Counter
 from collections.abc import Iterator, MutableMapping
 from typing import Any
@@ -16,8 +17,10 @@ Scope = MutableMapping[str, Any]
 MOST_OF_PAGE = 256  # requests of the page
 MOST_STREAMS = 256  # an open page holds one or two
 MOST_OF_CLIENT = 128  # of each of the two, for one address: behind a proxy all visitors may have the same
-MOST_OF_VISIT = 4  # streams
+MOST_OF_VISIT = 16  # streams: several people, each with several tabs
 API = ("/api/", "/metrics")
+# Of a visit of the desk; the word between tells whose it is.
+EVENTS = re.compile(r"/desk/v1/visits/([^/]+)/events")
 HEARTBEAT = "/gradio_api/heartbeat/"
 # Streams, and what in their query says whose they are.
 STREAMS = {"/gradio_api/queue/data": "session_hash", "/gradio_api/upload_progress": "upload_id"}
@@ -83,6 +86,8 @@ class Places:
 
 def visit_of(path: str, query: bytes) -> str | None:
     """Return by what word a stream says whose it is; None for requests that are none."""
+    if events := EVENTS.fullmatch(path):
+        return events[1]
     if path.startswith(HEARTBEAT):
         return path.removeprefix(HEARTBEAT)
     if (key := STREAMS.get(path)) is None:

@@ -19,7 +19,7 @@ from urllib.parse import urlsplit
 
 from config import ServeConfig
 from utils.errors import InputError
-from utils.web.failures import one_line, plain
+from utils.inspection.failures import one_line, plain
 from utils.web.limits import BODY_SECONDS, HEAD_BYTES, SILENT_SECONDS, Problem, Traffic, closing_problem
 from utils.web.metrics import Metrics
 from utils.web.places import API, Places

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from utils.files import replacing
-from utils.web.inspection import Upload
+from utils.inspection.upload import Upload
 
 log = logging.getLogger("steel.web")
 

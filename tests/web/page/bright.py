@@ -12,9 +12,9 @@ from config import ServeConfig
 from utils.decision.decision import Decision
 from utils.errors import InputError
 from utils.inference.inspected import Inspected, Refused
-from utils.web.about import About
-from utils.web.decoding import open_upload, unpack
-from utils.web.inspection import Upload
+from utils.inspection.about import About
+from utils.inspection.decoding import open_upload, unpack
+from utils.inspection.upload import Upload
 
 CLASS_NAMES = ("pits", "cracks")
 

@@ -17,13 +17,13 @@ from fastapi.testclient import TestClient
 from config import PredictConfig, ServeConfig
 from tests.web.page.bright import Bright, strip
 from utils.commands.predict import predict
+from utils.desk.sources import Uploaded, draw_samples, open_folder
 from utils.errors import InputError
-from utils.web.inspector import Inspector
+from utils.inspection.choosing import Inspectors, find_weights
+from utils.inspection.inspector import Inspector
 from utils.web.page.actions import PageActions
-from utils.web.page.choosing import Inspectors, find_weights
 from utils.web.page.description import describe
 from utils.web.page.downloads import make_routes
-from utils.web.page.sources import Uploaded, draw_samples, open_folder
 from utils.web.page.visit import MOST_IMAGES, Visits
 
 

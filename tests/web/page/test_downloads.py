@@ -12,10 +12,10 @@ import pytest
 from fastapi import FastAPI
 
 from tests.web.page.bright import Bright, strip
+from utils.desk.sources import Uploaded
+from utils.inspection.choosing import Inspectors
 from utils.web.page.actions import PageActions
-from utils.web.page.choosing import Inspectors
 from utils.web.page.downloads import make_routes
-from utils.web.page.sources import Uploaded
 from utils.web.page.visit import Visit
 
 

@@ -10,7 +10,7 @@ from starlette.responses import PlainTextResponse
 from config import ServeConfig
 from tests.web.page.bright import Bright, strip
 from utils.errors import InputError
-from utils.web.inspection import Upload
+from utils.inspection.upload import Upload
 from utils.web.page import mount
 from utils.web.page.mounting import Page, PageApp, PageRoute
 

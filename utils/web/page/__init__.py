@@ -17,16 +17,16 @@ from typing import Any
 from fastapi import FastAPI
 
 from config import ServeConfig
+from utils.desk.sources import draw_samples, open_folder
 from utils.inference.inspected import Inspected, Refused
-from utils.web.about import About
+from utils.inspection.about import About
+from utils.inspection.choosing import Inspectors, find_weights
+from utils.inspection.inspector import Inspector
 from utils.web.answers import image_answer, join, pack, refusal_answer
 from utils.web.coil import check_coil, coil_routes
-from utils.web.inspector import Inspector
 from utils.web.page.actions import Asked, Keep, PageActions
-from utils.web.page.choosing import Inspectors, find_weights
 from utils.web.page.downloads import make_routes
 from utils.web.page.mounting import Page, PageApp, PageRoute
-from utils.web.page.sources import draw_samples, open_folder
 from utils.web.storage import save_request
 
 

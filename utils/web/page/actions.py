@@ -8,14 +8,15 @@ import math
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
+from utils.desk.sources import Part, SampleStrip, Source, Uploaded
 from utils.errors import InputError
 from utils.inference.inspected import Inspected, Refused
-from utils.web.about import About
-from utils.web.inspection import Upload, redecide
-from utils.web.inspector import Inspector
-from utils.web.page.choosing import Inspectors
+from utils.inspection.about import About
+from utils.inspection.choosing import Inspectors
+from utils.inspection.inspector import Inspector
+from utils.inspection.redeciding import redecide
+from utils.inspection.upload import Upload
 from utils.web.page.drawing import thumbnail
-from utils.web.page.sources import Part, SampleStrip, Source, Uploaded
 from utils.web.page.visit import Finding, InspectedCache, Run, Seen, Visit, Visits, now
 
 Asked = list[tuple[Upload, Inspected | Refused]]  # images and the answers about them

@@ -4,12 +4,12 @@ from typing import Any
 
 import numpy as np
 
+from utils.desk.sources import Truth
 from utils.inference.inspected import Inspected
+from utils.inspection.about import About
 from utils.reporting.overlays import class_label
-from utils.web.about import About
 from utils.web.page.actions import PageActions
 from utils.web.page.drawing import css_colour, layers
-from utils.web.page.sources import Truth
 from utils.web.page.visit import Finding, Seen, Visit
 
 MOST_ROWS = 500  # defects of an image that are listed and can be picked; a network that sees noise finds thousands

@@ -28,7 +28,7 @@ from utils.inference.outputs import (
     overlay_of,
     picture_names,
 )
-from utils.web.about import About
+from utils.inspection.about import About
 from utils.web.page.actions import PageActions
 from utils.web.page.drawing import picture
 from utils.web.page.visit import Seen, Visit

@@ -10,11 +10,11 @@ from typing import Any
 
 import gradio as gr
 
+from utils.desk.sources import Part, Source
 from utils.errors import InputError
-from utils.web.failures import one_line
+from utils.inspection.failures import one_line
 from utils.web.page.actions import PageActions
 from utils.web.page.description import describe
-from utils.web.page.sources import Part, Source
 from utils.web.page.uploads import Taken
 from utils.web.page.visit import Visit
 from utils.web.page.weights_text import card, heading

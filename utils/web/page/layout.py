@@ -7,9 +7,9 @@ from typing import Any, NamedTuple
 
 import gradio as gr
 
+from utils.desk.sources import Part, SampleStrip
 from utils.web.page.actions import PageActions
 from utils.web.page.events import AT_ONCE, PageEvents, found, offered, plainly, with_number
-from utils.web.page.sources import Part, SampleStrip
 from utils.web.page.uploads import Taken, Uploads
 from utils.web.page.weights_text import TITLE, card, heading
 

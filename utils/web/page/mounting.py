@@ -17,7 +17,7 @@ from starlette.responses import HTMLResponse, PlainTextResponse
 from starlette.routing import Match, Mount
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from utils.web.failures import one_line
+from utils.inspection.failures import one_line
 from utils.web.page.actions import PageActions
 from utils.web.page.uploads import Uploads, Watched
 

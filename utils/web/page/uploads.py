@@ -21,10 +21,10 @@ from starlette.formparsers import MultiPartException
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from utils.desk.sources import Uploaded
 from utils.errors import InputError
-from utils.web.failures import one_line, plain
+from utils.inspection.failures import one_line, plain
 from utils.web.limits import SILENT_SECONDS, Problem
-from utils.web.page.sources import Uploaded
 
 log = logging.getLogger("steel.web")
 

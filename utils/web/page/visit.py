@@ -14,9 +14,9 @@ from typing import Any
 
 import numpy as np
 
+from utils.desk.sources import Source, Uploaded
 from utils.inference.inspected import Inspected, Refused
-from utils.web.about import About
-from utils.web.page.sources import Source, Uploaded
+from utils.inspection.about import About
 
 MOST_VISITS = 64  # of them the one that was used last longest ago is forgotten
 MOST_IMAGES = 200  # of a visit; the first ones go

@@ -3,7 +3,7 @@
 import html
 from typing import Any
 
-from utils.web.about import About
+from utils.inspection.about import About
 from utils.weights.measured import AFTER, BEFORE, by_other_thresholds
 
 TITLE = "Inspector of flat steel"

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from utils.errors import InputError
-from utils.web.inspector import Inspector
+from utils.inspection.inspector import Inspector
 from utils.weights.finding import known_folder, list_weights
 from utils.weights.index import OWN_INDEX, bare, read_index
 from utils.weights.weights_file import SYSTEM_SUFFIX
@@ -71,6 +71,13 @@ class Inspectors:
     def names(self) -> list[str]:
         """All that can be chosen, the one loaded at start first."""
         return [self.default, *self._files]
+
+    def file_of(self, name: str) -> str | None:
+        """Return the name of the file of some weights; None without such weights."""
+        if name == self.default:
+            return self.served.about.file
+        path = self._files.get(name)
+        return None if path is None else path.name
 
     def get(self, name: str) -> Inspector:
         """Return the inspector of some weights, and load them if need be.

@@ -18,9 +18,9 @@ from typing import Any
 
 from utils.inference.inspected import Inspected, Refused
 from utils.inference.pipeline import MOST_AT_ONCE, InspectionPipeline, Judged, Loaded, NotFiniteError
-from utils.web.decoding import OUT_OF_MEMORY, open_upload, unpack
-from utils.web.failures import one_line
-from utils.web.inspection import Upload
+from utils.inspection.decoding import OUT_OF_MEMORY, open_upload, unpack
+from utils.inspection.failures import one_line
+from utils.inspection.upload import Upload
 
 NOT_FINITE = "The network has no finite answer for this image; whoever runs the server should try other weights."
 

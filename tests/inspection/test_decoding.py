@@ -10,9 +10,9 @@ from utils.data.bit_depth import BitDepth
 from utils.data.images import read_image
 from utils.inference.inspected import Refused
 from utils.inference.network import LARGEST_MULTIPLE
+from utils.inspection.decoding import FORMATS, OpenedImage, open_upload, unpack
+from utils.inspection.upload import REFUSALS, Upload
 from utils.models.factory import MULTIPLES
-from utils.web.decoding import FORMATS, OpenedImage, open_upload, unpack
-from utils.web.inspection import REFUSALS, Upload
 
 
 def noise(*shape: int) -> np.ndarray:

@@ -11,8 +11,8 @@ from utils.data.images import Unscalable, to_pixels
 from utils.data.scans import MOST_SCANS, has_too_many_scans
 from utils.inference.inspected import Refused
 from utils.inference.network import LARGEST_MULTIPLE
-from utils.web.inspection import Upload
-from utils.web.limited_file import LimitedFile, TooMuchWork
+from utils.inspection.limited_file import LimitedFile, TooMuchWork
+from utils.inspection.upload import Upload
 
 # What is opened, whatever the name says: decoders of a few well-known formats, not all that PIL has.
 FORMATS = ("JPEG", "PNG", "BMP", "TIFF", "WEBP")

@@ -23,10 +23,11 @@ from utils.decision.gate import Gate
 from utils.decision.masks import DEFECT
 from utils.inference.inspected import Inspected, Refused
 from utils.inference.systems.gated import NEVER
-from utils.web import batching
-from utils.web.batching import Busy, Closing
-from utils.web.inspection import Upload, redecide
-from utils.web.inspector import Inspector
+from utils.inspection import batching
+from utils.inspection.batching import Busy, Closing
+from utils.inspection.inspector import Inspector
+from utils.inspection.redeciding import redecide
+from utils.inspection.upload import Upload
 
 
 @pytest.fixture

@@ -155,6 +155,9 @@ class Part:
         piece = words.strip().casefold()
         return [name for name in self.names if piece in name.casefold()]
 
+    def __contains__(self, name: str) -> bool:
+        return name in self._known
+
     def images(self, names: Sequence[str]) -> list[InFolder]:
         """Return images by their names; names that are not in the folder are left out."""
         return [InFolder(self, name) for name in names if name in self._known]

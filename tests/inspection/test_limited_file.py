@@ -10,10 +10,10 @@ import pytest
 from PIL import Image
 
 from utils.inference.inspected import Refused
-from utils.web import limited_file
-from utils.web.decoding import open_upload, unpack
-from utils.web.inspection import Upload
-from utils.web.limited_file import LimitedFile, TooMuchWork
+from utils.inspection import limited_file
+from utils.inspection.decoding import open_upload, unpack
+from utils.inspection.limited_file import LimitedFile, TooMuchWork
+from utils.inspection.upload import Upload
 
 
 def chunk(kind: bytes, data: bytes) -> bytes:

@@ -19,9 +19,10 @@ from utils.inference.chosen import choose_weights
 from utils.inference.inspected import Inspected, Refused
 from utils.inference.opening import open_pipeline
 from utils.inference.pipeline import InspectionPipeline
-from utils.web.about import About
-from utils.web.batching import Batches, Busy, Closing
-from utils.web.inspection import Upload
+from utils.inspection.about import About
+from utils.inspection.batching import Batches, Busy, Closing
+from utils.inspection.decoding import open_upload, unpack
+from utils.inspection.upload import Upload
 
 STRIP = (256, 1600)  # height and width of the competition's images
 LATE = "The inspection took too long; send fewer or smaller images."
@@ -80,6 +81,18 @@ class Inspector:
         """What is loaded, and what runs it."""
         return dataclasses.replace(self._about, backend=self._pipeline.system.name)
 
+    def decode(self, image: Upload) -> np.ndarray | Refused:
+        """Decode an image as the networks see it: ``(H, W, channels)`` uint8, or say why not."""
+        opened = open_upload(image, self._batches.most_pixels)
+        if isinstance(opened, Refused):
+            return opened
+        return unpack(opened, self._pipeline.system.channels, self._pipeline.depth)
+
+    def look(self, image: Upload) -> Refused | None:
+        """Read the header of an image alone; return why it would be refused, if that shows there."""
+        opened = open_upload(image, self._batches.most_pixels)
+        return opened if isinstance(opened, Refused) else None
+
     @property
     def inside(self) -> int:
         """Images that were accepted and have no answer yet."""
@@ -90,18 +103,28 @@ class Inspector:
         """Images that may be inside at once."""
         return self._batches.room
 
+    @property
+    def batch_size(self) -> int:
+        """Images that the network sees together."""
+        return self._pipeline.batch_size
+
+    def wait_for_room(self, count: int, timeout: float | None) -> bool:
+        """Wait until ``count`` images fit in; False when the time is up, or when it closes before."""
+        return self._batches.wait_for_room(count, timeout)
+
     def submit(
         self,
         images: Sequence[Upload],
-        finish: Callable[[Inspected], Any] = lambda inspected: inspected,
+        finish: Callable[[Inspected], Any] | None = None,
         keep_logits: bool = False,
     ) -> "list[Future[Any]]":
         """Accept all of some images, or none, and return at once.
 
         Args:
             images: to inspect.
-            finish: what to make of each inspected image; called in a worker thread.
-            keep_logits: keep what ``redecide`` needs.
+            finish: what to make of each inspected image, whose logits are there; called in a worker thread. None: the
+                image as it may be kept for long.
+            keep_logits: without ``finish``: keep what ``redecide`` needs.
 
         Returns:
             For each image, in their order, the future of what ``finish`` made of it, or of a ``Refused``; it
@@ -112,7 +135,12 @@ class Inspector:
             Closing: ``close`` was called.
         """
 
-        return self._batches.submit(images, lambda result, seconds: finish(result.kept(seconds, keep_logits)))
+        def make(result: Inspected, seconds: float) -> Any:
+            if finish is None:
+                return result.kept(seconds, keep_logits)
+            return finish(dataclasses.replace(result, seconds=seconds))
+
+        return self._batches.submit(images, make)
 
     def inspect(
         self, images: Sequence[Upload], keep_logits: bool = False, timeout: float | None = None

@@ -2,7 +2,7 @@
 
 import pytest
 
-from utils.web.failures import one_line, plain
+from utils.inspection.failures import one_line, plain
 
 
 def deep(number: int) -> None:

@@ -1,0 +1,33 @@
+"""The routes of what is taken along: tables and pictures of all images, sent while they are made."""
+
+from collections.abc import AsyncIterator, Iterator
+
+from fastapi import APIRouter, Request, Response
+from fastapi.concurrency import run_in_threadpool
+from fastapi.responses import StreamingResponse
+
+from utils.web.desk.answering import HEADERS, Serving, query_of
+
+KINDS = {"zip": "application/zip", "csv": "text/csv; charset=utf-8", "html": "text/html", "pdf": "application/pdf"}
+
+
+def download_routes(serving: Serving) -> APIRouter:
+    """Make the routes."""
+    routes = APIRouter()
+
+    @routes.get("/visits/{visit}/download/{name}")
+    async def download(visit: str, name: str, request: Request) -> Response:
+        query_of(request)
+        pieces = await serving.run(lambda: serving.desk.download(visit, name))
+        kind = KINDS.get(name.rpartition(".")[2], "application/octet-stream")
+        headers = {**HEADERS, "Content-Disposition": f'attachment; filename="{name}"'}
+        return StreamingResponse(_sent(pieces), media_type=kind, headers=headers)
+
+    return routes
+
+
+async def _sent(pieces: Iterator[bytes]) -> AsyncIterator[bytes]:
+    """Make each piece in a thread when the browser wants it."""
+    while (piece := await run_in_threadpool(next, pieces, None)) is not None:
+        if piece:
+            yield piece
