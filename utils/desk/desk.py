@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from config import VERSION
 from utils.data.rle import encode_part
 from utils.decision.probabilities import pixel_probability
 from utils.desk import archives, downloads, kept_logits, pictures
@@ -86,6 +87,19 @@ class Desk:
         self.database.close()
         if self._temporary is not None:
             self._temporary.cleanup()
+
+    def about(self) -> dict[str, Any]:
+        """Return what a page has to know before there is a visit."""
+        known = self.inspectors.served.about
+        return {
+            "version": VERSION,
+            "weights": [
+                {"name": name, **({"card": known.card, "scores": known.scores} if name == known.name else {})}
+                for name in self.inspectors.names
+            ],
+            "kept": self.kept,
+            "folder": sum(len(part.names) for part in self.parts),
+        }
 
     # Visits
 
@@ -415,8 +429,18 @@ class Desk:
             return
         self.files.forget(sha256)
 
-    def list_images(self, identity: str, wanted: Filter, sort: str, limit: int, offset: int) -> dict[str, Any]:
+    def list_images(
+        self, identity: str, wanted: Filter, sort: str, limit: int, offset: int, key: int | None = None
+    ) -> dict[str, Any]:
         """List images of a visit.
+
+        Args:
+            identity: of the visit.
+            wanted: which images.
+            sort: one of ``SORTS``.
+            limit: images in the answer.
+            offset: of the first one.
+            key: of an image whose place in the list is wanted.
 
         Raises:
             InputError: no such order.
@@ -425,7 +449,8 @@ class Desk:
         if sort not in SORTS:
             raise InputError(f"sort: expected one of {', '.join(SORTS)}")
         total, rows = self.images.listed(identity, wanted, sort, limit, offset)
-        return {"total": total, "images": rows}
+        place = {} if key is None else {"place": self.images.place(identity, wanted, sort, key)}
+        return {"total": total, "images": rows, **place}
 
     def rows(self, identity: str, keys: list[int]) -> list[dict[str, Any]]:
         """Return what a list shows of some images."""

@@ -30,11 +30,13 @@ class Serving:
         desk: answers; None until it is made.
         limits: of a request.
         traffic: what is under way.
+        coil: whether the server shows the page of a coil.
     """
 
     find: Callable[[], Desk | None]
     limits: Limits
     traffic: Traffic
+    coil: bool = False
 
     @property
     def desk(self) -> Desk:
