@@ -12,7 +12,6 @@ EVIL = [
     (b"x-forwarded-prefix", b"/evil"),
     (b"x-forwarded-server", b"evil.example"),
     (b"x-forwarded-port", b"1"),
-    (b"x-gradio-server", b"http://evil.example"),
     (b"forwarded", b"host=evil.example;proto=https"),
     (b"x-original-url", b"/evil"),
     (b"x-rewrite-url", b"/evil"),

@@ -8,8 +8,8 @@ from utils.errors import InputError
 
 Scope = MutableMapping[str, Any]
 
-# Beginnings of their names. Gradio makes the addresses of the page's own scripts from some of them.
-CLAIMS = (b"x-forwarded", b"forwarded", b"x-real-ip", b"x-host", b"x-original-", b"x-rewrite-", b"x-gradio-server")
+# Beginnings of their names.
+CLAIMS = (b"x-forwarded", b"forwarded", b"x-real-ip", b"x-host", b"x-original-", b"x-rewrite-")
 PROTOCOL = b"x-forwarded-proto"
 
 

@@ -7,8 +7,8 @@ import { number, percent, t } from "./phrases.js";
 import { on, state, tell } from "./state.js";
 
 const PAGE = 60; // rows that are fetched at once
-const SIDE = { tall: 98, wide: 148 }; // pixels of an item in a column and in a line
-const across = matchMedia("(max-width: 820px)");
+const SIDE = { column: 98, line: 176, phone: 148 }; // pixels of an item in a column and in a line
+const phone = matchMedia("(max-width: 820px)");
 
 let rows = new Map(); // place -> row
 let asked = new Set(); // pages that are fetched or under way
@@ -27,7 +27,9 @@ export function start() {
     if (item) choose(Number(item.dataset.place));
   });
   new ResizeObserver(draw).observe(box);
-  across.addEventListener("change", () => { items.clear(); box.replaceChildren(); draw(); });
+  const anew = () => { items.clear(); box.replaceChildren(); draw(); reveal(); };
+  phone.addEventListener("change", anew);
+  on("shape", anew);
   part("filter").addEventListener("change", (event) => {
     const [what, ...value] = event.target.value.split(":");
     search({ class: "", verdict: "", review: "", ...(what === "all" ? {} : { [what]: value.join(":") }) });
@@ -120,9 +122,15 @@ function news(row) {
 
 // --- drawing ----------------------------------------------------------------------------------------------------------
 
+/** Whether the list runs across, and how much room an item takes. */
+function layout() {
+  const wide = phone.matches || document.body.dataset.shape === "wide";
+  return { wide, side: phone.matches ? SIDE.phone : wide ? SIDE.line : SIDE.column };
+}
+
 function draw() {
   const box = part("thumbs");
-  const wide = across.matches, side = wide ? SIDE.wide : SIDE.tall;
+  const { wide, side } = layout();
   let filler = box.querySelector(".filler");
   if (!filler) box.append((filler = make("div", { className: "filler" })));
   filler.style.width = wide ? `${state.total * side}px` : "1px";
@@ -206,7 +214,7 @@ function mark() {
 export function reveal() {
   if (here < 0) return;
   const box = part("thumbs");
-  const wide = across.matches, side = wide ? SIDE.wide : SIDE.tall;
+  const { wide, side } = layout();
   const [from, room] = wide ? [box.scrollLeft, box.clientWidth] : [box.scrollTop, box.clientHeight];
   const start = here * side;
   const to = start < from ? start - side / 2 : start + side > from + room ? start + 1.5 * side - room : null;

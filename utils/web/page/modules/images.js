@@ -90,6 +90,7 @@ renew.now = async () => {
 };
 
 export function close() {
+  delete document.body.dataset.shape; // the next visit may have other images
   state.key = state.image = state.picked = null;
   address.write(false);
   tell("opened", null);
@@ -115,6 +116,7 @@ function draw() {
   part("first-caption").replaceChildren(...caption(image));
   if (!image) return;
   const size = { width: image.width || 1, height: image.height || 1 };
+  if (image.status === "done" && !document.body.dataset.shape) viewer.shape();
   viewer.first.layer.show(defectsOf(image), size, colours());
   drawSecond(image, size);
   viewer.arrange();

@@ -4,7 +4,7 @@ import { make, part } from "./dom.js";
 import { t } from "./phrases.js";
 
 const SHOWN = [
-  ["keys_images", [["→ N", "next"], ["← P", "previous"], ["O ␣", "overlay"], ["+ − 0", "zoom_keys"], ["F", "search_keys"]]],
+  ["keys_images", [["→ N", "next"], ["← P", "previous"], ["O ␣", "overlay"], ["+ − 0", "zoom_keys"], ["W", "shape"], ["F", "search_keys"]]],
   ["keys_review", [["J K", "pick_keys"], ["A", "accept"], ["X", "reject"], ["1 … 9", "class_keys"], ["Enter", "done_next"], ["C", "mark_clean"], ["U", "mark_unsure"], ["M", "remark"], ["Z", "undo"]]],
   ["keys_paint", [["B", "tool_brush"], ["E", "tool_erase"], ["G", "tool_polygon"], ["T", "tool_box"], ["V Esc", "tool_move"], ["[ ]", "size_keys"], ["⇧", "shift_keys"]]],
 ];

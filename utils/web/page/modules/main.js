@@ -111,6 +111,7 @@ const actions = {
   out: working(() => viewer.zoom(1 / 1.6)),
   fit: working(() => viewer.fit()),
   overlay: working(toolbar.toggleOverlay),
+  shape: working(viewer.otherShape),
   undo: working(() => { if (!painting.back(false)) review.undo(); }),
   done: working(() => { if (!painting.finish()) queues.markAndGo("done"); }),
   clean: working(() => queues.markAndGo("clean")),
@@ -126,7 +127,7 @@ const tool = (name) => working(() => toolbar.use(name));
 keys.start({
   n: actions.next, ArrowRight: actions.next, p: actions.previous, ArrowLeft: actions.previous,
   o: actions.overlay, " ": actions.overlay, "+": actions.in, "=": actions.in, "-": actions.out, 0: actions.fit,
-  f: working(() => part("words").focus()), m: working(() => part("comment").focus()),
+  w: working(viewer.otherShape), f: working(() => part("words").focus()), m: working(() => part("comment").focus()),
   j: working(() => defects.pickNext(1)), k: working(() => defects.pickNext(-1)),
   a: working(() => review.judge("accept")), x: working(() => review.judge("reject")), Delete: working(() => review.judge("reject")),
   Enter: actions.done, c: actions.clean, u: actions.unsure, z: actions.undo,

@@ -16,12 +16,13 @@ export function start() {
 }
 
 function show({ kind, text, link, download, id }) {
-  const same = [...part("notices").children].find((one) => one.dataset.text === text || (id && one.dataset.id === id));
+  const place = part(kind === "good" ? "toasts" : "notices");
+  const same = [...place.children].find((one) => one.dataset.text === text || (id && one.dataset.id === id));
   same?.remove();
   const node = make("div", { className: `notice is-${kind}` }, make("span", { textContent: text }), link ? make("a", { href: link, download: download ?? "", textContent: t("download") }) : null, closing(() => node.remove()));
   node.dataset.text = text;
   if (id) node.dataset.id = id;
-  part("notices").append(node);
+  place.append(node);
   if (kind === "good" && !link) setTimeout(() => node.remove(), SHOWN);
 }
 

@@ -25,10 +25,8 @@ export function start() {
 
 function drawState() {
   const found = state.image?.review;
-  const words = found ? [t("review_" + (found.state || "open"))] : [];
-  const last = found?.history?.at(-1);
-  if (last?.who) words.push(last.who);
-  part("review-state").textContent = found && (found.state !== "open" || last) ? words.join(" · ") : "";
+  const words = found && found.state !== "open" ? [t("review_" + found.state), found.history?.at(-1)?.who] : [];
+  part("review-state").textContent = words.filter(Boolean).join(" · ");
   for (const name of ["clean", "unsure", "done"]) {
     document.querySelector(`[data-do="${name}"]`).setAttribute("aria-pressed", String(found?.state === name));
   }

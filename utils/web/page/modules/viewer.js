@@ -92,6 +92,21 @@ function draw() {
   }
 }
 
+const WIDE = 3; // times as wide as high: a strip
+
+/** Let the picture have the whole width where images are strips, or as somebody chose. */
+export function shape(wanted) {
+  const { width = 1, height = 1 } = state.image || {};
+  const kept = sessionStorage.getItem("steel-shape");
+  if (wanted) sessionStorage.setItem("steel-shape", wanted);
+  const found = wanted || kept || (width >= WIDE * height ? "wide" : "tall");
+  if (document.body.dataset.shape === found) return;
+  document.body.dataset.shape = found;
+  tell("shape");
+}
+
+export const otherShape = () => shape(document.body.dataset.shape === "wide" ? "tall" : "wide");
+
 /** Open or close the second pane. */
 export function beside(shown) {
   if (shown === together && (!shown || second.viewer.world.getItemCount())) return;
