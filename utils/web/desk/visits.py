@@ -23,7 +23,9 @@ def visit_routes(serving: Serving) -> APIRouter:
         offset = number_of(query, "offset", 0)
         words, day, coil, found = (query.get(name, "") for name in ("words", "day", "coil", "class"))
         return answer(
-            await serving.run(lambda: serving.desk.list_visits(words, day, coil, found, verdict, limit, offset))
+            await serving.run(
+                lambda: serving.services.listing.list_visits(words, day, coil, found, verdict, limit, offset)
+            )
         )
 
     @routes.get("/visits/{visit}")
