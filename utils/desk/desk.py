@@ -6,6 +6,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from config import VERSION
+from utils.data.synthetic import CLASS_NAMES
 from utils.desk import pictures
 from utils.desk.database import Database
 from utils.desk.image_files import ImageFiles
@@ -27,7 +29,16 @@ LONGEST_NAME = 255  # letters
 
 
 class NotHere(Exception):
-    """There is no such visit or image; the text is for whoever asked."""
+    """There is no such visit or image; the text is for whoever asked.
+
+    Args:
+        message: one plain sentence.
+        code: one word for programs.
+    """
+
+    def __init__(self, message: str, code: str = "not_found") -> None:
+        super().__init__(message)
+        self.code = code
 
 
 class Desk:
@@ -78,6 +89,20 @@ class Desk:
         if self._temporary is not None:
             self._temporary.cleanup()
 
+    def facts(self) -> dict[str, Any]:
+        """Return what a page has to know before there is a visit."""
+        known = self.inspectors.served.about
+        return {
+            "version": VERSION,
+            "weights": [
+                {"name": name, **({"card": known.card, "scores": known.scores} if name == known.name else {})}
+                for name in self.inspectors.names
+            ],
+            "kept": self.kept,
+            "folder": sum(len(part.names) for part in self.parts),
+            "samples": set(CLASS_NAMES) <= set(known.class_names),
+        }
+
     def begin(self, sent: dict[str, Any]) -> dict[str, Any]:
         """Make a visit.
 
@@ -100,7 +125,7 @@ class Desk:
         """Return a visit; raises ``NotHere``."""
         visit = self.visits.find(identity)
         if visit is None:
-            raise NotHere("There is no such visit; it may have ended.")
+            raise NotHere("There is no such visit; it may have ended.", "no_visit")
         return visit
 
     def describe(self, visit: Visit) -> dict[str, Any]:

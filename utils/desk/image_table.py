@@ -178,6 +178,16 @@ class ImageTable:
         query = f"SELECT {_COLUMNS} {_FROM} WHERE {where} ORDER BY {SORTS[sort]} LIMIT ? OFFSET ?"
         return total, [_row(row) for row in self._database.rows(query, (*values, limit, offset))]
 
+    def place(self, visit: str, wanted: Filter, sort: str, key: int) -> int | None:
+        """Return where an image stands in a sorted list, from 0; None when it does not pass the filter."""
+        where, values = _where(visit, wanted)
+        row = self._database.row(
+            f"SELECT place FROM (SELECT i.key AS key, ROW_NUMBER() OVER (ORDER BY {SORTS[sort]}) - 1 AS place {_FROM}"
+            f" WHERE {where}) WHERE key = ?",
+            (*values, key),
+        )
+        return None if row is None else int(row["place"])
+
     def keys(self, visit: str, samples: bool = False) -> list[int]:
         """List the keys of a visit's images in the order that they came."""
         more = "" if samples else f" AND source != '{SAMPLE}'"

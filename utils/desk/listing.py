@@ -98,8 +98,18 @@ class Listing:
         )
         return {row["name"]: row["count"] for row in rows}
 
-    def list_images(self, identity: str, wanted: Filter, sort: str, limit: int, offset: int) -> dict[str, Any]:
+    def list_images(
+        self, identity: str, wanted: Filter, sort: str, limit: int, offset: int, key: int | None = None
+    ) -> dict[str, Any]:
         """List images of a visit.
+
+        Args:
+            identity: of the visit.
+            wanted: which images.
+            sort: one of ``SORTS``.
+            limit: images in the answer.
+            offset: of the first one.
+            key: of an image whose place in the list is wanted.
 
         Raises:
             InputError: no such order.
@@ -108,7 +118,8 @@ class Listing:
         if sort not in SORTS:
             raise InputError(f"sort: expected one of {', '.join(SORTS)}")
         total, rows = self.desk.images.listed(identity, wanted, sort, limit, offset)
-        return {"total": total, "images": rows}
+        place = {} if key is None else {"place": self.desk.images.place(identity, wanted, sort, key)}
+        return {"total": total, "images": rows, **place}
 
     def next(self, identity: str, queue: str, after: int | None) -> dict[str, Any]:
         """Return the next image of a queue that nobody has reviewed.

@@ -15,6 +15,7 @@ import numpy as np
 
 from utils.data import rle
 from utils.desk.findings import Finding
+from utils.desk.pictures import outline
 from utils.errors import InputError
 
 KINDS = ("accept", "reject", "class", "add", "erase", "clean", "unsure", "done", "open", "comment", "undo")
@@ -261,6 +262,7 @@ class Review:
                     "box": {"x": one.x, "y": one.y, "width": one.shape.shape[1], "height": one.shape.shape[0]},
                     "mean_probability": one.probability,
                     "rle": rle.encode_part(one.shape, one.x, one.y, height),
+                    "outline": outline(one.shape, one.x, one.y),
                     "review": one.state,
                     "proposed": one.proposed,
                     "changed": one.changed,

@@ -31,11 +31,13 @@ class Serving:
         services: of the desk.
         limits: of a request.
         traffic: what is under way.
+        coil: whether the server shows the page of a coil.
     """
 
     services: Services
     limits: Limits
     traffic: Traffic
+    coil: bool = False
 
     @property
     def desk(self) -> Desk:
@@ -47,7 +49,7 @@ class Serving:
         try:
             return await run_in_threadpool(work)
         except NotHere as error:
-            raise Problem(404, "not_found", str(error)) from None
+            raise Problem(404, error.code, str(error)) from None
         except InputError as error:
             raise Problem(422, "wrong_value", str(error)) from None
 

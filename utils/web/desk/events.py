@@ -70,7 +70,7 @@ async def _told(serving: Serving, visit: str, last: int | None) -> AsyncIterator
             yield _event("visit", described, version)
         elif time.monotonic() - said >= HEARTBEAT_SECONDS:
             said = time.monotonic()
-            yield b": still here\n\n"
+            yield b"event: heartbeat\ndata: {}\n\n"  # a comment would not reach the page
         await asyncio.sleep(LOOK_SECONDS)
 
 

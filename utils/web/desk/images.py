@@ -59,7 +59,7 @@ def image_routes(serving: Serving) -> APIRouter:
 
     @routes.get("/visits/{visit}/images")
     async def list_all(visit: str, request: Request) -> Response:
-        query = query_of(request, "sort", "class", "verdict", "review", "words", "offset", "limit")
+        query = query_of(request, "sort", "class", "verdict", "review", "words", "offset", "limit", "key")
         wanted = Filter(
             query.get("class", ""),
             choice_of(query, "verdict", "", ("clean", "defective", "refused")),
@@ -68,8 +68,9 @@ def image_routes(serving: Serving) -> APIRouter:
         )
         sort = choice_of(query, "sort", "new", tuple(SORTS))
         limit, offset = number_of(query, "limit", 100, 0, MOST_LISTED), number_of(query, "offset", 0)
+        key = key_of(query["key"]) if query.get("key") else None
         return answer(
-            await serving.run(lambda: serving.services.listing.list_images(visit, wanted, sort, limit, offset))
+            await serving.run(lambda: serving.services.listing.list_images(visit, wanted, sort, limit, offset, key))
         )
 
     @routes.get("/visits/{visit}/images/{key}")

@@ -9,6 +9,11 @@ def visit_routes(serving: Serving) -> APIRouter:
     """Make the routes."""
     routes = APIRouter()
 
+    @routes.get("/about")
+    async def about(request: Request) -> Response:
+        query_of(request)
+        return answer({**await serving.run(serving.desk.facts), "coil": serving.coil})
+
     @routes.post("/visits")
     async def begin(request: Request) -> Response:
         query_of(request)
