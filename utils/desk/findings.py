@@ -149,6 +149,7 @@ def _peaks(inspected: Inspected, task: str) -> list[float]:
         return [0.0] * len(inspected.masks)
     if task == "multiclass":
         # The largest lead over the background bounds the probability, and is cheap.
-        logits = logits[1:] - logits[0]
-    peaks = logits.reshape(len(logits), -1).max(axis=1).astype(np.float64)
+        peaks = [float((channel - logits[0]).max()) for channel in logits[1:]]
+    else:
+        peaks = [float(channel.max()) for channel in logits]
     return (1 / (1 + np.exp(-np.clip(peaks, -500, 500)))).tolist()

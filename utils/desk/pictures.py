@@ -19,7 +19,7 @@ MOST_SIDE = 4096  # pixels of a side that a browser gets in one picture
 TILE = 512  # pixels of a side
 THUMB_WIDTH, THUMB_HEIGHT = 320, 120  # pixels
 QUALITY, THUMB_QUALITY = 92, 80  # of the JPEGs, 0..100
-MOST_DECODED = 384 * 2**20  # bytes of decoded images that stay in memory
+MOST_DECODED = 256 * 2**20  # bytes of decoded images that stay in memory
 DZI = (
     '<?xml version="1.0" encoding="UTF-8"?><Image xmlns="http://schemas.microsoft.com/deepzoom/2008" Format="jpg"'
     ' Overlap="0" TileSize="{tile}"><Size Height="{height}" Width="{width}"/></Image>'

@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from utils.inference.inspected import Inspected, Refused
-from utils.inference.pipeline import MOST_AT_ONCE, InspectionPipeline, Judged, Loaded, NotFiniteError
+from utils.inference.pipeline import MOST_AT_ONCE, MOST_WAITING, InspectionPipeline, Judged, Loaded, NotFiniteError
 from utils.inspection.decoding import OUT_OF_MEMORY, open_upload, unpack
 from utils.inspection.failures import one_line
 from utils.inspection.upload import Upload
@@ -62,8 +62,8 @@ class Batches:
     Args:
         pipeline: whose steps are run; its ``batch_size`` is the largest batch.
         room: images that may be inside at once, from acceptance to answer.
-        most_pixels: of one image, larger ones are refused; the networks see as many at once, in all batches together,
-            but never less than ``MOST_AT_ONCE``, which small images share.
+        most_pixels: of one image, larger ones are refused. Of smaller ones the networks see as many at once, in all batches
+            together, but never less than ``MOST_AT_ONCE`` nor more than ``MOST_WAITING``; a larger one goes alone.
         wait: seconds that an image may wait for others to share its batch, while others are being decoded.
         on_batch: is told the size of every batch.
     """
@@ -84,9 +84,9 @@ class Batches:
             wait,
             on_batch,
         )
-        # Decoded images, their logits and masks lie in memory: as many pixels as a few of the largest images have.
-        self._allowance = 4 * most_pixels
-        self._at_once = max(most_pixels, MOST_AT_ONCE)
+        # Decoded images, their logits and masks lie in memory, some 40 bytes a pixel: one large frame, or many strips.
+        self._allowance = 2 * min(most_pixels, MOST_WAITING)
+        self._at_once = max(min(most_pixels, MOST_WAITING), MOST_AT_ONCE)
         self._own_size = None in pipeline.system.sizes
         self._changed = threading.Condition()
         self._ready: deque[_Job] = deque()

@@ -94,7 +94,7 @@ def unpack(opened: OpenedImage, channels: int, depth: BitDepth = UNKNOWN) -> np.
     try:
         with image:
             if isinstance(file := getattr(image, "fp", None), LimitedFile):
-                file.begin_pixels()
+                file.begin_pixels(opened.pixels)
             image.load()
             return to_pixels(image, channels, depth)
     except Unscalable as error:

@@ -19,6 +19,7 @@ from utils.inference.chosen import choose_weights
 from utils.inference.inspected import Inspected, Refused
 from utils.inference.opening import open_pipeline
 from utils.inference.pipeline import InspectionPipeline
+from utils.inference.tiles import is_large
 from utils.inspection.about import About
 from utils.inspection.batching import Batches, Busy, Closing
 from utils.inspection.decoding import open_upload, unpack
@@ -87,6 +88,12 @@ class Inspector:
         if isinstance(opened, Refused):
             return opened
         return unpack(opened, self._pipeline.system.channels, self._pipeline.depth)
+
+    def pixels(self, images: Sequence[Upload]) -> int:
+        """Read the headers of images; return how many pixels all those have together that are seen in tiles."""
+        opened = (open_upload(image, self._batches.most_pixels) for image in images)
+        sizes = ((one.height, one.width) for one in opened if not isinstance(one, Refused))
+        return sum(height * width for height, width in sizes if is_large(height, width))
 
     def look(self, image: Upload) -> Refused | None:
         """Read the header of an image alone; return why it would be refused, if that shows there."""

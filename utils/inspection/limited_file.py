@@ -8,7 +8,7 @@ import io
 import time
 from collections.abc import Callable
 
-SECONDS = 10.0  # that decoding an image may take; the largest ones take one
+SECONDS = 10.0  # that decoding an image may take, and a second for each million pixels; the largest take one in all
 MOST_READ = 8  # times the file's own size, while its header is read: tags of a TIFF may all point to the whole file
 FREE_BYTES = 2**20  # that may be read besides
 
@@ -32,9 +32,13 @@ class LimitedFile(io.BytesIO):
         self._until = time.monotonic() + seconds
         self._left: float = MOST_READ * len(data) + FREE_BYTES
 
-    def begin_pixels(self) -> None:
-        """Give the pixels their own time, which the wait for memory does not count to; how much is read is bounded by them."""
-        self._until = time.monotonic() + self._seconds
+    def begin_pixels(self, pixels: int = 0) -> None:
+        """Give the pixels their own time, which the wait for memory does not count to; how much is read is bounded by them.
+
+        Args:
+            pixels: height times width.
+        """
+        self._until = time.monotonic() + self._seconds + pixels / 1e6
         self._left = float("inf")
 
     def read(self, size: int | None = -1, /) -> bytes:

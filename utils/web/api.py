@@ -12,6 +12,7 @@ from fastapi import APIRouter, Query, Request, Response
 from fastapi.responses import JSONResponse
 
 from utils.inference.inspected import Inspected, Refused
+from utils.inference.tiles import LARGE
 from utils.inspection.about import About
 from utils.inspection.batching import Busy, Closing
 from utils.inspection.decoding import FORMATS
@@ -35,6 +36,7 @@ from utils.web.places import Places
 from utils.web.reading import FIELD, read_uploads
 from utils.web.storage import save_request
 
+SMALL_FILE = 200_000  # bytes; no frame that is seen in tiles and shows anything is packed so small
 REASONS = {
     400: "The request is malformed.",
     401: "The token is missing or wrong.",
@@ -169,6 +171,9 @@ class Api:
         start: float = request.state.start
         deadline = loop.time() + self.limits.seconds
         uploads = await read_uploads(request, self.limits, self.traffic, deadline)
+        large = [upload for upload in uploads if len(upload.data) > SMALL_FILE]
+        if large:
+            deadline += self.limits.seconds * await asyncio.to_thread(self.inspector.pixels, large) / LARGE
 
         def finish(inspected: Inspected) -> bytes:
             about = self.inspector.about

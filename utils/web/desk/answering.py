@@ -11,6 +11,7 @@ from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import JSONResponse
 
 from utils.desk.desk import Desk, NotHere
+from utils.desk.services import Services
 from utils.errors import InputError
 from utils.web.limits import Limits, Problem, Traffic
 
@@ -27,31 +28,28 @@ class Serving:
     """What the routes need.
 
     Attributes:
-        desk: answers; None until it is made.
+        services: of the desk.
         limits: of a request.
         traffic: what is under way.
         coil: whether the server shows the page of a coil.
     """
 
-    find: Callable[[], Desk | None]
+    services: Services
     limits: Limits
     traffic: Traffic
     coil: bool = False
 
     @property
     def desk(self) -> Desk:
-        """The desk; raises ``Problem`` while it is being made."""
-        desk = self.find()
-        if desk is None:
-            raise Problem(503, "starting", "The server is starting; try again in 1 s.", retry_after=1)
-        return desk
+        """The desk itself."""
+        return self.services.desk
 
     async def run(self, work: Callable[[], T]) -> T:
         """Do some work of the desk in a thread; what it refuses is answered as everywhere."""
         try:
             return await run_in_threadpool(work)
         except NotHere as error:
-            raise Problem(404, "not_found", str(error)) from None
+            raise Problem(404, error.code, str(error)) from None
         except InputError as error:
             raise Problem(422, "wrong_value", str(error)) from None
 

@@ -18,7 +18,7 @@ def download_routes(serving: Serving) -> APIRouter:
     @routes.get("/visits/{visit}/download/{name}")
     async def download(visit: str, name: str, request: Request) -> Response:
         query_of(request)
-        pieces = await serving.run(lambda: serving.desk.download(visit, name))
+        pieces = await serving.run(lambda: serving.services.taking.download(visit, name))
         kind = KINDS.get(name.rpartition(".")[2], "application/octet-stream")
         headers = {**HEADERS, "Content-Disposition": f'attachment; filename="{name}"'}
         return StreamingResponse(_sent(pieces), media_type=kind, headers=headers)

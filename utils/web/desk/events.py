@@ -53,7 +53,7 @@ async def _told(serving: Serving, visit: str, last: int | None) -> AsyncIterator
                 told: list[tuple[str, Any]] = [("reload", {})] if changes.lost else []
                 images = [] if changes.lost else changes.images
                 for begin in range(0, len(images), MOST_TOLD):
-                    told += [("image", row) for row in desk.rows(visit, images[begin : begin + MOST_TOLD])]
+                    told += [("image", row) for row in desk.images.rows(visit, images[begin : begin + MOST_TOLD])]
                 for key in [] if changes.lost else changes.reviews:
                     row = desk.images.row(visit, key)
                     review = desk.reviews.describe(row["sha256"]) if row else None

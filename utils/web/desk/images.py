@@ -28,7 +28,7 @@ def image_routes(serving: Serving) -> APIRouter:
         meta = {name.removeprefix(META): value for name, value in sent.fields.items() if name.startswith(META)}
         path, data = sent.fields.get("path") or upload.name, upload.data
         assert isinstance(data, bytes)
-        return answer(await serving.run(lambda: serving.desk.add(visit, path, data, dict(meta))), 202)
+        return answer(await serving.run(lambda: serving.services.adding.add(visit, path, data, dict(meta))), 202)
 
     @routes.post("/visits/{visit}/folder")
     async def add_folder(visit: str, request: Request) -> Response:
@@ -42,18 +42,20 @@ def image_routes(serving: Serving) -> APIRouter:
             raise Problem(
                 422, "wrong_value", "Expected words, a text, and names, a list of texts; both may be left out."
             )
-        return answer({"added": await serving.run(lambda: serving.desk.add_folder(visit, words, names))}, 202)
+        return answer(
+            {"added": await serving.run(lambda: serving.services.adding.add_folder(visit, words, names))}, 202
+        )
 
     @routes.post("/visits/{visit}/samples")
     async def add_samples(visit: str, request: Request) -> Response:
         query_of(request)
-        return answer({"added": await serving.run(lambda: serving.desk.add_samples(visit))}, 202)
+        return answer({"added": await serving.run(lambda: serving.services.adding.add_samples(visit))}, 202)
 
     @routes.get("/folder")
     async def folder(request: Request) -> Response:
         query = query_of(request, "words", "offset", "limit")
         offset, limit = number_of(query, "offset", 0), number_of(query, "limit", 100, 0, MOST_LISTED)
-        return answer(await serving.run(lambda: serving.desk.folder(query.get("words", ""), offset, limit)))
+        return answer(await serving.run(lambda: serving.services.adding.folder(query.get("words", ""), offset, limit)))
 
     @routes.get("/visits/{visit}/images")
     async def list_all(visit: str, request: Request) -> Response:
@@ -67,19 +69,23 @@ def image_routes(serving: Serving) -> APIRouter:
         sort = choice_of(query, "sort", "new", tuple(SORTS))
         limit, offset = number_of(query, "limit", 100, 0, MOST_LISTED), number_of(query, "offset", 0)
         key = key_of(query["key"]) if query.get("key") else None
-        return answer(await serving.run(lambda: serving.desk.list_images(visit, wanted, sort, limit, offset, key)))
+        return answer(
+            await serving.run(lambda: serving.services.listing.list_images(visit, wanted, sort, limit, offset, key))
+        )
 
     @routes.get("/visits/{visit}/images/{key}")
     async def look(visit: str, key: str, request: Request) -> Response:
         query = query_of(request, "compare")
         number = key_of(key)
-        return answer(await serving.run(lambda: serving.desk.image(visit, number, query.get("compare") == "1")))
+        return answer(
+            await serving.run(lambda: serving.services.looking.image(visit, number, query.get("compare") == "1"))
+        )
 
     @routes.delete("/visits/{visit}/images/{key}")
     async def remove(visit: str, key: str, request: Request) -> Response:
         query_of(request)
         number = key_of(key)
-        await serving.run(lambda: serving.desk.remove(visit, number))
+        await serving.run(lambda: serving.services.adding.remove(visit, number))
         return answer({})
 
     return routes

@@ -11,6 +11,7 @@ from fastapi.concurrency import run_in_threadpool
 
 from config import ServeConfig
 from utils.desk.desk import Desk
+from utils.desk.services import Services
 from utils.desk.sources import Part, open_folder
 from utils.inference.inspected import Inspected, Refused
 from utils.inspection.about import About
@@ -54,7 +55,7 @@ def mount_desk(
 
     inspectors = Inspectors(inspector, find_weights(config.weights_dir), open_file)
     desk = Desk(inspectors, config.save, parts, limits.bytes, told)
-    serving = Serving(lambda: desk, limits, traffic, config.coil is not None)
+    serving = Serving(Services(desk), limits, traffic, config.coil is not None)
     routes = APIRouter(prefix=PREFIX, include_in_schema=False)
     for make in (visit_routes, image_routes, picture_routes, download_routes, review_routes, event_routes):
         routes.include_router(make(serving))

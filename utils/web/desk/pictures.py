@@ -25,7 +25,7 @@ def picture_routes(serving: Serving) -> APIRouter:
         number = key_of(key)
 
         def tag_of() -> str:
-            row = serving.desk._row(visit, number)
+            row = serving.desk.row(visit, number)
             changing = (row["settings"], row["status"]) if kept is ASKED else ()
             return '"' + hashlib.sha256(repr((row["sha256"], *changing)).encode()).hexdigest()[:24] + '"'
 
@@ -38,19 +38,23 @@ def picture_routes(serving: Serving) -> APIRouter:
     @routes.get("/thumb.jpg")
     async def thumb(visit: str, key: str, request: Request) -> Response:
         query_of(request, "version")
-        return await send(request, visit, key, "image/jpeg", lambda number: serving.desk.thumb(visit, number))
+        return await send(
+            request, visit, key, "image/jpeg", lambda number: serving.services.viewing.thumb(visit, number)
+        )
 
     @routes.get("/picture.jpg")
     async def picture(visit: str, key: str, request: Request) -> Response:
         query_of(request, "version")
-        return await send(request, visit, key, "image/jpeg", lambda number: serving.desk.picture(visit, number), KEPT)
+        return await send(
+            request, visit, key, "image/jpeg", lambda number: serving.services.viewing.picture(visit, number), KEPT
+        )
 
     @routes.get("/image.dzi")
     async def deep_zoom(visit: str, key: str, request: Request) -> Response:
         query_of(request, "version")
 
         def make(number: int) -> bytes:
-            return serving.desk.deep_zoom(visit, number).encode()
+            return serving.services.viewing.deep_zoom(visit, number).encode()
 
         return await send(request, visit, key, "application/xml", make, KEPT)
 
@@ -65,19 +69,21 @@ def picture_routes(serving: Serving) -> APIRouter:
         zoom, across, down = map(int, words)
 
         def make(number: int) -> bytes:
-            return serving.desk.tile(visit, number, zoom, across, down)
+            return serving.services.viewing.tile(visit, number, zoom, across, down)
 
         return await send(request, visit, key, "image/jpeg", make, KEPT)
 
     @routes.get("/overlay.png")
     async def overlay(visit: str, key: str, request: Request) -> Response:
         query_of(request, "version")
-        return await send(request, visit, key, "image/png", lambda number: serving.desk.overlay(visit, number))
+        return await send(
+            request, visit, key, "image/png", lambda number: serving.services.viewing.overlay(visit, number)
+        )
 
     @routes.get("/mask.png")
     async def mask(visit: str, key: str, request: Request) -> Response:
         query_of(request, "version")
-        return await send(request, visit, key, "image/png", lambda number: serving.desk.mask(visit, number))
+        return await send(request, visit, key, "image/png", lambda number: serving.services.viewing.mask(visit, number))
 
     @routes.get("/probability")
     async def probability(visit: str, key: str, request: Request) -> Response:
@@ -87,7 +93,7 @@ def picture_routes(serving: Serving) -> APIRouter:
         width, height = number_of(query, "width", 2**20, 1), number_of(query, "height", 2**20, 1)
 
         def make(number: int) -> bytes:
-            return serving.desk.probability(visit, number, class_id, (x, y, width, height))
+            return serving.services.viewing.probability(visit, number, class_id, (x, y, width, height))
 
         return await send(request, visit, key, "image/png", make)
 

@@ -15,13 +15,13 @@ def review_routes(serving: Serving) -> APIRouter:
     async def review(visit: str, key: str, request: Request) -> Response:
         query_of(request)
         number, sent = key_of(key), await serving.read_json(request)
-        return answer(await serving.run(lambda: serving.desk.review(visit, number, sent)))
+        return answer(await serving.run(lambda: serving.services.reviewing.review(visit, number, sent)))
 
     @routes.get("/visits/{visit}/next")
     async def following(visit: str, request: Request) -> Response:
         query = query_of(request, "queue", "after")
         queue = choice_of(query, "queue", "uncertain", QUEUES)
         after = key_of(query["after"]) if query.get("after") else None
-        return answer(await serving.run(lambda: serving.desk.next(visit, queue, after)))
+        return answer(await serving.run(lambda: serving.services.listing.next(visit, queue, after)))
 
     return routes

@@ -12,7 +12,7 @@ def visit_routes(serving: Serving) -> APIRouter:
     @routes.get("/about")
     async def about(request: Request) -> Response:
         query_of(request)
-        return answer({**await serving.run(serving.desk.about), "coil": serving.coil})
+        return answer({**await serving.run(serving.desk.facts), "coil": serving.coil})
 
     @routes.post("/visits")
     async def begin(request: Request) -> Response:
@@ -28,7 +28,9 @@ def visit_routes(serving: Serving) -> APIRouter:
         offset = number_of(query, "offset", 0)
         words, day, coil, found = (query.get(name, "") for name in ("words", "day", "coil", "class"))
         return answer(
-            await serving.run(lambda: serving.desk.list_visits(words, day, coil, found, verdict, limit, offset))
+            await serving.run(
+                lambda: serving.services.listing.list_visits(words, day, coil, found, verdict, limit, offset)
+            )
         )
 
     @routes.get("/visits/{visit}")
