@@ -46,7 +46,7 @@ function row(defect) {
   const name = nameOf(defect.class_id), box = defect.box || [];
   const line = make("tr", { tabIndex: 0, className: defect.review ? `is-${defect.review}` : "", title: box.length ? t("box_at", { x: box[0], y: box[1], width: box[2], height: box[3] }) : "" },
     make("td", { textContent: defect.number }),
-    make("td", {}, swatch(classOf(defect.class_id)?.colour || "#888"), name),
+    make("td", { className: "kind" }, swatch(classOf(defect.class_id)?.colour || "#888"), name),
     make("td", { className: "number", textContent: sizeOf(defect) }),
     make("td", { className: "number", textContent: defect.mean_probability === null || defect.mean_probability === undefined ? t("painted") : percent(defect.mean_probability) }),
     make("td", { className: "judge" }, judge("accept", "✓", defect, name), judge("reject", "✗", defect, name)));

@@ -84,20 +84,20 @@ const toArea = (value) => Math.round(Math.expm1((value / STEPS) * Math.log1p(LAR
 const round = (value) => Number(value.toPrecision(2));
 
 function toSlider(name, value, decision) {
-  if (!isArea(name)) return value ?? decision.threshold;
+  if (!isArea(name)) return Math.max(value ?? 0, decision.threshold);
   if (name === "max_area" && !value) return STEPS;
   return Math.round((STEPS * Math.log1p(value || 0)) / Math.log1p(LARGEST_AREA));
 }
 
 function fromSlider(name, value, decision) {
-  if (!isArea(name)) return name === "high_threshold" && value <= decision.threshold ? null : value;
+  if (!isArea(name)) return name === "high_threshold" && value <= decision.threshold ? 0 : value;
   if (name === "max_area" && value >= STEPS) return null;
   return round(toArea(value));
 }
 
 function shown(name, value) {
   if (isArea(name)) return value ? number(value) : name === "max_area" ? "∞" : "0";
-  return value === null || value === undefined ? "–" : value.toFixed(2);
+  return !value ? "–" : value.toFixed(2);
 }
 
 function row(one, index) {
@@ -136,7 +136,7 @@ function moved(index, name, input) {
   chosen = decisions();
   const decision = chosen[index];
   decision[name] = fromSlider(name, Number(input.value), decision);
-  if (name === "threshold" && decision.high_threshold !== null && decision.high_threshold < decision.threshold) decision.high_threshold = null;
+  if (name === "threshold" && decision.high_threshold <= decision.threshold) decision.high_threshold = 0;
   input.parentNode.querySelector("output").textContent = shown(name, decision[name]);
   input.setAttribute("aria-valuetext", shown(name, decision[name]));
   sendSoon();

@@ -15,6 +15,7 @@ let together = false; // the second pane is open
 let follows = false;
 let opened = ""; // picture in sight
 let wished = null; // position to open at
+let whole = true; // the whole image is in sight
 
 function make(holder, name) {
   const viewer = OpenSeadragon({
@@ -43,6 +44,7 @@ export function start() {
   }
   first.viewer.addHandler("update-viewport", said);
   first.viewer.addHandler("animation-finish", () => { said(); smooth(); });
+  first.viewer.addHandler("resize", () => { if (whole) requestAnimationFrame(() => first.viewer.viewport?.goHome(true)); });
   on("image", draw);
   on("view", () => { first.layer.ask(); second.layer.ask(); });
 }
@@ -140,6 +142,7 @@ function said() {
   if (!viewport || !world.getItemCount() || !state.image) return;
   const share = viewport.getZoom(true) / viewport.getHomeZoom();
   part("scale").textContent = `${share.toFixed(share < 9.95 ? 1 : 0)}×`;
+  whole = share < 1.01;
   const bounds = viewport.getBounds();
   address.place(share > 1.01 ? [bounds.x, bounds.y, bounds.width] : null);
 }
