@@ -1,6 +1,7 @@
 """The desk as a whole: what routes ask for, in plain values; every method may be called from any thread."""
 
 import dataclasses
+import shutil
 import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -209,6 +210,7 @@ class Desk:
     def forget(self, identity: str) -> None:
         """Remove a visit, and the images that no other one has."""
         self.visit(identity)
+        shutil.rmtree(self.files.folder / "weights" / identity, ignore_errors=True)
         self.work.drop(identity)
         for sha256 in self.visits.forget(identity):
             self.forget_image(sha256)

@@ -1,11 +1,17 @@
 """Tables and pictures of a visit to take along, byte for byte those of ``Predict_masks.py``, made while they are sent."""
 
+import datetime
 import io
+import json
 import zipfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from config import VERSION
+from utils.data.tables import TableWriter
 from utils.desk.findings import Finding
+from utils.desk.session import Judged
+from utils.desk.visits import Visit
 from utils.inference.inspected import Inspected
 from utils.inference.outputs import (
     CsvTable,
@@ -21,6 +27,12 @@ from utils.inspection.about import About
 
 TABLES = ("submission.csv", "defects.csv", "labels.csv")
 ZIPS = ("overlays.zip", "masks.zip")
+
+# Columns of results.csv; fields of context come before the last one.
+RESULTS = (
+    *("image", "sha256", "verdict", "network", "classes", "area_px", "probability", "review", "who", "time", "remark"),
+    *("weights", "sha8", "settings", "version", "meta"),
+)
 
 # Name and what was found of each image, in the order that they came.
 Found = Iterator[tuple[str, Finding]]
@@ -55,6 +67,32 @@ def _collect(sink: CsvTable, image: str, finding: Finding) -> None:
         sink.collect(image, finding.defects.tolist())
     elif isinstance(sink, LabelTable) and finding.labels is not None:
         sink.collect(image, [f"{probability:.4f}" for probability in finding.labels])
+
+
+def results(visit: Visit, judged: Iterator[Judged]) -> Iterator[bytes]:
+    """Write a table with a row for each image: how it was left, by whom, its context, and what decided; in pieces."""
+    text = io.StringIO()
+    writer = TableWriter(text)
+    first = True
+    names: list[str] = []
+    for one in judged:
+        if first:  # fields of context that come later in a visit stand in the last column
+            first, names = False, list(dict.fromkeys([*visit.meta, *one.meta]))
+            writer.writerow([*RESULTS[:-1], *(f"meta.{name}" for name in names), RESULTS[-1]])
+        classes = " ".join(one.classes)
+        area = sum(pixels for _, pixels in one.classes.values())
+        when = datetime.datetime.fromtimestamp(one.time).astimezone().isoformat(timespec="seconds")
+        other = {name: value for name, value in one.meta.items() if name not in names}
+        decided = (visit.about.file, visit.about.sha8, visit.settings, VERSION)
+        head = [one.name, one.sha256, one.verdict, one.proposed, classes, area, f"{one.probability:.4f}"]
+        tail = [one.review, one.who, when, one.comment, *decided, *(one.meta.get(name, "") for name in names)]
+        writer.writerow([*head, *tail, json.dumps(other) if other else ""])
+        yield text.getvalue().encode("utf-8")
+        text.seek(0)
+        text.truncate()
+    if first:
+        writer.writerow(RESULTS)
+        yield text.getvalue().encode("utf-8")
 
 
 def zipped(name: str, names: list[str], pictures: Iterator[tuple[str, bytes]]) -> Iterator[bytes]:

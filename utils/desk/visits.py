@@ -220,7 +220,7 @@ def _about_text(about: About) -> str:
 
 
 def _about(text: str) -> About:
-    content = json.loads(text)
+    content = {"sha8": "", **json.loads(text)}
     for name in ("class_names", "label_names", "label_thresholds"):
         content[name] = tuple(content[name])
     return About(**{**content, "decision": Decision.from_dict(content["decision"]), "card": None, "scores": {}})

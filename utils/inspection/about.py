@@ -35,6 +35,7 @@ class About:
             than the file's have ``measured_with``.
         backend: what runs it, for people; "auto" before the first image where that is still to be measured.
         gate: of a system; None for a network.
+        sha8: first 8 hex digits of the file's sha256; "" where nobody computed it.
     """
 
     name: str
@@ -50,6 +51,7 @@ class About:
     scores: dict[str, Any]
     backend: str
     gate: Gate | None = field(default=None, repr=False)
+    sha8: str = ""
 
     @classmethod
     def of(cls, chosen: Chosen) -> "About":
@@ -73,6 +75,7 @@ class About:
             scores=entry.scores if entry else of_file(weights.metrics, weights.provenance),
             backend="auto",
             gate=weights.gate if isinstance(weights, SystemFile) else None,
+            sha8=chosen.sha8,
         )
 
     @property

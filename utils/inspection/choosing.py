@@ -79,6 +79,10 @@ class Inspectors:
         path = self._files.get(name)
         return None if path is None else path.name
 
+    def path_of(self, name: str) -> Path | None:
+        """Return the file of some weights; None where there is none."""
+        return self.served.path if name == self.default else self._files.get(name)
+
     def get(self, name: str) -> Inspector:
         """Return the inspector of some weights, and load them if need be.
 

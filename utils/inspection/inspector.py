@@ -9,6 +9,7 @@ import dataclasses
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import CancelledError, Future
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -52,6 +53,7 @@ class Inspector:
         on_batch: Callable[[int], None] = lambda size: None,
     ) -> None:
         self._pipeline, self._about = pipeline, about
+        self.path: Path | None = None  # of the weights, where they are a file
         self._batches = Batches(pipeline, room=room, most_pixels=most_pixels, wait=wait, on_batch=on_batch)
 
     @classmethod
@@ -68,7 +70,7 @@ class Inspector:
         flags = _as_prediction(config)
         chosen = choose_weights(flags)
         pipeline = open_pipeline(chosen, flags, [], describe=True, images=None)
-        return cls(
+        inspector = cls(
             pipeline,
             About.of(chosen),
             room=config.queue,
@@ -76,6 +78,8 @@ class Inspector:
             wait=config.wait_ms / 1e3,
             on_batch=on_batch,
         )
+        inspector.path = chosen.path
+        return inspector
 
     @property
     def about(self) -> About:
