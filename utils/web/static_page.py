@@ -7,9 +7,7 @@ import base64
 import hashlib
 from pathlib import Path
 
-from fastapi import APIRouter, Request, Response
-
-from utils.web.limits import Problem
+from fastapi import APIRouter, HTTPException, Request, Response
 
 FOLDER = Path(__file__).with_name("page")
 KINDS = {
@@ -45,7 +43,7 @@ def page_routes(folder: Path = FOLDER) -> APIRouter:
     @routes.api_route("/page/{name:path}", methods=["GET", "HEAD"])
     def file(name: str, request: Request) -> Response:
         if name not in files:
-            raise Problem(404, "not_found", "There is nothing at this address.")
+            raise HTTPException(404)
         return _send(request, files[name])
 
     @routes.api_route("/favicon.ico", methods=["GET", "HEAD"])

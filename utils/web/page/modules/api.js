@@ -71,7 +71,7 @@ const plain = (image) => ({ ...image, defects: (image.defects || []).map(plainDe
 export const api = {
   about: () => call("GET", "about"),
   visits: (search) => call("GET", "visits" + query(search)),
-  begin: (title) => insist("POST", "visits", title ? { title } : {}),
+  begin: (settings = {}) => insist("POST", "visits", settings),
   visit: (visit) => call("GET", visitPath(visit)),
   change: (visit, changes, signal) => call("PATCH", visitPath(visit), changes, signal),
   forget: (visit) => call("DELETE", visitPath(visit)),

@@ -12,7 +12,7 @@ export function start() { on("visit language", draw); }
 function draw() {
   const { visit } = state;
   const box = part("results");
-  const names = visit ? [...(visit.classes.length ? MASKS : []), "defects.csv"] : [];
+  const names = visit ? [...(visit.classes.length ? MASKS : []), "defects.csv", ...(visit.labels?.length ? ["labels.csv"] : [])] : [];
   const said = JSON.stringify([visit?.id, names, document.documentElement.lang]);
   if (box.dataset.said === said) return;
   box.dataset.said = said;
@@ -21,7 +21,8 @@ function draw() {
     ...names.map((name) => link(name, name, { download: name, title: t("download_hint") })),
     ...(visit ? [
       make("hr"),
-      link("report.html", t("report_html"), { target: "_blank", rel: "noopener" }),
+      link("results.csv", t("results_csv"), { download: "results.csv", title: t("results_csv_hint") }),
+      link("report.html", t("report_html"), { download: "report.html" }),
       link("report.pdf", t("report_pdf"), { download: "report.pdf" }),
       make("hr"),
       make("button", { type: "button", textContent: t("keep_settings"), title: t("keep_settings_hint"), onclick: keep }),
@@ -31,9 +32,8 @@ function draw() {
 /** Write the thresholds in force into a weights file, and take it. */
 async function keep() {
   try {
-    const kept = await api.keepSettings(state.visit.id);
-    const name = kept.name ?? kept.file;
-    tell("notice", { kind: "good", text: t("settings_kept", { name }), link: kept.address ?? kept.url ?? downloadAddress(state.visit.id, `settings/${encodeURIComponent(name)}`), download: name });
+    const { file } = await api.keepSettings(state.visit.id);
+    tell("notice", { kind: "good", text: t("settings_kept", { name: file }), link: downloadAddress(state.visit.id, encodeURIComponent(file)), download: file });
   } catch (error) {
     tell("notice", { kind: "bad", text: error.message });
   }

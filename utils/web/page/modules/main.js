@@ -98,7 +98,22 @@ async function into(work) {
 
 const take = (files) => { if (files.length) into((id) => uploads.add(id, files)); };
 const addFolder = (wanted) => into((id) => api.addFolder(id, wanted));
-const addSamples = () => into(async (id) => { await api.samples(id); });
+
+/** Show strips drawn by the computer, by weights that know them. */
+async function addSamples() {
+  const fit = state.about?.samples ? null : knowsSamples();
+  if (fit && state.visit?.weights !== fit) {
+    try {
+      await openVisit((await api.begin({ weights: fit })).id);
+    } catch (error) {
+      said(error);
+      return;
+    }
+  }
+  into((id) => api.samples(id));
+}
+
+const knowsSamples = () => state.about.weights.map((one) => one.name).find((name) => name.includes("synthetic"));
 
 // --- what buttons and keys do -----------------------------------------------------------------------------------------
 
@@ -180,7 +195,7 @@ async function greet() {
   }
   const { folder: has, coil, samples } = state.about;
   for (const id of ["add-folder", "start-folder"]) part(id).hidden = !has;
-  for (const id of ["add-samples", "start-samples"]) part(id).hidden = samples === false;
+  for (const id of ["add-samples", "start-samples"]) part(id).hidden = !samples && !knowsSamples();
   part("coil").hidden = !coil;
   drawConnection(true);
 }
