@@ -176,6 +176,16 @@ def names(page: Any) -> list[str]:
     )
 
 
+def listed(page: Any, *wanted: str) -> None:
+    """Wait until the gallery has these names."""
+    for _ in range(LATE // 50):
+        found = names(page)
+        if found == list(wanted):
+            return
+        page.wait_for_timeout(50)
+    raise AssertionError(found)
+
+
 def shows(page: Any, name: str) -> None:
     """Wait until an image is in sight."""
     page.locator("#image-name", has_text=name).wait_for()

@@ -2,19 +2,9 @@
 
 import pytest
 
-from tests.web.page.conftest import names, send, shows, strip, until
+from tests.web.page.conftest import listed, send, shows, strip, until
 
 pytest.importorskip("playwright.sync_api", reason="no playwright: pip install playwright")
-
-
-def listed(page, *wanted: str) -> None:
-    """Wait until the list has these names."""
-    for _ in range(200):
-        found = names(page)
-        if found == list(wanted):
-            return
-        page.wait_for_timeout(50)
-    raise AssertionError(found)
 
 
 def test_list_is_filtered_sorted_and_walked_through_by_keys(page):

@@ -5,7 +5,7 @@ import zipfile
 
 import pytest
 
-from tests.web.page.conftest import names, pixels_are_there, send, settled, strip, until, upload
+from tests.web.page.conftest import listed, pixels_are_there, send, settled, strip, upload
 
 pytest.importorskip("playwright.sync_api", reason="no playwright: pip install playwright")
 
@@ -49,7 +49,7 @@ def test_archive_and_folder_are_unpacked_with_their_paths(page, tmp_path):
     (tmp_path / "shift" / "three.txt").write_text("no image, and not meant")
     page.set_input_files("#directory-input", tmp_path / "shift")
     settled(page, 2)
-    assert names(page) == ["coil/one.png", "shift/deep/two.png"]
+    listed(page, "coil/one.png", "shift/deep/two.png")
     assert page.locator(".refusals li").count() == 1
 
 
@@ -58,7 +58,7 @@ def test_work_stops_and_goes_on(page, desk):
     desk.red.go.clear()
     upload(page, {f"{k}.png": strip(seed=k) for k in range(12)})
     page.locator("#progress", has_text="of 13").wait_for()
-    until(page, "return document.querySelectorAll('.thumb').length === 13")
+    page.locator("#gallery-count", has_text="13").wait_for()
     page.get_by_role("button", name="Stop").click()
     desk.red.go.set()
     page.locator("#progress", has_text="stopped").wait_for()
@@ -75,4 +75,4 @@ def test_folder_of_the_server_is_searched_and_inspected(page):
     settled(page, 1)
     page.wait_for_selector(".thumb.shown")
     pixels_are_there(page)
-    assert names(page) == ["f3.png"]
+    listed(page, "f3.png")
