@@ -865,6 +865,15 @@ class CheckConfig(PixelFlags, ReadingFlags):
 
 
 @dataclass(frozen=True, kw_only=True)
+class CollectConfig:
+    """What ``Prepare_data.py collect`` does."""
+
+    review: Path = flag("folder of Serve.py -save; the server may be running")
+    dir: Path = flag("dataset folder to write, new or empty")
+    link: bool = flag("link the images instead of copying them", False)
+
+
+@dataclass(frozen=True, kw_only=True)
 class BalanceConfig:
     """What ``Prepare_data.py balance`` does."""
 

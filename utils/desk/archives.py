@@ -50,10 +50,9 @@ def unpack(data: bytes, most_bytes: int) -> Iterator[tuple[str, bytes | str]]:
             yield name, "The file in the zip archive is locked by a password; unpack it first."
             continue
         content = _read(archive, entry, min(most_bytes, left))
-        if not isinstance(content, str):
-            left -= len(content)
-            if left <= 0:
-                raise InputError("The zip archive has too much in it; make several of it.")
+        left -= 0 if isinstance(content, str) else len(content)
+        if left <= 0 or (isinstance(content, str) and left < most_bytes and entry.file_size > left):
+            raise InputError("The zip archive has too much in it; make several of it.")
         yield name, content
 
 

@@ -6,6 +6,7 @@ import threading
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 from filelock import FileLock, Timeout
 
@@ -47,20 +48,25 @@ class Database:
 
     Args:
         folder: that holds it; made if missing.
+        read_only: look beside a server that may use it.
 
     Raises:
         InputError: another process uses the folder, or the file is no database of the desk.
     """
 
-    def __init__(self, folder: Path) -> None:
-        folder.mkdir(parents=True, exist_ok=True)
+    def __init__(self, folder: Path, read_only: bool = False) -> None:
         self.path = folder / FILE
+        self._lock = threading.RLock()
+        self._alone: FileLock | None = None
+        if read_only:
+            self._open_to_read(folder)
+            return
+        folder.mkdir(parents=True, exist_ok=True)
         self._alone = FileLock(folder / "desk.lock", thread_local=False)
         try:
             self._alone.acquire(timeout=0)
         except Timeout:
             raise InputError(f"-save {folder}: another server uses this folder; name another one") from None
-        self._lock = threading.RLock()
         try:
             self._plain = self._open("NORMAL")
             # A power cut may take the last results, which are computed again; never what a person decided.
@@ -72,6 +78,20 @@ class Database:
         except InputError:
             self._alone.release()
             raise
+
+    def _open_to_read(self, folder: Path) -> None:
+        """Open beside a server that may be running."""
+        if not self.path.is_file():
+            raise InputError(f"-review {folder}: holds no {FILE}; name the folder of Serve.py -save")
+        try:
+            address = f"file:{quote(str(self.path.resolve()))}?mode=ro"
+            self._plain = self._safe = sqlite3.connect(address, BUSY_SECONDS, uri=True, check_same_thread=False)
+            self._plain.row_factory = sqlite3.Row
+            version = self._plain.execute("PRAGMA user_version").fetchone()[0]
+        except sqlite3.DatabaseError as error:
+            raise InputError(f"-review {self.path}: is no database of the desk ({error})") from None
+        if version != VERSION:
+            raise InputError(f"-review {self.path}: version {version}, this program reads {VERSION}")
 
     def _open(self, synchronous: str) -> sqlite3.Connection:
         connection = sqlite3.connect(self.path, BUSY_SECONDS, check_same_thread=False, isolation_level=None)
@@ -126,4 +146,5 @@ class Database:
         with self._lock:
             self._plain.close()
             self._safe.close()
-        self._alone.release()
+        if self._alone is not None:
+            self._alone.release()
