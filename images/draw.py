@@ -157,7 +157,9 @@ def show_inspector(browser: "Browser", weights_dir: Path, path: Path) -> None:
     config = ServeConfig(weights_dir=weights_dir, weights=KNOWS_STRIPS, backend="torch", precision="f32")
     with Inspector.open(config) as inspector:
         application = Application(inspector, config, Metrics())
-        mount_desk(application.app, inspector, config, application.api.limits, application.traffic, application.api.count)
+        mount_desk(
+            application.app, inspector, config, application.api.limits, application.traffic, application.api.count
+        )
         application.app.include_router(page_routes())
         listener = socket.create_server(("127.0.0.1", 0))
         server = Server(application.guard, application.traffic, application.set_ready, application.close, 5.0)

@@ -124,7 +124,8 @@ def test_any_address_and_method_is_answered(server):
 VALUES = st.recursive(
     st.one_of(st.none(), st.booleans(), st.integers(), st.floats(), st.text(max_size=8)),
     lambda inner: st.one_of(
-        st.lists(inner, max_size=3), st.dictionaries(st.sampled_from(["id", "kind", "defect", "class_id", "polygon", "threshold"]), inner)
+        st.lists(inner, max_size=3),
+        st.dictionaries(st.sampled_from(["id", "kind", "defect", "class_id", "polygon", "threshold"]), inner),
     ),
     max_leaves=8,
 )

@@ -45,7 +45,15 @@ def test_policy_allows_no_script_but_our_files():
 
 
 @pytest.mark.parametrize(
-    "name", ["nothing.js", "../limits.py", "..%2flimits.py", "%2e%2e/%2e%2e/config.py", "modules/", "vendor/openseadragon-6.1.1/LICENSE"]
+    "name",
+    [
+        "nothing.js",
+        "../limits.py",
+        "..%2flimits.py",
+        "%2e%2e/%2e%2e/config.py",
+        "modules/",
+        "vendor/openseadragon-6.1.1/LICENSE",
+    ],
 )
 def test_other_files_are_not_there(client, name):
     assert client.get(f"/page/{name}").status_code == 404

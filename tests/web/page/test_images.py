@@ -16,7 +16,10 @@ def test_labels_lie_beside_and_move_together(page):
     pixels_are_there(page)
     page.locator("#beside").select_option("truth")
     page.locator("#second-caption", has_text="labels").wait_for()
-    until(page, f"{VIEWER} return v.second.viewer.world.getItemAt(0)?.getFullyLoaded() && v.second.layer.shapes.length === 1")
+    until(
+        page,
+        f"{VIEWER} return v.second.viewer.world.getItemAt(0)?.getFullyLoaded() && v.second.layer.shapes.length === 1",
+    )
     count_rows(page, 1)
     page.locator("#rows tr").first.click()
     page.wait_for_timeout(600)

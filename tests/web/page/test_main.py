@@ -99,8 +99,18 @@ def test_visits_are_listed_searched_titled_and_deleted(page):
 def test_picture_and_controls_fit_one_screen(desk, open_page, width, height, size):
     page = open_page(desk.url, viewport={"width": width, "height": height})
     send(page, a_png=strip((20, 10, 30, 20, 240), size=size))
-    assert page.evaluate("[document.documentElement.scrollHeight, document.documentElement.scrollWidth]") == [height, width]
-    for part in ("#picture", "#rows tr", "#classes input[type=range]", '[data-do="done"]', "#thumbs .thumb", "#comment"):
+    assert page.evaluate("[document.documentElement.scrollHeight, document.documentElement.scrollWidth]") == [
+        height,
+        width,
+    ]
+    for part in (
+        "#picture",
+        "#rows tr",
+        "#classes input[type=range]",
+        '[data-do="done"]',
+        "#thumbs .thumb",
+        "#comment",
+    ):
         box = page.locator(part).first.bounding_box()
         assert box["y"] >= 0, part
         assert box["y"] + box["height"] <= height, part
@@ -153,7 +163,20 @@ def test_keyboard_alone_reaches_everything_and_the_focus_is_seen(page):
         seen.add(told[0])
         if told[0] != "BODY" and not told[1]:
             faint.append(told[0])
-    wanted = {"visits", "weights", "filter", "sort", "words", "thumbs", "previous", "next", "fit", "brush", "done", "clean"}
+    wanted = {
+        "visits",
+        "weights",
+        "filter",
+        "sort",
+        "words",
+        "thumbs",
+        "previous",
+        "next",
+        "fit",
+        "brush",
+        "done",
+        "clean",
+    }
     wanted |= {"unsure", "queue", "comment", "accept", "reject", "overlay", "opacity"}
     assert wanted - seen == set()
     assert faint == []
@@ -188,7 +211,9 @@ def test_sample_strips_are_in_no_count_and_no_download(page):
     hidden = page.locator("#start-samples").is_hidden()
     assert hidden  # these weights do not know them
     send(page, a_png=TWO)
-    page.evaluate("fetch('desk/v1/visits/' + new URLSearchParams(location.search).get('visit') + '/samples', {method: 'POST'})")
+    page.evaluate(
+        "fetch('desk/v1/visits/' + new URLSearchParams(location.search).get('visit') + '/samples', {method: 'POST'})"
+    )
     until(page, "return document.querySelectorAll('.thumb').length >= 6")
     assert page.locator("#progress").inner_text() == "1 image, 1 defective"
     assert "drawn example" in page.locator(".thumb").nth(1).inner_text()

@@ -14,7 +14,9 @@ HEIGHT, WIDTH = 30, 50
 def masks(desk, browser):
     view = browser.new_page()
     view.goto(desk.url)
-    yield lambda body, value: view.evaluate(f"async (v) => {{ const m = await import('/page/modules/masks.js'); {body} }}", value)
+    yield lambda body, value: view.evaluate(
+        f"async (v) => {{ const m = await import('/page/modules/masks.js'); {body} }}", value
+    )
     view.close()
 
 
@@ -46,7 +48,10 @@ def brushed(points: list[tuple[float, float]], diameter: float) -> np.ndarray:
     ],
 )
 def test_brush_marks_what_lies_under_it(masks, points, diameter):
-    code = masks("const b = m.brushed(v[0], v[1], v[3], v[2]); return b ? m.encode(b, v[2]) : '';", [points, diameter, HEIGHT, WIDTH])
+    code = masks(
+        "const b = m.brushed(v[0], v[1], v[3], v[2]); return b ? m.encode(b, v[2]) : '';",
+        [points, diameter, HEIGHT, WIDTH],
+    )
     assert np.array_equal(rle.decode(code, HEIGHT, WIDTH).astype(bool), brushed(points, diameter))
 
 

@@ -37,7 +37,9 @@ def test_every_phrase_of_the_page_is_there():
     assert whole - set(PHRASES["en"]) == set()
 
 
-@pytest.mark.parametrize(("locale", "name", "title"), [("de-AT", "de", "Bilder hier ablegen"), ("fr-FR", "en", "Drop images here")])
+@pytest.mark.parametrize(
+    ("locale", "name", "title"), [("de-AT", "de", "Bilder hier ablegen"), ("fr-FR", "en", "Drop images here")]
+)
 def test_language_follows_the_browser(desk, open_page, locale, name, title):
     page = open_page(desk.url, locale=locale)
     page.get_by_role("heading", name=title).wait_for()
