@@ -100,6 +100,7 @@ class Desk:
                 for name in self.inspectors.names
             ],
             "kept": self.kept,
+            "most_bytes": self.most_bytes,
             "folder": sum(len(part.names) for part in self.parts),
             "samples": set(CLASS_NAMES) <= set(known.class_names),
         }

@@ -50,10 +50,14 @@ export async function insist(method, path, body, signal) {
       return await call(method, path, body, signal);
     } catch (error) {
       if (!error.passing || attempt >= 60 || signal?.aborted) throw error;
+      // A server that breaks this connection and answers others will not take it the next time.
+      if (error.status === 0 && attempt >= 2 && (await there())) throw error;
       await new Promise((go) => setTimeout(go, 1000 * Math.min(error.wait, 5)));
     }
   }
 }
+
+const there = () => call("GET", "about").then(() => true, () => false);
 
 const query = (values) => {
   const pairs = Object.entries(values).filter(([, value]) => value !== "" && value !== null && value !== undefined);

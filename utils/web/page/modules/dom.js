@@ -35,6 +35,12 @@ export function later(milliseconds, work) {
   return call;
 }
 
+/** Run a function at most once in a while, however often it is called. */
+export function seldom(milliseconds, work) {
+  let timer = 0;
+  return () => { timer ||= setTimeout(() => { timer = 0; work(); }, milliseconds); };
+}
+
 /** Open and close the small lists under buttons: Escape and a click elsewhere close them. */
 export function menus() {
   const all = [...document.querySelectorAll(".menu")];

@@ -2,7 +2,7 @@
 
 import { api, imageAddress } from "./api.js";
 import * as address from "./address.js";
-import { fill, later, make, part } from "./dom.js";
+import { fill, later, make, part, seldom } from "./dom.js";
 import { number, percent, t } from "./phrases.js";
 import { on, state, tell } from "./state.js";
 
@@ -75,7 +75,7 @@ export async function refresh() {
   return first;
 }
 
-const refreshSoon = later(400, refresh);
+const refreshSoon = seldom(400, refresh);
 
 async function fetchPage(page, key) {
   if (!state.visit || asked.has(page)) return null;

@@ -2,7 +2,7 @@
 
 import { api, plainReview } from "./api.js";
 import * as address from "./address.js";
-import { later, part, swatch } from "./dom.js";
+import { part, seldom, swatch } from "./dom.js";
 import * as gallery from "./gallery.js";
 import { number, percent, t } from "./phrases.js";
 import { unsent } from "./review.js";
@@ -79,7 +79,7 @@ async function fetch(key, ahead = false) {
   }
 }
 
-const renew = later(60, () => renew.now());
+const renew = seldom(60, () => renew.now());
 renew.now = async () => {
   const { key } = state;
   if (!key) return;

@@ -14,11 +14,16 @@ export const run = { total: 0, sent: 0, began: 0 };
 
 export const left = () => waiting.length + under_way.size;
 
+const megabytes = (bytes) => (bytes / 1e6).toFixed(1);
+
 /** Put files into the queue of a visit. */
 export function add(visit, files) {
   if (!left()) Object.assign(run, { total: 0, sent: 0, began: Date.now() });
-  for (const { file, path } of files) waiting.push({ file, path, visit });
-  run.total += files.length;
+  const most = state.about?.most_bytes || Infinity; // of a longer one the server would see the beginning alone
+  for (const { file, path } of files) {
+    if (file.size > most) tell("refused", { name: path || file.name, reason: t("too_large", { size: megabytes(file.size), most: megabytes(most) }) });
+    else { waiting.push({ file, path, visit }); run.total += 1; }
+  }
   tell("uploads");
   while (under_way.size < AT_ONCE && waiting.length) send(waiting.shift());
 }

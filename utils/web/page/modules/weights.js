@@ -9,6 +9,7 @@ export function start() {
   let warned = "";
   on("visit", () => {
     const { visit } = state;
+    if (visit?.weights_here === false) tell("notice", { kind: "bad", text: t("weights_gone", { name: visit.weights }), id: "weights" });
     if (!visit?.unlike) return;
     const once = `${visit.id} ${visit.weights}`;
     if (warned === once) return;
