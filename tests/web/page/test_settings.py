@@ -54,7 +54,8 @@ def test_classes_and_overlay_are_switched_off_in_the_picture(page):
     assert until(page, drawn) == whole
 
 
-def test_settings_that_cannot_be_kept_say_why(page):
+def test_settings_that_cannot_be_kept_say_why(desk, open_page):
+    page = open_page(desk.url, quiet=False)  # the browser complains of the refusal
     send(page, a_png=TWO)
     page.click("#results-menu > button")
     page.get_by_role("button", name="Keep these settings").click()

@@ -18,7 +18,7 @@ import * as queues from "./queues.js";
 import * as remarks from "./remarks.js";
 import * as review from "./review.js";
 import * as settings from "./settings.js";
-import { on, state, tell } from "./state.js";
+import { on, state, takeVisit, tell } from "./state.js";
 import * as theme from "./theme.js";
 import * as toolbar from "./toolbar.js";
 import * as uploads from "./uploads.js";
@@ -136,7 +136,7 @@ const actions = {
 };
 
 const said = (error) => tell("notice", { kind: "bad", text: error.message });
-const took = (answer) => { if (answer?.counts) { state.visit = answer; tell("visit"); } };
+const took = (answer) => { if (answer?.counts) takeVisit(answer); };
 
 const tool = (name) => working(() => toolbar.use(name));
 keys.start({
@@ -216,17 +216,16 @@ async function main() {
   on("uploads visit language", uploads.drawProgress);
   on("begin", () => begin());
   on("open-visit", (id) => openVisit(id));
-  on("news-visit", (visit) => { if (visit.id === state.visit?.id) { state.visit = visit; tell("visit"); } });
+  on("news-visit", (visit) => { if (visit.id === state.visit?.id) takeVisit(visit); });
   on("news-gone", () => { tell("notice", { kind: "bad", text: t("visit_gone") }); begin(false); });
   on("back news-reload", async () => { // the server was away: what it said meanwhile is asked for
     if (!state.visit) return;
     try {
-      state.visit = await api.visit(state.visit.id);
+      takeVisit(await api.visit(state.visit.id));
     } catch (error) {
       if (error.status === 404) { tell("notice", { kind: "bad", text: t("visit_gone") }); begin(false); }
       return;
     }
-    tell("visit");
     images.forget();
     gallery.refresh();
     if (state.key) images.open(state.key, { step: false });

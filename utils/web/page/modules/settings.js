@@ -3,7 +3,7 @@
 import { api } from "./api.js";
 import { fill, later, make, part, swatch } from "./dom.js";
 import { number, t } from "./phrases.js";
-import { defectsOf, on, state, tell } from "./state.js";
+import { defectsOf, on, state, takeVisit, tell } from "./state.js";
 
 const NAMES = ["threshold", "high_threshold", "min_area", "max_area"];
 const LARGEST_AREA = 2_000_000; // pixels at the end of a slider
@@ -32,10 +32,10 @@ export async function change(changes) {
   asking?.abort();
   const control = (asking = new AbortController());
   try {
-    state.visit = await api.change(state.visit.id, changes, control.signal);
+    const visit = await api.change(state.visit.id, changes, control.signal);
+    if (control === asking && (changes.decision || changes.weights)) chosen = null;
+    takeVisit(visit);
     if (control !== asking) return;
-    if (changes.decision || changes.weights) chosen = null;
-    tell("visit");
     tell("decided");
   } catch (error) {
     if (error.name === "AbortError") return;

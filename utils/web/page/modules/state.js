@@ -32,6 +32,14 @@ export function tell(topic, value) {
   for (const work of listeners.get(topic) || []) work(value);
 }
 
+/** Take the visit as the server tells it, unless something newer is known: answers and news overtake each other. */
+export function takeVisit(visit) {
+  const known = state.visit;
+  if (known && (visit.id !== known.id || visit.version < known.version)) return;
+  state.visit = visit;
+  tell("visit");
+}
+
 export const classOf = (id) => state.visit?.classes.find((one) => one.id === id);
 
 /** Return the defects in sight as they were corrected: a review stands above what the network said. */
