@@ -17,6 +17,8 @@ from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 from urllib.parse import urlsplit
 
+from starlette.requests import Request
+
 from config import ServeConfig
 from utils.errors import InputError
 from utils.inspection.failures import one_line, plain
@@ -263,6 +265,17 @@ class _GuardedRequest:
         headers += [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(body))]
         await self.send({"type": "http.response.start", "status": problem.status, "headers": headers})
         await self.send({"type": "http.response.body", "body": body})
+
+
+def user_of(request: Request) -> str:
+    """Return the user name that came with a password, shortened to a piece of a line; "" without one."""
+    scheme, _, word = request.headers.get("authorization", "").partition(" ")
+    if scheme.lower() != "basic":
+        return ""
+    try:
+        return plain(base64.b64decode(word, validate=True).decode("utf-8", "replace").partition(":")[0])[:60]
+    except (binascii.Error, ValueError):
+        return ""
 
 
 def bug_problem(number: str) -> Problem:

@@ -34,6 +34,7 @@ def mount_desk(
     limits: Limits,
     traffic: Traffic,
     told: Callable[[About, Inspected | Refused], None],
+    inspectors: Inspectors | None = None,
 ) -> None:
     """Put the desk's routes into the server; its folder is taken when the server starts.
 
@@ -44,6 +45,7 @@ def mount_desk(
         limits: of a request.
         traffic: what is under way.
         told: is told of every image that the desk has inspected, and of every refusal.
+        inspectors: of all weights, which the API uses too; None: the desk has its own.
 
     Raises:
         InputError: another process uses the folder of ``-save``.
@@ -53,7 +55,7 @@ def mount_desk(
     def open_file(path: Path) -> Inspector:
         return type(inspector).open(dataclasses.replace(config, weights_dir=path, weights=None))
 
-    inspectors = Inspectors(inspector, find_weights(config.weights_dir), open_file)
+    inspectors = inspectors or Inspectors(inspector, find_weights(config.weights_dir), open_file)
     desk = Desk(inspectors, config.save, parts, limits.bytes, told)
     serving = Serving(Services(desk), limits, traffic, config.coil is not None)
     routes = APIRouter(prefix=PREFIX, include_in_schema=False)
