@@ -39,6 +39,9 @@ CREATE TABLE IF NOT EXISTS actions (
     number INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, sha256 TEXT NOT NULL, visit TEXT, who TEXT NOT NULL,
     time REAL NOT NULL, content TEXT NOT NULL
 );
+CREATE TABLE IF NOT EXISTS jobs (
+    visit TEXT PRIMARY KEY REFERENCES visits(id) ON DELETE CASCADE, callback TEXT, expected INTEGER, told INTEGER NOT NULL
+);
 CREATE INDEX IF NOT EXISTS actions_by_hash ON actions (sha256, number);
 """
 

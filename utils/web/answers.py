@@ -138,6 +138,17 @@ class WeightsAnswer(Form):
     weights: list[WeightsChoice]
 
 
+class JobAnswer(Form):
+    id: str = Field(description="of the job; people find it on the page as a visit", examples=["q1Zc0E9aB2d34c77"])
+    state: Literal["running", "done", "stopped"]
+    counts: dict[str, int] = Field(description="images, and how many wait, are done, refused, defective, reviewed")
+    expected: int | None = Field(description="images that were announced", examples=[None])
+    weights: str = Field(description="file that is used", examples=["unet-resnet18-neuseg-2f07b653.pth"])
+    settings: str = Field(description="word for weights and thresholds", examples=["a3f0c1e9ab2d34c7"])
+    meta: dict[str, str | float] = Field(description="context", examples=[{"coil_id": "A7"}])
+    called_back: bool = Field(description="whether its callback was made", examples=[False])
+
+
 class StateAnswer(Form):
     status: Literal["alive", "ready"]
 

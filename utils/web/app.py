@@ -106,7 +106,10 @@ class Application:
 
         def describe() -> dict[str, Any]:
             if app.openapi_schema is None:
-                described = get_openapi(title=app.title, version=app.version, description=ABOUT, routes=app.routes)
+                servers = [{"url": policy.root or "/"}]
+                described = get_openapi(
+                    title=app.title, version=app.version, description=ABOUT, routes=app.routes, servers=servers
+                )
                 described["components"]["securitySchemes"] = {"token": {"type": "http", "scheme": "bearer"}}
                 for path, operations in described["paths"].items():
                     if policy.needs_token and path not in OPEN:
