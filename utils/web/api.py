@@ -49,6 +49,7 @@ REASONS = {
     400: "The request is malformed.",
     401: "The token is missing or wrong.",
     403: "A page of another origin called.",
+    404: "There is no such job.",
     408: "The request took too long.",
     413: "Too many bytes, images or pixels.",
     415: "Not a form, or not a single image of a known format.",
