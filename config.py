@@ -643,6 +643,13 @@ class AccessFlags:
         "nobody's",
         None,
     )
+    callbacks: tuple[str, ...] | None = flag(
+        "sites that may be told when a job is done, as https://mes.example.com; none: a job may name no address", None
+    )
+    root_path: str | None = flag(
+        "path below which a proxy shows the server, as /steel, whether it hands the path on or leaves it out; none: /",
+        None,
+    )
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import os
 import sys
 import threading
 import time
@@ -14,6 +15,7 @@ from config import ServeConfig
 from utils.desk.sources import open_folder
 from utils.errors import InputError
 from utils.files import make_folder
+from utils.inference.backends.choice import is_measuring
 from utils.inspection.inspector import Inspector
 from utils.web.address import bind, shown_address
 from utils.web.app import Application
@@ -48,7 +50,9 @@ def serve(config: ServeConfig) -> None:
         if config.save is not None:
             make_folder(config.save, "-save")
         api = application.api
-        mount_desk(application.app, inspector, config, api.limits, application.traffic, api.count)
+        mount_desk(
+            application.app, inspector, config, api.limits, application.traffic, api.count, application.inspectors
+        )
         application.app.include_router(page_routes())
         if config.coil is not None:
             application.app.include_router(coil_routes(config.coil))
@@ -75,6 +79,9 @@ def serve(config: ServeConfig) -> None:
     if failed:
         raise failed[0]
     print("stopped", flush=True)
+    if is_measuring():  # a library that compiles a network may crash when its process ends below it
+        sys.stderr.flush()
+        os._exit(0)
 
 
 def age() -> float:

@@ -14,6 +14,7 @@ from utils.errors import InputError
 
 FILE = "desk.sqlite"
 VERSION = 1  # of the tables
+# What is long stands in tables of its own or last in its row, so that lists and counts need not read over it.
 BUSY_SECONDS = 10.0
 
 _TABLES = """
@@ -26,18 +27,26 @@ CREATE TABLE IF NOT EXISTS images (
     visit TEXT NOT NULL REFERENCES visits(id) ON DELETE CASCADE, key INTEGER NOT NULL, name TEXT NOT NULL,
     sha256 TEXT NOT NULL, source TEXT NOT NULL, added REAL NOT NULL, meta TEXT NOT NULL, bytes INTEGER NOT NULL,
     status TEXT NOT NULL, reason TEXT, code TEXT, settings TEXT, verdict TEXT, found TEXT, area INTEGER, probability REAL,
-    uncertainty REAL, width INTEGER, height INTEGER, seconds REAL, result TEXT, unlike TEXT,
+    uncertainty REAL, width INTEGER, height INTEGER, seconds REAL, unlike TEXT,
     PRIMARY KEY (visit, key)
 );
+CREATE TABLE IF NOT EXISTS findings (
+    visit TEXT NOT NULL, key INTEGER NOT NULL, result TEXT NOT NULL, PRIMARY KEY (visit, key),
+    FOREIGN KEY (visit, key) REFERENCES images(visit, key) ON DELETE CASCADE
+);
+CREATE INDEX IF NOT EXISTS images_by_counts ON images (visit, source, status, verdict, settings, sha256);
 CREATE INDEX IF NOT EXISTS images_by_status ON images (visit, status, settings);
 CREATE INDEX IF NOT EXISTS images_by_hash ON images (sha256);
 CREATE UNIQUE INDEX IF NOT EXISTS images_by_name ON images (visit, name);
 CREATE TABLE IF NOT EXISTS reviews (
-    sha256 TEXT PRIMARY KEY, base TEXT NOT NULL, state TEXT NOT NULL, who TEXT NOT NULL, time REAL NOT NULL
+    sha256 TEXT PRIMARY KEY, state TEXT NOT NULL, who TEXT NOT NULL, time REAL NOT NULL, base TEXT NOT NULL
 );
 CREATE TABLE IF NOT EXISTS actions (
     number INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, sha256 TEXT NOT NULL, visit TEXT, who TEXT NOT NULL,
     time REAL NOT NULL, content TEXT NOT NULL
+);
+CREATE TABLE IF NOT EXISTS jobs (
+    visit TEXT PRIMARY KEY REFERENCES visits(id) ON DELETE CASCADE, callback TEXT, expected INTEGER, told INTEGER NOT NULL
 );
 CREATE INDEX IF NOT EXISTS actions_by_hash ON actions (sha256, number);
 """

@@ -11,6 +11,7 @@ from config import VERSION
 from utils.data.synthetic import CLASS_NAMES
 from utils.desk import pictures
 from utils.desk.database import Database
+from utils.desk.familiarity import Familiarities
 from utils.desk.image_files import ImageFiles
 from utils.desk.image_table import SAMPLE, ImageTable
 from utils.desk.news import News
@@ -75,7 +76,12 @@ class Desk:
         self.reviews = Reviews(self.database)
         self.decoded = pictures.DecodedImages()
         self._samples: list[SampleStrip] | None = None
-        self.work = Work(inspectors, self.visits, self.images, self.files, self.news, _unlike, told)
+        familiar = Familiarities()
+
+        def unlike(about: About, inspected: Inspected) -> str | None:
+            return familiar.unlike(inspectors.path_of(about.name), inspected.image)
+
+        self.work = Work(inspectors, self.visits, self.images, self.files, self.news, unlike, told)
 
     def start(self) -> None:
         """Go on with what waited when the server stopped."""
@@ -268,7 +274,3 @@ def only(sent: Any, known: set[str]) -> None:
         raise InputError("expected an object of JSON")
     if unknown := sorted(set(sent) - known):
         raise InputError(f"{unknown[0][:40]!r} is unknown; known are {', '.join(sorted(known))}")
-
-
-def _unlike(about: About, inspected: Inspected) -> str | None:
-    return None

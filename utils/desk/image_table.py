@@ -112,7 +112,7 @@ class ImageTable:
         with self._database.writing() as connection:
             done = connection.execute(
                 "UPDATE images SET status = 'done', reason = NULL, code = NULL, settings = ?, verdict = ?, found = ?,"
-                " area = ?, probability = ?, uncertainty = ?, width = ?, height = ?, seconds = ?, result = ?, unlike = ?"
+                " area = ?, probability = ?, uncertainty = ?, width = ?, height = ?, seconds = ?, unlike = ?"
                 " WHERE visit = ? AND key = ?",
                 (
                     settings,
@@ -124,22 +124,28 @@ class ImageTable:
                     finding.width,
                     finding.height,
                     finding.seconds,
-                    finding.to_json(),
                     unlike,
                     visit,
                     key,
                 ),
             )
+            if done.rowcount:
+                connection.execute(
+                    "INSERT INTO findings (visit, key, result) VALUES (?, ?, ?)"
+                    " ON CONFLICT (visit, key) DO UPDATE SET result = excluded.result",
+                    (visit, key, finding.to_json()),
+                )
             return done.rowcount > 0
 
     def refuse(self, visit: str, key: int, refused: Refused, settings: str) -> None:
         """Note why an image could not be inspected."""
         with self._database.writing() as connection:
             connection.execute(
-                "UPDATE images SET status = 'refused', reason = ?, code = ?, settings = ?, verdict = NULL, found = NULL,"
-                " result = NULL WHERE visit = ? AND key = ?",
+                "UPDATE images SET status = 'refused', reason = ?, code = ?, settings = ?, verdict = NULL, found = NULL"
+                " WHERE visit = ? AND key = ?",
                 (refused.reason, refused.code, settings, visit, key),
             )
+            connection.execute("DELETE FROM findings WHERE visit = ? AND key = ?", (visit, key))
 
     def waiting(self, visit: str, count: int, without: set[int]) -> list[Job]:
         """List the images of a visit that wait for the network, the first ones first."""
@@ -196,8 +202,11 @@ class ImageTable:
 
     def finding(self, visit: str, key: int) -> tuple[Finding | None, str | None]:
         """Return what was found in an image and the settings it was decided by; None where it still waits."""
-        row = self._database.row("SELECT result, settings FROM images WHERE visit = ? AND key = ?", (visit, key))
-        if row is None or row["result"] is None:
+        row = self._database.row(
+            "SELECT f.result, i.settings FROM findings f JOIN images i USING (visit, key) WHERE visit = ? AND key = ?",
+            (visit, key),
+        )
+        if row is None:
             return None, None
         return Finding.from_json(row["result"]), row["settings"]
 

@@ -80,9 +80,9 @@ class Reviews:
                     [(a.id, sha256, visit, a.who, a.time, a.to_json()) for a in new],
                 )
                 connection.execute(
-                    "INSERT INTO reviews (sha256, base, state, who, time) VALUES (?, ?, ?, ?, ?) ON CONFLICT (sha256)"
+                    "INSERT INTO reviews (sha256, state, who, time, base) VALUES (?, ?, ?, ?, ?) ON CONFLICT (sha256)"
                     " DO UPDATE SET state = excluded.state, who = excluded.who, time = excluded.time",
-                    (sha256, base.to_json(), review.state, who, now),
+                    (sha256, review.state, who, now, base.to_json()),
                 )
             self._remember(sha256, review)
             return review.to_dict(), True

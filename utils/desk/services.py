@@ -2,6 +2,7 @@
 
 from utils.desk.adding import Adding
 from utils.desk.desk import Desk
+from utils.desk.jobs import Jobs
 from utils.desk.listing import Listing
 from utils.desk.looking import Looking
 from utils.desk.reviewing import Reviewing
@@ -14,9 +15,10 @@ class Services:
 
     Args:
         desk: that they work on.
+        callbacks: origins that may be told of jobs.
     """
 
-    def __init__(self, desk: Desk) -> None:
+    def __init__(self, desk: Desk, callbacks: tuple[str, ...] = ()) -> None:
         self.desk = desk
         self.listing = Listing(desk)
         self.adding = Adding(desk)
@@ -24,3 +26,14 @@ class Services:
         self.viewing = Viewing(desk, self.looking)
         self.taking = Taking(desk, self.looking, self.viewing)
         self.reviewing = Reviewing(desk, self.looking)
+        self.jobs = Jobs(desk, self.adding, self.looking, callbacks)
+
+    def start(self) -> None:
+        """Go on with what waited when the server stopped."""
+        self.desk.start()
+        self.jobs.start()
+
+    def close(self) -> None:
+        """End all of it."""
+        self.jobs.close()
+        self.desk.close()

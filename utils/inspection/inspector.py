@@ -69,7 +69,7 @@ class Inspector:
         """
         flags = _as_prediction(config)
         chosen = choose_weights(flags)
-        pipeline = open_pipeline(chosen, flags, [], describe=True, images=None)
+        pipeline = open_pipeline(chosen, flags, [], describe=True, images=None, meanwhile=True)
         inspector = cls(
             pipeline,
             About.of(chosen),

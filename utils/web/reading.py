@@ -43,6 +43,7 @@ async def read_form(
     deadline: float,
     field: str = FIELD,
     texts: Callable[[str], bool] = lambda name: False,
+    name: str = "",
 ) -> Sent:
     """Read the images of a request, and the texts beside them.
 
@@ -53,30 +54,47 @@ async def read_form(
         deadline: until when, in the event loop's time.
         field: that the files are in.
         texts: says of the name of a field whether it may be there as text.
+        name: of an image that is the whole body, with a Content-Type of ``image/...``; "" where none may be.
 
     Raises:
         Problem: malformed, too many, too slow, or cut short by the shutdown.
     """
     kind, options = parse_options_header(request.headers.get("content-type"))
+    if name and kind.startswith(b"image/"):
+        return Sent([Upload(name, await _read_body(request, limits, traffic, deadline))], {})
     if kind != b"multipart/form-data":
         raise Problem(415, "not_multipart", f"Send multipart/form-data with the images in fields named {field!r}.")
     if not options.get(b"boundary"):
         raise Problem(400, "malformed", "The Content-Type names no boundary.")
+    form = _Form(options[b"boundary"], limits, field, texts)
+    try:
+        await _take(request, limits, traffic, deadline, form.write)
+        return form.finish()
+    except FormParserError as error:
+        raise Problem(400, "malformed", f"The form is malformed: {_first_line(error)}.", close=True) from None
+
+
+async def _read_body(request: Request, limits: Limits, traffic: Traffic, deadline: float) -> bytes:
+    pieces: list[bytes] = []
+    await _take(request, limits, traffic, deadline, pieces.append)
+    return b"".join(pieces)
+
+
+async def _take(
+    request: Request, limits: Limits, traffic: Traffic, deadline: float, write: Callable[[bytes], None]
+) -> None:
+    """Pass on the body, piece by piece, within the bounds of time and of memory."""
     taken = 0
     try:
-        form = _Form(options[b"boundary"], limits, field, texts)
         async with asyncio.timeout_at(deadline) as timeout:
             traffic.reading.add(timeout)
             try:
                 async for chunk in request.stream():  # the guard bounds its length
                     traffic.take(len(chunk))
                     taken += len(chunk)
-                    form.write(chunk)
+                    write(chunk)
             finally:
                 traffic.reading.discard(timeout)
-        return form.finish()
-    except FormParserError as error:
-        raise Problem(400, "malformed", f"The form is malformed: {_first_line(error)}.", close=True) from None
     except TimeoutError:
         if traffic.closing:
             raise closing_problem() from None

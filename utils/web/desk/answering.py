@@ -87,9 +87,9 @@ def _refuse_constant(word: str) -> float:
     raise ValueError(word)
 
 
-def answer(content: Any, status: int = 200) -> Response:
+def answer(content: Any, status: int = 200, headers: dict[str, str] | None = None) -> Response:
     """Return an answer of JSON that no browser keeps."""
-    return JSONResponse(content, status, HEADERS)
+    return JSONResponse(content, status, {**HEADERS, **(headers or {})})
 
 
 def key_of(word: str) -> int:

@@ -21,7 +21,7 @@ def download_routes(serving: Serving) -> APIRouter:
         pieces = await serving.run(lambda: serving.services.taking.download(visit, name))
         kind = KINDS.get(name.rpartition(".")[2], "application/octet-stream")
         headers = {**HEADERS, "Content-Disposition": f'attachment; filename="{name}"'}
-        return StreamingResponse(_sent(pieces), media_type=kind, headers=headers)
+        return StreamingResponse(sent_in_pieces(pieces), media_type=kind, headers=headers)
 
     @routes.post("/visits/{visit}/keep_settings")
     async def keep_settings(visit: str, request: Request) -> Response:
@@ -38,7 +38,7 @@ def download_routes(serving: Serving) -> APIRouter:
     return routes
 
 
-async def _sent(pieces: Iterator[bytes]) -> AsyncIterator[bytes]:
+async def sent_in_pieces(pieces: Iterator[bytes]) -> AsyncIterator[bytes]:
     """Make each piece in a thread when the browser wants it."""
     while (piece := await run_in_threadpool(next, pieces, None)) is not None:
         if piece:

@@ -14,7 +14,7 @@ from fastapi.responses import StreamingResponse
 
 from utils.web.desk.answering import Serving, query_of
 
-LOOK_SECONDS = 0.1  # between two looks for news
+LOOK_SECONDS = 0.2  # between two looks for news
 HEARTBEAT_SECONDS = 10.0
 RECONNECT_MS = 1000
 MOST_TOLD = 100  # images at once

@@ -6,9 +6,10 @@ import dataclasses
 from fastapi import APIRouter, Request, Response
 
 from utils.desk.image_table import SORTS, Filter
+from utils.web.asking import is_context, meta_of
 from utils.web.desk.answering import MOST_LISTED, Serving, answer, choice_of, key_of, number_of, query_of
 from utils.web.limits import Problem
-from utils.web.reading import META, read_form
+from utils.web.reading import read_form
 
 
 def image_routes(serving: Serving) -> APIRouter:
@@ -18,17 +19,7 @@ def image_routes(serving: Serving) -> APIRouter:
     @routes.post("/visits/{visit}/images")
     async def add(visit: str, request: Request) -> Response:
         query_of(request)
-        await serving.run(lambda: serving.desk.visit(visit))
-        limits = dataclasses.replace(serving.limits, images=1)
-        deadline = asyncio.get_running_loop().time() + limits.seconds
-        sent = await read_form(
-            request, limits, serving.traffic, deadline, "image", lambda name: name == "path" or name.startswith(META)
-        )
-        upload = sent.uploads[0]
-        meta = {name.removeprefix(META): value for name, value in sent.fields.items() if name.startswith(META)}
-        path, data = sent.fields.get("path") or upload.name, upload.data
-        assert isinstance(data, bytes)
-        return answer(await serving.run(lambda: serving.services.adding.add(visit, path, data, dict(meta))), 202)
+        return await add_image(serving, visit, request)
 
     @routes.post("/visits/{visit}/folder")
     async def add_folder(visit: str, request: Request) -> Response:
@@ -89,3 +80,18 @@ def image_routes(serving: Serving) -> APIRouter:
         return answer({})
 
     return routes
+
+
+async def add_image(serving: Serving, visit: str, request: Request) -> Response:
+    """Take the file of a form into a visit, with its context."""
+    await serving.run(lambda: serving.desk.visit(visit))
+    limits = dataclasses.replace(serving.limits, images=1)
+    deadline = asyncio.get_running_loop().time() + limits.seconds
+    sent = await read_form(
+        request, limits, serving.traffic, deadline, "image", lambda name: name == "path" or is_context(name)
+    )
+    upload = sent.uploads[0]
+    meta = meta_of(sent.fields)
+    path, data = sent.fields.get("path") or upload.name, upload.data
+    assert isinstance(data, bytes)
+    return answer(await serving.run(lambda: serving.services.adding.add(visit, path, data, meta)), 202)
