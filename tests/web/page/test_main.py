@@ -80,8 +80,8 @@ def test_visits_are_listed_searched_titled_and_deleted(page):
     send(page, a_png=TWO)
     page.click("#visits")
     page.get_by_role("button", name="Title and strip").click()
-    page.get_by_label("Title").fill("Night shift, 4711")
-    page.get_by_label("Coil", exact=True).last.fill("C-4711")
+    page.get_by_role("textbox", name="Title", exact=True).fill("Night shift, 4711")
+    page.locator("#meta-form [name=coil_id]").fill("C-4711")
     page.get_by_role("button", name="Save").click()
     page.locator("#visit-title", has_text="Night shift, 4711").wait_for()
     page.click("#visits")
@@ -208,8 +208,7 @@ def test_print_has_all_rows_and_no_controls(page):
 
 
 def test_sample_strips_are_in_no_count_and_no_download(page):
-    hidden = page.locator("#start-samples").is_hidden()
-    assert hidden  # these weights do not know them
+    assert page.locator("#start-samples").is_hidden()  # these weights do not know them
     send(page, a_png=TWO)
     page.evaluate(
         "fetch('desk/v1/visits/' + new URLSearchParams(location.search).get('visit') + '/samples', {method: 'POST'})"

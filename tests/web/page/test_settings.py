@@ -39,7 +39,8 @@ def test_downloads_follow_the_sliders(page):
     assert download(page, "masks.zip")[:2] == b"PK"
 
 
-def test_classes_and_overlay_are_switched_off_in_the_picture(page):
+def test_classes_and_overlay_are_switched_off_in_the_picture(desk, open_page):
+    page = open_page(desk.url, quiet=False)  # Chromium remarks on pixels that are read back
     send(page, a_png=TWO)
     drawn = """const v = await import(new URL('page/modules/viewer.js', document.baseURI)); v.first.layer.draw();
         const c = v.first.layer.canvas, d = c.getContext('2d').getImageData(0, 0, c.width, c.height).data;

@@ -159,12 +159,14 @@ export function zoom(times) {
 
 export const fit = () => first.viewer.viewport.goHome();
 
+const AROUND = 1.8; // times the size of a defect that is seen when it is picked
+const LEAST = 48; // pixels across at least
+
 /** Go close to a box of pixels. */
 export function close([x, y, width, height]) {
   const { width: whole } = first.layer.size;
-  const side = Math.max(width, height, 24) * 2.2 / whole;
   const middle = new OpenSeadragon.Point((x + width / 2) / whole, (y + height / 2) / whole);
   const ratio = first.viewer.viewport.getAspectRatio();
-  const span = Math.max(side, side * ratio);
+  const span = (AROUND * Math.max(width, height * ratio, LEAST)) / whole;
   first.viewer.viewport.fitBoundsWithConstraints(new OpenSeadragon.Rect(middle.x - span / 2, middle.y - span / ratio / 2, span, span / ratio));
 }
