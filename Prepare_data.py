@@ -7,6 +7,7 @@ from typing import Any
 from config import (
     BalanceConfig,
     CheckConfig,
+    CollectConfig,
     ConvertConfig,
     CopiesConfig,
     DownloadDataConfig,
@@ -108,6 +109,16 @@ def copies(config: CopiesConfig) -> int:
     return DONE
 
 
+def collect(config: CollectConfig) -> int:
+    """Make a dataset folder of reviewed images; exit code 3 when some are not there any more."""
+    from utils.commands.collect import collect as work
+
+    result = work(config)
+    print(result.text())
+    print(f"next: python {PROG} check -dir {config.dir}")
+    return SOME_SKIPPED if result.left_out else DONE
+
+
 # Name -> settings, what to do, what the help says.
 COMMANDS: dict[str, tuple[type, Callable[[Any], int], str]] = {
     "download": (
@@ -139,6 +150,11 @@ COMMANDS: dict[str, tuple[type, Callable[[Any], int], str]] = {
         CopiesConfig,
         copies,
         "Find images that show the same steel, inside a folder, between two or between the sides of a split; write copies.csv, copies.html and, with -keep one, what is left without copies.",
+    ),
+    "collect": (
+        CollectConfig,
+        collect,
+        "Make a dataset folder, ready for Train.py, of what people reviewed on the page of Serve.py -save.",
     ),
     "synthesise": (
         SynthesiseConfig,

@@ -718,6 +718,13 @@ class AccessFlags:
         "nobody's",
         None,
     )
+    callbacks: tuple[str, ...] | None = flag(
+        "sites that may be told when a job is done, as https://mes.example.com; none: a job may name no address", None
+    )
+    root_path: str | None = flag(
+        "path below which a proxy shows the server, as /steel, whether it hands the path on or leaves it out; none: /",
+        None,
+    )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -727,14 +734,19 @@ class RequestFlags:
     heading: ClassVar = "limits of one request"
 
     max_images: int = flag("images in a request", 32, low=1)
-    max_mb: int = flag("megabytes of a request, all images together", 64, low=1, high=1024)
+    max_mb: int = flag("megabytes of a request, all images together", 128, low=1, high=1024)
     max_pixels: int = flag(
-        "height times width of an image, a side under 128 counting as 128, and of all images that the network sees at "
-        "once (those never less than 4 million); decoded it takes 3 bytes a pixel, in networks 100 times that",
-        20_000_000,
+        "height times width of an image, a side under 128 counting as 128; line scans of 12000x2048 and 16384x1024 "
+        "fit; an image of more than 4 million is seen in tiles, and takes some 40 bytes a pixel",
+        32_000_000,
         low=1024,
     )
-    max_seconds: int = flag("seconds from the first byte of a request to its answer", 60, low=1)
+    max_seconds: int = flag(
+        "seconds from the first byte of a request to its answer, and as many more for every 4 million pixels of its "
+        "images",
+        60,
+        low=1,
+    )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -766,6 +778,11 @@ class ServeConfig(AccessFlags, RequestFlags, QueueFlags, WeightsFlags, DecisionF
         "flips: mean of the image, its mirror images and their mirror image, 4 times the work; stored: what the "
         "system file says, else none",
         "stored",
+    )
+    tile: tuple[int, int] | None = flag(
+        "H,W in pixels of overlapping tiles that a network of masks sees an image in; none: images of more than 4 "
+        "megapixels in tiles of 1024x1024, all others whole",
+        None,
     )
 
 
@@ -927,6 +944,15 @@ class CheckConfig(PixelFlags, ReadingFlags):
 
     dir: Path = flag("dataset folder to check")
     out: Path | None = flag("CSV file for the problems, written when there are any; none: DIR/problems.csv", None)
+
+
+@dataclass(frozen=True, kw_only=True)
+class CollectConfig:
+    """What ``Prepare_data.py collect`` does."""
+
+    review: Path = flag("folder of Serve.py -save; the server may be running")
+    dir: Path = flag("dataset folder to write, new or empty")
+    link: bool = flag("link the images instead of copying them", False)
 
 
 @dataclass(frozen=True, kw_only=True)

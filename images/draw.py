@@ -7,6 +7,7 @@ page of ``Serve.py``, with the weights of ``-weights_dir``). From a run folder, 
 """
 
 import argparse
+import asyncio
 import contextlib
 import io
 import shutil
@@ -14,7 +15,6 @@ import socket
 import sys
 import tempfile
 import threading
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -146,31 +146,35 @@ def show_exploration(browser: "Browser", page: Path, path: Path) -> None:
 
 
 def show_inspector(browser: "Browser", weights_dir: Path, path: Path) -> None:
-    """Photograph the page of the inspector with its sample strips."""
-    import uvicorn
-    from fastapi import FastAPI
+    """Photograph the page of the inspector with the sample strips, by weights that know them."""
+    from utils.inspection.inspector import Inspector
+    from utils.web.app import Application
+    from utils.web.desk.mounting import mount_desk
+    from utils.web.metrics import Metrics
+    from utils.web.server import Server
+    from utils.web.static_page import page_routes
 
-    from utils.web.inspector import Inspector
-    from utils.web.page import mount
-
-    config = ServeConfig(weights_dir=weights_dir, backend="torch", precision="f32")
+    config = ServeConfig(weights_dir=weights_dir, weights=KNOWS_STRIPS, backend="torch", precision="f32")
     with Inspector.open(config) as inspector:
-        app = mount(FastAPI(), inspector, config)
+        application = Application(inspector, config, Metrics())
+        mount_desk(
+            application.app, inspector, config, application.api.limits, application.traffic, application.api.count
+        )
+        application.app.include_router(page_routes())
         listener = socket.create_server(("127.0.0.1", 0))
-        server = uvicorn.Server(uvicorn.Config(app, log_level="critical", timeout_graceful_shutdown=1))
-        thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
+        server = Server(application.guard, application.traffic, application.set_ready, application.close, 5.0)
+        thread = threading.Thread(target=lambda: asyncio.run(server.serve(sockets=[listener])))
         thread.start()
         try:
-            while app.state.page.made is None:
-                time.sleep(0.1)
-            view = browser.new_page(viewport={"width": WIDTH, "height": 1000})
+            view = browser.new_page(viewport={"width": WIDTH, "height": 768}, locale="en-US")
+            view.set_default_timeout(PATIENCE)
             view.goto(f"http://127.0.0.1:{listener.getsockname()[1]}/", timeout=PATIENCE)
-            view.wait_for_selector(".wb-thumb >> nth=5", timeout=PATIENCE)
-            view.wait_for_function(
-                "[...document.querySelectorAll('.wb img')].every(i => i.complete && i.naturalWidth)", timeout=PATIENCE
-            )
-            height = view.evaluate("document.querySelector('#about').getBoundingClientRect().bottom + 12")
-            view.set_viewport_size({"width": WIDTH, "height": round(height)})
+            view.locator("#start-samples").click()
+            view.locator(".thumb.is-waiting").first.wait_for(state="detached")
+            view.locator(".thumb", has_text="patches").first.click()
+            view.locator("#rows tr").first.wait_for()
+            view.locator("#beside").select_option("truth")
+            view.wait_for_timeout(2000)  # until both pictures are drawn
             photograph(view, path)
             view.close()
         finally:

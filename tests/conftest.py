@@ -27,7 +27,7 @@ SLOWEST_FIRST = (
     "integration/test_train.py",
     "integration/test_evaluate.py",
     "models/test_architectures.py",
-    "web/page/test_page.py",
+    "web/page/test_main.py",
     "commands/test_publish_weights.py",
     "integration/test_calibrate.py",
     "inference/backends/test_backends.py",

@@ -46,6 +46,7 @@ CONFIG_OF_COMMAND = {
     "Prepare_data explore": config.ExploreConfig,
     "Prepare_data copies": config.CopiesConfig,
     "Prepare_data balance": config.BalanceConfig,
+    "Prepare_data collect": config.CollectConfig,
     "Prepare_data synthesise": config.SynthesiseConfig,
 }
 

@@ -13,7 +13,8 @@ from PIL import Image
 from config import ServeConfig
 from tests.fuzz.damage import damaged
 from tests.web.red import Red, form, make_application, pixels, png, post, running
-from utils.web.page import mount
+from utils.web.desk.mounting import mount_desk
+from utils.web.static_page import page_routes
 
 pytestmark = pytest.mark.slow
 SEEDS = st.integers(0, 2**32 - 1)
@@ -27,12 +28,12 @@ GOOD = png(pixels(250))
 def server(tmp_path_factory):
     red, config = Red(), ServeConfig(weights_dir=tmp_path_factory.mktemp("weights"), max_seconds=10)
     application = make_application(red, config)
-    mount(application.app, application.inspector, config)
+    app, api = application.app, application.api
+    mount_desk(app, application.inspector, config, api.limits, application.traffic, api.count)
+    app.include_router(page_routes())
     with running(application, red) as made:
-        until = time.monotonic() + 120
-        while application.app.state.page.made is None and time.monotonic() < until:
-            time.sleep(0.05)
-        assert application.app.state.page.made
+        head = "POST /desk/v1/visits HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
+        made.visit = json.loads(made.send(head.encode())[2])["id"]
         yield made
 
 
@@ -59,20 +60,20 @@ def check(server, request: bytes, program: bool = True) -> int:
     return status
 
 
-@pytest.mark.parametrize("path", ["/api/v1/inspect", "/gradio_api/upload"])
+@pytest.mark.parametrize("path", ["/api/v1/inspect", "/desk/v1/visits/VISIT/images"])
 def test_a_damaged_form_is_answered(server, path):
-    field = "images" if path.startswith("/api") else "files"
-    whole = form([("a.png", GOOD), ("b.png", GOOD)], field=field)
+    program, path = path.startswith("/api"), path.replace("VISIT", server.visit)
+    whole = form([("a.png", GOOD), ("b.png", GOOD)]) if program else form([("a.png", GOOD)], field="image")
     statuses = set()
 
     @CASES
     @given(SEEDS)
     def send(seed):
         request = post(damaged(whole, seed), "Connection: close", path=path)
-        statuses.add(check(server, request, path.startswith("/api")))
+        statuses.add(check(server, request))
 
     send()
-    assert {200, 400} <= statuses
+    assert {200 if program else 202, 400} <= statuses
 
 
 @pytest.mark.parametrize("kind", ["PNG", "JPEG", "BMP", "TIFF"])
@@ -94,11 +95,11 @@ def test_a_damaged_image_is_answered(server, kind):
 
 
 ADDRESSES = st.one_of(
-    st.sampled_from(["/", "/config", "/api/v1/model", "/api/v1/inspect", "/readyz", "/gradio_api/queue/join"]),
+    st.sampled_from(["/", "/config", "/api/v1/model", "/api/v1/inspect", "/readyz", "/desk/v1/visits"]),
     st.lists(
         st.sampled_from(
-            ["api", "v1", "inspect", "gradio_api", "upload", "file=", "..", "%2e%2e", "assets", "static", "page", "picture",
-             "1.jpg", "%00", "%ff", "queue", "data", "theme.css", "a" * 300, "é", "\\", "etc", "passwd", ";", "//"]
+            ["api", "v1", "inspect", "desk", "visits", "images", "..", "%2e%2e", "modules", "vendor", "page", "download",
+             "thumb.jpg", "%00", "%ff", "1", "next", "main.js", "a" * 300, "é", "\\", "etc", "passwd", ";", "//"]
         ),
         max_size=6,
     ).map(lambda parts: "/" + "/".join(parts)),
@@ -114,8 +115,6 @@ def test_any_address_and_method_is_answered(server):
         st.text(st.characters(min_codepoint=33, max_codepoint=255, exclude_characters="#"), max_size=20),
     )
     def send(method, path, query):
-        if method == "GET" and path.startswith(("/gradio_api/heartbeat/", "/gradio_api/upload_progress")):
-            return  # streams that stay open
         request = f"{method} {path}?{query} HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n".encode("latin-1")
         check(server, request, program=False)
 
@@ -125,29 +124,30 @@ def test_any_address_and_method_is_answered(server):
 VALUES = st.recursive(
     st.one_of(st.none(), st.booleans(), st.integers(), st.floats(), st.text(max_size=8)),
     lambda inner: st.one_of(
-        st.lists(inner, max_size=3), st.dictionaries(st.sampled_from(["path", "meta", "url", "data"]), inner)
+        st.lists(inner, max_size=3),
+        st.dictionaries(st.sampled_from(["id", "kind", "defect", "class_id", "polygon", "threshold"]), inner),
     ),
     max_leaves=8,
 )
 
 
-def test_any_event_of_the_page_is_answered(server):
+@pytest.mark.parametrize(
+    ("method", "path", "names"),
+    [
+        ("POST", "visits", ["title", "weights", "meta"]),
+        ("PATCH", "visits/VISIT", ["title", "weights", "compare", "decision", "meta"]),
+        ("POST", "visits/VISIT/folder", ["words", "names"]),
+        ("POST", "visits/VISIT/images/1/review", ["who", "actions"]),
+        ("POST", "visits/VISIT/keep_settings", ["name"]),
+    ],
+)
+def test_any_json_of_the_page_is_answered(server, method, path, names):
     @CASES
-    @given(
-        st.fixed_dictionaries(
-            {},
-            optional={
-                "data": VALUES,
-                "fn_index": st.one_of(st.integers(-3, 30), VALUES),
-                "session_hash": st.one_of(st.text(max_size=6), VALUES),
-                "event_data": VALUES,
-                "trigger_id": VALUES,
-            },
-        )
-    )
-    def send(event):
-        body = json.dumps(event).encode()
-        head = f"POST /gradio_api/queue/join HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\nContent-Length: {len(body)}"
-        check(server, f"{head}\r\nContent-Type: application/json\r\n\r\n".encode() + body, program=False)
+    @given(st.one_of(st.dictionaries(st.sampled_from([*names, "else"]), VALUES), VALUES))
+    def send(sent):
+        body = json.dumps(sent).encode()
+        head = f"{method} /desk/v1/{path.replace('VISIT', server.visit)} HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n"
+        head += f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
+        check(server, head.encode() + body)
 
     send()

@@ -15,8 +15,8 @@ from PIL import Image
 from tests.fuzz.damage import damaged
 from utils.data.images import ImageError, read_image, read_size, verify_image
 from utils.inference.inspected import Refused
-from utils.web.decoding import open_upload, unpack
-from utils.web.inspection import REFUSALS, Upload
+from utils.inspection.decoding import open_upload, unpack
+from utils.inspection.upload import REFUSALS, Upload
 
 pytestmark = pytest.mark.slow
 SEEDS = st.integers(0, 2**32 - 1)

@@ -17,11 +17,11 @@ from utils.decision.decision import Decision
 from utils.inference.network import Outputs
 from utils.inference.pipeline import InspectionPipeline
 from utils.inference.systems.single import SingleNetwork
+from utils.inspection.about import About
+from utils.inspection.inspector import Inspector
 from utils.models.spec import ModelSpec
-from utils.web.about import About
 from utils.web.address import bind
 from utils.web.app import Application
-from utils.web.inspector import Inspector
 from utils.web.metrics import Metrics
 from utils.web.server import Server
 
@@ -98,9 +98,9 @@ class Running:
         port: where.
     """
 
-    def __init__(self, application: Application, patience: float = 20.0) -> None:
+    def __init__(self, application: Application, patience: float = 20.0, port: int = 0) -> None:
         self.application = application
-        self.socket = bind("127.0.0.1", 0)
+        self.socket = bind("127.0.0.1", port)
         self.port: int = self.socket.getsockname()[1]
         self.started = threading.Event()
         self.server = Server(application.guard, application.traffic, self.started.set, application.close, patience)
@@ -150,9 +150,9 @@ def read_answer(connection: socket.socket) -> tuple[int, dict[str, str], bytes]:
 
 
 @contextlib.contextmanager
-def running(application: Application, red: Red, patience: float = 20.0) -> Iterator[Running]:
+def running(application: Application, red: Red, patience: float = 20.0, port: int = 0) -> Iterator[Running]:
     """Run a server, and end it."""
-    server = Running(application, patience)
+    server = Running(application, patience, port)
     try:
         yield server
     finally:

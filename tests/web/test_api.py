@@ -18,11 +18,11 @@ from utils.decision.decision import Decision
 from utils.inference.network import Outputs
 from utils.inference.pipeline import InspectionPipeline
 from utils.inference.systems.single import SingleNetwork
+from utils.inspection.inspector import Inspector
 from utils.models.spec import ModelSpec
 from utils.reporting.overlays import draw_overlay
 from utils.web.answers import InspectAnswer
 from utils.web.app import Application
-from utils.web.inspector import Inspector
 from utils.web.metrics import Metrics
 
 
@@ -276,7 +276,7 @@ def test_save_keeps_images_and_answer_under_names_of_ours(serve, tmp_path):
     (day,) = (tmp_path / "kept").iterdir()
     (place,) = day.iterdir()
     assert place.name == response.json()["id"]
-    assert sorted(path.name for path in place.iterdir()) == ["0.png", "1.jpg", "2.bin", "answer.json"]
+    assert sorted(path.name for path in place.iterdir()) == ["0.png", "1.jpg", "2.bin", "answer.json", "record.json"]
     assert (place / "0.png").read_bytes() == files[0][1]
     assert json.loads((place / "answer.json").read_text("utf-8")) == response.json()
     assert response.json()["images"][0]["name"] == "passwd"
@@ -294,7 +294,8 @@ def test_description_has_every_route_with_examples_and_errors(serve):
         "/api/v1/openapi.json", headers={"Authorization": "Bearer a-token-of-some-length"}
     )
     document = described.json()
-    assert set(document["paths"]) == {"/api/v1/inspect", "/api/v1/model", "/healthz", "/readyz", "/metrics"}
+    api = {"/api/v1/inspect", "/api/v1/model", "/api/v1/weights"}
+    assert set(document["paths"]) == {*api, "/healthz", "/readyz", "/metrics"}
     inspect = document["paths"]["/api/v1/inspect"]["post"]
     assert {"200", "400", "401", "403", "408", "413", "415", "421", "422", "431", "503"} == set(inspect["responses"])
     assert inspect["security"] == [{"token": []}]

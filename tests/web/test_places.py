@@ -8,11 +8,15 @@ from utils.web import places as module
 from utils.web.limits import Problem
 from utils.web.places import Places, visit_of
 
-API, PAGE, BEAT = "/api/v1/inspect", "/config", "/gradio_api/heartbeat/"
+API, PAGE = "/api/v1/inspect", "/desk/v1/visits"
 
 
-def scope(path: str, query: str = "", client: str = "10.0.0.1") -> dict:
-    return {"path": path, "query_string": query.encode(), "client": (client, 5)}
+def events(visit: object) -> str:
+    return f"/desk/v1/visits/{visit}/events"
+
+
+def scope(path: str, client: str = "10.0.0.1") -> dict:
+    return {"path": path, "query_string": b"", "client": (client, 5)}
 
 
 @pytest.fixture
@@ -41,16 +45,15 @@ def taken(places: Places, held: list[dict], one: dict) -> bool:
         ([scope(API)] * 3, scope(API), False),
         ([scope("/metrics")] * 3, scope(API), False),
         ([scope(API)] * 3, scope(PAGE), True),
-        ([scope(API)] * 3, scope(f"{BEAT}a"), True),
-        ([scope(f"{BEAT}{k}", client=str(k)) for k in range(6)], scope(API), True),
-        ([scope(f"{BEAT}{k}", client=str(k)) for k in range(6)], scope(PAGE), True),
-        ([scope(f"{BEAT}{k}", client=str(k)) for k in range(5)], scope(f"{BEAT}z"), True),
-        ([scope(f"{BEAT}{k}", client=str(k)) for k in range(6)], scope(f"{BEAT}z"), False),
-        ([scope(f"{BEAT}{k}") for k in range(4)], scope(f"{BEAT}z"), False),  # of one client
-        ([scope(f"{BEAT}{k}") for k in range(4)], scope(f"{BEAT}z", client="10.0.0.2"), True),
-        ([scope(f"{BEAT}a")] * 2, scope("/gradio_api/queue/data", "session_hash=a"), False),  # of one visit
-        ([scope(f"{BEAT}a")] * 2, scope("/gradio_api/queue/data", "session_hash=b"), True),
-        ([scope("/gradio_api/upload_progress", "upload_id=a")] * 2, scope(f"{BEAT}b"), True),
+        ([scope(API)] * 3, scope(events("a")), True),
+        ([scope(events(k), client=str(k)) for k in range(6)], scope(API), True),
+        ([scope(events(k), client=str(k)) for k in range(6)], scope(PAGE), True),
+        ([scope(events(k), client=str(k)) for k in range(5)], scope(events("z")), True),
+        ([scope(events(k), client=str(k)) for k in range(6)], scope(events("z")), False),
+        ([scope(events(k)) for k in range(4)], scope(events("z")), False),  # of one client
+        ([scope(events(k)) for k in range(4)], scope(events("z"), client="10.0.0.2"), True),
+        ([scope(events("a"))] * 2, scope(events("a")), False),  # of one visit
+        ([scope(events("a"))] * 2, scope(events("b")), True),
         ([scope(PAGE, client=str(k)) for k in range(5)], scope(PAGE), False),
         ([scope(PAGE)] * 4, scope(PAGE), False),
         ([scope(PAGE)] * 4, scope(PAGE, client="10.0.0.2"), True),
@@ -65,17 +68,14 @@ def test_each_kind_of_request_leaves_the_others_their_places(places, held, one, 
 
 
 @pytest.mark.parametrize(
-    ("path", "query", "visit"),
+    ("path", "visit"),
     [
-        (f"{BEAT}abc", "", "abc"),
-        ("/gradio_api/queue/data", "session_hash=abc", "abc"),
-        ("/gradio_api/queue/data", "x=1&session_hash=a%20b&session_hash=c", "a b"),
-        ("/gradio_api/queue/data", "session_hash=%ff", "\N{REPLACEMENT CHARACTER}"),
-        ("/gradio_api/queue/data", "", ""),
-        ("/gradio_api/upload_progress", "upload_id=7", "7"),
-        ("/gradio_api/queue/join", "session_hash=abc", None),
-        ("/api/v1/inspect", "", None),
+        (events("abc"), "abc"),
+        ("/desk/v1/visits//events", None),
+        ("/desk/v1/visits/a/b/events", None),
+        ("/desk/v1/visits/abc", None),
+        ("/api/v1/inspect", None),
     ],
 )
-def test_streams_are_known_by_their_visit(path, query, visit):
-    assert visit_of(path, query.encode()) == visit
+def test_streams_are_known_by_their_visit(path, visit):
+    assert visit_of(path) == visit

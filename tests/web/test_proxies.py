@@ -4,7 +4,7 @@ import pytest
 
 from config import ServeConfig
 from utils.errors import InputError
-from utils.web.proxies import Proxies
+from utils.web.proxies import Proxies, below, read_root
 from utils.web.security import Policy
 
 EVIL = [
@@ -12,7 +12,6 @@ EVIL = [
     (b"x-forwarded-prefix", b"/evil"),
     (b"x-forwarded-server", b"evil.example"),
     (b"x-forwarded-port", b"1"),
-    (b"x-gradio-server", b"http://evil.example"),
     (b"forwarded", b"host=evil.example;proto=https"),
     (b"x-original-url", b"/evil"),
     (b"x-rewrite-url", b"/evil"),
@@ -66,3 +65,25 @@ def test_an_origin_is_compared_with_the_name_that_the_proxy_was_asked_by():
 def test_what_is_no_address_is_refused(word):
     with pytest.raises(InputError, match=r"^-proxies .*: expected an address as 10\.0\.0\.5 or a network"):
         Policy(ServeConfig(proxies=(word,)))
+
+
+@pytest.mark.parametrize(
+    ("word", "root"), [(None, ""), ("/", ""), ("/steel", "/steel"), ("/steel/", "/steel"), ("/a/b-1", "/a/b-1")]
+)
+def test_root_is_a_path(word, root):
+    assert read_root(word) == root
+
+
+@pytest.mark.parametrize("word", ["steel", "//evil", "/a/../b", "/a b", "http://x/", "/a?b", "/.hidden"])
+def test_what_is_no_path_is_refused(word):
+    with pytest.raises(InputError, match="-root_path"):
+        read_root(word)
+
+
+@pytest.mark.parametrize(
+    ("path", "inside"),
+    [("/steel/api", "/api"), ("/steel/", "/"), ("/steel", "/"), ("/api", "/api"), ("/steelworks", "/steelworks")],
+)
+def test_paths_below_the_root_are_those_of_the_server(path, inside):
+    read = below({"path": path, "raw_path": path.encode(), "headers": []}, "/steel")
+    assert (read["path"], read["raw_path"]) == (inside, inside.encode())

@@ -310,8 +310,8 @@ def streaming():
     red = Red()
     application = make_application(red, ServeConfig())
 
-    @application.app.get("/gradio_api/heartbeat/{session}")
-    def beat(session: str) -> StreamingResponse:
+    @application.app.get("/desk/v1/visits/{visit}/events")
+    def beat(visit: str) -> StreamingResponse:
         async def forever():
             while True:
                 yield b"data: ALIVE\n\n"
@@ -319,7 +319,7 @@ def streaming():
 
         return StreamingResponse(forever(), media_type="text/event-stream")
 
-    @application.app.post("/gradio_api/upload")
+    @application.app.post("/desk/v1/visits/1/images")
     async def upload(request: Request) -> int:
         return len(await request.body())
 
@@ -332,13 +332,13 @@ def test_open_pages_shut_nobody_out_of_the_api(streaming):
         answers = []
         for number in range(300):
             one = held.enter_context(socket.create_connection(("127.0.0.1", streaming.port), timeout=20))
-            one.sendall(_get(f"/gradio_api/heartbeat/{number}"))
+            one.sendall(_get(f"/desk/v1/visits/{number}/events"))
             answers.append(one.recv(20))
         assert {answer[:12] for answer in answers[:128]} == {b"HTTP/1.1 200"}
         assert {answer[:12] for answer in answers[128:]} == {b"HTTP/1.1 503"}
         assert streaming.send(ONE)[0] == 200
         assert streaming.send(_get("/readyz"))[0] == 200
-        assert streaming.send(post(b"abc", path="/gradio_api/upload"))[0] == 200
+        assert streaming.send(post(b"abc", path="/desk/v1/visits/1/images"))[0] == 200
     deadline = time.monotonic() + 10
     while streaming.application.places._streams and time.monotonic() < deadline:
         time.sleep(0.02)
@@ -352,7 +352,7 @@ def test_uploads_of_the_page_that_never_end_shut_nobody_out_and_are_ended(stream
             held.enter_context(socket.create_connection(("127.0.0.1", streaming.port), timeout=20)) for _ in range(140)
         ]
         for one in sent:
-            one.sendall(post(b"abc", path="/gradio_api/upload", length=1000))
+            one.sendall(post(b"abc", path="/desk/v1/visits/1/images", length=1000))
         assert streaming.send(ONE)[0] == 200
         statuses = {read_answer(one)[0] for one in sent}
     assert statuses == {408, 503}

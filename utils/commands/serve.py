@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import os
 import sys
 import threading
 import time
@@ -11,17 +12,19 @@ import psutil
 from PIL import Image
 
 from config import ServeConfig
+from utils.desk.sources import open_folder
 from utils.errors import InputError
 from utils.files import make_folder
+from utils.inference.backends.choice import is_measuring
+from utils.inspection.inspector import Inspector
 from utils.web.address import bind, shown_address
 from utils.web.app import Application
-from utils.web.coil import check_coil
-from utils.web.inspector import Inspector
+from utils.web.coil import check_coil, coil_routes
+from utils.web.desk.mounting import mount_desk
 from utils.web.metrics import Metrics
-from utils.web.page import mount
-from utils.web.page.sources import open_folder
 from utils.web.security import Policy
 from utils.web.server import Server, ending_on_sigterm
+from utils.web.static_page import page_routes
 
 log = logging.getLogger("steel.web")
 
@@ -44,10 +47,15 @@ def serve(config: ServeConfig) -> None:
         # What PIL remarks on images that strangers made is not worth a line each.
         warnings.filterwarnings("ignore", module=r"PIL\.")
         Image.init()  # before threads open images at once
-        ready = threading.Event()
-        mount(application.app, inspector, config, after=ready)
         if config.save is not None:
             make_folder(config.save, "-save")
+        api = application.api
+        mount_desk(
+            application.app, inspector, config, api.limits, application.traffic, api.count, application.inspectors
+        )
+        application.app.include_router(page_routes())
+        if config.coil is not None:
+            application.app.include_router(coil_routes(config.coil))
         failed: list[Exception] = []
         address = shown_address(config.host, sock.getsockname()[1])
 
@@ -61,7 +69,6 @@ def serve(config: ServeConfig) -> None:
                 failed.append(error)
                 server.should_exit = True
                 return
-            ready.set()  # making the page before would have slowed the first image down
             application.set_ready()
             about = inspector.about
             print(f"{address}  {about.file}, {about.backend}; ready in {age():.1f} s", flush=True)
@@ -72,6 +79,9 @@ def serve(config: ServeConfig) -> None:
     if failed:
         raise failed[0]
     print("stopped", flush=True)
+    if is_measuring():  # a library that compiles a network may crash when its process ends below it
+        sys.stderr.flush()
+        os._exit(0)
 
 
 def age() -> float:

@@ -22,6 +22,7 @@ def open_network(
     *,
     compile: bool = False,
     images: int | None = None,
+    meanwhile: bool = False,
 ) -> Network:
     """Make a weights file ready to run.
 
@@ -33,6 +34,7 @@ def open_network(
         threads: see ``Settings``.
         compile: see ``Settings``.
         images: how many images will come, for ``auto``, which does not measure for a few; none: many.
+        meanwhile: of ``auto``: torch answers while the others are measured, see ``choose``.
 
     Raises:
         InputError: the machine has no such device, the backend is not installed, or it cannot compute in this
@@ -44,7 +46,7 @@ def open_network(
         raise InputError(f"-backend {backend}: choose from auto, {', '.join(BACKENDS)}")
     settings = Settings(device, precision, threads, compile)
     if "auto" in (backend, precision):
-        return choose(weights, settings, [backend] if backend != "auto" else list(BACKENDS), images)
+        return choose(weights, settings, [backend] if backend != "auto" else list(BACKENDS), images, meanwhile)
     return BACKENDS[backend](weights, settings)
 
 
@@ -55,6 +57,7 @@ def open_pipeline(
     *,
     describe: bool,
     images: int | None,
+    meanwhile: bool = False,
 ) -> InspectionPipeline:
     """Make the pipeline that the flags ask for.
 
@@ -64,6 +67,7 @@ def open_pipeline(
         skipped: every image that cannot be read is added here.
         describe: find each defect's box, area and probability, too.
         images: how many will come; none: many.
+        meanwhile: see ``open_network``.
 
     Raises:
         InputError: the machine cannot run the network as asked.
@@ -77,6 +81,7 @@ def open_pipeline(
             config.precision,
             config.threads,
             images=images,
+            meanwhile=meanwhile,
             compile=getattr(config, "compile", False),
         )
 

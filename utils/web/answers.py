@@ -2,6 +2,7 @@
 
 import base64
 import json
+from collections.abc import Mapping
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -10,7 +11,7 @@ from utils.data.rle import encode_part
 from utils.decision.components import defect_shapes
 from utils.inference.inspected import Inspected, Refused
 from utils.inference.outputs import encode_png, overlay_of
-from utils.web.about import About
+from utils.inspection.about import About
 
 
 class Form(BaseModel):
@@ -80,6 +81,10 @@ class InspectAnswer(Form):
     weights: str = Field(description="file that was used", examples=["unet-resnet18-neuseg-2f07b653.pth"])
     seconds: float = Field(description="from the head of the request to its answer", ge=0, examples=[0.064])
     refused: int = Field(description="images that were not inspected", ge=0, examples=[0])
+    settings: str = Field(
+        description="word for weights and thresholds: equal words, equal decisions", examples=["a3f0c1e9ab2d34c7"]
+    )
+    meta: dict[str, str | float] = Field(description="context as it was sent", examples=[{"coil_id": "A7"}])
     images: list[ImageAnswer] = Field(description="in the order of the request")
 
 
@@ -121,6 +126,27 @@ class ModelAnswer(Form):
     )
     card: str | None = Field(description="markdown", examples=["# unet-resnet18-neuseg"])
     limits: LimitsAnswer
+
+
+class WeightsChoice(Form):
+    name: str = Field(description="for ?weights=", examples=["unet-resnet18-neuseg"])
+    file: str = Field(examples=["unet-resnet18-neuseg-2f07b653.pth"])
+    loaded_at_start: bool = Field(description="whether a request without ?weights= gets these", examples=[True])
+
+
+class WeightsAnswer(Form):
+    weights: list[WeightsChoice]
+
+
+class JobAnswer(Form):
+    id: str = Field(description="of the job; people find it on the page as a visit", examples=["q1Zc0E9aB2d34c77"])
+    state: Literal["running", "done", "stopped"]
+    counts: dict[str, int] = Field(description="images, and how many wait, are done, refused, defective, reviewed")
+    expected: int | None = Field(description="images that were announced", examples=[None])
+    weights: str = Field(description="file that is used", examples=["unet-resnet18-neuseg-2f07b653.pth"])
+    settings: str = Field(description="word for weights and thresholds", examples=["a3f0c1e9ab2d34c7"])
+    meta: dict[str, str | float] = Field(description="context", examples=[{"coil_id": "A7"}])
+    called_back: bool = Field(description="whether its callback was made", examples=[False])
 
 
 class StateAnswer(Form):
@@ -185,9 +211,18 @@ def pack(answer: dict[str, Any]) -> bytes:
     return json.dumps(answer, ensure_ascii=False, allow_nan=False).encode()
 
 
-def join(number: str, weights: str, seconds: float, refused: int, images: list[bytes]) -> bytes:
+def join(
+    number: str,
+    weights: str,
+    seconds: float,
+    refused: int,
+    images: list[bytes],
+    settings: str = "",
+    meta: Mapping[str, str | float] | None = None,
+) -> bytes:
     """Put the answers about the images of a request together, in the form of ``InspectAnswer``."""
     head = {"id": number, "weights": weights, "seconds": round(seconds, 4), "refused": refused}
+    head |= {"settings": settings, "meta": dict(meta or {})}
     indexed = (b'{"index": %d, ' % index + image[1:] for index, image in enumerate(images))
     return json.dumps(head)[:-1].encode() + b', "images": [' + b", ".join(indexed) + b"]}"
 

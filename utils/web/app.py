@@ -1,5 +1,7 @@
 """The application: the guard around the API and the page."""
 
+import dataclasses
+from pathlib import Path
 from typing import Any
 
 from fastapi import FastAPI, Request, Response
@@ -9,8 +11,9 @@ from starlette.exceptions import HTTPException
 from starlette.middleware.cors import CORSMiddleware
 
 from config import ServeConfig
+from utils.inspection.choosing import Inspectors, find_weights
+from utils.inspection.inspector import Inspector
 from utils.web.api import Api, problem_response
-from utils.web.inspector import Inspector
 from utils.web.limits import FORM_BYTES, MOST_BODIES, Limits, Problem, Traffic
 from utils.web.metrics import Metrics
 from utils.web.places import Places
@@ -39,7 +42,12 @@ class Application:
         policy = Policy(config)
         limits = Limits(config.max_images, config.max_mb * 10**6 + FORM_BYTES, config.max_pixels, config.max_seconds)
         self.traffic, self.places = Traffic(MOST_BODIES * limits.bytes), Places()
-        self.api = Api(inspector, limits, self.traffic, self.places, metrics, config.save)
+
+        def open_file(path: Path) -> Inspector:
+            return type(inspector).open(dataclasses.replace(config, weights_dir=path, weights=None))
+
+        self.inspectors = Inspectors(inspector, find_weights(config.weights_dir), open_file)
+        self.api = Api(self.inspectors, limits, self.traffic, self.places, metrics, config.save)
         metrics.watch(lambda: inspector.inside, inspector.room)
         self.app = self._routes(policy)
         self.guard = Guard(self.app, policy, self.traffic, self.places, metrics, limits.bytes)
@@ -98,7 +106,10 @@ class Application:
 
         def describe() -> dict[str, Any]:
             if app.openapi_schema is None:
-                described = get_openapi(title=app.title, version=app.version, description=ABOUT, routes=app.routes)
+                servers = [{"url": policy.root or "/"}]
+                described = get_openapi(
+                    title=app.title, version=app.version, description=ABOUT, routes=app.routes, servers=servers
+                )
                 described["components"]["securitySchemes"] = {"token": {"type": "http", "scheme": "bearer"}}
                 for path, operations in described["paths"].items():
                     if policy.needs_token and path not in OPEN:

@@ -6,7 +6,9 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info
 
 SECONDS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
 # A path that somebody makes up must not become a time series of its own.
-ROUTES = frozenset({"/api/v1/inspect", "/api/v1/model", "/api/v1/openapi.json", "/healthz", "/readyz", "/metrics"})
+ROUTES = frozenset(
+    {"/api/v1/inspect", "/api/v1/model", "/api/v1/weights", "/api/v1/openapi.json", "/healthz", "/readyz", "/metrics"}
+)
 
 
 class Metrics:
@@ -48,6 +50,7 @@ class Metrics:
     def answered(self, path: str, status: int, seconds: float) -> None:
         """Count a request."""
         route = path if path in ROUTES else "api" if path.startswith("/api/") else "page"
+        route = "desk" if path.startswith("/desk/") else route
         self.requests.labels(route, str(status)).inc()
         self.seconds.labels(route).observe(seconds)
 

@@ -4,10 +4,10 @@ Each kind has its own, so that open pages shut nobody out of the API, and one cl
 """
 
 import contextlib
+import re
 from collections import Counter
 from collections.abc import Iterator, MutableMapping
 from typing import Any
-from urllib.parse import parse_qs
 
 from utils.web.limits import MOST_REQUESTS, Problem
 
@@ -16,11 +16,10 @@ Scope = MutableMapping[str, Any]
 MOST_OF_PAGE = 256  # requests of the page
 MOST_STREAMS = 256  # an open page holds one or two
 MOST_OF_CLIENT = 128  # of each of the two, for one address: behind a proxy all visitors may have the same
-MOST_OF_VISIT = 4  # streams
+MOST_OF_VISIT = 16  # streams: several people, each with several tabs
 API = ("/api/", "/metrics")
-HEARTBEAT = "/gradio_api/heartbeat/"
-# Streams, and what in their query says whose they are.
-STREAMS = {"/gradio_api/queue/data": "session_hash", "/gradio_api/upload_progress": "upload_id"}
+# The news of a visit; the word between says of which.
+EVENTS = re.compile(r"/desk/v1/visits/([^/]+)/events")
 
 
 class Places:
@@ -63,7 +62,7 @@ class Places:
                 self.requests -= 1
             return
         client = str((scope.get("client") or ("",))[0])
-        visit = visit_of(path, scope["query_string"])
+        visit = visit_of(path)
         counts, most = (self._page, MOST_OF_PAGE) if visit is None else (self._streams, MOST_STREAMS)
         if counts.total() >= most or counts[client] >= MOST_OF_CLIENT:
             raise _busy("Too many pages are open; close some, or try again in 10 s.", 10)
@@ -81,13 +80,10 @@ class Places:
                     del count[key]
 
 
-def visit_of(path: str, query: bytes) -> str | None:
-    """Return by what word a stream says whose it is; None for requests that are none."""
-    if path.startswith(HEARTBEAT):
-        return path.removeprefix(HEARTBEAT)
-    if (key := STREAMS.get(path)) is None:
-        return None
-    return next(iter(parse_qs(query.decode("latin-1")).get(key, [])), "")
+def visit_of(path: str) -> str | None:
+    """Return of which visit a stream is; None for requests that are none."""
+    events = EVENTS.fullmatch(path)
+    return events[1] if events else None
 
 
 def _busy(message: str, seconds: int) -> Problem:

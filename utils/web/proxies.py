@@ -1,6 +1,7 @@
 """What a request claims of itself by headers that only a proxy should set, and who is believed."""
 
 import ipaddress
+import re
 from collections.abc import MutableMapping, Sequence
 from typing import Any
 
@@ -8,8 +9,8 @@ from utils.errors import InputError
 
 Scope = MutableMapping[str, Any]
 
-# Beginnings of their names. Gradio makes the addresses of the page's own scripts from some of them.
-CLAIMS = (b"x-forwarded", b"forwarded", b"x-real-ip", b"x-host", b"x-original-", b"x-rewrite-", b"x-gradio-server")
+# Beginnings of their names.
+CLAIMS = (b"x-forwarded", b"forwarded", b"x-real-ip", b"x-host", b"x-original-", b"x-rewrite-")
 PROTOCOL = b"x-forwarded-proto"
 
 
@@ -57,6 +58,33 @@ class Proxies:
         except ValueError:
             return False
         return any(address in network for network in self._networks)
+
+
+def read_root(word: str | None) -> str:
+    """Return the path of ``-root_path``, "" where there is none.
+
+    Raises:
+        InputError: it is no path.
+    """
+    if not word or word == "/":
+        return ""
+    if not re.fullmatch(r"(/[A-Za-z0-9._~-]+)+", word.rstrip("/")) or "/." in word:
+        raise InputError(f"-root_path {word}: expected a path as /steel")
+    return word.rstrip("/")
+
+
+def below(scope: Scope, root: str) -> Scope:
+    """Return a request as if the server lay at ``/``; one that a proxy has made so already is returned as it is.
+
+    Args:
+        scope: of ASGI.
+        root: path of ``-root_path``; "" where there is none.
+    """
+    path: str = scope["path"]
+    if not root or not (path == root or path.startswith(f"{root}/")):
+        return scope
+    raw: bytes = scope.get("raw_path") or path.encode()
+    return {**scope, "path": path[len(root) :] or "/", "raw_path": raw[len(root.encode()) :] or b"/"}
 
 
 def _network(word: str) -> ipaddress.IPv4Network | ipaddress.IPv6Network:

@@ -13,17 +13,19 @@ import os
 import re
 import time
 import uuid
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import Awaitable, Callable, MutableMapping, Sequence
 from typing import Any
 from urllib.parse import urlsplit
 
+from starlette.requests import Request
+
 from config import ServeConfig
 from utils.errors import InputError
-from utils.web.failures import one_line, plain
+from utils.inspection.failures import one_line, plain
 from utils.web.limits import BODY_SECONDS, HEAD_BYTES, SILENT_SECONDS, Problem, Traffic, closing_problem
 from utils.web.metrics import Metrics
 from utils.web.places import API, Places
-from utils.web.proxies import Proxies
+from utils.web.proxies import Proxies, below, read_root
 
 log = logging.getLogger("steel.web")
 
@@ -74,7 +76,8 @@ class Policy:
             )
         self._token = None if token is None else hashlib.sha256(token.encode()).digest()
         self.proxies = Proxies(config.proxies or ())
-        self.origins = tuple(_origin(word) for word in config.origins or ())
+        self.root = read_root(config.root_path)
+        self.origins = origins_of(config.origins or (), "-origins")
         names = {"localhost", "127.0.0.1", "::1", config.host, *(urlsplit(origin).hostname for origin in self.origins)}
         # Without this a page of any web site could have its own name lead here, and read the answers.
         self.hosts = frozenset(name.lower() for name in names if name) if self.local else None
@@ -140,7 +143,8 @@ class Guard:
         if scope["type"] != "http":
             await send({"type": "websocket.close", "code": 1008})
             return
-        await _GuardedRequest(self, self.policy.proxies.read(scope), receive, send).answer()
+        read = below(self.policy.proxies.read(scope), self.policy.root)
+        await _GuardedRequest(self, read, receive, send).answer()
 
 
 class _GuardedRequest:
@@ -265,6 +269,17 @@ class _GuardedRequest:
         await self.send({"type": "http.response.body", "body": body})
 
 
+def user_of(request: Request) -> str:
+    """Return the user name that came with a password, shortened to a piece of a line; "" without one."""
+    scheme, _, word = request.headers.get("authorization", "").partition(" ")
+    if scheme.lower() != "basic":
+        return ""
+    try:
+        return plain(base64.b64decode(word, validate=True).decode("utf-8", "replace").partition(":")[0])[:60]
+    except (binascii.Error, ValueError):
+        return ""
+
+
 def bug_problem(number: str) -> Problem:
     """Return the answer to a request that we failed at."""
     return Problem(500, "failed", f"The server made an error, {number} in its log.")
@@ -297,10 +312,15 @@ def _name(host: str) -> str:
     return name.strip("[]").lower()
 
 
-def _origin(word: str) -> str:
+def origins_of(words: Sequence[str], flag: str) -> tuple[str, ...]:
+    """Return the origins that a flag names, in small letters; raises ``InputError`` for a word that is none."""
+    return tuple(_origin(word, flag) for word in words)
+
+
+def _origin(word: str, flag: str) -> str:
     parts = urlsplit(word)
     if parts.scheme not in ("http", "https") or not parts.netloc or parts.path not in ("", "/") or parts.query:
-        raise InputError(f"-origins {word}: expected https://NAME or http://NAME:PORT")
+        raise InputError(f"{flag} {word}: expected https://NAME or http://NAME:PORT")
     return f"{parts.scheme}://{parts.netloc}".lower()
 
 

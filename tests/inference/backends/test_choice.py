@@ -1,6 +1,7 @@
 """auto takes the fastest whose masks agree with torch, says why, and remembers it."""
 
 import importlib.metadata
+import threading
 
 import numpy as np
 import pytest
@@ -91,6 +92,39 @@ def test_the_fastest_that_agrees_is_taken_and_remembered(weights, images, fakes,
     assert open_network(weights, "auto", "cpu", "auto", 0).name == "openvino f32"
     assert made == ["openvino f32"]
     assert capsys.readouterr().err.startswith("backend: openvino f32 (measured earlier): ")
+
+
+class Held(Fake):
+    """Does not run before it may."""
+
+    def __init__(self, name: str, seconds: float) -> None:
+        super().__init__(name, seconds)
+        self.go = threading.Event()
+
+    def __call__(self, images: np.ndarray, choose=None) -> Outputs:
+        assert self.go.wait(20)
+        return super().__call__(images, choose)
+
+
+def test_torch_answers_until_a_faster_one_is_proven(weights, images, fakes, capsys):
+    held = Held("openvino f32", 0.001)
+    fakes(
+        openvino={"bf16": InputError("no"), "f32": held},
+        onnxruntime={"f32": InputError("no")},
+        torch=TORCH,
+    )
+    network = open_network(weights, "auto", "cpu", "auto", 0, meanwhile=True)
+    assert network(images).masks is not None  # nobody has waited for the other
+    assert network.name == "torch f32 until a faster backend is proven"
+    assert choice.is_measuring()
+    held.go.set()
+    for thread in choice._measuring:
+        thread.join(20)
+    assert network.name == "openvino f32"
+    assert network(images).masks is not None
+    assert not choice.is_measuring()
+    assert open_network(weights, "auto", "cpu", "auto", 0).name == "openvino f32"  # it is remembered
+    assert "backend: openvino f32" in capsys.readouterr().err
 
 
 def test_torch_stays_where_nothing_agrees_or_runs(weights, images, fakes, capsys):

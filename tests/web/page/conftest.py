@@ -1,74 +1,206 @@
-"""A server with the page on it, before an inspector whose answers are known."""
+"""A server with the desk and its page, before a network that sees what is bright and what is dark, and a browser on it."""
 
+import contextlib
 import dataclasses
-import socket
-import threading
-import time
+import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import cv2
+import numpy as np
 import pytest
-from fastapi import FastAPI
 
 from config import ServeConfig
-from tests.web.page.bright import Bright
-from utils.web.page import mount
+from tests.web.red import Red, Running, make_application, running
+from utils.web.desk.mounting import mount_desk
+from utils.web.static_page import page_routes
 
-
-@pytest.fixture
-def bright() -> Bright:
-    return Bright()
-
-
-@pytest.fixture(scope="module")
-def other_weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder whose weights files the page offers; it looks at their names only."""
-    folder = tmp_path_factory.mktemp("weights")
-    for name in ("bright", "broken", "second"):
-        (folder / f"{name}-00000000.pth").write_bytes(b"never opened")
-    return folder
+LATE = int(os.environ.get("LATE", 60_000))  # milliseconds: a busy machine is not the page's fault
 
 
 @dataclasses.dataclass
-class Running:
+class Served:
     """A server with the page on it."""
 
-    url: str
-    inspector: Bright
-    app: FastAPI
-    stop: Callable[[], None]
+    running: Running
+    red: Red
+
+    @property
+    def url(self) -> str:
+        return self.running.address + "/"
 
 
-@pytest.fixture(scope="module")
-def serve(other_weights: Path) -> Iterator[Callable[..., Running]]:
-    """Return a function that starts a server with the page; it runs to the end of the module or until it is stopped."""
-    import uvicorn
+@contextlib.contextmanager
+def serving(port: int = 0, **flags: Any) -> Iterator[Served]:
+    """Run a server with the desk and its page."""
+    red = Red()
+    config = ServeConfig(**flags)
+    application = make_application(red, config)
+    app, api = application.app, application.api
+    mount_desk(app, application.inspector, config, api.limits, application.traffic, api.count)
+    app.include_router(page_routes())
+    with running(application, red, port=port) as server:
+        yield Served(server, red)
 
-    stops: list[Callable[[], None]] = []
 
-    def start(folder: Path | None = None, **flags: Any) -> Running:
-        inspector = Bright()
-        config = ServeConfig(weights_dir=other_weights, dir=folder, **flags)
-        app = mount(FastAPI(), inspector, config)
-        listener = socket.create_server(("127.0.0.1", 0))
-        server = uvicorn.Server(uvicorn.Config(app, log_level="critical", timeout_graceful_shutdown=1))
-        thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
-        thread.start()
+@pytest.fixture(scope="session")
+def desk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    """One server for all tests that may share it: each begins a visit of its own. Its folder holds labelled strips."""
+    folder = tmp_path_factory.mktemp("browse")
+    (folder / "train_images").mkdir()
+    for number in range(5):
+        (folder / "train_images" / f"f{number}.png").write_bytes(strip((20, 10, 30, 20, 240 + number)))
+    runs = " ".join(f"{64 * x + 11} 20" for x in range(20, 50))
+    (folder / "train.csv").write_text(f"ImageId,ClassId,EncodedPixels\nf0.png,1,{runs}\n")
+    with serving(weights_dir=tmp_path_factory.mktemp("weights"), dir=folder) as served:
+        yield served
 
-        def stop() -> None:
-            server.should_exit = True
-            thread.join(30)
-            assert not thread.is_alive(), "the server does not end"
 
-        stops.append(stop)
-        until = time.monotonic() + 120
-        while app.state.page.made is None:
-            assert time.monotonic() < until, "no page"
-            time.sleep(0.05)
-        assert app.state.page.made
-        return Running(f"http://127.0.0.1:{listener.getsockname()[1]}/", inspector, app, stop)
+@pytest.fixture
+def open_page(browser: Any) -> Iterator[Callable[..., Any]]:
+    """Return a function that opens the page; it must ask nobody else for anything, nor complain."""
+    contexts, asked, complaints = [], [], []
+    allowed: list[str] = []
 
-    yield start
-    for stop in stops:
-        stop()
+    def open_one(url: str, quiet: bool = True, **settings: Any) -> Any:
+        context = browser.new_context(
+            **{"viewport": {"width": 1366, "height": 768}, "locale": "en-US", "accept_downloads": True, **settings}
+        )
+        contexts.append(context)
+        page = context.new_page()
+        page.set_default_timeout(LATE)
+        allowed.append("/".join(url.split("/")[:3]))
+        page.on("request", lambda request: asked.append(request.url))
+        page.on("pageerror", lambda error: complaints.append(str(error)))
+        if quiet:
+            page.on("console", lambda one: complaints.append(one.text) if one.type in ("error", "warning") else None)
+        page.goto(url)
+        page.wait_for_selector("#start h2:not(:empty)", state="attached")
+        return page
+
+    yield open_one
+    for context in contexts:
+        context.close()
+    assert [url for url in asked if not url.startswith((*allowed, "data:", "blob:"))] == []
+    assert complaints == []
+
+
+@pytest.fixture
+def page(desk: Served, open_page: Callable[..., Any]) -> Any:
+    """The first page, open and ready."""
+    return open_page(desk.url)
+
+
+def strip(*blocks: tuple[int, int, int, int, int], size: tuple[int, int] = (64, 400), seed: int = 0) -> bytes:
+    """Draw a grey strip with blocks (x, y, width, height, grey value) and give it as PNG; from 200 it is bright, to 9 dark."""
+    image = np.random.default_rng(seed).integers(110, 140, size, np.uint8)
+    for x, y, width, height, value in blocks:
+        image[y : y + height, x : x + width] = value
+    return cv2.imencode(".png", image)[1].tobytes()
+
+
+def send(page: Any, **files: bytes) -> None:
+    """Give files to the page, and wait until they are inspected and the first one is in sight."""
+    upload(page, {name.replace("_", "."): data for name, data in files.items()})
+    settled(page, len(files))
+    page.wait_for_selector(".thumb.shown")
+    pixels_are_there(page)
+
+
+def upload(page: Any, files: dict[str, bytes]) -> None:
+    sent = [{"name": name, "mimeType": "application/octet-stream", "buffer": data} for name, data in files.items()]
+    page.set_input_files("#file-input", sent)
+
+
+def settled(page: Any, count: int) -> None:
+    """Wait until so many images of the visit are inspected."""
+    page.locator("#progress", has_text=f"{count} image").wait_for()
+
+
+def pixels_are_there(page: Any) -> None:
+    """Wait until the picture in sight is drawn."""
+    until(page, f"{VIEWER} return v.first.viewer.world.getItemAt(0)?.getFullyLoaded()")
+
+
+VIEWER = "const v = await import(new URL('page/modules/viewer.js', document.baseURI));"
+
+
+def until(page: Any, body: str, value: Any = None) -> Any:
+    """Wait until the body of a function gives something true; the page's policy forbids Playwright's own way."""
+    for _ in range(LATE // 50):
+        found = page.evaluate(f"async (value) => {{ {body} }}", value)
+        if found:
+            return found
+        page.wait_for_timeout(50)
+    raise AssertionError(f"never: {body}")
+
+
+def on_screen(page: Any, x: float, y: float) -> tuple[float, float]:
+    """Return where a pixel of the image lies in the window."""
+    found = page.evaluate(
+        f"""async ([x, y]) => {{ {VIEWER}
+            const frame = v.first.layer.frame(), box = v.first.layer.canvas.getBoundingClientRect();
+            return [box.left + frame.x + x * frame.scale, box.top + frame.y + y * frame.scale]; }}""",
+        [x, y],
+    )
+    return tuple(found)
+
+
+def drag(page: Any, start: tuple[float, float], end: tuple[float, float]) -> None:
+    """Draw a line over the picture, from pixel to pixel."""
+    page.mouse.move(*on_screen(page, *start))
+    page.mouse.down()
+    page.mouse.move(*on_screen(page, *end), steps=8)
+    page.mouse.up()
+
+
+def slide(page: Any, name: str, value: float) -> None:
+    """Move a slider as a hand does: while it moves, and when it is let go."""
+    page.get_by_role("slider", name=name, exact=True).evaluate(
+        """(slider, value) => { slider.value = value;
+            for (const name of ["input", "change"]) slider.dispatchEvent(new Event(name, {bubbles: true})); }""",
+        value,
+    )
+
+
+def rows(page: Any) -> list[list[str]]:
+    """Return number, class, area and probability of the defects in the table."""
+    return [row.locator("td").all_inner_texts()[:4] for row in page.locator("#rows tr").all()]
+
+
+def names(page: Any) -> list[str]:
+    """Return the names in the gallery, in their order."""
+    return page.evaluate(
+        "[...document.querySelectorAll('.thumb')].sort((a, b) => a.dataset.place - b.dataset.place)"
+        ".map((thumb) => thumb.querySelector('.name').textContent)"
+    )
+
+
+def listed(page: Any, *wanted: str) -> None:
+    """Wait until the gallery has these names."""
+    for _ in range(LATE // 50):
+        found = names(page)
+        if found == list(wanted):
+            return
+        page.wait_for_timeout(50)
+    raise AssertionError(found)
+
+
+def shows(page: Any, name: str) -> None:
+    """Wait until an image is in sight."""
+    page.locator("#image-name", has_text=name).wait_for()
+
+
+def count_rows(page: Any, count: int) -> None:
+    """Wait until the table has so many defects."""
+    until(page, "return document.querySelectorAll('#rows tr').length === value", count)
+
+
+def download(page: Any, name: str) -> bytes:
+    """Fetch a result by its name in the menu."""
+    page.click("#results-menu > button")
+    with page.expect_download() as coming:
+        page.locator(f"#results a[download='{name}']").click()
+    assert coming.value.suggested_filename == name
+    return Path(coming.value.path()).read_bytes()

@@ -29,7 +29,16 @@ SPECKS = 1e-5  # share of the pixels that may differ whatever the Dice: a class 
 LABELS = 0.01  # largest difference between probabilities of whole images
 FEWEST = 16  # images of a run from which measuring pays
 SHOWN = 4  # images to measure on
+PLAIN = ("torch", "f32")  # what all others are compared with
 PATIENCE = 20.0  # seconds, after which a backend that is faster than torch is good enough
+
+
+_measuring: list[threading.Thread] = []
+
+
+def is_measuring() -> bool:
+    """Check whether backends are being measured in the background: a process should not wait for that at its end."""
+    return any(thread.is_alive() for thread in _measuring)
 
 
 @dataclass(frozen=True)
@@ -41,7 +50,9 @@ class Choice:
     reason: str
 
 
-def choose(weights: WeightsFile, settings: Settings, backends: Sequence[str], images: int | None) -> Network:
+def choose(
+    weights: WeightsFile, settings: Settings, backends: Sequence[str], images: int | None, meanwhile: bool = False
+) -> Network:
     """Make the fastest of several ready to run.
 
     Args:
@@ -49,6 +60,7 @@ def choose(weights: WeightsFile, settings: Settings, backends: Sequence[str], im
         settings: how to run it; its precision may be ``auto``.
         backends: names of ``BACKENDS`` to choose from.
         images: how many will come; none: many.
+        meanwhile: torch in f32 answers at once while the others are measured, where it may be taken.
 
     Raises:
         InputError: the machine has no such device or cannot compute in this precision, or none of the backends can
@@ -72,7 +84,7 @@ def choose(weights: WeightsFile, settings: Settings, backends: Sequence[str], im
         # Measuring would take longer than the images do; what ran stands behind the result.
         plain = next((c for c in candidates if c == ("torch", "f32")), candidates[-1])
         return _open(weights, settings, *plain)
-    return ChoosingNetwork(weights, settings, candidates, store, key)
+    return ChoosingNetwork(weights, settings, candidates, store, key, meanwhile and PLAIN in candidates)
 
 
 def list_candidates(settings: Settings, backends: Sequence[str]) -> list[tuple[str, str]]:
@@ -100,6 +112,7 @@ class ChoosingNetwork:
         candidates: pairs of backend and precision.
         store: where the choice is kept.
         key: of the choice there.
+        meanwhile: answer with torch in f32 at once, measure in a thread, and change over to what has won.
     """
 
     def __init__(
@@ -109,29 +122,59 @@ class ChoosingNetwork:
         candidates: Sequence[tuple[str, str]],
         store: Store,
         key: str,
+        meanwhile: bool = False,
     ) -> None:
         self._weights, self._settings, self._candidates = weights, settings, candidates
         self._store, self._key = store, key
         self._lock = threading.Lock()
         self._network: Network | None = None
+        self._meanwhile = meanwhile
+        self._plain: Network | None = None  # answers until there is a choice
         self.parallel = min(cpu_threads(settings.threads), 8) + 1
         self._turns = threading.Semaphore()
 
     @property
     def name(self) -> str:
         """Name of the network that won."""
+        if self._network is None and self._plain is not None:
+            return f"{self._plain.name} until a faster backend is proven"
         return self._network.name if self._network else "auto"
 
     def __call__(self, images: np.ndarray, choose: ChooseImages | None = None) -> Outputs:
         """Run on a batch, see ``Network``."""
         with self._lock:
-            if self._network is None:
-                choice, self._network = self._measure(images[:SHOWN])
-                _tell(choice)
-                self._store.put_note(self._key, asdict(choice))
-                self._turns = threading.Semaphore(self._network.parallel)
-        with self._turns:
-            return self._network(images, choose)
+            if self._network is None and not self._meanwhile:
+                self._change_over(*self._measure(images[:SHOWN]))
+            elif self._network is None and self._plain is None:
+                self._plain = _open(self._weights, self._settings, *PLAIN)
+                self._turns = threading.Semaphore(self._plain.parallel)
+                shown = images[:SHOWN].copy()
+                thread = threading.Thread(target=self._prove, args=(shown,), name="measuring", daemon=True)
+                _measuring.append(thread)
+                thread.start()
+            network, turns = self._network or self._plain, self._turns
+        assert network is not None
+        with turns:
+            return network(images, choose)
+
+    def _prove(self, images: np.ndarray) -> None:
+        """Measure while torch answers; the body of a thread."""
+        try:
+            choice, network = self._measure(images)
+            network(images)  # what is only done once is done before anybody waits for it
+        except Exception as error:
+            print(f"backend: stays torch f32, measuring failed: {error}".splitlines()[0], file=sys.stderr)
+            with self._lock:
+                self._network = self._plain
+            return
+        with self._lock:
+            self._change_over(choice, network)
+
+    def _change_over(self, choice: Choice, network: Network) -> None:
+        self._network = network
+        _tell(choice)
+        self._store.put_note(self._key, asdict(choice))
+        self._turns = threading.Semaphore(network.parallel)
 
     def _measure(self, images: np.ndarray) -> tuple[Choice, Network]:
         """Take the fastest that agrees with torch in f32, or what comes closest where only others may be taken."""

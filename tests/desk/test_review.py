@@ -1,0 +1,150 @@
+"""Actions on an image one after the other: what is left of the proposals, and what may not be sent."""
+
+import uuid
+
+import numpy as np
+import pytest
+
+from utils.data import rle
+from utils.desk.review import Action, Base, Review, check_actions, check_who, fill
+from utils.errors import InputError
+
+HEIGHT, WIDTH = 20, 30
+SQUARE = [[0, 0], [4, 0], [4, 4], [0, 4]]
+
+
+def coded(x: int, y: int, width: int, height: int) -> str:
+    mask = np.zeros((HEIGHT, WIDTH), np.uint8)
+    mask[y : y + height, x : x + width] = 1
+    return rle.encode(mask)
+
+
+BASE = Base(
+    HEIGHT, WIDTH, ("pits", "cracks"), 1, "w.pth", "s", ((1, coded(10, 5, 6, 4), 0.9), (2, coded(0, 10, 3, 3), 0.6))
+)
+
+
+def does(kind: str, who: str = "Ann", **content) -> Action:
+    sent = {"id": str(uuid.uuid4()), "kind": kind, **content}
+    (action,) = check_actions([sent], BASE, who, 1.0)
+    return action
+
+
+def after(*actions: Action) -> Review:
+    return Review.replay(BASE, actions)
+
+
+def areas(review: Review) -> list[int]:
+    return [int(mask.sum()) for mask in review.masks()]
+
+
+@pytest.mark.parametrize(
+    ("actions", "left", "state"),
+    [
+        pytest.param([], [24, 9], "open", id="nothing"),
+        pytest.param([("accept", {"defect": 1})], [24, 9], "open", id="one accepted, one to do"),
+        pytest.param([("accept", {"defect": 1}), ("reject", {"defect": 2})], [24, 0], "done", id="all judged"),
+        pytest.param([("class", {"defect": 2, "class_id": 1})], [33, 0], "open", id="another class"),
+        pytest.param([("add", {"class_id": 2, "polygon": SQUARE})], [24, 25], "open", id="painted"),
+        pytest.param([("add", {"class_id": 1, "defect": 1, "rle": coded(10, 9, 6, 1)})], [30, 9], "open", id="joined"),
+        pytest.param([("erase", {"rle": coded(0, 0, WIDTH, 7)})], [12, 9], "open", id="erased in part"),
+        pytest.param([("erase", {"class_id": 1, "rle": coded(0, 0, WIDTH, HEIGHT)})], [0, 9], "open", id="of a class"),
+        pytest.param([("erase", {"defect": 2, "rle": coded(0, 0, WIDTH, HEIGHT)})], [24, 0], "open", id="of one"),
+        pytest.param([("clean", {})], [0, 0], "clean", id="clean"),
+        pytest.param(
+            [("clean", {}), ("add", {"class_id": 2, "polygon": SQUARE})], [0, 16], "done", id="not quite clean"
+        ),
+        pytest.param([("unsure", {}), ("accept", {"defect": 1})], [24, 9], "unsure", id="unsure"),
+        pytest.param([("done", {})], [24, 9], "done", id="right as it is"),
+        pytest.param([("done", {}), ("open", {})], [24, 9], "open", id="back to the queue"),
+        pytest.param([("reject", {"defect": 7})], [24, 9], "open", id="a defect that is not there"),
+        pytest.param([("erase", {"rle": ""})], [24, 9], "open", id="nothing erased"),
+    ],
+)
+def test_actions_leave(actions, left, state):
+    review = after(*(does(kind, **content) for kind, content in actions))
+    assert (areas(review), review.state) == (left, state)
+    assert sum(one["area_px"] for one in review.to_dict()["defects"] if one["review"] != "rejected") == sum(left)
+
+
+def test_polygon_takes_the_pixels_whose_centres_it_holds():
+    review = after(does("add", class_id=1, polygon=[[[2, 3], [7, 3], [7, 5], [2, 5]]]))
+    (mask,) = [one for one in review.defects.values() if not one.proposed]
+    assert (mask.x, mask.y, mask.shape.shape, mask.shape.all()) == (2, 3, (2, 5), True)
+
+
+@pytest.mark.parametrize(
+    ("rings", "area"),
+    [
+        ([[[0, 0], [0, 9], [9, 9], [9, 0]], [[3, 3], [6, 3], [6, 6], [3, 6]]], 72),
+        ([[[-1, -1], [31, -1], [31, 21], [-1, 21]]], HEIGHT * WIDTH),
+        ([[[0.4, 0.4], [1.6, 0.4], [1.6, 1.6], [0.4, 1.6]]], 4),
+        ([[[0.6, 0.6], [1.4, 0.6], [1.4, 1.4], [0.6, 1.4]]], 0),
+        ([[[0, 0], [10, 0], [0, 10]]], 45),
+        ([[[5, 5], [5, 5], [5, 5]]], 0),
+    ],
+)
+def test_inside_of_rings(rings, area):
+    assert int(fill([np.array(ring, float) for ring in rings], HEIGHT, WIDTH).sum()) == area
+
+
+def test_undo_takes_back_the_last_of_the_same_person():
+    ann, bo = does("reject", defect=1), does("reject", "Bo", defect=2)
+    assert areas(after(ann, bo, does("undo"))) == [24, 0]
+    assert areas(after(ann, bo, does("undo", "Bo"))) == [0, 9]
+    assert areas(after(ann, bo, does("undo", "Bo", of=ann.id))) == [24, 0]
+    assert areas(after(ann, bo, does("undo"), does("undo"), does("undo"))) == [24, 0]
+    assert after(ann, bo, does("undo")).revision == 3
+
+
+def test_comment_and_history():
+    told = after(does("comment", text="roll mark"), does("accept", "Bo", defect=1)).to_dict()
+    assert told["comment"] == "roll mark"
+    assert [(one["who"], one["kind"]) for one in told["history"]] == [("Ann", "comment"), ("Bo", "accept")]
+
+
+def test_base_comes_back():
+    assert Base.from_json(BASE.to_json()) == BASE
+
+
+ID = "12345678-1234-4234-8234-123456789abc"
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [
+        None,
+        {},
+        [],
+        ["accept"],
+        [{"id": ID, "kind": "drop"}],
+        [{"id": "1", "kind": "clean"}],
+        [{"kind": "clean"}],
+        [{"id": ID, "kind": "accept"}],
+        [{"id": ID, "kind": "accept", "defect": "1"}],
+        [{"id": ID, "kind": "accept", "defect": True}],
+        [{"id": ID, "kind": "accept", "defect": 1, "who": "Eve"}],
+        [{"id": ID, "kind": "class", "defect": 1}],
+        [{"id": ID, "kind": "class", "defect": 1, "class_id": 3}],
+        [{"id": ID, "kind": "add", "class_id": 1}],
+        [{"id": ID, "kind": "add", "class_id": 1, "rle": "1 2", "polygon": SQUARE}],
+        [{"id": ID, "kind": "add", "class_id": 1, "rle": "600 2"}],
+        [{"id": ID, "kind": "add", "class_id": 1, "rle": "2 1 1 1"}],
+        [{"id": ID, "kind": "add", "class_id": 1, "polygon": [[0, 0], [1, 1]]}],
+        [{"id": ID, "kind": "add", "class_id": 1, "polygon": [[0, 0], [1, 1], [0, float("nan")]]}],
+        [{"id": ID, "kind": "add", "class_id": 1, "polygon": [[0, 0], [1, 1], [0, 900]]}],
+        [{"id": ID, "kind": "add", "class_id": 1, "polygon": [SQUARE * 6000]}],
+        [{"id": ID, "kind": "comment", "text": "x" * 2001}],
+        [{"id": ID, "kind": "undo", "of": 3}],
+        [{"id": ID, "kind": "clean"}] * 101,
+    ],
+)
+def test_what_is_no_action_is_refused(sent):
+    with pytest.raises(InputError):
+        check_actions(sent, BASE, "Ann", 0.0)
+
+
+@pytest.mark.parametrize("who", ["", "  ", None, 3, "x" * 61, "a\nb"])
+def test_who_needs_a_name(who):
+    with pytest.raises(InputError):
+        check_who(who)

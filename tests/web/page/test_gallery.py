@@ -1,0 +1,53 @@
+"""The list of images: filters, orders and keys, and only what is in sight."""
+
+import pytest
+
+from tests.web.page.conftest import listed, send, shows, strip, until
+
+pytest.importorskip("playwright.sync_api", reason="no playwright: pip install playwright")
+
+
+def test_list_is_filtered_sorted_and_walked_through_by_keys(page):
+    send(
+        page,
+        a_png=strip(seed=1),
+        b_png=strip((100, 5, 50, 40, 3)),
+        c_png=strip((20, 10, 30, 20, 240), (300, 20, 10, 10, 3)),
+    )
+    page.locator("#sort").select_option("area")
+    listed(page, "b.png", "c.png", "a.png")
+    page.locator("#filter").select_option("class:bright")
+    listed(page, "c.png")
+    page.locator("#filter").select_option("verdict:clean")
+    listed(page, "a.png")
+    assert "verdict=clean" in page.url
+    page.locator("#filter").select_option("verdict:defective")
+    listed(page, "b.png", "c.png")
+    page.locator("#image-name").click()
+    page.locator(".thumb", has_text="b.png").click()
+    shows(page, "b.png")
+    page.keyboard.press("n")
+    shows(page, "c.png")
+    page.keyboard.press("ArrowLeft")
+    shows(page, "b.png")
+    assert page.locator("#place").inner_text() == "1 / 2"
+    page.locator("#filter").select_option("all")
+    page.keyboard.press("f")
+    page.keyboard.type("A.P")
+    listed(page, "a.png")
+
+
+def test_small_pictures_have_outlines(page):
+    send(page, a_png=strip((100, 5, 50, 40, 3)))
+    colours = until(
+        page,
+        """const image = document.querySelector('.thumb img');
+        if (!image?.complete || !image.naturalWidth) return null;
+        const canvas = Object.assign(document.createElement('canvas'), {width: image.naturalWidth, height: image.naturalHeight});
+        canvas.getContext('2d').drawImage(image, 0, 0);
+        const data = canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height).data;
+        let blue = 0;
+        for (let i = 0; i < data.length; i += 4) blue += data[i + 2] > data[i] + 40;
+        return blue;""",
+    )
+    assert colours > 50

@@ -1,0 +1,140 @@
+"""Accept, reject, correct and mark, by keys; nothing is lost, and two people see each other's work."""
+
+import pytest
+
+from tests.web.page.conftest import count_rows, download, names, rows, send, shows, strip, until
+
+pytest.importorskip("playwright.sync_api", reason="no playwright: pip install playwright")
+
+
+def three(seed: int) -> bytes:
+    """Draw a strip of its own with three defects: reviews belong to an image's bytes."""
+    return strip((20, 10, 30, 20, 240), (200, 30, 10, 10, 215), (300, 20, 40, 30, 3), seed=seed)
+
+
+def review(page) -> dict:
+    """Ask the server what it knows of the image in sight."""
+    return page.evaluate(
+        """async () => { const query = new URLSearchParams(location.search);
+            const answer = await fetch(`desk/v1/visits/${query.get("visit")}/images/${query.get("image")}`);
+            return (await answer.json()).review; }"""
+    )
+
+
+def saved(page, state: str) -> dict:
+    """Wait until the server says so."""
+    for _ in range(200):
+        found = review(page)
+        if found and found["state"] == state:
+            return found
+        page.wait_for_timeout(50)
+    raise AssertionError(found)
+
+
+def test_one_key_rejects_a_false_alarm_and_goes_to_the_next_defect(page):
+    send(page, a_png=three(101))
+    page.keyboard.press("x")
+    page.keyboard.press("a")
+    page.keyboard.press("x")
+    told = saved(page, "done")
+    assert [one["review"] for one in told["defects"]] == ["rejected", "accepted", "rejected"]
+    assert page.locator("#defects-title").inner_text() == "Defects (1)"
+    assert [row.get_attribute("class").split()[0] for row in page.locator("#rows tr").all()] == [
+        "is-rejected",
+        "is-accepted",
+        "is-rejected",
+    ]
+    page.keyboard.press("z")
+    assert saved(page, "open")["defects"][2]["review"] is None
+
+
+def test_class_is_changed_and_the_image_is_marked_and_remarked(page):
+    send(page, a_png=three(102), b_png=three(103), c_png=three(104))
+    page.keyboard.press("j")
+    page.keyboard.press("2")
+    until(page, "return document.querySelector('#rows tr td:nth-child(2)').textContent === 'dark'")
+    page.keyboard.press("m")
+    page.keyboard.type("scale, not a scratch")
+    page.keyboard.press("Escape")
+    told = saved(page, "open")
+    until(page, "return document.querySelectorAll('#history li').length === 2")
+    assert told["defects"][0]["class_id"] == 2
+    assert review(page)["comment"] == "scale, not a scratch"
+    page.keyboard.press("Enter")
+    shows(page, "b.png")
+    page.keyboard.press("c")
+    shows(page, "c.png")
+    page.keyboard.press("u")
+    page.locator("#reviewed", has_text="3 of 3 reviewed").wait_for()
+    page.keyboard.press("p")
+    shows(page, "b.png")
+    assert saved(page, "clean")["defects"][0]["review"] == "rejected"
+    assert page.locator(".thumb .badge").count() == 3
+
+
+def test_name_of_the_reviewer_is_kept_and_said(page):
+    send(page, a_png=three(105))
+    page.click("#more-menu > button")
+    page.fill("#who", "Ann Other")
+    page.keyboard.press("Escape")
+    page.locator("#image-name").click()
+    page.keyboard.press("x")
+    page.locator("#history", has_text="Ann Other · rejected").wait_for()
+    page.reload()
+    assert page.locator("#who").input_value() == "Ann Other"
+
+
+def test_two_people_see_each_other_s_work(page, open_page):
+    send(page, a_png=three(106))
+    other = open_page(page.url)
+    count_rows(other, 3)
+    page.keyboard.press("x")
+    other.locator("#rows tr.is-rejected").wait_for()
+    other.keyboard.press("j")
+    other.keyboard.press("a")
+    page.locator("#rows tr.is-accepted").wait_for()
+
+
+def test_queue_leads_through_what_is_proposed_ng_and_says_what_is_left(page):
+    send(page, a_png=three(107), b_png=strip(seed=108), c_png=three(109), d_png=three(110))
+    page.locator("#queue").select_option("ng")
+    page.locator("#left", has_text="left").wait_for()
+    seen = set()
+    for _ in range(3):
+        seen.add(page.locator("#image-name").inner_text())
+        before = page.locator("#left").inner_text()
+        page.keyboard.press("Enter")
+        until(page, "return document.querySelector('#left').textContent !== value", before)
+    page.get_by_text("Nothing is left in this queue.").wait_for()
+    assert len(seen) == 3
+    assert "b.png" not in seen
+    page.locator("#filter").select_option("review:open")
+    until(page, "return document.querySelectorAll('.thumb').length === 1")
+    assert names(page) == ["b.png"]
+
+
+def test_actions_wait_while_the_server_cannot_be_reached_and_a_reload_keeps_them(desk, open_page):
+    page = open_page(desk.url, quiet=False)
+    send(page, a_png=three(111))
+    page.context.set_offline(True)
+    page.keyboard.press("x")
+    page.keyboard.press("x")
+    page.wait_for_timeout(300)
+    assert page.locator("#rows tr.is-rejected").count() == 2  # seen at once
+    page.context.set_offline(False)
+    until(page, "return sessionStorage.getItem('steel-outbox') === '[]'")
+    assert [one["review"] for one in review(page)["defects"]] == ["rejected", "rejected", None]
+
+
+def test_report_and_corrected_table_say_what_was_reviewed(page):
+    send(page, a_png=three(112), b_png=three(113))
+    page.keyboard.press("x")
+    page.keyboard.press("x")
+    page.keyboard.press("x")
+    saved(page, "done")
+    table = download(page, "results.csv").decode()
+    assert "a.png" in table
+    report = download(page, "report.html").decode()
+    assert "a.png" in report or "b.png" in report
+    assert download(page, "report.pdf")[:5] == b"%PDF-"
+    assert [row[0] for row in rows(page)] == ["1", "2", "3"]

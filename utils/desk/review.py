@@ -1,0 +1,423 @@
+"""What a person says about an image: actions one after the other, and the defects as they are after them.
+
+The defects that the network proposed are kept with the first action, so that later thresholds or weights change nothing
+of what was reviewed.
+"""
+
+import json
+import uuid
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import cv2
+import numpy as np
+
+from utils.data import rle
+from utils.desk.findings import Finding
+from utils.desk.pictures import outline
+from utils.errors import InputError
+
+KINDS = ("accept", "reject", "class", "add", "erase", "clean", "unsure", "done", "open", "comment", "undo")
+MOST_ACTIONS = 100  # in a request
+LONGEST_COMMENT, LONGEST_WHO = 2000, 60  # letters
+MOST_POINTS = 20_000  # of a polygon
+MOST_CODE = 4_000_000  # letters of a run-length code
+
+
+@dataclass(frozen=True)
+class Action:
+    """What somebody did.
+
+    Attributes:
+        id: by which it is known, so that it counts once however often it is sent.
+        kind: one of ``KINDS``.
+        content: what more it says, checked.
+        who: did it.
+        time: seconds since 1970.
+    """
+
+    id: str
+    kind: str
+    content: dict[str, Any]
+    who: str
+    time: float
+
+    def to_json(self) -> str:
+        """Write it as the database keeps it."""
+        return json.dumps({"kind": self.kind, **self.content})
+
+
+@dataclass(frozen=True)
+class Base:
+    """An image as it was when its review began.
+
+    Attributes:
+        height: pixels.
+        width: pixels.
+        class_names: of the masks.
+        first_class: number of the first class.
+        weights: file that proposed the defects.
+        settings: word for weights and thresholds.
+        defects: of each proposal the number of its class, its run-length code and its mean probability.
+    """
+
+    height: int
+    width: int
+    class_names: tuple[str, ...]
+    first_class: int
+    weights: str
+    settings: str
+    defects: tuple[tuple[int, str, float], ...]
+
+    @classmethod
+    def of(cls, finding: Finding, class_names: Sequence[str], first_class: int, weights: str, settings: str) -> "Base":
+        """Take what was found in an image as the proposal."""
+        rows = finding.defects
+        defects = [
+            (
+                first_class + int(row["class_id"]) - 1,
+                rle.encode_part(shape, int(row["x"]), int(row["y"]), finding.height),
+                float(row["mean_probability"]),
+            )
+            for row, shape in zip(rows, finding.shapes(), strict=True)
+        ]
+        return cls(finding.height, finding.width, tuple(class_names), first_class, weights, settings, tuple(defects))
+
+    def to_json(self) -> str:
+        """Write it as the database keeps it."""
+        return json.dumps(vars(self))
+
+    @classmethod
+    def from_json(cls, text: str) -> "Base":
+        """Read what ``to_json`` wrote."""
+        content = json.loads(text)
+        content["class_names"] = tuple(content["class_names"])
+        content["defects"] = tuple(tuple(row) for row in content["defects"])
+        return cls(**content)
+
+    @property
+    def class_ids(self) -> range:
+        """The numbers of the classes."""
+        return range(self.first_class, self.first_class + len(self.class_names))
+
+
+@dataclass
+class Marked:
+    """A defect in a review: pixels of a box in the image."""
+
+    number: int
+    class_id: int
+    x: int
+    y: int
+    shape: np.ndarray  # (h, w) bool
+    proposed: bool
+    probability: float | None
+    state: str | None = None  # None, accepted, rejected
+    changed: bool = False
+
+
+@dataclass
+class Review:
+    """An image's defects after some actions.
+
+    Attributes:
+        base: what was proposed.
+        defects: by number, as they are now.
+        mark: ``clean``, ``unsure``, ``done`` or None.
+        comment: of the last who wrote one.
+        actions: those that count, in their order.
+    """
+
+    base: Base
+    defects: dict[int, Marked] = field(default_factory=dict)
+    mark: str | None = None
+    comment: str = ""
+    actions: list[Action] = field(default_factory=list)
+    revision: int = 0
+    _next: int = 1
+
+    @classmethod
+    def begin(cls, base: Base) -> "Review":
+        """Begin with what was proposed."""
+        review = cls(base)
+        for class_id, code, probability in base.defects:
+            x, y, shape = _cut(rle.decode(code, base.height, base.width))
+            review.defects[review._next] = Marked(review._next, class_id, x, y, shape, True, probability)
+            review._next += 1
+        return review
+
+    @classmethod
+    def replay(cls, base: Base, actions: Iterable[Action]) -> "Review":
+        """Compute the review after all of some actions, undone ones left out."""
+        kept: list[Action] = []
+        count = 0
+        for action in actions:
+            count += 1
+            if action.kind == "undo":
+                _take_back(kept, action)
+            else:
+                kept.append(action)
+        review = cls.begin(base)
+        for action in kept:
+            review.apply(action)
+        review.revision = count
+        return review
+
+    @property
+    def state(self) -> str:
+        """``open``, ``done``, ``unsure`` or ``clean``."""
+        if self.mark is not None:
+            return self.mark
+        judged = [one.state is not None for one in self.defects.values()]
+        return "done" if judged and all(judged) else "open"
+
+    def apply(self, action: Action) -> None:
+        """Do what an action says; what it names and is not there any more is left alone."""
+        content = action.content
+        if action.kind in ("accept", "reject", "class"):
+            one = self.defects.get(content["defect"])
+            if one is not None:
+                one.state = "rejected" if action.kind == "reject" else "accepted"
+                if action.kind == "class":
+                    one.class_id, one.changed = content["class_id"], True
+        elif action.kind == "add":
+            self._add(content)
+        elif action.kind == "erase":
+            self._erase(content)
+        elif action.kind == "comment":
+            self.comment = content["text"]
+        else:
+            self.mark = None if action.kind == "open" else action.kind
+            if action.kind == "clean":
+                for one in self.defects.values():
+                    one.state = "rejected"
+        if action.kind in ("accept", "class", "add") and self.mark in ("clean", "done"):
+            self.mark = None
+        self.actions.append(action)
+
+    def masks(self) -> np.ndarray:
+        """Draw the defects that were not rejected: ``(C, H, W)`` bool."""
+        base = self.base
+        masks = np.zeros((len(base.class_names), base.height, base.width), np.bool_)
+        for one in self.defects.values():
+            if one.state != "rejected":
+                rows, columns = one.shape.shape
+                masks[one.class_id - base.first_class, one.y : one.y + rows, one.x : one.x + columns] |= one.shape
+        return masks
+
+    def _add(self, content: dict[str, Any]) -> None:
+        x, y, shape = _cut(self._drawn(content))
+        if not shape.size:
+            return
+        old = self.defects.get(content.get("defect", 0))
+        if old is not None:
+            old.x, old.y, old.shape = _joined(old, x, y, shape)
+            old.state, old.changed = "accepted", True
+            return
+        number, self._next = self._next, self._next + 1
+        self.defects[number] = Marked(number, content["class_id"], x, y, shape, False, None, "accepted", True)
+
+    def _erase(self, content: dict[str, Any]) -> None:
+        drawn = self._drawn(content)
+        for number, one in list(self.defects.items()):
+            wanted = content.get("defect", number) == number and content.get("class_id") in (None, one.class_id)
+            rows, columns = one.shape.shape
+            hit = drawn[one.y : one.y + rows, one.x : one.x + columns].view(np.bool_) & one.shape
+            if not wanted or one.state == "rejected" or not hit.any():
+                continue
+            left = one.shape & ~hit
+            one.changed, one.state = True, "accepted"
+            if left.any():
+                dx, dy, shape = _cut(left.view(np.uint8))
+                one.x, one.y, one.shape = one.x + dx, one.y + dy, shape
+            elif one.proposed:  # nothing of a proposal is left: that is a rejection, and says so
+                one.state = "rejected"
+            else:
+                del self.defects[number]
+
+    def _drawn(self, content: dict[str, Any]) -> np.ndarray:
+        height, width = self.base.height, self.base.width
+        if "rle" in content:
+            return rle.decode(content["rle"], height, width)
+        return fill([np.array(ring, np.float64) for ring in content["polygon"]], height, width)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return it as a browser gets it."""
+        height = self.base.height
+        return {
+            "revision": self.revision,
+            "state": self.state,
+            "defects": [
+                {
+                    "number": one.number,
+                    "class_id": one.class_id,
+                    "name": self.base.class_names[one.class_id - self.base.first_class],
+                    "area_px": int(np.count_nonzero(one.shape)),
+                    "box": {"x": one.x, "y": one.y, "width": one.shape.shape[1], "height": one.shape.shape[0]},
+                    "mean_probability": one.probability,
+                    "rle": rle.encode_part(one.shape, one.x, one.y, height),
+                    "outline": outline(one.shape, one.x, one.y),
+                    "review": one.state,
+                    "proposed": one.proposed,
+                    "changed": one.changed,
+                }
+                for one in self.defects.values()
+            ],
+            "comment": self.comment,
+            "weights": self.base.weights,
+            "settings": self.base.settings,
+            "history": [
+                {"id": one.id, "who": one.who, "time": one.time, "kind": one.kind} for one in self.actions[-200:]
+            ],
+        }
+
+
+def fill(rings: Sequence[np.ndarray], height: int, width: int) -> np.ndarray:
+    """Draw the pixels whose centres lie inside of rings by the even-odd rule.
+
+    OpenCV and Pillow draw the outline with the inside, which makes every polygon a pixel too large.
+
+    Args:
+        rings: (n, 2) points x, y; whole numbers are corners of pixels.
+        height: of the image, pixels.
+        width: of the image, pixels.
+
+    Returns:
+        (H, W) uint8 of 0 and 1.
+    """
+    begins = np.concatenate(rings)
+    ends = np.concatenate([np.roll(ring, -1, axis=0) for ring in rings])
+    # Rows whose line of centres an edge crosses, the upper end counted and the lower one not.
+    first = np.ceil(np.minimum(begins[:, 1], ends[:, 1]) - 0.5).clip(0, height).astype(np.int64)
+    last = np.ceil(np.maximum(begins[:, 1], ends[:, 1]) - 0.5).clip(0, height).astype(np.int64)
+    count = last - first
+    edge = np.repeat(np.arange(len(begins)), count)
+    rows = np.arange(len(edge)) - np.repeat(np.cumsum(count) - count, count) + first[edge]
+    (x0, y0), (x1, y1) = begins[edge].T, ends[edge].T
+    crossing = x0 + (rows + 0.5 - y0) * (x1 - x0) / (y1 - y0)
+    columns = np.ceil(crossing - 0.5).clip(0, width).astype(np.int64)
+    turns = np.zeros((height, width + 1), np.uint8)
+    np.bitwise_xor.at(turns, (rows, columns), 1)
+    return np.ascontiguousarray(np.bitwise_xor.accumulate(turns, axis=1)[:, :width])
+
+
+def check_who(sent: Any) -> str:
+    """Check a reviewer's name; raises ``InputError``."""
+    plain = isinstance(sent, str) and 0 < len(sent.strip()) <= LONGEST_WHO
+    if not plain or not all(letter.isprintable() for letter in sent):
+        raise InputError(f"who: expected the reviewer's name, up to {LONGEST_WHO} letters")
+    return str(sent.strip())
+
+
+def check_actions(sent: Any, base: Base, who: str, time: float) -> list[Action]:
+    """Check actions that a browser sent.
+
+    Raises:
+        InputError: another form, or something that does not fit the image.
+    """
+    if not isinstance(sent, list) or not 0 < len(sent) <= MOST_ACTIONS:
+        raise InputError(f"actions: expected a list of 1 to {MOST_ACTIONS}")
+    return [_check_action(one, base, who, time) for one in sent]
+
+
+def _check_action(sent: Any, base: Base, who: str, time: float) -> Action:
+    if not isinstance(sent, dict):
+        raise InputError("actions: expected objects with id and kind")
+    kind = sent.get("kind")
+    if kind not in KINDS:
+        raise InputError(f"kind: expected one of {', '.join(KINDS)}")
+    try:
+        identity = str(uuid.UUID(str(sent.get("id"))))
+    except ValueError:
+        raise InputError("id: expected a UUID") from None
+    wanted = {
+        "accept": {"defect"},
+        "reject": {"defect"},
+        "class": {"defect", "class_id"},
+        "add": {"class_id", "rle", "polygon", "defect"},
+        "erase": {"class_id", "rle", "polygon", "defect"},
+        "comment": {"text"},
+        "undo": {"of"},
+    }.get(kind, set())
+    if unknown := sorted(set(sent) - wanted - {"id", "kind"}):
+        raise InputError(f"{kind}: {unknown[0][:40]!r} is unknown")
+    content = {name: sent[name] for name in wanted if sent.get(name) is not None}
+    _check_content(kind, content, base)
+    return Action(identity, kind, content, who, time)
+
+
+def _check_content(kind: str, content: dict[str, Any], base: Base) -> None:
+    if kind in ("accept", "reject", "class") and "defect" not in content:
+        raise InputError(f"{kind}: names no defect")
+    if "defect" in content and (type(content["defect"]) is not int or content["defect"] < 1):
+        raise InputError(f"{kind}: defect: expected a number from 1")
+    if kind in ("class", "add") and "class_id" not in content and "defect" not in content:
+        raise InputError(f"{kind}: names no class_id")
+    if kind == "class" and "class_id" not in content:
+        raise InputError("class: names no class_id")
+    if "class_id" in content and (type(content["class_id"]) is not int or content["class_id"] not in base.class_ids):
+        known = ", ".join(map(str, base.class_ids))
+        raise InputError(f"{kind}: class_id: expected one of {known}")
+    if kind in ("add", "erase"):
+        _check_drawn(kind, content, base)
+    if kind == "comment":
+        text = content.get("text", "")
+        if not isinstance(text, str) or len(text) > LONGEST_COMMENT or "\0" in text:
+            raise InputError(f"comment: expected a text of up to {LONGEST_COMMENT} letters")
+        content["text"] = text
+    if kind == "undo" and "of" in content and not isinstance(content["of"], str):
+        raise InputError("undo: of: expected the id of an action")
+
+
+def _check_drawn(kind: str, content: dict[str, Any], base: Base) -> None:
+    if ("rle" in content) == ("polygon" in content):
+        raise InputError(f"{kind}: expected either rle or polygon")
+    if "rle" in content:
+        code = content["rle"]
+        if not isinstance(code, str) or len(code) > MOST_CODE:
+            raise InputError(f"{kind}: rle: expected a run-length code of up to {MOST_CODE} letters")
+        rle.parse(code, base.height, base.width)
+        return
+    rings = content["polygon"]
+    if isinstance(rings, list) and rings and _is_point(rings[0]):
+        rings = content["polygon"] = [rings]  # one ring, as most are
+    right = isinstance(rings, list) and rings and all(isinstance(ring, list) and len(ring) >= 3 for ring in rings)
+    if not right or sum(map(len, rings)) > MOST_POINTS or not all(_is_point(point) for ring in rings for point in ring):
+        raise InputError(f"{kind}: polygon: expected rings of 3 or more points [x, y], {MOST_POINTS} in all")
+    if any(not (-1 <= x <= base.width + 1 and -1 <= y <= base.height + 1) for ring in rings for x, y in ring):
+        raise InputError(f"{kind}: polygon: a point lies outside of the image")
+
+
+def _is_point(sent: Any) -> bool:
+    return (
+        isinstance(sent, list)
+        and len(sent) == 2
+        and all(isinstance(number, int | float) and not isinstance(number, bool) for number in sent)
+        and all(abs(number) < 1e6 for number in sent)
+    )
+
+
+def _take_back(kept: list[Action], undo: Action) -> None:
+    """Leave out the action that an undo names, else the last one of the same person."""
+    for index in range(len(kept) - 1, -1, -1):
+        wanted = kept[index].id == undo.content["of"] if "of" in undo.content else kept[index].who == undo.who
+        if wanted:
+            del kept[index]
+            return
+
+
+def _cut(plane: np.ndarray) -> tuple[int, int, np.ndarray]:
+    """Return where the pixels of a mask, ``(H, W)`` uint8, lie and the box of them."""
+    x, y, width, height = cv2.boundingRect(plane)
+    return x, y, plane[y : y + height, x : x + width].astype(np.bool_)
+
+
+def _joined(old: Marked, x: int, y: int, shape: np.ndarray) -> tuple[int, int, np.ndarray]:
+    left, top = min(old.x, x), min(old.y, y)
+    right = max(old.x + old.shape.shape[1], x + shape.shape[1])
+    bottom = max(old.y + old.shape.shape[0], y + shape.shape[0])
+    whole = np.zeros((bottom - top, right - left), np.bool_)
+    for px, py, part in ((old.x, old.y, old.shape), (x, y, shape)):
+        whole[py - top : py - top + part.shape[0], px - left : px - left + part.shape[1]] |= part
+    return left, top, whole

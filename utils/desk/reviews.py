@@ -1,0 +1,114 @@
+"""The reviews in the database, by the sha256 of the image: every action is on the disk before it is answered."""
+
+import json
+import threading
+import time
+from collections import OrderedDict
+from collections.abc import Callable
+from typing import Any
+
+from utils.desk.database import Database
+from utils.desk.review import Action, Base, Review, check_actions
+
+MOST_IN_MEMORY = 64  # reviews whose defects need not be computed anew
+
+
+class Reviews:
+    """The reviews of a database.
+
+    Args:
+        database: that holds them.
+    """
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._lock = threading.Lock()
+        self._known: OrderedDict[str, Review] = OrderedDict()
+
+    def find(self, sha256: str) -> Review | None:
+        """Return the review of an image; None when nobody has said anything."""
+        with self._lock:
+            return self._find(sha256)
+
+    def describe(self, sha256: str) -> dict[str, Any] | None:
+        """Return the review of an image as a browser gets it."""
+        with self._lock:
+            review = self._find(sha256)
+            return None if review is None else review.to_dict()
+
+    def act(
+        self, sha256: str, visit: str, who: str, sent: Any, propose: Callable[[], Base]
+    ) -> tuple[dict[str, Any], bool]:
+        """Take actions in, and keep them.
+
+        Args:
+            sha256: of the image.
+            visit: where it was reviewed.
+            who: did it.
+            sent: the actions as a browser sent them; those known by their id are not done again.
+            propose: makes the base of a review that begins.
+
+        Returns:
+            The review as a browser gets it, and whether something was new.
+
+        Raises:
+            InputError: the actions are no such.
+        """
+        with self._lock:
+            review = self._find(sha256)
+            base = propose() if review is None else review.base
+            now = time.time()
+            actions = check_actions(sent, base, who, now)
+            marks = ",".join("?" * len(actions))
+            rows = self._database.rows(
+                f"SELECT id FROM actions WHERE id IN ({marks})", [action.id for action in actions]
+            )
+            known = {row["id"] for row in rows}
+            new = list({action.id: action for action in actions if action.id not in known}.values())
+            if not new:
+                return (review or Review.begin(base)).to_dict(), False
+            if review is None or any(action.kind == "undo" for action in new):
+                review = Review.replay(base, [*self._actions(sha256), *new])
+            else:
+                for action in new:
+                    review.apply(action)
+                review.revision += len(new)
+            self._known.pop(sha256, None)  # should the writing fail, it is read again
+            with self._database.writing(safe=True) as connection:
+                connection.executemany(
+                    "INSERT INTO actions (id, sha256, visit, who, time, content) VALUES (?, ?, ?, ?, ?, ?)",
+                    [(a.id, sha256, visit, a.who, a.time, a.to_json()) for a in new],
+                )
+                connection.execute(
+                    "INSERT INTO reviews (sha256, state, who, time, base) VALUES (?, ?, ?, ?, ?) ON CONFLICT (sha256)"
+                    " DO UPDATE SET state = excluded.state, who = excluded.who, time = excluded.time",
+                    (sha256, review.state, who, now, base.to_json()),
+                )
+            self._remember(sha256, review)
+            return review.to_dict(), True
+
+    def _find(self, sha256: str) -> Review | None:
+        if sha256 in self._known:
+            self._known.move_to_end(sha256)
+            return self._known[sha256]
+        row = self._database.row("SELECT base FROM reviews WHERE sha256 = ?", (sha256,))
+        if row is None:
+            return None
+        review = Review.replay(Base.from_json(row["base"]), self._actions(sha256))
+        self._remember(sha256, review)
+        return review
+
+    def _remember(self, sha256: str, review: Review) -> None:
+        self._known[sha256] = review
+        while len(self._known) > MOST_IN_MEMORY:
+            self._known.popitem(last=False)
+
+    def _actions(self, sha256: str) -> list[Action]:
+        rows = self._database.rows(
+            "SELECT id, who, time, content FROM actions WHERE sha256 = ? ORDER BY number", (sha256,)
+        )
+        actions = []
+        for row in rows:
+            content = json.loads(row["content"])
+            actions.append(Action(row["id"], content.pop("kind"), content, row["who"], row["time"]))
+        return actions
