@@ -47,7 +47,7 @@ export async function open(key, { step = true, position = null } = {}) {
   state.key = key;
   if (other) {
     state.picked = null;
-    address.place(null);
+    address.place(position);
     tell("opened", key);
   }
   address.write(step);
