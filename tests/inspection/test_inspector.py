@@ -220,6 +220,30 @@ def test_bad_images_are_refused_one_by_one_and_the_others_answered(make):
     assert inspector.inside == 0
 
 
+@pytest.mark.parametrize("size", [(2048, 12_000), (1024, 16_384)])
+def test_frames_of_line_scans_are_inspected_with_the_limits_of_the_server(make, size):
+    frame = np.full(size, 100, np.uint8)
+    frame[500:520, -300:-200] = 250
+    inspector = make(most_pixels=ServeConfig().max_pixels)
+    upload = Upload("frame.png", cv2.imencode(".png", frame)[1].tobytes())
+    assert inspector.pixels([upload]) == frame.size  # the request gets more time
+    (answer,) = inspector.inspect([upload])
+    assert isinstance(answer, Inspected)
+    assert answer.defects[["x", "y", "width", "height"]].tolist() == [(size[1] - 300, 500, 100, 20)]
+
+
+def test_large_frames_go_through_one_after_the_other(make, red):
+    inspector = make(most_pixels=30_000_000, room=8)
+    red.go.clear()
+    frame = np.full((4000, 6000), 100, np.uint8)
+    futures = inspector.submit([Upload(str(k), frame) for k in range(3)])
+    time.sleep(0.5)
+    inside = inspector._batches
+    assert sum(job.loaded is not None for job in inside._ready) + bool(inside._running) <= 1
+    red.go.set()
+    assert all(isinstance(future.result(30), Inspected) for future in futures)
+
+
 def test_one_image_that_breaks_the_network_does_not_spoil_its_batch(make, red, caplog):
     inspector = make()
     red.go.clear()

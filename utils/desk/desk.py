@@ -84,7 +84,8 @@ class Desk:
         self.work = Work(inspectors, self.visits, self.images, self.files, self.news, unlike, told)
 
     def start(self) -> None:
-        """Go on with what waited when the server stopped."""
+        """Go on with what waited when the server stopped; visits that nobody has put an image into are forgotten."""
+        self.visits.forget_empty()
         rows = self.database.rows("SELECT DISTINCT visit FROM images WHERE status = 'waiting'")
         self.work.start([row["visit"] for row in rows])
 

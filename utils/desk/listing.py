@@ -39,7 +39,8 @@ class Listing:
         Raises:
             InputError: a day that is none.
         """
-        parts, values = ["1"], list[Any]()
+        parts = ["EXISTS (SELECT 1 FROM images i WHERE i.visit = v.id)"]
+        values: list[Any] = []
         if words:
             parts.append(
                 "(instr(lower(v.title), lower(?)) > 0 OR EXISTS (SELECT 1 FROM images i WHERE i.visit = v.id AND"

@@ -203,6 +203,14 @@ class VisitTable:
         with self._database.writing() as connection:
             connection.execute("UPDATE visits SET used = ? WHERE id = ?", (time.time(), identity))
 
+    def forget_empty(self) -> None:
+        """Remove visits without images that began more than a day ago."""
+        with self._database.writing() as connection:
+            connection.execute(
+                "DELETE FROM visits WHERE used < ? AND NOT EXISTS (SELECT 1 FROM images WHERE visit = visits.id)",
+                (time.time() - 86_400,),
+            )
+
     def oldest(self, keep: int) -> list[str]:
         """List the visits beyond the ``keep`` that were used last."""
         rows = self._database.rows("SELECT id FROM visits ORDER BY used DESC LIMIT -1 OFFSET ?", (keep,))

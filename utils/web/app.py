@@ -7,6 +7,7 @@ from typing import Any
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.openapi.utils import get_openapi
+from fastapi.responses import HTMLResponse
 from starlette.exceptions import HTTPException
 from starlette.middleware.cors import CORSMiddleware
 
@@ -14,6 +15,7 @@ from config import ServeConfig
 from utils.inspection.choosing import Inspectors, find_weights
 from utils.inspection.inspector import Inspector
 from utils.web.api import Api, problem_response
+from utils.web.described import described_page
 from utils.web.limits import FORM_BYTES, MOST_BODIES, Limits, Problem, Traffic
 from utils.web.metrics import Metrics
 from utils.web.places import Places
@@ -70,7 +72,7 @@ class Application:
             version="1",
             description=ABOUT,
             openapi_url="/api/v1/openapi.json",
-            docs_url=None,  # its page would fetch scripts from elsewhere
+            docs_url=None,  # its page would fetch scripts from elsewhere; ours is made here
             redoc_url=None,
         )
         app.include_router(self.api.router())
@@ -119,4 +121,9 @@ class Application:
             return app.openapi_schema
 
         app.openapi = describe  # type: ignore[method-assign]
+
+        @app.get("/docs", include_in_schema=False)
+        def show_description() -> Response:
+            return HTMLResponse(described_page(describe()))
+
         return app

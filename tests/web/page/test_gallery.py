@@ -37,6 +37,7 @@ def test_list_is_filtered_sorted_and_walked_through_by_keys(page):
     listed(page, "a.png")
 
 
+@pytest.mark.slow  # a browser loads the page anew
 def test_small_pictures_have_outlines(page):
     send(page, a_png=strip((100, 5, 50, 40, 3)))
     colours = until(

@@ -50,6 +50,7 @@ def test_brush_paints_a_new_defect_the_eraser_cuts_it_and_undo_takes_both_back(p
     count_rows(page, 1)
 
 
+@pytest.mark.slow  # a browser loads the page anew
 def test_stroke_that_begins_on_a_defect_belongs_to_it(page):
     send(page, a_png=strip((20, 10, 30, 20, 240), seed=202))
     before = masks(page)[1].sum()
@@ -61,6 +62,7 @@ def test_stroke_that_begins_on_a_defect_belongs_to_it(page):
     assert masks(page)[1].sum() > before + 300
 
 
+@pytest.mark.slow  # a browser loads the page anew
 def test_polygon_is_closed_by_enter(page):
     send(page, a_png=strip((20, 10, 30, 20, 240), seed=203))
     page.keyboard.press("g")
@@ -89,6 +91,7 @@ def test_threshold_within_a_box_makes_the_mask_there_alone(page):
     count_rows(page, 1)
 
 
+@pytest.mark.slow  # a browser loads the page anew
 def test_finger_paints_and_two_fingers_move_the_picture(desk, open_page):
     page = open_page(desk.url, viewport={"width": 820, "height": 1180}, has_touch=True)
     send(page, a_png=strip((20, 10, 30, 20, 240), seed=205))

@@ -46,6 +46,7 @@ def test_language_follows_the_browser(desk, open_page, locale, name, title):
     assert page.evaluate("document.documentElement.lang") == name
 
 
+@pytest.mark.slow  # a browser loads the page anew
 def test_language_is_chosen_and_kept(page):
     page.click("#more-menu > button")
     page.select_option("#language", "zh")

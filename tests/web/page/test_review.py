@@ -48,6 +48,7 @@ def test_one_key_rejects_a_false_alarm_and_goes_to_the_next_defect(page):
     assert saved(page, "open")["defects"][2]["review"] is None
 
 
+@pytest.mark.slow  # a browser loads the page anew
 def test_class_is_changed_and_the_image_is_marked_and_remarked(page):
     send(page, a_png=three(102), b_png=three(103), c_png=three(104))
     page.keyboard.press("j")
@@ -72,6 +73,7 @@ def test_class_is_changed_and_the_image_is_marked_and_remarked(page):
     assert page.locator(".thumb .badge").count() == 3
 
 
+@pytest.mark.slow  # a browser loads the page anew
 def test_name_of_the_reviewer_is_kept_and_said(page):
     send(page, a_png=three(105))
     page.click("#more-menu > button")
@@ -113,6 +115,7 @@ def test_queue_leads_through_what_is_proposed_ng_and_says_what_is_left(page):
     assert names(page) == ["b.png"]
 
 
+@pytest.mark.slow  # a browser loads the page anew
 def test_actions_wait_while_the_server_cannot_be_reached_and_a_reload_keeps_them(desk, open_page):
     page = open_page(desk.url, quiet=False)
     send(page, a_png=three(111))
@@ -126,6 +129,7 @@ def test_actions_wait_while_the_server_cannot_be_reached_and_a_reload_keeps_them
     assert [one["review"] for one in review(page)["defects"]] == ["rejected", "rejected", None]
 
 
+@pytest.mark.slow  # a browser loads the page anew
 def test_report_and_corrected_table_say_what_was_reviewed(page):
     send(page, a_png=three(112), b_png=three(113))
     page.keyboard.press("x")

@@ -30,6 +30,7 @@ def test_probability_and_areas_decide_anew_at_once_and_everywhere(page, desk):
     assert len(desk.red.batches) == seen
 
 
+@pytest.mark.slow  # a browser loads the page anew
 def test_downloads_follow_the_sliders(page):
     send(page, a_png=TWO)
     slide(page, "Threshold: bright", 0.7)
@@ -39,6 +40,7 @@ def test_downloads_follow_the_sliders(page):
     assert download(page, "masks.zip")[:2] == b"PK"
 
 
+@pytest.mark.slow  # a browser loads the page anew
 def test_classes_and_overlay_are_switched_off_in_the_picture(desk, open_page):
     page = open_page(desk.url, quiet=False)  # Chromium remarks on pixels that are read back
     send(page, a_png=TWO)
@@ -55,6 +57,7 @@ def test_classes_and_overlay_are_switched_off_in_the_picture(desk, open_page):
     assert until(page, drawn) == whole
 
 
+@pytest.mark.slow  # a browser loads the page anew
 def test_settings_that_cannot_be_kept_say_why(desk, open_page):
     page = open_page(desk.url, quiet=False)  # the browser complains of the refusal
     send(page, a_png=TWO)

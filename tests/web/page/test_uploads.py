@@ -36,6 +36,7 @@ def test_what_cannot_be_inspected_is_named_with_the_reason_and_closed(page):
     assert box.count() == 0
 
 
+@pytest.mark.slow  # a browser loads the page anew
 def test_archive_and_folder_are_unpacked_with_their_paths(page, tmp_path):
     packed = io.BytesIO()
     with zipfile.ZipFile(packed, "w") as archive:
@@ -53,6 +54,7 @@ def test_archive_and_folder_are_unpacked_with_their_paths(page, tmp_path):
     assert page.locator(".refusals li").count() == 1
 
 
+@pytest.mark.slow  # a browser loads the page anew
 def test_work_stops_and_goes_on(page, desk):
     send(page, first_png=strip((20, 10, 30, 20, 240)))
     desk.red.go.clear()
@@ -66,6 +68,7 @@ def test_work_stops_and_goes_on(page, desk):
     settled(page, 13)
 
 
+@pytest.mark.slow  # a browser loads the page anew
 def test_folder_of_the_server_is_searched_and_inspected(page):
     page.click("#start-folder")
     page.locator("#folder-count", has_text="5 images").wait_for()

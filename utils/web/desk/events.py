@@ -39,6 +39,7 @@ def event_routes(serving: Serving) -> APIRouter:
 async def _told(serving: Serving, visit: str, last: int | None) -> AsyncIterator[bytes]:
     """Tell what is new, forever: first the visit as it is, then what changes after ``last``."""
     desk = serving.desk
+    await serving.run(lambda: desk.visits.used(visit))
     yield b"retry: %d\n\n" % RECONNECT_MS
     version, first, said = (desk.news.version(visit) if last is None else last), True, time.monotonic()
     while not serving.traffic.closing:

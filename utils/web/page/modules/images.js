@@ -47,7 +47,7 @@ export async function open(key, { step = true, position = null } = {}) {
   state.key = key;
   if (other) {
     state.picked = null;
-    address.place(null);
+    address.place(position);
     tell("opened", key);
   }
   address.write(step);
@@ -116,7 +116,6 @@ function draw() {
   part("first-caption").replaceChildren(...caption(image));
   if (!image) return;
   const size = { width: image.width || 1, height: image.height || 1 };
-  if (image.status === "done" && !document.body.dataset.shape) viewer.shape();
   viewer.first.layer.show(defectsOf(image), size, colours());
   drawSecond(image, size);
   viewer.arrange();

@@ -16,6 +16,7 @@ let follows = false;
 let opened = ""; // picture in sight
 let wished = null; // position to open at
 let whole = true; // the whole image is in sight
+let placing = false; // a position is still to be taken
 
 function make(holder, name) {
   const viewer = OpenSeadragon({
@@ -85,11 +86,16 @@ function draw() {
   const key = `${state.visit.id}/${image.key}`;
   if (key !== opened) {
     opened = key;
+    if (!document.body.dataset.shape) shape();
     first.viewer.canvas.setAttribute("aria-label", image.name);
     first.viewer.open(source(image));
     const position = wished;
     wished = null;
-    first.viewer.addOnceHandler("open", () => { if (position) at(position); else first.viewer.viewport.goHome(true); });
+    whole = !position;
+    placing = Boolean(position);
+    // The layout of this image's shape is seen by the viewer a frame later.
+    if (position) first.viewer.addOnceHandler("open", () => requestAnimationFrame(() => requestAnimationFrame(() => at(position))));
+    else first.viewer.addOnceHandler("open", () => first.viewer.viewport.goHome(true));
     if (together) second.viewer.open(source(image));
   }
 }
@@ -133,13 +139,15 @@ export function arrange() {
   panes.classList.toggle("above", together && column > row);
 }
 
-export function at([x, y, width]) {
+function at([x, y, width]) {
+  if (!first.viewer.viewport) return;
+  placing = false;
   first.viewer.viewport.fitBounds(new OpenSeadragon.Rect(x, y, width, width / first.viewer.viewport.getAspectRatio()), true);
 }
 
 function said() {
   const { viewport, world } = first.viewer;
-  if (!viewport || !world.getItemCount() || !state.image) return;
+  if (!viewport || !world.getItemCount() || !state.image || placing) return;
   const share = viewport.getZoom(true) / viewport.getHomeZoom();
   part("scale").textContent = `${share.toFixed(share < 9.95 ? 1 : 0)}×`;
   whole = share < 1.01;

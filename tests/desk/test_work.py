@@ -1,0 +1,119 @@
+"""The queue of the desk: what it does in the background, and what stays right whatever happens meanwhile."""
+
+import time
+
+import pytest
+
+from tests.desk.desks import bench, strip
+from tests.web.red import pixels, png
+from utils.desk.database import Database
+from utils.desk.image_table import Filter
+from utils.errors import InputError
+from utils.inference.inspected import Inspected, Refused
+
+
+def rows(desk, visit, **wanted):
+    return desk.services.listing.list_images(visit, Filter(**wanted), "old", 100, 0)["images"]
+
+
+def test_refusals_of_the_network_are_told_with_their_reason():
+    with bench() as desk:
+        visit = desk.begin()
+        desk.add(visit, good=strip(), bug=png(pixels(13)), none=png(pixels(15)))
+        assert [row["status"] for row in rows(desk, visit)] == ["done", "refused", "refused"]
+        assert [row["reason"] is None for row in rows(desk, visit)] == [True, False, False]
+        assert [row["name"] for row in rows(desk, visit, verdict="refused")] == ["bug.png", "none.png"]
+        assert sum(isinstance(one, Refused) for one in desk.told) == 2
+        assert sum(isinstance(one, Inspected) for one in desk.told) == 1
+
+
+def test_a_stopped_visit_waits_and_goes_on():
+    with bench() as desk:
+        visit = desk.begin()
+        desk.desk.stop(visit, True)
+        for number in range(6):
+            desk.services.adding.add(visit, f"{number}.png", strip(210 + number))
+        time.sleep(0.3)
+        described = desk.desk.describe(desk.desk.visit(visit))
+        assert (described["state"], described["counts"]["waiting"]) == ("stopped", 6)
+        desk.desk.stop(visit, False)
+        assert desk.wait(visit)["counts"]["done"] == 6
+
+
+def test_images_taken_away_while_they_are_inspected_stay_away():
+    with bench() as desk:
+        visit = desk.begin()
+        desk.red.go.clear()
+        desk.services.adding.add(visit, "a.png", strip())
+        desk.services.adding.add(visit, "b.png", strip(221))
+        time.sleep(0.2)
+        desk.services.adding.remove(visit, 1)
+        desk.red.go.set()
+        desk.wait(visit)
+        assert [row["name"] for row in rows(desk, visit)] == ["b.png"]
+
+
+def test_thresholds_changed_while_images_are_inspected_hold_for_all():
+    with bench() as desk:
+        visit = desk.begin()
+        desk.red.go.clear()
+        for number in range(5):
+            desk.services.adding.add(visit, f"{number}.png", strip(210 + number))
+        time.sleep(0.1)
+        desk.desk.change(visit, {"decision": [{"min_area": 201}, {}]})
+        desk.red.go.set()
+        described = desk.wait(visit)
+        assert described["counts"]["defective"] == 0
+        assert {row["settings"] for row in rows(desk, visit)} == {described["settings"]}
+
+
+def test_other_weights_look_at_all_images_again():
+    with bench() as desk:
+        visit = desk.begin()
+        desk.add(visit, a=strip(), bug=png(pixels(13)))
+        desk.desk.change(visit, {"weights": "second", "compare": "red"})
+        described = desk.wait(visit)
+        assert (described["weights_file"], described["compare"]) == ("second.pth", "red")
+        assert described["counts"]["done"] == 1
+        seen = desk.services.looking.image(visit, 1, compare=True)
+        assert (seen["weights"], len(seen["defects"])) == ("red", 1)
+
+
+def test_what_waited_is_inspected_by_the_next_server(tmp_path):
+    with bench(tmp_path) as desk:
+        visit = desk.begin()
+        desk.red.go.clear()
+        for number in range(3):
+            desk.services.adding.add(visit, f"{number}.png", strip(210 + number))
+    with bench(tmp_path) as desk:
+        assert desk.wait(visit)["counts"]["done"] == 3
+
+
+def test_a_visit_whose_weights_are_gone_is_still_read(tmp_path):
+    with bench(tmp_path) as desk:
+        visit = desk.begin()
+        desk.add(visit, a=strip())
+    with bench(tmp_path, changes={"file": "other-87654321.pth"}) as desk:
+        described = desk.desk.describe(desk.desk.visit(visit))
+        assert (described["weights_here"], described["counts"]["done"]) == (False, 1)
+        assert len(desk.services.looking.image(visit, 1)["defects"]) == 1
+        assert b"".join(desk.services.taking.download(visit, "submission.csv")).count(b"\n") == 3
+        assert desk.services.viewing.thumb(visit, 1)[:2] == b"\xff\xd8"
+
+
+def test_a_second_server_is_refused_in_one_line(tmp_path):
+    with bench(tmp_path), pytest.raises(InputError, match="another server uses this folder"):
+        Database(tmp_path)
+    Database(tmp_path).close()
+
+
+def test_images_that_nobody_has_any_more_are_removed(tmp_path):
+    with bench(tmp_path) as desk:
+        one, other = desk.begin(), desk.begin()
+        desk.add(one, a=strip(), shared=strip(221), reviewed=strip(222))
+        desk.add(other, shared=strip(221))
+        desk.act(one, 3, "clean")
+        desk.desk.forget(one)
+        left = sorted(path.stem for path in (tmp_path / "images").rglob("*.png"))
+        assert len(left) == 2  # the one of the other visit, and the reviewed one, which collect needs
+        assert desk.services.looking.image(other, 1)["name"] == "shared.png"
