@@ -6,7 +6,7 @@ import pytest
 
 from tests.desk.desks import bench, strip
 from tests.web.red import pixels, png
-from utils.desk.database import Database
+from utils.desk.database import Database, check_free
 from utils.desk.image_table import Filter
 from utils.errors import InputError
 from utils.inference.inspected import Inspected, Refused
@@ -102,8 +102,12 @@ def test_a_visit_whose_weights_are_gone_is_still_read(tmp_path):
 
 
 def test_a_second_server_is_refused_in_one_line(tmp_path):
-    with bench(tmp_path), pytest.raises(InputError, match="another server uses this folder"):
-        Database(tmp_path)
+    check_free(tmp_path)
+    with bench(tmp_path):
+        for again in (Database, check_free):
+            with pytest.raises(InputError, match="another server uses this folder"):
+                again(tmp_path)
+    check_free(tmp_path)
     Database(tmp_path).close()
 
 

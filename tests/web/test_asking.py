@@ -118,6 +118,8 @@ def test_other_weights_by_name(client):
         ("?min_area=0.5", None, "wrong_value"),
         ("?min_area=9&max_area=3", None, "wrong_value"),
         ("?overlay=jpg", None, "wrong_value"),
+        ("?weights=", None, "wrong_value"),
+        ("?coil_id=", None, "wrong_value"),
         ("?weights=../x", None, "unknown_weights"),
         ("?position_m=far", None, "wrong_value"),
         ("?meta.a%20b=1", None, "wrong_value"),

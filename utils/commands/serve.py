@@ -12,6 +12,7 @@ import psutil
 from PIL import Image
 
 from config import ServeConfig
+from utils.desk.database import check_free
 from utils.desk.sources import open_folder
 from utils.errors import InputError
 from utils.files import make_folder
@@ -92,6 +93,8 @@ def age() -> float:
 def check(config: ServeConfig) -> None:
     """Refuse flags that contradict each other, before anything is loaded."""
     Policy(config)
+    if config.save is not None:
+        check_free(config.save)
     if config.max_images > config.queue:
         raise InputError(
             f"-max_images {config.max_images}: such a request would never fit into -queue {config.queue}; raise -queue"

@@ -12,7 +12,7 @@ from filelock import FileLock, Timeout
 
 from utils.errors import InputError
 
-FILE = "desk.sqlite"
+FILE, LOCK = "desk.sqlite", "desk.lock"
 VERSION = 1  # of the tables
 # What is long stands in tables of its own or last in its row, so that lists and counts need not read over it.
 BUSY_SECONDS = 10.0
@@ -71,11 +71,7 @@ class Database:
             self._open_to_read(folder)
             return
         folder.mkdir(parents=True, exist_ok=True)
-        self._alone = FileLock(folder / "desk.lock", thread_local=False)
-        try:
-            self._alone.acquire(timeout=0)
-        except Timeout:
-            raise InputError(f"-save {folder}: another server uses this folder; name another one") from None
+        self._alone = _alone_in(folder)
         try:
             self._plain = self._open("NORMAL")
             # A power cut may take the last results, which are computed again; never what a person decided.
@@ -157,3 +153,21 @@ class Database:
             self._safe.close()
         if self._alone is not None:
             self._alone.release()
+
+
+def check_free(folder: Path) -> None:
+    """Raise ``InputError`` where another process uses a folder, before anything is loaded for it."""
+    if (folder / LOCK).exists():
+        _alone_in(folder).release()
+
+
+def _alone_in(folder: Path) -> FileLock:
+    """Hold a folder against other processes; raises ``InputError`` where one of them holds it."""
+    lock = FileLock(folder / LOCK, thread_local=False)
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        raise InputError(f"-save {folder}: another server uses this folder; name another one") from None
+    except OSError as error:
+        raise InputError(f"-save {folder}: {error.strerror}; name another folder") from None
+    return lock

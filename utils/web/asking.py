@@ -92,7 +92,7 @@ def read_asked(request: Request) -> Asked:
 
 
 def read_query(request: Request, known: Iterable[str] = (), also_meta: bool = False) -> dict[str, str]:
-    """Return the query as names and values; raises ``Problem`` for a name that is not known or there twice."""
+    """Return the query as names and values; raises ``Problem`` for a name that is not known or there twice, or empty."""
     names = tuple(known)
     found: dict[str, str] = {}
     for name, value in request.query_params.multi_items():
@@ -101,6 +101,8 @@ def read_query(request: Request, known: Iterable[str] = (), also_meta: bool = Fa
             raise Problem(422, "unknown_parameter", f"The parameter {name[:40]!r} is unknown; {told}.")
         if name in found:
             raise Problem(422, "wrong_value", f"The parameter {name[:40]!r} is there twice.")
+        if not value:
+            raise Problem(422, "wrong_value", f"The parameter {name[:40]!r} is empty; leave it out.")
         found[name] = value
     return found
 

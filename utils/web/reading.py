@@ -66,8 +66,8 @@ async def read_form(
         raise Problem(415, "not_multipart", f"Send multipart/form-data with the images in fields named {field!r}.")
     if not options.get(b"boundary"):
         raise Problem(400, "malformed", "The Content-Type names no boundary.")
-    form = _Form(options[b"boundary"], limits, field, texts)
     try:
+        form = _Form(options[b"boundary"], limits, field, texts)
         await _take(request, limits, traffic, deadline, form.write)
         return form.finish()
     except FormParserError as error:
