@@ -170,7 +170,7 @@ def show_inspector(browser: "Browser", weights_dir: Path, path: Path) -> None:
             view.set_default_timeout(PATIENCE)
             view.goto(f"http://127.0.0.1:{listener.getsockname()[1]}/", timeout=PATIENCE)
             view.locator("#start-samples").click()
-            view.locator(".thumb.is-waiting").first.wait_for(state="detached")
+            view.locator(".thumb:not(.is-waiting)").nth(5).wait_for()
             view.locator(".thumb", has_text="patches").first.click()
             view.locator("#rows tr").first.wait_for()
             view.locator("#beside").select_option("truth")
