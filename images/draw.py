@@ -198,11 +198,11 @@ def draw_learning(history: Path, path: Path) -> None:
     curves = read_history(history)
     if not curves:
         sys.exit(f"error: {history}: no numbers of epochs; -run expects a run folder")
-    series = {
-        "mean Dice": (curves["epoch"], curves["valid_dice"]),
-        "where there is a defect": (curves["epoch"], curves["valid_defect_dice"]),
-        "predicting nothing": (curves["epoch"], curves["valid_empty_baseline"]),
-    }
+    series = [
+        ("mean Dice", curves["epoch"], curves["valid_dice"]),
+        ("defects only", curves["epoch"], curves["valid_defect_dice"]),
+        ("predicting nothing", curves["epoch"], curves["valid_empty_baseline"]),
+    ]
     figure = draw_curves(series, "epoch", "Dice on validation images, 0 to 1", colours=(3, 0, 4))
     whole_numbers(figure.axes[0])
     with replacing(path) as temporary:

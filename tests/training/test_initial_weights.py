@@ -179,10 +179,9 @@ def test_a_map_to_classes_that_the_data_does_not_have_is_refused(tmp_path):
     ("encoder", "offer"),
     [
         (
-            "resnet18",
-            r", or start from a published network by -encoder_weights \S*unet-resnet18-neuseg-\w{8}\.pth, or give",
+            "tf_efficientnet_lite2",
+            r", or start from a published network by -encoder_weights \S*unet-tf_efficientnet_lite2-neuseg-\w{8}\.pth, or",
         ),
-        ("efficientnet-b3", r"network by -encoder efficientnet_b3 -encoder_weights .*unet-efficientnet_b3-neuseg-"),
         ("timm-tf_efficientnet_lite2", r"-encoder tf_efficientnet_lite2 -encoder_weights .*lite2-neuseg"),
         ("mobilenet_v2", r"where\), or give them as .*-encoder_weights none$"),
     ],

@@ -78,7 +78,7 @@ class ImageAnswer(Form):
 
 class InspectAnswer(Form):
     id: str = Field(description="of the request", examples=["5f0c1e9ab2d34c77"])
-    weights: str = Field(description="file that was used", examples=["unet-resnet18-neuseg-2f07b653.pth"])
+    weights: str = Field(description="file that was used", examples=["unet-tf_efficientnet_lite2-neuseg-3582b65d.pth"])
     seconds: float = Field(description="from the head of the request to its answer", ge=0, examples=[0.064])
     refused: int = Field(description="images that were not inspected", ge=0, examples=[0])
     settings: str = Field(
@@ -113,8 +113,8 @@ class LimitsAnswer(Form):
 
 
 class ModelAnswer(Form):
-    name: str = Field(examples=["unet-resnet18-neuseg"])
-    file: str = Field(examples=["unet-resnet18-neuseg-2f07b653.pth"])
+    name: str = Field(examples=["unet-tf_efficientnet_lite2-neuseg"])
+    file: str = Field(examples=["unet-tf_efficientnet_lite2-neuseg-3582b65d.pth"])
     kind: Literal["network", "system"]
     task: str = Field(examples=["multilabel"])
     backend: str = Field(description="what runs it", examples=["openvino bf16 on cpu"])
@@ -124,13 +124,13 @@ class ModelAnswer(Form):
         description="as its file or index has them; measured_with: the thresholds, where these are not the decision's",
         examples=[{}],
     )
-    card: str | None = Field(description="markdown", examples=["# unet-resnet18-neuseg"])
+    card: str | None = Field(description="markdown", examples=["# unet-tf_efficientnet_lite2-neuseg"])
     limits: LimitsAnswer
 
 
 class WeightsChoice(Form):
-    name: str = Field(description="for ?weights=", examples=["unet-resnet18-neuseg"])
-    file: str = Field(examples=["unet-resnet18-neuseg-2f07b653.pth"])
+    name: str = Field(description="for ?weights=", examples=["unet-tf_efficientnet_lite2-neuseg"])
+    file: str = Field(examples=["unet-tf_efficientnet_lite2-neuseg-3582b65d.pth"])
     loaded_at_start: bool = Field(description="whether a request without ?weights= gets these", examples=[True])
 
 
@@ -143,7 +143,7 @@ class JobAnswer(Form):
     state: Literal["running", "done", "stopped"]
     counts: dict[str, int] = Field(description="images, and how many wait, are done, refused, defective, reviewed")
     expected: int | None = Field(description="images that were announced", examples=[None])
-    weights: str = Field(description="file that is used", examples=["unet-resnet18-neuseg-2f07b653.pth"])
+    weights: str = Field(description="file that is used", examples=["unet-tf_efficientnet_lite2-neuseg-3582b65d.pth"])
     settings: str = Field(description="word for weights and thresholds", examples=["a3f0c1e9ab2d34c7"])
     meta: dict[str, str | float] = Field(description="context", examples=[{"coil_id": "A7"}])
     called_back: bool = Field(description="whether its callback was made", examples=[False])
