@@ -8,7 +8,7 @@ import pytest
 
 from utils.coil.edges import Profile
 from utils.coil.mapping import light_of, map_coil_of, read_earlier
-from utils.coil.outputs import write_coil
+from utils.coil.outputs import SUMMARY, write_coil
 from utils.coil.plan import Camera, CoilPlan, Rule
 from utils.coil.positions import read_frames
 from utils.errors import InputError
@@ -138,6 +138,7 @@ def test_earlier_map_is_recognised_turned(tmp_path):
     table = defects(clutter=60, seed=3)
     before = map_coil_of(table, frames(), PLAN, {})
     write_coil(tmp_path / "earlier", before)
+    (tmp_path / "earlier" / SUMMARY).write_text("{}")
     length, turned = FRAMES * 500, before.defects
     along = length - turned["along1"].to_numpy()
     number = (along // 500).astype(int)
@@ -154,5 +155,8 @@ def test_earlier_map_that_is_none_is_refused(tmp_path):
     with pytest.raises(InputError, match="not the table of a map"):
         read_earlier(tmp_path, PLAN)
     write_coil(tmp_path, map_coil_of(defects(), frames(), PLAN, {}))
+    with pytest.raises(InputError, match=r"summary.json is missing, so the map is not whole; map that stage again"):
+        read_earlier(tmp_path, PLAN)
+    (tmp_path / SUMMARY).write_text("{}")
     with pytest.raises(InputError, match="is in px, and this map in mm"):
         read_earlier(tmp_path, dataclasses.replace(PLAN, unit="mm"))

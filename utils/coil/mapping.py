@@ -16,6 +16,7 @@ from utils.coil.gaps import find_gaps
 from utils.coil.grading import grade
 from utils.coil.grouping import group
 from utils.coil.joining import join
+from utils.coil.outputs import SUMMARY
 from utils.coil.placing import place
 from utils.coil.plan import CoilPlan
 from utils.coil.positions import Frames
@@ -139,6 +140,8 @@ def read_earlier(folder: Path, plan: CoilPlan) -> pd.DataFrame:
         raise InputError(f"-against {file}: not the table of a map; name a folder that Map_coil.py wrote") from None
     unit = plan.unit
     if (file.parent / "grade.json").is_file():
+        if not (file.parent / SUMMARY).is_file():  # it comes last
+            raise InputError(f"-against {folder}: {SUMMARY} is missing, so the map is not whole; map that stage again")
         try:
             unit = json.loads((file.parent / "grade.json").read_text("utf-8"))["unit"]
         except (ValueError, KeyError, TypeError):
