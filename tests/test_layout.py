@@ -29,11 +29,11 @@ def rules() -> dict[str, set[str]]:
     page = (ROOT / "docs/architecture.md").read_text("utf-8")
     block = re.search(r"## Import rules.*?```text\n(.*?)```", page, re.DOTALL)
     assert block, "docs/architecture.md has lost the block of import rules"
-    allowed = {}
+    allowed: dict[str, set[str]] = {}
     for line in block[1].splitlines():
         room, _, imported = line.partition("->")
         words = imported.split("(")[0].replace(" and ", ", ").split(",")
-        allowed[room.strip()] = {word.strip() for word in words} - {"", "nothing of ours"}
+        allowed.setdefault(room.strip(), set()).update({word.strip() for word in words} - {"", "nothing of ours"})
     return allowed
 
 
