@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from benchmarks.scale import LAUNCH, START, cluster, kill_node, task_processes
 from config import Url
 from utils.data.parts import read_part, read_rows
 from utils.data.stores import Store
@@ -39,7 +40,8 @@ def images(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def words(images: Path | str, weights: Path, out: Path | str, engine: str, *more: str) -> list[str]:
     flags = ["-weights_dir", weights, "-shard_size", SIZE, "-backend", "torch", "-threads", 1, "-device", "cpu"]
-    command = [sys.executable, ROOT / "Predict_masks.py", "-images", images, "-out", out, "-engine", engine]
+    launched = ["-c", LAUNCH] if engine == "ray" else []
+    command = [sys.executable, *launched, ROOT / "Predict_masks.py", "-images", images, "-out", out, "-engine", engine]
     return [str(word) for word in (*command, *flags, *more)]
 
 
@@ -109,38 +111,17 @@ def test_local_runs_killed_at_any_time_go_on(images, make_weights, serial, tmp_p
 
 
 @pytest.fixture
-def cluster(bucket: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+def machines(bucket: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     """Three machines of a Ray cluster, simulated on this one."""
-    ray = pytest.importorskip("ray")
-    from ray.cluster_utils import Cluster
-
-    monkeypatch.setenv("RAY_agent_register_timeout_ms", "180000")
-    monkeypatch.setenv("RAY_DISABLE_IMPORT_WARNING", "1")
-    cluster = Cluster(
-        initialize_head=True,
-        head_node_args={"num_cpus": 2, "node_ip_address": "127.0.0.1", "object_store_memory": 10**8},
-    )
-    for _ in range(2):
-        cluster.add_node(num_cpus=2, node_ip_address="127.0.0.1", object_store_memory=10**8)
-    monkeypatch.setenv("RAY_ADDRESS", cluster.address)
-    yield cluster
-    cluster.shutdown()
-    assert not ray.is_initialized()
-
-
-def workers() -> list[int]:
-    """List the processes of Ray that run our tasks."""
-    import psutil
-
-    found = []
-    for process in psutil.process_iter(["pid", "cmdline"]):
-        if any(word.startswith("ray::_work") for word in process.info["cmdline"] or []):
-            found.append(process.info["pid"])
-    return found
+    pytest.importorskip("ray")
+    for name in (*START, "RAY_ADDRESS"):
+        monkeypatch.setenv(name, "")  # so that it is restored
+    with cluster(3) as made:
+        yield made
 
 
 def test_ray_with_killed_workers_nodes_and_drivers_gives_the_rows_of_a_serial_run(
-    images, make_weights, serial, cluster, bucket
+    images, make_weights, serial, machines, bucket
 ):
     source, out = f"{bucket}/2026", Url(f"{bucket}/defects")
     store = Store(Url(source))
@@ -151,19 +132,16 @@ def test_ray_with_killed_workers_nodes_and_drivers_gives_the_rows_of_a_serial_ru
     command = words(source, make_weights(), str(out), "ray")
 
     def kill_worker() -> None:
-        own = [pid for pid in workers() if owns(pid, cluster)]
-        if own:
+        if own := task_processes():
             os.kill(chance.choice(own), signal.SIGKILL)
             counts["workers"] += 1
 
-    def kill_node() -> None:
-        node = next(one for one in cluster.list_all_nodes() if one is not cluster.head_node)
-        cluster.remove_node(node, allow_graceful=False)
+    def kill_machine() -> None:
+        kill_node(machines, chance)
         counts["nodes"] += 1
-        cluster.add_node(num_cpus=2, node_ip_address="127.0.0.1", object_store_memory=10**8)
 
     def ordeal(process: subprocess.Popen[str]) -> None:
-        for many, act in ((3, kill_worker), (6, kill_worker), (9, kill_node), (14, kill_worker)):
+        for many, act in ((3, kill_worker), (6, kill_worker), (9, kill_machine), (14, kill_worker)):
             when_parts(out, many, act)(process)
         when_parts(out, 20, lambda: None)(process)
         if process.poll() is None:
@@ -179,14 +157,3 @@ def test_ray_with_killed_workers_nodes_and_drivers_gives_the_rows_of_a_serial_ru
     assert checked_rows(out) == serial
     code, said = run(command)
     assert "0 shards predicted, 41 were there already" in said
-
-
-def owns(pid: int, cluster: Any) -> bool:
-    """Check whether a process of Ray's belongs to this cluster, and not to one of somebody else's."""
-    import psutil
-
-    try:
-        above = psutil.Process(pid).parents()
-    except psutil.NoSuchProcess:
-        return False
-    return any(one.pid == os.getpid() for one in above)
