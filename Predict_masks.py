@@ -12,7 +12,8 @@ def main(argv: Sequence[str]) -> int:
     from utils.commands.predict import predict
 
     result = predict(config)
-    print(result.text())
+    if said := result.text():
+        print(said)
     return SOME_SKIPPED if result.skipped else DONE
 
 

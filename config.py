@@ -62,6 +62,11 @@ Tta = Literal[ServeTta, "d4"]
 BitDepth = Literal["auto", "8", "10", "12", "14", "16"]
 Side = Literal["train", "test"]  # of a dataset folder
 CoilPositions = Literal["start_m", "time", "count", "none"]
+Engine = Literal["local", "ray", "torchrun", "slurm"]
+
+
+class Url(str):
+    """Where files lie that are on no disk of this machine: ``s3://BUCKET/FOLDER``, and whatever else fsspec knows."""
 
 
 def flag(
@@ -534,13 +539,36 @@ RECIPES["muon"] = {
 
 
 @dataclass(frozen=True, kw_only=True)
-class PredictConfig(WeightsFlags, DecisionFlags, ViewFlags, PixelFlags, InferenceFlags):
+class ShardFlags:
+    """How millions of images are predicted in shards, by one machine or many."""
+
+    heading: ClassVar = "shards (docs/scale.md)"
+
+    engine: Engine | None = flag(
+        "what runs the shards; local: this process; none: no shards, but local for URLs and manifests", None
+    )
+    workers: int = flag(
+        "of -engine ray: shards at once, of slurm: jobs; 0: ray leaves a core of each machine free, slurm takes 1",
+        0,
+        low=0,
+    )
+    shard_size: int = flag("images of a shard, which is read, predicted and written as a whole", 1000, low=1)
+    slurm: tuple[str, ...] | None = flag(
+        "KEY=VALUE,..: what submitit asks Slurm for, as slurm_partition=gpu,timeout_min=600", None
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class PredictConfig(WeightsFlags, DecisionFlags, ViewFlags, PixelFlags, InferenceFlags, ShardFlags):
     """What ``Predict_masks.py`` does."""
 
     dir: Path | None = flag("dataset folder; test_images/ is read, or train_images/ when there is none", None)
-    images: Path | None = flag("a folder of images or a single image, instead of -dir", None)
+    images: Path | Url | None = flag(
+        "a folder of images or a single image, instead of -dir; or a URL of a folder, or a manifest (.csv, .parquet)",
+        None,
+    )
     num_of_images: int = flag("images to predict, in order of their names; 0: all", 0, low=0)
-    out: Path | None = flag("folder for the results; none: DIR/results", None)
+    out: Path | Url | None = flag("folder for the results; none: DIR/results", None)
     save: tuple[str, ...] = flag(
         "what to write: overlays,masks,submission,defects,labels (probabilities of the whole image, where a network "
         "judges it)",
@@ -558,9 +586,9 @@ class MapCoilConfig(WeightsFlags, DecisionFlags, ViewFlags, PixelFlags, Inferenc
         "there are; none: -defects alone",
         None,
     )
-    defects: Path | None = flag(
-        "table of defects instead of a network: defects.csv of an earlier prediction, or boxes of any detector "
-        "(image or camera,frame and x0,y0,x1,y1)",
+    defects: Path | Url | None = flag(
+        "table of defects instead of a network: defects.csv of an earlier prediction, the folder of a prediction in "
+        "shards, or boxes of any detector (image or camera,frame and x0,y0,x1,y1)",
         None,
     )
     where: tuple[str, ...] | None = flag(

@@ -2,6 +2,7 @@
 
 import dataclasses
 import re
+from pathlib import Path
 from typing import get_args
 
 import pytest
@@ -12,6 +13,7 @@ from config import (
     VERSION,
     Architecture,
     Backend,
+    Engine,
     EvaluateConfig,
     ExportConfig,
     ExportFormat,
@@ -28,6 +30,7 @@ from config import (
     Task,
     TrainConfig,
     Tta,
+    Url,
 )
 from utils.cli import parse
 from utils.commands.export_model import PACKAGES
@@ -40,6 +43,7 @@ from utils.inference.tta import VIEWS, WORDS
 from utils.models.architectures import ARCHITECTURES
 from utils.models.spec import DECODER_BLOCKS, LABEL_TASKS, MASK_TASKS
 from utils.settings import fields_of, from_plain, grouped_fields, to_plain
+from utils.shards.engines import ENGINES
 from utils.training.losses import _LOSSES
 from utils.weights.system_file import KINDS, SEGMENTERS
 
@@ -60,6 +64,7 @@ CONFIG_CLASSES = [kind for name, kind in vars(configs).items() if name.endswith(
         (ExportFormat, PACKAGES),
         (Side, IMAGES),
         (Side, LABELS),
+        (Engine, ENGINES),
     ],
 )
 def test_table_has_the_names_of_the_flag(choice, table):
@@ -95,6 +100,7 @@ def test_every_field_has_one_place_and_the_commands_own_come_first(kind):
 def test_order_is_that_of_the_class_statement():
     headings = {"": "dir", "weights": "weights_dir", "decision": "threshold"}
     headings |= {"tiles and test-time augmentation": "tile", "images": "bit_depth", "machine": "batch_size"}
+    headings |= {"shards (docs/scale.md)": "engine"}
     assert {heading: group[0].name for heading, group in grouped_fields(PredictConfig).items()} == headings
     machine = ["num_of_workers", "cache", "precision", "device", "threads"]
     assert [field.name for field in grouped_fields(TrainConfig)["machine"]] == machine
@@ -130,6 +136,21 @@ def test_version_is_a_release_and_stands_first_among_the_versions():
 def test_a_value_or_one_a_class(words, values):
     config = parse(PredictConfig, words.split(), "Predict_masks.py", "")
     assert {name: getattr(config, name) for name in values} == values
+    assert from_plain(PredictConfig, to_plain(config)) == config
+
+
+@pytest.mark.parametrize(
+    ("word", "place"),
+    [
+        ("s3://bucket/2026/", Url("s3://bucket/2026")),
+        ("https://host/a.parquet", Url("https://host/a.parquet")),
+        ("images/a,b", Path("images/a,b")),
+        ("s3:/bucket", Path("s3:/bucket")),
+    ],
+)
+def test_a_place_is_a_path_or_a_url(word, place):
+    config = parse(PredictConfig, ["-images", word, "-out", word], "Predict_masks.py", "")
+    assert (config.images, type(config.out)) == (place, type(place))
     assert from_plain(PredictConfig, to_plain(config)) == config
 
 

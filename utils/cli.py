@@ -26,6 +26,7 @@ from utils.settings import (
     fields_of,
     flag_of,
     grouped_fields,
+    is_place,
     is_union,
     nearest,
     note_given,
@@ -309,6 +310,8 @@ def _place(name: str) -> str:
 
 def _metavar(kind: Any) -> str:
     kind, _ = without_none(kind)
+    if is_place(kind):
+        return "PATH or URL"
     if is_union(kind):
         one = _metavar(typing.get_args(kind)[0])
         return f"{one} or {one},{one},..."

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, Literal, TypeVar, Union
 
+from config import Url
 from utils.errors import InputError
 
 Config = TypeVar("Config")
@@ -115,12 +116,17 @@ def without_none(kind: Any) -> tuple[Any, bool]:
 
 
 def is_union(kind: Any) -> bool:
-    """Check whether a kind is a union of others."""
-    return typing.get_origin(kind) in (Union, types.UnionType)
+    """Check whether a kind is a union of others: one value or several."""
+    return typing.get_origin(kind) in (Union, types.UnionType) and not is_place(kind)
+
+
+def is_place(kind: Any) -> bool:
+    """Check whether a kind is a path or a URL."""
+    return set(typing.get_args(kind)) == {Path, Url}
 
 
 def _plain(name: str, value: Any) -> Any:
-    if value is None or isinstance(value, (tuple, Path)):
+    if value is None or isinstance(value, (tuple, Path, Url)):
         return to_word(name, value)
     return value
 
@@ -203,7 +209,9 @@ def _parse_word(kind: Any, word: str) -> Any:
         if word.lower() not in ANSWERS:
             raise ValueError("expected true or false")
         return ANSWERS[word.lower()]
-    if kind is Path:
+    if is_place(kind) and "://" in word:
+        return Url(word.rstrip("/"))
+    if kind is Path or is_place(kind):
         try:
             return Path(word).expanduser()
         except RuntimeError:

@@ -145,3 +145,54 @@ def test_boxes_outside_of_their_image_are_counted(tmp_path):
     cut, notes = clipped(table.defects, {"1.png": (20, 30)})
     assert cut["image"].tolist() == ["1.png", "no.png"]
     assert notes == ["2 defects outside of their image left out (the first: 1.png)"]
+
+
+def write_parts(folder):
+    """Write the parts of a prediction in shards of two coils, with an image that was skipped and one that is clean."""
+    pytest.importorskip("pyarrow")
+    import pyarrow
+
+    from utils.data.parts import encode_part, image_columns, part_name
+    from utils.data.stores import Store
+
+    defect = {"class_id": 1, "name": "pit", "area_px": 30, "x": 1, "y": 2, "width": 10, "height": 5}
+    found = {"status": "ok", "height": 64, "width": 96, "defects": []}
+    rows = [
+        {"image": "c1/1.png", "coil": 7, **found, "defects": [{**defect, "mean_probability": 0.75}]},
+        {"image": "c1/2.png", "coil": 7, **found},
+        {"image": "c2/1.png", "coil": 7, "status": "skipped", "reason": "truncated image", "defects": []},
+        {"image": "c1/1b.png", "coil": 8, **found, "height": 32},
+    ]
+    schema = image_columns().append(pyarrow.field("coil", pyarrow.int64()))
+    store = Store(folder)
+    for shard in (0, 1):
+        store.create(part_name(shard, 2), encode_part(pyarrow.Table.from_pylist(rows[shard::2], schema), {}))
+    store.create("job.json", b'{"shards": 2}')
+
+
+def test_parts_of_a_prediction_in_shards_tell_all_images_and_those_that_were_skipped(tmp_path):
+    write_parts(tmp_path / "out")
+    table = read_defects(tmp_path / "out", ("coil=7",))
+    assert table.defects.iloc[0].tolist() == ["c1/1.png", "", "pit", 1, 2, 10, 5, 30, 0.75]
+    assert len(table.defects) == 1
+    assert table.skipped == (("c2/1.png", "truncated image"),)
+    sizes, cameras, guessed = images_of(table, None, None)
+    assert (sizes, guessed) == ({"c1/1.png": (64, 96), "c1/2.png": (64, 96)}, [])
+    assert cameras == {"c1/1.png": "c1", "c1/2.png": "c1"}
+    assert read_defects(tmp_path / "out", ("coil=8",)).defects.empty
+
+
+@pytest.mark.parametrize(
+    ("where", "said"),
+    [
+        ((), "column coil has 2 values .7, 8.; choose one: -where coil=7"),
+        (("coil=9",), "-where coil=9: no such value in"),
+        (("coill=7",), "has no column coill, did you mean coil"),
+        (("coil",), "-where coil: expected COLUMN=VALUE"),
+    ],
+)
+def test_rows_of_parts_that_cannot_be_chosen_are_refused_in_a_line(tmp_path, where, said):
+    write_parts(tmp_path / "out")
+    with pytest.raises(InputError, match=said) as error:
+        read_defects(tmp_path / "out", where)
+    assert "\n" not in str(error.value)

@@ -13,6 +13,7 @@ import pytest
 
 import Map_coil
 from config import MapCoilConfig
+from tests.coil.test_defect_table import write_parts
 from utils.commands.map_coil import map_coil
 from utils.errors import InputError
 
@@ -214,3 +215,12 @@ def test_a_map_of_the_first_images_is_as_long_as_these(coil, tmp_path, make_weig
     assert result.coil.notes[0].startswith("-num_of_images: the first 2 of 4 images alone")
     settings = json.loads((tmp_path / "map/summary.json").read_text())["settings"]
     assert (settings["num_of_images"], settings["crops"], settings["dir"]) == (2, 300, str(coil))
+
+
+def test_map_from_a_prediction_in_shards(tmp_path, capsys):
+    write_parts(tmp_path / "out")
+    assert run("-defects", tmp_path / "out", "-where", "coil=7") == 3
+    printed = capsys.readouterr().out
+    assert "128 px of strip, 2 images: 1 defect" in printed
+    summary = json.loads((tmp_path / "coil_map/summary.json").read_text())
+    assert summary["skipped"] == [{"image": "c2/1.png", "reason": "truncated image"}]

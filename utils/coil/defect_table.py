@@ -2,14 +2,16 @@
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
+from config import Url
 from utils.coil.names import camera_name, numbers_of
 from utils.coil.positions import Size, listed_images
+from utils.data.parts import OK, image_columns, is_parts, read_rows
 from utils.data.tables import AnnotationError, read_table
 from utils.errors import InputError
 from utils.settings import nearest
@@ -48,12 +50,18 @@ class DefectTable:
         defects: image, camera (empty: not said), class_name, x, y, width, height, area_px, probability (nan: not said).
         by_frame: images are numbers of frames, and have no names of files.
         notes: what is missing in the table and what was made of it, a line each.
+        sizes: height and width of every image, those without a defect too; none: the table does not tell.
+        cameras: of the same images.
+        skipped: images that the prediction skipped, and why.
     """
 
-    source: Path
+    source: Path | Url
     defects: pd.DataFrame
     by_frame: bool
     notes: tuple[str, ...] = ()
+    sizes: Mapping[str, Size] | None = None
+    cameras: Mapping[str, str] = field(default_factory=dict)
+    skipped: tuple[tuple[str, str], ...] = ()
 
     @property
     def class_names(self) -> list[str]:
@@ -61,16 +69,20 @@ class DefectTable:
         return sorted(self.defects["class_name"].unique())
 
 
-def read_defects(file: Path, where: Sequence[str] = ()) -> DefectTable:
+def read_defects(file: Path | Url, where: Sequence[str] = ()) -> DefectTable:
     """Read a table of defects.
 
     Args:
-        file: CSV; ``docs/coil.md`` says what its columns may be called.
+        file: CSV, ``docs/coil.md`` says what its columns may be called; or the folder of a prediction in shards.
         where: ``COLUMN=VALUE``, rows that count; several columns must all agree.
 
     Raises:
         InputError: not such a table, a value that is none, or several coils in one table.
     """
+    if is_parts(file):
+        return _from_parts(file, where)
+    if isinstance(file, Url):
+        raise InputError(f"-defects {file}: tables are read from disks; copy it to one, or name a prediction in shards")
     try:
         table = read_table(file)
     except AnnotationError as error:
@@ -78,7 +90,58 @@ def read_defects(file: Path, where: Sequence[str] = ()) -> DefectTable:
         raise InputError(f"{file}{row}: {error.reason}; expected a table {_LAYOUT}") from None
     if len(set(table.columns)) < len(table.columns):
         raise InputError(f"{file}: two columns have the same name; rename or remove one of them")
-    table = _chosen(file, table, where)
+    return _read(file, _chosen(file, table, where))
+
+
+def _from_parts(place: Path | Url, where: Sequence[str]) -> DefectTable:
+    """Read the defects of a prediction in shards, and the sizes of all its images."""
+    asked = [(word, *word.partition("=")[::2]) for word in where]
+    own = set(image_columns().names) - {"image"}
+    images, defects, seen = [], [], dict.fromkeys(where, False)
+    skipped: list[tuple[str, str]] = []
+    for part in read_rows(place, "-defects"):
+        rows = part.to_pandas()
+        more = [column for column in rows if column not in own and column != "image"]
+        rows[more] = rows[more].astype(str)
+        for word, column, value in asked:
+            if "=" not in word:
+                raise InputError(f"-where {word}: expected COLUMN=VALUE")
+            if column not in more:
+                raise InputError(f"-where {word}: {place} has no column {column}{nearest(column, more)}")
+            rows = rows[rows[column].str.strip() == value]
+            seen[word] |= len(rows) > 0
+        failed = rows[rows["status"] != OK]
+        skipped += zip(failed["image"], failed["reason"], strict=True)
+        rows = rows[rows["status"] == OK]
+        images.append(rows[["image", "height", "width", *more]])
+        found = rows[["image", *more, "defects"]].explode("defects").dropna(subset=["defects"])
+        boxes = pd.DataFrame(found.pop("defects").tolist(), index=found.index)
+        defects.append(found.join(boxes))
+    for word, some in seen.items():
+        if not some:
+            raise InputError(f"-where {word}: no such value in {place}")
+    listed = _chosen(place, pd.concat(images, ignore_index=True), ())
+    table = pd.concat(defects, ignore_index=True)
+    table = table.drop(columns=["rle"], errors="ignore").astype(str)
+    if table.empty:
+        table = pd.DataFrame(columns=["image", "name", "area_px", *_BOXES[0], "mean_probability"], dtype=str)
+    names = listed["image"].tolist()
+    sides = zip(listed["height"].astype(int), listed["width"].astype(int), strict=True)
+    told = listed["camera"].str.strip().map(camera_name) if "camera" in listed else listed["image"].map(_folder_of)
+    return replace(
+        _read(place, table),
+        sizes=dict(zip(names, sides, strict=True)),
+        cameras=dict(zip(names, told, strict=True)),
+        skipped=tuple(skipped),
+    )
+
+
+def _folder_of(image: str) -> str:
+    return image.rpartition("/")[0]
+
+
+def _read(file: Path | Url, table: pd.DataFrame) -> DefectTable:
+    """Make a table of text one of defects."""
     image, box = _first(table, _IMAGE), next((names for names in _BOXES if set(names) <= set(table.columns)), None)
     if image is None or box is None:
         what = "images (image, or camera and frame)" if image is None else "boxes (x,y,width,height or x0,y0,x1,y1)"
@@ -136,7 +199,15 @@ def images_of(
     Raises:
         InputError: the table does not tell which images there were.
     """
-    notes = []
+    notes: list[str] = []
+    if table.sizes is not None:
+        sizes = dict(table.sizes) if frame_size is None else dict.fromkeys(table.sizes, frame_size)
+        return sizes, dict(table.cameras), notes
+    pairs = table.defects[["image", "camera"]].drop_duplicates()
+    cameras = dict(zip(pairs["image"], pairs["camera"], strict=True))
+    if len(cameras) < len(pairs):
+        twice = pairs["image"][pairs["image"].duplicated()].iloc[0]
+        raise InputError(f"{table.source}: image {twice} is of several cameras; give each image a name of its own")
     size = frame_size
     if size is None:
         size = _size_from(table)
@@ -144,11 +215,6 @@ def images_of(
             f"{table.source}: tells no size of the images; {size[0]}x{size[1]} pixels, high and wide, is what its boxes"
             " reach (-frame_size H,W says it)"
         )
-    pairs = table.defects[["image", "camera"]].drop_duplicates()
-    cameras = dict(zip(pairs["image"], pairs["camera"], strict=True))
-    if len(cameras) < len(pairs):
-        twice = pairs["image"][pairs["image"].duplicated()].iloc[0]
-        raise InputError(f"{table.source}: image {twice} is of several cameras; give each image a name of its own")
     listed = listed_images(folder) if folder is not None else {}
     if not listed:
         filled = _fill(table.source, cameras)
@@ -161,7 +227,7 @@ def images_of(
     return dict.fromkeys({**listed, **cameras}, size), cameras, notes
 
 
-def _fill(source: Path, cameras: Mapping[str, str]) -> dict[str, str]:
+def _fill(source: Path | Url, cameras: Mapping[str, str]) -> dict[str, str]:
     """Add the images without defects, which the table does not list: those of all numbers from 1 to the last one."""
     if not cameras:
         raise InputError(
@@ -256,7 +322,7 @@ def clipped(defects: pd.DataFrame, sizes: Mapping[str, Size]) -> tuple[pd.DataFr
     return found[~outside], notes
 
 
-def _chosen(file: Path, table: pd.DataFrame, where: Sequence[str]) -> pd.DataFrame:
+def _chosen(file: Path | Url, table: pd.DataFrame, where: Sequence[str]) -> pd.DataFrame:
     for word in where:
         column, sign, value = word.partition("=")
         if not sign:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from config import MapCoilConfig
+from config import MapCoilConfig, Url
 from utils.coil.coil import Coil
 from utils.coil.crops import take_pictures
 from utils.coil.defect_table import clipped, images_of, read_defects
@@ -202,8 +202,10 @@ def _check_out(out: Path, config: MapCoilConfig) -> None:
         raise InputError(f"-out {out}: no right to write in {there}; name another folder")
 
 
-def _beside(table: Path | None) -> Path:
+def _beside(table: Path | Url | None) -> Path:
     assert table is not None, "-dir or -defects was given"
+    if isinstance(table, Url):
+        raise InputError("-out: name a folder for the map")
     return table.parent
 
 
@@ -271,7 +273,7 @@ def _from_images(config: MapCoilConfig, plan: CoilPlan, out: Path) -> _Seen:
     )
 
 
-def _from_table(config: MapCoilConfig, plan: CoilPlan, file: Path, out: Path) -> _Seen:
+def _from_table(config: MapCoilConfig, plan: CoilPlan, file: Path | Url, out: Path) -> _Seen:
     """Take the defects from a table; the images, where they are at hand, tell their sizes, edges and pictures."""
     table = read_defects(file, config.where or ())
     if len(table.defects):
@@ -298,6 +300,8 @@ def _from_table(config: MapCoilConfig, plan: CoilPlan, file: Path, out: Path) ->
         folder = None
         sizes, cameras, guessed = images_of(table, config.dir, config.frame_size)
         notes += guessed
+        skipped = [Skipped(image, reason) for image, reason in table.skipped]
+        cameras |= _cameras(one.image for one in skipped)
     frames = read_frames(config.dir, plan, sizes, cameras, [one.image for one in skipped])
     skipped += [Skipped(name, reason) for name, reason in frames.unplaced.items()]
     if folder is not None and plan.edges == "found":

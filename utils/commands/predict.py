@@ -11,7 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from config import PredictConfig
+from config import PredictConfig, Url
+from utils.commands.predict_shards import ShardsResult, in_shards, predict_shards
 from utils.commands.progress import progress, require_images
 from utils.commands.results_folder import PICTURES_OF, left_over, marked, refuse_foreign_pictures
 from utils.data.annotations import TEST_IMAGES, folder_to_predict, known_classes, open_test_images
@@ -124,8 +125,8 @@ class PredictResult:
         return "\n".join(lines)
 
 
-def predict(config: PredictConfig) -> PredictResult:
-    """Find defects in a dataset folder, a folder of images or a single image.
+def predict(config: PredictConfig) -> PredictResult | ShardsResult:
+    """Find defects in a dataset folder, a folder of images or a single image; or in shards, where the flags ask for it.
 
     Args:
         config: the flags of ``Predict_masks.py``.
@@ -136,6 +137,10 @@ def predict(config: PredictConfig) -> PredictResult:
     Raises:
         InputError: flags, weights or images are at fault; nothing was written then.
     """
+    if in_shards(config):
+        return predict_shards(config)
+    assert not isinstance(config.images, Url)
+    assert not isinstance(config.out, Url)
     _check_saves(config.save)
     images = _images(config)
     _warn_of_pages(images.paths)
@@ -270,21 +275,23 @@ class _Images:
 
 
 def _images(config: PredictConfig) -> _Images:
-    if (config.dir is None) == (config.images is None):
+    given = config.images
+    assert not isinstance(given, Url)
+    if (config.dir is None) == (given is None):
         both = "both were given" if config.dir else "neither was given"
         raise InputError(f"give -dir DATASET_FOLDER or -images FOLDER_OR_FILE, one of them; {both}")
     if config.dir is not None:
         paths, home, folder = open_test_images(config.dir), config.dir, folder_to_predict(config.dir)
-    elif config.images is not None and config.images.is_file():
-        if not is_utf8(config.images.name):
-            raise InputError(f"-images {config.images}: {NOT_UTF8}")
-        paths, home = [config.images], config.images.parent
+    elif given is not None and given.is_file():
+        if not is_utf8(given.name):
+            raise InputError(f"-images {given}: {NOT_UTF8}")
+        paths, home = [given], given.parent
         folder = home
     else:
-        assert config.images is not None
-        if not config.images.exists():
-            raise InputError(f"-images {config.images}: no such file or folder")
-        paths, home = list_images(config.images), config.images
+        assert given is not None
+        if not given.exists():
+            raise InputError(f"-images {given}: no such file or folder")
+        paths, home = list_images(given), given
         folder = home
         if linked := about_links(home):
             _warn(visible(f"{linked}; name that folder with -images"))

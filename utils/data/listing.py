@@ -6,7 +6,7 @@ splits and pictures of results know images by it, so equal names in different fo
 
 import os
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from utils.errors import InputError
@@ -16,6 +16,7 @@ NOT_UTF8 = "the file's name is not UTF-8, tables cannot hold it; rename the file
 # A prediction leaves one of these files in its folder of results, beside the folders of its pictures.
 SUMMARY = "summary.json"
 UNFINISHED = ".unfinished"  # stands for the summary of a prediction that was broken off
+JOB = "job.json"  # of a prediction in shards, from its beginning
 PICTURES = ("overlays", "masks")
 TRAIN_IMAGES, TEST_IMAGES = "train_images", "test_images"  # of a dataset folder
 _JUNCTION = 0xA0000003  # what Windows calls a folder that leads to another (IO_REPARSE_TAG_MOUNT_POINT)
@@ -27,7 +28,12 @@ def list_images(folder: Path, apart: Sequence[Path] = ()) -> list[Path]:
 
 
 def image_names(folder: Path, apart: Sequence[Path] = ()) -> list[str]:
-    """List the names of the images of a folder and of the folders within, sorted.
+    """List the names of the images of a folder and of the folders within, sorted; see ``walk_images``."""
+    return sorted(walk_images(folder, apart))
+
+
+def walk_images(folder: Path, apart: Sequence[Path] = ()) -> Iterator[str]:
+    """Give the names of the images of a folder and of the folders within, in no order, and hold none of them.
 
     Hidden files and folders, other suffixes, folders that are links (one may lead out of the folder, or in a circle) and
     the pictures of earlier predictions are left out. A linked file is an image; a link that leads nowhere is listed:
@@ -37,7 +43,7 @@ def image_names(folder: Path, apart: Sequence[Path] = ()) -> list[str]:
         folder: folder to list.
         apart: folders that belong to something else, such as the masks; what lies in them is left out.
 
-    Returns:
+    Yields:
         The path of each image relative to the folder, with forward slashes: ``a.jpg``, ``line2/a.jpg``.
 
     Raises:
@@ -45,7 +51,6 @@ def image_names(folder: Path, apart: Sequence[Path] = ()) -> list[str]:
         OSError: a folder within may not be read.
     """
     others = {os.path.realpath(path) for path in apart} - {os.path.realpath(folder)}
-    found: list[str] = []
     waiting = [""]
     while waiting:
         within = waiting.pop()
@@ -53,12 +58,11 @@ def image_names(folder: Path, apart: Sequence[Path] = ()) -> list[str]:
             name = within + entry.name
             # The suffix decides before the file type: is_file() of a link costs a system call.
             if is_image_name(entry.name) and _may_be_image(entry):
-                found.append(name)
+                if not is_utf8(name):
+                    raise InputError(f"{folder / name}: {NOT_UTF8}")
+                yield name
             elif _is_folder_within(entry) and not (others and os.path.realpath(entry.path) in others):
                 waiting.append(f"{name}/")
-    if not is_utf8("".join(found)):
-        raise InputError(f"{folder / next(name for name in found if not is_utf8(name))}: {NOT_UTF8}")
-    return sorted(found)
 
 
 def name_in(folder: Path, path: Path) -> str:
@@ -103,20 +107,22 @@ def linked_folders(folder: Path) -> list[str]:
     return sorted(found)
 
 
-def _entries(folder: Path, within: str) -> "list[os.DirEntry[str]]":
-    """List what a folder, or one within it, holds, but for the pictures of earlier predictions."""
+def _entries(folder: Path, within: str) -> "Iterator[os.DirEntry[str]]":
+    """Give what a folder, or one within it, holds, but for the pictures of earlier predictions."""
+    place = folder / within if within else folder
     try:
-        with os.scandir(folder / within if within else folder) as listed:
-            entries = list(listed)
+        listed = os.scandir(place)
     except FileNotFoundError:
         if within:  # removed meanwhile
-            return []
+            return
         raise InputError(f"{folder}: no such folder") from None
     except NotADirectoryError:
         raise InputError(f"{folder}: is a file, expected a folder of images") from None
-    if any(entry.name in (SUMMARY, UNFINISHED) for entry in entries):
-        return [entry for entry in entries if entry.name not in PICTURES]
-    return entries
+    with listed:
+        results = any((place / name).exists() for name in (SUMMARY, UNFINISHED, JOB))
+        for entry in listed:
+            if not (results and entry.name in PICTURES):
+                yield entry
 
 
 def _is_folder_within(entry: "os.DirEntry[str]") -> bool:

@@ -1,0 +1,402 @@
+"""Predictions in shards: memory and time by the length of the list, a rerun, kills on a cluster, and Ray against one process.
+
+    python benchmarks/scale.py -cases memory,rerun              # manifests of images that are not there: no network runs
+    python benchmarks/scale.py -cases kills -images 100000      # tiny images in an S3 of this machine, a simulated cluster
+    python benchmarks/scale.py -cases strips -strips 2000       # U-Net efficientnet-b0 on strips of 256x1600
+
+Each case that the CSV has already of this machine and size is left out. ``kills`` and ``strips`` need requirements-scale.txt.
+"""
+
+import datetime
+import os
+import random
+import resource
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+from benchmarks.machine import facts, find_rows, here, write_rows
+from config import PredictConfig, Url, flag
+from utils.cli import DONE, parse, run
+
+ROOT = Path(__file__).resolve().parents[1]
+# Agents of a machine need half a minute to start where others are busy too.
+START = {"RAY_agent_register_timeout_ms": "180000", "RAY_gcs_server_request_timeout_seconds": "180"}
+PORTS = ("metrics_agent_port", "metrics_export_port", "dashboard_agent_listen_port", "runtime_env_agent_port")
+# Ray takes this machine's address in the network for 127.0.0.1, where a cluster of 127.0.0.1 does not listen.
+LAUNCH = """import runpy, sys, ray._private.services as services
+services.get_node_ip_address = lambda *words, **more: "127.0.0.1"
+sys.argv = sys.argv[1:]
+sys.path.insert(0, ".")
+runpy.run_path(sys.argv[0], run_name="__main__")"""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ScaleConfig:
+    """What this benchmark does."""
+
+    cases: tuple[str, ...] = flag("memory, rerun, kills, strips", ("memory", "rerun"))
+    rows: tuple[int, ...] = flag("of memory: rows of the manifests", (10_000, 1_000_000))
+    images: int = flag("of rerun and kills", 100_000, low=10)
+    shard_size: int = flag("images of a shard", 1000, low=1)
+    strips: int = flag("of strips", 2000, low=10)
+    kills: tuple[int, ...] = flag("workers, nodes, drivers that are killed", (20, 5, 5))
+    nodes: int = flag("of the simulated cluster", 3, low=1)
+    seed: int = flag("of the kills", 0)
+    work: Path = flag("folder for images, networks and results", Path(tempfile.gettempdir()) / "steel-scale")
+    out: Path = flag("CSV file to append to", Path(__file__).parent / "results/scale.csv")
+
+
+def main(argv: Sequence[str]) -> int:
+    """Measure what is missing and print it."""
+    config = parse(ScaleConfig, argv, "scale.py", "Measure predictions in shards.")
+    os.environ["OMP_NUM_THREADS"] = "1"
+    config.work.mkdir(parents=True, exist_ok=True)
+    for case in config.cases:
+        size = {"memory": max(config.rows), "strips": config.strips}.get(case, config.images)
+        key = {"case": case, "size": size, "shard_size": config.shard_size}
+        if find_rows(config.out, {**key, **here(1)}):
+            print(f"{case} of {size}: measured already, in {config.out}")
+            continue
+        for what, value, unit in CASES[case](config):
+            print(f"{case:8s} {what:50s} {value:12.3f} {unit}", flush=True)
+            row = {
+                "date": datetime.date.today().isoformat(),
+                **key,
+                "what": what,
+                "value": round(value, 4),
+                "unit": unit,
+            }
+            write_rows(config.out, [{**row, **facts(1, "torch", "pyarrow")}])
+    return DONE
+
+
+Measured = Iterator[tuple[str, float, str]]
+
+
+def network(work: Path, encoder: str = "test_resnet") -> Path:
+    """Write an untrained network, and return its folder: what is measured is time and memory, not skill."""
+    import torch
+
+    from utils.decision.decision import Decision
+    from utils.models.factory import build
+    from utils.models.spec import ModelSpec
+    from utils.weights.weights_file import WeightsFile
+
+    folder = work / f"network-{encoder}"
+    if not folder.exists():
+        narrow = (16, 16, 16, 8, 8) if encoder == "test_resnet" else ()
+        spec = ModelSpec("unet", encoder, "multilabel", ("pits", "cracks"), 3, None, decoder_channels=narrow)
+        torch.manual_seed(1)
+        model = build(spec)
+        torch.nn.init.normal_(model.net.segmentation_head[0].weight, std=0.5)
+        decision = Decision.uniform(2, 0.5, 20, 0)
+        WeightsFile(spec, model.net.state_dict(), model.mean, model.std, None, decision).save_named(folder, "unet")
+    return folder
+
+
+def predicting(config: ScaleConfig, weights: Path, **more: Any) -> PredictConfig:
+    """Return the flags of a prediction here."""
+    flags = {"backend": "torch", "device": "cpu", "threads": 1, "shard_size": config.shard_size, "engine": "local"}
+    return PredictConfig(weights_dir=weights, **{**flags, **more})
+
+
+def manifest(work: Path, rows: int) -> Path:
+    """Write a manifest of images that are not there."""
+    import pyarrow as arrow
+    import pyarrow.parquet as parquet
+
+    path = work / f"rows-{rows}.parquet"
+    if not path.exists():
+        schema = arrow.schema([("image", arrow.string()), ("coil", arrow.int64())])
+        with parquet.ParquetWriter(path, schema) as writer:
+            for first in range(0, rows, 100_000):
+                numbers = range(first, min(first + 100_000, rows))
+                names = [f"2026/line{number % 4}/{number:09d}.jpg" for number in numbers]
+                writer.write_table(
+                    arrow.table({"image": names, "coil": [number // 2500 for number in numbers]}, schema)
+                )
+    return path
+
+
+def measure_memory(config: ScaleConfig) -> Measured:
+    """Plan manifests of several lengths and predict a shard of each, in processes of their own."""
+    weights, peaks = network(config.work), {}
+    for rows in config.rows:
+        path, out = manifest(config.work, rows), config.work / "memory"
+        shutil.rmtree(out, ignore_errors=True)
+        words = [sys.executable, __file__, "-worker", path, weights, out, config.shard_size]
+        answer = subprocess.run([str(word) for word in words], cwd=ROOT, capture_output=True, text=True, check=True)
+        idle, planned, worked, seconds = map(float, answer.stdout.split()[-4:])
+        peaks[rows] = worked
+        yield f"peak before anything is listed, {rows} rows", idle, "MB"
+        yield f"peak of the driver when planned, {rows} rows", planned, "MB"
+        yield f"peak after a shard too, {rows} rows", worked, "MB"
+        yield f"planning {rows} rows", seconds, "s"
+    yield "peak of most rows / of fewest", peaks[max(peaks)] / peaks[min(peaks)], ""
+
+
+def one_process(words: Sequence[str]) -> int:
+    """Plan and predict one shard, and print peaks of memory in MB and the seconds of planning."""
+    from utils.data.stores import Store
+    from utils.inference.chosen import choose_weights
+    from utils.shards.job import open_job, resolved
+    from utils.shards.sources import Source
+    from utils.shards.worker import Worker, measure_planned
+
+    path, weights, out, size = Path(words[0]), Path(words[1]), Path(words[2]), int(words[3])
+    config = resolved(predicting(ScaleConfig(shard_size=size), weights, images=path, out=out, save=("overlays",)))
+    chosen, source = choose_weights(config), Source(path)
+    worker_alone = peak()
+    start = time.perf_counter()
+    job = open_job(config, chosen, Store(out), source, lambda plan, depth: measure_planned(source, plan, depth))
+    seconds, planned = time.perf_counter() - start, peak()
+    Worker(config, job).run(0)
+    print(worker_alone, planned, peak(), seconds)
+    return DONE
+
+
+def peak() -> float:
+    """Return the most memory that this process ever had, in MB."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e3
+
+
+def measure_rerun(config: ScaleConfig) -> Measured:
+    """Run a job of images that are not there, then run it again."""
+    from utils.commands.predict import predict
+
+    out = config.work / "rerun"
+    shutil.rmtree(out, ignore_errors=True)
+    weights = network(config.work)
+    flags = predicting(config, weights, images=manifest(config.work, config.images), out=out)
+    start = time.perf_counter()
+    predict(flags)
+    yield "first run, no image there", time.perf_counter() - start, "s"
+    start = time.perf_counter()
+    result = predict(flags)
+    assert result.images == config.images
+    yield "rerun of the finished job", time.perf_counter() - start, "s"
+    command = command_of(flags)
+    start = time.perf_counter()
+    subprocess.run(command, cwd=ROOT, capture_output=True)
+    yield "the same as a command, with its start", time.perf_counter() - start, "s"
+
+
+def command_of(flags: PredictConfig) -> list[str]:
+    """Return the command that a user would type."""
+    names = ("images", "weights_dir", "out", "engine", "shard_size", "backend", "device", "threads", "workers")
+    launched = ["-c", LAUNCH] if flags.engine == "ray" else []
+    words = [sys.executable, *launched, "Predict_masks.py"]
+    for name in names:
+        words += [f"-{name}", str(getattr(flags, name))]
+    return words
+
+
+@contextmanager
+def cluster(nodes: int) -> Iterator[Any]:
+    """Simulate a Ray cluster on this machine, which the environment then names."""
+    os.environ.update(START)
+    from ray.cluster_utils import Cluster
+
+    made = Cluster(initialize_head=True, head_node_args={**node(), "include_dashboard": False})
+    try:
+        for _ in range(nodes - 1):
+            made.add_node(**node())
+        os.environ["RAY_ADDRESS"] = made.address
+        yield made
+    finally:
+        os.environ.pop("RAY_ADDRESS", None)
+        made.shutdown()
+
+
+def node() -> dict[str, Any]:
+    """Return what a simulated machine is made of.
+
+    Ports are named, since Ray waits 15 seconds, and no longer, for agents that choose their own.
+    """
+    with ExitStack() as stack:
+        sockets = [stack.enter_context(socket.socket()) for _ in PORTS]
+        for one in sockets:
+            one.bind(("127.0.0.1", 0))
+        ports = {name: one.getsockname()[1] for name, one in zip(PORTS, sockets, strict=True)}
+    return {"num_cpus": 2, "node_ip_address": "127.0.0.1", "object_store_memory": 10**8, **ports}
+
+
+def kill_node(machines: Any, chance: random.Random) -> None:
+    """Take a machine from the cluster as if its power failed, and add another one."""
+    others = [one for one in machines.list_all_nodes() if one is not machines.head_node]
+    machines.remove_node(chance.choice(others), allow_graceful=False)
+    machines.add_node(**node())
+
+
+@contextmanager
+def store() -> Iterator[str]:
+    """Serve S3 on this machine, which the environment then names; yields the URL of an empty bucket."""
+    import logging
+
+    import s3fs
+    from moto.server import ThreadedMotoServer
+
+    logging.getLogger("werkzeug").setLevel(logging.ERROR)
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server.start()
+    host, port = server.get_host_and_port()
+    os.environ.update(AWS_ENDPOINT_URL=f"http://{host}:{port}", AWS_DEFAULT_REGION="us-east-1")
+    os.environ.update(AWS_ACCESS_KEY_ID="test", AWS_SECRET_ACCESS_KEY="test")
+    try:
+        s3fs.S3FileSystem().call_s3("create_bucket", Bucket="mill")
+        yield "s3://mill"
+    finally:
+        server.stop()
+
+
+def measure_kills(config: ScaleConfig) -> Measured:
+    """Predict tiny images in a store on a cluster whose workers, machines and drivers are killed."""
+    import cv2
+    import numpy as np
+
+    from utils.data.stores import Store
+
+    chance, pixels = random.Random(config.seed), np.random.default_rng(config.seed)
+    weights = network(config.work)
+    with store() as bucket, cluster(config.nodes) as machines:
+        images = Store(Url(f"{bucket}/2026"))
+        for number in range(config.images):
+            image = pixels.integers(90, 160, (16, 32), dtype=np.uint8)
+            image[4:10, 4 : 10 + number % 20] = 250
+            images.replace(f"line{number % 4}/{number:07d}.png", cv2.imencode(".png", image)[1].tobytes())
+        flags = predicting(config, weights, images=Url(f"{bucket}/2026"), out=Url(f"{bucket}/serial"))
+        start = time.perf_counter()
+        subprocess.run(command_of(flags), cwd=ROOT, check=True, stdout=subprocess.DEVNULL)
+        yield "serial run", time.perf_counter() - start, "s"
+        out = Url(f"{bucket}/ray")
+        start = time.perf_counter()
+        command = command_of(predicting(config, weights, images=Url(f"{bucket}/2026"), out=out, engine="ray"))
+        done = ordeal(command, Store(out), machines, config, chance)
+        yield "run with kills", time.perf_counter() - start, "s"
+        for what, count in zip(("workers", "nodes", "drivers"), done, strict=True):
+            yield f"{what} killed", count, ""
+        yield from compared(flags.out, out)
+
+
+def ordeal(
+    command: list[str], out: Any, machines: Any, config: ScaleConfig, chance: random.Random
+) -> tuple[int, int, int]:
+    """Run a command until it is done, and kill all that is to be killed at chosen numbers of parts.
+
+    Returns:
+        How many workers, machines and drivers were killed.
+    """
+    shards = -(-config.images // config.shard_size)
+    acts = [kind for kind, many in zip("wnd", config.kills, strict=True) for _ in range(many)]
+    chance.shuffle(acts)
+    plan = sorted((chance.randrange(1, max(2, shards - 4)), number) for number in range(len(acts)))
+    killed = dict.fromkeys("wnd", 0)
+    driver = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL)
+    for (many, _), act in zip(plan, acts, strict=True):
+        while driver.poll() is None and sum(name.startswith("part-") for name in out.names()) < many:
+            time.sleep(0.05)
+        if driver.poll() is not None:
+            break
+        if act == "d":
+            driver.send_signal(signal.SIGKILL)
+            driver.wait()
+            driver = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL)
+            killed["d"] += 1
+        elif act == "n":
+            kill_node(machines, chance)
+            killed["n"] += 1
+        elif own := task_processes():
+            os.kill(chance.choice(own), signal.SIGKILL)
+            killed["w"] += 1
+    if driver.wait() not in (0, 3):
+        subprocess.run(command, cwd=ROOT, check=True, stdout=subprocess.DEVNULL)
+    return killed["w"], killed["n"], killed["d"]
+
+
+def task_processes() -> list[int]:
+    """List the processes of Ray's workers that this process's cluster has."""
+    import psutil
+
+    own = psutil.Process().children(recursive=True)
+    found = []
+    for process in own:
+        try:
+            if any(word.startswith("ray::") for word in process.cmdline()):
+                found.append(process.pid)
+        except psutil.Error:
+            continue
+    return found
+
+
+def compared(serial: Any, other: Any) -> Measured:
+    """Compare all rows of two jobs of the same images, and every part with its sha256."""
+    from utils.data.parts import committed, read_part
+    from utils.data.stores import Store
+    from utils.shards.job import read_job
+
+    one, two = Store(serial), Store(other)
+    job = read_job(one)
+    assert job is not None
+    there = committed(two, job.shards)
+    missing = double = torn = different = 0
+    for shard, name in committed(one, job.shards).items():
+        if shard not in there:
+            missing += read_part(one, name).num_rows
+            continue
+        try:
+            rows = read_part(two, there[shard])
+        except Exception:
+            torn += 1
+            continue
+        wanted, found = read_part(one, name).to_pylist(), rows.to_pylist()
+        names = [row["image"] for row in found]
+        double += len(names) - len(set(names))
+        missing += len({row["image"] for row in wanted} - set(names))
+        different += sum(row != like for row, like in zip(found, wanted, strict=False))
+    yield from (("rows missing", missing, ""), ("rows double", double, ""), ("parts torn", torn, ""))
+    yield "rows that differ from the serial run", different, ""
+
+
+def measure_strips(config: ScaleConfig) -> Measured:
+    """Time strips by one process, and by Ray with one worker on the same cores."""
+    from benchmarks.inference import InferenceConfig, link, make_strips
+
+    weights = network(config.work, "efficientnet-b0")
+    drawn = sorted((make_strips(InferenceConfig(work=config.work, strips=64)) / "test_images").iterdir())
+    images = config.work / f"linked-{config.strips}"
+    link(drawn, config.strips, images)
+    seconds = {}
+    for engine in ("local", "ray"):
+        out = config.work / f"strips-{engine}"
+        shutil.rmtree(out, ignore_errors=True)
+        flags = predicting(config, weights, images=images, out=out, engine=engine, workers=1, backend="openvino")
+        start = time.perf_counter()
+        subprocess.run(command_of(flags), cwd=ROOT, check=True, stdout=subprocess.DEVNULL)
+        seconds[engine] = time.perf_counter() - start
+        yield f"-engine {engine}, one worker of one thread", seconds[engine], "s"
+    yield "ray / local", seconds["ray"] / seconds["local"], ""
+
+
+CASES: dict[str, Callable[[ScaleConfig], Measured]] = {
+    "memory": measure_memory,
+    "rerun": measure_rerun,
+    "kills": measure_kills,
+    "strips": measure_strips,
+}
+
+if __name__ == "__main__":
+    if sys.argv[1:2] == ["-worker"]:
+        sys.exit(one_process(sys.argv[2:]))
+    run(main)

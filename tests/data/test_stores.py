@@ -1,0 +1,79 @@
+"""Stores: a disk, a store in memory and S3 answer the same calls alike."""
+
+import uuid
+from pathlib import Path
+
+import pytest
+
+from config import Url
+from utils.data.stores import Store, StoreError
+from utils.errors import InputError
+
+
+@pytest.fixture(params=["disk", "memory", "s3"])
+def store(request: pytest.FixtureRequest, tmp_path: Path) -> Store:
+    if request.param == "disk":
+        return Store(tmp_path / "a::b")
+    if request.param == "memory":
+        return Store(Url(f"memory://{uuid.uuid4().hex}/within"))
+    return Store(Url(f"{request.getfixturevalue('bucket')}/within"))
+
+
+def test_files_are_written_whole_read_in_ranges_and_listed(store, tmp_path):
+    assert store.create("b.txt", b"0123456789")
+    assert store.read("b.txt") == b"0123456789"
+    assert store.read("b.txt", 2, 5) == b"234"
+    store.replace("b.txt", b"new")
+    (tmp_path / "mine").write_bytes(b"mine")
+    store.put(tmp_path / "mine", "deep/c.txt")
+    with store.open("deep/c.txt") as file:
+        assert file.read() == b"mine"
+    assert store.read("b.txt") == b"new"
+    assert "b.txt" in set(store.names()) <= {"b.txt", "deep"}
+    assert (store.is_file("b.txt"), store.is_file("c.txt"), store.exists("deep")) == (True, False, True)
+    store.fetch(store.at("b.txt"), tmp_path / "fetched")
+    assert (tmp_path / "fetched").read_bytes() == b"new"
+    for missing in (lambda: store.read("no"), lambda: store.fetch(store.at("no"), tmp_path / "no")):
+        with pytest.raises(FileNotFoundError):
+            missing()
+
+
+def test_of_two_that_write_one_name_a_store_keeps_the_first_and_a_disk_a_whole_one(store):
+    assert store.create("part", b"one")
+    second = store.create("part", b"two")
+    assert (store.read("part"), second) == ((b"two", True) if store.local else (b"one", False))
+
+
+def test_all_files_within_are_listed_page_by_page(store, monkeypatch):
+    if store.local is not None:
+        pytest.skip("disks are listed by utils.data.listing")
+    monkeypatch.setattr("utils.data.stores.KEYS", 10)
+    names = {f"{number % 3}/{number:04d}.png" for number in range(1, 26)}
+    for name in names:
+        store.replace(name, b"x")
+    assert sorted(store.walk()) == sorted(names)
+    assert list(Store(Url(f"{store.place}/nothing")).walk()) == []
+
+
+@pytest.mark.parametrize(
+    ("url", "message"),
+    [
+        ("nothing://a/b", "-out nothing://a/b: Protocol not known: nothing; name a folder or a URL that fsspec knows"),
+        ("gs://a/b", "-out gs://a/b: the package gcsfs is not installed; run .venv/bin/uv pip install gcsfs"),
+    ],
+)
+def test_a_store_that_nobody_knows_or_that_lacks_its_package_is_one_line(url, message):
+    pytest.importorskip("fsspec")
+    with pytest.raises(InputError) as error:
+        Store(Url(url), "-out")
+    assert str(error.value) == message
+
+
+def test_a_store_that_does_not_answer_is_one_line(monkeypatch):
+    def fail(*words: object, **more: object) -> None:
+        raise RuntimeError("no\nroute")
+
+    store = Store(Url("memory://a"), "-out")
+    monkeypatch.setattr(store.fs, "cat_file", fail)
+    with pytest.raises(StoreError, match=r"^-out memory://a/x: no route; check the address, the network and the"):
+        store.read("x")

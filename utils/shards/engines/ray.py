@@ -1,0 +1,112 @@
+"""Shards as tasks of Ray. What is killed, with its process or its machine, Ray runs again, on whatever machine is left."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from config import PredictConfig
+from utils.data.stores import StoreError
+from utils.device import optional
+from utils.errors import InputError
+from utils.shards.engines.engine import Engine
+from utils.shards.worker import Task, Worker
+
+ROOT = Path(__file__).resolve().parents[3]
+_TRIES = 10  # of a shard whose process or machine dies, beside the first
+
+
+class OnRay(Engine):
+    """Runs shards as tasks of a cluster that is there, or of one on this machine.
+
+    Args:
+        config: the flags.
+
+    Raises:
+        InputError: Ray is not installed, or the cluster that ``RAY_ADDRESS`` names cannot be reached.
+    """
+
+    def __init__(self, config: PredictConfig) -> None:
+        super().__init__(config)
+        ray = self.ray = optional("-engine ray", "ray")
+        self.began = not ray.is_initialized()
+        if self.began:
+            threads = str(max(config.threads, 1))
+            wanted = {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": threads}
+            try:
+                ray.init(
+                    runtime_env={"env_vars": {**wanted, **_for_stores()}}, log_to_driver=False, logging_level="error"
+                )
+            except (ConnectionError, ValueError, RuntimeError, TimeoutError) as error:
+                text = " ".join(str(error).split())
+                raise InputError(f"-engine ray: no cluster ({text[:200]}); check RAY_ADDRESS, or start one") from None
+
+    def run(self, task: Task) -> Iterator[int]:
+        """Run the shards of a task, and give the number of each that is committed, in the order that they are."""
+        ray = self.ray
+        cores = max(self.config.threads, 1)
+        gpus = int(self.config.device == "cuda")
+        work: Any = ray.remote(num_cpus=cores, num_gpus=gpus, max_retries=_TRIES, retry_exceptions=[StoreError])(_work)
+        about = ray.put((task.config, task.job))
+        rest = iter(task.todo)
+        running: list[Any] = []
+        while True:
+            room = self.config.workers or self._at_once(cores, gpus)  # machines come and go
+            while len(running) < room and (shard := next(rest, None)) is not None:
+                running.append(work.remote(about, shard))
+            if not running:
+                return
+            done, running = ray.wait(running, num_returns=1, timeout=60)
+            for one in done:
+                yield _result(ray, one)
+
+    def _at_once(self, cores: int, gpus: int) -> int:
+        """Return how many tasks the cluster can run now, with a core of each machine left free."""
+        return max(1, sum(_fit(node, cores, gpus) for node in self.ray.nodes() if node["Alive"]))
+
+    def __exit__(self, *error: object) -> None:
+        """Leave the cluster; one that was started for this run ends."""
+        if self.began:
+            self.ray.shutdown()
+
+
+def _fit(node: dict[str, Any], cores: int, gpus: int) -> int:
+    has = node["Resources"]
+    many = int(max(has.get("CPU", 0) - 1, 0) // cores)
+    return min(many, int(has.get("GPU", 0) // gpus)) if gpus else many
+
+
+def _result(ray: Any, one: Any) -> int:
+    """Return what a task returned; its error as ours."""
+    try:
+        return int(ray.get(one))
+    except ray.exceptions.RayTaskError as error:
+        cause = error.cause
+        if isinstance(cause, (InputError, OSError)):
+            raise cause from None
+        raise
+    except ray.exceptions.RayError as error:
+        text = " ".join(str(error).split())
+        raise InputError(
+            f"-engine ray: a shard ended its process or machine {_TRIES + 1} times ({text[:200]}); look for a lack of memory,"
+            " then type the command again, it goes on where it stopped"
+        ) from None
+
+
+def _for_stores() -> dict[str, str]:
+    """Return what of the environment says how stores are reached."""
+    kinds = ("AWS_", "FSSPEC_", "GOOGLE_", "AZURE_")
+    return {name: value for name, value in os.environ.items() if name.startswith(kinds)}
+
+
+_worker: tuple[Any, Worker] | None = None  # of this process, which Ray keeps for the next task
+
+
+def _work(about: Any, shard: int) -> int:
+    """Predict a shard, in a process of Ray's."""
+    global _worker
+    config, job = about
+    if _worker is None or _worker[0] != (config, job.plan, job.settings):
+        _worker = ((config, job.plan, job.settings), Worker(config, job))
+    _worker[1].run(shard)
+    return shard
