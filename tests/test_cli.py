@@ -18,6 +18,7 @@ import config as configs
 from config import (
     RECIPES,
     VERSION,
+    CollectConfig,
     ConvertConfig,
     DownloadWeightsConfig,
     EvaluateConfig,
@@ -285,6 +286,7 @@ def test_file_that_cannot_be_read_is_named(tmp_path):
 @pytest.mark.parametrize("kind", CONFIG_CLASSES)
 def test_stored_settings_come_back_equal(kind):
     words = {
+        CollectConfig: ["-review", "kept"],
         ConvertConfig: ["-from", "coco", "-class_names", "a,b", "-link"],
         DownloadWeightsConfig: ["net-a", "net-b", "-list"],
         PublishWeightsConfig: ["runs/first", "-name", "net", "-data", "strips, all"],
