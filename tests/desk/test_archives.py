@@ -79,3 +79,24 @@ def test_a_locked_file_is_named():
     ((name, reason),) = archives.unpack(bytes(data), 1000)
     assert name == "a.png"
     assert "password" in reason
+
+
+@pytest.mark.parametrize("method", [zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
+def test_methods_that_unpack_without_bounds_are_named(method):
+    entries = list(archives.unpack(zipped({"a.png": bytes(10**6)}, method), 1000))
+    assert [name for name, _ in entries] == ["a.png"]
+    assert "unusual method" in entries[0][1]
+
+
+def test_what_is_left_out_counts_too(monkeypatch):
+    monkeypatch.setattr(archives, "MOST_UNPACKED", 3)
+    with pytest.raises(InputError, match="too much"):
+        names(zipped({f"{k}.png": b"1" * 2000 for k in range(5)}))
+
+
+def test_too_many_files_are_refused_before_their_list_is_read(monkeypatch):
+    data = zipped({str(k): b"" for k in range(4)})
+    monkeypatch.setattr(archives, "MOST_FILES", 3)
+    monkeypatch.setattr(zipfile, "ZipFile", None)
+    with pytest.raises(InputError, match="more than 3 files"):
+        names(data)

@@ -148,3 +148,39 @@ def test_what_is_no_action_is_refused(sent):
 def test_who_needs_a_name(who):
     with pytest.raises(InputError):
         check_who(who)
+
+
+def test_numbers_stay_when_an_action_before_is_undone():
+    first = does("add", class_id=1, rle=coded(20, 0, 3, 3))
+    second = does("add", "Bob", class_id=2, rle=coded(20, 8, 4, 4))
+    made = after(first, second)  # what numbers them
+    third = does("class", "Bob", defect=4, class_id=1)
+    review = after(first, second, third, does("undo", of=first.id), does("add", class_id=2, rle=coded(0, 0, 2, 2)))
+    assert sorted(made.defects) == [1, 2, 3, 4]
+    assert [(one.number, one.class_id) for one in review.defects.values()] == [(1, 1), (2, 2), (4, 1), (5, 2)]
+
+
+def test_paint_for_a_defect_that_is_gone_is_left_alone_or_makes_it_anew():
+    first = does("add", class_id=2, rle=coded(20, 0, 3, 3))
+    after(first)
+    without, named = (does("add", "Bob", defect=3, rle=coded(24, 0, 2, 2), **more) for more in ({}, {"class_id": 2}))
+    undo = does("undo", of=first.id)
+    assert sorted(after(first, without, undo).defects) == [1, 2]
+    assert sorted(after(first, named, undo).defects) == [1, 2, 3]
+    assert sorted(after(does("add", defect=99, class_id=1, rle=coded(24, 0, 2, 2))).defects) == [1, 2, 3]
+
+
+@pytest.mark.parametrize("text", ["\ud800", "a\x01b", "\x1b[31m", "a\0"])
+def test_remarks_that_no_file_can_hold_are_refused(text):
+    with pytest.raises(InputError, match="control"):
+        does("comment", text=text)
+    assert does("comment", text="two\nlines, \U0001f600").content
+
+
+def test_polygons_that_cost_too_much_are_refused():
+    high = Base(4000, 10, ("pits",), 1, "w.pth", "s", ())
+    sent = [
+        {"id": str(uuid.uuid4()), "kind": "add", "class_id": 1, "polygon": [[k % 9, k % 2 * 4000] for k in range(600)]}
+    ]
+    with pytest.raises(InputError, match="simpler"):
+        check_actions(sent, high, "Ann", 1.0)

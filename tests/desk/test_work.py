@@ -1,13 +1,15 @@
 """The queue of the desk: what it does in the background, and what stays right whatever happens meanwhile."""
 
+import dataclasses
 import time
 
 import pytest
 
 from tests.desk.desks import bench, strip
-from tests.web.red import pixels, png
-from utils.desk.database import Database, check_free
-from utils.desk.image_table import Filter
+from tests.web.red import about, pixels, png
+from utils.desk import work
+from utils.desk.database import CannotKeep, Database, check_free
+from utils.desk.image_table import Filter, Job
 from utils.errors import InputError
 from utils.inference.inspected import Inspected, Refused
 
@@ -121,3 +123,42 @@ def test_images_that_nobody_has_any_more_are_removed(tmp_path):
         left = sorted(path.stem for path in (tmp_path / "images").rglob("*.png"))
         assert len(left) == 2  # the one of the other visit, and the reviewed one, which collect needs
         assert desk.services.looking.image(other, 1)["name"] == "shared.png"
+
+
+def test_images_that_were_to_be_decided_anew_go_on_after_a_restart(tmp_path):
+    with bench(tmp_path) as desk:
+        visit = desk.begin()
+        desk.add(visit, a=strip())
+        desk.desk.work.close()
+        desk.desk.change(visit, {"decision": [{"min_area": 500}, {}]})
+        assert desk.desk.images.counts(visit, desk.desk.visit(visit).settings)["behind"] == 1
+    with bench(tmp_path) as desk:
+        assert desk.wait(visit, 5)["counts"]["defective"] == 0
+
+
+def test_other_weights_without_classes_of_pixels_see_the_images_anew():
+    with bench() as desk:
+        visit = desk.begin()
+        desk.add(visit, a=strip())
+        known, row = desk.desk.visit(visit), desk.desk.row(visit, 1)
+        other = dataclasses.replace(known, about=about(class_names=(), file="other.pth"), settings="other")
+        assert not desk.desk.work.decide_anew(other, Job(visit, 1, "a.png", row["sha256"], "done"))
+        assert desk.desk.row(visit, 1)["settings"] == known.settings
+
+
+def test_a_full_disk_is_waited_for(monkeypatch):
+    monkeypatch.setattr(work, "REST_SECONDS", 0.05)
+    with bench() as desk:
+        connection, visit = desk.desk.database._plain, desk.begin()
+        store, tries = desk.desk.images.found, []
+
+        def found(*words):
+            tries.append(time.monotonic())
+            if len(tries) == 1:
+                raise CannotKeep("full")
+            return store(*words)
+
+        monkeypatch.setattr(desk.desk.images, "found", found)
+        desk.add(visit, a=strip())
+        assert tries[1] - tries[0] > 0.04
+        assert connection.in_transaction is False

@@ -1,6 +1,8 @@
 """From the flags of ``Serve.py`` to a server that runs until it is told to stop."""
 
 import asyncio
+import atexit
+import gc
 import logging
 import os
 import sys
@@ -80,6 +82,8 @@ def serve(config: ServeConfig) -> None:
     if failed:
         raise failed[0]
     print("stopped", flush=True)
+    # To look for circles among all of torch's objects takes seconds on a busy machine, and the memory goes anyway.
+    atexit.register(gc.freeze)
     if is_measuring():  # a library that compiles a network may crash when its process ends below it
         sys.stderr.flush()
         os._exit(0)

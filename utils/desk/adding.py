@@ -116,8 +116,9 @@ class Adding:
         return len(self.desk.samples)
 
     def _add(self, visit: Visit, name: str, data: bytes, source: str, meta: Meta) -> tuple[int, str, bool]:
-        sha256 = self.desk.files.add(data)
-        key, called, new = self.desk.images.add(visit.id, name, sha256, source, len(data), meta)
+        with self.desk.placing:
+            sha256 = self.desk.files.add(data)
+            key, called, new = self.desk.images.add(visit.id, name, sha256, source, len(data), meta)
         if new:
             self.desk.news.tell(visit.id, key)
         return key, called, new
@@ -132,9 +133,8 @@ class Adding:
 
 def plain_path(name: str) -> str:
     """Return a file's name with its folders as text that can be shown; it is never used as a path on the disk."""
-    parts = []
-    for part in name.replace("\\", "/").split("/"):
-        shown = "".join(letter for letter in part if letter.isprintable()).strip()
-        if shown not in ("", ".", ".."):
-            parts.append(shown)
-    return "/".join(parts)[-LONGEST_NAME:].strip("/")
+    printable = "".join(letter for letter in name.replace("\\", "/") if letter.isprintable())
+    for _ in range(2):  # again after the cut, which may lay bare a part that is ".."
+        parts = [part.strip() for part in printable.split("/")]
+        printable = "/".join(part for part in parts if part not in ("", ".", ".."))[-LONGEST_NAME:]
+    return printable

@@ -12,6 +12,8 @@ MOST_UNPACKED = 40  # times the largest request, all files together
 MOST_RATIO = 200  # unpacked bytes for one packed byte of a file above ``FREE_BYTES``
 FREE_BYTES = 10 * 2**20
 BLOCK = 2**20
+METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)  # of others zipfile unpacks a whole block at once, however large
+ENTRY = b"PK\x01\x02"  # begins the entry of each file in the directory of an archive
 # What programs lay beside the images.
 _NOISE = ("__MACOSX/", ".DS_Store", "Thumbs.db", "desktop.ini")
 DAMAGED = "The zip archive is damaged; make it again, or drop the folder itself."
@@ -32,13 +34,13 @@ def unpack(data: bytes, most_bytes: int) -> Iterator[tuple[str, bytes | str]]:
     Raises:
         InputError: damaged, or more is in it than is allowed.
     """
+    if data.count(ENTRY) > MOST_FILES:  # before the directory is read: a million entries take a gigabyte
+        raise InputError(f"The zip archive has more than {MOST_FILES} files; make several of it.")
     try:
         archive = zipfile.ZipFile(io.BytesIO(data))
         entries = archive.infolist()
     except Exception:  # bytes made to harm raise anything
         raise InputError(DAMAGED) from None
-    if len(entries) > MOST_FILES:
-        raise InputError(f"The zip archive has more than {MOST_FILES} files; make several of it.")
     left = MOST_UNPACKED * most_bytes
     for entry in entries:
         name = entry.filename
@@ -49,24 +51,31 @@ def unpack(data: bytes, most_bytes: int) -> Iterator[tuple[str, bytes | str]]:
         if entry.flag_bits & 1:
             yield name, "The file in the zip archive is locked by a password; unpack it first."
             continue
-        content = _read(archive, entry, min(most_bytes, left))
-        left -= 0 if isinstance(content, str) else len(content)
-        if left <= 0 or (isinstance(content, str) and left < most_bytes and entry.file_size > left):
+        if entry.compress_type not in METHODS:
+            yield name, "The file is packed by an unusual method; make an ordinary zip archive, or unpack it first."
+            continue
+        content, taken = _read(archive, entry, min(most_bytes, left))
+        left -= taken  # also of what is left out: to unpack it takes time, too
+        if left <= 0:
             raise InputError("The zip archive has too much in it; make several of it.")
         yield name, content
 
 
-def _read(archive: zipfile.ZipFile, entry: zipfile.ZipInfo, most: int) -> bytes | str:
-    """Read a file of an archive as far as it is allowed; returns the content, or why there is none."""
+def _read(archive: zipfile.ZipFile, entry: zipfile.ZipInfo, most: int) -> tuple[bytes | str, int]:
+    """Read a file of an archive as far as it is allowed.
+
+    Returns:
+        The content, or why there is none; and how many bytes were unpacked.
+    """
     taken = bytearray()
     try:
         with archive.open(entry) as file:
             while block := file.read(BLOCK):
                 taken += block
                 if len(taken) > most:
-                    return f"The file has more than {most / 1e6:.0f} MB."
+                    return f"The file has more than {most / 1e6:.0f} MB.", len(taken)
                 if len(taken) > max(FREE_BYTES, MOST_RATIO * max(entry.compress_size, 1)):
-                    return "The file is packed so that it grows beyond measure; it is left out."
+                    return "The file is packed so that it grows beyond measure; it is left out.", len(taken)
     except Exception:
-        return DAMAGED
-    return bytes(taken)
+        return DAMAGED, len(taken)
+    return bytes(taken), len(taken)

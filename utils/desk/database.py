@@ -16,6 +16,10 @@ FILE, LOCK = "desk.sqlite", "desk.lock"
 VERSION = 1  # of the tables
 # What is long stands in tables of its own or last in its row, so that lists and counts need not read over it.
 BUSY_SECONDS = 10.0
+MOST_CHECKED = 256 * 2**20  # bytes of a file that is read whole at the start, which takes a second or two
+# What is at fault outside of the program: the disk is full or broken, the file is locked or may not be written.
+_CANNOT = (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN,
+           sqlite3.SQLITE_BUSY)  # fmt: skip
 
 _TABLES = """
 CREATE TABLE IF NOT EXISTS visits (
@@ -52,6 +56,10 @@ CREATE INDEX IF NOT EXISTS actions_by_hash ON actions (sha256, number);
 """
 
 
+class CannotKeep(Exception):
+    """Nothing can be written now, as on a full disk; it is worth trying again later."""
+
+
 class Database:
     """One SQLite file in WAL mode, used by many threads of one process.
 
@@ -77,6 +85,9 @@ class Database:
             # A power cut may take the last results, which are computed again; never what a person decided.
             self._safe = self._open("FULL")
             self._check()
+        except sqlite3.OperationalError as error:
+            self._alone.release()
+            raise InputError(f"-save {self.path}: {error}; look at the disk and at who may write there") from None
         except sqlite3.DatabaseError as error:
             self._alone.release()
             raise InputError(f"-save {self.path}: is no database of the desk ({error}); move it away") from None
@@ -110,8 +121,16 @@ class Database:
         version = self._plain.execute("PRAGMA user_version").fetchone()[0]
         if version > VERSION:
             raise InputError(f"-save {self.path}: version {version}, this program reads {VERSION}; update the program")
-        self._plain.executescript(_TABLES)
-        self._plain.execute(f"PRAGMA user_version={VERSION}")
+        made = self._plain.execute("SELECT 1 FROM sqlite_master").fetchone() is not None
+        if version != (VERSION if made else 0):
+            raise InputError(f"-save {self.path}: is the database of something else; move it away")
+        if self.path.stat().st_size <= MOST_CHECKED:
+            found = self._plain.execute("PRAGMA quick_check(1)").fetchone()[0]
+            if found != "ok":
+                first = str(found).splitlines()[-1][:120]
+                raise InputError(f"-save {self.path}: is damaged ({first}); move it away, or put a copy of it back")
+        # All at once: a start that is killed in the middle leaves nothing.
+        self._plain.executescript(f"BEGIN; {_TABLES} PRAGMA user_version={VERSION}; COMMIT;")
 
     def rows(self, query: str, values: Sequence[Any] = ()) -> list[sqlite3.Row]:
         """Return the rows of a query."""
@@ -135,16 +154,22 @@ class Database:
 
         Args:
             safe: it is on the disk when the block ends.
+
+        Raises:
+            CannotKeep: the disk is full or the like; nothing is written.
         """
         connection = self._safe if safe else self._plain
         with self._lock:
-            connection.execute("BEGIN IMMEDIATE")
             try:
+                connection.execute("BEGIN IMMEDIATE")
                 yield connection
-            except BaseException:
-                connection.execute("ROLLBACK")
+                connection.execute("COMMIT")
+            except BaseException as error:
+                if connection.in_transaction:  # where the disk is full SQLite may have ended it by itself
+                    connection.execute("ROLLBACK")
+                if isinstance(error, sqlite3.Error) and (getattr(error, "sqlite_errorcode", 0) or 0) & 255 in _CANNOT:
+                    raise CannotKeep(f"The server cannot keep anything now ({error}); it is tried again.") from None
                 raise
-            connection.execute("COMMIT")
 
     def close(self) -> None:
         """Close the file, and let other processes have it."""

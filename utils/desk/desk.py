@@ -3,6 +3,7 @@
 import dataclasses
 import shutil
 import tempfile
+import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -75,6 +76,7 @@ class Desk:
         self.visits, self.images = VisitTable(self.database), ImageTable(self.database)
         self.reviews = Reviews(self.database)
         self.decoded = pictures.DecodedImages()
+        self.placing = threading.Lock()  # or the file of an image goes while another visit takes the image in
         self._samples: list[SampleStrip] | None = None
         familiar = Familiarities()
 
@@ -86,7 +88,10 @@ class Desk:
     def start(self) -> None:
         """Go on with what waited when the server stopped; visits that nobody has put an image into are forgotten."""
         self.visits.forget_empty()
-        rows = self.database.rows("SELECT DISTINCT visit FROM images WHERE status = 'waiting'")
+        rows = self.database.rows(
+            "SELECT DISTINCT visit FROM images JOIN visits ON visits.id = images.visit WHERE images.status = 'waiting'"
+            " OR (images.status = 'done' AND images.settings != visits.settings)"
+        )
         self.work.start([row["visit"] for row in rows])
 
     def close(self) -> None:
@@ -243,9 +248,12 @@ class Desk:
 
     def forget_image(self, sha256: str) -> None:
         """Remove a file that no visit has any more; one that was reviewed stays, where visits are kept."""
-        if self.kept and self.database.row("SELECT 1 FROM reviews WHERE sha256 = ?", (sha256,)):
-            return
-        self.files.forget(sha256)
+        with self.placing:
+            if self.database.row("SELECT 1 FROM images WHERE sha256 = ?", (sha256,)):
+                return
+            if self.kept and self.database.row("SELECT 1 FROM reviews WHERE sha256 = ?", (sha256,)):
+                return
+            self.files.forget(sha256)
 
     def row(self, identity: str, key: int) -> dict[str, Any]:
         """Return what a list shows of an image; raises ``NotHere``."""

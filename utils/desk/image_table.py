@@ -78,13 +78,13 @@ class ImageTable:
             Its key, its name, and whether it is new.
         """
         with self._database.writing() as connection:
-            stem, dot, suffix = name.rpartition(".")
-            shown, number = name, 1
-            while (old := _named(connection, visit, shown)) is not None:
-                if old["sha256"] == sha256:
-                    return old["key"], shown, False
-                number += 1
-                shown = f"{stem} ({number}).{suffix}" if dot else f"{suffix} ({number})"
+            same = connection.execute(
+                "SELECT key, name FROM images WHERE visit = ? AND sha256 = ?", (visit, sha256)
+            ).fetchall()
+            for old in same:
+                if old["name"] == name or _is_numbered(old["name"], name):
+                    return old["key"], old["name"], False
+            shown = _free_name(connection, visit, name)
             connection.execute("UPDATE visits SET numbers = numbers + 1 WHERE id = ?", (visit,))
             row = connection.execute("SELECT numbers FROM visits WHERE id = ?", (visit,)).fetchone()
             if row is None:
@@ -233,11 +233,37 @@ class ImageTable:
         return [(row["visit"], row["key"]) for row in rows]
 
 
-def _named(connection: sqlite3.Connection, visit: str, name: str) -> sqlite3.Row | None:
-    found: sqlite3.Row | None = connection.execute(
-        "SELECT key, sha256 FROM images WHERE visit = ? AND name = ?", (visit, name)
-    ).fetchone()
-    return found
+def _free_name(connection: sqlite3.Connection, visit: str, name: str) -> str:
+    """Return a name, or one with a number where it is taken; thousands of one name take a few looks each."""
+
+    def taken(number: int) -> bool:
+        row = connection.execute(
+            "SELECT 1 FROM images WHERE visit = ? AND name = ?", (visit, _numbered(name, number))
+        ).fetchone()
+        return row is not None
+
+    low, high = 0, 1  # taken, and to be looked at
+    while taken(high):
+        low, high = high, 2 * high
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (middle, high) if taken(middle) else (low, middle)
+    return _numbered(name, high)
+
+
+def _numbered(name: str, number: int) -> str:
+    stem, dot, suffix = name.rpartition(".")
+    if number == 1:
+        return name
+    return f"{stem} ({number}).{suffix}" if dot else f"{suffix} ({number})"
+
+
+def _is_numbered(found: str, name: str) -> bool:
+    """Check whether a name is another one with a number."""
+    stem, dot, suffix = name.rpartition(".")
+    begin, end = (f"{stem} (", f").{suffix}") if dot else (f"{suffix} (", ")")
+    number = found.removeprefix(begin).removesuffix(end)
+    return number.isdigit() and found == f"{begin}{number}{end}"
 
 
 def _where(visit: str, wanted: Filter) -> tuple[str, list[Any]]:

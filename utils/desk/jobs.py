@@ -15,6 +15,7 @@ from utils.desk.findings import Finding
 from utils.desk.looking import Looking
 from utils.errors import InputError
 from utils.inspection.about import About
+from utils.inspection.failures import one_line
 
 log = logging.getLogger("steel.web")
 
@@ -145,20 +146,24 @@ class Jobs:
         while not self._ended.wait(LOOK_SECONDS):
             rows = self.desk.database.rows("SELECT visit FROM jobs WHERE told = 0 AND callback IS NOT NULL")
             for row in rows:
-                identity = row["visit"]
-                count, due = tries.get(identity, (0, 0.0))
                 try:
-                    if time.monotonic() < due or self.status(identity)["state"] != "done":
-                        continue
-                except NotHere:
+                    self._tell(row["visit"], tries)
+                except NotHere:  # it was deleted meanwhile
                     continue
-                called = self._call(identity)
-                count += 1
-                tries[identity] = count, time.monotonic() + TRIES[min(count, len(TRIES) - 1)]
-                if called or count >= len(TRIES):
-                    with self.desk.database.writing(safe=True) as connection:
-                        connection.execute("UPDATE jobs SET told = 1 WHERE visit = ?", (identity,))
-                    tries.pop(identity, None)
+                except Exception as error:  # the jobs that follow are told all the same
+                    log.error("error at the callback of job %s: %s", row["visit"], one_line(error))
+
+    def _tell(self, identity: str, tries: dict[str, tuple[int, float]]) -> None:
+        """Call the address of a job that is done, and note that, where a try is due."""
+        count, due = tries.get(identity, (0, 0.0))
+        if time.monotonic() < due or self.status(identity)["state"] != "done":
+            return
+        count += 1
+        tries[identity] = count, time.monotonic() + TRIES[min(count, len(TRIES) - 1)]
+        if self._call(identity) or count >= len(TRIES):
+            with self.desk.database.writing(safe=True) as connection:
+                connection.execute("UPDATE jobs SET told = 1 WHERE visit = ?", (identity,))
+            tries.pop(identity, None)
 
     def _call(self, identity: str) -> bool:
         """Send the status of a job to its address; whether that was taken."""

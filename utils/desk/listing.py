@@ -50,10 +50,11 @@ class Listing:
         if day:
             try:
                 begin = datetime.datetime.fromisoformat(day).replace(hour=0, minute=0, second=0, microsecond=0)
-            except ValueError:
+                times = [begin.timestamp(), (begin + datetime.timedelta(days=1)).timestamp()]
+            except (ValueError, OverflowError, OSError):  # the last two: a day before or after all that clocks know
                 raise InputError("day: expected YYYY-MM-DD") from None
             parts.append("v.created >= ? AND v.created < ?")
-            values += [begin.timestamp(), (begin + datetime.timedelta(days=1)).timestamp()]
+            values += times
         if coil:
             parts.append(
                 "(json_extract(v.meta, '$.coil_id') = ? OR EXISTS (SELECT 1 FROM images i WHERE i.visit = v.id AND"

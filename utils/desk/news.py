@@ -5,6 +5,7 @@ import time
 from collections import OrderedDict
 from dataclasses import dataclass, field
 
+MOST_VISITS = 256  # whose changes are remembered; the pages of others load all anew
 MOST_REMEMBERED = 2000  # changed images of a visit; who was away for more loads all anew
 
 
@@ -41,7 +42,8 @@ class News:
     """Counts the changes of all visits. Versions are milliseconds, so they also grow over a restart."""
 
     def __init__(self) -> None:
-        self._of: dict[str, _Of] = {}
+        self._of: OrderedDict[str, _Of] = OrderedDict()
+        self._last = 0  # the newest version of all
         self._lock = threading.Lock()
 
     def tell(self, visit: str, image: int | None = None, kind: str = "image") -> int:
@@ -56,6 +58,7 @@ class News:
             known = self._known(visit)
             known.version = max(known.version + 1, int(time.time() * 1000))
             known.visit = known.version
+            self._last = max(self._last, known.version)
             if image is not None:
                 known.changed[kind, image] = known.version
                 known.changed.move_to_end((kind, image))
@@ -90,6 +93,9 @@ class News:
 
     def _known(self, visit: str) -> _Of:
         if visit not in self._of:
-            now = int(time.time() * 1000)
+            now = max(int(time.time() * 1000), self._last + 1)  # after all that was told of it before it was dropped
             self._of[visit] = _Of(now, now)
+            while len(self._of) > MOST_VISITS:
+                self._of.popitem(last=False)
+        self._of.move_to_end(visit)
         return self._of[visit]

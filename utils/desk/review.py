@@ -23,6 +23,7 @@ MOST_ACTIONS = 100  # in a request
 LONGEST_COMMENT, LONGEST_WHO = 2000, 60  # letters
 MOST_POINTS = 20_000  # of a polygon
 MOST_CODE = 4_000_000  # letters of a run-length code
+MOST_CROSSED = 2_000_000  # rows that all edges of a polygon cross; each takes some 80 bytes to fill
 
 
 @dataclass(frozen=True)
@@ -151,14 +152,16 @@ class Review:
     def replay(cls, base: Base, actions: Iterable[Action]) -> "Review":
         """Compute the review after all of some actions, undone ones left out."""
         kept: list[Action] = []
-        count = 0
+        count, last = 0, 0
         for action in actions:
             count += 1
+            last = max(last, action.content.get("number", 0))
             if action.kind == "undo":
                 _take_back(kept, action)
             else:
                 kept.append(action)
         review = cls.begin(base)
+        review._next = max(review._next, last + 1)  # nobody else's defect gets the number of one that was undone
         for action in kept:
             review.apply(action)
         review.revision = count
@@ -173,7 +176,11 @@ class Review:
         return "done" if judged and all(judged) else "open"
 
     def apply(self, action: Action) -> None:
-        """Do what an action says; what it names and is not there any more is left alone."""
+        """Do what an action says; what it names and is not there any more is left alone.
+
+        A defect that it begins is numbered, and the number stays in the action: other actions name the defect by it, also
+        when one before is undone.
+        """
         content = action.content
         if action.kind in ("accept", "reject", "class"):
             one = self.defects.get(content["defect"])
@@ -215,7 +222,10 @@ class Review:
             old.x, old.y, old.shape = _joined(old, x, y, shape)
             old.state, old.changed = "accepted", True
             return
-        number, self._next = self._next, self._next + 1
+        if "class_id" not in content:  # paint for a defect that somebody else has removed meanwhile
+            return
+        number = content.setdefault("number", min(content.get("defect", self._next), self._next))
+        self._next = max(self._next, number + 1)
         self.defects[number] = Marked(number, content["class_id"], x, y, shape, False, None, "accepted", True)
 
     def _erase(self, content: dict[str, Any]) -> None:
@@ -363,8 +373,8 @@ def _check_content(kind: str, content: dict[str, Any], base: Base) -> None:
         _check_drawn(kind, content, base)
     if kind == "comment":
         text = content.get("text", "")
-        if not isinstance(text, str) or len(text) > LONGEST_COMMENT or "\0" in text:
-            raise InputError(f"comment: expected a text of up to {LONGEST_COMMENT} letters")
+        if not isinstance(text, str) or len(text) > LONGEST_COMMENT or not _is_writable(text):
+            raise InputError(f"comment: expected a text of up to {LONGEST_COMMENT} letters, no control characters")
         content["text"] = text
     if kind == "undo" and "of" in content and not isinstance(content["of"], str):
         raise InputError("undo: of: expected the id of an action")
@@ -387,6 +397,13 @@ def _check_drawn(kind: str, content: dict[str, Any], base: Base) -> None:
         raise InputError(f"{kind}: polygon: expected rings of 3 or more points [x, y], {MOST_POINTS} in all")
     if any(not (-1 <= x <= base.width + 1 and -1 <= y <= base.height + 1) for ring in rings for x, y in ring):
         raise InputError(f"{kind}: polygon: a point lies outside of the image")
+    if sum(abs(ring[index][1] - ring[index - 1][1]) for ring in rings for index in range(len(ring))) > MOST_CROSSED:
+        raise InputError(f"{kind}: polygon: its edges go up and down too often; draw a simpler one")
+
+
+def _is_writable(text: str) -> bool:
+    """Check that a text can be written to any file; half of a pair of surrogates cannot."""
+    return all(letter in "\n\r\t" or (ord(letter) >= 32 and not "\ud800" <= letter <= "\udfff") for letter in text)
 
 
 def _is_point(sent: Any) -> bool:

@@ -9,6 +9,7 @@ from typing import Any
 
 from utils.desk.database import Database
 from utils.desk.review import Action, Base, Review, check_actions
+from utils.errors import InputError
 
 MOST_IN_MEMORY = 64  # reviews whose defects need not be computed anew
 
@@ -61,19 +62,26 @@ class Reviews:
             actions = check_actions(sent, base, who, now)
             marks = ",".join("?" * len(actions))
             rows = self._database.rows(
-                f"SELECT id FROM actions WHERE id IN ({marks})", [action.id for action in actions]
+                f"SELECT id, sha256, content FROM actions WHERE id IN ({marks})", [action.id for action in actions]
             )
-            known = {row["id"] for row in rows}
-            new = list({action.id: action for action in actions if action.id not in known}.values())
+            known = {row["id"]: (row["sha256"], _as_sent(json.loads(row["content"]))) for row in rows}
+            stored = set(known)
+            new: list[Action] = []
+            for action in actions:
+                meant = sha256, _as_sent({"kind": action.kind, **action.content})
+                if known.setdefault(action.id, meant) != meant:
+                    raise InputError(f"id: {action.id} is that of another action; give each its own")
+                if action.id not in stored and all(one.id != action.id for one in new):
+                    new.append(action)
             if not new:
                 return (review or Review.begin(base)).to_dict(), False
+            self._known.pop(sha256, None)  # should something fail below, it is read again
             if review is None or any(action.kind == "undo" for action in new):
                 review = Review.replay(base, [*self._actions(sha256), *new])
             else:
                 for action in new:
                     review.apply(action)
                 review.revision += len(new)
-            self._known.pop(sha256, None)  # should the writing fail, it is read again
             with self._database.writing(safe=True) as connection:
                 connection.executemany(
                     "INSERT INTO actions (id, sha256, visit, who, time, content) VALUES (?, ?, ?, ?, ?, ?)",
@@ -112,3 +120,8 @@ class Reviews:
             content = json.loads(row["content"])
             actions.append(Action(row["id"], content.pop("kind"), content, row["who"], row["time"]))
         return actions
+
+
+def _as_sent(content: dict[str, Any]) -> dict[str, Any]:
+    """Return what an action says without the number that its defect was given."""
+    return {name: value for name, value in content.items() if name != "number"}

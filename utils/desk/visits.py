@@ -16,6 +16,7 @@ from utils.inspection.about import About
 LONGEST_TITLE = 200  # letters
 MOST_META = 32  # fields
 LONGEST_FIELD, LONGEST_VALUE = 40, 200  # letters of a field's name and value
+MOST_PIXELS = 10**12  # of an area
 KNOWN_META = ("coil_id", "camera", "side", "position_m")
 
 Meta = dict[str, str | float]
@@ -104,6 +105,8 @@ def check_decision(sent: Any, about: About) -> Decision:
             whole = name in ("min_area", "max_area")
             if not none and type(value) not in ((int,) if whole else (int, float)):
                 raise InputError(f"decision: {name}: expected {'whole pixels' if whole else 'a probability 0..1'}")
+            if not none and abs(value) > MOST_PIXELS:
+                raise InputError(f"decision: {name}: the number is out of all bounds")
         classes.append(dataclasses.replace(one, **entry))
     try:
         decision = Decision.of_classes(classes)

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from utils.desk import kept_logits
+from utils.desk.database import CannotKeep
 from utils.desk.findings import Finding
 from utils.desk.image_files import LOGITS, ImageFiles
 from utils.desk.image_table import ImageTable, Job
@@ -34,6 +35,7 @@ log = logging.getLogger("steel.web")
 
 RATE_SECONDS = 10.0  # over which the rate is a mean
 PAUSE_SECONDS = 1.0  # between two looks when nobody calls
+REST_SECONDS = 5.0  # after an answer that could not be kept, as on a full disk
 # Answers that say nothing about the image: it waits on.
 _AGAIN = ("busy", "closing", "timeout")
 
@@ -68,6 +70,7 @@ class Work:
         self._under_way: dict[tuple[str, int], Future[Any]] = {}
         self._done: dict[str, deque[float]] = {}
         self._closing = False
+        self._rests_until = 0.0  # of time.monotonic
         self._thread = threading.Thread(target=self._run, name="desk", daemon=True)
 
     def start(self, visits: list[str]) -> None:
@@ -96,6 +99,7 @@ class Work:
             for (owner, _), future in list(self._under_way.items()):
                 if owner == visit:
                     future.cancel()
+            self._done.pop(visit, None)
 
     def rate(self, visit: str) -> float:
         """Return the images a second of the last seconds."""
@@ -126,8 +130,8 @@ class Work:
         finding, _ = self.images.finding(visit.id, job.key)
         if finding is None:
             return False
-        if not visit.about.class_names:  # nothing to decide about pixels
-            return self._store(visit, job.key, finding, None)
+        if not visit.about.class_names:  # no pixels to decide about: other settings are other weights
+            return False
         if not kept_logits.serves(visit.decision.thresholds):
             return False
         packed = self.files.kept(LOGITS, logits_name(job.sha256, visit.about))
@@ -156,6 +160,9 @@ class Work:
         while True:
             with self._changed:
                 self._changed.wait_for(lambda: self._closing or self._wanted, PAUSE_SECONDS)
+                rest = self._rests_until - time.monotonic()
+                if rest > 0:
+                    self._changed.wait_for(lambda: self._closing, rest)
                 if self._closing:
                     return
                 if not self._wanted:
@@ -163,6 +170,9 @@ class Work:
                 identity = self._wanted.popleft()
             try:
                 more = self._turn(identity)
+            except CannotKeep as error:
+                log.error("%s", error)
+                self._rests_until, more = time.monotonic() + REST_SECONDS, True
             except Exception as error:
                 log.error("error at the work of a visit: %s", one_line(error))
                 more = False
@@ -258,6 +268,7 @@ class Work:
                     if self.images.found(visit.id, job.key, finding, visit.settings, unlike):
                         self.news.tell(visit.id, job.key)
         except Exception as error:
+            self._rests_until = time.monotonic() + REST_SECONDS  # or it is inspected over and over on a full disk
             if not self._closing:
                 log.error("error at the answer about an image: %s", one_line(error))
         finally:

@@ -92,6 +92,8 @@ HOSTILE = [
     ("GET", "visits?limit=-1", b"", JSON, 422, "wrong_value"),
     ("GET", "visits?limit=1&limit=2", b"", JSON, 422, "wrong_value"),
     ("GET", "visits?day=yesterday", b"", JSON, 422, "wrong_value"),
+    ("GET", "visits?day=9999-12-31", b"", JSON, 422, "wrong_value"),
+    ("GET", "visits?day=0001-01-01", b"", JSON, 422, "wrong_value"),
     ("GET", "visits/V/images?sort=key;drop%20table%20images", b"", JSON, 422, "wrong_value"),
     ("GET", "visits/V/images?words=%27%20OR%201%3D1%20--", b"", JSON, 200, None),
     ("GET", "visits/V/images/1%20OR%201", b"", JSON, 404, "not_found"),
@@ -120,6 +122,11 @@ HOSTILE = [
     ("PATCH", "visits/V", b'{"decision": [{}]}', JSON, 422, "wrong_value"),
     ("PATCH", "visits/V", b'{"decision": [{"min_area": 9, "max_area": 3}, {}]}', JSON, 422, "wrong_value"),
     ("PATCH", "visits/V", b'{"decision": [{"min_area": 1.5}, {}]}', JSON, 422, "wrong_value"),
+    *(
+        ("PATCH", "visits/V", f'{{"decision": [{{"{name}": {number}}}, {{}}]}}'.encode(), JSON, 422, "wrong_value")
+        for name in ("threshold", "high_threshold", "min_area", "max_area")
+        for number in ("1" + "0" * 400, "1e999", "-1")
+    ),
     ("PATCH", "visits/V", b'{"decision": [{"colour": 1}, {}]}', JSON, 422, "wrong_value"),
     ("POST", "visits/V/images", b"{}", JSON, 415, "not_multipart"),
     ("POST", "visits/V/images", one(GOOD, field="images"), FORM, 422, "unknown_field"),
@@ -228,3 +235,17 @@ def test_events_come_and_end_with_the_visit(server, visit):
     thread.join(20)
     assert b"event: visit" in got[0]
     assert b"event: gone" in got[0]
+
+
+def test_nothing_is_lost_where_nothing_can_be_kept(server, visit):
+    database = server.application.app.state.desk.database
+    for connection in (database._plain, database._safe):
+        connection.execute("PRAGMA query_only=ON")
+    try:
+        status, headers, body = server.send(asked("PATCH", f"visits/{visit}", b'{"title": "x"}'))
+    finally:
+        for connection in (database._plain, database._safe):
+            connection.execute("PRAGMA query_only=OFF")
+    assert (status, json.loads(body)["error"]["code"]) == (503, "cannot_keep")
+    assert headers["retry-after"] == "10"  # a page and a program send it again
+    assert sent(server, "PATCH", f"visits/{visit}", b'{"title": "x"}')[1]["title"] == "x"

@@ -9,7 +9,9 @@ from typing import Any, TypeVar
 from fastapi import Request, Response
 from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import JSONResponse
+from starlette.requests import ClientDisconnect
 
+from utils.desk.database import CannotKeep
 from utils.desk.desk import Desk, NotHere
 from utils.desk.services import Services
 from utils.errors import InputError
@@ -48,6 +50,8 @@ class Serving:
         """Do some work of the desk in a thread; what it refuses is answered as everywhere."""
         try:
             return await run_in_threadpool(work)
+        except CannotKeep as error:
+            raise Problem(503, "cannot_keep", str(error), retry_after=10) from None
         except NotHere as error:
             raise Problem(404, error.code, str(error)) from None
         except InputError as error:
@@ -67,6 +71,8 @@ class Serving:
                 if taken > LONGEST_JSON:
                     raise Problem(413, "too_many_bytes", f"The body has more than {LONGEST_JSON} bytes.", close=True)
                 pieces.append(chunk)
+        except ClientDisconnect:
+            raise Problem(400, "disconnected", "The request broke off.", close=True) from None
         finally:
             self.traffic.bytes -= taken
         body = b"".join(pieces)
