@@ -63,7 +63,7 @@ def about(**changes: Any) -> About:
         "first_class": 1,
         "task": "multilabel",
         "card": None,
-        "scores": {},
+        "scores": {"valid": {"mean_dice": 0.9474, "images": 366, "classes": {}}},
         "backend": "red",
     }
     return About(**{**known, **changes})

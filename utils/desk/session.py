@@ -142,14 +142,16 @@ def judge(row: dict[str, Any], finding: Finding, review: Review | None, class_na
     if row["review"]:
         state, who, time = row["review"]["state"], row["review"]["who"], row["review"]["time"]
     classes: dict[str, tuple[int, int]] = {}
-    if review is None or state == "":
+    if review is None or state == "" or not review.base.class_names:  # nobody can correct what has no masks
         for index, name in enumerate(class_names):
             areas = finding.defects["area_px"][finding.defects["class_id"] == index + 1]
             if len(areas):
                 classes[name] = len(areas), int(areas.sum())
-        ng = finding.verdict == "defective"
         if not class_names:
             classes = dict.fromkeys(finding.found, (0, 0))
+        ng = finding.verdict == "defective" and state != "clean"
+        if state == "clean":
+            classes = {}
     else:
         for one in review.defects.values():
             if one.state != "rejected":

@@ -44,6 +44,7 @@ def test_one_key_rejects_a_false_alarm_and_goes_to_the_next_defect(page):
         "is-accepted",
         "is-rejected",
     ]
+    assert page.locator("#verdict").inner_text() == "✗ defective: bright"
     page.keyboard.press("z")
     assert saved(page, "open")["defects"][2]["review"] is None
 
@@ -71,6 +72,8 @@ def test_class_is_changed_and_the_image_is_marked_and_remarked(page):
     shows(page, "b.png")
     assert saved(page, "clean")["defects"][0]["review"] == "rejected"
     assert page.locator(".thumb .badge").count() == 3
+    assert page.locator("#verdict").inner_text() == "✓ clean"
+    assert page.locator(".thumb.shown .verdict").inner_text() == "✓ clean"
 
 
 @pytest.mark.slow  # a browser loads the page anew

@@ -4,7 +4,7 @@ import { api, imageAddress } from "./api.js";
 import * as address from "./address.js";
 import { fill, later, make, part, seldom } from "./dom.js";
 import { number, percent, t } from "./phrases.js";
-import { on, state, tell } from "./state.js";
+import { classOf, on, state, tell } from "./state.js";
 
 const PAGE = 60; // rows that are fetched at once
 const SIDE = { column: 98, line: 176, phone: 148 }; // pixels of an item in a column and in a line
@@ -40,6 +40,7 @@ export function start() {
   on("news-review", ({ key }) => refreshSoon(key));
   on("news-removed", () => refresh());
   on("language visit", head);
+  on("language", draw);
   on("opened", mark);
 }
 
@@ -159,6 +160,16 @@ function draw() {
 
 const narrowed = () => ["class", "verdict", "review", "words"].some((name) => state.search[name] !== "");
 
+/** The verdict of an image in sight after its review, as results.csv has it; the network's where nobody has said anything. */
+export function judged(row) {
+  const { review } = row;
+  if (row.status !== "done" || !review) return row;
+  if (review.state === "clean") return { ...row, verdict: "clean", doubt: null };
+  if (!review.defects || !state.visit?.classes.length) return row; // a row of the list, or weights without masks
+  const found = [...new Set(review.defects.filter((one) => one.review !== "rejected").map((one) => classOf(one.class_id)?.name ?? one.name))];
+  return { ...row, verdict: found.length ? "defective" : "clean", found, doubt: null };
+}
+
 export function verdictOf(row) {
   if (row.status === "waiting") return t("waiting");
   if (row.status === "refused") return t("refused");
@@ -172,7 +183,8 @@ const REVIEWED = { done: "☑", clean: "☑", unsure: "?" };
 export const signed = (row) => `${SIGNS[markOf(row)] || ""} ${verdictOf(row)}`;
 
 function thumb(row, place) {
-  const item = make("div", { className: `thumb is-${markOf(row)}`, id: `thumb-${row.key}`, title: row.reason ? `${row.name}: ${row.reason}` : row.name });
+  const said = judged(row);
+  const item = make("div", { className: `thumb is-${markOf(said)}`, id: `thumb-${row.key}`, title: row.reason ? `${row.name}: ${row.reason}` : row.name });
   item.setAttribute("role", "option");
   item.dataset.place = place;
   item.dataset.key = row.key;
@@ -181,11 +193,11 @@ function thumb(row, place) {
     const image = make("img", { src: imageAddress(state.visit.id, row.key, "thumb.jpg", row.version), alt: "", decoding: "async", draggable: false });
     picture.append(image);
   }
-  const note = row.area ? [`${number(row.area)} px`, row.probability ? percent(row.probability) : ""].filter(Boolean).join(" · ") : row.reason || "";
+  const note = row.area && said.verdict !== "clean" ? [`${number(row.area)} px`, row.probability ? percent(row.probability) : ""].filter(Boolean).join(" · ") : row.reason || "";
   const sign = REVIEWED[row.review?.state];
   item.append(picture,
     make("span", { className: "name", textContent: row.name }),
-    make("span", { className: `verdict is-${markOf(row)}`, textContent: signed(row) }),
+    make("span", { className: `verdict is-${markOf(said)}`, textContent: signed(said) }),
     make("span", { className: "note", textContent: row.sample ? t("sample") : note }));
   if (sign) {
     const badge = make("span", { className: `badge is-${row.review.state}`, textContent: sign });

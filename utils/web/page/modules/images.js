@@ -110,8 +110,9 @@ function draw() {
   name.title = image ? `${image.name}${image.width ? ` · ${image.width} × ${image.height} px` : ""}` : "";
   document.title = image ? `${image.name} · ${t("brand")}` : t("brand");
   document.body.dataset.image = image?.status || "none";
-  verdict.className = `verdict is-${image ? gallery.markOf(image) : "none"}`;
-  verdict.textContent = image ? gallery.signed(image) : "";
+  const judged = image && gallery.judged(image);
+  verdict.className = `verdict is-${judged ? gallery.markOf(judged) : "none"}`;
+  verdict.textContent = judged ? gallery.signed(judged) : "";
   verdict.title = verdict.textContent;
   part("first-caption").replaceChildren(...caption(image));
   if (!image) return;

@@ -59,6 +59,7 @@ function down(event) {
   if (state.tool === "move") return;
   event.preventDefault();
   event.stopPropagation();
+  part("picture").focus({ preventScroll: true }); // else keys would go on to a field, and Enter press the last button
   canvas().setPointerCapture(event.pointerId);
   pointers.set(event.pointerId, event);
   if (pointers.size === 2) { stroke = null; start = null; pinch = twoFingers(); return; }
@@ -158,11 +159,11 @@ function finishStroke() {
   send([{ kind, ...aim(kind, points), rle: encode(painted, height) }], (context, thin) => drawStroke(context, thin, points, size, shade, kind === "erase"));
 }
 
-/** What paint goes to: the brush to the defect of its class that it touches, or to a new one; the eraser to the picked one, or all. */
+/** What paint goes to: the brush to the defect of its class that it touches, or to a new one; the eraser to the picked one, or all where it misses that. */
 function aim(kind, points) {
   const defects = defectsOf(state.image).filter((one) => one.review !== "rejected");
   const picked = defects.find((one) => one.number === state.picked);
-  if (kind === "erase") return picked ? { defect: picked.number } : {};
+  if (kind === "erase") return picked && first.layer.touches(picked.number, points) ? { defect: picked.number } : {};
   const own = defects.filter((one) => one.class_id === state.brushClass);
   const touched = own.filter((one) => first.layer.touches(one.number, points));
   const to = touched.find((one) => one === picked) || touched[0];

@@ -1,7 +1,7 @@
 // What is known about the weights: their card, scores and version; and a warning when images are unlike those of the training.
 
 import { make, part } from "./dom.js";
-import { t } from "./phrases.js";
+import { number, t } from "./phrases.js";
 import { on, state, tell } from "./state.js";
 
 export function start() {
@@ -18,11 +18,19 @@ export function start() {
   });
 }
 
+/** Write a score, or the numbers of one set of images in a row; the classes are in the card. */
+function told(value) {
+  if (typeof value === "number") return Number.isInteger(value) ? number(value) : number(value, 4);
+  if (!value || typeof value !== "object") return String(value ?? "");
+  const numbers = Object.entries(value).filter(([, one]) => typeof one === "number");
+  return numbers.map(([name, one]) => `${name.replaceAll("_", " ")} ${told(one)}`).join(", ");
+}
+
 function show() {
   const { about, visit } = state;
   const current = visit?.weights ?? about?.weights?.[0]?.name;
   const found = (about?.weights || []).find((one) => one.name === current) || {};
-  const facts = [[t("weights"), found.title ?? current ?? ""], [t("version"), about?.version ?? ""], ...Object.entries(found.scores || {}).map(([name, value]) => [name, typeof value === "number" ? value.toFixed(4) : String(value)])];
+  const facts = [[t("weights"), found.title ?? current ?? ""], [t("version"), about?.version ?? ""], ...Object.entries(found.scores || {}).map(([name, value]) => [name, told(value)])];
   const list = make("dl", { className: "facts" }, ...facts.filter(([, value]) => value !== "").flatMap(([name, value]) => [make("dt", { textContent: name }), make("dd", { textContent: value })]));
   part("about-text").replaceChildren(list, ...(found.card ? [make("pre", { className: "card", textContent: found.card, tabIndex: 0 })] : []));
   part("about-dialog").showModal();
