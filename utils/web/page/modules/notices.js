@@ -13,6 +13,7 @@ export function start() {
   on("refused", (one) => { refused.push(one); drawRefused(); });
   on("opened-visit", () => { refused.length = 0; drawRefused(); });
   on("language", drawRefused);
+  on("outbox", (left) => { if (!left) document.querySelector('#notices [data-id="not-saved"]')?.remove(); });
 }
 
 function show({ kind, text, link, download, id }) {

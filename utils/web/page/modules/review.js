@@ -55,7 +55,7 @@ async function send() {
       tell("reviewed", { visit, key, review, own: actions.map((action) => action.id) });
     } catch (error) {
       if (error.passing) {
-        tell("notice", { kind: "bad", text: t("not_saved") });
+        tell("notice", { kind: "bad", text: t("not_saved"), id: "not-saved" });
         await new Promise((go) => setTimeout(go, 2000));
         continue;
       }
