@@ -105,12 +105,17 @@ def share_the_processor() -> None:
         os.environ.setdefault("GOMP_SPINCOUNT", "10000")
 
 
-def run(main: Callable[[Sequence[str]], int]) -> NoReturn:
+def run(main: Callable[[Sequence[str]], int], at_once: bool = False) -> NoReturn:
     """Run an entry point's ``main`` and end the process with its exit code.
 
     ``InputError``, errors of the file system and a lack of memory become one line on standard error and exit code 2;
     Ctrl-C and SIGTERM end with 130; a reader that closes the pipe early ends it quietly. Letters that the terminal's
     encoding lacks are printed as their code.
+
+    Args:
+        main: takes the words of the command line, returns the exit code.
+        at_once: where ``main`` returns, end without taking the libraries apart. To look through all of torch's objects takes seconds on a busy
+            machine, and a library that still compiles a network may crash when its process ends below it.
     """
     share_the_processor()
     # Python keeps what it has compiled of a module, cut off where files may not be so long, and stumbles over it ever after.
@@ -121,9 +126,11 @@ def run(main: Callable[[Sequence[str]], int]) -> NoReturn:
     if (limit := _limit("RLIMIT_AS")) is not None and limit < _room_for_torch():
         sys.meta_path.insert(0, _NoTorch(limit))
     signal.signal(signal.SIGTERM, signal.default_int_handler)
+    returned = False
     try:
         try:
             code = main(sys.argv[1:])
+            returned = True
         except SystemExit as stop:  # argparse ends -h this way, before anybody has seen whether the text got out
             if isinstance(stop.code, str):
                 raise
@@ -150,6 +157,9 @@ def run(main: Callable[[Sequence[str]], int]) -> NoReturn:
         code = _complain(f"error: not enough memory; {remedy}", BAD_INPUT)
         if limited:  # what libraries do at the end of a program would fail likewise, and say so at length
             os._exit(code)
+    if at_once and returned:
+        sys.stderr.flush()
+        os._exit(code)
     sys.exit(code)
 
 

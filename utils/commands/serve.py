@@ -1,10 +1,7 @@
 """From the flags of ``Serve.py`` to a server that runs until it is told to stop."""
 
 import asyncio
-import atexit
-import gc
 import logging
-import os
 import sys
 import threading
 import time
@@ -18,7 +15,6 @@ from utils.desk.database import check_free
 from utils.desk.sources import open_folder
 from utils.errors import InputError
 from utils.files import make_folder
-from utils.inference.backends.choice import is_measuring
 from utils.inspection.inspector import Inspector
 from utils.web.address import bind, shown_address
 from utils.web.app import Application
@@ -82,11 +78,6 @@ def serve(config: ServeConfig) -> None:
     if failed:
         raise failed[0]
     print("stopped", flush=True)
-    # To look for circles among all of torch's objects takes seconds on a busy machine, and the memory goes anyway.
-    atexit.register(gc.freeze)
-    if is_measuring():  # a library that compiles a network may crash when its process ends below it
-        sys.stderr.flush()
-        os._exit(0)
 
 
 def age() -> float:

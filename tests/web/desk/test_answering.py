@@ -3,6 +3,7 @@
 import io
 import json
 import threading
+import time
 import zipfile
 
 import pytest
@@ -242,6 +243,7 @@ def test_events_come_and_end_with_the_visit(server, visit):
 
     thread = threading.Thread(target=listen)
     thread.start()
+    time.sleep(0.5)  # the stream is open before there is news
     sent(server, "POST", f"visits/{other['id']}/images", one(GOOD), kind=FORM)
     for _ in range(100):
         _, told = sent(server, "GET", f"visits/{other['id']}")

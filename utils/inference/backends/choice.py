@@ -36,11 +36,6 @@ PATIENCE = 20.0  # seconds, after which a backend that is faster than torch is g
 _measuring: list[threading.Thread] = []
 
 
-def is_measuring() -> bool:
-    """Check whether backends are being measured in the background: a process should not wait for that at its end."""
-    return any(thread.is_alive() for thread in _measuring)
-
-
 @dataclass(frozen=True)
 class Choice:
     """What was taken, and why."""

@@ -25,7 +25,8 @@ export function add(visit, files) {
     else { waiting.push({ file, path, visit }); run.total += 1; }
   }
   tell("uploads");
-  while (under_way.size < AT_ONCE && waiting.length) send(waiting.shift());
+  // The first goes alone: it is the first to arrive, and to be looked at.
+  if (!under_way.size && waiting.length) send(waiting.shift());
 }
 
 async function send(one) {
@@ -43,7 +44,7 @@ async function send(one) {
   under_way.delete(control);
   run.sent += 1;
   tell("uploads");
-  if (waiting.length) send(waiting.shift());
+  while (under_way.size < AT_ONCE && waiting.length) send(waiting.shift());
 }
 
 /** Send no more of what waits. */
