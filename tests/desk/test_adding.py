@@ -4,6 +4,7 @@ import pytest
 
 from tests.desk.desks import bench, strip
 from utils.desk.adding import LONGEST_NAME, plain_path
+from utils.desk.sources import Part
 
 
 @pytest.mark.parametrize(
@@ -54,3 +55,19 @@ def test_a_file_stays_while_a_visit_has_it():
         assert desk.desk.files.find(sha256) is not None
         desk.services.adding.remove(visit, 1)
         assert desk.desk.files.find(sha256) is None
+
+
+def test_images_of_the_folder_that_are_gone_are_named(tmp_path):
+    images = tmp_path / "images"
+    images.mkdir()
+    for name in ("a.png", "b.png"):
+        (images / name).write_bytes(strip())
+    part = Part("images", images, None)
+    (images / "b.png").unlink()
+    with bench(tmp_path / "kept", [part]) as desk:
+        answer = desk.services.adding.add_folder(desk.begin())
+        assert answer == {
+            "added": 1,
+            "refused": [{"name": "b.png", "reason": "cannot be read (No such file or directory)"}],
+        }
+        assert desk.services.jobs.begin({"words": ""})["left_out"] == answer["refused"]

@@ -70,15 +70,19 @@ class Adding:
             self.desk.news.tell(identity)
         return {"added": added, "refused": refused}
 
-    def add_folder(self, identity: str, words: str = "", names: Sequence[str] | None = None) -> int:
-        """Take images of the folder of ``-dir`` in; returns how many are new.
+    def add_folder(self, identity: str, words: str = "", names: Sequence[str] | None = None) -> dict[str, Any]:
+        """Take images of the folder of ``-dir`` in.
 
         Args:
             identity: of the visit.
             words: part of their names.
             names: those of the list; None: all that match.
+
+        Returns:
+            ``added``, how many are new, and ``refused`` with the name and the reason of each that cannot be read.
         """
         visit, count = self.desk.visit(identity), 0
+        refused: list[dict[str, str]] = []
         wanted = None if names is None else set(names)
         for part in self.desk.parts:
             for name in part.matching(words):
@@ -86,9 +90,9 @@ class Adding:
                 if wanted is not None and full not in wanted:
                     continue
                 try:
-                    data = (part.folder / name).read_bytes()
-                    _, _, new = self._add(visit, full, data, FOLDER, visit.meta)
-                except (OSError, InputError):
+                    _, _, new = self._add(visit, full, part.read(name), FOLDER, visit.meta)
+                except InputError as error:
+                    refused.append({"name": full, "reason": str(error)})
                     continue
                 count += new
                 if count % 50 == 1:
@@ -96,7 +100,7 @@ class Adding:
                     self.desk.news.tell(identity)
         self.desk.work.wake(identity)
         self.desk.news.tell(identity)
-        return count
+        return {"added": count, "refused": refused}
 
     def folder(self, words: str, offset: int, limit: int) -> dict[str, Any]:
         """List the images of the folder of ``-dir`` by name."""

@@ -28,7 +28,6 @@ from utils.reporting.overlays import class_label
 
 MOST_VISITS = 64  # that a desk without -save remembers
 MOST_ROWS = 500  # defects of an image that are listed; a network that sees noise finds thousands
-LONGEST_NAME = 255  # letters
 
 
 class NotHere(Exception):

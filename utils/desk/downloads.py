@@ -4,7 +4,7 @@ import datetime
 import io
 import json
 import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 from config import VERSION
@@ -36,8 +36,6 @@ RESULTS = (
 
 # Name and what was found of each image, in the order that they came.
 Found = Iterator[tuple[str, Finding]]
-# Name and what sinks take of each image, and its labels as masks if there are any.
-Whole = Iterator[tuple[str, Callable[[], Inspected | None]]]
 
 
 def table(name: str, about: About, found: Found) -> Iterator[bytes]:

@@ -80,7 +80,8 @@ class Jobs:
                 "INSERT INTO jobs (visit, callback, expected, told) VALUES (?, ?, ?, 0)", (identity, callback, expected)
             )
         if words is not None or names is not None:
-            self.adding.add_folder(identity, words or "", names)
+            taken = self.adding.add_folder(identity, words or "", names)
+            return {**self.status(identity), "left_out": taken["refused"]}
         return self.status(identity)
 
     def _check_callback(self, sent: Any) -> str | None:

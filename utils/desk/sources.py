@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Protocol
 
 import cv2
 import numpy as np
@@ -53,39 +52,6 @@ class Truth:
         return None
 
 
-class Source(Protocol):
-    """What gives an image: its bytes, whenever they are wanted, and its labels if there are any."""
-
-    @property
-    def name(self) -> str:
-        """What the image is called."""
-        ...
-
-    def data(self) -> bytes:
-        """Return the bytes of the image file; raises ``InputError`` when they cannot be read any more."""
-        ...
-
-    def truth(self, height: int, width: int) -> Truth | None:
-        """Return the labels for an image of so many pixels; None where there are none."""
-        ...
-
-
-@dataclass(frozen=True, eq=False)
-class Uploaded:
-    """An image that somebody sent; it lies in memory until the visit ends."""
-
-    name: str
-    content: bytes
-
-    def data(self) -> bytes:
-        """Return what was sent."""
-        return self.content
-
-    def truth(self, height: int, width: int) -> Truth | None:
-        """Return nothing: an upload has no labels."""
-        return None
-
-
 @dataclass(frozen=True, eq=False)
 class SampleStrip:
     """A strip drawn by the computer, and its labels."""
@@ -93,10 +59,6 @@ class SampleStrip:
     name: str
     content: bytes
     labels: np.ndarray  # (H, W) uint8, 0 or the number of the class
-
-    def data(self) -> bytes:
-        """Return the JPEG."""
-        return self.content
 
     def truth(self, height: int, width: int) -> Truth | None:
         """Return the labels that the strip was drawn with."""
@@ -114,25 +76,6 @@ def draw_samples() -> list[SampleStrip]:
         shown = "-".join(CLASS_NAMES[k - 1] for k in classes) or "clean"
         samples.append(SampleStrip(f"sample-{number}-{shown}.jpg", jpeg.tobytes(), strip.labels))
     return samples
-
-
-@dataclass(frozen=True, eq=False)
-class InFolder:
-    """An image of the folder named at start."""
-
-    part: "Part"
-    name: str
-
-    def data(self) -> bytes:
-        """Read the file."""
-        try:
-            return (self.part.folder / self.name).read_bytes()
-        except OSError as error:
-            raise InputError(f"{self.name}: cannot be read any more ({error.strerror})") from None
-
-    def truth(self, height: int, width: int) -> Truth | None:
-        """Draw the labels of the image."""
-        return self.part.truth(self.name, height, width)
 
 
 class Part:
@@ -158,9 +101,12 @@ class Part:
     def __contains__(self, name: str) -> bool:
         return name in self._known
 
-    def images(self, names: Sequence[str]) -> list[InFolder]:
-        """Return images by their names; names that are not in the folder are left out."""
-        return [InFolder(self, name) for name in names if name in self._known]
+    def read(self, name: str) -> bytes:
+        """Read an image file; raises ``InputError`` where that cannot be done any more."""
+        try:
+            return (self.folder / name).read_bytes()
+        except OSError as error:
+            raise InputError(f"cannot be read ({error.strerror})") from None
 
     @cached_property
     def _labels(self) -> Annotations | str | None:

@@ -146,13 +146,10 @@ class Work:
         about = dataclasses.replace(inspector.about, decision=visit.decision)
         before = finding.inspected(job.name, _blank(finding), logits)
         anew = redecide(before, visit.decision, task=about.task, gate=about.gate)
-        return self._store(visit, job.key, Finding.of(about, anew, visit.decision), None)
-
-    def _store(self, visit: Visit, key: int, finding: Finding, unlike: str | None) -> bool:
-        row = self.images.row(visit.id, key)
-        told = unlike if unlike is not None else row["unlike"] if row else None
-        if self.images.found(visit.id, key, finding, visit.settings, told):
-            self.news.tell(visit.id, key)
+        row = self.images.row(visit.id, job.key)
+        decided = Finding.of(about, anew, visit.decision)
+        if self.images.found(visit.id, job.key, decided, visit.settings, row["unlike"] if row else None):
+            self.news.tell(visit.id, job.key)
         return True
 
     def _run(self) -> None:

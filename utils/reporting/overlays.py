@@ -146,20 +146,6 @@ def draw_masks(image: np.ndarray, masks: np.ndarray) -> np.ndarray:
     return picture
 
 
-def inner_outline(mask: np.ndarray, thickness: int | None = None) -> np.ndarray:
-    """Return the outline along the inside of a mask's edge.
-
-    Args:
-        mask: ``(H, W)`` bool or uint8 of 0 and 1.
-        thickness: in pixels; None: as ``draw_masks`` draws it on an image of this size.
-
-    Returns:
-        ``(H, W)`` uint8 of 0 and 1.
-    """
-    kernel = _outline_kernel(*mask.shape) if thickness is None else _square(thickness)
-    return _outline(np.ascontiguousarray(mask).view(np.uint8), kernel)
-
-
 def _outline(plane: np.ndarray, kernel: np.ndarray) -> np.ndarray:
     # Outside of the picture counts as background, so that defects at its border get a closed outline.
     return plane - cv2.erode(plane, kernel, borderType=cv2.BORDER_CONSTANT, borderValue=0)

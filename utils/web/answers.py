@@ -147,6 +147,9 @@ class JobAnswer(Form):
     settings: str = Field(description="word for weights and thresholds", examples=["a3f0c1e9ab2d34c7"])
     meta: dict[str, str | float] = Field(description="context", examples=[{"coil_id": "A7"}])
     called_back: bool = Field(description="whether its callback was made", examples=[False])
+    left_out: list[dict[str, str]] = Field(
+        [], description="name and reason of each image of -dir that could not be read when the job began", examples=[[]]
+    )
 
 
 class StateAnswer(Form):

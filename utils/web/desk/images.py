@@ -33,9 +33,7 @@ def image_routes(serving: Serving) -> APIRouter:
             raise Problem(
                 422, "wrong_value", "Expected words, a text, and names, a list of texts; both may be left out."
             )
-        return answer(
-            {"added": await serving.run(lambda: serving.services.adding.add_folder(visit, words, names))}, 202
-        )
+        return answer(await serving.run(lambda: serving.services.adding.add_folder(visit, words, names)), 202)
 
     @routes.post("/visits/{visit}/samples")
     async def add_samples(visit: str, request: Request) -> Response:

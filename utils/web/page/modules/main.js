@@ -97,7 +97,9 @@ async function into(work) {
 }
 
 const take = (files) => { if (files.length) into((id) => uploads.add(id, files)); };
-const addFolder = (wanted) => into((id) => api.addFolder(id, wanted));
+const addFolder = (wanted) => into(async (id) => {
+  for (const { name, reason } of (await api.addFolder(id, wanted)).refused) tell("refused", { name, reason });
+});
 
 /** Show strips drawn by the computer, by weights that know them. */
 async function addSamples() {
