@@ -166,14 +166,24 @@ class Server:
 
 
 @contextlib.contextmanager
-def serving(config: ServingConfig) -> Iterator[Server]:
-    """Run ``Serve.py`` until it is ready, and end it with SIGTERM."""
+def serving(
+    config: ServingConfig, *more: str, backend: str | None = None, precision: str | None = None, **variables: str
+) -> Iterator[Server]:
+    """Run ``Serve.py`` until it is ready, and end it with SIGTERM.
+
+    Args:
+        config: weights, threads, backend.
+        more: further flags.
+        backend: instead of that of the settings.
+        precision: likewise.
+        variables: of the environment.
+    """
     words = [
-        *("-weights_dir", str(config.weights_dir), "-port", "0", "-backend", config.backend),
-        *("-precision", config.precision, "-threads", str(config.threads)),
+        *("-weights_dir", str(config.weights_dir), "-port", "0", "-backend", backend or config.backend),
+        *("-precision", precision or config.precision, "-threads", str(config.threads), *more),
     ]
     # Python keeps what it compiles, as it does unless told otherwise: a second start is what people wait for.
-    environment = {**os.environ, "PYTHONPYCACHEPREFIX": str(config.work / "pycache")}
+    environment = {**os.environ, "PYTHONPYCACHEPREFIX": str(config.work / "pycache"), **variables}
     environment.pop("PYTHONDONTWRITEBYTECODE", None)
     command = [sys.executable, "Serve.py", *words]
     with subprocess.Popen(command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, text=True) as process:
@@ -321,9 +331,9 @@ def make_strips(config: ServingConfig) -> list[Path]:
     return sorted((data / "test_images").iterdir())
 
 
-def form(path: Path) -> bytes:
+def form(path: Path, field: str = "images") -> bytes:
     """Make the body of a request with one image."""
-    head = f'--b\r\nContent-Disposition: form-data; name="images"; filename="{path.name}"\r\n\r\n'
+    head = f'--b\r\nContent-Disposition: form-data; name="{field}"; filename="{path.name}"\r\n\r\n'
     return head.encode() + path.read_bytes() + b"\r\n--b--\r\n"
 
 

@@ -5,6 +5,8 @@ import sqlite3
 import pytest
 
 from utils.desk.database import FILE, VERSION, CannotKeep, Database
+from utils.desk.review import Base
+from utils.desk.reviews import Reviews
 from utils.errors import InputError
 
 
@@ -83,3 +85,33 @@ def test_a_folder_in_its_place_is_refused(tmp_path):
     (tmp_path / FILE).mkdir()
     with pytest.raises(InputError, match="unable to open"):
         Database(tmp_path)
+
+
+FIRST_VERSION = """
+CREATE TABLE reviews (
+    sha256 TEXT PRIMARY KEY, state TEXT NOT NULL, who TEXT NOT NULL, time REAL NOT NULL, base TEXT NOT NULL
+);
+"""
+
+
+def test_files_of_the_first_version_get_the_verdicts_of_their_reviews(tmp_path):
+    base = Base(2, 2, ("pits",), 1, "w.pth", "s", ((1, "1 2", 0.9),))
+    keep = "INSERT INTO reviews VALUES ('a', 'open', 'Ann', 1, '{0}'), ('b', 'clean', 'Ann', 2, '{0}')"
+    act = """INSERT INTO actions VALUES (1, 'x', 'b', NULL, 'Ann', 2, '{"kind": "clean"}')"""
+    Database(tmp_path).close()
+    made(
+        tmp_path / FILE, "DROP TABLE reviews", FIRST_VERSION, keep.format(base.to_json()), act, "PRAGMA user_version=1"
+    )
+    beside = Database(tmp_path, read_only=True)
+    assert Reviews(beside).find("b").verdict == "clean"
+    beside.close()
+    for _ in range(2):
+        database = Database(tmp_path)
+        Reviews(database).complete()
+        rows = database.rows("SELECT sha256, state, verdict, found, who, time, base FROM reviews ORDER BY 1")
+        assert [tuple(row)[:4] for row in rows] == [
+            ("a", "open", "defective", '["pits"]'),
+            ("b", "clean", "clean", "[]"),
+        ]
+        assert {row["base"] for row in rows} == {base.to_json()}
+        database.close()

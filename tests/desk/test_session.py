@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 
 from utils.decision.masks import DEFECT
+from utils.desk.actions import Action
 from utils.desk.findings import Finding
-from utils.desk.review import Action, Base, Review
+from utils.desk.review import Base, Review
 from utils.desk.session import judge
 
 

@@ -38,7 +38,7 @@ class Adding:
         """
         visit = self.desk.visit(identity)
         checked = check_meta({**visit.meta, **(meta or {})})
-        added: list[dict[str, str]] = []
+        added: list[dict[str, Any]] = []
         refused: list[dict[str, str]] = []
 
         def take(one: str, content: bytes) -> None:
@@ -48,11 +48,11 @@ class Adding:
                 refused.append({"name": shown, "reason": looked.reason})
                 return
             try:
-                key, called, _ = self._add(visit, shown, content, UPLOAD, checked)
+                key, called, new = self._add(visit, shown, content, UPLOAD, checked)
             except InputError as error:
                 refused.append({"name": shown, "reason": str(error)})
                 return
-            added.append({"key": str(key), "name": called})
+            added.append({"key": str(key), "name": called, "new": new})
 
         if archives.is_zip(data):
             try:

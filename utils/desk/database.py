@@ -13,7 +13,7 @@ from filelock import FileLock, Timeout
 from utils.errors import InputError
 
 FILE, LOCK = "desk.sqlite", "desk.lock"
-VERSION = 1  # of the tables
+VERSION = 2  # of the tables; 1 had no verdicts of reviews
 # What is long stands in tables of its own or last in its row, so that lists and counts need not read over it.
 BUSY_SECONDS = 10.0
 MOST_CHECKED = 256 * 2**20  # bytes of a file that is read whole at the start, which takes a second or two
@@ -43,7 +43,8 @@ CREATE INDEX IF NOT EXISTS images_by_status ON images (visit, status, settings);
 CREATE INDEX IF NOT EXISTS images_by_hash ON images (sha256);
 CREATE UNIQUE INDEX IF NOT EXISTS images_by_name ON images (visit, name);
 CREATE TABLE IF NOT EXISTS reviews (
-    sha256 TEXT PRIMARY KEY, state TEXT NOT NULL, who TEXT NOT NULL, time REAL NOT NULL, base TEXT NOT NULL
+    sha256 TEXT PRIMARY KEY, state TEXT NOT NULL, verdict TEXT, found TEXT, who TEXT NOT NULL, time REAL NOT NULL,
+    base TEXT NOT NULL
 );
 CREATE TABLE IF NOT EXISTS actions (
     number INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, sha256 TEXT NOT NULL, visit TEXT, who TEXT NOT NULL,
@@ -54,6 +55,14 @@ CREATE TABLE IF NOT EXISTS jobs (
 );
 CREATE INDEX IF NOT EXISTS actions_by_hash ON actions (sha256, number);
 """
+
+
+# A column that is added comes last, behind the long one; so the table is written anew.
+_FROM_1 = (
+    "ALTER TABLE reviews RENAME TO old_reviews;",
+    "INSERT INTO reviews (sha256, state, who, time, base) SELECT sha256, state, who, time, base FROM old_reviews;"
+    " DROP TABLE old_reviews;",
+)
 
 
 class CannotKeep(Exception):
@@ -106,7 +115,7 @@ class Database:
             version = self._plain.execute("PRAGMA user_version").fetchone()[0]
         except sqlite3.DatabaseError as error:
             raise InputError(f"-review {self.path}: is no database of the desk ({error})") from None
-        if version != VERSION:
+        if not 1 <= version <= VERSION:
             raise InputError(f"-review {self.path}: version {version}, this program reads {VERSION}")
 
     def _open(self, synchronous: str) -> sqlite3.Connection:
@@ -122,7 +131,7 @@ class Database:
         if version > VERSION:
             raise InputError(f"-save {self.path}: version {version}, this program reads {VERSION}; update the program")
         made = self._plain.execute("SELECT 1 FROM sqlite_master").fetchone() is not None
-        if version != (VERSION if made else 0):
+        if not (1 <= version <= VERSION if made else version == 0):
             raise InputError(f"-save {self.path}: is the database of something else; move it away")
         if self.path.stat().st_size <= MOST_CHECKED:
             found = self._plain.execute("PRAGMA quick_check(1)").fetchone()[0]
@@ -130,7 +139,8 @@ class Database:
                 first = str(found).splitlines()[-1][:120]
                 raise InputError(f"-save {self.path}: is damaged ({first}); move it away, or put a copy of it back")
         # All at once: a start that is killed in the middle leaves nothing.
-        self._plain.executescript(f"BEGIN; {_TABLES} PRAGMA user_version={VERSION}; COMMIT;")
+        before, after = _FROM_1 if version == 1 else ("", "")
+        self._plain.executescript(f"BEGIN; {before} {_TABLES} {after} PRAGMA user_version={VERSION}; COMMIT;")
 
     def rows(self, query: str, values: Sequence[Any] = ()) -> list[sqlite3.Row]:
         """Return the rows of a query."""

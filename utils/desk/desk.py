@@ -87,6 +87,7 @@ class Desk:
     def start(self) -> None:
         """Go on with what waited when the server stopped; visits that nobody has put an image into are forgotten."""
         self.visits.forget_empty()
+        self.reviews.complete()
         rows = self.database.rows(
             "SELECT DISTINCT visit FROM images JOIN visits ON visits.id = images.visit WHERE images.status = 'waiting'"
             " OR (images.status = 'done' AND images.settings != visits.settings)"

@@ -25,10 +25,13 @@ SORTS = {
 _COLUMNS = (
     "i.key, i.name, i.sha256, i.source, i.added, i.meta, i.status, i.reason, i.settings, i.verdict, i.found, i.area,"
     " i.probability, i.uncertainty, i.width, i.height, i.seconds, i.unlike, r.state AS review_state, r.who AS review_who,"
-    " r.time AS review_time"
+    " r.time AS review_time, r.verdict AS review_verdict, r.found AS review_found"
 )
-_FROM = "FROM images i LEFT JOIN reviews r ON r.sha256 = i.sha256"
+FROM = "FROM images i LEFT JOIN reviews r ON r.sha256 = i.sha256"
 REVIEWED = "('done', 'clean', 'unsure')"
+# As people left an image, else as the network has it. What was refused was found by nobody.
+VERDICT = "CASE WHEN i.status = 'done' THEN COALESCE(NULLIF(r.verdict, ''), i.verdict) END"
+FOUND = "CASE WHEN i.status = 'done' THEN COALESCE(r.found, i.found) END"
 
 
 @dataclass(frozen=True)
@@ -36,8 +39,8 @@ class Filter:
     """Which images of a visit are wanted.
 
     Attributes:
-        found: name of a class that was found; "" any.
-        verdict: ``clean``, ``defective`` or ``refused``; "" any.
+        found: name of a class that is there after the review, else that the network found; "" any.
+        verdict: ``clean``, ``defective`` (after the review, else by the network) or ``refused``; "" any.
         review: ``open``, ``done`` or ``unsure``; "" any.
         words: part of the name; "" any.
         samples: whether sample strips, too.
@@ -166,13 +169,13 @@ class ImageTable:
 
     def row(self, visit: str, key: int) -> dict[str, Any] | None:
         """Return what a list shows of an image; None without one."""
-        row = self._database.row(f"SELECT {_COLUMNS} {_FROM} WHERE i.visit = ? AND i.key = ?", (visit, key))
+        row = self._database.row(f"SELECT {_COLUMNS} {FROM} WHERE i.visit = ? AND i.key = ?", (visit, key))
         return None if row is None else _row(row)
 
     def rows(self, visit: str, keys: list[int]) -> list[dict[str, Any]]:
         """Return what a list shows of some images."""
         marks = ",".join("?" * len(keys))
-        query = f"SELECT {_COLUMNS} {_FROM} WHERE i.visit = ? AND i.key IN ({marks}) ORDER BY i.key"
+        query = f"SELECT {_COLUMNS} {FROM} WHERE i.visit = ? AND i.key IN ({marks}) ORDER BY i.key"
         return [_row(row) for row in self._database.rows(query, (visit, *keys))]
 
     def listed(
@@ -180,15 +183,15 @@ class ImageTable:
     ) -> tuple[int, list[dict[str, Any]]]:
         """Return how many images pass a filter, and some of them in order."""
         where, values = _where(visit, wanted)
-        total = self._database.number(f"SELECT COUNT(*) {_FROM} WHERE {where}", values)
-        query = f"SELECT {_COLUMNS} {_FROM} WHERE {where} ORDER BY {SORTS[sort]} LIMIT ? OFFSET ?"
+        total = self._database.number(f"SELECT COUNT(*) {FROM} WHERE {where}", values)
+        query = f"SELECT {_COLUMNS} {FROM} WHERE {where} ORDER BY {SORTS[sort]} LIMIT ? OFFSET ?"
         return total, [_row(row) for row in self._database.rows(query, (*values, limit, offset))]
 
     def place(self, visit: str, wanted: Filter, sort: str, key: int) -> int | None:
         """Return where an image stands in a sorted list, from 0; None when it does not pass the filter."""
         where, values = _where(visit, wanted)
         row = self._database.row(
-            f"SELECT place FROM (SELECT i.key AS key, ROW_NUMBER() OVER (ORDER BY {SORTS[sort]}) - 1 AS place {_FROM}"
+            f"SELECT place FROM (SELECT i.key AS key, ROW_NUMBER() OVER (ORDER BY {SORTS[sort]}) - 1 AS place {FROM}"
             f" WHERE {where}) WHERE key = ?",
             (*values, key),
         )
@@ -214,9 +217,9 @@ class ImageTable:
         """Count the images of a visit, samples left out."""
         row = self._database.row(
             f"SELECT COUNT(*) AS images, SUM(i.status = 'waiting') AS waiting, SUM(i.status = 'done') AS done,"
-            f" SUM(i.status = 'refused') AS refused, SUM(i.verdict = 'defective') AS defective,"
+            f" SUM(i.status = 'refused') AS refused, SUM({VERDICT} = 'defective') AS defective,"
             f" SUM(r.state IN {REVIEWED}) AS reviewed, SUM(i.status = 'done' AND i.settings != ?) AS behind"
-            f" {_FROM} WHERE i.visit = ? AND i.source != '{SAMPLE}'",
+            f" {FROM} WHERE i.visit = ? AND i.source != '{SAMPLE}'",
             (settings, visit),
         )
         assert row is not None
@@ -270,12 +273,12 @@ def _where(visit: str, wanted: Filter) -> tuple[str, list[Any]]:
     parts: list[str] = ["i.visit = ?"]
     values: list[Any] = [visit]
     if wanted.found:
-        parts.append("EXISTS (SELECT 1 FROM json_each(i.found) WHERE json_each.value = ?)")
+        parts.append(f"EXISTS (SELECT 1 FROM json_each({FOUND}) WHERE json_each.value = ?)")
         values.append(wanted.found)
     if wanted.verdict == "refused":
         parts.append("i.status = 'refused'")
     elif wanted.verdict:
-        parts.append("i.verdict = ?")
+        parts.append(f"{VERDICT} = ?")
         values.append(wanted.verdict)
     if wanted.review == "open":
         parts.append(f"(r.state IS NULL OR r.state NOT IN {REVIEWED})")
@@ -295,7 +298,13 @@ def _where(visit: str, wanted: Filter) -> tuple[str, list[Any]]:
 def _row(row: sqlite3.Row) -> dict[str, Any]:
     review = None
     if row["review_state"] is not None:
-        review = {"state": row["review_state"], "who": row["review_who"], "time": row["review_time"]}
+        review = {
+            "state": row["review_state"],
+            "who": row["review_who"],
+            "time": row["review_time"],
+            "verdict": row["review_verdict"] or None,
+            "found": json.loads(row["review_found"]) if row["review_found"] else None,
+        }
     return {
         "key": str(row["key"]),
         "name": row["name"],

@@ -5,7 +5,7 @@ import json
 from typing import Any
 
 from utils.desk.desk import Desk
-from utils.desk.image_table import SAMPLE, SORTS, Filter
+from utils.desk.image_table import FOUND, FROM, SAMPLE, SORTS, VERDICT, Filter
 from utils.errors import InputError
 
 
@@ -31,8 +31,8 @@ class Listing:
             words: part of the title or of an image's name.
             day: ``YYYY-MM-DD``, in the server's time.
             coil: ``coil_id`` of the visit or of an image.
-            found: name of a class that was found.
-            verdict: ``clean``, ``defective`` or ``refused``.
+            found: name of a class that an image shows after its review, else that the network found.
+            verdict: ``clean``, ``defective`` (after the review, else by the network) or ``refused``.
             limit: visits in the answer.
             offset: of the first one.
 
@@ -62,14 +62,12 @@ class Listing:
             )
             values += [coil, coil]
         if found:
-            parts.append(
-                "EXISTS (SELECT 1 FROM images i, json_each(i.found) WHERE i.visit = v.id AND json_each.value = ?)"
-            )
+            parts.append(f"EXISTS (SELECT 1 {FROM}, json_each({FOUND}) WHERE i.visit = v.id AND json_each.value = ?)")
             values.append(found)
         if verdict == "refused":
             parts.append("EXISTS (SELECT 1 FROM images i WHERE i.visit = v.id AND i.status = 'refused')")
         elif verdict:
-            parts.append("EXISTS (SELECT 1 FROM images i WHERE i.visit = v.id AND i.verdict = ?)")
+            parts.append(f"EXISTS (SELECT 1 {FROM} WHERE i.visit = v.id AND {VERDICT} = ?)")
             values.append(verdict)
         where = " AND ".join(parts)
         total = self.desk.database.number(f"SELECT COUNT(*) FROM visits v WHERE {where}", values)
@@ -94,7 +92,7 @@ class Listing:
 
     def _classes_of(self, identity: str) -> dict[str, int]:
         rows = self.desk.database.rows(
-            "SELECT json_each.value AS name, COUNT(*) AS count FROM images i, json_each(i.found)"
+            f"SELECT json_each.value AS name, COUNT(*) AS count {FROM}, json_each({FOUND})"
             f" WHERE i.visit = ? AND i.source != '{SAMPLE}' GROUP BY 1 ORDER BY 2 DESC",
             (identity,),
         )

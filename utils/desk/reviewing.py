@@ -2,9 +2,10 @@
 
 from typing import Any
 
+from utils.desk.actions import check_who
 from utils.desk.desk import Desk, only
 from utils.desk.looking import Looking
-from utils.desk.review import Base, check_who
+from utils.desk.review import Base
 from utils.errors import InputError
 
 

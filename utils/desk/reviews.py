@@ -7,8 +7,9 @@ from collections import OrderedDict
 from collections.abc import Callable
 from typing import Any
 
+from utils.desk.actions import Action, check_actions
 from utils.desk.database import Database
-from utils.desk.review import Action, Base, Review, check_actions
+from utils.desk.review import Base, Review
 from utils.errors import InputError
 
 MOST_IN_MEMORY = 64  # reviews whose defects need not be computed anew
@@ -36,6 +37,17 @@ class Reviews:
         with self._lock:
             review = self._find(sha256)
             return None if review is None else review.to_dict()
+
+    def complete(self) -> None:
+        """Note the verdicts of reviews that an earlier version of the program kept."""
+        rows = self._database.rows("SELECT sha256 FROM reviews WHERE verdict IS NULL")
+        for row in rows:
+            review = self.find(row["sha256"])
+            assert review is not None
+            with self._database.writing() as connection:
+                connection.execute(
+                    "UPDATE reviews SET verdict = ?, found = ? WHERE sha256 = ?", (*_outcome(review), row["sha256"])
+                )
 
     def act(
         self, sha256: str, visit: str, who: str, sent: Any, propose: Callable[[], Base]
@@ -88,9 +100,10 @@ class Reviews:
                     [(a.id, sha256, visit, a.who, a.time, a.to_json()) for a in new],
                 )
                 connection.execute(
-                    "INSERT INTO reviews (sha256, state, who, time, base) VALUES (?, ?, ?, ?, ?) ON CONFLICT (sha256)"
-                    " DO UPDATE SET state = excluded.state, who = excluded.who, time = excluded.time",
-                    (sha256, review.state, who, now, base.to_json()),
+                    "INSERT INTO reviews (sha256, state, verdict, found, who, time, base) VALUES (?, ?, ?, ?, ?, ?, ?)"
+                    " ON CONFLICT (sha256) DO UPDATE SET state = excluded.state, verdict = excluded.verdict,"
+                    " found = excluded.found, who = excluded.who, time = excluded.time",
+                    (sha256, review.state, *_outcome(review), who, now, base.to_json()),
                 )
             self._remember(sha256, review)
             return review.to_dict(), True
@@ -120,6 +133,11 @@ class Reviews:
             content = json.loads(row["content"])
             actions.append(Action(row["id"], content.pop("kind"), content, row["who"], row["time"]))
         return actions
+
+
+def _outcome(review: Review) -> tuple[str, str | None]:
+    """Return verdict and classes as the database has them; "" and None where the network's hold."""
+    return review.verdict or "", None if review.found is None else json.dumps(review.found)
 
 
 def _as_sent(content: dict[str, Any]) -> dict[str, Any]:

@@ -37,11 +37,15 @@ class Viewing:
         return self.desk.decoded.get(f"{row['sha256']} {visit.about.file}", decode)
 
     def thumb(self, identity: str, key: int) -> bytes:
-        """Return a small JPEG of an image with the outlines of its defects."""
+        """Return a small JPEG of an image with the outlines of its defects, as a review left them."""
         visit, row = self.desk.visit(identity), self.desk.row(identity, key)
         image = self.pixels(visit, row)
         finding, _ = self.desk.images.finding(identity, key)
-        masks = finding.masks() if finding else np.zeros((0, *image.shape[:2]), np.bool_)
+        review = self.desk.reviews.find(row["sha256"]) if row["review"] else None
+        if review is not None and review.base.class_names == visit.about.class_names:
+            masks = review.masks()
+        else:
+            masks = finding.masks() if finding else np.zeros((0, *image.shape[:2]), np.bool_)
         return pictures.thumbnail(image, masks)
 
     def picture(self, identity: str, key: int) -> bytes:

@@ -82,7 +82,10 @@ def test_image_becomes_a_row_with_its_defects(client):
     status, visit = client.call("POST", "visits", {"title": "shift 1", "meta": {"coil_id": "A7"}})
     assert (status, visit["title"], visit["kept"], visit["counts"]["images"]) == (201, "shift 1", False, 0)
     place = f"visits/{visit['id']}"
-    assert client.add(visit["id"], ("a.png", spotted()))[0] == {"added": [{"key": "1", "name": "a.png"}], "refused": []}
+    assert client.add(visit["id"], ("a.png", spotted()))[0] == {
+        "added": [{"key": "1", "name": "a.png", "new": True}],
+        "refused": [],
+    }
     told = client.done(visit["id"])
     assert (told["counts"]["done"], told["counts"]["defective"]) == (1, 1)
     _, listed = client.call("GET", f"{place}/images")

@@ -113,9 +113,9 @@ def upload(page: Any, files: dict[str, bytes]) -> None:
     page.set_input_files("#file-input", sent)
 
 
-def settled(page: Any, count: int) -> None:
-    """Wait until so many images of the visit are inspected."""
-    page.locator("#progress", has_text=f"{count} image").wait_for()
+def settled(page: Any, count: int, image: str = "image") -> None:
+    """Wait until so many images of the visit are inspected; the word is that of the page's language."""
+    page.locator("#progress", has_text=f"{count} {image}").wait_for()
 
 
 def pixels_are_there(page: Any) -> None:

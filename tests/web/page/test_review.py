@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.web.page.conftest import count_rows, download, names, rows, send, shows, strip, until
+from tests.web.page.conftest import count_rows, download, listed, names, rows, send, shows, strip, until
 
 pytest.importorskip("playwright.sync_api", reason="no playwright: pip install playwright")
 
@@ -86,7 +86,40 @@ def test_name_of_the_reviewer_is_kept_and_said(page):
     page.keyboard.press("x")
     page.locator("#history", has_text="Ann Other · rejected").wait_for()
     page.reload()
-    assert page.locator("#who").input_value() == "Ann Other"
+    until(page, "return document.querySelector('#who').value === value", "Ann Other")
+
+
+@pytest.mark.slow  # reviews two images
+def test_list_and_its_filters_follow_defects_that_are_rejected_one_by_one(page):
+    send(page, a_png=three(120), b_png=three(121))
+    page.locator("#sort").select_option("name")
+    page.locator(".thumb", has_text="a.png").click()
+    shows(page, "a.png")
+    count_rows(page, 3)
+    for _ in range(3):
+        page.keyboard.press("x")
+    saved(page, "done")
+    page.keyboard.press("n")
+    shows(page, "b.png")
+    page.locator(".thumb", has_text="a.png").locator(".verdict", has_text="✓ clean").wait_for()
+    page.locator("#progress", has_text="2 images, 1 defective").wait_for()
+    page.locator("#filter").select_option("verdict:clean")
+    listed(page, "a.png")
+    page.locator("#filter").select_option("class:bright")
+    listed(page, "b.png")
+
+
+@pytest.mark.slow  # a browser loads the page anew
+def test_choosing_a_queue_goes_to_its_first_image(page):
+    send(page, a_png=three(122), b_png=three(123), c_png=three(124))
+    page.locator("#queue").select_option("new")
+    page.locator("#left", has_text="3 left").wait_for()
+    shows(page, "a.png")
+    page.keyboard.press("n")
+    shows(page, "b.png")
+    page.locator("#queue").select_option("gallery")
+    page.locator("#queue").select_option("new")
+    shows(page, "a.png")
 
 
 def test_two_people_see_each_other_s_work(page, open_page):

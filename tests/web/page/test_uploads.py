@@ -1,6 +1,7 @@
 """Files on their way: any number, folders, archives, more while it runs, refusals that can be closed."""
 
 import io
+import re
 import zipfile
 
 import pytest
@@ -12,10 +13,16 @@ pytest.importorskip("playwright.sync_api", reason="no playwright: pip install pl
 
 def test_more_files_than_fit_into_a_request_come_while_others_are_inspected(page, desk):
     desk.red.go.clear()
+    page.evaluate(
+        """window.told = []; new MutationObserver(() => window.told.push(document.querySelector('#progress').innerText))
+            .observe(document.querySelector('#progress'), {childList: true, subtree: true})"""
+    )
     upload(page, {f"a{k:02}.png": strip((20, 10, 30, 20, 240), seed=k) for k in range(40)})
     page.locator("#progress", has_text="of 40").wait_for()
     upload(page, {f"b{k:02}.png": strip(seed=k) for k in range(25)})
     page.locator("#progress", has_text="of 65").wait_for()
+    totals = {int(found[1]) for text in page.evaluate("window.told") if (found := re.search(r"of (\d+)", text))}
+    assert totals - {40, 65} == set()  # never more, and those that are still to come from the start
     desk.red.go.set()
     settled(page, 65)
     assert page.locator("#progress").inner_text() == "65 images, 40 defective"

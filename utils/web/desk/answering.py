@@ -55,7 +55,7 @@ class Serving:
         except NotHere as error:
             raise Problem(404, error.code, str(error)) from None
         except InputError as error:
-            raise Problem(422, "wrong_value", str(error)) from None
+            raise Problem(422, "wrong_value", f"{str(error).rstrip('.')}.") from None
 
     async def read_json(self, request: Request) -> dict[str, Any]:
         """Read an object from the body; an empty body is an empty object.

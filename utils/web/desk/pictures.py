@@ -26,7 +26,8 @@ def picture_routes(serving: Serving) -> APIRouter:
 
         def tag_of() -> str:
             row = serving.desk.row(visit, number)
-            changing = (row["settings"], row["status"]) if kept is ASKED else ()
+            review = row["review"] and row["review"]["time"]
+            changing = (row["settings"], row["status"], review) if kept is ASKED else ()
             return '"' + hashlib.sha256(repr((row["sha256"], *changing)).encode()).hexdigest()[:24] + '"'
 
         tag = await serving.run(tag_of)

@@ -3,7 +3,7 @@
 import { api, imageAddress } from "./api.js";
 import * as address from "./address.js";
 import { fill, later, make, part, seldom } from "./dom.js";
-import { number, percent, t } from "./phrases.js";
+import { number, percent, reason, t } from "./phrases.js";
 import { classOf, on, state, tell } from "./state.js";
 
 const PAGE = 60; // rows that are fetched at once
@@ -160,20 +160,22 @@ function draw() {
 
 const narrowed = () => ["class", "verdict", "review", "words"].some((name) => state.search[name] !== "");
 
-/** The verdict of an image in sight after its review, as results.csv has it; the network's where nobody has said anything. */
+/** The verdict of an image after its review, as results.csv has it; the network's where nobody has said anything. */
 export function judged(row) {
   const { review } = row;
-  if (row.status !== "done" || !review) return row;
-  if (review.state === "clean") return { ...row, verdict: "clean", doubt: null };
-  if (!review.defects || !state.visit?.classes.length) return row; // a row of the list, or weights without masks
-  const found = [...new Set(review.defects.filter((one) => one.review !== "rejected").map((one) => classOf(one.class_id)?.name ?? one.name))];
-  return { ...row, verdict: found.length ? "defective" : "clean", found, doubt: null };
+  if (row.status !== "done" || !review?.verdict) return row; // nobody can correct what has no masks
+  let { verdict, found } = review;
+  if (review.defects && review.state !== "clean") { // in sight: seen before the server has answered
+    const left = new Set(review.defects.filter((one) => one.review !== "rejected").map((one) => classOf(one.class_id)?.name ?? one.name));
+    [verdict, found] = [left.size ? "defective" : "clean", [...left]];
+  }
+  return { ...row, verdict, found, doubt: null };
 }
 
 export function verdictOf(row) {
   if (row.status === "waiting") return t("waiting");
   if (row.status === "refused") return t("refused");
-  if (row.verdict === "clean") return row.doubt ? t("doubtful", { reason: row.doubt }) : t("clean");
+  if (row.verdict === "clean") return row.doubt ? t("doubtful", { reason: reason(row.doubt) }) : t("clean");
   return `${t("defective")}: ${(row.found || []).map((one) => one.name ?? one).join(", ")}`;
 }
 
@@ -184,16 +186,16 @@ export const signed = (row) => `${SIGNS[markOf(row)] || ""} ${verdictOf(row)}`;
 
 function thumb(row, place) {
   const said = judged(row);
-  const item = make("div", { className: `thumb is-${markOf(said)}`, id: `thumb-${row.key}`, title: row.reason ? `${row.name}: ${row.reason}` : row.name });
+  const item = make("div", { className: `thumb is-${markOf(said)}`, id: `thumb-${row.key}`, title: row.reason ? `${row.name}: ${reason(row.reason)}` : row.name });
   item.setAttribute("role", "option");
   item.dataset.place = place;
   item.dataset.key = row.key;
   const picture = make("div", { className: "thumb-picture" });
   if (row.status === "done") {
-    const image = make("img", { src: imageAddress(state.visit.id, row.key, "thumb.jpg", row.version), alt: "", decoding: "async", draggable: false });
+    const image = make("img", { src: imageAddress(state.visit.id, row.key, "thumb.jpg", `${row.settings} ${row.review?.time ?? ""}`), alt: "", decoding: "async", draggable: false });
     picture.append(image);
   }
-  const note = row.area && said.verdict !== "clean" ? [`${number(row.area)} px`, row.probability ? percent(row.probability) : ""].filter(Boolean).join(" · ") : row.reason || "";
+  const note = row.area && said.verdict !== "clean" ? [`${number(row.area)} px`, row.probability ? percent(row.probability) : ""].filter(Boolean).join(" · ") : reason(row.reason) || "";
   const sign = REVIEWED[row.review?.state];
   item.append(picture,
     make("span", { className: "name", textContent: row.name }),

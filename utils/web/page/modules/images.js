@@ -4,7 +4,7 @@ import { api, plainReview } from "./api.js";
 import * as address from "./address.js";
 import { part, seldom, swatch } from "./dom.js";
 import * as gallery from "./gallery.js";
-import { number, percent, t } from "./phrases.js";
+import { number, percent, reason, t } from "./phrases.js";
 import { unsent } from "./review.js";
 import { classOf, defectsOf, on, state, tell } from "./state.js";
 import * as viewer from "./viewer.js";
@@ -124,9 +124,9 @@ function draw() {
 
 function caption(image) {
   if (!image) return [t("choose_image")];
-  if (image.status === "refused") return [`${image.name}: ${image.reason}`];
+  if (image.status === "refused") return [`${image.name}: ${reason(image.reason)}`];
   if (image.status === "waiting") return [t("waiting")];
-  if (image.unlike) return [`⚠ ${typeof image.unlike === "string" ? image.unlike : t("unlike")}`];
+  if (image.unlike) return [`⚠ ${typeof image.unlike === "string" ? reason(image.unlike) : t("unlike")}`];
   const labels = Object.entries(image.labels || {}).map(([name, probability]) => `${name} ${percent(probability)}`);
   if (!state.visit.classes.length) return [labels.join(" · ") || t("whole_images")];
   return image.sample ? [t("sample_note")] : [];

@@ -1,7 +1,7 @@
 // What the page has to say: refusals, warnings, that something was kept. Each can be closed.
 
 import { make, part } from "./dom.js";
-import { t } from "./phrases.js";
+import { reason, t } from "./phrases.js";
 import { on } from "./state.js";
 
 const SHOWN = 8000; // milliseconds of good news
@@ -20,7 +20,7 @@ function show({ kind, text, link, download, id }) {
   const place = part(kind === "good" ? "toasts" : "notices");
   const same = [...place.children].find((one) => one.dataset.text === text || (id && one.dataset.id === id));
   same?.remove();
-  const node = make("div", { className: `notice is-${kind}` }, make("span", { textContent: text }), link ? make("a", { href: link, download: download ?? "", textContent: t("download") }) : null, closing(() => node.remove()));
+  const node = make("div", { className: `notice is-${kind}` }, make("span", { textContent: reason(text) }), link ? make("a", { href: link, download: download ?? "", textContent: t("download") }) : null, closing(() => node.remove()));
   node.dataset.text = text;
   if (id) node.dataset.id = id;
   place.append(node);
@@ -37,7 +37,7 @@ function drawRefused() {
   box?.remove();
   box = null;
   if (!refused.length) return;
-  const list = refused.map((one) => make("li", {}, make("strong", { textContent: one.name }), `: ${one.reason}`));
+  const list = refused.map((one) => make("li", {}, make("strong", { textContent: one.name }), `: ${reason(one.reason)}`));
   box = make("div", { className: "notice is-bad refusals" },
     make("div", {}, make("strong", { textContent: t("refused_n", { n: refused.length }) }), make("ul", { tabIndex: 0 }, ...list)),
     closing(() => { refused.length = 0; drawRefused(); }));

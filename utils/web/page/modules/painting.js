@@ -3,7 +3,7 @@
 import { probabilityAddress } from "./api.js";
 import { part } from "./dom.js";
 import { around, brushed, encode, split } from "./masks.js";
-import { t } from "./phrases.js";
+import { number, t } from "./phrases.js";
 import * as review from "./review.js";
 import { classOf, defectsOf, on, state, tell } from "./state.js";
 import { first } from "./viewer.js";
@@ -228,7 +228,7 @@ async function probabilities({ x, y, width, height }) {
 function preview() {
   if (!box?.levels) return;
   const threshold = Number(part("box-threshold").value);
-  part("box-value").textContent = threshold.toFixed(2);
+  part("box-value").textContent = number(threshold, 2, 2);
   const { above } = split(box.levels, threshold);
   const scratch = Object.assign(document.createElement("canvas"), { width: box.width, height: box.height });
   const context = scratch.getContext("2d");

@@ -6,6 +6,7 @@ const KEPT = "steel-language";
 
 let words = {};
 let english = {};
+let reasons = []; // what the server says: [key, pattern]
 let plural = new Intl.PluralRules("en");
 export let language = "en";
 
@@ -21,6 +22,7 @@ export async function speak(name) {
   if (name) localStorage.setItem(KEPT, name);
   language = name || wanted();
   [english, words] = await Promise.all([read("en"), read(language)]);
+  reasons = Object.keys(english).filter((key) => key.startsWith("reason_")).map((key) => [key, pattern(english[key])]);
   plural = new Intl.PluralRules(language);
   document.documentElement.lang = language;
   translate(document);
@@ -34,6 +36,28 @@ export function t(key, values = {}) {
     const value = values[name];
     return value === undefined ? whole : typeof value === "number" ? number(value) : value;
   });
+}
+
+/** Make of a phrase what matches it with any values. */
+function pattern(phrase) {
+  const plain = phrase.split(/\{\w+\}/).map((text) => text.replace(/[.*+?^${}()|[\]\\]/g, "\\$&"));
+  const names = [...phrase.matchAll(/\{(\w+)\}/g)].map(([, name]) => name);
+  return new RegExp("^" + plain.map((text, index) => text + (names[index] ? `(?<${names[index]}>.+?)` : "")).join("") + "$", "s");
+}
+
+/** Say what the server said in the reader's language: it speaks English, and its sentences are the phrases "reason_...".
+ *
+ * One that no phrase matches stays as it is.
+ */
+export function reason(text) {
+  if (language === "en" || typeof text !== "string") return text;
+  for (const [key, wanted] of reasons) {
+    const found = text.match(wanted);
+    if (!found) continue;
+    const values = Object.entries(found.groups || {}).map(([name, value]) => [name, /^\d+(\.\d+)?$/.test(value) && name !== "number" ? number(Number(value), 2) : value]);
+    return t(key, Object.fromEntries(values));
+  }
+  return text;
 }
 
 /** Set the phrases of all elements that name one. */
@@ -52,6 +76,6 @@ export function translate(root) {
   });
 }
 
-export const number = (value, digits = 0) => value.toLocaleString(language, { maximumFractionDigits: digits });
+export const number = (value, digits = 0, least = 0) => value.toLocaleString(language, { minimumFractionDigits: least, maximumFractionDigits: digits });
 export const percent = (value) => (value === null || value === undefined ? "" : value.toLocaleString(language, { style: "percent", minimumFractionDigits: 1, maximumFractionDigits: 1 }));
 export const moment = (seconds) => new Date(typeof seconds === "number" ? 1000 * seconds : seconds).toLocaleString(language, { dateStyle: "short", timeStyle: "short" });

@@ -13,7 +13,7 @@ export function start() {
   part("queue").addEventListener("change", (event) => {
     state.queue = event.target.value;
     part("left").textContent = "";
-    if (state.queue !== "gallery") next();
+    if (state.queue !== "gallery") next(null);
   });
   on("language visit", () => {
     fill(part("queue"), QUEUES.map((name) => [name, t("queue_" + name)]), state.queue);
@@ -32,15 +32,18 @@ function drawState() {
   }
 }
 
-/** Go to the next image of the queue. */
-export async function next() {
+/** Go to the next image of the queue.
+ *
+ * @param after key of the image that is not wanted again; null: the first one of the queue is, be it in sight or not.
+ */
+export async function next(after = state.key) {
   if (state.queue === "gallery") {
     if (!(await gallery.step(1))) tell("notice", { kind: "good", text: t("last_image") });
     return;
   }
   await review.pump(); // the server counts what it has
   try {
-    const { key, left } = await api.next(state.visit.id, { queue: state.queue, after: state.key });
+    const { key, left } = await api.next(state.visit.id, { queue: state.queue, after });
     part("left").textContent = t("left_n", { n: left });
     if (key) tell("choose", key);
     else tell("notice", { kind: "good", text: t("queue_empty") });

@@ -1,7 +1,7 @@
 // What a reviewer does: every action is sent at once, in order, and again until the server has it.
 
 import { api } from "./api.js";
-import { t } from "./phrases.js";
+import { reason, t } from "./phrases.js";
 import { defectsOf, on, state, tell } from "./state.js";
 
 const OUTBOX = "steel-outbox";
@@ -60,7 +60,7 @@ async function send() {
         continue;
       }
       tell("refused-action", { key, own: actions.map((action) => action.id) });
-      tell("notice", { kind: "bad", text: t("action_refused", { reason: error.message }) });
+      tell("notice", { kind: "bad", text: t("action_refused", { reason: reason(error.message) }) });
     }
     outbox.shift();
     keep();

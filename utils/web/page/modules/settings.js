@@ -97,7 +97,7 @@ function fromSlider(name, value, decision) {
 
 function shown(name, value) {
   if (isArea(name)) return value ? number(value) : name === "max_area" ? "∞" : "0";
-  return !value ? "–" : value.toFixed(2);
+  return !value ? "–" : number(value, 2, 2);
 }
 
 function row(one, index) {

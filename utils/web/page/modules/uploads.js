@@ -2,7 +2,7 @@
 
 import { api } from "./api.js";
 import { make, part } from "./dom.js";
-import { t } from "./phrases.js";
+import { number, t } from "./phrases.js";
 import { state, tell } from "./state.js";
 
 const AT_ONCE = 3;
@@ -10,19 +10,25 @@ const IMAGES = /\.(jpe?g|png|bmp|tiff?|webp|zip)$/i;
 
 const waiting = []; // {file, path, visit}
 const under_way = new Set(); // AbortControllers
-export const run = { total: 0, sent: 0, began: 0 };
+const LAG = 2000; // milliseconds that the server's counts may be behind its answers
+
+// Images that were there when the queue began, those that the server has taken in of it since, and when it ended.
+const run = { visit: null, began: 0, taken: 0, ended: 0 };
 
 export const left = () => waiting.length + under_way.size;
 
-const megabytes = (bytes) => (bytes / 1e6).toFixed(1);
+const megabytes = (bytes) => number(bytes / 1e6, 1);
 
 /** Put files into the queue of a visit. */
 export function add(visit, files) {
-  if (!left()) Object.assign(run, { total: 0, sent: 0, began: Date.now() });
+  if (!left()) {
+    const behind = run.visit === visit && Date.now() - run.ended < LAG ? run.began + run.taken : 0;
+    Object.assign(run, { visit, began: Math.max(state.visit?.counts.images ?? 0, behind), taken: 0 });
+  }
   const most = state.about?.most_bytes || Infinity; // of a longer one the server would see the beginning alone
   for (const { file, path } of files) {
     if (file.size > most) tell("refused", { name: path || file.name, reason: t("too_large", { size: megabytes(file.size), most: megabytes(most) }) });
-    else { waiting.push({ file, path, visit }); run.total += 1; }
+    else waiting.push({ file, path, visit });
   }
   tell("uploads");
   // The first goes alone: it is the first to arrive, and to be looked at.
@@ -37,19 +43,19 @@ async function send(one) {
     if (one.path && one.path !== one.file.name) form.append("path", one.path);
     form.append("image", one.file, one.file.name);
     const answer = await api.send(one.visit, form, control.signal);
+    run.taken += (answer.added || []).filter((one) => one.new).length;
     for (const { name, reason } of answer.refused || []) tell("refused", { name, reason });
   } catch (error) {
     if (error.name !== "AbortError") tell("refused", { name: one.path || one.file.name, reason: error.message });
   }
   under_way.delete(control);
-  run.sent += 1;
+  run.ended = Date.now();
   tell("uploads");
   while (under_way.size < AT_ONCE && waiting.length) send(waiting.shift());
 }
 
 /** Send no more of what waits. */
 export function cancel() {
-  run.total -= waiting.length;
   waiting.length = 0;
   for (const control of under_way) control.abort();
   tell("uploads");
@@ -107,12 +113,23 @@ export function connect(take) {
 
 // --- what is seen of it -----------------------------------------------------------------------------------------------
 
+/** Count the images of the visit with those that are still on their way.
+ *
+ * The server counts an image before its answer is here: what it has more than it has answered is no longer on its way.
+ */
+function expected(counts) {
+  const answered = run.began + run.taken;
+  if (!left()) return counts.images;
+  const counted = Math.min(under_way.size, Math.max(0, counts.images - answered));
+  return Math.max(counts.images, answered) + waiting.length + under_way.size - counted;
+}
+
 /** Say how far the work is: what still comes from here and what waits at the server. */
 export function drawProgress() {
   const box = part("progress");
   const counts = state.visit?.counts;
   if (!counts) { box.replaceChildren(); return; }
-  const total = counts.images + Math.max(0, run.total - run.sent), done = counts.done + counts.refused;
+  const total = expected(counts), done = counts.done + counts.refused;
   const busy = total > done, stopped = state.visit.state === "stopped";
   if (!busy) {
     box.replaceChildren(counts.images ? t("all_done", { n: counts.images, defective: counts.defective }) : "");
@@ -121,7 +138,7 @@ export function drawProgress() {
   const rate = state.visit.rate || 0;
   const words = [t("progress", { done, total })];
   if (stopped) words.push(t("stopped"));
-  else if (rate) words.push(t("rate", { rate: rate.toLocaleString(document.documentElement.lang, { maximumFractionDigits: 1 }) }), t("time_left", { time: span((total - done) / rate) }));
+  else if (rate) words.push(t("rate", { rate: number(rate, 1) }), t("time_left", { time: span((total - done) / rate) }));
   const bar = make("progress", { max: total, value: done });
   bar.setAttribute("aria-label", words[0]);
   const button = make("button", { type: "button", textContent: t(stopped ? "go_on" : "stop") });

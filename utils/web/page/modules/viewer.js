@@ -4,7 +4,7 @@ import { imageAddress } from "./api.js";
 import * as address from "./address.js";
 import { part } from "./dom.js";
 import { Layer } from "./layers.js";
-import { t } from "./phrases.js";
+import { number, t } from "./phrases.js";
 import { on, state, tell } from "./state.js";
 
 const LARGEST = 4096; // pixels of a side up to which an image comes as one picture
@@ -149,7 +149,7 @@ function said() {
   const { viewport, world } = first.viewer;
   if (!viewport || !world.getItemCount() || !state.image || placing) return;
   const share = viewport.getZoom(true) / viewport.getHomeZoom();
-  part("scale").textContent = `${share.toFixed(share < 9.95 ? 1 : 0)}×`;
+  part("scale").textContent = `${share < 9.95 ? number(share, 1, 1) : number(share)}×`;
   whole = share < 1.01;
   const bounds = viewport.getBounds();
   address.place(share > 1.01 ? [bounds.x, bounds.y, bounds.width] : null);

@@ -2,7 +2,7 @@
 
 import { api } from "./api.js";
 import { fill, later, make, part } from "./dom.js";
-import { moment, t } from "./phrases.js";
+import { moment, reason, t } from "./phrases.js";
 import { change } from "./settings.js";
 import { on, state, tell } from "./state.js";
 
@@ -49,7 +49,7 @@ async function list() {
     if (state.visit) bar.append(make("button", { type: "button", textContent: t("visit_meta"), onclick: edit }));
     part("visit-list").replaceChildren(bar, table(visits, true), total > visits.length ? make("p", { className: "note", textContent: t("more_rows", { n: total - visits.length }) }) : "");
   } catch (error) {
-    part("visit-list").replaceChildren(make("p", { className: "note", textContent: error.message }));
+    part("visit-list").replaceChildren(make("p", { className: "note", textContent: reason(error.message) }));
   }
 }
 
