@@ -1,8 +1,7 @@
-"""The report of a visit to hand over: one content, as an HTML page and as a PDF."""
+"""The report of a visit to hand over: its content, and the HTML page; ``report_pdf`` makes the PDF."""
 
 import datetime
-import io
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -124,7 +123,8 @@ def _groups(groups: dict[str, Any], nameless: str = "") -> Rows:
     ]
 
 
-def _tiles(session: Session) -> dict[str, Any]:
+def tiles(session: Session) -> dict[str, int]:
+    """Return the numbers that come first."""
     return {
         "images": session.images,
         "NG": session.verdicts["NG"],
@@ -142,7 +142,7 @@ def to_html(report: Report) -> bytes:
         "reviewed": f"verdict changed in {report.session.changed}",
         "not inspected": f"{report.session.refused} refused, {report.session.waiting} waiting",
     }
-    sections = [Section("Summary", [Numbers(_tiles(report.session), notes)])]
+    sections = [Section("Summary", [Numbers(tiles(report.session), notes)])]
     if not report.session.images:
         sections[0] = Section("Summary", [Text("No image was inspected.")])
     for title, columns, rows in report.tables:
@@ -151,102 +151,3 @@ def to_html(report: Report) -> bytes:
         pictures = [Picture(data, caption, caption) for data, caption in report.pictures]
         sections.append(Section("Pictures", [Row(pictures, 320)]))
     return render(report.title, report.lead, sections).encode("utf-8")
-
-
-def to_pdf(report: Report) -> bytes:
-    """Write a report as a PDF of A4 pages."""
-    from reportlab.lib import colors
-    from reportlab.lib.pagesizes import A4, landscape
-    from reportlab.lib.styles import ParagraphStyle
-    from reportlab.lib.units import mm
-    from reportlab.platypus import Image, KeepTogether, LongTable, Paragraph, SimpleDocTemplate, Spacer, TableStyle
-
-    _fonts()
-    plain = ParagraphStyle("plain", fontName=FONT, fontSize=8, leading=10, splitLongWords=1)
-    title = ParagraphStyle("title", parent=plain, fontSize=16, leading=20, spaceAfter=4)
-    head = ParagraphStyle("head", parent=plain, fontSize=11, leading=14, spaceBefore=10, spaceAfter=3)
-    written = io.BytesIO()
-    page = landscape(A4)
-    document = SimpleDocTemplate(
-        written, pagesize=page, leftMargin=15 * mm, rightMargin=15 * mm, topMargin=14 * mm, bottomMargin=14 * mm,
-        title=report.title, author="", invariant=1,
-    )  # fmt: skip
-    width = page[0] - 30 * mm
-    story: list[Any] = [Paragraph(_marked(report.title), title), Paragraph(_marked(report.lead), plain)]
-    story += [_grid([list(_tiles(report.session)), list(_tiles(report.session).values())], width, plain)]
-    for name, columns, rows in report.tables:
-        story += [Paragraph(_marked(name), head), _grid([columns, *rows], width, plain)]
-    if report.pictures:
-        story.append(Paragraph("Pictures", head))
-    for begin in range(0, len(report.pictures), 3):
-        line = []
-        for data, caption in report.pictures[begin : begin + 3]:
-            image = Image(io.BytesIO(data))
-            scale = min((width / 3 - 4 * mm) / image.imageWidth, 45 * mm / image.imageHeight)
-            image.drawWidth, image.drawHeight = image.imageWidth * scale, image.imageHeight * scale
-            line.append([image, Paragraph(_marked(caption), plain)])
-        line += [[]] * (3 - len(line))
-        table = LongTable([line], colWidths=[width / 3] * 3)
-        table.setStyle(TableStyle([("VALIGN", (0, 0), (-1, -1), "TOP"), ("TEXTCOLOR", (0, 0), (-1, -1), colors.black)]))
-        story.append(KeepTogether([table, Spacer(1, 2 * mm)]))
-
-    def number(canvas: Any, page: Any) -> None:
-        canvas.setFont(FONT, 7)
-        canvas.drawRightString(landscape(A4)[0] - 15 * mm, 8 * mm, f"page {page.page}")
-
-    document.build(story, onFirstPage=number, onLaterPages=number)
-    return written.getvalue()
-
-
-FONT, WIDE_FONT = "DejaVuSans", "STSong-Light"
-
-
-def _fonts() -> None:
-    """Make known a font that has Latin, Greek and Cyrillic letters, and one for Chinese."""
-    from pathlib import Path
-
-    import matplotlib
-    from reportlab.pdfbase import pdfmetrics
-    from reportlab.pdfbase.cidfonts import UnicodeCIDFont
-    from reportlab.pdfbase.ttfonts import TTFont
-
-    if FONT not in pdfmetrics.getRegisteredFontNames():
-        folder = Path(matplotlib.get_data_path()) / "fonts/ttf"
-        pdfmetrics.registerFont(TTFont(FONT, str(folder / "DejaVuSans.ttf")))
-        pdfmetrics.registerFont(UnicodeCIDFont(WIDE_FONT))
-
-
-def _marked(text: str) -> str:
-    """Return a text as the PDF's paragraphs take it, letters of the other font in its marks."""
-    from xml.sax.saxutils import escape
-
-    parts: list[str] = []
-    for letter in text:
-        wide = "\u2e80" <= letter <= "\uffef"
-        shown = escape(letter)
-        parts.append(f'<font name="{WIDE_FONT}">{shown}</font>' if wide else shown)
-    return "".join(parts)
-
-
-def _grid(rows: Sequence[Sequence[Any]], width: float, style: Any) -> Any:
-    """Make a table with a head, as wide as the page."""
-    from reportlab.lib import colors
-    from reportlab.platypus import LongTable, Paragraph, TableStyle
-
-    from utils.reporting.page import cell
-
-    columns = len(rows[0])
-    content = [[Paragraph(_marked(cell(value, 2)[:500]), style) for value in row] for row in rows]
-    table = LongTable(content, colWidths=[width / columns] * columns, repeatRows=1)
-    table.setStyle(
-        TableStyle(
-            [
-                ("GRID", (0, 0), (-1, -1), 0.3, colors.Color(0.8, 0.83, 0.86)),
-                ("BACKGROUND", (0, 0), (-1, 0), colors.Color(0.95, 0.96, 0.97)),
-                ("VALIGN", (0, 0), (-1, -1), "TOP"),
-                ("TOPPADDING", (0, 0), (-1, -1), 1.5),
-                ("BOTTOMPADDING", (0, 0), (-1, -1), 1.5),
-            ]
-        )
-    )
-    return table

@@ -201,6 +201,7 @@ class Sessions:
             if row is None or finding is None or row["status"] != "done":
                 continue
             review = self.desk.reviews.find(row["sha256"]) if row["review"] else None
+            row["meta"] = {**visit.meta, **row["meta"]}  # the visit may have been named after its images came
             one = judge(row, finding, review, visit.about.class_names)
             if one.time >= since and (not who or one.who == who):
                 yield one

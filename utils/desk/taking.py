@@ -12,7 +12,8 @@ from utils.desk.desk import Desk, NotHere, only
 from utils.desk.findings import Finding
 from utils.desk.image_table import Filter
 from utils.desk.looking import Looking
-from utils.desk.report import make_report, to_html, to_pdf
+from utils.desk.report import make_report, to_html
+from utils.desk.report_pdf import to_pdf
 from utils.desk.session import Sessions
 from utils.desk.settings_file import write_settings
 from utils.desk.viewing import Viewing

@@ -108,7 +108,9 @@ class Work:
             return 0.0
         now = time.monotonic()
         recent = [when for when in list(times) if when > now - RATE_SECONDS]
-        return round(len(recent) / max(now - recent[0], 0.1), 2) if recent else 0.0
+        if len(recent) < 2:  # the first one says when the counting began
+            return 0.0
+        return round((len(recent) - 1) / max(now - recent[0], 0.1), 2)
 
     def is_running(self, visit: str) -> bool:
         """Check whether images of a visit are under way or wait for their turn."""

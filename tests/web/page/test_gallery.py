@@ -31,7 +31,11 @@ def test_list_is_filtered_sorted_and_walked_through_by_keys(page):
     page.keyboard.press("ArrowLeft")
     shows(page, "b.png")
     assert page.locator("#place").inner_text() == "1 / 2"
+    page.locator("#filter").focus()
     page.locator("#filter").select_option("all")
+    listed(page, "b.png", "c.png", "a.png")
+    page.keyboard.press("n")  # is not for the field of the filter any more
+    shows(page, "c.png")
     page.keyboard.press("f")
     page.keyboard.type("A.P")
     listed(page, "a.png")

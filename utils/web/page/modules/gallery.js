@@ -195,7 +195,7 @@ function thumb(row, place) {
     const image = make("img", { src: imageAddress(state.visit.id, row.key, "thumb.jpg", `${row.settings} ${row.review?.time ?? ""}`), alt: "", decoding: "async", draggable: false });
     picture.append(image);
   }
-  const note = row.area && said.verdict !== "clean" ? [`${number(row.area)} px`, row.probability ? percent(row.probability) : ""].filter(Boolean).join(" · ") : reason(row.reason) || "";
+  const note = row.review ? row.review.who : row.area && said.verdict !== "clean" ? [`${number(row.area)} px`, row.probability ? percent(row.probability) : ""].filter(Boolean).join(" · ") : reason(row.reason) || "";
   const sign = REVIEWED[row.review?.state];
   item.append(picture,
     make("span", { className: "name", textContent: row.name }),

@@ -126,6 +126,7 @@ function caption(image) {
   if (!image) return [t("choose_image")];
   if (image.status === "refused") return [`${image.name}: ${reason(image.reason)}`];
   if (image.status === "waiting") return [t("waiting")];
+  if (part("beside").value === "truth" && !image.truth) return [t("no_labels")];
   if (image.unlike) return [`⚠ ${typeof image.unlike === "string" ? reason(image.unlike) : t("unlike")}`];
   const labels = Object.entries(image.labels || {}).map(([name, probability]) => `${name} ${percent(probability)}`);
   if (!state.visit.classes.length) return [labels.join(" · ") || t("whole_images")];

@@ -33,7 +33,16 @@ export function start(actions) {
     if (!action || action() === false) return;
     event.preventDefault();
   });
+  freeSelects();
   part("help").addEventListener("click", show);
+}
+
+/** A list that was chosen from with the pointer gives the keys back: the next letter is meant for the picture. */
+function freeSelects() {
+  let keys = false; // whether somebody is going through a list by keys
+  document.addEventListener("pointerdown", () => { keys = false; }, true);
+  document.addEventListener("keydown", ({ target }) => { keys = target.tagName === "SELECT"; }, true);
+  document.addEventListener("change", ({ target }) => { if (target.tagName === "SELECT" && !keys && !target.closest("dialog")) target.blur(); });
 }
 
 export function show() {

@@ -175,7 +175,7 @@ function connectButtons() {
   click(["begin"], () => begin());
   click(["print"], () => window.print());
   part("who").value = localStorage.getItem("steel-who") || "";
-  part("who").addEventListener("change", (event) => review.setWho(event.target.value.trim()));
+  part("who").addEventListener("input", (event) => review.setWho(event.target.value.trim()));
   part("language").addEventListener("change", async (event) => { await phrases.speak(event.target.value); tell("language"); });
 }
 
