@@ -27,8 +27,7 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from machine import facts, write_rows
-
+from benchmarks.machine import facts, write_rows
 from config import SynthesiseConfig, flag
 from utils.cli import DONE, parse, run
 
@@ -195,8 +194,10 @@ def serving(
         connection.request("GET", "/readyz")
         assert connection.getresponse().status == 200
         connection.close()
-        yield Server(process, port)
-        process.terminate()
+        try:
+            yield Server(process, port)
+        finally:  # or an error in between would wait for it forever
+            process.terminate()
         assert process.wait(60) == 0
 
 
