@@ -119,6 +119,19 @@ def test_verdict_and_classes_follow_what_was_left():
     assert Review.replay(labels, [does("clean")]).verdict == "clean"
 
 
+def test_what_is_told_of_a_defect_follows_its_shape():
+    review = after(does("add", class_id=1, rle=coded(20, 0, 3, 3)))
+    first = review.to_dict()["defects"][2]
+    assert (first["area_px"], first["rle"]) == (9, coded(20, 0, 3, 3))
+    review.apply(does("add", class_id=1, defect=3, rle=coded(19, 1, 4, 4)))
+    more = review.to_dict()["defects"][2]
+    assert (more["area_px"], more["box"]) == (19, {"x": 19, "y": 0, "width": 4, "height": 5})
+    review.apply(does("erase", defect=3, rle=coded(19, 0, 4, 3)))
+    less = review.to_dict()["defects"][2]
+    assert (less["area_px"], less["rle"]) == (8, coded(19, 3, 4, 2))
+    assert less["outline"] != more["outline"] != first["outline"]
+
+
 def test_base_comes_back():
     assert Base.from_json(BASE.to_json()) == BASE
 

@@ -85,6 +85,26 @@ class Marked:
     probability: float | None
     state: str | None = None  # None, accepted, rejected
     changed: bool = False
+    _told: tuple[np.ndarray, dict[str, Any]] | None = field(default=None, repr=False, compare=False)
+
+    def told(self, height: int) -> dict[str, Any]:
+        """Return where it lies as a browser gets it, computed once for each shape: every stroke tells all defects.
+
+        Args:
+            height: of the image, pixels.
+        """
+        if self._told is None or self._told[0] is not self.shape:
+            rows, columns = self.shape.shape
+            self._told = (
+                self.shape,
+                {
+                    "area_px": int(np.count_nonzero(self.shape)),
+                    "box": {"x": self.x, "y": self.y, "width": columns, "height": rows},
+                    "rle": rle.encode_part(self.shape, self.x, self.y, height),
+                    "outline": outline(self.shape, self.x, self.y),
+                },
+            )
+        return self._told[1]
 
 
 @dataclass
@@ -251,11 +271,8 @@ class Review:
                     "number": one.number,
                     "class_id": one.class_id,
                     "name": self.base.class_names[one.class_id - self.base.first_class],
-                    "area_px": int(np.count_nonzero(one.shape)),
-                    "box": {"x": one.x, "y": one.y, "width": one.shape.shape[1], "height": one.shape.shape[0]},
+                    **one.told(height),
                     "mean_probability": one.probability,
-                    "rle": rle.encode_part(one.shape, one.x, one.y, height),
-                    "outline": outline(one.shape, one.x, one.y),
                     "review": one.state,
                     "proposed": one.proposed,
                     "changed": one.changed,
