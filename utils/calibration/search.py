@@ -52,7 +52,8 @@ class Sums:
 
     def _each(self, change: Callable[[np.ndarray], np.ndarray]) -> "Sums":
         parts: list[Any] = [self.images, self.dice, self.found, self.labelled, self.alarms, self.clean, self.sizes]
-        return Sums(*(None if part is None else change(part) for part in parts))
+        changed: list[Any] = [None if part is None else change(part) for part in parts]
+        return Sums(*changed)
 
 
 def sum_up(
