@@ -638,6 +638,11 @@ class CalibrationFlags:
         "area in an image, as published",
         "defect",
     )
+    guard_areas: bool = flag(
+        "of -calibrate for the best mean Dice: no smallest area that hides more than 5 % of the labelled defects, each "
+        "group of copies weighing the same; other steel may have smaller ones",
+        True,
+    )
     false_alarms: float | None = flag(
         "of -calibrate: the best recall with at most so many predicted defects per 1,000 clean images; none: the best "
         "mean Dice",

@@ -1,10 +1,13 @@
 """How much one has to label: the score on the same validation images for 10, 25, ... labelled pictures.
 
-Of the training side of a split so many pictures are drawn, one image of each group of copies; a draw of more pictures
-holds those of fewer. Each is trained on from random weights, with -weights also from those of another steel, and each of
-these networks then teaches a second one, which sees the rest of the training side without labels. Labelled images are
-repeated until an epoch has as many as -epoch_images, so that a training of few takes as many steps as one of many. A row
-is done when it stands in the CSV file: after an interruption the same command goes on where it was.
+Of the training side of a split so many pictures are drawn; a draw of more pictures holds those of fewer. The split names
+one image of each picture, as ``Prepare_data.py copies -keep one`` leaves them. Each draw is trained on in up to three
+ways: from random weights, from the weights of another steel (``-weights``), and from these again with the network of the
+second way as teacher, which answers images of the rest of the training side (without ``-weights`` both start at random).
+All trainings take as many steps: labelled images are repeated until an epoch has as many as -epoch_images, and who learns
+from unlabelled images too takes fewer epochs. A row is done when it stands in the CSV file: after an interruption the same
+command goes on where it was. With -publish, the table goes into docs/training.md and the figures into the line that
+Train.py prints about few labels.
 
     python benchmarks/few_labels.py -dir NEU -split split.csv -weights weights/unet-resnet18-synthetic.pth
 """
@@ -33,9 +36,13 @@ from utils.data.splits import TRAIN, VALID, read_split, write_split
 from utils.device import processor
 from utils.errors import InputError
 from utils.files import replacing, write_text
+from utils.training.few_labels import MEASURED
 from utils.weights.run_files import SETTINGS
 
-COLUMNS = ("start", "labelled", "draw")  # what tells a row from others
+RANDOM, WEIGHTS, TAUGHT = WAYS = ("random", "weights", "taught")
+WORDS = {RANDOM: "random weights", WEIGHTS: "weights of another steel", TAUGHT: "these, with a teacher"}
+DOCS = Path(__file__).parents[1] / "docs" / "training.md"
+BEGIN, END = "<!-- few labels: begin -->", "<!-- few labels: end -->"  # of the table in DOCS
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -49,17 +56,21 @@ class FewLabelsConfig:
     sizes: tuple[str, ...] = flag("numbers of labelled pictures", ("10", "25", "50", "100", "200", "400"))
     draws: int = flag("draws of each number", 3, low=1)
     weights: Path | None = flag("weights file of another steel to start from, too; none: random weights alone", None)
-    teacher: bool = flag("let each network teach a second one on the rest of the training side", True)
+    ways: tuple[str, ...] = flag(
+        "random: from random weights; weights: from -weights; taught: as weights, with that network as teacher",
+        ("random", "weights", "taught"),
+    )
+    unlabelled_images: int = flag("images without labels that a taught network sees, drawn once a draw", 400, low=1)
     train_recipe: str = flag("recipe of the trainings", "muon")
     encoder: str = flag("SMP or timm encoder; that of -weights", "resnet18")
     decoder_channels: tuple[int, ...] | None = flag("as for Train.py", None)
     image_size: tuple[int, int] | None = flag("H,W in pixels; none: their own", None)
-    crop: tuple[int, int] | None = flag("H,W in pixels of training crops; none: whole images", (192, 192))
+    crop: tuple[int, int] | None = flag("H,W in pixels of training crops; none: whole images", (128, 128))
     augmentation: str = flag("as for Train.py", "d4")
-    epoch_images: int = flag("labelled images are repeated up to so many an epoch", 200, low=1)
-    num_epochs: int = flag("passes over them", 10, low=1)
+    epoch_images: int = flag("labelled images are repeated up to so many an epoch", 400, low=1)
+    num_epochs: int = flag("passes over them", 6, low=1)
     batch_size: int = flag("images a step", 16, low=1)
-    valid_images: int = flag("pictures of side valid to score on, drawn once; 0: all", 0, low=0)
+    valid_images: int = flag("images of side valid to score on, as many of each group as can be; 0: all", 0, low=0)
     min_area: int = flag("smallest connected defect in pixels", 100, low=0)
     precision: Precision = flag("f32, bf16 or f16", "f32")
     device: Device = flag("auto takes a GPU when there is one", "auto")
@@ -67,6 +78,7 @@ class FewLabelsConfig:
     num_of_workers: int | None = flag("loading processes, or auto", None, low=0)
     runs: Path = flag("folder for the data folders and run folders", Path("runs/few_labels"))
     out: Path = flag("CSV file of the results; table and plot go beside it", Path("benchmarks/results/few_labels.csv"))
+    publish: bool = flag("write the results into docs/training.md, and what Train.py says of few labels", False)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -76,14 +88,20 @@ class Drawn:
     Attributes:
         folder: dataset folder: the labelled images, repeated, and the validation images.
         split: its sides.
-        rest: folder of the other images of the training side.
+        rest: folder of images of the training side without labels.
         classes: number of classes that the labelled images show.
+        labelled: number of labelled images.
+        images: labelled images of an epoch.
+        unlabelled: images in ``rest``.
     """
 
     folder: Path
     split: Path
     rest: Path
     classes: int
+    labelled: int
+    images: int
+    unlabelled: int
 
 
 def main(argv: Sequence[str], trainer: Callable[[TrainConfig], TrainResult] = train) -> int:
@@ -92,50 +110,54 @@ def main(argv: Sequence[str], trainer: Callable[[TrainConfig], TrainResult] = tr
     sizes = sorted({_number(word) for word in config.sizes})
     if config.train_recipe not in RECIPES:
         raise InputError(f"-train_recipe {config.train_recipe}: choose from {', '.join(RECIPES)}")
+    ways = chosen_ways(config)
     dataset = open_dataset(config.dir)
     frame = read_split(config.split, list(dataset.images))
-    pictures = frame.loc[frame["side"] == TRAIN, "group"].nunique()
+    pictures = int((frame["side"] == TRAIN).sum())
     if sizes[-1] > pictures:
         raise InputError(f"-sizes {sizes[-1]}: {config.split} has {pictures} pictures on side {TRAIN}; take fewer")
     for size, draw in itertools.product(sizes, range(1, config.draws + 1)):
         data = make_data(config, dataset, frame, size, draw)
-        for start, weights in starts(config).items():
-            folder = config.runs / f"{start}-{size}-{draw}"
-            plain = settings_of(config, data, weights, folder, draw)
-            _row(config, trainer, plain, {"start": start, "labelled": size, "draw": draw}, data)
-            if config.teacher and size < pictures:
-                taught = dataclasses.replace(
-                    plain,
-                    out=folder.with_name(f"{folder.name}-taught"),
-                    teacher=(str(folder),),
-                    unlabelled=data.rest,
-                    teacher_weight=0.0,  # labels where there are some: the teacher has learnt these very images
-                )
-                _row(config, trainer, taught, {"start": f"{start}, taught", "labelled": size, "draw": draw}, data)
-    print(table(read_rows(config.out)))
+        for way in ways:
+            if way == TAUGHT and size == pictures:
+                continue  # nothing is left without labels
+            settings = settings_of(config, data, way, draw)
+            _row(config, trainer, settings, {"start": way, "labelled": size, "draw": draw}, data)
+    rows = read_rows(config.out)
+    print(table(rows))
+    if config.publish:
+        publish(rows)
     return DONE
 
 
-def starts(config: FewLabelsConfig) -> dict[str, str]:
-    """Return what networks start from: in words, and as ``-encoder_weights``."""
-    return {"random": "none", **({"weights": str(config.weights)} if config.weights else {})}
+def chosen_ways(config: FewLabelsConfig) -> list[str]:
+    """Return the ways to train, each after the one that it needs.
+
+    Raises:
+        InputError: no such way, or one that lacks its weights or its teacher.
+    """
+    for way in config.ways:
+        if way not in WAYS:
+            raise InputError(f"-ways {way}: choose from {', '.join(WAYS)}")
+    ways = [way for way in WAYS if way in config.ways and (way != WEIGHTS or config.weights)]
+    teacher = WEIGHTS if config.weights else RANDOM
+    if TAUGHT in ways and teacher not in ways:
+        raise InputError(f"-ways {','.join(config.ways)}: {TAUGHT} needs the networks of {teacher} as teachers; add it")
+    return ways
 
 
 def make_data(config: FewLabelsConfig, dataset: Dataset, frame: pd.DataFrame, size: int, draw: int) -> Drawn:
     """Draw pictures and lay out their dataset folder, by links; one that is there is used again."""
-    train = frame[frame["side"] == TRAIN].sort_values("image")
-    groups = np.random.default_rng(draw).permutation(sorted(set(train["group"])))[:size]
-    # One image a picture: the others are copies.
-    chosen = sorted(train[train["group"].isin(set(groups.tolist()))].drop_duplicates("group")["image"])
-    rest = sorted(train[~train["group"].isin(set(groups.tolist()))].drop_duplicates("group")["image"])
-    valid = sorted(frame[frame["side"] == VALID].drop_duplicates("group")["image"])
-    if config.valid_images:
-        valid = sorted(np.random.default_rng(0).permutation(valid)[: config.valid_images].tolist())
+    random = np.random.default_rng(draw)
+    order = random.permutation(sorted(frame.loc[frame["side"] == TRAIN, "image"])).tolist()
+    chosen, rest = sorted(order[:size]), sorted(order[size:][: config.unlabelled_images])
+    valid = spread(frame[frame["side"] == VALID], config.valid_images)
     times = max(1, -(-config.epoch_images // len(chosen)))
     names = {f"{number}-{name}".replace("/", "-"): name for name in chosen for number in range(times)}
     names |= {f"valid-{name}".replace("/", "-"): name for name in valid}
     place = config.runs / f"data-{size}-{draw}"
-    drawn = Drawn(place, place / "split.csv", place / "rest", len(_shown(dataset, chosen)))
+    shown = len(_shown(dataset, chosen))
+    drawn = Drawn(place, place / "split.csv", place / "rest", shown, size, size * times, len(rest))
     if drawn.split.is_file():
         return drawn
     for folder, links in (
@@ -155,8 +177,18 @@ def make_data(config: FewLabelsConfig, dataset: Dataset, frame: pd.DataFrame, si
     return drawn
 
 
-def settings_of(config: FewLabelsConfig, data: Drawn, weights: str, folder: Path, draw: int) -> TrainConfig:
-    """Return the settings of a training without a teacher."""
+def spread(frame: pd.DataFrame, number: int) -> list[str]:
+    """Take so many images of a side, in turn one of each group; 0: all. Columns image and group."""
+    shuffled = frame.sort_values("image").sample(frac=1, random_state=0)
+    turns = shuffled.groupby("group").cumcount()
+    names = shuffled["image"].loc[turns.sort_values(kind="stable").index]
+    return sorted(names[:number] if number else names)
+
+
+def settings_of(config: FewLabelsConfig, data: Drawn, way: str, draw: int) -> TrainConfig:
+    """Return the settings of one training."""
+    folder = config.runs / f"{way}-{data.labelled}-{draw}"
+    begins = config.weights if config.weights and way != RANDOM else "none"
     values: dict[str, Any] = {
         **{name: value for name, value in RECIPES[config.train_recipe].items() if name not in SAID_BY_SPLIT},
         **{
@@ -177,9 +209,17 @@ def settings_of(config: FewLabelsConfig, data: Drawn, weights: str, folder: Path
             )
         },
         "recipe": config.train_recipe,
-        "encoder_weights": weights,
+        "encoder_weights": str(begins),
         "crop_defect": 0.0,
     }
+    if way == TAUGHT:
+        labelled, more = data.images, data.unlabelled
+        values |= {
+            "teacher": (str(folder.with_name(f"{WEIGHTS if config.weights else RANDOM}-{data.labelled}-{draw}")),),
+            "unlabelled": data.rest,
+            "teacher_weight": 0.0,  # labels where there are some: the teacher has learnt these very images
+            "num_epochs": max(1, round(config.num_epochs * labelled / (labelled + more))),
+        }
     return TrainConfig(dir=data.folder, split=data.split, out=folder, seed=draw, **values)
 
 
@@ -204,11 +244,11 @@ def _row(
         **key,
         **{name: "" if value is None else round(value, 6) for name, value in scores.items()},
         "classes": data.classes,
-        "epochs": config.num_epochs,
+        "epochs": settings.num_epochs,
         "minutes": round(result.seconds / 60, 2),
         "encoder": config.encoder,
         "recipe": config.train_recipe,
-        "weights": config.weights.name if config.weights and "weights" in key["start"] else "none",
+        "weights": "none" if settings.encoder_weights == "none" else Path(settings.encoder_weights).name,
         "dataset": config.dir.resolve().name,
         "hardware": hardware,
     }
@@ -218,50 +258,101 @@ def _row(
     draw_plot(rows, config.out.with_suffix(".png"))
 
 
-def _grouped(rows: Sequence[dict[str, str]]) -> dict[tuple[str, int], list[dict[str, str]]]:
-    found: dict[tuple[str, int], list[dict[str, str]]] = {}
+def _grouped(rows: Sequence[dict[str, str]]) -> dict[tuple[int, str], list[dict[str, str]]]:
+    """Put the draws of each number and way together, in this order."""
+    found: dict[tuple[int, str], list[dict[str, str]]] = {}
     for row in rows:
-        found.setdefault((row["start"], int(row["labelled"])), []).append(row)
-    return dict(sorted(found.items(), key=lambda item: (item[0][1], item[0][0])))
+        found.setdefault((int(row["labelled"]), row["start"]), []).append(row)
+    return dict(sorted(found.items(), key=lambda item: (item[0][0], WAYS.index(item[0][1]))))
+
+
+def _values(group: Sequence[dict[str, str]], score: str) -> list[float]:
+    return [float(row[score]) for row in group if row[score]]
 
 
 def table(rows: Sequence[dict[str, str]]) -> str:
     """Format the results as Markdown: means over the draws, and the lowest and highest of them."""
     lines = [
-        "| labelled pictures | start | mean Dice | lowest to highest | defect Dice | draws |",
+        "| labelled pictures | start | defect-only Dice | lowest to highest | mean Dice | draws |",
         "|---|---|---|---|---|---|",
     ]
-    for (start, labelled), group in _grouped(rows).items():
-        dice = [float(row["mean_dice"]) for row in group]
-        defect = [float(row["defect_dice"]) for row in group if row["defect_dice"]]
-        cells = [str(labelled), start, f"{statistics.fmean(dice):.4f}", f"{min(dice):.4f} to {max(dice):.4f}"]
-        cells += [f"{statistics.fmean(defect):.4f}" if defect else "-", str(len(group))]
+    for (labelled, way), group in _grouped(rows).items():
+        dice, defect = _values(group, "mean_dice"), _values(group, "defect_dice")
+        cells = [str(labelled), WORDS[way], f"{statistics.fmean(defect):.3f}" if defect else "-"]
+        cells += [f"{min(defect):.3f} to {max(defect):.3f}" if defect else "-"]
+        cells += [f"{statistics.fmean(dice):.3f}", str(len(group))]
         lines.append(f"| {' | '.join(cells)} |")
     if rows:
         first = rows[0]
         lines += ["", f"{first['encoder']}, {first['recipe']}, {first['epochs']} epochs, {first['dataset']},"]
-        lines += [f"{first['images']} pictures to validate on, empty baseline {first['empty_baseline']}."]
+        lines += [f"{first['images']} images to validate on, empty baseline {float(first['empty_baseline']):.3f};"]
+        minutes = statistics.fmean(float(row["minutes"]) for row in rows)
+        lines += [f"{minutes:.1f} minutes a training, {first['hardware']}."]
     return "\n".join([*lines, ""])
 
 
+def in_words(rows: Sequence[dict[str, str]]) -> str:
+    """Say for docs what to expect of each number of labels, and what doubling them brings."""
+    groups = _grouped(rows)
+    ways = [way for way in WAYS if any(way == one for _, one in groups)]
+    sizes = sorted({labelled for labelled, _ in groups})
+    lines = [
+        f"| labelled pictures | {' | '.join(WORDS[way] for way in ways)} |",
+        f"|---|{'---|' * len(ways)}",
+    ]
+    for size in sizes:
+        cells = []
+        for way in ways:
+            defect = _values(groups.get((size, way), []), "defect_dice")
+            cells.append(f"{statistics.fmean(defect):.2f} ({min(defect):.2f} to {max(defect):.2f})" if defect else "-")
+        lines.append(f"| {size} | {' | '.join(cells)} |")
+    first = rows[0]
+    draws = max(len(group) for group in groups.values())
+    said = f"Defect-only Dice on {first['images']} validation images of {first['dataset']}, mean of {draws} draws, "
+    return "\n".join([*lines, "", f"{said}lowest to", "highest in brackets."])
+
+
+def publish(rows: Sequence[dict[str, str]], docs: Path = DOCS, measured: Path = MEASURED) -> None:
+    """Write the results where users meet them.
+
+    Args:
+        rows: of the CSV file.
+        docs: page with ``BEGIN`` and ``END``.
+        measured: what ``Train.py`` reads, see ``utils.training.few_labels``.
+    """
+    page = docs.read_text(encoding="utf-8")
+    before, _, rest = page.partition(BEGIN)
+    _, end, after = rest.partition(END)
+    if not end:
+        raise InputError(f"{docs}: lacks {BEGIN} or {END}, between which the table goes")
+    write_text(docs, f"{before}{BEGIN}\n{in_words(rows)}\n{END}{after}")
+    values = {key: _values(group, "defect_dice") for key, group in _grouped(rows).items()}
+    figures = [
+        {"start": way, "labelled": size, "low": f"{min(one):.3f}", "mean": f"{statistics.fmean(one):.3f}"}
+        | {"high": f"{max(one):.3f}", "dataset": rows[0]["dataset"]}
+        for (size, way), one in values.items()
+        if one
+    ]
+    write_rows(measured, figures)
+
+
 def draw_plot(rows: Sequence[dict[str, str]], path: Path) -> None:
-    """Draw the defect Dice over the number of labelled pictures, a line for each start, with its lowest and highest draw."""
+    """Draw the defect Dice over the number of labelled pictures, a line for each way, with its lowest and highest draw."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(7, 4.5), layout="constrained")
     FigureCanvasAgg(figure)
     axes = figure.add_subplot()
-    for start in dict.fromkeys(row["start"] for row in rows):
-        points = {
-            labelled: [float(row["defect_dice"]) for row in group if row["defect_dice"]]
-            for (one, labelled), group in _grouped(rows).items()
-            if one == start
-        }
-        points = {labelled: values for labelled, values in points.items() if values}
+    groups = _grouped(rows)
+    for way in WAYS:
+        points = {size: _values(group, "defect_dice") for (size, one), group in groups.items() if one == way}
+        points = {size: values for size, values in points.items() if values}
+        if not points:
+            continue
         means = [statistics.fmean(values) for values in points.values()]
         low, high = ([pick(values) for values in points.values()] for pick in (min, max))
-        (line,) = axes.plot(list(points), means, marker="o", label=start)
+        (line,) = axes.plot(list(points), means, marker="o", label=WORDS[way])
         axes.fill_between(list(points), low, high, color=line.get_color(), alpha=0.15)
     axes.set_xscale("log")
     ticks = sorted({int(row["labelled"]) for row in rows})
@@ -269,6 +360,7 @@ def draw_plot(rows: Sequence[dict[str, str]], path: Path) -> None:
     axes.minorticks_off()
     axes.set_xlabel("labelled pictures")
     axes.set_ylabel("defect-only Dice on validation images")
+    axes.grid(alpha=0.3)
     axes.legend()
     with replacing(path) as temporary:
         figure.savefig(temporary, format="png", dpi=120)

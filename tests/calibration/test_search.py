@@ -8,7 +8,7 @@ import torch
 from tests.calibration.drawn import IMAGES, decided, draw, grid_of_areas, slow_dice, slow_objects, small_grid
 from utils.calibration.counting import count_image, join
 from utils.calibration.grid import HIGH_THRESHOLDS, limits_of, make_grid
-from utils.calibration.search import choose, dice_at, fit, sum_up
+from utils.calibration.search import choose, dice_at, fit, guarded, sum_up
 from utils.calibration.solving import make_folds, solve
 from utils.calibration.targets import curve, frontier, reach
 from utils.decision.decision import ClassDecision
@@ -119,7 +119,8 @@ def chance(seed: int, images: int, copies: int = 1, *, apart: bool = True):
         truth[-1][0, 2 * k, : areas[k]] = True
     tables = join([count_image(logits, one, "binary", [grid]) for one in truth])
     groups = np.arange(images).repeat(copies) if apart else np.arange(images * copies)
-    result = solve(["a"], tables, [grid], groups, folds=5, seed=seed)
+    # Free to choose any area: the guard would keep it from the choice that chance makes here.
+    result = solve(["a"], tables, [grid], groups, folds=5, seed=seed, guard_areas=False)
     return result, result.classes["a"]
 
 
@@ -133,6 +134,52 @@ def test_a_gain_from_noise_is_in_sample_only():
     assert np.mean(in_sample) > 0.05
     assert abs(np.mean(cross_fitted)) < 0.03
     assert abs(np.mean(used)) < 0.03
+
+
+def small_and_large(every: int, guard_areas: bool = True):
+    """Calibrate on 40 groups of images: squares of 8 pixels a side, each beside a false one of 4.
+
+    In every so many groups the real ones have 4 pixels a side; a smallest area hides them with the false ones, and is worth
+    more all the same.
+    """
+    grid = grid_of_areas([0.5], np.array([1, 17, 65]), np.arange(2), np.full(2, 3), ClassDecision(0.5))
+    logits, truth = [], []
+    for group in np.repeat(np.arange(40), 3):
+        side = 4 if group % every == 0 else 8
+        one, label = np.full((1, 32, 32), -9, np.float32), np.zeros((1, 32, 32), np.bool_)
+        label[0, :side, :side] = True
+        one[label] = 9
+        if side == 8:
+            one[0, 20:24, 20:24] = 9
+        logits.append(one)
+        truth.append(label)
+    tables = join([count_image(*one, "binary", [grid]) for one in zip(logits, truth, strict=True)])
+    groups = np.repeat(np.arange(40), 3)
+    return solve(["a"], tables, [grid], groups, folds=5, seed=1, guard_areas=guard_areas)
+
+
+def test_a_smallest_area_hides_few_of_the_labelled_defects():
+    free, held = small_and_large(15, guard_areas=False).classes["a"], small_and_large(15).classes["a"]
+    assert (free.best.min_area, free.unguarded) == (17, None), "worth more on these images"
+    assert (held.best.min_area, held.unguarded.min_area) == (0, 17), "three groups of 40 have smaller defects"
+    said = "class a: smallest area 0 px; 17 px would score more on these images and hide more than 5 %"
+    assert said in small_and_large(15).text()
+    assert small_and_large(15).to_dict()["classes"]["a"]["unguarded"]["min_area"] == 17
+    assert small_and_large(40).classes["a"].best.min_area == 17, "one group of 40"
+
+
+def test_each_group_weighs_the_same_when_areas_are_guarded():
+    logits = np.full((1, 8, 8), -9, np.float32)
+    grid = grid_of_areas([0.5], np.array([1, 3]), np.arange(2), np.full(2, 2), ClassDecision(0.5))
+    truth = np.zeros((3, 1, 8, 8), np.bool_)
+    truth[0, 0, ::2, ::2] = True  # sixteen small ones
+    truth[1, 0, :4] = truth[2, 0, :4] = True
+    tables = join([count_image(logits, one, "binary", [grid]) for one in truth])
+    clean = np.zeros(3, np.bool_)
+    sums = sum_up(tables[0], grid, np.array([0, 0, 1]), clean, groups_of=np.array([0, 1, 2]))
+    np.testing.assert_allclose(sums.sizes, [[1, 1], [0, 1]])
+    assert guarded(sums, grid).tolist() == [True, False]
+    assert guarded(sums.of(np.array([False, True])), grid).all()
 
 
 def test_near_duplicates_that_are_not_kept_together_would_flatter():

@@ -244,7 +244,7 @@ def test_a_system_is_told_from_a_file_that_runs_code(run, tmp_path):
     folder = shutil.copytree(run, tmp_path / "gated")
     for path in folder.glob("*.pth"):
         path.rename(folder / "gated.system.json")
-    with pytest.raises(InputError, match=r"gated\.system\.json: is a system of several networks; name the run folder"):
+    with pytest.raises(InputError, match="gated: holds several networks, and one network is published at a time"):
         publish_weights(settings(folder, tmp_path / "to"))
 
 
@@ -560,3 +560,17 @@ def test_names_and_addresses_that_harm_are_refused_before_anything_is_written(ru
         publish_weights(settings(run, tmp_path, **flags))
     assert "secret" not in str(error.value)
     assert [path.name for path in tmp_path.iterdir()] == ["notes.md"]
+
+
+@pytest.mark.parametrize("kind", ["system", "file", "list", "folds"])
+def test_several_networks_are_refused_and_the_first_is_named(tmp_path, kind):
+    run = tmp_path / "run"
+    for name in ("first", "second"):
+        (run / name).mkdir(parents=True)
+        (run / name / "config.yaml").write_text("")
+    (run / ("folds.csv" if kind == "folds" else "a.system.json")).write_text("")
+    given = {"file": run / "a.system.json", "list": Path(f"{run / 'first'},{run / 'second'}")}.get(kind, run)
+    with pytest.raises(InputError, match="one network is published at a time") as caught:
+        publish_weights(PublishWeightsConfig(run=given, name="a", data="b", to=tmp_path / "to"))
+    assert (str(run / "first") in str(caught.value)) or kind == "file"
+    assert not (tmp_path / "to").exists()

@@ -2,6 +2,9 @@
 
 import csv
 import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +23,7 @@ from utils.weights.weights_file import load
 
 pytestmark = pytest.mark.usefixtures("no_drawing")
 
+ROOT = Path(__file__).parents[2]
 SMALL = (
     "-encoder test_resnet -encoder_weights none -image_size 32,64 -subset all -batch_size 4"
     " -device cpu -num_of_workers 0 -group_duplicates false -num_epochs 1 -lr_encoder 1e-3 -lr_decoder 1e-3"
@@ -122,6 +126,33 @@ def test_a_stopped_run_goes_on_where_it_was_and_ends_with_the_same_weights(strip
         ours, theirs = weights_of(tmp_path / f"stopped/fold-{fold}"), weights_of(whole / f"fold-{fold}")
         assert all((ours[name] == theirs[name]).all() for name in theirs)
     assert (tmp_path / "stopped/oof.csv").read_bytes() == (whole / "oof.csv").read_bytes()
+
+
+@pytest.mark.slow  # a pair of processes
+def test_two_processes_train_all_folds_one_after_the_other_and_write_one_table(strips, tmp_path):
+    run = tmp_path / "run"
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2"]
+    command += [str(ROOT / "Train.py"), "-dir", str(strips), "-out", str(run), *SMALL.split()]
+    done = subprocess.run(
+        [*command, *NARROW.split(), "-folds", "2"],
+        cwd=ROOT,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert done.stdout.count("epoch 1/1") == 2
+    assert done.stdout.count("out-of-fold answers:") == 1
+    assert [len(list((run / name).glob("*.pth"))) for name in ("fold-1", "fold-2")] == [1, 1]
+    folds = pd.read_csv(run / "folds.csv", dtype={"image": str})
+    answers = rows(run / "oof.csv")
+    assert {row["image"] for row in answers} == set(folds["image"])
+    assert len(answers) == 2 * len(folds)
+    # Whoever resumes what is complete changes nothing.
+    before = (run / "oof.csv").read_bytes()
+    assert Train.main(["-resume", str(run)]) == 0
+    assert (run / "oof.csv").read_bytes() == before
 
 
 def test_a_folder_without_folds_answers_nothing_out_of_fold(strips, make_weights):

@@ -63,7 +63,7 @@ class Calibrator:
         self.config, self.chosen = config, chosen
         self.task, self.class_names = chosen.weights.spec.task, chosen.weights.spec.scored_names
         self.split = chosen.path.parent / SPLIT
-        self.group_of = groups_of(self.split, names)
+        self.group_of = groups_of(self.split, names, dataset)
         self.new_weights = NewWeights(chosen, alike)
         decision = chosen.decision
         if not all(0 < threshold < 1 for threshold in decision.thresholds):
@@ -167,6 +167,7 @@ class Calibrator:
             seed=self.config.seed,
             target=self.config.false_alarms,
             gated=self._gated(),
+            guard_areas=self.config.guard_areas,
         )
         write_curves(folder / "calibration.csv", result)
         everyone = (self.chosen, *self.new_weights.alike)

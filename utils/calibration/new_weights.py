@@ -1,5 +1,6 @@
 """The file that a calibration ends in: what may be written where, and how the one from training makes room."""
 
+import contextlib
 import functools
 import os
 import re
@@ -7,7 +8,9 @@ import shutil
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from utils.data.splits import groups_in
+from utils.data.annotations import Dataset
+from utils.data.images import ImageError
+from utils.data.splits import groups_in, near_duplicate_groups
 from utils.errors import InputError
 from utils.files import replacing
 from utils.inference.chosen import Chosen
@@ -104,17 +107,23 @@ class NewWeights:
             old.replace(kept / old.name)
 
 
-def groups_of(split: Path, names: Sequence[str]) -> dict[str, int]:
-    """Return the group number of each image: that of its near-duplicates as training found them, else one of its own.
+def groups_of(split: Path, names: Sequence[str], dataset: Dataset | None = None) -> dict[str, int]:
+    """Return the group number of each image: that of its near-duplicates, as training found them or as they are found now.
 
     Args:
         split: ``split.csv`` beside the weights file, which need not exist.
         names: of the images.
+        dataset: where to look for near-duplicates where the split does not know the images; None: nowhere, each image is
+            a group.
 
     Raises:
         InputError: there are too few that differ to choose by.
     """
-    groups = groups_in(split, names) or {name: number for number, name in enumerate(names)}
+    groups = groups_in(split, names)
+    if not groups and dataset is not None:
+        with contextlib.suppress(ImageError):  # what cannot be read is left out later, and named
+            groups = near_duplicate_groups(dataset, None, True, names)
+    groups = groups or {name: number for number, name in enumerate(names)}
     if len(set(groups.values())) < LEAST:
         raise InputError(
             f"-calibrate: {len(names)} images, fewer than {LEAST} that differ, are too few to choose by; add images"

@@ -44,6 +44,7 @@ class ClassResult:
         empty_baseline: mean Dice of predicting nothing of the class.
         labelled: labelled defects.
         found: those that ``after`` finds.
+        unguarded: what would be ``best`` if smallest areas were not held back; None where that is ``best``.
     """
 
     before: ClassDecision
@@ -56,6 +57,7 @@ class ClassResult:
     empty_baseline: float
     labelled: int
     found: int
+    unguarded: ClassDecision | None = None
 
     def finds_nothing(self, recall_wanted: bool) -> bool:
         """Check whether ``after`` is no better than predicting nothing of a class that is labelled."""
@@ -166,6 +168,7 @@ class Calibration:
                     "empty_baseline": one.empty_baseline,
                     "labelled": one.labelled,
                     "found": one.found,
+                    "unguarded": one.unguarded and vars(one.unguarded),
                 }
                 for name, one in self.classes.items()
             },
@@ -199,7 +202,7 @@ class Calibration:
         wanted = "the best mean Dice" if self.target is None else f"at most {self.target:g} false alarms"
         lines += [
             "",
-            f"calibrated for {wanted} on {self.images} images; false alarms: defects per 1,000 {self.alarms_on}",
+            f"calibrated for {wanted} on {self.images} images in {self.groups} groups of copies; false alarms: defects per 1,000 {self.alarms_on}",
         ]
         rows = [["", "mean Dice", "recall", "false alarms"]]
         for words, figures in (
@@ -214,7 +217,17 @@ class Calibration:
             columns(rows),
             "in-sample: on the images that chose, too good; cross-fitted: to expect on other images",
         ]
-        return "\n".join([*lines, *self.verdict()])
+        return "\n".join([*lines, *self.held_back(), *self.verdict()])
+
+    def held_back(self) -> list[str]:
+        """Say for which classes a larger smallest area would score more on these images, and why it is not taken."""
+        return [
+            f"class {name}: smallest area {one.best.min_area} px; {one.unguarded.min_area} px would score more on these"
+            " images and hide more than 5 % of their labelled defects, each group of copies weighing the same;"
+            " -guard_areas false does not look at that"
+            for name, one in self.classes.items()
+            if one.unguarded is not None
+        ]
 
     def verdict(self) -> list[str]:
         """Say in some lines what the settings to be used are worth on other images, and which classes they find nothing of."""

@@ -4,13 +4,16 @@ What every setting is worth is summed over the images of each fold. The best set
 sum of these, so that choosing on all folds but one, and scoring on that one, costs nothing more.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from utils.calibration.counting import ClassTable
 from utils.calibration.grid import ClassGrid
 
+HIDDEN = 0.05  # share of the labelled defects that a smallest area may hide
 FOUND = 0.5  # share of a labelled defect's pixels that have to be covered
 _CHUNK = 2**21  # numbers in one step: bounds the memory to some ten MB
 _EQUAL = 1e-9  # sums that differ by less are equal
@@ -27,6 +30,8 @@ class Sums:
         labelled: (G,) labelled defects.
         alarms: (G, S) connected defects that stay on the images that count for false alarms.
         clean: (G,) number of these images.
+        sizes: (G, B) labelled defects in each bin of areas, as shares of those of their group of images, added up over
+            the groups: each weighs the same, however many of its defects are there. None where areas are not guarded.
     """
 
     images: np.ndarray
@@ -35,17 +40,20 @@ class Sums:
     labelled: np.ndarray
     alarms: np.ndarray
     clean: np.ndarray
+    sizes: np.ndarray | None = None
 
     def of(self, folds: np.ndarray) -> "Sums":
         """Return the sums of some folds, (G,) bool, each by itself."""
-        return Sums(*(part[folds] for part in self._parts()))
+        return self._each(lambda part: part[folds])
 
     def total(self) -> "Sums":
         """Return the sums over all folds as those of a single one."""
-        return Sums(*(part.sum(axis=0, keepdims=True) for part in self._parts()))
+        return self._each(lambda part: part.sum(axis=0, keepdims=True))
 
-    def _parts(self) -> tuple[np.ndarray, ...]:
-        return self.images, self.dice, self.found, self.labelled, self.alarms, self.clean
+    def _each(self, change: Callable[[np.ndarray], np.ndarray]) -> "Sums":
+        parts: list[Any] = [self.images, self.dice, self.found, self.labelled, self.alarms, self.clean, self.sizes]
+        changed: list[Any] = [None if part is None else change(part) for part in parts]
+        return Sums(*changed)
 
 
 def sum_up(
@@ -55,6 +63,7 @@ def sum_up(
     clean: np.ndarray,
     opened: np.ndarray | None = None,
     low: np.ndarray | None = None,
+    groups_of: np.ndarray | None = None,
 ) -> Sums:
     """Sum over the images of each fold what every setting is worth.
 
@@ -66,6 +75,8 @@ def sum_up(
         opened: (N,) bool, images that a gate lets through; None: all.
         low: (N, P) first bin of the defects that stay, where a soft gate makes that depend on the image; None: the
             grid's.
+        groups_of: (N,) group of each image, none of which is in two folds, to guard the smallest areas by; None: they
+            are not guarded.
     """
     opened = np.ones(len(folds), np.bool_) if opened is None else opened
     groups = int(folds.max()) + 1
@@ -99,7 +110,37 @@ def sum_up(
         np.bincount(folds[table.object_image], minlength=groups),
         np.rint(alarms).reshape(groups, -1),
         np.bincount(folds[clean], minlength=groups),
+        None if groups_of is None else _sizes(table, grid, folds, groups_of, groups),
     )
+
+
+def _sizes(table: ClassTable, grid: ClassGrid, folds: np.ndarray, groups_of: np.ndarray, number: int) -> np.ndarray:
+    """Return the ``sizes`` of ``Sums`` of so many folds."""
+    image = table.object_image
+    bins = np.searchsorted(grid.areas, table.objects, side="right") - 1
+    sizes = np.zeros((number, len(grid.areas)))
+    np.add.at(sizes, (folds[image], bins), _shares(groups_of[image]))
+    return sizes
+
+
+def _shares(groups: np.ndarray) -> np.ndarray:
+    """Return for each defect, given the group that it is in, its share of the group's defects."""
+    return 1 / np.bincount(groups)[groups] if len(groups) else np.zeros(0)
+
+
+def guarded(sums: Sums, grid: ClassGrid) -> np.ndarray:
+    """Return which settings hide few enough of the labelled defects by their smallest area, (S,) bool.
+
+    Few images show few sizes of defects: other steel may have smaller ones, and their loss shows nowhere. So a smallest
+    area may hide ``HIDDEN`` of the defects that are labelled, each group of images weighing the same. That in use may
+    hide more, and so may smaller ones.
+    """
+    pairs = len(grid.low)
+    if sums.sizes is None or not (total := sums.sizes.sum()):
+        return np.ones(len(grid.thresholds) * pairs, np.bool_)
+    hidden = np.concatenate([[0], sums.sizes.sum(axis=0).cumsum() / total])
+    now = grid.low[grid.now_cell % pairs]
+    return np.tile((hidden[grid.low] <= HIDDEN) | (grid.low <= now), len(grid.thresholds))
 
 
 def dice_at(table: ClassTable, grid: ClassGrid, cell: int, low: np.ndarray | None = None) -> np.ndarray:
@@ -148,6 +189,11 @@ def best(worth: np.ndarray, grid: ClassGrid) -> int:
     return int(equal[np.argmin(grid.distance[equal])])
 
 
+def best_of(sums: Sums, grid: ClassGrid) -> int:
+    """Choose the cell of the best mean Dice among those whose smallest area is not too large, see ``guarded``."""
+    return best(np.where(guarded(sums, grid), sums.dice.sum(axis=0), -np.inf), grid)
+
+
 @dataclass(frozen=True)
 class Fit:
     """A class's best setting and what it is worth; sums of Dice over all images.
@@ -175,8 +221,9 @@ class Fit:
 def fit(sums: Sums, grid: ClassGrid) -> Fit:
     """Choose the setting of the best mean Dice, on all folds and on all but each."""
     total = sums.dice.sum(axis=0)
-    cell = best(total, grid)
-    crossed = tuple(best(total - one, grid) for one in sums.dice)
+    cell = best_of(sums, grid)
+    folds = np.arange(len(sums.images))
+    crossed = tuple(best_of(sums.of(folds != fold), grid) for fold in folds)
     honest = float(sums.dice[np.arange(len(crossed)), list(crossed)].sum())
     return Fit(cell, float(total[grid.now_cell]), float(total[cell]), honest, crossed)
 

@@ -9,7 +9,7 @@ from utils.calibration.counting import ClassTable
 from utils.calibration.gated import Gated, GateSetting, Joint, fit_joint, worth
 from utils.calibration.grid import ClassGrid
 from utils.calibration.result import TOGETHER, Calibration, ClassResult, Figures
-from utils.calibration.search import Sums, choose, cross_fit, fit, sum_up
+from utils.calibration.search import Sums, best, choose, cross_fit, fit, sum_up
 from utils.calibration.targets import curve, reach
 from utils.decision.decision import ClassDecision
 
@@ -48,6 +48,7 @@ def solve(
     seed: int,
     target: float | None = None,
     gated: Gated | None = None,
+    guard_areas: bool = True,
 ) -> Calibration:
     """Choose the setting of every class.
 
@@ -61,6 +62,7 @@ def solve(
         target: largest number of false alarms per 1,000 clean images; None: the best mean Dice is wanted. A gate stays
             as it is with a target.
         gated: of a system with a gate, what the gate sees.
+        guard_areas: hold smallest areas back, see ``search.guarded``; not with a target, nor where a gate is chosen too.
     """
     labelled = np.stack([table.truth > 0 for table in tables], axis=1)
     # The rarest class of an image, so that each part has its share of it.
@@ -74,6 +76,7 @@ def solve(
         [clean if shared else ~labelled[:, c] for c in range(len(tables))],
         shared,
         gated,
+        np.unique(groups, return_inverse=True)[1] if guard_areas and target is None else None,
     )
     found = problem.jointly() if gated and not gated.fixed and target is None else problem.class_by_class(target)
     parts = len(problem.parts)
@@ -94,6 +97,7 @@ def solve(
             empty_baseline=float((tables[c].truth == 0).mean()),
             labelled=int(found.after[c].labelled.sum()),
             found=int(found.after[c].found.sum()),
+            unguarded=None if found.unguarded[c] == found.best_cells[c] else grid.setting(found.unguarded[c]),
         )
     sums = problem.sums(found.gate)
     return Calibration(
@@ -126,6 +130,7 @@ class _Found:
 
     Attributes:
         best_cells: of each class, what is best on these images.
+        unguarded: likewise, were smallest areas not held back.
         settings: what is to be used.
         gate: what is to be used; None without a gate.
         before: worth of what is in use until now.
@@ -136,6 +141,7 @@ class _Found:
     """
 
     best_cells: Sequence[int]
+    unguarded: Sequence[int]
     settings: tuple[ClassDecision, ...]
     gate: GateSetting | None
     before: _Worth
@@ -156,6 +162,7 @@ class _Problem:
         clean: of each class (N,) bool, images on which any defect is a false alarm.
         shared: they are the same for all classes.
         gated: the gate, if any.
+        groups: (N,) group of each image, to guard smallest areas by; None: they are not guarded.
     """
 
     tables: Sequence[ClassTable]
@@ -164,6 +171,7 @@ class _Problem:
     clean: list[np.ndarray]
     shared: bool
     gated: Gated | None
+    groups: np.ndarray | None
 
     @property
     def parts(self) -> range:
@@ -179,7 +187,7 @@ class _Problem:
             opened = self.gated.opened(gate, classes)
             lows = [self.gated.low(grid, c, gate.c) for c, grid in enumerate(self.grids)]
         return [
-            sum_up(table, grid, self.fold_of, self.clean[c], opened[:, c], lows[c])
+            sum_up(table, grid, self.fold_of, self.clean[c], opened[:, c], lows[c], self.groups)
             for c, (table, grid) in enumerate(zip(self.tables, self.grids, strict=True))
         ]
 
@@ -189,21 +197,23 @@ class _Problem:
         now = [grid.now_cell for grid in grids]
         fits = [fit(*one) for one in zip(sums, grids, strict=True)]
         if target is None:
-            best = [one.cell for one in fits]
+            chosen_cells = [one.cell for one in fits]
             crossed = [one.crossed for one in fits]
             careful = [cross_fit(*one) for one in zip(sums, grids, strict=True)]
             cells = [choose(*one) for one in zip(sums, grids, strict=True)]
+            unguarded = [best(one.dice.sum(axis=0), grid) for one, grid in zip(sums, grids, strict=True)]
             if not self._gains(_pick(sums, careful), _pick(sums, [[cell] * len(parts) for cell in now])):
                 cells = now
         else:
-            best = cells = list(reach(sums, grids, target, self.shared))
+            chosen_cells = cells = unguarded = list(reach(sums, grids, target, self.shared))
             by_part = [reach([one.of(parts != part) for one in sums], grids, target, self.shared) for part in parts]
             crossed = careful = list(zip(*by_part, strict=True))
         before, in_sample, after = (
-            _pick(sums, [[cell] * len(parts) for cell in chosen]) for chosen in (now, best, cells)
+            _pick(sums, [[cell] * len(parts) for cell in chosen]) for chosen in (now, chosen_cells, cells)
         )
         return _Found(
-            best,
+            chosen_cells,
+            unguarded,
             self._settings(cells),
             None,
             before,
@@ -219,8 +229,8 @@ class _Problem:
         clean = self.clean[0] if self.shared else np.zeros(len(self.fold_of), np.bool_)
         problem = (self.tables, self.grids, self.gated)
         now = Joint(tuple(grid.now_cell for grid in self.grids), self.gated.now)
-        best = fit_joint(*problem, np.ones(len(self.fold_of), np.bool_), clean)
-        before, in_sample = (worth(*problem, one, self.fold_of, self.clean) for one in (now, best))
+        chosen = fit_joint(*problem, np.ones(len(self.fold_of), np.bool_), clean)
+        before, in_sample = (worth(*problem, one, self.fold_of, self.clean) for one in (now, chosen))
         crossed = [
             worth(*problem, fit_joint(*problem, self.fold_of != part, clean), self.fold_of, self.clean)
             for part in self.parts
@@ -237,9 +247,10 @@ class _Problem:
         ]
         holds = self._gains(honest, before)
         return _Found(
-            best.cells,
-            self._settings(best.cells if holds else now.cells),
-            best.gate if holds else self.gated.now,
+            chosen.cells,
+            chosen.cells,
+            self._settings(chosen.cells if holds else now.cells),
+            chosen.gate if holds else self.gated.now,
             before,
             in_sample,
             in_sample if holds else before,

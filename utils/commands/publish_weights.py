@@ -18,6 +18,7 @@ import yaml
 from config import EvaluateConfig, ForeignFlags, PublishWeightsConfig, Side
 from utils.calibration.result import NOTHING_BETTER
 from utils.commands.evaluate import EvaluateResult, evaluate
+from utils.commands.fold_networks import is_folds_run
 from utils.commands.foreign_weights import ForeignResult, weights_of_others
 from utils.data.annotations import LABELS, Dataset, open_dataset
 from utils.data.splits import TEST, read_split
@@ -34,13 +35,18 @@ from utils.weights.lineage import Training, without_places
 from utils.weights.run_files import SETTINGS, SPLIT
 from utils.weights.sample import Sample
 from utils.weights.storage import halved
-from utils.weights.weights_file import WeightsFile, load
+from utils.weights.weights_file import SYSTEM_SUFFIX, WeightsFile, load
 
 # By how much a score on the validation split may change for half of the bytes.
 MOST_CHANGE = 1e-4
 # Between these lines of weights/README.md stands the table of what is published.
 MARKS = ("<!-- published -->", "<!-- end of published -->")
 LARGEST = 95_000_000
+# A published file is found by its name and its sha256, whole; a system file names others by their places.
+ONE_NETWORK = (
+    "holds several networks, and one network is published at a time, since a published file stands alone; name the run"
+    " folder of one"
+)
 LONGEST_NAME = 100
 RESERVED = ("readme", "index", "license", "changelog")  # pages that a folder of weights may get later
 
@@ -205,6 +211,11 @@ def _check_flags(config: PublishWeightsConfig) -> None:
 def _run_folder(config: PublishWeightsConfig) -> Path:
     run = config.run
     assert run is not None
+    if run.name.endswith(SYSTEM_SUFFIX) or "," in str(run):
+        raise InputError(f"{run}: {ONE_NETWORK}")
+    if run.is_dir() and (any(run.glob(f"*{SYSTEM_SUFFIX}")) or is_folds_run(run)):
+        members = sorted(path.name for path in run.iterdir() if (path / SETTINGS).is_file())
+        raise InputError(f"{run}: {ONE_NETWORK}{f': {run / members[0]}' if members else ''}")
     if not run.is_dir():
         raise InputError(f"{run}: no such run folder; name one that Train.py made")
     for name in (SETTINGS, SPLIT):

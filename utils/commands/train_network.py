@@ -30,6 +30,7 @@ from utils.training.bit_depth import with_depth, write_depth
 from utils.training.checkpoints import read_best, read_last
 from utils.training.class_weights import class_weights
 from utils.training.engine import SteelEngine, make_engine
+from utils.training.few_labels import about_few
 from utils.training.final_test import final_test
 from utils.training.flags import make_decision, make_label_thresholds, make_spec
 from utils.training.growing import growth_in_words
@@ -255,6 +256,7 @@ def _notes(
         *([f"{plural(len(images.dataset.images), 'image')}, {within}"] if within else []),
         *seen_before(config, images.dataset, origin, images.split),
         *about_subset(config, images.dataset, images.split),
+        *about_few(len(images.train), config.encoder_weights != "none" or config.init_encoder is not None),
         *(images.teaching.notes if images.teaching else ()),
     ]
     if weights_of_classes is not None:

@@ -4,7 +4,7 @@ import pytest
 
 from utils.data.duplicates.candidates import NEIGHBOURS
 from utils.data.duplicates.description import describe
-from utils.data.duplicates.pairs import find_pairs, overlap
+from utils.data.duplicates.pairs import find_pairs, on_disk, overlap
 from utils.data.duplicates.symmetry import SYMMETRIES, lay
 
 
@@ -35,3 +35,15 @@ def test_overlap_cuts_the_common_part():
     one, other = overlap(picture[:4, :5], picture[1:, 2:], 1, 2)
     np.testing.assert_array_equal(one, other)
     assert one.shape == (3, 3)
+
+
+def test_textures_of_many_images_lie_in_a_file_and_stay_the_same():
+    rng = np.random.default_rng(0)
+    shapes = [(30, 40), (1, 7), (50, 20), (33, 33)]
+    described = [describe(rng.integers(0, 255, shape).astype(np.uint8), 1.0) for shape in shapes]
+    for most in (0, 1500, 10**9):
+        kept = on_disk(iter(described), most)
+        assert all(np.array_equal(one.texture, two.texture) for one, two in zip(kept, described, strict=True))
+        assert all(np.array_equal(one.patches, two.patches) for one, two in zip(kept, described, strict=True))
+    assert not any(one.texture.flags.writeable for one in on_disk(described, 0)), "of the file"
+    assert on_disk([], 0) == []

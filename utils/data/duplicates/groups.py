@@ -15,7 +15,7 @@ from utils.data.checks import thread_count
 from utils.data.duplicates.description import Description
 from utils.data.duplicates.pairs import Pair, describe_images, find_pairs, scale_for
 
-VERSION = 2  # of the search: results of another one that were kept are made anew
+VERSION = 3  # of the search: results of another one that were kept are made anew
 LARGEST_SHARE, LARGEST_LEAST = 0.1, 8  # a group never grows beyond this share (and number) of the images
 
 

@@ -3,7 +3,9 @@
 A candidate counts when its overlapping pixels correlate.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+import dataclasses
+import tempfile
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple
@@ -24,6 +26,7 @@ SAME_SHIFTED = 0.85  # correlation of an overlap
 SAME_RESIDUAL = 0.6  # correlation less the means of rows and columns
 SAME_SPECTRUM = 0.55  # correlation of spectra whose strong frequencies are damped; different tread plates reach 0.53
 SURE = 0.95  # correlation less the means from which nothing more is asked
+IN_MEMORY = 512 * 2**20  # bytes of textures; those of more images lie in a file
 BLOCK = 256  # candidates that a thread compares at a time
 
 
@@ -68,7 +71,41 @@ def describe_images(
     """
     with ThreadPoolExecutor(threads) as pool:
         found = pool.map(lambda path: describe(read(path)[..., 0], scale), paths)
-        return list(tqdm(found, "describing images", len(paths), disable=None if progress else True))
+        return on_disk(tqdm(found, "describing images", len(paths), disable=None if progress else True))
+
+
+def on_disk(described: Iterable[Description], most: int = IN_MEMORY) -> list[Description]:
+    """Collect descriptions, and put the textures into a file once they take more than so many bytes of memory.
+
+    The file has no name, lies where ``TMPDIR`` says, and goes with the last of the descriptions. What is read of it the
+    system may forget again when it needs the memory.
+    """
+    kept: list[Description] = []
+    total = 0
+    file = None
+    nothing = np.zeros((0, 0), np.int8)
+    shapes = []
+    for one in described:
+        shapes.append(one.texture.shape)
+        total += one.texture.nbytes
+        if file is None and total > most:
+            file = tempfile.TemporaryFile()  # noqa: SIM115 - the mapping below outlives this function
+            for earlier in kept:
+                file.write(np.ascontiguousarray(earlier.texture).data)
+            kept = [dataclasses.replace(earlier, texture=nothing) for earlier in kept]
+        if file is not None:
+            file.write(np.ascontiguousarray(one.texture).data)
+            one = dataclasses.replace(one, texture=nothing)
+        kept.append(one)
+    if file is None:
+        return kept
+    file.flush()
+    pixels = np.memmap(file, np.int8, "r")
+    ends = np.cumsum([height * width for height, width in shapes]).tolist()
+    return [
+        dataclasses.replace(one, texture=np.asarray(pixels)[end - height * width : end].reshape(height, width))
+        for one, end, (height, width) in zip(kept, ends, shapes, strict=True)
+    ]
 
 
 def find_pairs(
