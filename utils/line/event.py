@@ -61,6 +61,7 @@ class FrameEvent:
         position_m: of the frame's beginning on the strip, in metres; None: unknown.
         camera: its name; None: only one.
         side: of the strip; None: unknown.
+        size_px: height and width of the frame; None: nothing was decoded.
         verdict: NO_VERDICT where nothing is known, which is never OK.
         reason: of NG the rule, of NO_VERDICT what went wrong; None for OK.
         defects: that were found, the rules' and others.
@@ -82,6 +83,7 @@ class FrameEvent:
     position_m: float | None = None
     camera: str | None = None
     side: str | None = None
+    size_px: tuple[int, int] | None = None
     reason: str | None = None
     defects: tuple[LineDefect, ...] = ()
     model: str = ""
@@ -231,6 +233,10 @@ def _read(name: str, value: Any) -> Any:
             return value
         case None if name == "position_m":
             return None
+        case None if name == "size_px":
+            return None
+        case [int(height), int(width)] if name == "size_px" and height > 0 and width > 0:
+            return height, width
         case int() | float() if name == "position_m" and math.isfinite(value):
             return float(value)
         case list() if name in ("reasons", "frames") and all(isinstance(one, str) for one in value):

@@ -44,6 +44,8 @@ class Forwarder:
         self._drain_until: float | None = None
         self._sent, self._error, self._retry_at = 0, "", 0.0
         self._failures = 0
+        self._gather: tuple[float, int] = getattr(sink, "gather", (0.0, MOST))
+        self._waits_since: float | None = None
         self._open = False
         self._beaten = float("-inf")
         self._thread = threading.Thread(target=self._run, name=f"sink {sink.name}", daemon=True)
@@ -98,11 +100,20 @@ class Forwarder:
         rest = 0.0 if self._stop.is_set() else max(0.0, self._beaten + self._heartbeat - time.monotonic())
         if not self._spool.wait(self.name, rest):
             return
-        events = self._spool.read(self.name, MOST)
+        seconds, most = self._gather
+        if seconds and not self._stop.is_set():
+            # A receiver of large portions: what waits lies in the spool until there is one.
+            now = time.monotonic()
+            self._waits_since = now if self._waits_since is None else self._waits_since
+            if self._spool.depth(self.name) < most and now - self._waits_since < seconds:
+                self._stop.wait(min(0.2, seconds))
+                return
+        events = self._spool.read(self.name, most)
         if events:
             self._sink.send(events)
             self._spool.acknowledge(self.name, events[-1][0])
             self._sent += len(events)
+            self._waits_since = None
 
     def _beat(self) -> None:
         if time.monotonic() - self._beaten >= self._heartbeat:

@@ -244,6 +244,40 @@ class Spool:
             )
         return (pages - free) * bytes_of_one
 
+    def hold(self, note: str, seq: int) -> None:
+        """Keep all events from a place on, though all sinks have them, and a note beside them, over restarts.
+
+        Args:
+            note: in words, see ``held``.
+            seq: the place; 0: nothing is kept.
+
+        Raises:
+            SpoolError: the disk does not take it now.
+        """
+        with self._lock, self._transaction() as run:
+            run("INSERT OR REPLACE INTO about VALUES ('note', ?), ('held', ?)", (note, seq))
+
+    @property
+    def held(self) -> tuple[str, int]:
+        """The note and the place of ``hold``; "" and 0: nothing is kept."""
+        with self._lock:
+            found = dict(self._database.execute("SELECT name, value FROM about WHERE name IN ('note', 'held')"))
+        return str(found.get("note", "")), int(found.get("held", 0))
+
+    def since(self, seq: int) -> Iterator[Event]:
+        """Give all events from a place on that are still there, in their order; those that cannot be read are left out."""
+        while True:
+            with self._lock:
+                rows = self._database.execute(
+                    "SELECT seq, text FROM events WHERE seq >= ? ORDER BY seq LIMIT 500", (seq,)
+                ).fetchall()
+            for place, text in rows:
+                with contextlib.suppress(EventError):
+                    yield with_seq(from_json(text), place)
+            if not rows:
+                return
+            seq = rows[-1][0] + 1
+
     def tidy(self) -> int:
         """Delete what all sinks have, and what is too old or too much; return how many events sinks lost by that.
 
@@ -253,6 +287,8 @@ class Spool:
         with self._lock, self._transaction() as run:
             self._note(run)
             done = min(self._places.values(), default=self._last)
+            if held := self.held[1]:
+                done = min(done, held - 1)
             run("DELETE FROM events WHERE seq <= ?", (done,))
             (old,) = run("SELECT max(seq) FROM events WHERE clock < ?", (self.clock - self.limits.age,)).fetchone()
             lost = self._drop(run, old or 0)

@@ -44,15 +44,17 @@ class LineState:
         condition: see ``Condition``.
         since: seconds that it has been so, by a clock that nobody sets.
         reason: of a condition other than running, in one line; None: none.
-        frames: that came, of all runs together nothing is counted here: since the start, as all counters.
+        frames: that came since the start, as all counters count.
         ok: of them.
         ng: of them.
         no_verdict: of them.
         shed: frames that were not inspected because too many came; each has an event with NO_VERDICT.
         refused: frames that could not be decoded or judged; each has an event with NO_VERDICT.
         lost: frames that a camera says were sent and that did not arrive whole.
+        unrecorded: frames that got no event, since the disk took none for so long that too many waited.
         events: that went into the spool.
         depth: events that wait in the spool for the slowest sink.
+        waiting: frames that wait before the network.
         last_frame: when the last frame came, UTC; None: none yet.
         last_frame_s: seconds since then; None: none yet.
         rate: frames a second, mean of the last 10 s.
@@ -73,8 +75,10 @@ class LineState:
     shed: int = 0
     refused: int = 0
     lost: int = 0
+    unrecorded: int = 0
     events: int = 0
     depth: int = 0
+    waiting: int = 0
     last_frame: str | None = None
     last_frame_s: float | None = None
     rate: float = 0.0
