@@ -17,6 +17,7 @@ from utils.line.sources.source import SHARED, SourceError, SourceOptions, Take, 
 FLAG = "-source"
 USER, PASSWORD = "STEEL_RTSP_USER", "STEEL_RTSP_PASSWORD"  # of the environment: lists of processes show flags
 OWN = ("every", "lines", *SHARED)
+MOST_MISSING = 1000  # frames that are told one by one
 TIMEOUT = (5.0, 5.0)  # seconds to connect, and to wait for a packet
 
 
@@ -40,6 +41,7 @@ class VideoSource:
         self._camera, self._side = labels_of(address)
         self._run = "" if self.ends else f"{time.time_ns():x}/"
         self._lost = self._number = 0
+        self._fed = self._given = 0  # packets to the decoder, and frames out of it
         self.changed = 0
         self._size: tuple[int, ...] | None = None
 
@@ -57,10 +59,14 @@ class VideoSource:
                 if not container.streams.video:
                     raise SourceError(f"{self.name}: holds no video")
                 stream = container.streams.video[0]
+                # Else a decoder fills what is damaged with what it guesses.
+                stream.codec_context.options = {"err_detect": "explode"}
+                self._fed = self._given = 0
                 for packet in container.demux(stream):
                     if stop.is_set():
                         return
                     self._decode(packet, take)
+                self._tell_missing(take)
         except (av.error.FFmpegError, OSError) as error:
             raise SourceError(f"{self.name}: {_without_password(str(error))}") from None
         if not self.ends:
@@ -74,6 +80,8 @@ class VideoSource:
             self._number += 1
             take(self._made(None, f"the video is damaged here: {_without_password(str(error))}"))
             return
+        self._fed += bool(packet.size)
+        self._given += len(decoded)
         for picture in decoded:
             self._number += 1
             if (self._number - 1) % self._every:
@@ -92,6 +100,13 @@ class VideoSource:
             self._size = pixels.shape[1:]
             for part, cut in enumerate(self._buffer.add(pixels)):
                 take(self._made(cut, part=part))
+
+    def _tell_missing(self, take: Take) -> None:
+        """Tell at the end of the frames that a decoder left out without a word."""
+        for _ in range(min(self._fed - self._given, MOST_MISSING)):
+            self._lost += 1
+            self._number += 1
+            take(self._made(None, "a frame of the video could not be decoded"))
 
     def _made(self, pixels: Any, problem: str | None = None, part: int | None = None) -> Frame:
         name = f"{self._number}" if part is None else f"{self._number}-{part}"
