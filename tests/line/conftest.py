@@ -90,7 +90,12 @@ def frame_event(number: int = 0, verdict: str = "OK", **more: object) -> FrameEv
     """Return an event of a frame."""
     defects = () if verdict != "NG" else (LineDefect("scratch", 40, (2, 3, 10, 4), 0.9),)
     reason = {"OK": None, "NG": "any defect", "NO_VERDICT": "stale"}[verdict]
-    values = {"id": event_id("test", str(number)), "time": utc(1.7e9 + number), "source": "test", "frame": f"{number}.jpg"}
+    values = {
+        "id": event_id("test", str(number)),
+        "time": utc(1.7e9 + number),
+        "source": "test",
+        "frame": f"{number}.jpg",
+    }
     return FrameEvent(**{**values, "verdict": verdict, "reason": reason, "defects": defects, **more})
 
 

@@ -12,7 +12,14 @@ from utils.line.event import AlarmEvent, CoilEvent, EventError, event_id, from_j
 SCHEMA = json.loads((Path(__file__).parents[2] / "docs/line-event.schema.json").read_text("utf-8"))
 NUMBER = event_id("folder:///inbox", "a.jpg|5|7")
 COIL = CoilEvent(
-    id=NUMBER, time=utc(5.25), source="s", coil_id="C 1", verdict="NG", grade="scrap", reasons=("too many",), counts={"ng": 2}
+    id=NUMBER,
+    time=utc(5.25),
+    source="s",
+    coil_id="C 1",
+    verdict="NG",
+    grade="scrap",
+    reasons=("too many",),
+    counts={"ng": 2},
 )
 ALARM = AlarmEvent(id=NUMBER, time=utc(5), source="s", name="brightness", message="darker", frames=("a", "b", "c"))
 FRAME = frame_event(

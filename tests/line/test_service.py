@@ -39,7 +39,8 @@ def events_of(spool, kind=FrameEvent):
     return [event for event in spool.since(0) if isinstance(event, kind)]
 
 
-def run(spool, inspector, frames, settings=Settings(), **more):
+def run(spool, inspector, frames, settings=None, **more):
+    settings = settings or Settings()
     service = Service(inspector, spool, Rules(), settings, **more)
     service.add_source(Given(frames))
     service.start()

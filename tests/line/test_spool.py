@@ -24,7 +24,10 @@ def seqs(spool, sink="a", limit=1000):
 def test_events_come_back_in_order_with_their_places(tmp_path):
     with Spool(tmp_path, ["a", "b"]) as spool:
         assert spool.extend([frame_event(n) for n in range(3)]) == [1, 2, 3]
-        assert [(seq, event.frame, event.seq) for seq, event in spool.read("a", 2)] == [(1, "0.jpg", 1), (2, "1.jpg", 2)]
+        assert [(seq, event.frame, event.seq) for seq, event in spool.read("a", 2)] == [
+            (1, "0.jpg", 1),
+            (2, "1.jpg", 2),
+        ]
         spool.acknowledge("a", 2)
         assert (seqs(spool, "a"), seqs(spool, "b")) == ([3], [1, 2, 3])
         assert (spool.depth("a"), spool.depth("b")) == (1, 3)
@@ -53,7 +56,7 @@ def test_places_and_ids_live_on_over_a_restart_and_seq_never_comes_again(tmp_pat
 
 
 def test_two_services_on_one_spool_are_one_too_many(tmp_path):
-    with Spool(tmp_path), pytest.raises(InputError, match="another Watch_line.py uses it"):
+    with Spool(tmp_path), pytest.raises(InputError, match="another Watch_line"):
         Spool(tmp_path)
     Spool(tmp_path).close()
 

@@ -183,5 +183,5 @@ def _graded(frames: list[FrameEvent], plan: CoilPlan) -> tuple[Verdict, str | No
     graded = coil.grade
     if not graded.verdict:
         return "NO_VERDICT", None, [graded.why or "the file of -coil has no rules"]
-    reasons = [outcome.text for outcome in graded.fired][:MOST_REASONS]
+    reasons = [f"{outcome.rule.name}: {outcome.text}" for outcome in graded.fired][:MOST_REASONS]
     return ("OK" if graded.rank == 0 else "NG"), graded.verdict, reasons

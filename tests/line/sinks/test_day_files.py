@@ -29,7 +29,9 @@ def rows(path):
 
 
 def test_events_become_rows_of_their_day(tmp_path):
-    coil = CoilEvent(id="c" * 32, time=utc(1.7e9), source="s", coil_id="7", verdict="NG", reasons=("a", "b"), counts={"ng": 1})
+    coil = CoilEvent(
+        id="c" * 32, time=utc(1.7e9), source="s", coil_id="7", verdict="NG", reasons=("a", "b"), counts={"ng": 1}
+    )
     alarm = AlarmEvent(id="d" * 32, time=utc(1.7e9), source="s", name="brightness", message="darker", frames=("x", "y"))
     tomorrow = frame_event(86_400, "NO_VERDICT")
     opened(tmp_path).send(numbered(frame_event(0, "NG"), coil, alarm, tomorrow))
@@ -65,7 +67,7 @@ def test_new_spool_beside_old_files_loses_nothing(tmp_path):
 def test_names_of_strangers_make_no_formulas_and_no_lines(tmp_path):
     opened(tmp_path).send(numbered(frame_event(0, frame='=cmd|" /C"!A0\n1,2')))
     (path,) = tmp_path.iterdir()
-    assert [row["frame"] for row in rows(path)] == ["'=cmd|\" /C\"!A0 1,2"]
+    assert [row["frame"] for row in rows(path)] == ['\'=cmd|" /C"!A0 1,2']
     assert len(path.read_bytes().splitlines()) == 2
 
 
@@ -85,7 +87,9 @@ def test_parquet_files_are_whole_and_hold_each_event_once(tmp_path):
     sink = opened(tmp_path, "parquet", "?rows=100&seconds=5")
     assert sink.gather == (5.0, 100)
     sink.send(events[:3])
-    opened(tmp_path, "parquet").send(events)  # the first three were written, but a kill came before they were acknowledged
+    opened(tmp_path, "parquet").send(
+        events
+    )  # the first three were written, but a kill came before they were acknowledged
     files = list(tmp_path.rglob("*.parquet"))
     assert len(files) == 1
     table = parquet.read_table(files[0])

@@ -111,7 +111,9 @@ def test_camera_that_changes_its_size_joins_no_lines_of_both():
     assert set(np.unique(frames[0].data)) == {2, 3}
 
 
-@pytest.mark.parametrize(("name", "value", "seen"), [("Mono12", 4095, 255), ("Mono10p", 512, 128), ("Mono16", 65535, 255)])
+@pytest.mark.parametrize(
+    ("name", "value", "seen"), [("Mono12", 4095, 255), ("Mono10p", 512, 128), ("Mono16", 65535, 255)]
+)
 def test_more_than_8_bits_become_8(name, value, seen):
     assert to_8_bit(np.full((2, 2), value, np.uint16), name).max() == seen
 

@@ -1,5 +1,6 @@
 """replay://: the true clock, whatever the service does."""
 
+import itertools
 import threading
 import time
 
@@ -25,7 +26,7 @@ def test_frames_come_at_their_rate_again_and_again(tmp_path):
     assert time.monotonic() - begin >= 0.29
     assert [frame.name for frame in got] == [f"{n % 3}.jpg" for n in range(30)]
     assert len({frame.key for frame in got}) == 30
-    steps = [b.complete - a.complete for a, b in zip(got, got[1:], strict=False)]
+    steps = [b.complete - a.complete for a, b in itertools.pairwise(got)]
     assert all(abs(step - 0.01) < 1e-6 for step in steps)
     assert not any(frame.patient for frame in got)
 
