@@ -1,6 +1,7 @@
 """The words that controllers read: their places, and a verdict of OK that is taken back in time."""
 
 import dataclasses
+from pathlib import Path
 
 import pytest
 
@@ -27,6 +28,11 @@ def number(words, place):
 def test_layout_covers_every_word_once():
     covered = [place for first, count, _, _ in LAYOUT for place in range(first, first + count)]
     assert covered == list(range(WORDS))
+
+
+def test_page_shows_the_layout():
+    page = (Path(__file__).resolve().parents[3] / "docs/line-sinks.md").read_text("utf-8")
+    assert [row for row in LAYOUT if "| {} | {} | {} | {} |".format(*row) not in page] == []
 
 
 @pytest.mark.parametrize("verdict", ["OK", "NG", "NO_VERDICT", "", "ok", None])
@@ -67,7 +73,7 @@ def test_before_the_first_frame_there_is_no_verdict(running):
 
 def test_values_that_are_too_large_are_the_largest(frame):
     counters = PlcCounters(("pit",))
-    defects = tuple(dataclasses.replace(frame(1, "NG").defects[1], box=(-5, 70_000, 1, 2)) for _ in range(70_000))
+    defects = (dataclasses.replace(frame(1, "NG").defects[1], box=(-5, 70_000, 1, 2)),) * 70_000
     counters.take(2**32 + 5, frame(1, "NG", defects=defects, coil_id="Ä" * 40))
     words = counters.block.words
     assert (words[4], words[5], words[8], words[9]) == (0xFFFF, 0xFFFF, 0, 0xFFFF)
