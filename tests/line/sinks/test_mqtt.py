@@ -132,6 +132,28 @@ def test_broker_that_dies_between_is_one_line_and_the_next_one_gets_all(mosquitt
     until(lambda: len(listener.messages) == 5)
 
 
+def test_slow_broker_gets_on(mosquitto, listen, make_sink, frames, until, monkeypatch):
+    broker = mosquitto()
+    listener = listen(broker.port, "steel/L3/frame")
+    sink = make_sink(f"mqtt://127.0.0.1:{broker.port}")
+    sink.open()
+    publish = type(sink._connection).publish
+    portions = []
+
+    def slow(connection, messages, timeout):
+        portions.append(len(messages))
+        if len(portions) == 3:
+            raise SinkError("has not acknowledged")
+        publish(connection, messages, timeout)
+
+    monkeypatch.setattr(type(sink._connection), "publish", slow)
+    with pytest.raises(SinkError):
+        sink.send(frames(50))
+    sink.send(frames(50))
+    assert portions == [20, 20, 10, 10]
+    until(lambda: len(listener.messages) == 50)
+
+
 def test_broker_that_refuses_an_event_keeps_it_in_the_spool(mosquitto, make_sink, frames, tmp_path):
     (tmp_path / "acl").write_text("topic read #\ntopic write steel/L3/state\n")
     broker = mosquitto("allow_anonymous true", f"acl_file {tmp_path}/acl")

@@ -26,10 +26,11 @@ MANDATORY = (
 class Client:
     """A client that calls, reads and notes events, with functions that wait."""
 
-    def __init__(self, sink, user=None, password=None):
+    def __init__(self, sink, user=None, password=None, security=None, timeout=20):
+        self._timeout = timeout
         self.thread = LoopThread("opcua client")
         self.results, self.changes = [], []
-        self._sink, self._user, self._password = sink, user, password
+        self._sink, self._user, self._password, self._security = sink, user, password, security
 
     def __enter__(self):
         self.run(self._connect())
@@ -46,7 +47,10 @@ class Client:
         from asyncua import Client as Connection
         from asyncua import ua
 
-        self._client = Connection(self._sink.endpoint, timeout=20)
+        self._client = Connection(self._sink.endpoint, timeout=self._timeout)
+        if self._security:
+            self._client.application_uri = "urn:steel-defects:client"
+            await self._client.set_security_string(self._security)
         if self._user:
             self._client.set_user(self._user)
             self._client.set_password(self._password)
@@ -231,6 +235,27 @@ def test_ok_is_taken_back_and_the_heartbeat_stops(server, client, frame, running
 
 
 @pytest.mark.slow
+def test_results_that_were_not_shown_in_time_come_later(server, client, frames, until, monkeypatch):
+    trigger = server._space._trigger
+    left = [2]
+
+    async def slow(result):
+        if not left[0]:
+            raise SinkError("too slow")
+        left[0] -= 1
+        await trigger(result)
+
+    monkeypatch.setattr(server._space, "_trigger", slow)
+    events = [(seq, dataclasses.replace(event, position_m=None)) for seq, event in frames(3, 1501)]
+    with pytest.raises(SinkError, match=r"too slow"):
+        server.send(events)
+    monkeypatch.undo()
+    server.send(events)
+    ids = [event.id for _, event in events]
+    until(lambda: [one.ResultId.Id for one in client.results if one.ResultId.Id in ids] == ids)
+
+
+@pytest.mark.slow
 def test_client_changes_neither_variables_nor_nodes(client):
     from asyncua import ua
 
@@ -280,17 +305,25 @@ asyncio.run(asyncio.wait_for(main(), 40))
 
 
 @pytest.mark.slow
-def test_users_get_in_and_others_do_not(make_sink, tmp_path):
+def test_users_get_in_by_encrypted_connections_and_others_do_not(make_sink, tmp_path):
     from asyncua import ua
 
+    for name in ("server", "client"):
+        words = f"req -x509 -newkey rsa:2048 -nodes -keyout {name}-key.pem -out {name}.pem -days 2 -subj /CN={name}"
+        uri = f"subjectAltName=URI:urn:steel-defects:{name},IP:127.0.0.1"
+        command = ["openssl", *words.split(), "-addext", uri]
+        subprocess.run(command, check=True, capture_output=True, cwd=tmp_path)
     (tmp_path / "users").write_text("# who\nscada:hidden:word\n")
-    sink = make_sink(f"opcua://127.0.0.1:0?users_file={tmp_path}/users")
+    files = f"users_file={tmp_path}/users&cert={tmp_path}/server.pem&key={tmp_path}/server-key.pem"
+    sink = make_sink(f"opcua://127.0.0.1:0?{files}", line="server")
     sink.open()
-    with Client(sink, "scada", "hidden:word") as client:
+    security = f"Basic256Sha256,SignAndEncrypt,{tmp_path}/client.pem,{tmp_path}/client-key.pem,{tmp_path}/server.pem"
+    with Client(sink, "scada", "hidden:word", security) as client:
         assert client.place == ("Preoperational", "")
-    for user, password in (("scada", "wrong"), ("nobody", "x"), (None, None)):
-        stranger = Client(sink, user, password)
-        with pytest.raises(ua.UaError):
+    strangers = [("scada", "wrong", security), (None, None, security), ("scada", "hidden:word", None)]
+    for user, password, how in strangers:
+        stranger = Client(sink, user, password, how, timeout=5)
+        with pytest.raises((ua.UaError, OSError)):  # of a server that hangs up it hears nothing
             stranger.__enter__()
         stranger.thread.stop()
 
@@ -336,6 +369,7 @@ def test_server_that_has_ended_is_one_line(running):
         ("opcua://0.0.0.0/path", "expected opcua://ADDRESS"),
         ("opcua://0.0.0.0?segment=0", "segment=0"),
         ("opcua://0.0.0.0?cert={here}", "cert and key go together"),
+        ("opcua://0.0.0.0?cert={here}&key={here}", "PEM files"),
         ("opcua://0.0.0.0?users_file={users}", "passwords would go over the network"),
         ("opcua://127.0.0.1?users_file={broken}", "user 1: expected NAME:PASSWORD"),
         ("opcua://127.0.0.1?users_file={empty}", "has no user"),

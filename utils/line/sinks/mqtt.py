@@ -20,6 +20,7 @@ from utils.line.state import LineState
 
 ROOT = "steel"  # of the topics where the address has none
 OFFLINE = {"condition": "offline", "healthy": False}
+PORTION = 20  # events under way at once, as many as brokers allow by default
 HEADER = 1024  # bytes of a packet beside its payload, at most
 
 log = logging.getLogger("steel.line")
@@ -89,6 +90,7 @@ class MqttSink:
         self._connection: BrokerConnection | None = None
         self._answers: list[dict[str, Any]] = []
         self._lock = threading.Lock()
+        self._accepted = 0  # place in the spool up to which the broker has everything
 
     def open(self) -> None:
         """Connect; raises ``SinkError``."""
@@ -106,10 +108,16 @@ class MqttSink:
     def send(self, events: Sequence[tuple[int, Event]]) -> None:
         """Publish; returns when the broker has acknowledged all of them; raises ``SinkError``."""
         connection = self._open_connection()
+        until = time.monotonic() + self._options.timeout
         largest = self._largest or connection.largest
         room = largest - HEADER if largest else None
-        messages = [Message(f"{self.topic}/{event.kind}", within(event.to_json(), room)) for _, event in events]
-        connection.publish(messages, self._options.timeout)
+        waiting = [(seq, event) for seq, event in events if seq > self._accepted]
+        # In portions, so that a slow broker gets on: what it has acknowledged it is not sent again after an error.
+        for first in range(0, len(waiting), PORTION):
+            portion = waiting[first : first + PORTION]
+            messages = [Message(f"{self.topic}/{event.kind}", within(event.to_json(), room)) for _, event in portion]
+            connection.publish(messages, until - time.monotonic())
+            self._accepted = portion[-1][0]
 
     def heartbeat(self, state: LineState) -> None:
         """Publish the state, retained, and the answers to orders; raises ``SinkError``."""

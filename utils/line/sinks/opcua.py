@@ -3,18 +3,19 @@
 import hmac
 import logging
 import socket
+from collections import deque
 from collections.abc import Sequence
 from typing import Any
 
 from utils.errors import InputError
 from utils.line.event import Event
-from utils.line.sinks.credentials import FLAG, file_of
+from utils.line.sinks.credentials import FLAG, file_of, tls
 from utils.line.sinks.extras import extra
 from utils.line.sinks.loop_thread import LoopThread
 from utils.line.sinks.mqtt_connection import LOOPBACK
 from utils.line.sinks.opcua_space import OpcuaSpace
 from utils.line.sinks.sink import Address, Sink, SinkError, SinkOptions
-from utils.line.sinks.vision_results import VisionResults
+from utils.line.sinks.vision_results import VisionResult, VisionResults
 from utils.line.state import LineState
 
 PORT = 4840
@@ -36,6 +37,7 @@ def make(address: Address, options: SinkOptions) -> Sink:
     cert, key = file_of(address, "cert"), file_of(address, "key")
     if bool(cert) != bool(key):
         raise InputError(f"{FLAG} {address.text}: cert and key go together")
+    tls(address)  # says what is wrong with the files
     users = read_users(address)
     if users is not None and not cert and address.host not in LOOPBACK:
         raise InputError(
@@ -112,6 +114,7 @@ class OpcuaSink:
         self._host, self._options, self._certificate, self._users = host, options, certificate, users
         self._orders, self._kept = orders, kept
         self._results = VisionResults(segment)
+        self._waiting: deque[VisionResult] = deque()
         self._thread: LoopThread | None = None
         self._server: Any = None
         self._space: OpcuaSpace | None = None
@@ -158,8 +161,9 @@ class OpcuaSink:
                 ua.SecurityPolicyType.Basic256Sha256_SignAndEncrypt,
                 ua.SecurityPolicyType.Aes256Sha256RsaPss_SignAndEncrypt,
             ]
-            await server.load_certificate(self._certificate[0])
-            await server.load_private_key(self._certificate[1])
+            # By default the library guesses the format from the ending of the name.
+            await server.load_certificate(self._certificate[0], "pem")
+            await server.load_private_key(self._certificate[1], format="pem")
         server.set_security_policy(policies)
         server.set_identity_tokens(
             [ua.UserNameIdentityToken] if self._users is not None else [ua.AnonymousIdentityToken]
@@ -171,10 +175,11 @@ class OpcuaSink:
     def send(self, events: Sequence[tuple[int, Event]]) -> None:
         """Trigger ResultReady of each, and keep the results; raises ``SinkError`` where the server has ended."""
         thread, space = self._running()
-        results = [result for seq, event in events for result in self._results.of(seq, event)]
-        newest = events[-1][1] if events else None
-        if newest is not None:
-            thread.call(space.show(results, newest), max(self._options.timeout, 0.02 * len(results)))
+        for seq, event in events:
+            self._waiting.extend(self._results.of(seq, event))
+        # What it does not come to in time it shows at the next call.
+        if events:
+            thread.call(space.show(self._waiting, events[-1][1]), self._options.timeout)
 
     def heartbeat(self, state: LineState) -> None:
         """Follow the state of the service, and count the heartbeat on while it is healthy; raises ``SinkError``."""

@@ -6,7 +6,7 @@ import gzip
 import logging
 import re
 import time
-from collections import OrderedDict
+from collections import OrderedDict, deque
 from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -154,13 +154,19 @@ class OpcuaSpace:
         node, kind = self._variables[name]
         await node.write_value(ua.Variant(value, kind))
 
-    async def show(self, results: Sequence[VisionResult], newest: Event) -> None:
-        """Trigger ResultReady of results, keep them, and show the newest event in the variables."""
-        for result in results:
-            self._results[result.result_id] = result
+    async def show(self, results: deque[VisionResult], newest: Event) -> None:
+        """Trigger ResultReady of results, keep them, and show the newest event in the variables.
+
+        Args:
+            results: oldest first; each is taken out when it was shown.
+            newest: event.
+        """
+        while results:
+            self._results[results[0].result_id] = results[0]
             while len(self._results) > self._kept:
                 self._results.popitem(last=False)
-            await self._trigger(result)
+            await self._trigger(results[0])
+            results.popleft()
         await self._set("LastEvent", newest.to_json())
         await self._set("Seq", newest.seq)
         if isinstance(newest, FrameEvent):

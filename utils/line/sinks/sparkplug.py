@@ -27,6 +27,7 @@ from utils.line.state import LineState
 
 GROUP = "steel"
 LATE = 10.0  # seconds after which a frame is told as history, which must not overwrite what a host shows as now
+PORTION = 50  # events between two questions to the broker
 DEVICES = ("frame", "coil", "alarm")
 REBIRTH, ORDER, BIRTHS = "Node Control/Rebirth", "Node Control/Order", "bdSeq"
 
@@ -104,6 +105,7 @@ class SparkplugSink:
             device: {"verdict": "NO_VERDICT"} if device != "alarm" else {} for device in DEVICES
         }
         self._told: dict[str, Any] = {}
+        self._accepted = 0  # place in the spool up to which the broker has everything
 
     def open(self) -> None:
         """Connect, wait for the host where there is one, and send the births; raises ``SinkError``."""
@@ -126,16 +128,21 @@ class SparkplugSink:
     def send(self, events: Sequence[tuple[int, Event]]) -> None:
         """Publish; returns when the broker has all of them; raises ``SinkError``."""
         connection = self._ready()
-        messages = []
-        for _, event in events:
-            values = values_of(event)
-            self._last[event.kind] = values
-            at = _milliseconds(event.time)
-            late = time.time() - at / 1000 > LATE
-            payload = self._payload("DData", self._metrics(METRICS[event.kind], values, at, late))
-            messages.append(Message(self._topic("DDATA", event.kind), payload, qos=0))
-        connection.publish(messages, self._options.timeout)
-        connection.confirm([self._topic("NCMD")], self._options.timeout)
+        until = time.monotonic() + self._options.timeout
+        waiting = [(seq, event) for seq, event in events if seq > self._accepted]
+        for first in range(0, len(waiting), PORTION):
+            portion = waiting[first : first + PORTION]
+            connection.publish([self._data(event) for _, event in portion], until - time.monotonic())
+            connection.confirm([self._topic("NCMD")], until - time.monotonic())
+            self._accepted = portion[-1][0]
+
+    def _data(self, event: Event) -> Message:
+        values = values_of(event)
+        self._last[event.kind] = values
+        at = _milliseconds(event.time)
+        late = time.time() - at / 1000 > LATE
+        payload = self._payload("DData", self._metrics(METRICS[event.kind], values, at, late))
+        return Message(self._topic("DDATA", event.kind), payload, qos=0)
 
     def heartbeat(self, state: LineState) -> None:
         """Publish what has changed of the state; raises ``SinkError``."""
