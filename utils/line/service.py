@@ -263,8 +263,9 @@ class Service:
         defects = defects_of(seen, self._about)
         picture = None
         if self._pictures is not None and defects:
-            is_jpeg = isinstance(frame.data, bytes) and frame.data[:3] == b"\xff\xd8\xff"
-            picture = frame.data if is_jpeg else encoded(seen.image[..., ::-1], 92)  # type: ignore[assignment]
+            data = frame.data
+            is_jpeg = isinstance(data, bytes) and data[:3] == b"\xff\xd8\xff"
+            picture = data if isinstance(data, bytes) and is_jpeg else encoded(seen.image[..., ::-1], 92)
         properties = None if self._drift is None else self._drift.properties(seen)
         stages = {name: 1e3 * seconds for name, seconds in seen.stages.items()}
         return Look(defects, seen.image.shape[:2], stages, small_picture(seen.image, defects), picture, properties)
@@ -365,6 +366,7 @@ class Service:
         look = answer if isinstance(answer, Look) else None
         number = event_id(slot.source, frame.key)
         verdict: Verdict
+        reason: str | None
         if isinstance(answer, Refused):
             verdict, reason = "NO_VERDICT", answer.reason
             self._rules.interrupt(frame.camera)
