@@ -179,7 +179,8 @@ class Calibrator:
         write_curves(folder / "calibration.csv", result)
         everyone = (self.chosen, *self.new_weights.alike)
         new = result.changed or any(one.weights.decision != self.chosen.decision for one in everyone)
-        new = new or (self.config.force and self._kernel is not None and not knows_answers(self.chosen.weights))
+        if self.config.force and not knows_answers(self.chosen.weights):
+            new = new or self._appearance() is not None
         new = new and (self.config.force or not result.finds_nothing)
         return dataclasses.replace(result, notes=self.notes), self._prepare(result, folder, out) if new else None
 
