@@ -148,7 +148,7 @@ def camera(config: LineConfig) -> Found:
     from utils.line.sources.source import SourceOptions
 
     chance, width, height = random.Random(config.seed), 640, 256
-    packets = width * height // 1400 + 1
+    packets = width * height // 1500  # of the usual size; a later one may not exist
     gone = [(n, p) for n in range(1, config.frames + 1) for p in range(1, packets + 1) if chance.random() < 0.01]
     gone = [one for one in gone if one[0] % 3 == 0]  # some frames stay whole
     source = GenicamSource(Address.parse("gige://127.0.0.1", "-source"), SourceOptions())
