@@ -820,6 +820,94 @@ class ServeConfig(AccessFlags, RequestFlags, QueueFlags, WeightsFlags, DecisionF
 
 
 @dataclass(frozen=True, kw_only=True)
+class PageFlags:
+    """The service's own address."""
+
+    heading: ClassVar = "page, metrics and pushed frames"
+
+    http: str | None = flag(
+        "HOST:PORT of the live page, /healthz, /metrics and pushed frames; another HOST than this computer's own needs "
+        "-token or -insecure; none: no such server",
+        None,
+    )
+    token: str | None = flag(
+        "word of 16 letters or more that every caller has to send; none: STEEL_SERVE_TOKEN of the environment, else "
+        "no word",
+        None,
+    )
+    insecure: bool = flag("let everybody in who reaches -http, without -token", False)
+    max_mb: int = flag("megabytes of a pushed frame", 128, low=1, high=1024)
+
+
+@dataclass(frozen=True, kw_only=True)
+class SpoolFlags:
+    """What is kept until the sinks have it."""
+
+    heading: ClassVar = "store and forward"
+
+    spool: Path = flag("folder of the events that sinks have not got yet, on a local disk", Path("line_spool"))
+    spool_days: float = flag(
+        "days of service after which an event is dropped that a sink has not got; counted", 7.0, low=0.001, high=3650
+    )
+    spool_gb: float = flag("GB of the spool, beyond which the oldest events are dropped; counted", 2.0, low=0.001)
+    drain_s: float = flag("seconds that SIGTERM gives frames and sinks to finish", 20.0, low=0, high=600)
+
+
+@dataclass(frozen=True, kw_only=True)
+class OverloadFlags:
+    """What happens when too many frames come, or none."""
+
+    heading: ClassVar = "load"
+
+    shed: Literal["newest", "late"] = flag(
+        "which frames are not inspected when too many come; newest: those that come while -queue wait; late: those "
+        "that waited longer than -late_ms. Each gets an event NO_VERDICT. Files of folder:// wait where they "
+        "lie instead",
+        "newest",
+    )
+    queue: int = flag("frames that may wait before the network", 64, low=1, high=10_000)
+    late_ms: int = flag("milliseconds after which a frame counts as late", 2000, low=1)
+    stale_s: float = flag("seconds without a frame after which the state is starved", 10.0, low=0.1)
+
+
+@dataclass(frozen=True, kw_only=True)
+class WatchConfig(PageFlags, SpoolFlags, OverloadFlags, WeightsFlags, DecisionFlags, PixelFlags, InferenceFlags):
+    """What ``Watch_line.py`` does."""
+
+    line_source: tuple[str, ...] = flag(
+        "where frames come from, several with commas: folder://PATH, gige://SERIAL, u3v://SERIAL, rtsp://ADDRESS, "
+        "video://FILE, push:// (to -http), replay://FOLDER?rate=47"
+    )
+    sinks: tuple[str, ...] | None = flag(
+        "where events go, several with commas: mqtt://HOST/TOPIC, opcua://HOST:PORT, modbus://HOST:PORT, s7://HOST, "
+        "https://ADDRESS (a webhook), csv://FOLDER, parquet://FOLDER, images://FOLDER?gb=20; none: the page alone",
+        None,
+    )
+    line: str = flag("name of the line, for topics and pages", "line")
+    rules: Path | None = flag("YAML file that says what is NG; none: any defect", None)
+    coil: Path | None = flag(
+        "YAML file of Map_coil.py by whose rules a coil is graded when the next one begins; none: NG when a frame is",
+        None,
+    )
+    coil_id: str | None = flag("coil that is on the line at the start; none: that of the last run, if it had one", None)
+    drift: bool = flag("watch whether the images still look like those that the network learnt from", True)
+    drift_off: tuple[str, ...] | None = flag(
+        "properties that are not watched: brightness, contrast, sharpness, features, entropy, defects", None
+    )
+    max_pixels: int = flag("height times width of a frame; larger ones get NO_VERDICT", 32_000_000, low=1024)
+    tile: tuple[int, int] | None = flag(
+        "H,W in pixels of overlapping tiles that a network of masks sees a frame in; none: frames of more than 4 "
+        "megapixels in tiles of 1024x1024, all others whole",
+        None,
+    )
+    tta: ServeTta = flag(
+        "flips: mean of the frame and its mirror images, 4 times the work; stored: what the system file says, else "
+        "none",
+        "stored",
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
 class DownloadWeightsConfig:
     """What ``Download_weights.py`` does."""
 

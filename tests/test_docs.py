@@ -33,6 +33,7 @@ NARROW = ["README.md", "CONTRIBUTING.md", "CHANGELOG.md", "SECURITY.md", "benchm
 CONFIG_OF_COMMAND = {
     "Train": config.TrainConfig,
     "Map_coil": config.MapCoilConfig,
+    "Watch_line": config.WatchConfig,
     "Predict_masks": config.PredictConfig,
     "Evaluate": config.EvaluateConfig,
     "Export_model": config.ExportConfig,

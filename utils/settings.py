@@ -18,8 +18,8 @@ Config = TypeVar("Config")
 
 _GIVEN = "_given"  # attribute of a config, none of its fields: which of them somebody chose
 
-# Fields whose flag has another name, because the name is a Python keyword.
-FLAG_OF_FIELD = {"source": "from"}
+# Fields whose flag has another name, because the name is a Python keyword or that of such a field.
+FLAG_OF_FIELD = {"source": "from", "line_source": "source"}
 FIELD_OF_FLAG = {flag: name for name, flag in FLAG_OF_FIELD.items()}
 
 # Of an image, in pixels: OpenCV counts in 16 bits when it distorts.

@@ -29,6 +29,7 @@ from utils.inference.chosen import Chosen
 from utils.inference.ground_truth import GroundTruth
 from utils.inference.inspected import Inspected
 from utils.inference.systems.gated import switch_off_classes
+from utils.weights.appearance import Appearance, described, entropy_of, first_kernel, summarised
 from utils.weights.measured import decision_in_use, with_new_thresholds
 from utils.weights.run_files import SPLIT
 from utils.weights.system_file import SystemFile
@@ -99,6 +100,9 @@ class Calibrator:
         self._names: list[str] = []
         self._tables: list[list[ImageTable]] = []
         self._labels: dict[str, np.ndarray] = {}
+        # Of a system the members know how images look, and their files stay as they are.
+        self._kernel = first_kernel(weights.state_dict, len(weights.mean)) if isinstance(weights, WeightsFile) else None
+        self._looks: dict[str, tuple[np.ndarray, float, float]] = {}
 
     def count(self, result: Inspected, truth: np.ndarray, ignored: np.ndarray | None = None) -> list[ImageTable]:
         """Count an image, in any thread; ``truth`` is (C, H, W) bool, ``ignored`` (H, W) bool or none."""
@@ -106,6 +110,10 @@ class Calibrator:
         if self.gate is not None:
             assert result.labels is not None
             self._labels[result.name] = result.labels
+        if self._kernel is not None:
+            entropy = entropy_of(result.logits, result.labels, self.task == "multiclass")
+            look = described(result.image, self._kernel), entropy, float(result.masks.any())
+            self._looks[result.name] = look
         logits = self._behind(result).numpy() if self.gate_is_fixed else result.logits
         return count_image(logits, truth, self.task, self.grids, ignored)
 
@@ -172,6 +180,8 @@ class Calibrator:
         write_curves(folder / "calibration.csv", result)
         everyone = (self.chosen, *self.new_weights.alike)
         new = result.changed or any(one.weights.decision != self.chosen.decision for one in everyone)
+        if self.config.force and not knows_answers(self.chosen.weights):
+            new = new or self._appearance() is not None
         new = new and (self.config.force or not result.finds_nothing)
         return dataclasses.replace(result, notes=self.notes), self._prepare(result, folder, out) if new else None
 
@@ -209,10 +219,26 @@ class Calibrator:
             decision=result.decision,
             metrics={**with_new_thresholds(weights.metrics, in_use), "calibration": {**data, **facts}},
         )
+        if isinstance(new, WeightsFile):
+            new.appearance = self._appearance() or new.appearance
         if isinstance(new, SystemFile) and result.gate is not None:
             assert isinstance(weights, SystemFile)
             new.gate = weights.gate.changed(*vars(result.gate[2]).values())
         return new
+
+    def _appearance(self) -> Appearance | None:
+        """Put together how the images look that were counted, and how sure the network is about them."""
+        if self._kernel is None:
+            return None
+        rows = [self._looks[name] for name in self._names]
+        return summarised(
+            [row for row, _, _ in rows], self._kernel, [one for _, one, _ in rows], [one for _, _, one in rows]
+        )
+
+
+def knows_answers(weights: WeightsFile | SystemFile) -> bool:
+    """Check whether weights hold how sure the network is about images like those that it learnt from."""
+    return weights.appearance is not None and weights.appearance.knows_answers
 
 
 def write_curves(path: Path, result: Calibration) -> None:

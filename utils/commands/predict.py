@@ -50,6 +50,7 @@ from utils.inference.outputs import (
 from utils.inference.pipeline import InspectionPipeline
 from utils.models.class_names import MapError
 from utils.text import columns, plural, visible
+from utils.weights.appearance import PROPERTIES, Appearance
 
 # A choice that an earlier run has kept is used for any number of images.
 WHY_TORCH = f"runs of fewer than {FEWEST} images take torch, unless a larger one has found a faster backend for these weights here"
@@ -62,6 +63,11 @@ class ClassTotal:
     images: int
     defects: int
     area_px: int
+
+
+# Images of a folder are often of one coil, which looks like no mean of all: what is told is far off all of them.
+FAR = 2.0  # standard deviations of the images learnt from, that the mean of these is off
+FEWEST_LOOKS, MOST_LOOKS = 5, 500  # images that are looked at
 
 
 @dataclass(frozen=True)
@@ -200,7 +206,12 @@ def _write(
         if "labels" in save:
             sinks.append(stack.enter_context(LabelTable(out / "labels.csv", chosen.label_names)))
 
+        appearance = chosen.weights.appearance
+        looks: list[np.ndarray] = []
+
         def finish(path: Path, result: Inspected) -> tuple[str, np.ndarray, np.ndarray, list[Any]]:
+            if appearance is not None and len(looks) < MOST_LOOKS:
+                looks.append(appearance.properties(result.image))
             has = np.zeros(0) if result.labels is None else result.labels
             pieces = [sink.render(result) for sink in sinks]
             return result.name, _count(result), has >= chosen.label_thresholds, pieces
@@ -215,6 +226,8 @@ def _write(
                 done += 1
                 bar.update()
         require_images(done, skipped)
+    if appearance is not None and (unlike := unlike_words(appearance, looks)):
+        _warn(unlike)
     return PredictResult(
         images=done,
         skipped=tuple(skipped),
@@ -228,6 +241,28 @@ def _write(
         labels=dict(zip(chosen.label_names, labelled.tolist(), strict=True)),
         bit_depth=chosen.depth_in_words(pipeline.depth),
     )
+
+
+def unlike_words(appearance: Appearance, looks: Sequence[np.ndarray]) -> str:
+    """Say in what images do not look like those that the network learnt from; "" where they do, or are too few to tell.
+
+    Args:
+        appearance: of the images learnt from.
+        looks: what ``Appearance.properties`` gave for some images.
+    """
+    if len(looks) < FEWEST_LOOKS:
+        return ""
+    means, (learnt, sd) = np.mean(looks, axis=0)[:4], (appearance.mean[:4], appearance.sd[:4])
+    off = (means - learnt) / np.maximum(sd, 1e-3)
+    off[3] = max(0.0, off[3])
+    words = [
+        f"{name} {mean:.3g} (learnt {own:.3g})"
+        for name, mean, own, far in zip(PROPERTIES, means, learnt, off, strict=False)
+        if abs(far) > FAR
+    ]
+    if not words:
+        return ""
+    return f"these images do not look like those that the network learnt from: {', '.join(words)}; check some by eye"
 
 
 def _count(result: Inspected) -> np.ndarray:

@@ -132,6 +132,11 @@ class _Images:
     teaching: Teaching | None = None
 
     @property
+    def look(self) -> list[str]:
+        """Names of the images that tell how images look: those trained and validated on."""
+        return sorted([*self.train, *self.valid])
+
+    @property
     def learnt(self) -> list[str]:
         """Names of the images to train on, with those that have no labels."""
         return [*self.train, *(self.teaching.unlabelled if self.teaching else ())]
@@ -406,7 +411,7 @@ def _finish(
         if run.tests and images.test:
             scores = _test(run, images, file.build(), engine)
         if engine.is_main_process:
-            weights = write_result(run.config, images.dataset, file, best, run.folder, scores)
+            weights = write_result(run.config, images.dataset, file, best, run.folder, scores, images.look)
     epochs = read_last(run.checkpoints)["epoch"]
     seconds = time.perf_counter() - started
     main = engine.is_main_process

@@ -22,6 +22,7 @@ class Inspected:
         min_areas: per scored class, the smallest defect in pixels that counted in this image: the gate's where it set
             them, else the decision's.
         seconds: from acceptance to the result; 0 where nobody measured it.
+        stages: seconds of it by stage, ``decode``, ``network`` and ``decide``, each with its waiting; {} likewise.
     """
 
     name: str
@@ -32,6 +33,7 @@ class Inspected:
     min_areas: tuple[int, ...]
     _logits: torch.Tensor | None = field(repr=False)
     seconds: float = 0.0
+    stages: dict[str, float] = field(default_factory=dict, repr=False)
 
     @cached_property
     def logits(self) -> np.ndarray | None:

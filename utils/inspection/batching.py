@@ -5,6 +5,7 @@ threads that each take a batch run the networks, threads find defects; every ima
 answer can go to the wrong caller.
 """
 
+import dataclasses
 import logging
 import math
 import threading
@@ -54,6 +55,7 @@ class _Job:
     accepted: float = field(default_factory=time.monotonic)
     pixels: int = 0  # of the shared allowance that it holds
     loaded: Loaded | None = None
+    decoded: float = 0.0  # when it was
 
 
 class Batches:
@@ -164,6 +166,7 @@ class Batches:
                     _answer(job, refused)
         except Exception as error:
             _answer(job, _failed(job, error))
+        job.decoded = time.monotonic()
         with self._changed:
             self._coming -= 1
             if ready:
@@ -260,8 +263,14 @@ class Batches:
     def _finish(self, job: _Job, judged: Judged) -> None:
         """Find the defects of an image and give its answer; runs in a thread."""
         try:
-            seconds = time.monotonic() - job.accepted
-            _answer(job, self.pipeline.finish(judged, lambda result: job.make(result, seconds)))
+            told = time.monotonic()
+
+            def make(result: Inspected) -> Any:
+                stages = {"decode": job.decoded - job.accepted, "network": told - job.decoded}
+                stages["decide"] = time.monotonic() - told
+                return job.make(dataclasses.replace(result, stages=stages), told - job.accepted)
+
+            _answer(job, self.pipeline.finish(judged, make))
         except NotFiniteError as error:
             log.error("%s", error)
             _answer(job, Refused(job.upload.name, NOT_FINITE, "not_finite"))

@@ -67,7 +67,7 @@ class Inspector:
         Raises:
             InputError: no such weights, or the machine cannot run them as asked.
         """
-        flags = _as_prediction(config)
+        flags = as_prediction(config)
         chosen = choose_weights(flags)
         pipeline = open_pipeline(chosen, flags, [], describe=True, images=None, meanwhile=True)
         inspector = cls(
@@ -233,7 +233,7 @@ def _wait(future: "Future[Any] | Refused", seconds: float | None) -> Any:
         return None
 
 
-def _as_prediction(config: ServeConfig) -> PredictConfig:
+def as_prediction(config: ServeConfig) -> PredictConfig:
     """Return the flags that choose and run weights, which both commands have by the same names."""
     own = {"dir", "save"}  # these mean something else there
     names = {field.name for field in dataclasses.fields(PredictConfig)} - own

@@ -3,8 +3,11 @@
 import dataclasses
 import json
 import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from config import TrainConfig
 from utils.data.annotations import Dataset
@@ -16,6 +19,7 @@ from utils.training.image_hashes import read_hashes
 from utils.training.initial_weights import read_origin
 from utils.training.provenance import run_provenance
 from utils.training.teaching import read_teachers
+from utils.weights.appearance import LEAST, MOST, Appearance, first_kernel, measure
 from utils.weights.run_files import METRICS
 from utils.weights.weights_file import WeightsFile
 
@@ -60,6 +64,7 @@ def write_result(
     best: dict[str, Any],
     folder: Path,
     test: dict[str, Any] | None,
+    names: Sequence[str] = (),
 ) -> Path:
     """Write the best epoch's weights as a weights file, and its scores as ``metrics.json``.
 
@@ -70,6 +75,7 @@ def write_result(
         best: what ``checkpoints.read_best`` gives.
         folder: the run folder.
         test: the scores of the test images; None: there are none.
+        names: images trained and validated on, whose look the file keeps.
 
     Returns:
         The weights file.
@@ -84,9 +90,19 @@ def write_result(
         metrics=metrics,
         provenance={**run_provenance(config, dataset), **read_origin(folder), **read_teachers(folder)},
         image_hashes=read_hashes(folder),
+        appearance=_appearance(dataset, file, names),
     )
     write_text(folder / METRICS, json.dumps(metrics, indent=2) + "\n")
     return file.save_named(folder, "-".join((*_words(file.spec), data["dataset"])))
+
+
+def _appearance(dataset: Dataset, file: WeightsFile, names: Sequence[str]) -> Appearance | None:
+    """Measure how images of a run look, evenly spread, with the first convolution of its network."""
+    kernel = first_kernel(file.state_dict, len(file.mean))
+    if kernel is None or len(names) < LEAST:
+        return None
+    some = [names[place] for place in np.linspace(0, len(names) - 1, min(len(names), MOST)).astype(int)]
+    return measure((dataset.read(name, len(file.mean)) for name in some), kernel)
 
 
 def _words(spec: ModelSpec) -> list[str]:

@@ -5,7 +5,9 @@ The page asks the server by relative addresses only, so that it may lie at any p
 
 import base64
 import hashlib
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 
 from fastapi import APIRouter, HTTPException, Request, Response
 
@@ -27,13 +29,15 @@ POLICY = (
 )
 
 
-def page_routes(folder: Path = FOLDER) -> APIRouter:
+def page_routes(folder: Path = FOLDER, more: Mapping[str, Path] = MappingProxyType({})) -> APIRouter:
     """Make the routes of the page: itself at ``/``, what belongs to it below ``/page``.
 
     Args:
         folder: that holds the files; what is in it when the server starts is all there is.
+        more: files that lie elsewhere, by their names below ``/page``.
     """
     files = {path.relative_to(folder).as_posix(): path for path in folder.rglob("*") if path.suffix in KINDS}
+    files |= more
     routes = APIRouter(include_in_schema=False)
 
     @routes.api_route("/", methods=["GET", "HEAD"])

@@ -14,6 +14,7 @@ from utils.errors import InputError
 from utils.files import write_text
 from utils.models.spec import LABEL_TASKS, MASK_TASKS, ModelSpec
 from utils.settings import nearest
+from utils.weights.appearance import Appearance
 from utils.weights.image_hashes import ImageHashes, joined
 from utils.weights.same_classes import depth_misfit, misfit
 from utils.weights.torch_file import OtherFileError, digest
@@ -138,6 +139,11 @@ class SystemFile:
             for role, member in self.members.items()
         ]
         return joined(known)
+
+    @property
+    def appearance(self) -> Appearance | None:
+        """How the images look that the members were trained on, see ``WeightsFile``: of the first that knows."""
+        return next((m.appearance for m in self.members.values() if m.appearance is not None), None)
 
     @property
     def label_names(self) -> tuple[str, ...]:

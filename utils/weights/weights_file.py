@@ -16,7 +16,8 @@ from utils.files import replacing
 from utils.models.factory import build, check_shapes
 from utils.models.segmenter import Segmenter
 from utils.models.spec import ModelSpec
-from utils.weights import checks, image_hashes
+from utils.weights import appearance, checks, image_hashes
+from utils.weights.appearance import Appearance
 from utils.weights.image_hashes import ImageHashes
 from utils.weights.torch_file import TorchFile, read_torch_file
 
@@ -47,6 +48,8 @@ class WeightsFile:
         float_white: the floating-point number that is white in the images trained on; None likewise.
         image_hashes: of the images that the network has learnt from; None: the file is older than this entry, or its
             makers left them out.
+        appearance: how the images look that it was trained and validated on; None: the file is older than this entry, or
+            they were too few.
         sha256: of that file, 64 hex digits, where it was computed to check it; else "".
     """
 
@@ -64,6 +67,7 @@ class WeightsFile:
     float_white: float | None = None
     image_hashes: ImageHashes | None = dataclasses.field(default=None, compare=False)
     sha256: str = dataclasses.field(default="", compare=False)
+    appearance: Appearance | None = dataclasses.field(default=None, compare=False)
 
     def __post_init__(self) -> None:
         self.label_thresholds = self.label_thresholds or (0.5,) * self.spec.labels
@@ -108,6 +112,8 @@ class WeightsFile:
         content["state_dict"] = {name: tensor.detach().cpu().contiguous() for name, tensor in self.state_dict.items()}
         if self.image_hashes is not None:
             content["image_hashes"] = self.image_hashes.to_content()
+        if self.appearance is not None:
+            content["appearance"] = self.appearance.to_content()
         # Through memory, since torch writes the name of the file it saves to into it.
         packed = io.BytesIO()
         torch.save(content, packed)
@@ -227,6 +233,7 @@ def from_content(path: Path, content: dict[str, Any]) -> WeightsFile:
             bit_depth=_bit_depth(content),
             float_white=_float_white(content),
             image_hashes=image_hashes.from_content(content.get("image_hashes")),
+            appearance=appearance.from_content(content.get("appearance"), content["state_dict"], mean),
         )
     except (KeyError, TypeError, ValueError, IndexError, InputError) as error:
         raise InputError(f"{path}: damaged weights file ({error}); fetch or train it again") from None

@@ -1,0 +1,259 @@
+"""The service: one event a frame, in order; whatever goes wrong is NO_VERDICT and counted, and nothing stops."""
+
+import threading
+import time
+
+import numpy as np
+import pytest
+
+from tests.line.conftest import BrightInspector, eventually, jpeg
+from utils.line.coil import Coils
+from utils.line.event import CoilEvent, FrameEvent
+from utils.line.frame import Frame
+from utils.line.orders import Order
+from utils.line.pictures import Waiting
+from utils.line.rules import Rules
+from utils.line.service import Service, Settings
+from utils.line.sources.source import SourceError
+from utils.line.spool import Spool, SpoolError
+
+
+class Given:
+    """A source that gives what it is told to, as quickly as it can."""
+
+    ends, lost = True, 0
+
+    def __init__(self, frames, name="given"):
+        self.frames, self.name = frames, name
+
+    def run(self, take, stop):
+        for frame in self.frames:
+            take(frame)
+
+
+def frame(number, level=40, **more):
+    return Frame(str(number), f"{number}.jpg", jpeg(level), **more)
+
+
+def events_of(spool, kind=FrameEvent):
+    return [event for event in spool.since(0) if isinstance(event, kind)]
+
+
+def run(spool, inspector, frames, settings=None, **more):
+    settings = settings or Settings()
+    service = Service(inspector, spool, Rules(), settings, **more)
+    service.add_source(Given(frames))
+    service.start()
+    assert service.wait(30)
+    return service
+
+
+@pytest.fixture
+def spool(tmp_path):
+    with Spool(tmp_path / "spool", ["nobody"]) as spool:
+        yield spool
+
+
+def test_every_frame_has_one_event_in_order(spool, inspector):
+    frames = [frame(n, 200 if n % 3 == 0 else 40, patient=True, position_m=0.5 * n, camera="top") for n in range(60)]
+    service = run(spool, inspector, frames, Settings(model="a" * 64, thresholds="b" * 64))
+    service.stop()
+    events = events_of(spool)
+    assert [event.frame for event in events] == [f"{n}.jpg" for n in range(60)]
+    assert [event.verdict for event in events] == ["NG" if n % 3 == 0 else "OK" for n in range(60)]
+    one = events[3]
+    assert (one.seq, one.position_m, one.camera, one.size_px, one.reason) == (4, 1.5, "top", (32, 48), "any defect")
+    assert (one.model, one.thresholds) == ("a" * 64, "b" * 64)
+    assert [d.class_name for d in one.defects] == ["scratch"]
+    assert set(one.ms) == {"wait", "network", "total"}
+    state = service.state
+    assert (state.frames, state.ok, state.ng, state.no_verdict, state.events) == (60, 40, 20, 0, 60)
+    assert state.condition == "stopping"
+    assert state.p99_ms is not None
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [
+        Frame("x", "x.jpg", None, "the camera's frame lacks 3 packets"),
+        Frame("x", "x.jpg", None),
+        Frame("x", "x.jpg", b"no image"),
+        Frame("x", "x.jpg", jpeg()[:200]),
+        Frame("x", "x.jpg", np.zeros((4000, 4000), np.uint8)),
+        Frame("fail", "fail.jpg", jpeg()),
+        Frame("zero", "zero.jpg", jpeg()),
+    ],
+    ids=["problem", "nothing", "no image", "half", "too large", "network", "our mistake"],
+)
+def test_frame_of_which_nothing_is_known_is_never_ok(spool, inspector, bad, monkeypatch):
+    inspector.fail = lambda name: name == "fail.jpg"
+    if bad.key == "zero":
+        monkeypatch.setattr(Rules, "judge", lambda *_: 1 / 0)
+    service = run(spool, inspector, [bad, *([] if bad.key == "zero" else [frame(2)])])
+    service.stop()
+    first, *rest = events_of(spool)
+    assert first.verdict == "NO_VERDICT"
+    assert first.reason
+    assert first.defects == ()
+    assert [one.verdict for one in rest] == ([] if bad.key == "zero" else ["OK"])
+    assert (service.state.refused, service.state.no_verdict) == (1, 1)
+
+
+def test_newest_frames_are_shed_and_counted(spool):
+    slow = BrightInspector(seconds=0.05, room=2)
+    service = run(spool, slow, [frame(n) for n in range(30)], Settings(queue=4))
+    assert service.state.condition == "overloaded"
+    service.stop()
+    events = events_of(spool)
+    shed = [n for n, event in enumerate(events) if event.verdict == "NO_VERDICT"]
+    assert len(events) == 30
+    assert service.state.shed == len(shed) > 15
+    assert all(events[n].reason.startswith("shed: 4 frames wait") for n in shed)
+    assert 0 not in shed
+    assert [event.frame for event in events] == [f"{n}.jpg" for n in range(30)]
+
+
+def test_late_frames_are_shed_and_counted(spool):
+    slow = BrightInspector(seconds=0.1, room=2)
+    service = run(spool, slow, [frame(n) for n in range(20)], Settings(shed="late", queue=100, late=0.25))
+    service.stop()
+    events = events_of(spool)
+    assert events[0].verdict == "OK"
+    assert events[-1].reason.startswith("shed: it waited")
+    assert service.state.shed == sum(event.verdict == "NO_VERDICT" for event in events)
+
+
+def test_patient_frames_wait_where_they_lie(spool):
+    slow = BrightInspector(seconds=0.01, room=2)
+    service = run(spool, slow, [frame(n, patient=True) for n in range(40)], Settings(queue=3))
+    service.stop()
+    assert (service.state.shed, service.state.ok) == (0, 40)
+
+
+def test_full_disk_is_a_fault_and_frames_wait_until_there_is_room(spool, inspector, monkeypatch):
+    monkeypatch.setattr("utils.line.service.RETRY", 0.01)
+    real, full = spool.extend, threading.Event()
+    full.set()
+
+    def extend(events):
+        if full.is_set():
+            raise SpoolError("database or disk is full")
+        return real(events)
+
+    monkeypatch.setattr(spool, "extend", extend)
+    service = Service(inspector, spool, Rules())
+    service.add_source(Given([frame(n) for n in range(5)]))
+    service.start()
+    assert eventually(lambda: service.state.condition == "fault")
+    assert service.state.reason == "database or disk is full"
+    assert not service.state.healthy
+    full.clear()
+    assert service.wait(10)
+    service.stop()
+    assert [event.frame for event in events_of(spool)] == [f"{n}.jpg" for n in range(5)]
+
+
+def test_source_that_fails_is_a_fault_and_is_opened_again(spool, inspector, monkeypatch):
+    monkeypatch.setattr("utils.line.service.FIRST_WAIT", 0.01)
+
+    class Weak(Given):
+        tries = 0
+
+        def run(self, take, stop):
+            self.tries += 1
+            if self.tries == 1:
+                raise SourceError("no such camera")
+            if self.tries == 2:
+                raise KeyError("a library")
+            super().run(take, stop)
+
+    service = Service(inspector, spool, Rules())
+    weak = Weak([frame(1)])
+    service.add_source(weak)
+    service.start()
+    assert service.wait(10)
+    service.stop()
+    assert (weak.tries, service.state.ok) == (3, 1)
+
+
+def test_pause_gives_no_verdict_until_resume(spool, inspector):
+    service = Service(inspector, spool, Rules())
+    service.order(Order("pause"))
+    service.add_source(Given([frame(1)]))
+    service.start()
+    assert service.wait(10)
+    assert service.state.condition == "paused"
+    service.order(Order("resume"))
+    service.stop()
+    (event,) = events_of(spool)
+    assert (event.verdict, event.reason) == ("NO_VERDICT", "paused")
+
+
+def test_no_frames_is_starved_and_not_healthy(spool, inspector):
+    service = Service(inspector, spool, Rules(), Settings(stale=0.05))
+    service.start()
+    time.sleep(0.1)
+    assert (service.state.condition, service.state.healthy) == ("starved", False)
+    service.stop()
+
+
+def test_coil_changes_between_two_frames_and_survives_a_restart(tmp_path, inspector):
+    with Spool(tmp_path, ["nobody"]) as spool:
+        service = Service(inspector, spool, Rules(), coils=Coils(spool, None, "given"))
+        service.order(Order("coil", "A"))
+        service.add_source(Given([frame(n, 200 if n == 1 else 40) for n in range(4)]))
+        service.start()
+        assert service.wait(10)
+        service.stop()
+        spool.acknowledge("nobody", 4)
+    with Spool(tmp_path, ["nobody"]) as spool:
+        coils = Coils(spool, None, "given")
+        assert coils.now.coil_id == "A"
+        service = Service(inspector, spool, Rules(), coils=coils)
+        service.add_source(Given([frame(n) for n in range(4, 6)]))
+        service.start()
+        assert service.wait(10)
+        service.order(Order("coil", "B"))
+        assert eventually(lambda: coils.now.coil_id == "B")
+        service.stop()
+        (coil,) = events_of(spool, CoilEvent)
+    assert (coil.coil_id, coil.verdict, coil.reasons) == ("A", "NG", ("1 frames: any defect",))
+    assert coil.counts == {"frames": 6, "ok": 5, "ng": 1, "no_verdict": 0, "shed": 0, "defects.scratch": 1}
+
+
+def test_whoever_waits_for_a_frame_hears_when_its_event_is_on_disk(spool, inspector):
+    heard = []
+    one = frame(1)
+    one.settled = lambda event: heard.append((event.seq, spool.knows(event.id)))
+    run(spool, inspector, [one]).stop()
+    assert heard == [(1, True)]
+
+
+def test_pictures_of_ng_frames_are_kept_before_their_event(spool, inspector, tmp_path):
+    pictures = Waiting(tmp_path / "pictures")
+    run(spool, inspector, [frame(1, 200), frame(2)], pictures=pictures).stop()
+    ng, ok = events_of(spool)
+    assert pictures.get(ng.id) == jpeg(200)
+    assert pictures.get(ok.id) is None
+
+
+def test_stop_finishes_what_was_taken(spool):
+    slow = BrightInspector(seconds=0.02)
+    service = Service(slow, spool, Rules(), Settings(drain=20))
+    service.add_source(Given([frame(n) for n in range(20)]))
+    service.start()
+    assert eventually(lambda: service.state.frames == 20)
+    service.stop()
+    assert [event.verdict for event in events_of(spool)] == ["OK"] * 20
+
+
+def test_stop_does_not_wait_for_ever(spool):
+    stuck = BrightInspector(seconds=3, room=1)
+    service = Service(stuck, spool, Rules(), Settings(drain=0.2))
+    service.add_source(Given([frame(n) for n in range(3)]))
+    service.start()
+    assert eventually(lambda: service.state.frames == 3)
+    begin = time.monotonic()
+    service.stop()
+    assert time.monotonic() - begin < 8
+    assert {event.verdict for event in events_of(spool)} == {"NO_VERDICT"}

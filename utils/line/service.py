@@ -1,0 +1,426 @@
+"""The service beside a line: sources, one inspector, the spool, and a thread for each sink.
+
+Every frame that a source gives gets exactly one event, in the order in which they came: OK, NG, or NO_VERDICT with what went
+wrong. An event is on disk before a sink sees it, and before its frame is acknowledged.
+"""
+
+import dataclasses
+import logging
+import threading
+import time
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from utils.inference.inspected import Inspected, Refused
+from utils.inspection.failures import one_line
+from utils.inspection.inspector import Inspector
+from utils.line.coil import Coils
+from utils.line.drift import Drift
+from utils.line.event import AlarmEvent, Event, FrameEvent, Verdict, event_id, utc
+from utils.line.forwarding import Forwarder
+from utils.line.frame import Frame
+from utils.line.intake import Intake, Shed, Slot
+from utils.line.looking import Look, defects_of, encoded, small_picture
+from utils.line.meter import Meter
+from utils.line.orders import Order
+from utils.line.pictures import Waiting
+from utils.line.rules import Rules
+from utils.line.sources.source import Source, SourceError
+from utils.line.spool import Spool, SpoolError
+from utils.line.state import Condition, LineState
+
+BATCH = 64  # events that share an fsync
+LAST = 60  # frames that the page shows
+RETRY = 1.0  # seconds until the spool is tried again
+FIRST_WAIT, LONGEST_WAIT = 1.0, 30.0  # seconds until a source is opened again
+TIDY = 5.0  # seconds between tidying of the spool
+STALL = 60.0  # seconds after which a frame that the inspector does not answer is given up
+
+log = logging.getLogger("steel.line")
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How the service behaves.
+
+    Attributes:
+        shed: see ``utils.line.intake``.
+        queue: frames that may wait.
+        late: seconds.
+        stale: seconds without a frame after which the state is ``starved``.
+        drain: seconds that SIGTERM gives frames and sinks.
+        model: sha256 of the weights.
+        thresholds: sha256 of thresholds and areas.
+    """
+
+    shed: Shed = "newest"
+    queue: int = 64
+    late: float = 2.0
+    stale: float = 10.0
+    drain: float = 20.0
+    model: str = ""
+    thresholds: str = ""
+
+
+@dataclass(frozen=True)
+class Shown:
+    """A frame as the page shows it."""
+
+    event: FrameEvent
+    small: bytes
+
+
+class Service:
+    """Runs until it is told to stop, or until every source has come to its end.
+
+    Args:
+        inspector: of the weights.
+        spool: that knows the sinks.
+        rules: what is NG.
+        settings: see ``Settings``.
+        coils: which coil is on the line; None: none is ever named.
+        drift: what watches how the images look; None: the weights do not know.
+        pictures: keeps pictures of NG frames until a sink has them; None: no sink wants any.
+    """
+
+    def __init__(
+        self,
+        inspector: Inspector,
+        spool: Spool,
+        rules: Rules,
+        settings: Settings = Settings(),
+        coils: Coils | None = None,
+        drift: Drift | None = None,
+        pictures: Waiting | None = None,
+    ) -> None:
+        self._inspector, self._spool, self._rules, self.settings = inspector, spool, rules, settings
+        self._coils = coils or Coils(spool, None, "")
+        self._drift, self._pictures = drift, pictures
+        self._about = inspector.about
+        self.meter = Meter()
+        self._intake = Intake(inspector, self._look, self.meter, settings.shed, settings.queue, settings.late)
+        self._sources: list[tuple[Source, threading.Thread]] = []
+        self._forwarders: list[Forwarder] = []
+        self._stop = threading.Event()
+        self._committer = threading.Thread(target=self._commit, name="events", daemon=True)
+        self._tidier = threading.Thread(target=self._tidy, name="tidy", daemon=True)
+        self._end_of_frames = threading.Event()
+        self._faults: dict[str, str] = {}  # of the spool and of sources, by name
+        self._stopping = False
+        self._condition: tuple[Condition, float] = ("starved", time.monotonic())
+        self._lock = threading.Lock()
+        self.last: deque[Shown] = deque(maxlen=LAST)
+        self.last_ng: deque[Shown] = deque(maxlen=LAST)
+        self._began = time.monotonic()
+
+    def add_source(self, source: Source) -> None:
+        """Have a source give frames once it starts."""
+        thread = threading.Thread(target=self._run_source, args=(source,), name=f"source {source.name}", daemon=True)
+        self._sources.append((source, thread))
+
+    def add_forwarder(self, forwarder: Forwarder) -> None:
+        """Have a sink get events once it starts."""
+        self._forwarders.append(forwarder)
+
+    def start(self) -> None:
+        """Begin; returns at once."""
+        self._intake.start()
+        self._committer.start()
+        self._tidier.start()
+        for forwarder in self._forwarders:
+            forwarder.start()
+        for _, thread in self._sources:
+            thread.start()
+
+    def wait(self, timeout: float) -> bool:
+        """Wait until every source has come to its end, and its frames have their events; False when the time is up."""
+        until = time.monotonic() + timeout
+        for _, thread in self._sources:
+            thread.join(max(0.0, until - time.monotonic()))
+            if thread.is_alive():
+                return False
+        while self._intake.order:
+            if time.monotonic() >= until:
+                return False
+            time.sleep(0.02)
+        return True
+
+    def stop(self) -> None:
+        """Finish the frames that were taken, send what the sinks take in time, and end."""
+        until = time.monotonic() + self.settings.drain
+        self._stopping = True
+        self._stop.set()
+        self._intake.close()
+        for _, thread in self._sources:
+            thread.join(2.0)
+        while self._intake.order and time.monotonic() < until and not self._faults.get("spool"):
+            time.sleep(0.01)
+        self._intake.give_up()
+        self._end_of_frames.set()
+        self._committer.join(5.0)
+        self._tidier.join(TIDY + 1.0)
+        for forwarder in self._forwarders:
+            forwarder.drain(max(0.5, until - time.monotonic()))
+        for forwarder in self._forwarders:
+            forwarder.join(max(1.0, until - time.monotonic() + 1.0))
+
+    def order(self, order: Order) -> None:
+        """Do what the plant asks for."""
+        log.warning("order: %s %s", order.kind, order.coil_id or "")
+        if order.kind == "coil":
+            self._intake.mark(lambda: self._change_coil(order.coil_id))
+        else:
+            self._intake.paused = order.kind == "pause"
+
+    def knows(self, event_id: str) -> bool:
+        """Check whether there was an event of this id."""
+        return self._spool.knows(event_id)
+
+    @property
+    def drift_scores(self) -> dict[str, float]:
+        """How far the images are from those learnt from, see ``Drift.scores``; {} where nobody watches."""
+        return self._drift.scores if self._drift else {}
+
+    @property
+    def state(self) -> LineState:
+        """How it is now."""
+        counts, meter = self.meter.counts, self.meter
+        condition, reason = self._now()
+        low, high = meter.latency()
+        since = meter.seconds_since_last
+        sinks = tuple(forwarder.state for forwarder in self._forwarders)
+        with self._lock:
+            if condition != self._condition[0]:
+                self._condition = (condition, time.monotonic())
+            began = self._condition[1]
+        return LineState(
+            condition=condition,
+            since=round(time.monotonic() - began, 1),
+            reason=reason,
+            frames=counts["frames"],
+            ok=counts["ok"],
+            ng=counts["ng"],
+            no_verdict=counts["no_verdict"],
+            shed=counts["shed"],
+            refused=counts["refused"],
+            lost=sum(source.lost for source, _ in self._sources),
+            unrecorded=counts["unrecorded"],
+            events=self._spool.events,
+            depth=max((sink.depth for sink in sinks), default=0),
+            waiting=self._intake.waiting,
+            last_frame=meter.last_frame,
+            last_frame_s=None if since is None else round(since, 1),
+            rate=round(meter.rate(), 2),
+            p50_ms=low,
+            p99_ms=high,
+            coil_id=self._coils.now.coil_id,
+            alarms=self._drift.alarms if self._drift else (),
+            sinks=sinks,
+        )
+
+    def _now(self) -> tuple[Condition, str | None]:
+        faults = dict(self._faults)
+        if self._stopping:
+            return "stopping", "it was told to stop"
+        if faults:
+            return "fault", next(iter(faults.values()))
+        if self._intake.paused:
+            return "paused", "an order paused it"
+        since = self.meter.seconds_since_last
+        quiet = time.monotonic() - self._began if since is None else since
+        if quiet > self.settings.stale or since is None:
+            return "starved", f"no frame for {quiet:.0f} s"
+        if self._intake.overloaded:
+            return "overloaded", f"frames wait too long, or were shed ({self.settings.shed})"
+        return "running", None
+
+    def _run_source(self, source: Source) -> None:
+        """Open a source again and again; the body of a thread."""
+        wait = FIRST_WAIT
+        while not self._stop.is_set():
+            before = self.meter.counts["frames"]
+            try:
+                source.run(lambda frame: self._taken(source, frame), self._stop)
+                self._faults.pop(source.name, None)
+                return
+            except Exception as error:  # of a library that nobody foresaw: the other sources go on
+                text = " ".join(str(error).split()) or type(error).__name__
+                if not isinstance(error, SourceError):
+                    text = f"{source.name}: {type(error).__name__}: {text}"
+                if self._faults.get(source.name) != text:
+                    log.error("%s", text)
+                self._faults[source.name] = text
+            wait = FIRST_WAIT if self.meter.counts["frames"] > before else min(LONGEST_WAIT, wait * 2)
+            self._stop.wait(wait)
+
+    def _taken(self, source: Source, frame: Frame) -> None:
+        self._faults.pop(source.name, None)
+        self._intake.take(source.name, frame)
+
+    def _look(self, frame: Frame, seen: Inspected) -> Look:
+        """Keep of an inspected frame what is needed; called in the inspector's threads."""
+        defects = defects_of(seen, self._about)
+        picture = None
+        if self._pictures is not None and defects:
+            data = frame.data
+            is_jpeg = isinstance(data, bytes) and data[:3] == b"\xff\xd8\xff"
+            picture = data if isinstance(data, bytes) and is_jpeg else encoded(seen.image[..., ::-1], 92)
+        properties = None if self._drift is None else self._drift.properties(seen)
+        stages = {name: 1e3 * seconds for name, seconds in seen.stages.items()}
+        return Look(defects, seen.image.shape[:2], stages, small_picture(seen.image, defects), picture, properties)
+
+    def _commit(self) -> None:
+        """Write events in the order of the frames; the body of a thread."""
+        while True:
+            slot = self._intake.head(0.2)
+            if slot is None:
+                if self._end_of_frames.is_set():
+                    return
+                continue
+            if slot.frame is None:
+                self._do_mark(slot)
+                continue
+            if not self._answered(slot):
+                continue
+            slots = [slot]
+            for following in list(self._intake.order)[1:BATCH]:
+                if following.frame is None or not following.answer.done():
+                    break
+                slots.append(following)
+            self._write(slots)
+
+    def _answered(self, slot: Slot) -> bool:
+        """Wait for what is known of a frame; give it up when that takes too long."""
+        assert slot.frame is not None
+        try:
+            slot.answer.result(timeout=0.2)
+            return True
+        except TimeoutError:
+            if slot.waited and time.monotonic() - slot.frame.complete - slot.waited > STALL:
+                self.meter.count("refused")
+                slot.refuse(f"the network gave no answer within {STALL:.0f} s")
+            return False
+
+    def _do_mark(self, slot: Slot) -> None:
+        assert slot.mark is not None
+        try:
+            slot.mark()
+        except SpoolError as error:
+            self._fault(error)
+            return
+        self._intake.pop(1)
+
+    def _write(self, slots: Sequence[Slot]) -> None:
+        """Write the events of frames, and tell whoever waits for them."""
+        made = [self._made(slot) for slot in slots]
+        alarms = [alarm for _, _, alarm in made if alarm is not None]
+        events: list[Event] = [event for event, _, _ in made]
+        events += alarms
+        while True:
+            try:
+                places = self._spool.extend(events)
+                self._faults.pop("spool", None)
+                break
+            except SpoolError as error:
+                self._fault(error)
+                if self._end_of_frames.is_set():
+                    self._intake.pop(len(slots))
+                    return
+        now = time.monotonic()
+        for slot, (event, look, _), seq in zip(slots, made, places, strict=False):
+            assert slot.frame is not None
+            event = dataclasses.replace(event, seq=seq)
+            self.meter.recorded(event, 1e3 * (now - slot.frame.complete))
+            shown = Shown(event, look.small if look else b"")
+            self.last.append(shown)
+            if event.verdict != "OK":
+                self.last_ng.append(shown)
+            if slot.frame.settled is not None:
+                slot.frame.settled(event)
+        for alarm in alarms:
+            log.error("drift: %s", alarm.message)
+        self._intake.pop(len(slots))
+
+    def _fault(self, error: SpoolError) -> None:
+        if "spool" not in self._faults:
+            log.error("%s; frames wait", error)
+        self._faults["spool"] = str(error)
+        time.sleep(RETRY)
+
+    def _made(self, slot: Slot) -> tuple[FrameEvent, Look | None, AlarmEvent | None]:
+        """Make the event of a frame; a mistake of ours is one without verdict, and the line goes on."""
+        try:
+            return self._event(slot)
+        except Exception as error:
+            log.error("a frame without verdict: %s", one_line(error))
+            assert slot.frame is not None
+            self.meter.count("refused")
+            failed = Slot(slot.frame, slot.source)
+            failed.refuse("the service made an error, which its log names")
+            return self._event(failed)
+
+    def _event(self, slot: Slot) -> tuple[FrameEvent, Look | None, AlarmEvent | None]:
+        frame, answer = slot.frame, slot.answer.result()
+        assert frame is not None
+        look = answer if isinstance(answer, Look) else None
+        number = event_id(slot.source, frame.key)
+        verdict: Verdict
+        reason: str | None
+        if isinstance(answer, Refused):
+            verdict, reason = "NO_VERDICT", answer.reason
+            self._rules.interrupt(frame.camera)
+        else:
+            reason = self._rules.judge(frame.camera, answer.defects)
+            verdict = "NG" if reason else "OK"
+        ms = {"wait": 1e3 * slot.waited} | (look.stages if look else {})
+        ms["total"] = 1e3 * (time.monotonic() - frame.complete)
+        event = FrameEvent(
+            id=number,
+            time=utc(frame.taken),
+            source=slot.source,
+            frame=frame.name,
+            verdict=verdict,
+            coil_id=frame.coil_id or self._coils.now.coil_id,
+            position_m=frame.position_m,
+            camera=frame.camera,
+            side=frame.side,
+            size_px=look.size if look else None,
+            reason=reason,
+            defects=look.defects if look else (),
+            model=self.settings.model,
+            thresholds=self.settings.thresholds,
+            ms={name: round(value, 2) for name, value in ms.items()},
+        )
+        if verdict == "NG" and look is not None and look.picture and self._pictures is not None:
+            self._pictures.put(event.id, look.picture)
+        alarm = None
+        if look is not None and look.properties is not None and self._drift is not None:
+            alarm = self._drift.add(look.properties, event)
+        return event, look, alarm
+
+    def _change_coil(self, coil_id: str | None) -> None:
+        """Let the coil end, write its event, and let the next begin; called between two frames.
+
+        Raises:
+            SpoolError: the disk does not take it now; then it is called again.
+        """
+        before = dataclasses.replace(self._coils.now)
+        passed = self._coils.begin(coil_id)
+        try:
+            if passed is not None:
+                self._spool.extend([passed])
+            self._coils.hold()
+        except SpoolError:
+            self._coils.now = before
+            raise
+
+    def _tidy(self) -> None:
+        """Keep the spool within its bounds; the body of a thread."""
+        while not self._end_of_frames.wait(TIDY):
+            try:
+                lost = self._spool.tidy()
+                if lost and self._pictures is not None:
+                    self._pictures.tidy()
+            except SpoolError as error:
+                log.debug("%s", error)

@@ -1,0 +1,85 @@
+"""Orders that come over a network: read with care, counted, answered."""
+
+import json
+import logging
+import threading
+import time
+from collections import Counter
+from typing import Any
+
+from utils.line.orders import Order, OrderError
+from utils.line.sinks.sink import SinkOptions
+
+MOST_BYTES = 1024  # of an order, which has some 60
+QUIET = 10.0  # seconds between two lines about refused orders, so that a flood of them does not fill the log
+
+log = logging.getLogger("steel.line")
+
+
+class Orders:
+    """Passes on what comes on a topic of orders, and counts it; ``take`` is called by the library's thread."""
+
+    def __init__(self, name: str, options: SinkOptions) -> None:
+        self._name, self._options = name, options
+        self._lock = threading.Lock()
+        self._silent_until = 0.0
+        self.counts: Counter[str] = Counter()
+
+    def take(self, payload: bytes, retained: bool) -> dict[str, Any]:
+        """Do what a message asks for; return the answer: ``ok``, ``error``, and the ``id`` of the message.
+
+        A malformed one is counted as ``refused`` and does nothing else.
+        """
+        answer: dict[str, Any] = {"ok": True}
+        try:
+            # A retained order would be done again at every new connection.
+            if retained:
+                raise OrderError("an order is not to be a retained message")
+            order, answer["id"] = read_order(payload)
+            self._options.order(order)
+            self.counts["taken"] += 1
+        except OrderError as error:
+            answer |= {"ok": False, "error": str(error)}
+            self.counts["refused"] += 1
+            self._say(str(error))
+        return answer
+
+    def _say(self, why: str) -> None:
+        with self._lock:
+            if time.monotonic() < self._silent_until:
+                return
+            self._silent_until = time.monotonic() + QUIET
+        log.warning("%s: refused an order, %d so far: %s", self._name, self.counts["refused"], why)
+
+
+def read_order(payload: bytes) -> tuple[Order, str | None]:
+    """Read ``{"order": "pause"}``, ``"resume"``, or ``{"order": "coil", "coil_id": "A4711"}``.
+
+    Args:
+        payload: JSON; ``id`` in it, of up to 64 characters, comes back in the answer.
+
+    Returns:
+        The order and the id; None: it has none.
+
+    Raises:
+        OrderError: it is something else.
+    """
+    if len(payload) > MOST_BYTES:
+        raise OrderError(f"{len(payload)} bytes; an order has at most {MOST_BYTES}")
+    try:
+        found = json.loads(payload)
+    except (ValueError, RecursionError):
+        raise OrderError("this is no JSON") from None
+    if not isinstance(found, dict) or not isinstance(found.get("order"), str):
+        raise OrderError('expected {"order": "pause"}, {"order": "resume"} or {"order": "coil", "coil_id": "A4711"}')
+    unknown = sorted(set(found) - {"order", "coil_id", "id"})
+    name = found.get("id")
+    if unknown:
+        raise OrderError(f"no field {unknown[0][:40]!r} in an order")
+    if name is not None and not (isinstance(name, str) and len(name) <= 64):
+        raise OrderError("id: expected a text of at most 64 characters")
+    if found["order"] != "coil" and "coil_id" in found:
+        raise OrderError(f"coil_id goes with the order coil, not with {found['order'][:40]!r}")
+    if found["order"] == "coil" and "coil_id" not in found:
+        raise OrderError('coil_id is missing; {"order": "coil", "coil_id": null} says that it is unknown')
+    return Order(found["order"], found.get("coil_id")), name
