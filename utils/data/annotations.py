@@ -13,6 +13,7 @@ from config import Side
 from utils.data import rle
 from utils.data.bit_depth import BitDepth
 from utils.data.images import read_image
+from utils.data.label_rows import LabelRows, well_formed
 from utils.data.listing import TEST_IMAGES, TRAIN_IMAGES, as_name, image_names
 from utils.data.rectangles import Rectangles, draw
 from utils.data.submission import SAMPLE, read_layout
@@ -64,15 +65,22 @@ class Annotations:
         return len(self.class_names)
 
     @cached_property
-    def _by_image(self) -> dict[str, dict[int, str]]:
-        by_image: dict[str, dict[int, str]] = {}
-        for image, class_id, text in zip(self.rows["image"], self.rows["class_id"], self.rows["rle"], strict=True):
-            by_image.setdefault(str(image), {})[int(class_id)] = str(text)
-        return by_image
+    def _places(self) -> tuple[dict[str, int], np.ndarray, np.ndarray, np.ndarray]:
+        """Where the rows of each image begin, by its name; behind which row they end; classes and codes."""
+        images = self.rows["image"].to_numpy(dtype=object)
+        first = np.flatnonzero(np.concatenate([[True], images[1:] != images[:-1]])) if len(images) else np.zeros(0, int)
+        ends = np.append(first[1:], len(images)).repeat(np.diff(np.append(first, len(images))))
+        # One number an image, and no dict: a million of those take most of a GB.
+        begin = dict(zip(images[first].tolist(), first.tolist(), strict=True))
+        return begin, ends, self.rows["class_id"].to_numpy(), self.rows["rle"].to_numpy(dtype=object)
 
     def runs(self, image: str) -> dict[int, str]:
         """Return the run-length code of each class that the image has; {} for a clean image."""
-        return self._by_image.get(image, {})
+        begin, ends, classes, codes = self._places
+        place = begin.get(image)
+        if place is None:
+            return {}
+        return {int(classes[row]): str(codes[row]) for row in range(place, ends[place])}
 
     def mask(self, image: str, height: int, width: int) -> np.ndarray:
         """Draw the mask of an image.
@@ -202,6 +210,31 @@ def read_annotations(
     else:
         names, classes = (table[column].str.strip().tolist() for column in ("ImageId", "ClassId"))
     names = [as_name(name, _images_of(csv)) for name in names]
+    found = well_formed(
+        csv, table.index.to_numpy(), names, classes, table["EncodedPixels"].tolist(), class_names, joined
+    )
+    if found is None:
+        found = _one_by_one(csv, table, names, classes, class_names, joined, problems)
+    if class_names is None:
+        if not found.largest:
+            raise AnnotationError(csv, "no row has a class", f"add rows, or name the classes in {CLASSES_FILE}")
+        class_names = tuple(str(k) for k in range(1, found.largest + 1))
+    ignored = {}
+    if csv.name in LABELS.values():
+        ignored = read_ignored(csv.with_name(_ignore_table_of(csv)), problems)
+    return Annotations(found.rows, tuple(dict.fromkeys(names)), class_names, csv, ignored, found.fillers)
+
+
+def _one_by_one(
+    csv: Path,
+    table: pd.DataFrame,
+    names: list[str],
+    classes: list[str],
+    class_names: tuple[str, ...] | None,
+    joined: bool,
+    problems: list[AnnotationError] | None,
+) -> LabelRows:
+    """Read the rows of a table of which some are malformed, and name these."""
     records: list[tuple[str, int, str, int]] = []
     first_row: dict[tuple[str, int], int] = {}
     fillers = 0
@@ -222,15 +255,8 @@ def read_annotations(
         else:
             if text.strip():
                 records.append((name, class_id, text.strip(), row))
-    if class_names is None:
-        largest = max((class_id for _, class_id in first_row), default=0)
-        if not largest:
-            raise AnnotationError(csv, "no row has a class", f"add rows, or name the classes in {CLASSES_FILE}")
-        class_names = tuple(str(k) for k in range(1, largest + 1))
-    ignored = {}
-    if csv.name in LABELS.values():
-        ignored = read_ignored(csv.with_name(_ignore_table_of(csv)), problems)
-    return Annotations(make_rows(records), tuple(dict.fromkeys(names)), class_names, csv, ignored, fillers)
+    largest = max((class_id for _, class_id in first_row), default=0)
+    return LabelRows(make_rows(records), largest, fillers)
 
 
 def _split_joined(text: str, class_names: tuple[str, ...] | None) -> tuple[str, str, str]:
@@ -330,18 +356,22 @@ def open_dataset(root: Path, side: Side = "train", problems: list[AnnotationErro
     if not names:
         raise InputError(f"{image_dir}: holds no images; put the {what} there")
     annotations = read_annotations(root / table, read_class_names(root), problems)
-    missing = _missing_images(annotations, image_dir, set(names))
+    there = set(names)
+    missing = _missing_images(annotations, image_dir, there)
     if missing and problems is None:
         others = f" (and {len(missing) - 1} more images)" if len(missing) > 1 else ""
         raise AnnotationError(annotations.source, missing[0].reason + others, missing[0].remedy, missing[0].row)
     if missing and problems is not None:
         problems.extend(missing)
-        annotations = replace(annotations, rows=annotations.rows[annotations.rows["image"].isin(names)])
+        annotations = replace(annotations, rows=annotations.rows[annotations.rows["image"].isin(there)])
     return Dataset(root, image_dir, names, annotations)
 
 
 def _missing_images(annotations: Annotations, image_dir: Path, there: set[str]) -> list[AnnotationError]:
     """Name each listed image that is not in the folder, with its first row that has a defect."""
+    listed = [name for name in annotations.listed if name and name not in there]
+    if not listed and there.issuperset(annotations.ignored):
+        return []
     first_row = annotations.rows.groupby("image")["row"].min()
     ignore_table = annotations.source.with_name(_ignore_table_of(annotations.source))
     return [
@@ -355,8 +385,7 @@ def _missing_images(annotations: Annotations, image_dir: Path, there: set[str]) 
             "add the image or remove its rows",
             int(first_row[name]) if name in first_row else None,
         )
-        for name in annotations.listed
-        if name and name not in there
+        for name in listed
     ]
 
 
