@@ -220,7 +220,9 @@ def open_labelled(config: TrainConfig) -> Dataset:
 def _with_depth(run: Run, dataset: Dataset, engine: SteelEngine) -> Dataset:
     """Check the images and measure their bit depth in the first process; a run that goes on keeps its own."""
     earlier = run.folder if run.resumed else None
-    return engine.from_first(with_depth(run.config, dataset, earlier) if engine.is_main_process else None)
+    # The depth alone travels: every process has read the tables itself.
+    depth = engine.from_first(with_depth(run.config, dataset, earlier).depth if engine.is_main_process else None)
+    return dataclasses.replace(dataset, depth=depth)
 
 
 def _choose_images(run: Run, spec: ModelSpec, dataset: Dataset, engine: SteelEngine) -> _Images:
@@ -272,7 +274,7 @@ def _notes(
 
 def _try_network(config: TrainConfig, network: Segmenter, images: _Images, engine: SteelEngine) -> None:
     """Refuse sizes and batches that the network cannot take."""
-    files = [images.dataset.path(name) for name in images.learnt]
+    files = images.dataset.paths(images.learnt)
     check_batch(config, network, files, engine.num_processes)
     if engine.num_processes > 1:
         freeze_unreached(config, network, files)

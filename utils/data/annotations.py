@@ -1,10 +1,11 @@
 """Which image has which defect where, and the dataset folder that it belongs to."""
 
 import contextlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -15,6 +16,7 @@ from utils.data.bit_depth import BitDepth
 from utils.data.images import read_image
 from utils.data.label_rows import LabelRows, well_formed
 from utils.data.listing import TEST_IMAGES, TRAIN_IMAGES, as_name, image_names
+from utils.data.packed import Pack, open_pack, packed_image
 from utils.data.rectangles import Rectangles, draw
 from utils.data.submission import SAMPLE, read_layout
 from utils.data.tables import (
@@ -68,8 +70,11 @@ class Annotations:
     def _places(self) -> tuple[dict[str, int], np.ndarray, np.ndarray, np.ndarray]:
         """Where the rows of each image begin, by its name; behind which row they end; classes and codes."""
         images = self.rows["image"].to_numpy(dtype=object)
-        first = np.flatnonzero(np.concatenate([[True], images[1:] != images[:-1]])) if len(images) else np.zeros(0, int)
-        ends = np.append(first[1:], len(images)).repeat(np.diff(np.append(first, len(images))))
+        change = np.ones(len(images), dtype=np.bool_)
+        change[1:] = images[1:] != images[:-1]
+        first = np.flatnonzero(change)
+        length = np.diff(np.append(first, len(images)))
+        ends = (first + length).repeat(length)
         # One number an image, and no dict: a million of those take most of a GB.
         begin = dict(zip(images[first].tolist(), first.tolist(), strict=True))
         return begin, ends, self.rows["class_id"].to_numpy(), self.rows["rle"].to_numpy(dtype=object)
@@ -164,6 +169,8 @@ class Dataset:
         images: their names, paths relative to ``image_dir`` with forward slashes, sorted.
         annotations: the defects; an image without a row is clean.
         depth: how images with more than 8 bits become 0..255; what it leaves open is measured on each by itself.
+        pack: that holds the images; None: they are files.
+        side: of the dataset folder.
     """
 
     root: Path
@@ -171,14 +178,54 @@ class Dataset:
     images: tuple[str, ...]
     annotations: Annotations
     depth: BitDepth = BitDepth()
+    pack: Pack | None = None
+    side: Side = "train"
 
     def path(self, name: str) -> Path:
-        """Return the path of an image."""
-        return self.image_dir / name
+        """Return the path of an image, which need not be a file of its own: see ``PackedImage``."""
+        if self.pack is None or not self.is_packed(name):
+            return self.image_dir / name
+        return packed_image(self.pack, self.side, self.image_dir, self.pack.side(self.side).row(name))
+
+    def is_packed(self, name: str) -> bool:
+        """Check whether an image lies in the pack; those without labels that a teacher answers about are files."""
+        return self.pack is not None and self.pack.side(self.side).has(name)
+
+    def paths(self, names: Sequence[str]) -> "ImagePaths":
+        """Return the paths of images, each made when it is asked for."""
+        return ImagePaths(self, names)
 
     def read(self, name: str, channels: int = 3) -> np.ndarray:
         """Read an image by the data set's bit depth; see ``read_image``."""
         return read_image(self.path(name), channels, self.depth)
+
+
+@dataclass(frozen=True)
+class ImagePaths(Sequence[Path]):
+    """The paths of some images, of which none is kept: a million of them take half a GB."""
+
+    dataset: Dataset
+    names: Sequence[str]
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    def __getitem__(self, place: Any) -> Any:
+        if isinstance(place, slice):
+            return ImagePaths(self.dataset, self.names[place])
+        return self.dataset.path(self.names[place])
+
+
+def has_images(root: Path, side: Side) -> bool:
+    """Check whether a dataset folder has images of a side, in a folder or packed."""
+    pack = open_pack(root)
+    return (root / IMAGES[side]).is_dir() if pack is None else side in pack.sides
+
+
+def names_of_images(root: Path, side: Side) -> tuple[str, ...]:
+    """List the names of the images of a side, sorted; see ``image_names``."""
+    pack = open_pack(root)
+    return tuple(image_names(root / IMAGES[side])) if pack is None else pack.side(side).names
 
 
 def read_annotations(
@@ -349,10 +396,10 @@ def open_dataset(root: Path, side: Side = "train", problems: list[AnnotationErro
     folder, table, what = IMAGES[side], LABELS[side], "training images" if side == "train" else "test images"
     if not root.is_dir():
         raise InputError(f"{root}: no such folder; -dir expects a folder with {folder}/ and {table}")
-    image_dir = root / folder
-    if not image_dir.is_dir():
+    image_dir, pack = root / folder, open_pack(root)
+    if not has_images(root, side):
         raise InputError(f"{image_dir}: no such folder; put the {what} there, or run Prepare_data.py convert")
-    names = tuple(image_names(image_dir))
+    names = names_of_images(root, side)
     if not names:
         raise InputError(f"{image_dir}: holds no images; put the {what} there")
     annotations = read_annotations(root / table, read_class_names(root), problems)
@@ -364,7 +411,7 @@ def open_dataset(root: Path, side: Side = "train", problems: list[AnnotationErro
     if missing and problems is not None:
         problems.extend(missing)
         annotations = replace(annotations, rows=annotations.rows[annotations.rows["image"].isin(there)])
-    return Dataset(root, image_dir, names, annotations)
+    return Dataset(root, image_dir, names, annotations, pack=pack, side=side)
 
 
 def _missing_images(annotations: Annotations, image_dir: Path, there: set[str]) -> list[AnnotationError]:
@@ -437,7 +484,9 @@ def open_test_images(root: Path) -> list[Path]:
         InputError: neither folder exists or holds an image, or a listed image is missing.
     """
     image_dir = folder_to_predict(root)
-    names = image_names(image_dir)
+    pack = open_pack(root)
+    side: Side = "test" if image_dir.name == TEST_IMAGES else "train"
+    names = image_names(image_dir) if pack is None else list(pack.side(side).names)
     if not names:
         raise InputError(f"{image_dir}: holds no images")
     csv = _test_list(root)
@@ -445,6 +494,8 @@ def open_test_images(root: Path) -> list[Path]:
         for missing in missing_test_images(root):
             raise missing
         names = list(_listed_test_images(csv).values())
+    if pack is not None:
+        return [packed_image(pack, side, image_dir, pack.side(side).row(name)) for name in names]
     return [image_dir / name for name in names]
 
 
@@ -456,7 +507,8 @@ def folder_to_predict(root: Path) -> Path:
     """
     if not root.is_dir():
         raise InputError(f"{root}: no such folder; -dir expects a dataset folder, -images a folder of images")
-    image_dir = next((root / name for name in (TEST_IMAGES, TRAIN_IMAGES) if (root / name).is_dir()), None)
+    sides: tuple[Side, ...] = ("test", "train")
+    image_dir = next((root / IMAGES[side] for side in sides if has_images(root, side)), None)
     if image_dir is None:
         raise InputError(
             f"{root}: neither {TEST_IMAGES}/ nor {TRAIN_IMAGES}/; use -images for a plain folder of images"
@@ -473,7 +525,7 @@ def missing_test_images(root: Path) -> list[AnnotationError]:
     csv, folder = _test_list(root), root / TEST_IMAGES
     if csv is None:
         return []
-    there = set(image_names(folder))
+    there = set(names_of_images(root, "test") if open_pack(root) else image_names(folder))
     return [
         AnnotationError(csv, f"{name} not in {folder}", "add the image or remove the row", row)
         for row, name in _listed_test_images(csv).items()
