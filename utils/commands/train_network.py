@@ -29,7 +29,7 @@ from utils.text import plural
 from utils.training.bit_depth import with_depth, write_depth
 from utils.training.checkpoints import read_best, read_last
 from utils.training.class_weights import class_weights
-from utils.training.engine import SteelEngine, make_engine
+from utils.training.engine import SteelEngine, has_lost_a_process, make_engine
 from utils.training.final_test import final_test
 from utils.training.flags import make_decision, make_label_thresholds, make_spec
 from utils.training.growing import growth_in_words
@@ -388,6 +388,9 @@ def _interruptible(
         # A signal to the whole group ends the loading processes too, which torch reports as their failure.
         if interruption.requested or isinstance(error, KeyboardInterrupt):
             raise KeyboardInterrupt(go_on(run.folder, engine.num_processes)) from None
+        if engine.num_processes > 1 and has_lost_a_process(error):
+            way = go_on(run.folder, engine.num_processes)
+            raise InputError(f"another process of this training has ended, so this one ends too; {way}") from None
         explain_lost_worker(error)
         raise
     finally:

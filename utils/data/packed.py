@@ -329,7 +329,8 @@ def encode_index(names: Sequence[str], columns: dict[str, np.ndarray], digests: 
     """Return the bytes of an index; see ``PackedSide``."""
     sink = io.BytesIO()
     letters = np.frombuffer("\n".join(names).encode(), np.uint8)
-    np.savez_compressed(sink, names=letters, digest=digests, **columns)
+    arrays: dict[str, Any] = {"names": letters, "digest": digests, **columns}
+    np.savez_compressed(sink, **arrays)
     return sink.getvalue()
 
 

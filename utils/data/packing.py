@@ -149,15 +149,15 @@ class _Writer:
         # Neighbours in a folder are often alike, and images of a block come together in every epoch.
         order = np.random.default_rng(self.config.seed).permutation(len(self.names)).tolist()
         bar = iter(tqdm(order, f"packing {self.side} images", disable=None if progress else True))
-        place = next(bar, None)
-        while place is not None:
+        following: int | None = next(bar, None)
+        while following is not None:
             name = shard_name(self.side, len(self.shards))
             path = self.folder / name
             with tarfile.open(path, "w", format=tarfile.PAX_FORMAT) as tar:
                 begun = len(self.shards)
-                while place is not None and (tar.offset == 0 or tar.offset < self.config.shard_mb * 10**6):
-                    self._add(tar, begun, place, image_dir)
-                    place = next(bar, None)
+                while following is not None and (tar.offset == 0 or tar.offset < self.config.shard_mb * 10**6):
+                    self._add(tar, begun, following, image_dir)
+                    following = next(bar, None)
             self.shards.append(name)
             self.size += path.stat().st_size
             if self.store is not None:
