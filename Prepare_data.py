@@ -12,6 +12,7 @@ from config import (
     CopiesConfig,
     DownloadDataConfig,
     ExploreConfig,
+    PackConfig,
     SynthesiseConfig,
 )
 from utils.cli import BAD_INPUT, DONE, PROJECT_AND_VERSION, SOME_SKIPPED, parse, run
@@ -119,6 +120,15 @@ def collect(config: CollectConfig) -> int:
     return SOME_SKIPPED if result.left_out else DONE
 
 
+def pack(config: PackConfig) -> int:
+    """Pack a dataset folder."""
+    from utils.data.packing import pack as work
+
+    print(work(config).text())
+    print(f"next: python Train.py -dir {config.out}")
+    return DONE
+
+
 # Name -> settings, what to do, what the help says.
 COMMANDS: dict[str, tuple[type, Callable[[Any], int], str]] = {
     "download": (
@@ -155,6 +165,11 @@ COMMANDS: dict[str, tuple[type, Callable[[Any], int], str]] = {
         CollectConfig,
         collect,
         "Make a dataset folder, ready for Train.py, of what people reviewed on the page of Serve.py -save.",
+    ),
+    "pack": (
+        PackConfig,
+        pack,
+        "Put the images of a dataset folder into a few large tar files, in a folder or a store, that Train.py reads in long pieces.",
     ),
     "synthesise": (
         SynthesiseConfig,

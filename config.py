@@ -70,7 +70,12 @@ class Url(str):
 
 
 def flag(
-    help: str, default: Any = ..., low: float | None = None, high: float | None = None, positional: bool = False
+    help: str,
+    default: Any = ...,
+    low: float | None = None,
+    high: float | None = None,
+    positional: bool = False,
+    packed: bool = False,
 ) -> Any:
     """Return one field of a command.
 
@@ -80,8 +85,10 @@ def flag(
         low: smallest value.
         high: largest value.
         positional: given as a word without a flag.
+        packed: a folder that may also be the URL of a packed dataset; it is a ``Url`` until the command has called
+            ``utils.data.packed.with_local_folder``, and a path from then on.
     """
-    metadata = {"help": help, "low": low, "high": high, "positional": positional}
+    metadata = {"help": help, "low": low, "high": high, "positional": positional, "packed": packed}
     return field(metadata=metadata) if default is ... else field(default=default, metadata=metadata)
 
 
@@ -482,7 +489,11 @@ class TrainConfig(
 ):
     """What ``Train.py`` does."""
 
-    dir: Path | None = flag("dataset folder: train_images/ and train.csv; needed unless -resume", None)
+    dir: Path | None = flag(
+        "dataset folder: train_images/ and train.csv; or a packed one, in a folder or at a URL; needed unless -resume",
+        None,
+        packed=True,
+    )
     out: Path | None = flag("run folder to write; none: runs/ARCHITECTURE-ENCODER-DATE-TIME", None)
     resume: Path | None = flag("run folder to continue after an interruption; its own settings are used", None)
     recipe: str = flag("named settings, see RECIPES below; other flags override it", "balanced-1000")
@@ -562,7 +573,12 @@ class ShardFlags:
 class PredictConfig(WeightsFlags, DecisionFlags, ViewFlags, PixelFlags, InferenceFlags, ShardFlags):
     """What ``Predict_masks.py`` does."""
 
-    dir: Path | None = flag("dataset folder; test_images/ is read, or train_images/ when there is none", None)
+    dir: Path | None = flag(
+        "dataset folder; test_images/ is read, or train_images/ when there is none; or a packed one, in a folder or at "
+        "a URL",
+        None,
+        packed=True,
+    )
     images: Path | Url | None = flag(
         "a folder of images or a single image, instead of -dir; or a URL of a folder, or a manifest (.csv, .parquet)",
         None,
@@ -666,7 +682,9 @@ class EvaluateConfig(CalibrationFlags, WeightsFlags, DecisionFlags, ViewFlags, P
     """What ``Evaluate.py`` does."""
 
     dir: Path = flag(
-        "labelled dataset folder: train_images/ and train.csv; of -split test-images: test_images/ and test_labels.csv"
+        "labelled dataset folder: train_images/ and train.csv; of -split test-images: test_images/ and "
+        "test_labels.csv; or a packed one, in a folder or at a URL",
+        packed=True,
     )
     split: Literal["valid", "train", "all", "test", "test-side", "test-images", "out-of-fold"] = flag(
         "images to score: a side of the run's split.csv, test-side being its test side; all in train_images/; "
@@ -1065,6 +1083,16 @@ class CheckConfig(PixelFlags, ReadingFlags):
 
     dir: Path = flag("dataset folder to check")
     out: Path | None = flag("CSV file for the problems, written when there are any; none: DIR/problems.csv", None)
+
+
+@dataclass(frozen=True, kw_only=True)
+class PackConfig(ReadingFlags):
+    """What ``Prepare_data.py pack`` does."""
+
+    dir: Path = flag("dataset folder to pack; it stays as it is")
+    out: Path | Url = flag("new folder, or the URL of one, for the packed dataset")
+    shard_mb: int = flag("megabytes of a tar file; what a store or disk reads at a time is less", 256, low=1)
+    seed: int = flag("fixes the random order of the images in the tar files", 0, low=0, high=2**31 - 1)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -22,6 +22,7 @@ from config import (
     ConvertConfig,
     DownloadWeightsConfig,
     EvaluateConfig,
+    PackConfig,
     PredictConfig,
     PublishWeightsConfig,
     SynthesiseConfig,
@@ -287,6 +288,7 @@ def test_file_that_cannot_be_read_is_named(tmp_path):
 def test_stored_settings_come_back_equal(kind):
     words = {
         CollectConfig: ["-review", "kept"],
+        PackConfig: ["-out", "packed"],
         ConvertConfig: ["-from", "coco", "-class_names", "a,b", "-link"],
         DownloadWeightsConfig: ["net-a", "net-b", "-list"],
         PublishWeightsConfig: ["runs/first", "-name", "net", "-data", "strips, all"],

@@ -48,6 +48,7 @@ CONFIG_OF_COMMAND = {
     "Prepare_data copies": config.CopiesConfig,
     "Prepare_data balance": config.BalanceConfig,
     "Prepare_data collect": config.CollectConfig,
+    "Prepare_data pack": config.PackConfig,
     "Prepare_data synthesise": config.SynthesiseConfig,
 }
 

@@ -152,6 +152,8 @@ def convert(field: dataclasses.Field[Any], kind: Any, value: Any) -> Any:
             raise ValueError("expected a value")
         if isinstance(value, dict) or (isinstance(value, list) and not many):
             raise ValueError("expected one value")
+        if field.metadata.get("packed") and "://" in word:
+            return Url(word.rstrip("/"))
         result = _parse_word(inner, word)
         _check_range(field, result)
         return result

@@ -5,6 +5,8 @@ from PIL import Image
 
 from utils.data.annotations import (
     AnnotationError,
+    Annotations,
+    make_rows,
     open_dataset,
     open_test_images,
     read_annotations,
@@ -330,3 +332,9 @@ def test_a_column_with_a_line_break_in_its_name_is_refused_in_one_line(tmp_path)
     with pytest.raises(InputError, match=r"missing column ClassId \(found ImageId,Class Id,EncodedPixels\)") as refused:
         read_annotations(path)
     assert "\n" not in str(refused.value)
+
+
+def test_a_table_without_defects_has_no_runs():
+    annotations = Annotations(make_rows([]), ("a.png",), ("pit",))
+    assert annotations.runs("a.png") == {}
+    assert not annotations.mask("a.png", 2, 3).any()

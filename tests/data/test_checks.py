@@ -190,22 +190,22 @@ def test_a_changed_image_is_read_again(folder, opened, what):
 
 def test_a_broken_cache_is_ignored(folder, opened):
     checks.check(CheckConfig(dir=folder))
-    (folder / ".cache" / "images.json").write_text("{")
+    (folder / ".cache" / "images.jsonl").write_text("{")
     opened.clear()
     assert checks.check(CheckConfig(dir=folder)).problems.empty
     assert len(opened) == 3
 
 
 def test_a_read_only_folder_is_remembered_in_the_users_cache(folder, opened, tmp_path, monkeypatch):
-    def refuse(path, text, write=cache.write_text):
+    def refuse(path, write=cache.replacing):
         if path.is_relative_to(folder):
             raise PermissionError(path)
-        write(path, text)
+        return write(path)
 
-    monkeypatch.setattr(cache, "write_text", refuse)
+    monkeypatch.setattr(cache, "replacing", refuse)
     checks.check(CheckConfig(dir=folder))
     assert not (folder / ".cache").exists()
-    assert list((tmp_path / "users_cache" / PROJECT).glob("*/images.json"))
+    assert list((tmp_path / "users_cache" / PROJECT).glob("*/images.jsonl"))
     opened.clear()
     checks.check(CheckConfig(dir=folder))
     assert opened == []

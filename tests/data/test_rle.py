@@ -176,3 +176,27 @@ def test_part_of_a_mask_is_written_as_the_whole(seed):
     x, width = (int(random.integers(0, 10)), int(random.integers(1, 13)))
     mask[y : y + height, x : x + width] = random.random((height, width)) < (0.3, 0.9, 1.0)[seed % 3]
     assert rle.encode_part(mask[y : y + height, x : x + width], x, y, 17) == rle.encode(mask)
+
+
+@pytest.mark.parametrize(
+    "code",
+    ["1", "0 3", "3 0", "5 2 6 1", "9 1 2 1", "1 2\t5 1", "+1 2", "1 x", "1_0 2", "1 1234567890123456789", "1 2\n5 1"],
+)
+@pytest.mark.parametrize("place", [0, 3, rle.AT_ONCE])
+def test_one_bad_code_among_many_is_seen(code, place):
+    codes = ["1 2 4 3", "", "7 1"] * (rle.AT_ONCE // 2)
+    assert rle.are_valid(codes)
+    assert not rle.are_valid([*codes[:place], code, *codes[place:]])
+
+
+@given(st.lists(st.lists(st.integers(0, 30), max_size=6), max_size=5))
+def test_codes_are_valid_together_when_each_is(numbers):
+    codes = [" ".join(map(str, some)) for some in numbers]
+
+    def valid(code):
+        try:
+            return bool(len(rle.parse(code)) + 1)
+        except rle.RleError:
+            return False
+
+    assert rle.are_valid(codes) == all(map(valid, codes))

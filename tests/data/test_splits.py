@@ -4,7 +4,7 @@ import pytest
 
 from config import BalanceConfig
 from utils.data.annotations import Annotations, make_rows, read_annotations
-from utils.data.splits import balance, groups_in, read_split, split, write_balanced, write_split
+from utils.data.splits import balance, groups_in, kept_apart, read_split, split, write_balanced, write_split
 from utils.data.tables import AnnotationError
 from utils.errors import InputError
 
@@ -204,3 +204,45 @@ def test_groups_are_known_where_the_split_knows_every_image(tmp_path):
     path.write_text("image,side,group\na,valid,4\nb,train,4\nc,valid,9\n")
     assert groups_in(path, ["c", "a"]) == {"c": 9, "a": 4}
     assert groups_in(path, ["c", "d"]) == {}
+
+
+def plain_kept_apart(annotations, group_of, fraction, seed, least):
+    """Iterative stratification as plain loops, which ``kept_apart`` does with a column for all images."""
+    classes = {}
+    for image, class_id in zip(annotations.rows["image"], annotations.rows["class_id"], strict=True):
+        classes.setdefault(image, set()).add(class_id)
+    counts, members = {}, {}
+    for name, group in group_of.items():
+        members.setdefault(group, []).append(name)
+        row = counts.setdefault(group, np.zeros(annotations.num_classes + 1))
+        row[list(classes.get(name, {0}))] += 1
+    total = sum(counts.values())
+    wanted = np.stack([total * (1 - fraction), total * fraction])
+    needed = wanted.copy()
+    order = np.random.default_rng(seed).permutation(sorted(members)).tolist()
+    waiting, apart = sorted(order, key=lambda group: len(members[group]) == 1), set()
+    while waiting:
+        left = sum(counts[group] for group in waiting)
+        label = int(np.where(left > 0, left, np.inf).argmin())
+        for group in [one for one in waiting if counts[one][label]]:
+            own = counts[group]
+            share = needed[:, label] / np.maximum(wanted[:, label], 1e-9)
+            first = total[label] >= least and own[label] == 1 and needed[1, label] == wanted[1, label] > 0
+            side = int(share[1] > share[0] and (first or own[label] <= needed[1, label] + 0.5))
+            needed[side] -= own
+            if side:
+                apart.add(group)
+            waiting.remove(group)
+    return apart
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_sides_are_those_of_plain_loops(seed):
+    random = np.random.default_rng(seed)
+    names = [f"{number:03d}.jpg" for number in range(60)]
+    records = [(name, k, "1 1", 0) for name in names for k in (1, 2, 3) if random.random() < (0.02, 0.3, 0.6)[k - 1]]
+    annotations = Annotations(make_rows(records), tuple(names), ("a", "b", "c"))
+    group_of = {name: int(random.integers(0, 25)) if random.random() < 0.5 else 100 + k for k, name in enumerate(names)}
+    for fraction, least in ((0.1, 3), (0.2, 1), (0.5, 1)):
+        given = (annotations, group_of, fraction, seed, least)
+        assert kept_apart(*given) == plain_kept_apart(*given)

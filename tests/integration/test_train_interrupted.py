@@ -229,8 +229,8 @@ def test_resuming_a_finished_run_trains_nothing(ended):
 
 
 @pytest.mark.slow  # three processes that import everything
-def test_two_processes_score_the_same_weights_alike(strips, tmp_path):
-    one = train(settings(strips, tmp_path / "one", num_epochs=1, batch_size=2))
+def test_two_and_four_processes_score_the_same_weights_alike(strips, tmp_path):
+    one = train(settings(strips, tmp_path / "one", num_epochs=1, batch_size=2, valid_fraction=0.4))
     # A rate of zero keeps the weights; BatchNorm's statistics move, so one epoch of the run before is the start and
     # only the validation of unchanged weights is compared: see the momentum below.
     flags = {"encoder_weights": str(one.weights), "num_epochs": 1, "lr_encoder": 0.0, "lr_decoder": 0.0}
@@ -257,16 +257,17 @@ def test_two_processes_score_the_same_weights_alike(strips, tmp_path):
     (tmp_path / "settings.yaml").write_text(yaml.safe_dump(to_plain(config)))
     (tmp_path / "go.py").write_text(script)
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
-    for processes in (1, 2):
+    for processes in (1, 2, 4):
         command = [sys.executable, "-m", "torch.distributed.run", "--standalone", f"--nproc_per_node={processes}"]
         command += [str(tmp_path / "go.py"), str(tmp_path / "settings.yaml"), str(tmp_path / f"by{processes}")]
         done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=180)
         assert done.returncode == 0, done.stderr[-3000:]
         assert done.stdout.count("epoch 1/1") == 1
-    single, double = (history_of(tmp_path / f"by{processes}") for processes in (1, 2))
+    single, double, four = (history_of(tmp_path / f"by{processes}") for processes in (1, 2, 4))
     valid = [column for column in single if column.startswith("valid_")]
     assert len(valid) >= 8
     pd.testing.assert_frame_equal(single[valid], double[valid], rtol=1e-6, atol=1e-6, check_exact=False)
+    pd.testing.assert_frame_equal(single[valid], four[valid], rtol=1e-6, atol=1e-6, check_exact=False)
     assert len(list((tmp_path / "by2").glob("*.pth"))) == 1
 
 

@@ -31,6 +31,7 @@ from utils.commands.scored_images import (
     what_of,
 )
 from utils.data.annotations import Dataset, open_dataset
+from utils.data.packed import with_local_folder
 from utils.decision.probabilities import class_probabilities
 from utils.errors import InputError
 from utils.files import staged, write_text
@@ -163,6 +164,7 @@ def evaluate(config: EvaluateConfig) -> EvaluateResult | LabelsResult | CompareR
     Raises:
         InputError: flags, weights, images or labels are at fault; nothing was written then.
     """
+    config = with_local_folder(config)
     if config.compare is not None:
         return compare_runs(config)
     if config.calibrate and config.split.startswith("test"):

@@ -28,6 +28,7 @@ from utils.data.listing import (
     list_images,
     name_in,
 )
+from utils.data.packed import with_local_folder
 from utils.data.submission import SAMPLE, Layout, read_layout
 from utils.device import versions
 from utils.errors import InputError
@@ -143,6 +144,7 @@ def predict(config: PredictConfig) -> PredictResult | ShardsResult:
     Raises:
         InputError: flags, weights or images are at fault; nothing was written then.
     """
+    config = with_local_folder(config)
     if in_shards(config):
         return predict_shards(config)
     assert not isinstance(config.images, Url)

@@ -4,6 +4,7 @@ from config import TrainConfig
 from utils.commands.train_folds import FoldsResult, train_folds
 from utils.commands.train_network import TrainResult, train_network
 from utils.commands.train_system import SystemResult, train_system
+from utils.data.packed import with_local_folder
 from utils.training.run_folder import open_run
 
 
@@ -17,7 +18,7 @@ def train(config: TrainConfig) -> TrainResult | FoldsResult | SystemResult:
         InputError: see ``open_run``, ``train_network``, ``train_folds`` and ``train_system``.
         KeyboardInterrupt: Ctrl-C or SIGTERM; the message says how to go on.
     """
-    run = open_run(config)
+    run = open_run(with_local_folder(config))
     if run.config.folds is not None:
         return train_folds(run)
     return train_network(run) if run.config.system is None else train_system(run)

@@ -29,7 +29,7 @@ from utils.text import plural
 from utils.training.bit_depth import with_depth, write_depth
 from utils.training.checkpoints import read_best, read_last
 from utils.training.class_weights import class_weights
-from utils.training.engine import SteelEngine, make_engine
+from utils.training.engine import SteelEngine, has_lost_a_process, make_engine
 from utils.training.few_labels import about_few
 from utils.training.final_test import final_test
 from utils.training.flags import make_decision, make_label_thresholds, make_spec
@@ -226,7 +226,9 @@ def open_labelled(config: TrainConfig) -> Dataset:
 def _with_depth(run: Run, dataset: Dataset, engine: SteelEngine) -> Dataset:
     """Check the images and measure their bit depth in the first process; a run that goes on keeps its own."""
     earlier = run.folder if run.resumed else None
-    return engine.from_first(with_depth(run.config, dataset, earlier) if engine.is_main_process else None)
+    # The depth alone travels: every process has read the tables itself.
+    depth = engine.from_first(with_depth(run.config, dataset, earlier).depth if engine.is_main_process else None)
+    return dataclasses.replace(dataset, depth=depth)
 
 
 def _choose_images(run: Run, spec: ModelSpec, dataset: Dataset, engine: SteelEngine) -> _Images:
@@ -279,7 +281,7 @@ def _notes(
 
 def _try_network(config: TrainConfig, network: Segmenter, images: _Images, engine: SteelEngine) -> None:
     """Refuse sizes and batches that the network cannot take."""
-    files = [images.dataset.path(name) for name in images.learnt]
+    files = images.dataset.paths(images.learnt)
     check_batch(config, network, files, engine.num_processes)
     if engine.num_processes > 1:
         freeze_unreached(config, network, files)
@@ -393,6 +395,9 @@ def _interruptible(
         # A signal to the whole group ends the loading processes too, which torch reports as their failure.
         if interruption.requested or isinstance(error, KeyboardInterrupt):
             raise KeyboardInterrupt(go_on(run.folder, engine.num_processes)) from None
+        if engine.num_processes > 1 and has_lost_a_process(error):
+            way = go_on(run.folder, engine.num_processes)
+            raise InputError(f"another process of this training has ended, so this one ends too; {way}") from None
         explain_lost_worker(error)
         raise
     finally:

@@ -1,10 +1,11 @@
 """Which image has which defect where, and the dataset folder that it belongs to."""
 
 import contextlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -13,7 +14,9 @@ from config import Side
 from utils.data import rle
 from utils.data.bit_depth import BitDepth
 from utils.data.images import read_image
+from utils.data.label_rows import LabelRows, well_formed
 from utils.data.listing import TEST_IMAGES, TRAIN_IMAGES, as_name, image_names
+from utils.data.packed import Pack, open_pack, packed_image
 from utils.data.rectangles import Rectangles, draw
 from utils.data.submission import SAMPLE, read_layout
 from utils.data.tables import (
@@ -64,15 +67,25 @@ class Annotations:
         return len(self.class_names)
 
     @cached_property
-    def _by_image(self) -> dict[str, dict[int, str]]:
-        by_image: dict[str, dict[int, str]] = {}
-        for image, class_id, text in zip(self.rows["image"], self.rows["class_id"], self.rows["rle"], strict=True):
-            by_image.setdefault(str(image), {})[int(class_id)] = str(text)
-        return by_image
+    def _places(self) -> tuple[dict[str, int], np.ndarray, np.ndarray, np.ndarray]:
+        """Where the rows of each image begin, by its name; behind which row they end; classes and codes."""
+        images = self.rows["image"].to_numpy(dtype=object)
+        change = np.ones(len(images), dtype=np.bool_)
+        change[1:] = images[1:] != images[:-1]
+        first = np.flatnonzero(change)
+        length = np.diff(np.append(first, len(images)))
+        ends = (first + length).repeat(length)
+        # One number an image, and no dict: a million of those take most of a GB.
+        begin = dict(zip(images[first].tolist(), first.tolist(), strict=True))
+        return begin, ends, self.rows["class_id"].to_numpy(), self.rows["rle"].to_numpy(dtype=object)
 
     def runs(self, image: str) -> dict[int, str]:
         """Return the run-length code of each class that the image has; {} for a clean image."""
-        return self._by_image.get(image, {})
+        begin, ends, classes, codes = self._places
+        place = begin.get(image)
+        if place is None:
+            return {}
+        return {int(classes[row]): str(codes[row]) for row in range(place, ends[place])}
 
     def mask(self, image: str, height: int, width: int) -> np.ndarray:
         """Draw the mask of an image.
@@ -156,6 +169,8 @@ class Dataset:
         images: their names, paths relative to ``image_dir`` with forward slashes, sorted.
         annotations: the defects; an image without a row is clean.
         depth: how images with more than 8 bits become 0..255; what it leaves open is measured on each by itself.
+        pack: that holds the images; None: they are files.
+        side: of the dataset folder.
     """
 
     root: Path
@@ -163,14 +178,54 @@ class Dataset:
     images: tuple[str, ...]
     annotations: Annotations
     depth: BitDepth = BitDepth()
+    pack: Pack | None = None
+    side: Side = "train"
 
     def path(self, name: str) -> Path:
-        """Return the path of an image."""
-        return self.image_dir / name
+        """Return the path of an image, which need not be a file of its own: see ``PackedImage``."""
+        if self.pack is None or not self.is_packed(name):
+            return self.image_dir / name
+        return packed_image(self.pack, self.side, self.image_dir, self.pack.side(self.side).row(name))
+
+    def is_packed(self, name: str) -> bool:
+        """Check whether an image lies in the pack; those without labels that a teacher answers about are files."""
+        return self.pack is not None and self.pack.side(self.side).has(name)
+
+    def paths(self, names: Sequence[str]) -> "ImagePaths":
+        """Return the paths of images, each made when it is asked for."""
+        return ImagePaths(self, names)
 
     def read(self, name: str, channels: int = 3) -> np.ndarray:
         """Read an image by the data set's bit depth; see ``read_image``."""
         return read_image(self.path(name), channels, self.depth)
+
+
+@dataclass(frozen=True)
+class ImagePaths(Sequence[Path]):
+    """The paths of some images, of which none is kept: a million of them take half a GB."""
+
+    dataset: Dataset
+    names: Sequence[str]
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    def __getitem__(self, place: Any) -> Any:
+        if isinstance(place, slice):
+            return ImagePaths(self.dataset, self.names[place])
+        return self.dataset.path(self.names[place])
+
+
+def has_images(root: Path, side: Side) -> bool:
+    """Check whether a dataset folder has images of a side, in a folder or packed."""
+    pack = open_pack(root)
+    return (root / IMAGES[side]).is_dir() if pack is None else side in pack.sides
+
+
+def names_of_images(root: Path, side: Side) -> tuple[str, ...]:
+    """List the names of the images of a side, sorted; see ``image_names``."""
+    pack = open_pack(root)
+    return tuple(image_names(root / IMAGES[side])) if pack is None else pack.side(side).names
 
 
 def read_annotations(
@@ -202,6 +257,31 @@ def read_annotations(
     else:
         names, classes = (table[column].str.strip().tolist() for column in ("ImageId", "ClassId"))
     names = [as_name(name, _images_of(csv)) for name in names]
+    found = well_formed(
+        csv, table.index.to_numpy(), names, classes, table["EncodedPixels"].tolist(), class_names, joined
+    )
+    if found is None:
+        found = _one_by_one(csv, table, names, classes, class_names, joined, problems)
+    if class_names is None:
+        if not found.largest:
+            raise AnnotationError(csv, "no row has a class", f"add rows, or name the classes in {CLASSES_FILE}")
+        class_names = tuple(str(k) for k in range(1, found.largest + 1))
+    ignored = {}
+    if csv.name in LABELS.values():
+        ignored = read_ignored(csv.with_name(_ignore_table_of(csv)), problems)
+    return Annotations(found.rows, tuple(dict.fromkeys(names)), class_names, csv, ignored, found.fillers)
+
+
+def _one_by_one(
+    csv: Path,
+    table: pd.DataFrame,
+    names: list[str],
+    classes: list[str],
+    class_names: tuple[str, ...] | None,
+    joined: bool,
+    problems: list[AnnotationError] | None,
+) -> LabelRows:
+    """Read the rows of a table of which some are malformed, and name these."""
     records: list[tuple[str, int, str, int]] = []
     first_row: dict[tuple[str, int], int] = {}
     fillers = 0
@@ -222,15 +302,8 @@ def read_annotations(
         else:
             if text.strip():
                 records.append((name, class_id, text.strip(), row))
-    if class_names is None:
-        largest = max((class_id for _, class_id in first_row), default=0)
-        if not largest:
-            raise AnnotationError(csv, "no row has a class", f"add rows, or name the classes in {CLASSES_FILE}")
-        class_names = tuple(str(k) for k in range(1, largest + 1))
-    ignored = {}
-    if csv.name in LABELS.values():
-        ignored = read_ignored(csv.with_name(_ignore_table_of(csv)), problems)
-    return Annotations(make_rows(records), tuple(dict.fromkeys(names)), class_names, csv, ignored, fillers)
+    largest = max((class_id for _, class_id in first_row), default=0)
+    return LabelRows(make_rows(records), largest, fillers)
 
 
 def _split_joined(text: str, class_names: tuple[str, ...] | None) -> tuple[str, str, str]:
@@ -323,25 +396,29 @@ def open_dataset(root: Path, side: Side = "train", problems: list[AnnotationErro
     folder, table, what = IMAGES[side], LABELS[side], "training images" if side == "train" else "test images"
     if not root.is_dir():
         raise InputError(f"{root}: no such folder; -dir expects a folder with {folder}/ and {table}")
-    image_dir = root / folder
-    if not image_dir.is_dir():
+    image_dir, pack = root / folder, open_pack(root)
+    if not has_images(root, side):
         raise InputError(f"{image_dir}: no such folder; put the {what} there, or run Prepare_data.py convert")
-    names = tuple(image_names(image_dir))
+    names = names_of_images(root, side)
     if not names:
         raise InputError(f"{image_dir}: holds no images; put the {what} there")
     annotations = read_annotations(root / table, read_class_names(root), problems)
-    missing = _missing_images(annotations, image_dir, set(names))
+    there = set(names)
+    missing = _missing_images(annotations, image_dir, there)
     if missing and problems is None:
         others = f" (and {len(missing) - 1} more images)" if len(missing) > 1 else ""
         raise AnnotationError(annotations.source, missing[0].reason + others, missing[0].remedy, missing[0].row)
     if missing and problems is not None:
         problems.extend(missing)
-        annotations = replace(annotations, rows=annotations.rows[annotations.rows["image"].isin(names)])
-    return Dataset(root, image_dir, names, annotations)
+        annotations = replace(annotations, rows=annotations.rows[annotations.rows["image"].isin(there)])
+    return Dataset(root, image_dir, names, annotations, pack=pack, side=side)
 
 
 def _missing_images(annotations: Annotations, image_dir: Path, there: set[str]) -> list[AnnotationError]:
     """Name each listed image that is not in the folder, with its first row that has a defect."""
+    listed = [name for name in annotations.listed if name and name not in there]
+    if not listed and there.issuperset(annotations.ignored):
+        return []
     first_row = annotations.rows.groupby("image")["row"].min()
     ignore_table = annotations.source.with_name(_ignore_table_of(annotations.source))
     return [
@@ -355,8 +432,7 @@ def _missing_images(annotations: Annotations, image_dir: Path, there: set[str]) 
             "add the image or remove its rows",
             int(first_row[name]) if name in first_row else None,
         )
-        for name in annotations.listed
-        if name and name not in there
+        for name in listed
     ]
 
 
@@ -408,7 +484,9 @@ def open_test_images(root: Path) -> list[Path]:
         InputError: neither folder exists or holds an image, or a listed image is missing.
     """
     image_dir = folder_to_predict(root)
-    names = image_names(image_dir)
+    pack = open_pack(root)
+    side: Side = "test" if image_dir.name == TEST_IMAGES else "train"
+    names = image_names(image_dir) if pack is None else list(pack.side(side).names)
     if not names:
         raise InputError(f"{image_dir}: holds no images")
     csv = _test_list(root)
@@ -416,6 +494,8 @@ def open_test_images(root: Path) -> list[Path]:
         for missing in missing_test_images(root):
             raise missing
         names = list(_listed_test_images(csv).values())
+    if pack is not None:
+        return [packed_image(pack, side, image_dir, pack.side(side).row(name)) for name in names]
     return [image_dir / name for name in names]
 
 
@@ -427,7 +507,8 @@ def folder_to_predict(root: Path) -> Path:
     """
     if not root.is_dir():
         raise InputError(f"{root}: no such folder; -dir expects a dataset folder, -images a folder of images")
-    image_dir = next((root / name for name in (TEST_IMAGES, TRAIN_IMAGES) if (root / name).is_dir()), None)
+    sides: tuple[Side, ...] = ("test", "train")
+    image_dir = next((root / IMAGES[side] for side in sides if has_images(root, side)), None)
     if image_dir is None:
         raise InputError(
             f"{root}: neither {TEST_IMAGES}/ nor {TRAIN_IMAGES}/; use -images for a plain folder of images"
@@ -444,7 +525,7 @@ def missing_test_images(root: Path) -> list[AnnotationError]:
     csv, folder = _test_list(root), root / TEST_IMAGES
     if csv is None:
         return []
-    there = set(image_names(folder))
+    there = set(names_of_images(root, "test") if open_pack(root) else image_names(folder))
     return [
         AnnotationError(csv, f"{name} not in {folder}", "add the image or remove the row", row)
         for row, name in _listed_test_images(csv).items()

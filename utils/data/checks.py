@@ -2,13 +2,14 @@
 
 import os
 import time
-from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections import Counter, deque
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
+import numpy as np
 import pandas as pd
 from tqdm import tqdm
 
@@ -20,19 +21,29 @@ from utils.data.annotations import (
     TEST_IMAGES,
     TRAIN_IMAGES,
     AnnotationError,
+    Annotations,
     Dataset,
+    ImagePaths,
+    has_images,
+    make_rows,
     missing_test_images,
+    names_of_images,
     open_dataset,
 )
 from utils.data.bit_depth import DARK, BitDepth, Levels
 from utils.data.cache import FileCache
+from utils.data.facts import FactColumns
 from utils.data.images import ImageError, ImageFacts, verify_image
-from utils.data.listing import about_folders, about_links, image_names, name_in
+from utils.data.listing import about_folders, about_links
+from utils.data.packed import open_pack
 from utils.data.tables import write_frame
 from utils.errors import InputError
 from utils.text import plural
 
 COLUMNS = ["file", "row", "problem", "remedy"]
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
 
 
 @dataclass(frozen=True)
@@ -89,7 +100,7 @@ def check(config: CheckConfig, progress: bool = True) -> CheckReport:
     root = config.dir
     if not root.is_dir():
         raise InputError(f"{root}: no such folder; -dir expects a dataset folder")
-    sides = [side for side in IMAGES if (root / IMAGES[side]).is_dir()]
+    sides = [side for side in IMAGES if has_images(root, side)]
     if not sides:
         raise InputError(f"{root}: neither {TRAIN_IMAGES}/ nor {TEST_IMAGES}/; put images there or run convert")
     facts: list[str] = []
@@ -99,7 +110,7 @@ def check(config: CheckConfig, progress: bool = True) -> CheckReport:
     depth = BitDepth().overruled(config.bit_depth)
     largest: list[float | None] = []
     for side in sides:
-        if linked := about_links(root / IMAGES[side]):
+        if (root / IMAGES[side]).is_dir() and (linked := about_links(root / IMAGES[side])):
             warnings.append(f"{linked}; copy its images")
         malformed: list[AnnotationError] = []
         found: list[list] = []
@@ -116,14 +127,15 @@ def check(config: CheckConfig, progress: bool = True) -> CheckReport:
                 depth, warnings = report.depth, warnings + report.warnings
                 largest.append(report.largest)
             else:
-                names = image_names(root / TEST_IMAGES)
-                paths = [root / TEST_IMAGES / name for name in names]
-                read, bad = _read_all(root, paths, config.num_of_workers, progress)
-                largest.append(_largest(read))
+                paths = unlabelled(root).paths(names_of_images(root, "test"))
+                read, bad = read_facts(paths, config.num_of_workers, progress)
+                largest.append(read.largest())
                 depth = _judge_depth(depth, read, bad)
-                warnings += _warnings(root, read, depth)
-                facts.append(f"test images: {len(paths)}{_within(names)}, {_size_words(_sizes(read).values())}")
-                found = [[path.relative_to(root).as_posix(), None, reason, remedy] for path, reason, remedy in bad]
+                warnings += _warnings(paths, read, depth)
+                sizes_there = read.sizes(paths.names).values()
+                facts.append(f"test images: {len(paths)}{_within(paths.names)}, {_size_words(sizes_there)}")
+                found = _as_problems(paths, bad)
+            found += _damaged(root, side)
         except AnnotationError as error:
             malformed.append(error)
         problems += [_as_row(root, error) for error in malformed] + found
@@ -160,18 +172,19 @@ def check_dataset(dataset: Dataset, workers: int | None, progress: bool) -> Chec
     Returns:
         Sizes of the readable images, all problems together, warnings and the bit depth.
     """
-    paths = [dataset.path(name) for name in dataset.images]
-    read, bad = _read_all(dataset.root, paths, workers, progress)
-    largest = _largest(read)
+    paths = dataset.paths(dataset.images)
+    read, bad = read_facts(paths, workers, progress)
+    largest = read.largest()
     depth = _judge_depth(dataset.depth, read, bad)
-    sizes = {name_in(dataset.image_dir, path): size for path, size in _sizes(read).items()}
-    problems: list[list] = [
-        [f"{dataset.image_dir.name}/{name_in(dataset.image_dir, path)}", None, *why] for path, *why in bad
-    ]
+    sizes = read.sizes(dataset.images)
+    problems = _as_problems(paths, bad)
     annotations = dataset.annotations
     for image, class_id, text in annotations.rows[["image", "class_id", "rle"]].itertuples(index=False, name=None):
         if image not in sizes:
             continue
+        start, length = map(int, text.rsplit(None, 2)[-2:])
+        if start + length - 1 <= sizes[image][0] * sizes[image][1]:
+            continue  # all else was looked at when the table was read
         try:
             rle.parse(text, *sizes[image])
         except rle.RleError as error:
@@ -182,7 +195,7 @@ def check_dataset(dataset: Dataset, workers: int | None, progress: bool) -> Chec
                 annotations.ignored_part(image, *sizes[image])
         except AnnotationError as error:
             problems.append(_as_row(dataset.root, error))
-    warnings = _warnings(dataset.root, read, depth)
+    warnings = _warnings(paths, read, depth)
     return CheckReport(sizes, _frame(problems), warnings=warnings, depth=depth, largest=largest)
 
 
@@ -210,37 +223,98 @@ def thread_count(workers: int | None) -> int:
     return workers or os.cpu_count() or 1
 
 
-def _read_all(
-    root: Path, paths: Sequence[Path], workers: int | None, progress: bool
-) -> tuple[dict[Path, ImageFacts], list[tuple[Path, str, str]]]:
-    """Read images in threads, those that the cache does not know as good: facts, and (path, reason, remedy) of bad ones."""
-    cache = FileCache(root, "images")
-    known = {path: _facts_of(cache.get(path)) for path in paths}
-    unknown = [path for path, facts in known.items() if facts is None]
+def unlabelled(root: Path) -> Dataset:
+    """Return the test images of a dataset folder that has no labels of them."""
+    none = Annotations(make_rows([]), (), ())
+    return Dataset(root, root / TEST_IMAGES, names_of_images(root, "test"), none, pack=open_pack(root), side="test")
+
+
+def read_facts(
+    paths: ImagePaths, workers: int | None, progress: bool
+) -> tuple[FactColumns, list[tuple[int, str, str]]]:
+    """Read images in threads, those that the cache does not know as good; of a packed dataset its index alone.
+
+    Returns:
+        Facts, and (place among the paths, reason, remedy) of bad images.
+    """
+    if paths.dataset.pack is not None:
+        return FactColumns.of_pack(paths), []
+    cache = FileCache(paths.dataset.root, "images")
+    read_so_far = FactColumns(len(paths))
+    unknown = []
+    for place, path in enumerate(paths):
+        facts = _facts_of(cache.get(path))
+        if facts is None:
+            unknown.append(place)
+        else:
+            read_so_far[place] = facts
     bad = []
 
-    def read(path: Path) -> ImageFacts | ImageError:
+    def read(place: int) -> ImageFacts | ImageError:
         try:
-            return verify_image(path)
+            return verify_image(paths[place])
         except ImageError as error:
             return error
 
     if unknown:
         try:
-            with ThreadPoolExecutor(thread_count(workers)) as pool:
-                bar = tqdm(pool.map(read, unknown), "reading images", len(unknown), disable=None if progress else True)
-                for path, found in zip(unknown, bar, strict=True):
-                    # Permissions, a disk or a library may be repaired without a trace on the file: read it anew then.
-                    if isinstance(found, ImageError):
-                        bad.append((path, found.reason, found.remedy))
-                    else:
-                        known[path] = found
-                        levels = found.levels
-                        numbers = [levels.low, levels.high, levels.usual]
-                        cache.put(path, [found.height, found.width, levels.kind, *numbers, found.pages])
+            bar = tqdm(
+                in_order(read, unknown, thread_count(workers)),
+                "reading images",
+                len(unknown),
+                disable=None if progress else True,
+            )
+            for place, found in bar:
+                # Permissions, a disk or a library may be repaired without a trace on the file: read it anew then.
+                if isinstance(found, ImageError):
+                    bad.append((place, found.reason, found.remedy))
+                else:
+                    read_so_far[place] = found
+                    levels = found.levels
+                    numbers = [levels.low, levels.high, levels.usual]
+                    cache.put(paths[place], [found.height, found.width, levels.kind, *numbers, found.pages])
         finally:
             cache.save()  # an interrupted check goes on where it was
-    return {path: facts for path, facts in known.items() if facts is not None}, bad
+    return read_so_far, bad
+
+
+def in_order(work: Callable[[Item], Result], items: Iterable[Item], threads: int) -> Iterator[tuple[Item, Result]]:
+    """Do the work in threads and give item and result in order; only a few results wait at any time."""
+    with ThreadPoolExecutor(threads) as pool:
+        waiting: deque[tuple[Item, Future[Result]]] = deque()
+        try:
+            for item in items:
+                waiting.append((item, pool.submit(work, item)))
+                if len(waiting) > 4 * threads:
+                    first, future = waiting.popleft()
+                    yield first, future.result()
+            while waiting:
+                first, future = waiting.popleft()
+                yield first, future.result()
+        finally:
+            pool.shutdown(wait=False, cancel_futures=True)
+
+
+def _as_problems(paths: ImagePaths, bad: Sequence[tuple[int, str, str]]) -> list[list]:
+    folder = paths.dataset.image_dir.name
+    return [[f"{folder}/{paths.names[place]}", None, *why] for place, *why in bad]
+
+
+def _damaged(root: Path, side: Side) -> list[list]:
+    """Compare every image of a packed side with its checksum, shard by shard."""
+    pack = open_pack(root)
+    if pack is None:
+        return []
+    images = pack.side(side)
+    found = []
+    for row in np.lexsort((images.columns["offset"], images.columns["shard"])).tolist():
+        try:
+            pack.content(side, row)
+        except InputError as error:
+            shard = images.shards[images.columns["shard"][row]]
+            reason, _, remedy = str(error).removeprefix(f"{pack.place}/{shard}: ").partition("; ")
+            found.append([shard, None, reason, remedy])
+    return found
 
 
 def _facts_of(stored: Any) -> ImageFacts | None:
@@ -253,21 +327,14 @@ def _facts_of(stored: Any) -> ImageFacts | None:
         return None
 
 
-def _sizes(read: dict[Path, ImageFacts]) -> dict[Path, tuple[int, int]]:
-    return {path: (facts.height, facts.width) for path, facts in read.items()}
-
-
-def _largest(read: dict[Path, ImageFacts]) -> float | None:
-    return max((facts.levels.high for facts in read.values() if facts.levels.kind == "whole"), default=None)
-
-
-def _judge_depth(depth: BitDepth, read: dict[Path, ImageFacts], bad: list[tuple[Path, str, str]]) -> BitDepth:
+def _judge_depth(depth: BitDepth, read: FactColumns, bad: list[tuple[int, str, str]]) -> BitDepth:
     """Measure what is not known of the bit depth, and count images that exceed it among the bad ones."""
-    depth = depth.measured(facts.levels for facts in read.values())
-    for path, facts in list(read.items()):
-        if refusal := depth.refusal(facts.levels):
-            bad.append((path, *refusal))
-            del read[path]
+    wide = read.wide()
+    depth = depth.measured(read[place].levels for place in wide)
+    for place in wide:
+        if refusal := depth.refusal(read[place].levels):
+            bad.append((place, *refusal))
+            read.known[place] = False
     return depth
 
 
@@ -275,27 +342,28 @@ def _few_above(levels: Levels) -> str:
     return f" but for a few pixels up to {levels.high:g}" if levels.usual is not None else ""
 
 
-def _warnings(root: Path, read: dict[Path, ImageFacts], depth: BitDepth) -> list[str]:
+def _warnings(paths: ImagePaths, read: FactColumns, depth: BitDepth) -> list[str]:
     """Describe what may be wrong with images that can be read, each kind in one line."""
 
-    def named(paths: list[Path]) -> str:
-        others = f" (and {plural(len(paths) - 1, 'other image')})" if len(paths) > 1 else ""
-        return f"{paths[0].relative_to(root).as_posix()}{others}"
+    def named(places: list[int]) -> str:
+        others = f" (and {plural(len(places) - 1, 'other image')})" if len(places) > 1 else ""
+        return f"{paths.dataset.image_dir.name}/{paths.names[places[0]]}{others}"
 
-    found: dict[str, list[Path]] = {}
-    pages: list[Path] = []
-    above: list[Path] = []
-    for path, facts in read.items():
+    found: dict[str, list[int]] = {}
+    pages: list[int] = []
+    above: list[int] = []
+    for place in read.notable():
+        facts = read[place]
         low, high = depth.shown(facts.levels)
         if high - low < 256 // DARK and high < 255:
-            found.setdefault(facts.levels.kind, []).append(path)
+            found.setdefault(facts.levels.kind, []).append(place)
         if facts.levels.kind == "whole" and depth.bits is not None and facts.levels.high >= 2**depth.bits:
-            above.append(path)
+            above.append(place)
         if facts.pages > 1:
-            pages.append(path)
+            pages.append(place)
     lines = []
-    for kind, paths in found.items():
-        levels = read[paths[0]].levels
+    for kind, places in found.items():
+        levels = read[places[0]].levels
         low, high = depth.shown(levels)
         own = BitDepth().measured([replace(levels, high=levels.most)])
         remedy = "convert it anew from what the camera wrote, if it looks black"
@@ -307,7 +375,7 @@ def _warnings(root: Path, read: dict[Path, ImageFacts], depth: BitDepth) -> list
                 f"its numbers {levels.low:g} to {levels.high:g} are scaled by a white of {depth.float_white:g}: scale"
             )
             remedy += " all images alike"
-        lines.append(f"{named(paths)}: uses grey {low} to {high} of 0 to 255; {remedy}")
+        lines.append(f"{named(places)}: uses grey {low} to {high} of 0 to 255; {remedy}")
     if above:
         most = read[above[0]].levels.high
         lines.append(f"{named(above)}: a few numbers, up to {most:g}, exceed {depth.bits} bits; they become white")

@@ -6,6 +6,7 @@ neither Pillow nor OpenCV hands the warning on.
 
 import contextlib
 import errno
+import io
 import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -17,7 +18,8 @@ import numpy as np
 from PIL import ExifTags, Image, TiffImagePlugin, UnidentifiedImageError
 
 from utils.data.bit_depth import UNKNOWN, BitDepth, Levels
-from utils.data.scans import MOST_SCANS, REMEDY, file_has_too_many_scans
+from utils.data.packed import PackedImage
+from utils.data.scans import MOST_SCANS, REMEDY, file_has_too_many_scans, has_too_many_scans
 from utils.errors import InputError
 
 WIDE_SUFFIXES = frozenset({".png", ".tif", ".tiff"})  # of formats that can hold more than 8 bits
@@ -54,6 +56,8 @@ def pages_of(path: Path) -> int:
     """Read the number of pages of a TIFF from its headers; 1 for other formats, and for what cannot be read."""
     if path.suffix.lower() not in (".tif", ".tiff"):
         return 1
+    if isinstance(path, PackedImage):
+        return int(path.column("pages"))
     with contextlib.suppress(ImageError), _opened(path, decoding=False) as image:
         return _pages(image)
     return 1
@@ -76,6 +80,15 @@ def read_image(path: Path, channels: int = 3, depth: BitDepth = UNKNOWN) -> np.n
     if channels not in (1, 3):
         raise ValueError(f"channels {channels}: expected 1 or 3")
     with _opened(path) as image:
+        try:
+            return to_pixels(image, channels, depth)
+        except Unscalable as error:
+            raise ImageError(path, error.reason, error.remedy) from None
+
+
+def decode_image(path: Path, content: bytes, channels: int = 3, depth: BitDepth = UNKNOWN) -> np.ndarray:
+    """Decode the bytes of an image file as ``read_image`` reads the file; ``path`` is for messages."""
+    with _opened(path, content=content) as image:
         try:
             return to_pixels(image, channels, depth)
         except Unscalable as error:
@@ -205,6 +218,8 @@ def read_size(path: Path) -> tuple[int, int]:
     Raises:
         ImageError: the file is missing, empty or not an image.
     """
+    if isinstance(path, PackedImage):
+        return path.column("height"), path.column("width")
     with _opened(path, decoding=False) as image:
         return image.height, image.width
 
@@ -251,15 +266,18 @@ def _pages(image: Image.Image) -> int:
 
 
 @contextlib.contextmanager
-def _opened(path: Path, decoding: bool = True) -> Iterator[Image.Image]:
+def _opened(path: Path, decoding: bool = True, content: bytes | None = None) -> Iterator[Image.Image]:
     """Open an image for a block that reads of it what it needs, and name the file in whatever goes wrong there.
 
-    With ``decoding`` its pixels will be read, so that what takes minutes to decode is refused.
+    With ``decoding`` its pixels will be read, so that what takes minutes to decode is refused. ``content`` is the file where
+    it was read already.
     """
+    if content is None and isinstance(path, PackedImage):
+        content = path.content()
     try:
-        if decoding and file_has_too_many_scans(path):
+        if decoding and (file_has_too_many_scans(path) if content is None else has_too_many_scans(content)):
             raise ImageError(path, f"JPEG of more than {MOST_SCANS} scans, which takes minutes to decode", REMEDY)
-        with Image.open(path) as image:
+        with Image.open(path if content is None else io.BytesIO(content)) as image:
             yield image
     except ImageError:
         raise
@@ -280,12 +298,12 @@ def _opened(path: Path, decoding: bool = True) -> Iterator[Image.Image]:
 def _unknown(path: Path) -> tuple[str, str]:
     """Return why a file was not taken for an image, and the remedy."""
     remedy = "restore the file or remove it"
-    with open(path, "rb") as file:
+    with path.open("rb") as file:
         start = file.read(16)
     if start[:4] not in (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+"):
         return "not an image" if start else "empty file", remedy
     bits = 0
-    with contextlib.suppress(Exception), open(path, "rb") as file:  # whatever damaged tags make of it
+    with contextlib.suppress(Exception), path.open("rb") as file:  # whatever damaged tags make of it
         big = start[2:4] in (b"+\0", b"\0+")
         tags = TiffImagePlugin.ImageFileDirectory_v2(file.read(16 if big else 8))
         file.seek(tags.next)

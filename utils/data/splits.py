@@ -1,7 +1,7 @@
 """Choose images: the class-balanced subset, and the training, validation and test sides of a split."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -44,26 +44,31 @@ def balance(annotations: Annotations, per_class: int, seed: int) -> list[str]:
     Returns:
         Image names, sorted.
     """
-    classes = _classes_by_image(annotations)
-    generator = np.random.default_rng(seed)
-    shuffled = generator.permutation(sorted(classes)).tolist()
-    members: dict[int, list[str]] = {k: [] for k in range(1, annotations.num_classes + 1)}
-    for name in shuffled:
-        for class_id in classes[name]:
-            members[class_id].append(name)
+    shown = _shown(annotations, None)
+    # Every number here is of an image: a million sets and lists of names would take most of a GB.
+    shuffled = np.random.default_rng(seed).permutation(len(shown.names))
+    several = np.bincount(shown.image, minlength=len(shown.names))
+    members = {k: np.zeros(0, dtype=np.int64) for k in range(1, annotations.num_classes + 1)}
+    has = np.zeros(len(shown.names), dtype=np.bool_)
+    for class_id in members:
+        has[:] = False
+        has[shown.image[shown.label == class_id]] = True
+        members[class_id] = shuffled[has[shuffled]]
     counts = dict.fromkeys(members, 0)
-    chosen: set[str] = set()
+    chosen = np.zeros(len(shown.names), dtype=np.bool_)
     for class_id in sorted(members, key=lambda k: (len(members[k]), k)):
-        full = {k for k, count in counts.items() if count >= per_class}
-        # sort() is stable: within a rank the shuffled order stays.
-        for name in sorted(members[class_id], key=lambda n: (len(full & classes[n]), len(classes[n]))):
+        enough = np.isin(shown.label, [k for k, count in counts.items() if count >= per_class])
+        full = np.bincount(shown.image[enough], minlength=len(shown.names))
+        own = members[class_id]
+        # lexsort() is stable: within a rank the shuffled order stays.
+        for image in own[np.lexsort((several[own], full[own]))].tolist():
             if counts[class_id] >= per_class:
                 break
-            if name not in chosen:
-                chosen.add(name)
-                for k in classes[name]:
+            if not chosen[image]:
+                chosen[image] = True
+                for k in shown.labels_of(image):
                     counts[k] += 1
-    return sorted(chosen)
+    return sorted(shown.names[chosen].tolist())
 
 
 @dataclass(frozen=True)
@@ -153,7 +158,8 @@ def split(
         if not 0 <= fraction < 1:
             raise InputError(f"-{name} {fraction}: expected 0 or more and less than 1")
     names = sorted(set(images))
-    group_of = {name: k for k, name in enumerate(names)} if groups is None else {name: groups[name] for name in names}
+    own_group: Iterable[int] = range(len(names)) if groups is None else (groups[name] for name in names)
+    group_of = dict(zip(names, own_group, strict=True))
     # Of a class of two images training and validation have one each before the test has one.
     test = kept_apart(annotations, group_of, test_fraction, seed, 3) if test_fraction else set()
     others = {name: group for name, group in group_of.items() if group not in test}
@@ -180,38 +186,46 @@ def kept_apart(annotations: Annotations, group_of: dict[str, int], fraction: flo
     Returns:
         The groups.
     """
-    names = list(group_of)
-    classes = _classes_by_image(annotations)
-    members: dict[int, list[str]] = {}
-    for name in names:
-        members.setdefault(group_of[name], []).append(name)
-    # Column 0 counts clean images, so that they are spread like a class.
-    counts = {group: np.zeros(annotations.num_classes + 1) for group in members}
-    for name in names:
-        for class_id in classes.get(name, {0}):
-            counts[group_of[name]][class_id] += 1
-    total = np.sum(list(counts.values()), axis=0)
-    wanted = np.stack([total * (1 - fraction), total * fraction])
-    needed = wanted.copy()
-    generator = np.random.default_rng(seed)
-    order = generator.permutation(sorted(members)).tolist()
+    shown = _shown(annotations, list(group_of))
+    numbers, group = np.unique(np.fromiter(group_of.values(), np.int64, len(group_of)), return_inverse=True)
+    size = np.bincount(group, minlength=len(numbers))
+    # What each group shows, group by group: label and number of images. Label 0 counts clean images, so that they are
+    # spread like a class.
+    clean = np.setdiff1d(np.arange(len(group)), shown.image)
+    of_image, label = np.concatenate([shown.image, clean]), np.concatenate([shown.label, np.zeros_like(clean)])
+    width = annotations.num_classes + 1
+    pairs, count = np.unique(group[of_image] * width + label, return_counts=True)
+    owner, label = np.divmod(pairs, width)
+    begin = np.searchsorted(owner, np.arange(len(numbers) + 1))
+    total = np.bincount(label, weights=count, minlength=width)
+    wanted = [(total * (1 - fraction)).tolist(), (total * fraction).tolist()]
+    needed = [list(side) for side in wanted]
+    order = np.random.default_rng(seed).permutation(len(numbers))
     # Single images last: they are fine enough to fill what the groups left open.
-    waiting = sorted(order, key=lambda group: len(members[group]) == 1)
-    apart: set[int] = set()
-    while waiting:
-        left = np.sum([counts[group] for group in waiting], axis=0)
-        label = int(np.where(left > 0, left, np.inf).argmin())
-        rest = []
-        for group in waiting:
-            if not counts[group][label]:
-                rest.append(group)
-                continue
-            side = _side(counts[group], label, needed, wanted, bool(total[label] >= least))
-            needed[side] -= counts[group]
-            if side:
-                apart.add(group)
-        waiting = rest
-    return apart
+    order = order[np.argsort(size[order] == 1, kind="stable")]
+    place = np.empty_like(order)
+    place[order] = np.arange(len(order))
+    waiting = np.ones(len(numbers), dtype=np.bool_)
+    apart = np.zeros(len(numbers), dtype=np.bool_)
+    while waiting.any():
+        open_entries = waiting[owner]
+        left = np.bincount(label[open_entries], weights=count[open_entries], minlength=width)
+        rarest = int(np.where(left > 0, left, np.inf).argmin())
+        entries = np.flatnonzero(open_entries & (label == rarest))
+        entries = entries[np.argsort(place[owner[entries]])]
+        members = owner[entries]
+        for one, own, first, end in zip(
+            members.tolist(), count[entries].tolist(), begin[members].tolist(), begin[members + 1].tolist(), strict=True
+        ):
+            side = _side(own, rarest, needed, wanted, bool(total[rarest] >= least))
+            if end - first == 1:
+                needed[side][rarest] -= own
+            else:
+                for k, images in zip(label[first:end].tolist(), count[first:end].tolist(), strict=True):
+                    needed[side][k] -= images
+            apart[one] = side
+        waiting[members] = False
+    return set(numbers[apart].tolist())
 
 
 def write_split(frame: pd.DataFrame, csv: Path) -> None:
@@ -234,10 +248,15 @@ def read_split(csv: Path, images: Sequence[str] | None = None) -> pd.DataFrame:
     """
     remedy = "expected image,side,group as Train.py writes them"
     table = _read_sides(csv, images, ["image", "side", "group"], remedy)
-    for row, group in table["group"].items():
+    # Most tables are whole, and a pattern for each of a million rows takes seconds.
+    for row, group in table["group"].items() if not all(map(_is_number, table["group"])) else ():
         if not re.fullmatch(r"\d{1,18}", group, re.ASCII):  # what fits into 64 bits
             raise AnnotationError(csv, f"group {group!r} is not a whole number", remedy, int(str(row)))
     return table[["image", "side", "group"]].astype({"group": np.int64}).reset_index(drop=True)
+
+
+def _is_number(text: str) -> bool:
+    return text.isascii() and text.isdigit() and len(text) <= 18
 
 
 def groups_in(csv: Path, names: Sequence[str]) -> dict[str, int]:
@@ -281,7 +300,9 @@ def _read_sides(csv: Path, images: Sequence[str] | None, wanted: list[str], reme
     if known is not None:  # a table from Windows may have a\\b.jpg
         table["image"] = [name if name in known else name.replace("\\", "/") for name in table["image"]]
     first_row: dict[str, int] = {}
-    for row, image, side in zip(table.index, table["image"], table["side"], strict=True):
+    whole = table["side"].isin(SIDES).all() and not table["image"].duplicated().any()
+    whole = whole and (known is None or known.issuperset(table["image"]))
+    for row, image, side in () if whole else zip(table.index, table["image"], table["side"], strict=True):
         if side not in SIDES:
             raise AnnotationError(csv, f"side {side!r}", f"expected {TRAIN}, {VALID} or {TEST}", row)
         if first_row.setdefault(image, row) != row:
@@ -293,17 +314,47 @@ def _read_sides(csv: Path, images: Sequence[str] | None, wanted: list[str], reme
     return table
 
 
-def _classes_by_image(annotations: Annotations) -> dict[str, set[int]]:
-    classes: dict[str, set[int]] = {}
-    for image, class_id in zip(annotations.rows["image"], annotations.rows["class_id"], strict=True):
-        classes.setdefault(str(image), set()).add(int(class_id))
-    return classes
+@dataclass(frozen=True)
+class _Shown:
+    """Which classes images show: an entry for each image and class.
+
+    Attributes:
+        names: (N,) of the images.
+        image: (E,) int64, place of the image among the names, rising.
+        label: (E,) int64, the class.
+    """
+
+    names: np.ndarray
+    image: np.ndarray
+    label: np.ndarray
+
+    def labels_of(self, image: int) -> list[int]:
+        """Return the classes that an image shows."""
+        first, end = np.searchsorted(self.image, [image, image + 1])
+        return [int(label) for label in self.label[first:end]]
 
 
-def _side(counts: np.ndarray, label: int, needed: np.ndarray, wanted: np.ndarray, at_least_one: bool) -> int:
+def _shown(annotations: Annotations, names: Sequence[str] | None) -> _Shown:
+    """Look up the classes of these images; of all that show any, sorted by name, when none are given."""
+    rows = annotations.rows
+    images = rows["image"].to_numpy(dtype=object)
+    if names is None:
+        place, found = pd.factorize(images, sort=True)
+    else:
+        found = np.empty(len(names), dtype=object)
+        found[:] = names
+        place = pd.Index(found, dtype=object).get_indexer(images)
+    there = place >= 0
+    width = annotations.num_classes + 1
+    entries = np.unique(place[there] * width + rows["class_id"].to_numpy(np.int64)[there])
+    image, label = np.divmod(entries, width)
+    return _Shown(np.asarray(found, dtype=object), image, label)
+
+
+def _side(count: float, label: int, needed: list[list[float]], wanted: list[list[float]], at_least_one: bool) -> int:
     """Choose 0 (the others) or 1 (the side kept apart) for a group, by what they still need of a label."""
-    share = needed[:, label] / np.maximum(wanted[:, label], 1e-9)
+    share, of_others = needed[1][label] / max(wanted[1][label], 1e-9), needed[0][label] / max(wanted[0][label], 1e-9)
     # One image of a very rare class is kept apart even if the share is less than half an image.
-    first = at_least_one and counts[label] == 1 and needed[1, label] == wanted[1, label] > 0
-    fits = first or counts[label] <= needed[1, label] + 0.5
-    return int(share[1] > share[0] and fits)
+    first = at_least_one and count == 1 and needed[1][label] == wanted[1][label] > 0
+    fits = first or count <= needed[1][label] + 0.5
+    return int(share > of_others and fits)

@@ -53,36 +53,53 @@ def read_table(csv: Path) -> pd.DataFrame:
         if csv.stat().st_size == 0:
             raise AnnotationError(csv, "empty file", f"expected a table {LAYOUTS}")
         with open(csv, encoding="utf-8-sig", newline="") as file:
-            lines = _read_lines(csv, file)
+            header, rows, columns = _read_columns(csv, file)
     except FileNotFoundError:
         raise AnnotationError(csv, "no such file", "put the table there, or run Prepare_data.py convert") from None
     except IsADirectoryError:
         raise AnnotationError(csv, "is a folder", "expected a CSV table") from None
     except UnicodeError:
         raise AnnotationError(csv, "not UTF-8 text", "save it as CSV with encoding UTF-8") from None
-    if not lines:
+    if not rows:
         raise AnnotationError(csv, "holds only blank rows", f"expected a table {LAYOUTS}")
-    header = [name.strip() for name in lines.pop(min(lines))]
-    for row, fields in lines.items():
-        if len(fields) != len(header) and (len(fields) < len(header) or any(fields[len(header) :])):
-            reason = f"{len(fields)} fields, but the header has {len(header)}"
-            raise AnnotationError(csv, reason, "separate fields by commas, one image and class a row", row)
-    rows = [fields[: len(header)] for fields in lines.values()]
-    return pd.DataFrame(rows, index=list(lines), columns=header, dtype=object)
+    # Columns by number, since a header may have a name twice.
+    table = pd.DataFrame(dict(enumerate(columns)), index=rows[1:], dtype=object)
+    return table.set_axis(header, axis=1)
 
 
-def _read_lines(csv: Path, file: TextIO) -> dict[int, list[str]]:
-    """Read the rows that are not blank: row in the file -> fields."""
+def _read_columns(csv: Path, file: TextIO) -> tuple[list[str], list[int], list[list[str]]]:
+    """Read the rows that are not blank: the header, the row in the file of each (the header's too), and the columns.
+
+    Columns, and not rows: a list for each of a million rows would take more memory than what they hold.
+    """
     field_size_limit(2**31 - 1)  # the code of a ragged mask is longer than the module's 128 KiB
     reader = csv_reader(file, strict=True)
-    lines = {}
+    header: list[str] = []
+    rows: list[int] = []
+    columns: list[list[str]] = []
+    wrong: AnnotationError | None = None
     try:
         for fields in reader:
-            if any(field.strip() for field in fields):
-                lines[reader.line_num] = fields
+            if not fields or not (fields[0].strip() or any(field.strip() for field in fields)):
+                continue
+            rows.append(reader.line_num)
+            if len(rows) == 1:
+                header = [name.strip() for name in fields]
+                columns = [[] for _ in header]
+                continue
+            count = len(fields)
+            if count != len(header) and (count < len(header) or any(fields[len(header) :])):
+                reason = f"{count} fields, but the header has {len(header)}"
+                remedy = "separate fields by commas, one image and class a row"
+                wrong = wrong or AnnotationError(csv, reason, remedy, reader.line_num)
+                continue
+            for column, field in zip(columns, fields, strict=False):
+                column.append(field)
     except CsvError as error:
         raise AnnotationError(csv, f"not a CSV table ({error})", f"expected {LAYOUTS}", reader.line_num) from None
-    return lines
+    if wrong is not None:
+        raise wrong
+    return header, rows, columns
 
 
 def require_columns(csv: Path, table: pd.DataFrame, wanted: list[str], expected: str = f"expected {LAYOUTS}") -> None:

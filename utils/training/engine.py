@@ -14,6 +14,15 @@ from utils.errors import InputError
 MIXED_PRECISION = {"f32": "no", "bf16": "bf16", "f16": "fp16"}
 
 
+# What gloo, NCCL and torch say where another process has gone.
+LOST = ("closed by peer", "reset by peer", "NCCL error", "ncclRemoteError", "Broken pipe", "Timed out waiting")
+
+
+def has_lost_a_process(error: BaseException) -> bool:
+    """Check whether an error is what the processes that are left meet when one of a training was killed."""
+    return isinstance(error, RuntimeError) and any(words in str(error) for words in LOST)
+
+
 class SteelEngine(Engine):
     """One process or many (under ``torchrun`` or ``accelerate launch``), CPU or GPU, any precision.
 

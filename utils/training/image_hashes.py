@@ -2,7 +2,6 @@
 
 import zipfile
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +9,7 @@ from tqdm import tqdm
 
 from utils.data.annotations import Dataset
 from utils.data.cache import FileCache
-from utils.data.checks import thread_count
+from utils.data.checks import in_order, thread_count
 from utils.data.duplicates.description import describe
 from utils.data.duplicates.hashes import BYTES, VERSION, hash_of
 from utils.data.duplicates.pairs import scale_for
@@ -33,7 +32,7 @@ def hash_images(
         progress: show a bar when standard error is a terminal.
     """
     names = [*train, *valid]
-    scale = scale_for([dataset.path(name) for name in names])
+    scale = scale_for(dataset.paths(names))
     # The depth of images with more than 8 bits changes the numbers that are hashed.
     key = [VERSION, scale, dataset.depth.text()]
     cache = FileCache(dataset.root, "hashes")
@@ -46,9 +45,11 @@ def hash_images(
         cache.put(dataset.path(name), [*key, found.tobytes().hex()])
         return found
 
-    with ThreadPoolExecutor(thread_count(workers)) as pool:
-        read = tqdm(pool.map(one, names), "hashing images", len(names), disable=None if progress else True)
-        hashes = np.array(list(read), dtype=np.uint8).reshape(-1, BYTES)
+    hashes = np.zeros((len(names), BYTES), np.uint8)
+    read = in_order(one, names, thread_count(workers))
+    bar = tqdm(read, "hashing images", len(names), disable=None if progress else True)
+    for place, (_, found) in enumerate(bar):
+        hashes[place] = found
     cache.save()
     return of_images(scale, hashes[: len(train)], hashes[len(train) :])
 

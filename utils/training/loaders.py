@@ -18,6 +18,7 @@ from config import TrainConfig
 from utils.data.annotations import Dataset
 from utils.data.dataset import Key, LabelledImage, StripDataset, collate
 from utils.data.decoded import ImageFiles, ImageSource
+from utils.data.packed_blocks import Batches, BlockOrder, PackedFiles
 from utils.data.soft_masks import SoftTargets
 from utils.errors import InputError
 from utils.text import plural
@@ -40,6 +41,7 @@ class EpochBatches(Sampler[list[Key]]):
         rank: of this process.
         processes: how many share the batches; training leaves out what does not go round.
         shares: for each epoch how far images have grown, see ``Key``; where there is none, they are full-sized.
+        blocks: of a packed dataset, in whose order images come; none: any image may come at any time.
     """
 
     def __init__(
@@ -51,7 +53,9 @@ class EpochBatches(Sampler[list[Key]]):
         rank: int,
         processes: int,
         shares: Sequence[float] = (),
+        blocks: BlockOrder | None = None,
     ) -> None:
+        self.blocks = blocks
         self.count, self.batch_size, self.seed, self.shuffle = count, batch_size, seed, shuffle
         self.rank, self.processes, self.shares = rank, processes, shares
         self.epoch = 0
@@ -67,12 +71,20 @@ class EpochBatches(Sampler[list[Key]]):
     def __iter__(self) -> Iterator[list[Key]]:
         # Seeds are 31 bits, which is what albumentations takes.
         random = np.random.default_rng((self.seed, self.epoch))
-        order = random.permutation(self.count) if self.shuffle else np.arange(self.count)
+        chosen: np.ndarray | Batches
+        if self.blocks is None:
+            chosen = random.permutation(self.count) if self.shuffle else np.arange(self.count)
+        else:
+            chosen = self.blocks.batches(self._batches(), self.batch_size, random if self.shuffle else None)
         seeds = random.integers(0, 2**31, self.count)
         share = self.shares[self.epoch - 1] if self.shares else 1.0
         for number in range(len(self)):
-            start = (number * self.processes + self.rank) * self.batch_size
-            yield [Key(int(index), int(seeds[index]), share) for index in order[start : start + self.batch_size]]
+            batch = number * self.processes + self.rank
+            if isinstance(chosen, Batches):
+                images = chosen[batch]
+            else:
+                images = chosen[batch * self.batch_size : (batch + 1) * self.batch_size]
+            yield [Key(int(index), int(seeds[index]), share) for index in images]
 
     def smallest(self) -> int:
         """Return the number of images in the smallest training batch of any process."""
@@ -116,16 +128,15 @@ def make_loaders(
         InputError: too few images to give each process one batch, or too many loading processes.
     """
     target = None if config.target is None else dataset.annotations.class_names.index(config.target) + 1
-    make = functools.partial(
-        StripDataset,
-        dataset,
-        task=config.task,
-        target=target,
-        images=images or ImageFiles(dataset, config.channels, config.image_size),
-    )
+    sources = {
+        "train": images or image_source(config, dataset, train),
+        "valid": images or image_source(config, dataset, valid),
+    }
+    make = functools.partial(StripDataset, dataset, task=config.task, target=target)
     parts = {
         "train": make(
             train,
+            images=sources["train"],
             augment=config.augmentation,
             crop=config.crop,
             start_size=config.start_size,
@@ -133,7 +144,7 @@ def make_loaders(
             blackout=config.blackout,
             soft=soft,
         ),
-        "valid": make(valid, keep_truth=True),
+        "valid": make(valid, images=sources["valid"], keep_truth=True),
     }
     check_counts(config, {name: len(part) for name, part in parts.items()}, processes)
     workers = worker_count(config.num_of_workers, processes, beside_gpu=pin)
@@ -144,7 +155,9 @@ def make_loaders(
     for name, part in parts.items():
         training = name == "train"
         shares = growing.shares(config.num_epochs) if training and config.start_size else ()
-        batches = EpochBatches(len(part), config.batch_size, config.seed, training, rank, processes, shares)
+        # Decoded images are there to be read in any order, and yet come in that of the pack, so that -cache changes nothing.
+        order = _order(dataset, part, sources[name])
+        batches = EpochBatches(len(part), config.batch_size, config.seed, training, rank, processes, shares, order)
         loaders[name] = _loader(part, batches, workers, pin)
     return loaders
 
@@ -163,11 +176,28 @@ def make_test_loader(
         pin: keep batches in memory that a GPU copies from faster.
     """
     target = None if config.target is None else dataset.annotations.class_names.index(config.target) + 1
-    images = ImageFiles(dataset, config.channels, config.image_size)
+    images = image_source(config, dataset, names)
     part = StripDataset(dataset, names, task=config.task, target=target, images=images, keep_truth=True)
     workers = worker_count(config.num_of_workers, processes, beside_gpu=pin)
-    batches = EpochBatches(len(part), config.batch_size, config.seed, False, rank, processes)
+    order = _order(dataset, part, images)
+    batches = EpochBatches(len(part), config.batch_size, config.seed, False, rank, processes, blocks=order)
     return _loader(part, batches, workers, pin)
+
+
+def image_source(config: TrainConfig, dataset: Dataset, names: Sequence[str]) -> ImageSource:
+    """Return what decodes images whenever they are used: files one by one, packed ones block by block."""
+    if dataset.pack is None or not all(map(dataset.is_packed, names)):
+        return ImageFiles(dataset, config.channels, config.image_size)
+    return PackedFiles(dataset, names, config.channels, config.image_size)
+
+
+def _order(dataset: Dataset, part: StripDataset, images: ImageSource) -> BlockOrder | None:
+    """Return the blocks of a packed dataset that images come from; None where they may come in any order."""
+    if isinstance(images, PackedFiles):
+        return BlockOrder(images.blocks)
+    if dataset.pack is None or not all(map(dataset.is_packed, part.names)):
+        return None
+    return BlockOrder(PackedFiles(dataset, part.names, 3, None).blocks)
 
 
 def _loader(part: StripDataset, batches: EpochBatches, workers: int, pin: bool) -> DataLoader:

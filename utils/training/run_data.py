@@ -6,8 +6,9 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from utils.data.annotations import Dataset
+from utils.data.packed import PackedImage
 from utils.errors import InputError
-from utils.files import write_text
+from utils.files import replacing
 from utils.text import plural
 from utils.weights.run_files import DATA
 
@@ -22,11 +23,15 @@ def write_data(folder: Path, dataset: Dataset, images: Iterable[str]) -> None:
         dataset: the dataset folder.
         images: names of those that the run uses.
     """
-    content = {
-        "class_names": list(dataset.annotations.class_names),
-        "images": {name: _fingerprint(dataset, name) for name in images},
-    }
-    write_text(folder / DATA, json.dumps(content, indent=1, ensure_ascii=False) + "\n")
+    # Line by line: the whole text of a million images, made at once, takes a GB.
+    with replacing(folder / DATA) as temporary, open(temporary, "w", encoding="utf-8", newline="\n") as file:
+        classes = json.dumps({"class_names": list(dataset.annotations.class_names)}, indent=1, ensure_ascii=False)
+        file.write(f'{classes[:-2]},\n "images": {{')
+        comma = ""
+        for name in images:
+            file.write(f"{comma}\n  {json.dumps(name, ensure_ascii=False)}: {json.dumps(_fingerprint(dataset, name))}")
+            comma = ","
+        file.write("\n }\n}\n")
 
 
 def check_data(folder: Path, dataset: Dataset) -> None:
@@ -77,9 +82,13 @@ def _fingerprint(dataset: Dataset, name: str) -> str:
     Every byte is read: that takes less than the first epoch, which reads and decodes the same files.
     """
     digest = hashlib.blake2b(digest_size=16)
-    with open(dataset.path(name), "rb") as file:
-        while block := file.read(1 << 20):
-            digest.update(block)
+    path = dataset.path(name)
+    if isinstance(path, PackedImage):  # which is compared with its checksum whenever it is read
+        digest.update(b"packed" + path.digest)
+    else:
+        with open(path, "rb") as file:
+            while block := file.read(1 << 20):
+                digest.update(block)
     digest.update(_labels(dataset, name).encode())
     return digest.hexdigest()
 

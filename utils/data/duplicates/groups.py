@@ -14,6 +14,7 @@ from utils.data.cache import FileCache, files_fingerprint
 from utils.data.checks import thread_count
 from utils.data.duplicates.description import Description
 from utils.data.duplicates.pairs import Pair, describe_images, find_pairs, scale_for
+from utils.data.images import read_image
 
 VERSION = 3  # of the search: results of another one that were kept are made anew
 LARGEST_SHARE, LARGEST_LEAST = 0.1, 8  # a group never grows beyond this share (and number) of the images
@@ -38,18 +39,19 @@ def near_duplicate_groups(
         return {}
     # The depth of images with more than 8 bits; without such images the key is that of versions that knew no depth.
     depth = f" {dataset.depth.text()}" if dataset.depth.text() else ""
-    key = f"{files_fingerprint(dataset.image_dir, names)} {VERSION}{depth}"
+    key = f"{files_fingerprint(dataset.paths(names), names)} {VERSION}{depth}"
     cache = FileCache(dataset.root, "duplicates")
-    stored = cache.get(dataset.image_dir)
+    where = dataset.image_dir if dataset.pack is None else dataset.root
+    stored = cache.get(where)
     if isinstance(stored, dict) and stored.get("key") == key and len(stored["groups"]) == len(names):
         return dict(zip(names, stored["groups"], strict=True))
     threads = thread_count(workers)
-    paths = {dataset.path(name): name for name in names}
+    paths = dataset.paths(names)
     described = describe_images(
-        list(paths), lambda path: dataset.read(paths[path], channels=1), scale_for(list(paths)), threads, progress
+        paths, lambda path: read_image(path, 1, dataset.depth), scale_for(paths), threads, progress
     )
     groups = group(described, threads, progress)
-    cache.put(dataset.image_dir, {"key": key, "groups": groups})
+    cache.put(where, {"key": key, "groups": groups})
     cache.save()
     return dict(zip(names, groups, strict=True))
 

@@ -1,8 +1,6 @@
 """Walk once through a dataset folder, or through its labels alone, and gather every figure on the way."""
 
-from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeVar
@@ -15,20 +13,20 @@ from config import ExploreConfig
 from utils.data import rle
 from utils.data.annotations import (
     LABELS,
-    TRAIN_IMAGES,
     AnnotationError,
     Annotations,
     Dataset,
+    has_images,
+    names_of_images,
     open_dataset,
     read_annotations,
     read_class_names,
 )
-from utils.data.checks import thread_count
+from utils.data.checks import in_order, thread_count
 from utils.data.duplicates.groups import near_duplicate_groups
 from utils.data.exploration.images import ImageLight, ImageStatistics, ImageTally, measure_light
 from utils.data.exploration.labels import ImageLabels, LabelStatistics, LabelTally, grid_of, measure_labels
 from utils.data.images import ImageError, measure_depth, read_size
-from utils.data.listing import image_names
 from utils.errors import InputError
 
 SAMPLED = 25  # images whose headers are read beforehand, to choose the shape of the maps
@@ -157,12 +155,11 @@ def explore_folder(config: ExploreConfig, progress: bool = True) -> Exploration:
     root = config.dir
     if not root.is_dir():
         raise InputError(f"{root}: no such folder; -dir expects a folder with {TABLE}")
-    if (root / TRAIN_IMAGES).is_dir() and image_names(root / TRAIN_IMAGES):
+    if has_images(root, "train") and names_of_images(root, "train"):
         if config.image_size is not None:
             raise InputError("-image_size: the images tell their sizes themselves; leave it out")
         dataset = open_dataset(root)
-        paths = [dataset.path(name) for name in dataset.images]
-        depth = measure_depth(paths, dataset.depth.overruled(config.bit_depth))
+        depth = measure_depth(dataset.paths(dataset.images), dataset.depth.overruled(config.bit_depth))
         return _with_images(replace(dataset, depth=depth), config, progress)
     return _labels_alone(root, config, progress)
 
@@ -240,18 +237,5 @@ def _walk(
     work: Callable[[Item], Result], items: Sequence[Item], workers: int | None, progress: bool, what: str
 ) -> Iterator[tuple[Item, Result]]:
     """Do the work in threads and give item and result in order; only a few results wait at any time."""
-    count = thread_count(workers)
-    with ThreadPoolExecutor(count) as pool:
-        waiting: deque[tuple[Item, Future[Result]]] = deque()
-        try:
-            bar: Iterable[Item] = tqdm(items, what, unit=" images", disable=None if progress else True)
-            for item in bar:
-                waiting.append((item, pool.submit(work, item)))
-                if len(waiting) > 4 * count:
-                    first, future = waiting.popleft()
-                    yield first, future.result()
-            while waiting:
-                first, future = waiting.popleft()
-                yield first, future.result()
-        finally:
-            pool.shutdown(wait=False, cancel_futures=True)
+    bar: Iterable[Item] = tqdm(items, what, unit=" images", disable=None if progress else True)
+    return in_order(work, bar, thread_count(workers))
