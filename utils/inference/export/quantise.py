@@ -25,4 +25,7 @@ def quantise(graph: Any, images: Sequence[np.ndarray]) -> Any:
     nncf = optional("-int8", "nncf")
     nncf.set_log_level(logging.ERROR)
     dataset = nncf.Dataset(list(images), lambda image: image[None])
-    return nncf.quantize(graph, dataset, preset=nncf.QuantizationPreset.MIXED, subset_size=len(images))
+    # Symmetric ranges: with a zero point, which the other preset takes for SiLU, OpenVINO leaves its fast kernels, and U-Net
+    # efficientnet-b0 takes 170 ms instead of 88.
+    preset = nncf.QuantizationPreset.PERFORMANCE
+    return nncf.quantize(graph, dataset, preset=preset, subset_size=len(images))
