@@ -54,6 +54,8 @@ EncoderWeights = Literal[
 Loss = Literal["dice_bce", "bce", "dice", "tversky", "focal", "lovasz", "cross_entropy"]
 Device = Literal["auto", "cpu", "cuda"]
 Precision = Literal["f32", "bf16", "f16"]
+# What trained networks run in: int8 is OpenVINO's, by a file that Export_model.py -int8 makes.
+RunPrecision = Literal["auto", Precision, "int8"]
 Backend = Literal["auto", "openvino", "onnxruntime", "torch"]
 ExportFormat = Literal["onnx", "openvino"]
 StoredTta = Literal["none", "flips"]  # what a system file may say
@@ -112,8 +114,10 @@ class InferenceFlags(MachineFlags):
     backend: Backend = flag(
         "what runs the network; auto: the fastest whose masks agree with torch f32 (Dice 0.999 in every class)", "auto"
     )
-    precision: Literal["auto", Precision] = flag(
-        "auto: as for backend; bf16 on CPUs and GPUs that have it; f16 on GPUs", "auto"
+    precision: RunPrecision = flag(
+        "auto: as for backend; bf16 on CPUs and GPUs that have it; f16 on GPUs; int8: by OpenVINO, with the file that "
+        "Export_model.py -int8 puts beside the weights",
+        "auto",
     )
 
 
@@ -709,9 +713,9 @@ class EvaluateConfig(CalibrationFlags, WeightsFlags, DecisionFlags, ViewFlags, P
         "worst and best images that the report shows, of each; 0: no pictures in it", 12, low=0, high=100
     )
     seed: int = flag("fixes the drawing of resamples, and the parts of -calibrate", 42, low=0, high=2**31 - 1)
-    precision: Literal["auto", Precision] = flag(
+    precision: RunPrecision = flag(
         "f32, so that scores do not depend on the machine; auto: as for backend; bf16 on CPUs and GPUs that have it; "
-        "f16 on GPUs",
+        "f16 on GPUs; int8: by OpenVINO, with the file that Export_model.py -int8 puts beside the weights",
         "f32",
     )
 

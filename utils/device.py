@@ -48,6 +48,8 @@ def check_precision(precision: str, device: torch.device) -> torch.dtype:
         InputError: the device cannot compute in it. A CPU that only emulates bf16 is a warning, since it is slow but
             right.
     """
+    if precision == "int8":
+        raise InputError("-precision int8: only OpenVINO computes in it, on CPUs; use -backend openvino")
     if precision == "f16" and device.type == "cpu":
         raise InputError("-precision f16: only for GPUs; use bf16 or f32 on a CPU")
     if precision == "bf16" and device.type == "cpu" and not cpu_has_bf16():

@@ -19,6 +19,7 @@ from utils.data.listing import list_images
 from utils.device import optional
 from utils.errors import InputError
 from utils.files import replacing, write_text
+from utils.inference.backends.store import network_fingerprint
 from utils.inference.chosen import depth_of
 from utils.inference.export.graph import Graph, takes_any_size, to_onnx, to_openvino
 from utils.inference.export.halving import halve
@@ -157,6 +158,7 @@ def describe(weights: WeightsFile, path: Path) -> dict[str, Any]:
     spec = weights.spec
     return {
         "weights": path.name,
+        "network": network_fingerprint(weights),
         "architecture": spec.architecture,
         "encoder": spec.encoder,
         "task": spec.task,

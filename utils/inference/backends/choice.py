@@ -20,6 +20,7 @@ from utils.decision.probabilities import label_probabilities
 from utils.device import check_precision, choose_device, cpu_has_bf16, cpu_threads, processor, version
 from utils.errors import InputError
 from utils.inference.backends import BACKENDS
+from utils.inference.backends.int8 import find_int8
 from utils.inference.backends.store import Store
 from utils.inference.network import ChooseImages, Network, Outputs, Settings
 from utils.weights.weights_file import WeightsFile
@@ -29,6 +30,10 @@ SPECKS = 1e-5  # share of the pixels that may differ whatever the Dice: a class 
 LABELS = 0.01  # largest difference between probabilities of whole images
 FEWEST = 16  # images of a run from which measuring pays
 SHOWN = 4  # images to measure on
+INT8 = ("openvino", "int8")
+# Of 8-bit integers on the first images of a run: their proof is what Export_model.py has measured on more of them, but images
+# of another camera may leave the range of numbers that they were calibrated for.
+INT8_AGREEMENT = 0.98
 PLAIN = ("torch", "f32")  # what all others are compared with
 PATIENCE = 20.0  # seconds, after which a backend that is faster than torch is good enough
 
@@ -66,20 +71,27 @@ def choose(
     candidates = list_candidates(settings, backends)
     if not candidates:
         return BACKENDS[backends[0]](weights, settings)  # its refusal says what is missing
-    if len(candidates) == 1:
+    may_be_int8 = settings.precision == "auto" and any(backend == "openvino" for backend, _ in candidates)
+    if len(candidates) == 1 and not may_be_int8:
         return _open(weights, settings, *candidates[0])
     store = Store(weights)
+    objection = _int8_objection(weights, store) if may_be_int8 else None
+    if objection == "":
+        candidates = [INT8, *candidates]
+    remark = objection or ""
+    if len(candidates) == 1:
+        return _open(weights, settings, *candidates[0])
     key = _key(settings, candidates)
     kept = store.note(key)
     if kept is not None and (kept["backend"], kept["precision"]) in candidates:
         choice = Choice(**kept)
-        _tell(choice, " (measured earlier)")
+        _tell(choice, " (measured earlier)", remark)
         return _open(weights, settings, choice.backend, choice.precision)
     if images is not None and images < FEWEST:
         # Measuring would take longer than the images do; what ran stands behind the result.
         plain = next((c for c in candidates if c == ("torch", "f32")), candidates[-1])
         return _open(weights, settings, *plain)
-    return ChoosingNetwork(weights, settings, candidates, store, key, meanwhile and PLAIN in candidates)
+    return ChoosingNetwork(weights, settings, candidates, store, key, meanwhile and PLAIN in candidates, remark)
 
 
 def list_candidates(settings: Settings, backends: Sequence[str]) -> list[tuple[str, str]]:
@@ -95,6 +107,7 @@ def list_candidates(settings: Settings, backends: Sequence[str]) -> list[tuple[s
         for precision in precisions
         if backend == "torch" or (not gpu and importlib.util.find_spec(backend))
         if backend != "onnxruntime" or precision == "f32"
+        if backend == "openvino" or precision != "int8"
     ]
 
 
@@ -108,6 +121,7 @@ class ChoosingNetwork:
         store: where the choice is kept.
         key: of the choice there.
         meanwhile: answer with torch in f32 at once, measure in a thread, and change over to what has won.
+        remark: why 8-bit integers are not among the candidates; "" where there is nothing to say.
     """
 
     def __init__(
@@ -118,7 +132,9 @@ class ChoosingNetwork:
         store: Store,
         key: str,
         meanwhile: bool = False,
+        remark: str = "",
     ) -> None:
+        self._remark = remark
         self._weights, self._settings, self._candidates = weights, settings, candidates
         self._store, self._key = store, key
         self._lock = threading.Lock()
@@ -167,7 +183,7 @@ class ChoosingNetwork:
 
     def _change_over(self, choice: Choice, network: Network) -> None:
         self._network = network
-        _tell(choice)
+        _tell(choice, "", self._remark)
         self._store.put_note(self._key, asdict(choice))
         self._turns = threading.Semaphore(network.parallel)
 
@@ -193,7 +209,7 @@ class ChoosingNetwork:
                 failed = error
                 continue
             dice = agreement(reference, outputs, self._weights)
-            if dice < AGREEMENT:
+            if dice < (INT8_AGREEMENT if (backend, precision) == INT8 else AGREEMENT):
                 remarks.append(f"{backend} {precision} differs (Dice {dice:.4f}, {seconds * 1e3:.0f} ms)")
                 if closest is None or dice > closest[0]:
                     closest = (
@@ -203,7 +219,8 @@ class ChoosingNetwork:
                     )
             elif best is None or seconds < best[0]:
                 took = f"{seconds * 1e3:.0f} ms an image, torch f32 {base * 1e3:.0f}"
-                best = seconds, Choice(backend, precision, f"{took}, same masks (Dice {dice:.4f})"), network
+                same = "proven when it was exported" if (backend, precision) == INT8 else "same masks"
+                best = seconds, Choice(backend, precision, f"{took}, {same} (Dice {dice:.4f})"), network
         found = best or closest
         if found is None:
             assert failed is not None
@@ -263,5 +280,17 @@ def _key(settings: Settings, candidates: Sequence[tuple[str, str]]) -> str:
     return json.dumps([candidates, versions, machine, settings.device, settings.compile])
 
 
-def _tell(choice: Choice, why: str = "") -> None:
-    print(f"backend: {choice.backend} {choice.precision}{why}: {choice.reason}", file=sys.stderr)
+def _int8_objection(weights: WeightsFile, store: Store) -> str | None:
+    """Return why 8-bit integers are not tried: in words, "" where they may be, None where there are none."""
+    try:
+        found = find_int8(weights, store)
+    except InputError as error:
+        return f"openvino int8 is left out ({error})"
+    if found is None:
+        return None
+    return f"openvino int8 is left out ({found.objection})" if found.objection else ""
+
+
+def _tell(choice: Choice, why: str = "", remark: str = "") -> None:
+    reason = "; ".join(filter(None, [choice.reason, remark]))
+    print(f"backend: {choice.backend} {choice.precision}{why}: {reason}", file=sys.stderr)

@@ -7,8 +7,9 @@ from typing import Any
 import numpy as np
 import torch
 
-from utils.device import check_precision, cpu_threads, optional, require_cpu
+from utils.device import check_precision, cpu_has_bf16, cpu_threads, optional, require_cpu
 from utils.errors import InputError
+from utils.inference.backends.int8 import Int8File, need_int8
 from utils.inference.backends.openvino_steps import Steps, has_steps
 from utils.inference.backends.store import SIZES, Store
 from utils.inference.export.graph import takes_any_size, to_openvino
@@ -31,8 +32,15 @@ class OpenVinoNetwork:
 
     def __init__(self, weights: WeightsFile, settings: Settings) -> None:
         openvino = optional("-backend openvino", "openvino", instead="use -backend torch")
-        check_precision(settings.precision, require_cpu("openvino", settings.device))
+        device = require_cpu("openvino", settings.device)
         self._weights, self._store = weights, Store(weights)
+        self._int8: Int8File | None = None
+        rest = settings.precision
+        if settings.precision == "int8":
+            self._int8 = need_int8(weights, self._store)
+            rest = "bf16" if cpu_has_bf16() else "f32"  # of what stays in floating point
+        else:
+            check_precision(settings.precision, device)
         self._version = openvino.__version__.split("-")[0]
         self._core = openvino.Core()
         threads = cpu_threads(settings.threads)
@@ -40,7 +48,7 @@ class OpenVinoNetwork:
         # One more than run, so that no stream waits for Python between two batches.
         self.parallel = self._streams + 1
         self._options = {
-            "INFERENCE_PRECISION_HINT": settings.precision,
+            "INFERENCE_PRECISION_HINT": rest,
             "NUM_STREAMS": self._streams,
             "INFERENCE_NUM_THREADS": threads,
             "ENABLE_CPU_PINNING": False,  # a thread that is tied to a core waits there for whatever else runs on it
@@ -85,7 +93,7 @@ class OpenVinoNetwork:
 
     def _in_steps(self, size: tuple[int, int]) -> Steps | None:
         """Return the two halves of a network that has them, unless they are compiled for enough other sizes."""
-        if not has_steps(self._weights.spec):
+        if self._int8 or not has_steps(self._weights.spec):
             return None
         with self._lock:
             if self._steps is None:
@@ -123,6 +131,9 @@ class OpenVinoNetwork:
 
     def _open_any_size(self) -> Any:
         """Return the graph for any size of images; None for architectures that need one for each size."""
+        if self._int8:
+            graph = self._int8.read(self._core)
+            return None if self._int8.report.get("size") else graph
         name, note = f"openvino-{self._version}-any", f"openvino {self._version} takes any size"
         if self._store.note(note) is False:
             return None
@@ -149,6 +160,14 @@ class OpenVinoNetwork:
 
     def _open_fixed(self, size: tuple[int, int]) -> Any:
         """Return the graph for one size of images."""
+        if self._int8:
+            fixed = self._int8.report["size"]
+            if list(fixed) != list(size):
+                raise InputError(
+                    f"{self._int8.path.name}: this architecture fixes the size, to {fixed[0]}x{fixed[1]}, and these images"
+                    f" have {size[0]}x{size[1]}; make it anew with Export_model.py -format openvino -int8 from such images"
+                )
+            return self._int8.read(self._core)
         name = f"openvino-{self._version}-{size[0]}x{size[1]}"
         graph = self._store.read_openvino(self._core, name)
         if graph is None:
