@@ -27,10 +27,11 @@ from config import (
     PublishWeightsConfig,
     SynthesiseConfig,
     TrainConfig,
+    WatchConfig,
 )
 from utils.cli import parse, run
 from utils.errors import InputError
-from utils.settings import from_plain, given_fields, to_plain
+from utils.settings import FLAG_OF_FIELD, from_plain, given_fields, to_plain
 
 ROOT = Path(__file__).resolve().parent.parent
 CONFIG_CLASSES = [kind for name, kind in vars(configs).items() if name.endswith("Config")]
@@ -291,6 +292,7 @@ def test_stored_settings_come_back_equal(kind):
         PackConfig: ["-out", "packed"],
         ConvertConfig: ["-from", "coco", "-class_names", "a,b", "-link"],
         DownloadWeightsConfig: ["net-a", "net-b", "-list"],
+        WatchConfig: ["-source", "folder://frames", "-sinks", "csv://events"],
         PublishWeightsConfig: ["runs/first", "-name", "net", "-data", "strips, all"],
     }.get(kind, [])
     where = ["-dir", "data/strips"] if "dir" in {field.name for field in dataclasses.fields(kind)} else []
@@ -345,7 +347,7 @@ def test_help_explains_every_flag_with_its_default(kind, capsys):
     assert stop.value.code == 0
     shown = " ".join(capsys.readouterr().out.split())
     for field in dataclasses.fields(kind):
-        flag = f"-{'from' if field.name == 'source' else field.name}"
+        flag = f"-{FLAG_OF_FIELD.get(field.name, field.name)}"
         word = field.name.removesuffix("s").upper() if field.metadata["positional"] else flag
         assert f" {word} " in shown.replace("[", " ").replace("]", " ").replace("...", " ")
         assert " ".join(field.metadata["help"].split()) in shown
