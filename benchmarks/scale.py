@@ -151,9 +151,10 @@ def one_process(words: Sequence[str]) -> int:
     """Plan and predict one shard, and print peaks of memory in MB and the seconds of planning."""
     from utils.data.stores import Store
     from utils.inference.chosen import choose_weights
+    from utils.shards.fetching import measure_planned
     from utils.shards.job import open_job, resolved
     from utils.shards.sources import Source
-    from utils.shards.worker import Worker, measure_planned
+    from utils.shards.worker import Worker
 
     path, weights, out, size = Path(words[0]), Path(words[1]), Path(words[2]), int(words[3])
     config = resolved(predicting(ScaleConfig(shard_size=size), weights, images=path, out=out, save=("overlays",)))
@@ -326,14 +327,14 @@ def ordeal(
 
 
 def task_processes() -> list[int]:
-    """List the processes of Ray's workers that this process's cluster has."""
+    """List the processes of Ray's workers that this process's cluster has; its agents are called ``ray::`` too."""
     import psutil
 
     own = psutil.Process().children(recursive=True)
     found = []
     for process in own:
         try:
-            if any(word.startswith("ray::") for word in process.cmdline()):
+            if any(word.startswith(("ray::_work", "ray::IDLE")) for word in process.cmdline()):
                 found.append(process.pid)
         except psutil.Error:
             continue

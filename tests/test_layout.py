@@ -263,6 +263,12 @@ def test_reading_data_needs_no_torch():
     assert subprocess.run([sys.executable, "-c", code], cwd=ROOT).returncode == 0
 
 
+def test_looking_through_shards_imports_no_networks():
+    """timm and torchvision take longer to start than a finished job of many images takes to be counted."""
+    code = "import sys, utils.commands.predict; sys.exit(bool({'timm', 'torchvision', 'pandas'} & set(sys.modules)))"
+    assert subprocess.run([sys.executable, "-c", code], cwd=ROOT).returncode == 0
+
+
 def requirement_lines(name: str) -> list[str]:
     return [line for line in (ROOT / name).read_text("utf-8").splitlines() if line and not line.startswith("#")]
 

@@ -223,7 +223,7 @@ def test_stores_give_the_rows_of_a_disk(config, images, tmp_path, request, store
     (images / "bad.png").write_bytes(b"no image")
     predict(config)
     upload(images, f"{url}/2026")
-    monkeypatch.setattr("utils.shards.worker.PIECE", 2)
+    monkeypatch.setattr("utils.shards.fetching.PIECE", 2)
     result = predict(
         replace(config, images=Url(f"{url}/2026"), out=Url(f"{url}/2026/defects"), engine=None, save=("overlays",))
     )

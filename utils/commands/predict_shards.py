@@ -16,9 +16,9 @@ from utils.errors import InputError
 from utils.inference.chosen import choose_weights
 from utils.settings import given_fields
 from utils.shards.engines import ENGINES
-from utils.shards.job import Job, open_job, with_backend_of
+from utils.shards.fetching import measure_planned
+from utils.shards.job import Job, Task, open_job, with_backend_of
 from utils.shards.sources import Source, is_manifest
-from utils.shards.worker import Task, measure_planned
 from utils.text import columns, plural
 
 NAMED = 1000  # skipped images that summary.json names

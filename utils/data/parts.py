@@ -61,6 +61,12 @@ def image_columns() -> Any:
     )
 
 
+def skipped_row(reason: str) -> dict[str, Any]:
+    """Return the row of an image that nothing is known of, but for its name."""
+    nothing = dict.fromkeys(("verdict", "height", "width"))
+    return {"status": SKIPPED, "reason": reason, **nothing, "classes": [], "labels": [], "defects": []}
+
+
 def digest_of(table: Any) -> str:
     """Return the sha256 of the rows of a ``pyarrow.Table``: of a line of JSON for each."""
     digest = hashlib.sha256()

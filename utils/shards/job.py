@@ -81,6 +81,21 @@ class Job:
         }
 
 
+@dataclass(frozen=True)
+class Task:
+    """What an engine runs.
+
+    Attributes:
+        config: the flags, with a backend and a precision.
+        job: of ``-out``.
+        todo: shards to predict.
+    """
+
+    config: PredictConfig
+    job: Job
+    todo: list[int]
+
+
 def resolved(config: PredictConfig) -> PredictConfig:
     """Return the flags with ``auto`` of backend and precision replaced, so that every shard is computed alike."""
     backend, precision = config.backend, config.precision

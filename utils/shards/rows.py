@@ -1,11 +1,11 @@
-"""The row of an image in a part: what was found in it, or why nothing is known of it."""
+"""The row of an image that was judged, in a part."""
 
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
-from utils.data.parts import CLEAN, DEFECTIVE, OK, SKIPPED
+from utils.data.parts import CLEAN, DEFECTIVE, OK
 from utils.data.rle import encode_part
 from utils.decision.components import defect_shapes
 from utils.inference.chosen import Chosen
@@ -65,9 +65,3 @@ def found_row(result: Inspected, chosen: Chosen, class_ids: Sequence[int]) -> di
             )
         ],
     }
-
-
-def skipped_row(reason: str) -> dict[str, Any]:
-    """Return the row of an image that nothing is known of, but for its name."""
-    nothing = dict.fromkeys(("verdict", "height", "width"))
-    return {"status": SKIPPED, "reason": reason, **nothing, "classes": [], "labels": [], "defects": []}

@@ -1,10 +1,12 @@
 """Engines: what each refuses in one line, and that jobs and processes together run every shard once."""
 
 import os
+import socket
 import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -16,10 +18,9 @@ from utils.data.parts import committed
 from utils.data.stores import Store
 from utils.errors import InputError
 from utils.shards.engines import ENGINES
-from utils.shards.engines.ray import _fit
+from utils.shards.engines.ray import OnRay, _fit
 from utils.shards.engines.slurm import Slurm
-from utils.shards.job import read_job
-from utils.shards.worker import Task
+from utils.shards.job import Task, read_job
 
 ROOT = Path(__file__).resolve().parents[3]
 
@@ -76,6 +77,60 @@ def test_words_for_slurm_are_keys_and_values(config, monkeypatch, word):
 def test_a_core_of_each_machine_stays_free(cores, gpus, threads, wants_gpu, many):
     resources = {"CPU": float(cores), **({"GPU": float(gpus)} if gpus else {})}
     assert _fit({"Resources": resources}, threads, wants_gpu) == many
+
+
+@pytest.mark.parametrize("named", [True, False])
+def test_a_cluster_that_does_not_answer_is_one_line_at_once(config, monkeypatch, tmp_path, named):
+    """Ray would try for minutes, be it at the address that is named or at that of a cluster that was started here."""
+    pytest.importorskip("ray")
+    with socket.socket() as unused:
+        unused.bind(("127.0.0.1", 0))
+        address = f"127.0.0.1:{unused.getsockname()[1]}"
+    monkeypatch.setenv("RAY_TMPDIR", str(tmp_path))
+    monkeypatch.delenv("RAY_ADDRESS", raising=False)
+    if named:
+        monkeypatch.setenv("RAY_ADDRESS", address)
+    else:
+        (tmp_path / "ray").mkdir()
+        (tmp_path / "ray/ray_current_cluster").write_text(address)
+    with pytest.raises(
+        InputError, match=r"^-engine ray: no cluster \(.* does not answer: .*\); check RAY_ADDRESS"
+    ) as error:
+        predict(replace(config, engine="ray"))
+    assert "\n" not in str(error.value)
+    assert not config.out.exists()
+
+
+@pytest.mark.parametrize(("alive", "ends"), [(True, False), (False, True), (None, True)])
+def test_a_driver_whose_machine_left_the_cluster_ends_with_one_line(config, alive, ends):
+    """Tasks of such a driver never finish; ``None``: the machine is forgotten."""
+    context = SimpleNamespace(get_node_id=lambda: "own")
+    nodes = [{"NodeID": "other", "Alive": True, "Resources": {"CPU": 4.0}}]
+    if alive is not None:
+        nodes.append({"NodeID": "own", "Alive": alive, "Resources": {"CPU": 4.0}})
+    waited: list[object] = []
+
+    def wait(running, num_returns, timeout):
+        waited.append(timeout)
+        return (running[:1], running[1:]) if len(waited) > 1 else ([], running)
+
+    engine = OnRay.__new__(OnRay)
+    engine.config = config
+    engine.ray = SimpleNamespace(
+        remote=lambda **asked: lambda work: SimpleNamespace(remote=lambda about, shard: shard),
+        put=lambda about: about,
+        get=lambda one: one,
+        wait=wait,
+        nodes=lambda: nodes,
+        get_runtime_context=lambda: context,
+        exceptions=SimpleNamespace(RayTaskError=OSError, RayError=OSError),
+    )
+    task = SimpleNamespace(config=config, job=None, todo=[0, 1])
+    if ends:
+        with pytest.raises(InputError, match="-engine ray: Ray has ended on this machine; start it there again, then"):
+            list(engine.run(task))
+    else:
+        assert list(engine.run(task)) == [0, 1]
 
 
 def begun(config: PredictConfig) -> tuple[Store, Task]:

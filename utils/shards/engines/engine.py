@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 from typing import TypeVar
 
 from config import PredictConfig
-from utils.shards.worker import Task
+from utils.shards.job import Task
 
 T = TypeVar("T")
 

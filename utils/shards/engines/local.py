@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from utils.shards.engines.engine import Engine
-from utils.shards.worker import Task, Worker
+from utils.shards.job import Task
 
 
 class Local(Engine):
@@ -11,8 +11,11 @@ class Local(Engine):
 
     def run(self, task: Task) -> Iterator[int]:
         """Run the shards of a task, and give the number of each that is committed."""
-        worker = Worker(task.config, task.job) if task.todo else None
+        if not task.todo:
+            return
+        from utils.shards.worker import Worker  # with timm and torchvision: a finished job does without their start
+
+        worker = Worker(task.config, task.job)
         for shard in task.todo:
-            assert worker is not None
             worker.run(shard)
             yield shard

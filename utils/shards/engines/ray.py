@@ -1,6 +1,7 @@
 """Shards as tasks of Ray. What is killed, with its process or its machine, Ray runs again, on whatever machine is left."""
 
 import os
+import socket
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -10,10 +11,12 @@ from utils.data.stores import StoreError
 from utils.device import optional
 from utils.errors import InputError
 from utils.shards.engines.engine import Engine
-from utils.shards.worker import Task, Worker
+from utils.shards.job import Task
 
 ROOT = Path(__file__).resolve().parents[3]
 _TRIES = 10  # of a shard whose process or machine dies, beside the first
+_ANSWERS = 10.0  # seconds within which a cluster has to take a connection
+_LOOK = 20.0  # seconds without a finished shard after which this machine's own part in the cluster is looked at
 
 
 class OnRay(Engine):
@@ -34,12 +37,16 @@ class OnRay(Engine):
             threads = str(max(config.threads, 1))
             wanted = {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": threads}
             try:
+                _refuse_silence()
                 ray.init(
                     runtime_env={"env_vars": {**wanted, **_for_stores()}}, log_to_driver=False, logging_level="error"
                 )
             except (ConnectionError, ValueError, RuntimeError, TimeoutError) as error:
                 text = " ".join(str(error).split())
-                raise InputError(f"-engine ray: no cluster ({text[:200]}); check RAY_ADDRESS, or start one") from None
+                raise InputError(
+                    f"-engine ray: no cluster ({text[:200]}); check RAY_ADDRESS, start one by ray start --head,"
+                    " or take RAY_ADDRESS=local"
+                ) from None
 
     def run(self, task: Task) -> Iterator[int]:
         """Run the shards of a task, and give the number of each that is committed, in the order that they are."""
@@ -56,7 +63,9 @@ class OnRay(Engine):
                 running.append(work.remote(about, shard))
             if not running:
                 return
-            done, running = ray.wait(running, num_returns=1, timeout=60)
+            done, running = ray.wait(running, num_returns=1, timeout=_LOOK)
+            if not done:
+                self._refuse_loss()
             for one in done:
                 yield _result(ray, one)
 
@@ -64,10 +73,37 @@ class OnRay(Engine):
         """Return how many tasks the cluster can run now, with a core of each machine left free."""
         return max(1, sum(_fit(node, cores, gpus) for node in self.ray.nodes() if node["Alive"]))
 
+    def _refuse_loss(self) -> None:
+        """Raise ``InputError`` where Ray has ended on this machine: its driver would wait for ever."""
+        own = self.ray.get_runtime_context().get_node_id()
+        if not any(node["Alive"] for node in self.ray.nodes() if node["NodeID"] == own):
+            raise InputError(
+                "-engine ray: Ray has ended on this machine; start it there again, then type the command again, it goes on"
+                " where it stopped"
+            )
+
     def __exit__(self, *error: object) -> None:
         """Leave the cluster; one that was started for this run ends."""
         if self.began:
             self.ray.shutdown()
+
+
+def _refuse_silence() -> None:
+    """Raise ``ConnectionError`` where the cluster that Ray would take does not answer: Ray itself tries for many minutes."""
+    named = os.environ.get("RAY_ADDRESS", "")
+    if "://" in named or named == "local":
+        return
+    from ray._private.services import canonicalize_bootstrap_address  # which has no public name
+
+    address = canonicalize_bootstrap_address(named or None)
+    if address is None:  # there is none, so Ray starts one
+        return
+    host, _, port = address.rpartition(":")
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), _ANSWERS).close()
+    except OSError as error:
+        meant = f" ({named} as Ray reads it)" if named and named != address else ""
+        raise ConnectionError(f"{address}{meant} does not answer: {error.strerror or error}") from None
 
 
 def _fit(node: dict[str, Any], cores: int, gpus: int) -> int:
@@ -99,12 +135,14 @@ def _for_stores() -> dict[str, str]:
     return {name: value for name, value in os.environ.items() if name.startswith(kinds)}
 
 
-_worker: tuple[Any, Worker] | None = None  # of this process, which Ray keeps for the next task
+_worker: tuple[Any, Any] | None = None  # of this process, which Ray keeps for the next task
 
 
 def _work(about: Any, shard: int) -> int:
     """Predict a shard, in a process of Ray's."""
     global _worker
+    from utils.shards.worker import Worker
+
     config, job = about
     if _worker is None or _worker[0] != (config, job.plan, job.settings):
         _worker = ((config, job.plan, job.settings), Worker(config, job))

@@ -9,7 +9,7 @@ from config import PredictConfig
 from utils.device import optional
 from utils.errors import InputError
 from utils.shards.engines.engine import Engine
-from utils.shards.worker import Task, Worker
+from utils.shards.job import Task
 
 LOGS = "slurm"  # folder of submitit's files, below where the command was typed
 
@@ -71,6 +71,8 @@ def _asked(word: str) -> tuple[str, Any]:
 
 def _work(task: Task) -> None:
     """Predict a share of the shards, in a job of Slurm's."""
+    from utils.shards.worker import Worker
+
     worker = Worker(task.config, task.job)
     for shard in task.todo:
         worker.run(shard)

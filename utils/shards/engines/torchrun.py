@@ -11,7 +11,7 @@ import torch.distributed as dist
 from config import PredictConfig
 from utils.errors import InputError
 from utils.shards.engines.engine import Engine
-from utils.shards.worker import Task, Worker
+from utils.shards.job import Task
 
 T = TypeVar("T")
 _PATIENCE = datetime.timedelta(days=30)  # one process may have much more to do than another
@@ -60,11 +60,13 @@ class Torchrun(Engine):
     def run(self, task: Task) -> Iterator[int]:
         """Run this process's share of the shards, and give the number of each that is committed."""
         share = task.todo[dist.get_rank() :: dist.get_world_size()]
-        worker = Worker(task.config, task.job) if share else None
-        for shard in share:
-            assert worker is not None
-            worker.run(shard)
-            yield shard
+        if share:
+            from utils.shards.worker import Worker  # with timm and torchvision: a finished job does without their start
+
+            worker = Worker(task.config, task.job)
+            for shard in share:
+                worker.run(shard)
+                yield shard
         dist.barrier()
 
     def __exit__(self, *error: object) -> None:

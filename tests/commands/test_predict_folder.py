@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from utils.commands.predict import FEWEST_LOOKS, unlike_words
+from utils.commands.predict_folder import FEWEST_LOOKS, unlike_words
 from utils.weights.appearance import measure
 
 RNG = np.random.default_rng(0)
