@@ -37,7 +37,7 @@ class OnRay(Engine):
             threads = str(max(config.threads, 1))
             wanted = {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": threads}
             try:
-                _refuse_silence()
+                _refuse_silence(ray)
                 ray.init(
                     runtime_env={"env_vars": {**wanted, **_for_stores()}}, log_to_driver=False, logging_level="error"
                 )
@@ -88,14 +88,12 @@ class OnRay(Engine):
             self.ray.shutdown()
 
 
-def _refuse_silence() -> None:
+def _refuse_silence(ray: Any) -> None:
     """Raise ``ConnectionError`` where the cluster that Ray would take does not answer: Ray itself tries for many minutes."""
     named = os.environ.get("RAY_ADDRESS", "")
     if "://" in named or named == "local":
         return
-    from ray._private.services import canonicalize_bootstrap_address  # which has no public name
-
-    address = canonicalize_bootstrap_address(named or None)
+    address = ray._private.services.canonicalize_bootstrap_address(named or None)  # which has no public name
     if address is None:  # there is none, so Ray starts one
         return
     host, _, port = address.rpartition(":")
