@@ -93,13 +93,15 @@ def cpu_threads(threads: int) -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def optional(flag: str, *packages: str, instead: str = "") -> ModuleType:
+def optional(flag: str, *packages: str, instead: str = "", requirements: str = "", called: str = "") -> ModuleType:
     """Import a library that not everybody has, and make sure of others that it needs.
 
     Args:
         flag: what asks for it, for the message.
         packages: names to import; the first one is given back.
         instead: what else the user can do.
+        requirements: file that names them with their versions; none: the names alone are installed.
+        called: what the package index calls the first one, where that is another name.
 
     Raises:
         InputError: one of them is not installed; the message says how to install it.
@@ -112,9 +114,12 @@ def optional(flag: str, *packages: str, instead: str = "") -> ModuleType:
     except ImportError as error:
         if lacks_memory(error):
             raise
-        command = f".venv/bin/uv pip install {' '.join(packages)}"
+        wanted = f"-r {requirements}" if requirements else " ".join(packages)
+        command = f".venv/bin/uv pip install {wanted}"
         remedy = f", or {instead}" if instead else ""
-        raise InputError(f"{flag}: the package {error.name} is not installed; run {command}{remedy}") from None
+        raise InputError(
+            f"{flag}: the package {called or error.name} is not installed; run {command}{remedy}"
+        ) from None
     return modules[0]
 
 

@@ -136,9 +136,10 @@ def watch_line(config: WatchConfig) -> WatchResult:
             server.start()
             print(f"{server.address}  {chosen.path.name}, {inspector.about.backend}", flush=True)
         began = time.monotonic()
-        watching.start()
+        # Before the first frame, which else would belong to no coil.
         if config.coil_id is not None and config.coil_id != coils.now.coil_id:
             watching.order(_order(config.coil_id))
+        watching.start()
         print(f"watching {', '.join(source.name for source in sources)}", flush=True)
         while not stopped.wait(0.2):
             if all(source.ends for source in sources) and watching.wait(0):

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 from fastapi import APIRouter, Request, Response
-from fastapi.responses import JSONResponse
 
 from utils.desk.visits import settings_of
 from utils.errors import InputError
@@ -346,8 +345,3 @@ def _first(refused: "Sequence[Refused]", uploads: Sequence[Upload]) -> str:
     """Return the reason of the first image, with its name where there are several."""
     one = refused[0]
     return one.reason if len(uploads) == 1 else f"{one.name}: {one.reason}"
-
-
-def problem_response(problem: Problem, number: str) -> JSONResponse:
-    """Return the answer for a problem."""
-    return JSONResponse(problem.body(number), problem.status, problem.headers)

@@ -4,22 +4,21 @@ import dataclasses
 from pathlib import Path
 from typing import Any
 
-from fastapi import FastAPI, Request, Response
-from fastapi.exceptions import RequestValidationError
+from fastapi import FastAPI, Response
 from fastapi.openapi.utils import get_openapi
 from fastapi.responses import HTMLResponse
-from starlette.exceptions import HTTPException
 from starlette.middleware.cors import CORSMiddleware
 
 from config import ServeConfig
 from utils.inspection.choosing import Inspectors, find_weights
 from utils.inspection.inspector import Inspector
-from utils.web.api import Api, problem_response
+from utils.web.api import Api
 from utils.web.described import described_page
-from utils.web.limits import FORM_BYTES, MOST_BODIES, Limits, Problem, Traffic
+from utils.web.limits import FORM_BYTES, MOST_BODIES, Limits, Traffic
 from utils.web.metrics import Metrics
 from utils.web.places import Places
-from utils.web.security import EXPOSED, OPEN, Guard, Policy, bug_problem
+from utils.web.problems import answer_problems
+from utils.web.security import EXPOSED, OPEN, Guard, Policy
 
 ABOUT = """Finds defects in photographs of flat steel.
 
@@ -85,26 +84,7 @@ class Application:
                 expose_headers=EXPOSED,
             )
 
-        @app.exception_handler(Problem)
-        async def answer_problem(request: Request, problem: Problem) -> Response:
-            return problem_response(problem, request.state.number)
-
-        @app.exception_handler(Exception)
-        async def answer_bug(request: Request, error: Exception) -> Response:
-            return problem_response(bug_problem(request.state.number), request.state.number)
-
-        @app.exception_handler(RequestValidationError)
-        async def answer_value(request: Request, error: RequestValidationError) -> Response:
-            first = error.errors()[0]
-            place = " ".join(map(str, first["loc"]))
-            return problem_response(Problem(422, "wrong_value", f"{place}: {first['msg']}."), request.state.number)
-
-        @app.exception_handler(HTTPException)
-        async def answer_status(request: Request, error: HTTPException) -> Response:
-            words = {404: ("not_found", "There is nothing at this address."), 405: ("wrong_method", "Not this method.")}
-            code, message = words.get(error.status_code, ("error", str(error.detail)))
-            problem = Problem(error.status_code, code, message, headers=dict(error.headers or {}))
-            return problem_response(problem, request.state.number)
+        answer_problems(app)
 
         def describe() -> dict[str, Any]:
             if app.openapi_schema is None:

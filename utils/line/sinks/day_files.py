@@ -13,10 +13,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from utils.device import optional
 from utils.files import replacing
 from utils.line.address import Address
 from utils.line.event import CoilEvent, Event, FrameEvent
+from utils.line.extras import extra
 from utils.line.sinks.sink import SinkError, SinkOptions
 from utils.line.state import LineState
 
@@ -145,8 +145,8 @@ class ParquetSink:
     """
 
     def __init__(self, folder: Path, rows: int, seconds: float) -> None:
-        self._arrow = optional(f"{FLAG} parquet://", "pyarrow")
-        self._parquet = optional(f"{FLAG} parquet://", "pyarrow.parquet")
+        self._arrow = extra(FLAG, "parquet", "pyarrow")
+        self._parquet = extra(FLAG, "parquet", "pyarrow.parquet")
         self._folder, self._most, self._seconds = folder, rows, seconds
         self.name = f"parquet://{folder.resolve()}"
         self.gather = seconds, rows  # the spool holds the events until a file is full

@@ -2,6 +2,7 @@
 
 import asyncio
 import concurrent.futures
+import socket
 import threading
 from collections.abc import Coroutine
 from typing import Any, TypeVar
@@ -63,3 +64,17 @@ class LoopThread:
             self._loop.run_until_complete(self._loop.shutdown_asyncgens())
         finally:
             self._loop.close()
+
+
+def port_to_listen(host: str, port: int) -> int:
+    """Return the port, of 0 a free one, after a short try: libraries only log why they cannot listen.
+
+    Raises:
+        SinkError: it is taken or not allowed.
+    """
+    try:
+        with socket.create_server((host, port)) as probe:
+            return int(probe.getsockname()[1])
+    except OSError as error:
+        remedy = "; ports below 1024 need CAP_NET_BIND_SERVICE, or take another" if 0 < port < 1024 else ""
+        raise SinkError(f"cannot listen on {host}:{port}: {error.strerror}{remedy}") from None

@@ -4,16 +4,15 @@ All that a request shows comes from one block, which is replaced as a whole: OK 
 """
 
 import contextlib
-import socket
 import time
 from collections.abc import Sequence
 from typing import Any
 
 from utils.errors import InputError
 from utils.line.event import Event
+from utils.line.extras import extra
 from utils.line.sinks.credentials import FLAG
-from utils.line.sinks.extras import extra
-from utils.line.sinks.loop_thread import LoopThread
+from utils.line.sinks.loop_thread import LoopThread, port_to_listen
 from utils.line.sinks.plc_block import WORDS, PlcBlock, PlcCounters
 from utils.line.sinks.sink import Address, Sink, SinkError, SinkOptions
 from utils.line.state import LineState
@@ -25,7 +24,7 @@ OLD = 5.0  # heartbeats without one: from then on the state is unknown, and not 
 
 def make(address: Address, options: SinkOptions) -> Sink:
     """Return the sink of ``modbus://``; raises ``InputError`` for an address that makes no sense."""
-    extra(address.scheme, "pymodbus.server", "pymodbus")
+    extra(FLAG, address.scheme, "pymodbus.server")
     address.only(FLAG)
     if not address.host or address.url_path.strip("/") or address.user is not None:
         raise InputError(
@@ -60,13 +59,7 @@ class ModbusSink:
         if self._thread is not None and self._thread.runs and self._server is not None:
             return
         self._let_go()
-        try:
-            # The library only logs why it cannot listen.
-            with socket.create_server((self._host, self.port)) as probe:
-                self.port = probe.getsockname()[1]
-        except OSError as error:
-            remedy = "; ports below 1024 need CAP_NET_BIND_SERVICE, or take another" if self.port < 1024 else ""
-            raise SinkError(f"cannot listen on {self._host}:{self.port}: {error.strerror}{remedy}") from None
+        self.port = port_to_listen(self._host, self.port)
         self._thread = LoopThread("modbus server")
         try:
             self._server = self._thread.call(self._listen(), self._options.timeout)

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from utils.errors import InputError
+from utils.line.extras import extra
 from utils.line.sinks.credentials import FLAG, file_of, secret, tls
-from utils.line.sinks.extras import extra
 from utils.line.sinks.sink import Address, SinkError
 
 SETTINGS = ("password_file", "ca", "cert", "key", "client", "version")
@@ -67,7 +67,7 @@ class BrokerSettings:
         Raises:
             InputError: the address makes no sense, or a file that it names cannot be used.
         """
-        extra(address.scheme, "paho.mqtt.client", "paho-mqtt>=2")
+        extra(FLAG, address.scheme, "paho.mqtt.client")
         if not address.host:
             raise InputError(f"{FLAG} {address.text}: no host; expected {address.scheme}://HOST/TOPIC")
         encrypted = address.scheme == "mqtts"

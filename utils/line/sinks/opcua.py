@@ -2,16 +2,15 @@
 
 import hmac
 import logging
-import socket
 from collections import deque
 from collections.abc import Sequence
 from typing import Any
 
 from utils.errors import InputError
 from utils.line.event import Event
+from utils.line.extras import extra
 from utils.line.sinks.credentials import FLAG, file_of, tls
-from utils.line.sinks.extras import extra
-from utils.line.sinks.loop_thread import LoopThread
+from utils.line.sinks.loop_thread import LoopThread, port_to_listen
 from utils.line.sinks.mqtt_connection import LOOPBACK
 from utils.line.sinks.opcua_space import OpcuaSpace
 from utils.line.sinks.sink import Address, Sink, SinkError, SinkOptions
@@ -28,7 +27,7 @@ log = logging.getLogger("steel.line")
 
 def make(address: Address, options: SinkOptions) -> Sink:
     """Return the sink of ``opcua://``; raises ``InputError`` for an address that makes no sense."""
-    extra(address.scheme, "asyncua", "asyncua>=2")
+    extra(FLAG, address.scheme, "asyncua")
     address.only(FLAG, "cert", "key", "users_file", "orders", "segment", "keep")
     if not address.host or address.url_path.strip("/") or address.user is not None:
         raise InputError(
@@ -130,11 +129,7 @@ class OpcuaSink:
         if self._thread is not None and self._thread.runs and self._space is not None:
             return
         self._let_go()
-        try:
-            with socket.create_server((self._host, self.port)) as probe:
-                self.port = probe.getsockname()[1]
-        except OSError as error:
-            raise SinkError(f"cannot listen on {self._host}:{self.port}: {error.strerror}") from None
+        self.port = port_to_listen(self._host, self.port)
         self._thread = LoopThread("opcua server")
         try:
             self._space = self._thread.call(self._start(), STARTING)

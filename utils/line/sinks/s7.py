@@ -10,8 +10,8 @@ from typing import Any
 
 from utils.errors import InputError
 from utils.line.event import Event
+from utils.line.extras import extra
 from utils.line.sinks.credentials import FLAG
-from utils.line.sinks.extras import extra
 from utils.line.sinks.plc_block import WORDS, PlcCounters
 from utils.line.sinks.sink import Address, Sink, SinkError, SinkOptions
 from utils.line.state import LineState
@@ -25,7 +25,7 @@ log = logging.getLogger("steel.line")
 
 def make(address: Address, options: SinkOptions) -> Sink:
     """Return the sink of ``s7://``; raises ``InputError`` for an address that makes no sense."""
-    extra(address.scheme, "snap7", "python-snap7")
+    extra(FLAG, address.scheme, "snap7")
     address.only(FLAG, "rack", "slot", "start", "ack")
     found = re.fullmatch(r"/DB([1-9]\d{0,4})", address.url_path, re.IGNORECASE)
     if not address.host or found is None or int(found[1]) > 65535 or address.user is not None:

@@ -18,8 +18,8 @@ from typing import Any
 
 from utils.errors import InputError
 from utils.line.event import CoilEvent, Event, FrameEvent
+from utils.line.extras import extra
 from utils.line.sinks.credentials import FLAG
-from utils.line.sinks.extras import extra
 from utils.line.sinks.mqtt_connection import SETTINGS, BrokerConnection, BrokerSettings, Message
 from utils.line.sinks.received_orders import Orders
 from utils.line.sinks.sink import Address, Sink, SinkError, SinkOptions
@@ -58,7 +58,7 @@ log = logging.getLogger("steel.line")
 
 def make(address: Address, options: SinkOptions) -> Sink:
     """Return the sink of ``mqtt://...?profile=sparkplug``; raises ``InputError`` for an address that makes no sense."""
-    extra(address.scheme, "pysparkplug", "pysparkplug")
+    extra(FLAG, address.scheme, "pysparkplug")
     address.only(FLAG, "profile", "group", "node", "host", *SETTINGS)
     if address.url_path.strip("/"):
         raise InputError(f"{FLAG} {address.text}: Sparkplug has topics of its own; use group=NAME and node=NAME")

@@ -17,8 +17,8 @@ from typing import Any
 
 from utils.errors import InputError
 from utils.line.event import Event, utc
+from utils.line.extras import extra
 from utils.line.sinks.credentials import FLAG, file_of, secret
-from utils.line.sinks.extras import extra
 from utils.line.sinks.sink import Address, Sink, SinkError, SinkOptions
 from utils.line.state import LineState
 
@@ -32,7 +32,7 @@ log = logging.getLogger("steel.line")
 
 def make(address: Address, options: SinkOptions) -> Sink:
     """Return the sink of ``http://`` and ``https://``; raises ``InputError`` for an address that makes no sense."""
-    extra(address.scheme, "requests", "requests")
+    extra(FLAG, address.scheme, "requests")
     address.only(FLAG, *SETTINGS)
     if not address.host or address.user is not None:
         raise InputError(f"{FLAG} {address.text}: expected {address.scheme}://HOST/PATH, without a user")

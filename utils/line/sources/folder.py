@@ -14,10 +14,10 @@ from pathlib import Path
 from PIL import Image
 
 from utils.data.listing import is_image_name, walk_images
-from utils.device import optional
 from utils.errors import InputError
 from utils.line.address import Address
 from utils.line.event import event_id
+from utils.line.extras import extra
 from utils.line.frame import Frame
 from utils.line.sources.positions import Positions
 from utils.line.sources.source import SHARED, SourceError, SourceOptions, Take, labels_of
@@ -55,7 +55,7 @@ class FolderSource:
         if not self.folder.is_dir():
             raise InputError(f"{FLAG} {address.text}: no such folder; make it, or correct the path")
         self.name = f"folder://{self.folder.resolve()}"
-        self._watch = optional(f"{FLAG} folder://", "watchfiles")
+        self._watch = extra(FLAG, "folder", "watchfiles")
         self._poll = address.query.get("poll", "") in ("1", "true", "yes") or on_network_disk(self.folder)
         self._half = address.number(FLAG, "half_s", HALF, SETTLE, 3600)
         self._options = options
@@ -92,7 +92,8 @@ class FolderSource:
                         self._growing.setdefault(name, _Growing())
                 if not change and not self.folder.is_dir():
                     raise SourceError(f"{self.name}: no such folder any more")
-                if time.monotonic() - scanned >= RESCAN:
+                # The system tells nothing of files that came into a new folder before it was watched.
+                if time.monotonic() - scanned >= RESCAN or any(Path(path).is_dir() for _, path in change):
                     scanned = time.monotonic()
                     self._scan()
                 self._take_whole(take, stop)

@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from utils.device import optional
 from utils.line.address import Address
+from utils.line.extras import extra
 from utils.line.frame import Frame
 from utils.line.sources.line_scan import LineBuffer
 from utils.line.sources.positions import Positions
@@ -30,7 +30,7 @@ class GenicamSource:
 
     def __init__(self, address: Address, options: SourceOptions) -> None:
         address.only(FLAG, "lines", "iface", "counter", "packet_size", *SHARED)
-        self._vg: ModuleType = optional(f"{FLAG} {address.scheme}://", "viva_genicam")
+        self._vg: ModuleType = extra(FLAG, address.scheme, "viva_genicam")
         self._wanted, self._kind = address.path.strip("/"), address.scheme
         self.name = f"{address.scheme}://{self._wanted}"
         lines = int(address.number(FLAG, "lines", 0, 0, 65536))
@@ -40,7 +40,7 @@ class GenicamSource:
         self._positions = Positions(address)
         self._camera, self._side = labels_of(address)
         self._run, self._connections = f"{time.time_ns():x}", 0
-        self._frames = self._lost = 0
+        self._lost = 0
         self.changed = 0  # times that the size of the frames changed
         self._size: tuple[int, ...] | None = None
         self._ids: int | None = None
@@ -159,7 +159,6 @@ class GenicamSource:
     def _made(
         self, name: str, pixels: np.ndarray | None, problem: str | None = None, position: float | None = None
     ) -> Frame:
-        self._frames += 1
         return Frame(
             f"{self._run}/{name}",
             name,

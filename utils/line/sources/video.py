@@ -6,9 +6,9 @@ import time
 import urllib.parse
 from typing import Any
 
-from utils.device import optional
 from utils.errors import InputError
 from utils.line.address import Address
+from utils.line.extras import extra
 from utils.line.frame import Frame
 from utils.line.sources.line_scan import LineBuffer
 from utils.line.sources.positions import Positions
@@ -17,6 +17,7 @@ from utils.line.sources.source import SHARED, SourceError, SourceOptions, Take, 
 FLAG = "-source"
 USER, PASSWORD = "STEEL_RTSP_USER", "STEEL_RTSP_PASSWORD"  # of the environment: lists of processes show flags
 OWN = ("every", "lines", *SHARED)
+JPEG = b"\xff\xd8"  # how each picture begins
 MOST_MISSING = 1000  # frames that are told one by one
 TIMEOUT = (5.0, 5.0)  # seconds to connect, and to wait for a packet
 
@@ -25,7 +26,7 @@ class VideoSource:
     """Decodes a stream or a file; ``every=N`` gives one frame of N."""
 
     def __init__(self, address: Address, options: SourceOptions) -> None:
-        self._av = optional(f"{FLAG} {address.scheme}://", "av")
+        self._av = extra(FLAG, address.scheme, "av")
         self._every = int(address.number(FLAG, "every", 1, 1, 10_000))
         lines = int(address.number(FLAG, "lines", 0, 0, 65536))
         self._buffer = LineBuffer(lines) if lines else None
@@ -73,12 +74,14 @@ class VideoSource:
             raise SourceError(f"{self.name}: the stream has ended")
 
     def _decode(self, packet: Any, take: Take) -> None:
+        # Without a head the decoder takes the tables of the picture before, and gives a picture that is not there.
+        if packet.size and packet.stream.codec_context.name == "mjpeg" and bytes(memoryview(packet)[:2]) != JPEG:
+            self._tell_damage(take, "a picture without its head")
+            return
         try:
             decoded = packet.decode()
         except self._av.error.FFmpegError as error:
-            self._lost += 1
-            self._number += 1
-            take(self._made(None, f"the video is damaged here: {_without_password(str(error))}"))
+            self._tell_damage(take, _without_password(str(error)))
             return
         self._fed += bool(packet.size)
         self._given += len(decoded)
@@ -100,6 +103,11 @@ class VideoSource:
             self._size = pixels.shape[1:]
             for part, cut in enumerate(self._buffer.add(pixels)):
                 take(self._made(cut, part=part))
+
+    def _tell_damage(self, take: Take, reason: str) -> None:
+        self._lost += 1
+        self._number += 1
+        take(self._made(None, f"the video is damaged here: {reason}"))
 
     def _tell_missing(self, take: Take) -> None:
         """Tell at the end of the frames that a decoder left out without a word."""

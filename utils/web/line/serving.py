@@ -4,23 +4,21 @@ import asyncio
 import threading
 from pathlib import Path
 
-from fastapi import FastAPI, Request, Response
-from fastapi.exceptions import RequestValidationError
+from fastapi import FastAPI, Response
 from prometheus_client import CollectorRegistry, ProcessCollector, generate_latest
-from starlette.exceptions import HTTPException
 
 from config import ServeConfig
 from utils.errors import InputError
 from utils.line.service import Service
 from utils.line.sources.push import PushSource
 from utils.web.address import bind, shown_address
-from utils.web.api import problem_response
-from utils.web.limits import FORM_BYTES, MOST_BODIES, Problem, Traffic
+from utils.web.limits import FORM_BYTES, MOST_BODIES, Traffic
 from utils.web.line.metrics import LineCollector
 from utils.web.line.routes import line_routes
 from utils.web.metrics import Metrics
 from utils.web.places import Places
-from utils.web.security import Guard, Policy, bug_problem
+from utils.web.problems import answer_problems
+from utils.web.security import Guard, Policy
 from utils.web.server import Server
 from utils.web.static_page import FOLDER, page_routes
 
@@ -107,22 +105,5 @@ def _application(service: Service, push: PushSource | None, name: str, registry:
     def metrics() -> Response:
         return Response(generate_latest(registry), media_type="text/plain; version=0.0.4; charset=utf-8")
 
-    @app.exception_handler(Problem)
-    async def answer_problem(request: Request, problem: Problem) -> Response:
-        return problem_response(problem, request.state.number)
-
-    @app.exception_handler(Exception)
-    async def answer_bug(request: Request, error: Exception) -> Response:
-        return problem_response(bug_problem(request.state.number), request.state.number)
-
-    @app.exception_handler(RequestValidationError)
-    async def answer_value(request: Request, error: RequestValidationError) -> Response:
-        return problem_response(Problem(422, "wrong_value", "A value has the wrong form."), request.state.number)
-
-    @app.exception_handler(HTTPException)
-    async def answer_status(request: Request, error: HTTPException) -> Response:
-        words = {404: ("not_found", "There is nothing at this address."), 405: ("wrong_method", "Not this method.")}
-        code, message = words.get(error.status_code, ("error", str(error.detail)))
-        return problem_response(Problem(error.status_code, code, message), request.state.number)
-
+    answer_problems(app)
     return app
