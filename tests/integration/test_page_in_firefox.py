@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.web.page.conftest import strip
+from tests.web.page.conftest import serving, strip
 from tests.web.page.firefox import PROGRAM, firefox
 
 pytestmark = [
@@ -24,14 +24,20 @@ def browser(tmp_path_factory):
         yield found
 
 
+@pytest.fixture(scope="module")
+def address(tmp_path_factory):
+    with serving(weights_dir=tmp_path_factory.mktemp("weights")) as served:
+        yield served.url
+
+
 @pytest.fixture
-def looking(browser, desk, tmp_path, request):
+def looking(browser, address, tmp_path, request):
     """The page with two strips of this test alone; at the end it must not have complained."""
     seed = sum(request.node.name.encode())
     blocks = ((20, 10, 30, 20, 240), (200, 30, 10, 10, 200), (300, 20, 40, 30, 3))
     (tmp_path / "a.png").write_bytes(strip(*blocks, seed=seed))
     (tmp_path / "b.png").write_bytes(strip(seed=seed + 1))
-    browser.open(desk.url)
+    browser.open(address)
     browser.give("#file-input", tmp_path / "a.png", tmp_path / "b.png")
     browser.until("return document.querySelector('#progress').textContent.includes('2 images')")
     browser.until("return document.querySelector('#image-name').textContent.includes('a.png')")
