@@ -46,12 +46,12 @@ def download(config: DownloadDataConfig) -> int:
 
 
 def convert(config: ConvertConfig) -> int:
-    """Convert other layouts; exit code 3 when -skip_bad left something out."""
-    from utils.data.convert import convert as work
+    """Convert between layouts of labels; exit code 3 when something was left out."""
+    from utils.commands.convert import convert as work
 
     summary = work(config)
     print(summary.text())
-    if config.source != "dataset":
+    if config.source != "dataset" and config.to in (None, "dataset"):
         print(f"next: python {PROG} check -dir {config.dir}")
     return SOME_SKIPPED if summary.left_out else DONE
 
@@ -139,7 +139,7 @@ COMMANDS: dict[str, tuple[type, Callable[[Any], int], str]] = {
     "convert": (
         ConvertConfig,
         convert,
-        "Turn index masks, COCO or YOLO outlines into a dataset folder, or a dataset folder into index masks.",
+        "Bring labels of other programs into a dataset folder, or a dataset folder and the proposals of a network to them.",
     ),
     "check": (
         CheckConfig,

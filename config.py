@@ -58,6 +58,8 @@ Precision = Literal["f32", "bf16", "f16"]
 RunPrecision = Literal["auto", Precision, "int8"]
 Backend = Literal["auto", "openvino", "onnxruntime", "torch"]
 ExportFormat = Literal["onnx", "openvino"]
+# What labels are kept in outside of dataset folders.
+LabelFormat = Literal["index-masks", "colour-masks", "coco", "yolo", "cvat", "labelstudio", "labelme", "supervisely"]
 StoredTta = Literal["none", "flips"]  # what a system file may say
 ServeTta = Literal["stored", StoredTta]
 Tta = Literal[ServeTta, "d4"]
@@ -1037,14 +1039,27 @@ class DownloadDataConfig:
 class ConvertConfig:
     """What ``Prepare_data.py convert`` does."""
 
-    source: Literal["index-masks", "coco", "yolo", "dataset"] = flag(
-        "layout to read; dataset: the other way round, index masks from the dataset folder -dir"
+    source: Literal[LabelFormat, "dataset", "network"] = flag(
+        "layout to read; dataset: the dataset folder -dir; network: what the network of -weights_dir finds in -images, "
+        "as proposals for people to correct"
     )
-    dir: Path = flag("dataset folder to write; with -from dataset, to read")
+    to: Literal[LabelFormat, "dataset"] | None = flag(
+        "layout to write; none: dataset, with -from dataset index-masks", None
+    )
+    dir: Path = flag("folder to write; with -from dataset, the dataset folder to read")
+    out: Path | None = flag(
+        "with -from dataset, the folder to write (none: in DIR, called as the layout, index masks: masks)", None
+    )
     images: Path | None = flag("folder of images", None)
     masks: Path | None = flag(
-        "folder of index masks named like the images, or NAME_mask, NAME_label: 0 is background, 1..C the classes; "
-        "with -from dataset, the folder to write (none: DIR/masks)",
+        "folder of masks named like the images, or NAME_mask, NAME_label, NAME_GT, NAME.jpg.png; it may be that of the "
+        "images: index masks have 0 for background and 1..C for the classes; with -from labelstudio, the folder of "
+        "brush pictures; with -from dataset, the folder of index masks to write, as -out",
+        None,
+    )
+    archive: Path | None = flag(
+        "what the labelling program exported, as it wrote it: zip or tar file, or the folder; instead of -images, "
+        "-masks and -annotations, or of those that are not given",
         None,
     )
     mask_threshold: int | None = flag(
@@ -1064,7 +1079,16 @@ class ConvertConfig:
         low=0,
         high=255,
     )
-    annotations: Path | None = flag("COCO JSON file, or folder of YOLO label files with outlines", None)
+    colours: tuple[str, ...] | None = flag(
+        "colour of each class in colour masks, as pit=#ff0000,crack=#00ff00, or a file of such lines or labelmap.txt "
+        "of CVAT; what has no name is background=#000000; none: labelmap.txt beside the masks",
+        None,
+    )
+    annotations: Path | None = flag(
+        "COCO JSON file, folder of YOLO label files with outlines, annotations.xml of CVAT, JSON export of Label "
+        "Studio, folder of LabelMe's files (none: -images), folder of a Supervisely project",
+        None,
+    )
     class_names: tuple[str, ...] | None = flag(
         "names of the classes in order, comma separated; none: the source's, those of DIR/classes.txt, or 1, 2, 3", None
     )
@@ -1078,6 +1102,11 @@ class ConvertConfig:
         "leave out images whose file or labels are malformed, list them in DIR/summary.json and end with exit code 3, "
         "instead of stopping at the first",
         False,
+    )
+    weights_dir: Path | None = flag(
+        "with -from network, the weights that propose: a folder, a weights file or a system file; with -from dataset, "
+        "their proposals are written instead of the folder's labels",
+        None,
     )
 
 

@@ -1,5 +1,6 @@
 """Files appear whole or not at all."""
 
+import contextlib
 import errno
 import json
 import os
@@ -13,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from utils import files
-from utils.files import alone_in, new_folder, replacing, staged, write_text
+from utils.files import alone_in, new_folder, replacing, staged, temporary_folder, write_text
 
 
 def names(folder):
@@ -245,3 +246,16 @@ def test_a_new_folder_appears_whole_or_not_at_all(tmp_path):
         (part / "a.png").touch()
         assert not (tmp_path / "data" / "a.png").exists()
     assert [path.name for path in tmp_path.rglob("*")] == ["data", "a.png"]
+
+
+@pytest.mark.parametrize("error", [None, ValueError, KeyboardInterrupt])
+def test_a_temporary_folder_lies_beside_and_goes_away(tmp_path, error):
+    (tmp_path / "home").mkdir()
+    beside = tmp_path / "home" / "not" / "there" / "data"  # the nearest folder that exists
+    with contextlib.suppress(ValueError, KeyboardInterrupt), temporary_folder(beside) as folder:
+        assert folder.parent == tmp_path / "home"
+        (folder / "a").mkdir()
+        (folder / "a" / "b.txt").write_text("x")
+        if error:
+            raise error
+    assert names(tmp_path / "home") == []

@@ -103,6 +103,21 @@ def new_folder(folder: Path) -> Iterator[Path]:
 
 
 @contextlib.contextmanager
+def temporary_folder(beside: Path) -> Iterator[Path]:
+    """Yield a hidden folder on the disk of ``beside``, in its parent or the nearest one that exists; it goes afterwards."""
+    home = beside.absolute().parent
+    while not home.is_dir():
+        home = home.parent
+    _sweep(home)
+    part = _part(home / beside.name)
+    part.mkdir()
+    try:
+        yield part
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
+
+
+@contextlib.contextmanager
 def alone_in(folder: Path) -> Iterator[bool]:
     """Hold a folder against other programs that ask the same; yields False where one of them holds it.
 

@@ -89,7 +89,10 @@ def test_help_is_quick_and_explains(prepare, name):
         (["check"], "error: Prepare_data.py check: missing -dir; -h explains every flag"),
         (["check", "-dri", "x"], "error: Prepare_data.py check: no flag -dri, did you mean -dir?; -h lists all"),
         (["check", "-dir", "nowhere"], "error: nowhere: no such folder; -dir expects a dataset folder"),
-        (["convert", "-from", "voc", "-dir", "x"], "error: -from voc: choose from index-masks, coco, yolo, dataset"),
+        (
+            ["convert", "-from", "voc", "-dir", "x"],
+            "error: -from voc: choose from index-masks, colour-masks, coco, yolo, cvat",
+        ),
         (["convert", "-from", "coco", "-dir", "x"], "error: convert -from coco needs -images FOLDER and -annotations"),
         (["balance", "-dir", "nowhere"], "error: nowhere: no such folder; -dir expects a folder with train.csv"),
         (["balance", "-dir", "x", "-per_class", "0"], "error: -per_class 0: expected 1 or more"),

@@ -264,6 +264,24 @@ def _unpack(text: str) -> list[int]:
     return lengths
 
 
+def pack_counts(lengths: list[int]) -> str:
+    """Write run lengths as COCO's text, what ``_unpack`` reads (maskApi.c, rleToString).
+
+    Args:
+        lengths: of runs down the columns, background first.
+    """
+    letters = []
+    for index, length in enumerate(lengths):
+        value = length - lengths[index - 2] if index > 2 else length
+        more = True
+        while more:
+            bits = value & 0x1F
+            value >>= 5
+            more = value != -1 if bits & 0x10 else value != 0
+            letters.append(chr(bits + (0x20 if more else 0) + 48))
+    return "".join(letters)
+
+
 def _join(found: list[Any], height: int, width: int, tally: "Counter[str]") -> str:
     mask = np.zeros((height, width), dtype=bool)
     for where, segmentation in found:

@@ -1,13 +1,10 @@
-"""Write a dataset folder from labels of any layout, and index masks from a dataset folder."""
+"""Write labels of any layout as a dataset folder, or in the layout of another program."""
 
 import json
-import os
 import shutil
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-
-import numpy as np
-from PIL import Image
 
 from config import ConvertConfig
 from utils.data.annotations import (
@@ -16,44 +13,23 @@ from utils.data.annotations import (
     LABELS,
     TEST_TABLE,
     make_rows,
-    open_dataset,
     read_class_names,
     write_annotations,
     write_ignored,
 )
-from utils.data.convert.coco import read_coco
-from utils.data.convert.index_masks import read_index_masks
-from utils.data.convert.labels import Labels, LeftOut, by_stem, in_threads
-from utils.data.convert.yolo import read_yolo
-from utils.data.images import read_size
+from utils.data.convert.labels import Labels, LeftOut, in_threads
+from utils.data.convert.pages import place_image
+from utils.data.convert.sources import check_flags, opened_source, read_source, target_of
+from utils.data.convert.writers import WRITERS
 from utils.data.listing import about_folders, about_links
 from utils.data.tables import CLASSES_FILE, MOST_CLASSES, write_listed
 from utils.errors import InputError
 from utils.files import new_folder, write_text
-from utils.settings import flag_of, given_fields
 from utils.text import plural
 
-READERS = {"index-masks": read_index_masks, "coco": read_coco, "yolo": read_yolo}
-# Source -> the flags that mean something for it, besides -from, -dir and -split.
-USED = {
-    "index-masks": {
-        "images",
-        "masks",
-        "mask_threshold",
-        "mask_values",
-        "ignore_value",
-        "class_names",
-        "link",
-        "skip_bad",
-    },
-    "coco": {"images", "annotations", "class_names", "link", "skip_bad"},
-    "yolo": {"images", "annotations", "class_names", "link", "skip_bad"},
-    "dataset": {"masks"},
-}
 UNFINISHED = ".unfinished"  # among the images until the last table is written
 SUMMARY = "summary.json"  # in the dataset folder, lists what -skip_bad left out
 MOST_SHOWN = 20  # of these on the terminal
-IGNORED_VALUE = 255  # what written index masks have where labels do not count
 
 
 @dataclass(frozen=True)
@@ -66,6 +42,7 @@ class ConvertSummary:
         per_class: class name -> images that show it; empty when there were no labels.
         notes: what the user should know, a line each.
         left_out: what ``-skip_bad`` left out.
+        listed: the file that lists it.
     """
 
     folder: Path
@@ -73,60 +50,87 @@ class ConvertSummary:
     per_class: dict[str, int]
     notes: list[str]
     left_out: list[LeftOut] = field(default_factory=list)
+    listed: Path = Path(SUMMARY)
 
     def text(self) -> str:
         """Return as text for a terminal what was written."""
         counts = ", ".join(f"{name} {count}" for name, count in self.per_class.items()) or "no labels"
         lines = [f"{self.folder}: {self.images} images; images per class: {counts}", *self.notes]
         if self.left_out:
-            listed = self.folder.parent / SUMMARY
-            lines.append(f"{plural(len(self.left_out), 'problem')} left out by -skip_bad, listed in {listed}:")
+            lines.append(f"{plural(len(self.left_out), 'problem')} left out by -skip_bad, listed in {self.listed}:")
             lines += [f"  {entry.problem}" for entry in self.left_out[:MOST_SHOWN]]
         if len(self.left_out) > MOST_SHOWN:
             lines.append(f"  ... and {len(self.left_out) - MOST_SHOWN} more")
         return "\n".join(lines)
 
 
-def convert(config: ConvertConfig) -> ConvertSummary:
-    """Convert labels into a dataset folder, or a dataset folder into index masks (``-from dataset``).
+def convert(config: ConvertConfig, read: Callable[[ConvertConfig], Labels] = read_source) -> ConvertSummary:
+    """Convert labels into a dataset folder, or into the layout of another program (``-to``).
 
     Everything is read before anything is written, and the table comes last, so that a folder with a table is whole. What
     an interrupted conversion has left is taken away again, at the latest by the next one.
 
     Args:
-        config: source, its folders, class names, split, folder to write, copy or link.
+        config: source, its folders, class names, split, layout and folder to write, copy or link.
+        read: reads the labels; another than the reader of the source where a network proposes them.
 
     Raises:
         InputError: the source is malformed, the target exists already, or a flag is not for this source.
     """
-    unused = sorted(given_fields(config) - USED[config.source] - {"source", "dir", "split"})
-    if unused:
-        raise InputError(f"{flag_of(unused[0])}: -from {config.source} does not use it; leave it out")
+    check_flags(config)
+    with opened_source(config) as opened:
+        if target_of(config) != "dataset":
+            return _write_elsewhere(opened, read)
+        return _write_dataset(opened, read)
+
+
+def _write_elsewhere(config: ConvertConfig, read: Callable[[ConvertConfig], Labels]) -> ConvertSummary:
+    """Write labels in the layout of another program, into a new folder."""
+    target = target_of(config)
+    folder = config.dir
     if config.source == "dataset":
-        return _write_masks(config)
+        folder = config.out or config.masks or config.dir / ("masks" if target == "index-masks" else target)
+    _refuse_existing(folder)
+    labels = _read(config, read)
+    notes = list(labels.notes)
+    if labels.class_names is None:
+        raise InputError(f"{config.images}: nothing says which classes there are; name them by -class_names")
+    if labels.ignored and target != "index-masks":
+        notes.append(f"ignored pixels of {plural(len(labels.ignored), 'image')} left out: {target} has none")
+    with new_folder(folder) as part:
+        notes += WRITERS[target](replace(labels, called=folder.absolute().name), part, config.link)
+        if labels.left_out:
+            _write_left_out(labels, part / SUMMARY)
+    return ConvertSummary(folder, len(labels.images), _per_class(labels), notes, labels.left_out, folder / SUMMARY)
+
+
+def _read(config: ConvertConfig, read: Callable[[ConvertConfig], Labels]) -> Labels:
+    labels = read(config)
+    if not labels.images:
+        why = f"; the first: {labels.left_out[0].problem}" if labels.left_out else "; nothing to convert"
+        what = "every image was left out" if labels.left_out else "names no images"
+        raise InputError(f"{config.annotations or config.images or config.dir}: {what}{why}")
+    if config.images is not None and config.source != "dataset":
+        labels.notes.extend(line for line in (about_folders(labels.images), about_links(config.images)) if line)
+    if labels.labelled and not any(labels.codes.values()):
+        labels.notes.append(f"warning: no image has a label; all {len(labels.images)} count as clean")
+    return labels
+
+
+def _write_dataset(config: ConvertConfig, read: Callable[[ConvertConfig], Labels]) -> ConvertSummary:
     folder = config.dir / IMAGES[config.split]
     if config.images and folder.exists() and config.images.exists() and folder.samefile(config.images):
         raise InputError(f"-images {config.images}: the dataset's images would be written there; name another -dir")
     tables = [LABELS[config.split], IGNORED[config.split]] + ([TEST_TABLE] if config.split == "test" else [])
     _remove_unfinished(folder, config.dir / LABELS[config.split])
     _refuse_existing(folder, *(config.dir / table for table in tables))
-    labels = READERS[config.source](config)
-    if not labels.images:
-        why = f"; the first: {labels.left_out[0].problem}" if labels.left_out else "; nothing to convert"
-        what = "every image was left out" if labels.left_out else "names no images"
-        raise InputError(f"{config.annotations or config.images}: {what}{why}")
-    assert config.images is not None
-    labels.notes.extend(line for line in (about_folders(labels.images), about_links(config.images)) if line)
-    if labels.labelled and not any(labels.codes.values()):
-        labels.notes.append(f"warning: no image has a label; all {len(labels.images)} count as clean")
+    labels = _read(config, read)
     labels = _named_by_folder(labels, config)
     _check_class_names(config.dir, labels.class_names)
     try:
         with new_folder(folder) as part:
-            for place in sorted({(part / name).parent for name in labels.images}):
-                place.mkdir(parents=True, exist_ok=True)
             in_threads(
-                lambda name: _place(labels.images[name], part / name, config.link),
+                lambda name: place_image(labels.images[name], part / name, config.link),
                 list(labels.images),
                 "writing images",
             )
@@ -137,15 +141,15 @@ def convert(config: ConvertConfig) -> ConvertSummary:
         _remove_unfinished(folder, config.dir / LABELS[config.split])
         raise
     (folder / UNFINISHED).unlink()
-    return ConvertSummary(folder, len(labels.images), _per_class(labels), labels.notes, labels.left_out)
+    counts = _per_class(labels)
+    return ConvertSummary(folder, len(labels.images), counts, labels.notes, labels.left_out, config.dir / SUMMARY)
 
 
 def _write_tables(config: ConvertConfig, labels: Labels) -> None:
     if labels.class_names:
         write_text(config.dir / CLASSES_FILE, "".join(f"{name}\n" for name in labels.class_names))
     if labels.left_out:
-        summary = {"images": len(labels.images), "left_out": [asdict(entry) for entry in labels.left_out]}
-        write_text(config.dir / SUMMARY, json.dumps(summary, indent=2) + "\n")
+        _write_left_out(labels, config.dir / SUMMARY)
     if config.split == "test":
         write_listed(labels.images, config.dir / TEST_TABLE)
     if labels.ignored:
@@ -153,6 +157,11 @@ def _write_tables(config: ConvertConfig, labels: Labels) -> None:
     if labels.labelled:
         records = [(name, k, code, 0) for name, codes in labels.codes.items() for k, code in codes.items()]
         write_annotations(make_rows(records), config.dir / LABELS[config.split])
+
+
+def _write_left_out(labels: Labels, file: Path) -> None:
+    summary = {"images": len(labels.images), "left_out": [asdict(entry) for entry in labels.left_out]}
+    write_text(file, json.dumps(summary, indent=2) + "\n")
 
 
 def _remove_unfinished(folder: Path, table: Path) -> None:
@@ -185,7 +194,7 @@ def _named_by_folder(labels: Labels, config: ConvertConfig) -> Labels:
     numbered = labels.class_names == tuple(str(k) for k in range(1, len(labels.class_names or ()) + 1))
     if (
         config.class_names
-        or config.source == "coco"
+        or config.source not in ("index-masks", "yolo")
         or not numbered
         or len(there or ()) < len(labels.class_names or ())
     ):
@@ -198,50 +207,6 @@ def _per_class(labels: Labels) -> dict[str, int]:
     return {
         name: sum(k in codes for codes in labels.codes.values()) for k, name in enumerate(names, 1) if labels.labelled
     }
-
-
-def _write_masks(config: ConvertConfig) -> ConvertSummary:
-    """Write an index mask for each labelled image of a side of a dataset folder."""
-    dataset = open_dataset(config.dir, config.split)
-    names = by_stem(dataset.image_dir)  # two images of one stem would share a mask
-    folder = config.masks or config.dir / "masks"
-    _refuse_existing(folder)
-    annotations = dataset.annotations
-    if annotations.ignored and annotations.num_classes >= IGNORED_VALUE:
-        raise InputError(f"{config.dir}: {IGNORED_VALUE} classes leave no value for the pixels that do not count")
-
-    def draw(stem: str, part: Path) -> bool:
-        name = names[stem]
-        height, width = read_size(dataset.path(name))
-        mask = annotations.mask(name, height, width)
-        index = np.zeros((height, width), dtype=np.uint8)
-        for k in range(annotations.num_classes):
-            index[mask[..., k] == 1] = k + 1
-        ignored = annotations.ignored_mask(name, height, width)
-        if ignored is not None:
-            index[ignored] = IGNORED_VALUE
-        target = part / f"{stem}.png"
-        target.parent.mkdir(parents=True, exist_ok=True)
-        Image.fromarray(index).save(target)
-        return bool((mask.sum(axis=2) > 1).any())
-
-    with new_folder(folder) as part:
-        overlaps = in_threads(lambda stem: draw(stem, part), list(names), "writing masks")
-    counts = annotations.rows["class_id"].value_counts()
-    notes = []
-    if any(overlaps):
-        notes.append(f"{sum(overlaps)} images have pixels of two classes; a mask keeps the higher class number")
-    if annotations.ignored:
-        notes.append(f"pixels that count neither in the loss nor in scores have the value {IGNORED_VALUE}")
-    per_class = {name: int(counts.get(k, 0)) for k, name in enumerate(annotations.class_names, 1)}
-    return ConvertSummary(folder, len(dataset.images), per_class, notes)
-
-
-def _place(source: Path, target: Path, link: bool) -> None:
-    if link:
-        os.symlink(source.resolve(), target)  # noqa: PTH211 - Path.symlink_to reads the wrong way round
-    else:
-        shutil.copyfile(source, target)
 
 
 def _refuse_existing(*paths: Path) -> None:

@@ -7,15 +7,12 @@ from pathlib import Path
 from config import ConvertConfig
 from utils.data import rle
 from utils.data.annotations import read_class_names
-from utils.data.convert.labels import Labels, Skipping, by_stem, some, upright_size
+from utils.data.convert.labels import Labels, Skipping, by_stem, refuse_other_size, some, upright_size
 from utils.data.convert.mask_files import BINARY, REMEDY, MaskFile, number_colours, read_mask, value_numbers
-from utils.data.listing import name_in
+from utils.data.convert.pairs import find_pairs
 from utils.data.tables import CLASSES_FILE
 from utils.errors import InputError
 from utils.text import plural
-
-# What programs add to an image's name for its mask.
-ENDINGS = ("_mask", "_label", "_masks", "_labels", "_gt", "_seg", "_segmentation", "_annotation", "-mask", "-label")
 
 
 def read_index_masks(config: ConvertConfig) -> Labels:
@@ -41,21 +38,18 @@ def read_index_masks(config: ConvertConfig) -> Labels:
     if config.mask_threshold is not None and len(names or ("1",)) > 1:
         raise InputError(f"-mask_threshold: gives one class, but {len(names or ())} have names; take -mask_values")
     folder = config.images
-    images, masks, unused = _pairs(folder, config.masks, config.dir)
+    pairs = find_pairs(folder, config.masks, config.dir)
+    images, masks, unused = pairs.images, pairs.masks, pairs.unused
     skipping = Skipping(config.skip_bad)
-    missing = [images[stem] for stem in images if stem not in masks]
+    missing = [images[stem] for stem in images if stem not in masks and images[stem] not in pairs.good]
     if missing:
         error = InputError(f"{config.masks}: no mask for {some(missing)}; a clean image needs a mask of zeros")
         for name in missing:
             skipping.leave_out(name, error)
 
     def read(stem: str) -> MaskFile:
-        mask = read_mask(masks[stem], config, len(names or ()))
-        size = upright_size(folder / images[stem])
-        if mask.shape != size:
-            is_size = "x".join(map(str, mask.shape))
-            raise InputError(f"{masks[stem]}: is {is_size}, but {images[stem]} is {size[0]}x{size[1]}; they must match")
-        return mask
+        refuse_other_size(masks[stem], images[stem], upright_size(folder / images[stem]))
+        return read_mask(masks[stem], config, len(names or ()))
 
     there = [stem for stem in images if stem in masks]
     found = skipping.try_each(read, there, lambda stem: images[stem], "reading masks")
@@ -79,42 +73,17 @@ def read_index_masks(config: ConvertConfig) -> Labels:
     if ignored:
         notes.append(f"ignored pixels (-ignore_value {config.ignore_value}) in {plural(len(ignored), 'image')}")
     codes = {images[stem]: mask.codes for stem, mask in found.items()}
+    if pairs.good:
+        codes |= {name: {} for name in pairs.good}
+        notes.append(f"{plural(len(pairs.good), 'image')} without a mask in a folder of good ones: {some(pairs.good)}")
     labelled = sum(int(rle.parse(code)[:, 1].sum()) for mask in found.values() for code in mask.codes.values())
     pixels = sum(height * width for height, width in (mask.shape for mask in found.values()))
     if labelled > pixels / 2:
         notes.append(f"warning: {labelled / pixels:.0%} of all pixels are labelled as defects; are the masks inverted?")
     largest = max(values, default=0) if numbers is None else len(numbers) - 1
     names = names or tuple(str(k) for k in range(1, largest + 1))
-    kept = {images[stem]: folder / images[stem] for stem in found}
+    kept = {name: folder / name for name in (sorted(codes) if pairs.good else codes)}
     return Labels(kept, codes, names, notes, ignored=ignored, left_out=skipping.left_out)
-
-
-def _pairs(folder: Path, mask_folder: Path, written: Path) -> tuple[dict[str, str], dict[str, Path], list[str]]:
-    """Find images and their masks by stem: of the same name, or with one of ``ENDINGS``; and masks of no image.
-
-    Masks may lie in a folder within that of the images, or the other way round, and so may the folder that is written.
-    """
-    images = by_stem(folder, apart=[mask_folder, written])
-    masks = {stem: mask_folder / name for stem, name in by_stem(mask_folder, apart=[folder, written]).items()}
-    one_folder = folder.samefile(mask_folder)
-    pairs = {}
-    for stem in images:
-        # In one folder a file would be its own mask.
-        named = [stem] if stem in masks and not one_folder else []
-        named += [stem + ending for ending in ENDINGS if stem + ending in masks]
-        if named:
-            pairs[stem] = masks[named[0]]
-    if one_folder:
-        if not pairs:
-            raise InputError(
-                f"-masks {mask_folder}: is the folder of the images, and no file in it is called NAME{ENDINGS[0]} or"
-                f" NAME{ENDINGS[1]}; put the masks into a folder of their own"
-            )
-        of_masks = set(pairs.values())
-        images = {stem: name for stem, name in images.items() if folder / name not in of_masks}
-        return images, {stem: path for stem, path in pairs.items() if stem in images}, []
-    taken = set(pairs.values())
-    return images, pairs, [name_in(mask_folder, path) for path in masks.values() if path not in taken]
 
 
 def _numbered_by_colour(

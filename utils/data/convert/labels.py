@@ -14,6 +14,8 @@ from utils.data.images import is_turned, read_size
 from utils.data.listing import image_names
 from utils.errors import InputError
 
+LARGEST = 500_000_000  # pixels of an image; masks of larger ones would take the memory of the machine
+
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
@@ -31,6 +33,9 @@ class Labels:
         labelled: False when the source has images only.
         ignored: name -> run-length code of the pixels that nobody has labelled, of images that have such.
         left_out: what ``-skip_bad`` left out.
+        proposed_by: the network that the labels come from, which nobody has confirmed; "" where people drew them.
+        scores: name -> how sure the network is of what it found there, 0..1.
+        called: name of the folder that is written, for addresses in it; "": not known yet.
     """
 
     images: dict[str, Path]
@@ -40,6 +45,9 @@ class Labels:
     labelled: bool = True
     ignored: dict[str, str] = field(default_factory=dict)
     left_out: list["LeftOut"] = field(default_factory=list)
+    proposed_by: str = ""
+    scores: dict[str, float] = field(default_factory=dict)
+    called: str = ""
 
 
 @dataclass(frozen=True)
@@ -131,14 +139,25 @@ def upright_size(path: Path) -> tuple[int, int]:
     """Read (height, width) of an image to which labels belong.
 
     Raises:
-        InputError: the file cannot be read, or viewers turn it by its EXIF data: whether its labels mean the picture that
-            was seen or the pixels that are stored, nobody can tell.
+        InputError: the file cannot be read, its header says that it is larger than any camera's image, or viewers turn
+            it by its EXIF data: whether its labels mean the picture that was seen or the pixels that are stored, nobody
+            can tell.
     """
     if is_turned(path):
         raise InputError(
             f"{path}: viewers turn it (EXIF orientation), its labels may too; save it turned, without EXIF"
         )
-    return read_size(path)
+    height, width = read_size(path)
+    if height * width > LARGEST:
+        raise InputError(f"{path}: says it is {height}x{width}, more than {LARGEST:,} pixels; cut it into parts")
+    return height, width
+
+
+def refuse_other_size(mask: Path, image: str, size: tuple[int, int]) -> None:
+    """Check by its header, before it is decoded, that a mask is as large as its image; raises ``InputError``."""
+    height, width = read_size(mask)
+    if (height, width) != size:
+        raise InputError(f"{mask}: is {height}x{width}, but {image} is {size[0]}x{size[1]}; they must match")
 
 
 def in_threads(work: Callable[[Item], Result], items: Sequence[Item], what: str) -> list[Result]:

@@ -37,6 +37,8 @@ def read_yolo(config: ConvertConfig) -> Labels:
         raise InputError(f"{folder}: no such folder; -annotations expects a folder of YOLO label files")
     images = by_stem(config.images, apart=[config.dir])
     files = _label_files(folder)
+    if home.samefile(folder):
+        files = {stem: files[place] for stem in images if (place := _beside(stem)) in files}
     if not files.keys() & images.keys():
         raise InputError(f"{folder}: no label file has the name of an image in {config.images}; expected NAME.txt")
     names, notes = config.class_names or read_class_names(folder), []
@@ -85,6 +87,15 @@ def _label_files(folder: Path) -> dict[str, Path]:
         for path in (Path(place) / name for name in names if name.endswith(".txt") and name != CLASSES_FILE):
             files[path.relative_to(folder).with_suffix("").as_posix()] = path
     return dict(sorted(files.items()))
+
+
+def _beside(stem: str) -> str:
+    """Return where the label file of an image lies that is in a folder called images: in labels beside it."""
+    places = stem.split("/")
+    if "images" in places[:-1]:
+        last = len(places) - 2 - places[-2::-1].index("images")
+        places[last] = "labels"
+    return "/".join(places)
 
 
 def _class_of(word: str) -> int:
