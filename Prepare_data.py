@@ -13,6 +13,7 @@ from config import (
     DownloadDataConfig,
     ExploreConfig,
     PackConfig,
+    SuspectConfig,
     SynthesiseConfig,
 )
 from utils.cli import BAD_INPUT, DONE, PROJECT_AND_VERSION, SOME_SKIPPED, parse, run
@@ -110,6 +111,14 @@ def copies(config: CopiesConfig) -> int:
     return DONE
 
 
+def suspect(config: SuspectConfig) -> int:
+    """Look for wrong labels."""
+    from utils.commands.suspect import suspect as work
+
+    print(work(config).text())
+    return DONE
+
+
 def collect(config: CollectConfig) -> int:
     """Make a dataset folder of reviewed images; exit code 3 when some are not there any more."""
     from utils.commands.collect import collect as work
@@ -160,6 +169,11 @@ COMMANDS: dict[str, tuple[type, Callable[[Any], int], str]] = {
         CopiesConfig,
         copies,
         "Find images that show the same steel, inside a folder, between two or between the sides of a split; write copies.csv, copies.html and, with -keep one, what is left without copies.",
+    ),
+    "suspect": (
+        SuspectConfig,
+        suspect,
+        "Put the labels that are most likely wrong first: suspects.csv, suspects.html and a dataset folder of them to review.",
     ),
     "collect": (
         CollectConfig,

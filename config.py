@@ -1158,6 +1158,26 @@ class CopiesConfig(ReadingFlags):
 
 
 @dataclass(frozen=True, kw_only=True)
+class SuspectConfig(ReadingFlags, MachineFlags):
+    """What ``Prepare_data.py suspect`` does."""
+
+    dir: Path = flag("dataset folder whose labels are looked at")
+    folds_run: Path | None = flag(
+        "run folder of Train.py -folds on this folder: each label is weighed against the network that has not learnt "
+        "it; none: copies and masks alone are looked at",
+        None,
+    )
+    copies: bool = flag("look for copies whose labels differ; the slowest part", True)
+    rank: Literal["mistakes", "cleanlab"] = flag(
+        "what the networks' answers are weighed by; mistakes: which mistake explains the difference, and how well; "
+        "cleanlab: the library's score of an image (requirements-labels.txt)",
+        "mistakes",
+    )
+    num_of_images: int = flag("images at the head of the table that the page shows and that are put aside", 50, low=1)
+    out: Path | None = flag("folder to write; none: DIR/suspects", None)
+
+
+@dataclass(frozen=True, kw_only=True)
 class CoilDrawFlags:
     """What the coil is that ``Prepare_data.py synthesise -coil`` draws."""
 
