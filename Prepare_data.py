@@ -13,6 +13,7 @@ from config import (
     DownloadDataConfig,
     ExploreConfig,
     PackConfig,
+    SelectConfig,
     SuspectConfig,
     SynthesiseConfig,
 )
@@ -111,6 +112,15 @@ def copies(config: CopiesConfig) -> int:
     return DONE
 
 
+def select(config: SelectConfig) -> int:
+    """Choose what to label next; exit code 3 when some images cannot be read."""
+    from utils.commands.select import select as work
+
+    result = work(config)
+    print(result.text())
+    return SOME_SKIPPED if result.skipped else DONE
+
+
 def suspect(config: SuspectConfig) -> int:
     """Look for wrong labels."""
     from utils.commands.suspect import suspect as work
@@ -169,6 +179,11 @@ COMMANDS: dict[str, tuple[type, Callable[[Any], int], str]] = {
         CopiesConfig,
         copies,
         "Find images that show the same steel, inside a folder, between two or between the sides of a split; write copies.csv, copies.html and, with -keep one, what is left without copies.",
+    ),
+    "select": (
+        SelectConfig,
+        select,
+        "Choose which images to label next, one of each picture, beside a random draw: select.csv and a folder of each list.",
     ),
     "suspect": (
         SuspectConfig,

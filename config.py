@@ -1158,6 +1158,18 @@ class CopiesConfig(ReadingFlags):
 
 
 @dataclass(frozen=True, kw_only=True)
+class SelectConfig(ReadingFlags, MachineFlags):
+    """What ``Prepare_data.py select`` does."""
+
+    dir: Path = flag("dataset folder of the images that are labelled")
+    images: Path = flag("folder of images without labels to choose from")
+    weights_dir: Path = flag("run folder, .pth or system file of a network that was trained on -dir")
+    num_of_images: int = flag("images to choose, and as many to draw at random", 100, low=1)
+    seed: int = flag("fixes the random draw and the groups of images that look alike", 42, low=0, high=2**31 - 1)
+    out: Path | None = flag("new folder to write; none: IMAGES_select beside -images", None)
+
+
+@dataclass(frozen=True, kw_only=True)
 class SuspectConfig(ReadingFlags, MachineFlags):
     """What ``Prepare_data.py suspect`` does."""
 
