@@ -370,6 +370,21 @@ class TeacherFlags:
     unlabelled: Path | None = flag(
         "folder of images without labels to train on too, by the answers of -teacher alone", None
     )
+    accept: Literal["agreed", "all"] = flag(
+        "which images of -unlabelled are learnt; agreed: those of which the teacher says the same turned and mirrored, "
+        "and its gate, if it has one, too; pixels where both differ count for nothing",
+        "agreed",
+    )
+    least_agreement: float = flag(
+        "of -accept agreed: Dice of the masks of both halves of the views, 0..1", 0.8, low=0, high=1
+    )
+    unlabelled_share: float | None = flag(
+        "largest share of images without labels in what is learnt, 0..1: labelled images are repeated, each with a new "
+        "augmentation, until that holds; none: as many as were accepted",
+        None,
+        low=0.01,
+        high=0.99,
+    )
     teacher_weight: float = flag(
         "share of the teacher's answer in what is learnt of a labelled image, 0..1; the rest are its labels",
         0.5,
@@ -1105,6 +1120,9 @@ class CollectConfig:
 
     review: Path = flag("folder of Serve.py -save; the server may be running")
     dir: Path = flag("dataset folder to write, new or empty")
+    add: Path | None = flag(
+        "dataset folder whose training images and labels are taken in, too; of an image in both the review counts", None
+    )
     link: bool = flag("link the images instead of copying them", False)
 
 

@@ -313,6 +313,7 @@ def _weigh(
         copies, others = of_copies[name]
         if copies > 0:
             why = f"{plural(len(others), 'copy', ',').replace('copys', 'copies')} labelled otherwise: {', '.join(others[:3])}"
+            why += ", ..." if len(others) > 3 else ""
             found.append(Suspect(name, copies, COPIES, why))
     best = max(found, key=lambda one: one.score)
     # Evidence of different sources adds up: either alone may be right.
