@@ -40,4 +40,4 @@ def test_every_kind_is_explained():
     page = sections([], ["pits"], dict.fromkeys(MEANT, 1), 20, ["a note"])
     (table,) = [part for part in page[0].parts if isinstance(part, Table)]
     assert len(table.rows) == len(MEANT)
-    assert "Nothing speaks against" in render("Suspects", "", sections([], ["pits"], {}, 20))
+    assert "Nothing speaks clearly against" in render("Suspects", "", sections([], ["pits"], {}, 20))

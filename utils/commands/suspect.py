@@ -43,7 +43,8 @@ from utils.weights.run_files import FOLDS, OOF, OOF_FOLDER
 TABLE, PAGE, ASIDE = "suspects.csv", "suspects.html", "to_review"
 COPIES, CLEANLAB = "copies", "cleanlab"  # kinds beside those of suspicion
 ODD = 0.5  # what is odd about a mask by itself is worth
-LEAST = 0.05  # score below which an image is no suspect
+LEAST = 0.05  # score below which an image is not in the table
+CLEAR = 0.3  # score from which it is called a suspect: more than other outlines alone are worth
 COLUMNS = [
     "rank",
     "image",
@@ -108,8 +109,9 @@ class SuspectResult:
 
     def text(self) -> str:
         """Return as text for a terminal what was found and where it is."""
-        kinds = ", ".join(f"{kind} {count}" for kind, count in Counter(one.kind for one in self.found).most_common())
-        lines = [f"{plural(len(self.found), 'suspect', ',')} of {plural(self.images, 'image', ',')}: {kinds or 'none'}"]
+        counts = clear(self.found)
+        kinds = ", ".join(f"{kind} {count}" for kind, count in counts.most_common())
+        lines = [f"{plural(counts.total(), 'suspect', ',')} of {plural(self.images, 'image', ',')}: {kinds or 'none'}"]
         lines += [f"  {one.score:.2f} {one.image}: {one.why}" for one in self.found[:5]]
         lines += [*self.notes, f"in {self.seconds:.1f} s: {self.out / PAGE} (open it in a browser), {self.out / TABLE}"]
         if self.aside is not None:
@@ -160,14 +162,18 @@ def suspect(config: SuspectConfig, show: bool = True) -> SuspectResult:
     head = found[: config.num_of_images]
     lead = f"{config.dir}, {plural(len(names), 'image', ',')}, on {time.strftime('%Y-%m-%d %H:%M')}"
     shown = [_shown(dataset, answers, one) for one in head]
-    counts = Counter(one.kind for one in found)
-    page = render("Suspects", lead, sections(shown, dataset.annotations.class_names, counts, len(names), notes))
+    page = render("Suspects", lead, sections(shown, dataset.annotations.class_names, clear(found), len(names), notes))
     make_folder(out)
     aside = _put_aside(out / ASIDE, dataset, [one.image for one in head]) if head else None
     with staged(out) as folder:
         write_frame(table(found), folder / TABLE)
         write_text(folder / PAGE, page)
     return SuspectResult(found, len(names), out, aside, notes, time.perf_counter() - start)
+
+
+def clear(found: Sequence[Suspect]) -> "Counter[str]":
+    """Count those that deserve the name, by kind."""
+    return Counter(one.kind for one in found if one.score > CLEAR)
 
 
 def table(found: Sequence[Suspect]) -> pd.DataFrame:

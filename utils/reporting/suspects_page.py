@@ -10,7 +10,7 @@ from utils.reporting.overlays import draw_agreement, draw_legend, draw_masks
 from utils.reporting.page import Heading, Numbers, Picture, Row, Section, Table, Text
 from utils.text import plural
 
-WORDS = ("both", "label alone", "network alone")  # whose mask a pixel has
+WORDS = ("both", "label", "network")  # whose mask a pixel has
 LONG = 2  # width by height from which pictures stand below each other
 MEANT = {
     "class": "the network sees another class where the mask lies",
@@ -60,7 +60,7 @@ def sections(
     Args:
         shown: the images to look at, the likeliest mistake first.
         class_names: of the labels.
-        counts: suspects by kind.
+        counts: clear suspects by kind; there may be fewer than are shown.
         images: number that was looked at.
         notes: more lines.
     """
@@ -68,11 +68,11 @@ def sections(
     parts: list = [
         Numbers(
             {"suspects": total, "shown": len(shown)},
-            {"suspects": f"of {plural(images, 'image', ',')}", "shown": "the likeliest mistakes, first things first"},
+            {"suspects": f"of {plural(images, 'image', ',')}", "shown": "the likeliest mistakes come first"},
         )
     ]
     if not total:
-        parts.append(Text("Nothing speaks against any label."))
+        parts.append(Text("Nothing speaks clearly against any label."))
     else:
         rows = [[kind, count, MEANT[kind]] for kind, count in sorted(counts.items(), key=lambda item: -item[1])]
         parts.append(
@@ -101,6 +101,10 @@ def _row(one: Shown) -> Row:
         drawn.append(Picture.of_pixels(draw_masks(image, answer), f"answer about {one.name}", words))
         mine = label if len(label) == len(answer) else label.max(0, keepdims=True)
         difference = draw_agreement(image, np.asarray(answer > 0), np.asarray(mine > 0), WORDS)
-        drawn.append(Picture.of_pixels(difference, "where they differ", "pixels of both, of one alone"))
+        drawn.append(
+            Picture.of_pixels(
+                difference, "where they differ", "pixels of both, of the label alone, of the network alone"
+            )
+        )
     height, width = image.shape[:2]
     return Row(drawn, min(800, max(240, width)) if width >= LONG * height else min(340, max(240, width)))
