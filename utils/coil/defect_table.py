@@ -9,8 +9,9 @@ import numpy as np
 import pandas as pd
 
 from config import Url
+from utils.coil.frames import Size
 from utils.coil.names import camera_name, numbers_of
-from utils.coil.positions import Size, listed_images
+from utils.coil.position_table import listed_images
 from utils.data.parts import OK, image_columns, is_parts, read_rows
 from utils.data.tables import AnnotationError, read_table
 from utils.errors import InputError

@@ -11,8 +11,8 @@ import cv2
 import numpy as np
 import pandas as pd
 
+from utils.coil.frames import Frames
 from utils.coil.plan import Camera, CoilPlan
-from utils.coil.positions import Frames
 
 # Pixels along the strip that a profile takes: enough for a mean, and quick.
 _ROWS = 64

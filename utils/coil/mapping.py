@@ -12,6 +12,7 @@ from utils.coil.against import register
 from utils.coil.artefacts import find_artefacts
 from utils.coil.coil import Coil
 from utils.coil.edges import Profile, edges_of_coil, find_edges, outside
+from utils.coil.frames import Frames
 from utils.coil.gaps import find_gaps
 from utils.coil.grading import grade
 from utils.coil.grouping import group
@@ -19,7 +20,6 @@ from utils.coil.joining import join
 from utils.coil.outputs import SUMMARY
 from utils.coil.placing import place
 from utils.coil.plan import CoilPlan
-from utils.coil.positions import Frames
 from utils.coil.repeats import Repeats, find_repeats
 from utils.coil.static_series import static_series
 from utils.coil.tables import ARTEFACT_COLUMNS, LIGHT_COLUMNS, texts

@@ -3,8 +3,8 @@
 import numpy as np
 import pandas as pd
 
+from utils.coil.frames import Frames
 from utils.coil.plan import Camera, CoilPlan
-from utils.coil.positions import Frames
 from utils.coil.tables import SIGHTING_COLUMNS
 
 

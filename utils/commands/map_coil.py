@@ -17,12 +17,13 @@ from utils.coil.coil import Coil
 from utils.coil.crops import take_pictures
 from utils.coil.defect_table import clipped, images_of, read_defects
 from utils.coil.edges import Profile
+from utils.coil.frames import Frames, Size
 from utils.coil.grading import check_rules
 from utils.coil.mapping import map_coil_of, read_earlier
 from utils.coil.outputs import FILES, PAGE, PICTURE, SUMMARY, write_coil
 from utils.coil.plan import CoilPlan
 from utils.coil.plan_file import check_classes, read_plan
-from utils.coil.positions import Frames, Size, read_frames
+from utils.coil.positions import read_frames
 from utils.coil.truth import CoilScores, score
 from utils.data.annotations import TEST_IMAGES, TRAIN_IMAGES
 from utils.data.coil_truth import read_truth

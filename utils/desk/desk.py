@@ -144,6 +144,7 @@ class Desk:
 
     def describe(self, visit: Visit) -> dict[str, Any]:
         """Return a visit as a browser gets it."""
+        version = self.news.version(visit.id)  # first: what changes while this is read is told again rather than never
         counts = self.images.counts(visit.id, visit.settings)
         about = visit.about
         running = self.work.is_running(visit.id) and (counts["waiting"] or counts["behind"])
@@ -185,7 +186,7 @@ class Desk:
             "counts": counts,
             "rate": self.work.rate(visit.id),
             "state": "stopped" if visit.stopped else "running" if running else "idle",
-            "version": self.news.version(visit.id),
+            "version": version,
             "unlike": self._unlike_of(visit),
             "folder": sum(len(part.names) for part in self.parts),
         }

@@ -16,10 +16,11 @@ import numpy as np
 import pandas as pd
 
 from utils.coil.grading import check_rules
+from utils.coil.images import POSITIONS
 from utils.coil.mapping import map_coil_of
 from utils.coil.plan import CoilPlan
 from utils.coil.plan_file import check_classes, read_plan
-from utils.coil.positions import POSITIONS, read_frames
+from utils.coil.positions import read_frames
 from utils.errors import InputError
 from utils.line.event import CoilEvent, FrameEvent, Verdict, event_id, utc
 from utils.line.spool import Spool

@@ -1,5 +1,6 @@
 """A visit is an address: reload, back, another tab and a restarted server find it; nobody is shut out by what they see with."""
 
+import re
 import time
 from pathlib import Path
 
@@ -241,3 +242,13 @@ def test_picture_of_the_screen_is_where_the_image_says(page):
     page.locator("#rows tr.picked").wait_for()
     assert page.locator("#rows tr.picked td").first.inner_text() == "1"
     assert [row[1:3] for row in rows(page)] == [["bright", "600"], ["bright", "100"], ["dark", "1,200"]]
+
+
+def test_image_that_is_done_before_the_news_are_heard_is_shown(page):
+    def late(route):
+        time.sleep(1)  # meanwhile the image is inspected
+        route.continue_()
+
+    page.route(re.compile(r"/events"), late)
+    send(page, a_png=TWO)
+    count_rows(page, 3)

@@ -94,7 +94,7 @@ export const api = {
   keepSettings: (visit, name) => call("POST", `${visitPath(visit)}/keep_settings`, name ? { name } : {}),
 };
 
-export const eventsAddress = (visit) => `${ROOT}${visitPath(visit)}/events`;
+export const eventsAddress = (visit, after) => `${ROOT}${visitPath(visit)}/events` + query({ after });
 export const downloadAddress = (visit, name) => `${ROOT}${visitPath(visit)}/download/${name}`;
 export const imageAddress = (visit, key, rest, version) => `${ROOT}${imagePath(visit, key)}/${rest}${version === undefined ? "" : query({ version })}`;
 export const probabilityAddress = (visit, key, box) => `${ROOT}${imagePath(visit, key)}/probability${query(box)}`;

@@ -8,11 +8,13 @@ const AGAIN = 1000;
 
 let source = null;
 let visit = null;
+let last = 0; // version of the visit that is known: what changed after it is told
 let timer = 0;
 let broken = false;
 
-export function listen(id) {
+export function listen(id, version) {
   visit = id;
+  last = version;
   open();
 }
 
@@ -27,7 +29,7 @@ function open() {
   clearTimeout(timer);
   source?.close();
   if (!visit) return;
-  source = new EventSource(eventsAddress(visit));
+  source = new EventSource(eventsAddress(visit, last));
   source.onopen = () => {
     alive();
     if (broken) tell("back");
@@ -43,6 +45,7 @@ function open() {
   for (const name of ["visit", "image", "review", "heartbeat", "removed", "reload", "gone"]) {
     source.addEventListener(name, (event) => {
       alive();
+      if (event.lastEventId) last = event.lastEventId;
       let value = null;
       try { value = JSON.parse(event.data); } catch { return; }
       tell("news-" + name, value);

@@ -55,7 +55,7 @@ async function openVisit(id, { key = null, position = null, step = true } = {}) 
   tell("opened-visit");
   tell("visit");
   show("desk");
-  events.listen(id);
+  events.listen(id, state.visit.version);
   if (key) state.key = key; // so that the list knows where it stands
   const rows = await gallery.refresh();
   const choice = key || (rows?.images.find((row) => row.status === "done") || {}).key;
