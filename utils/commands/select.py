@@ -44,6 +44,7 @@ class SelectResult:
         skipped: images that could not be read.
         better: whether the choice is known to be worth more than the random draw.
         about: what is known of that, in words.
+        weights: that chose.
         seconds: time it took.
     """
 
@@ -55,6 +56,7 @@ class SelectResult:
     skipped: int
     better: bool
     about: str
+    weights: Path
     seconds: float
 
     def text(self) -> str:
@@ -68,7 +70,7 @@ class SelectResult:
         if self.skipped:
             lines.append(f"{plural(self.skipped, 'image')} could not be read and are on no list")
         lines += [self.about, f"in {self.seconds:.1f} s: {self.out / TABLE}"]
-        return "\n".join([*lines, f"next: python Serve.py -dir {taken} -save KEPT -weights_dir WEIGHTS"])
+        return "\n".join([*lines, f"next: python Serve.py -dir {taken} -save KEPT -weights_dir {self.weights}"])
 
 
 def select(config: SelectConfig, show: bool = True) -> SelectResult:
@@ -132,7 +134,16 @@ def select(config: SelectConfig, show: bool = True) -> SelectResult:
     both = len(set(lists[CHOSEN]) & set(lists[RANDOM]))
     copies = len(new.names) - len(names) - len(skipped)
     return SelectResult(
-        out, len(new.names), copies, number, both, len(skipped), better, about, time.perf_counter() - start
+        out,
+        len(new.names),
+        copies,
+        number,
+        both,
+        len(skipped),
+        better,
+        about,
+        config.weights_dir,
+        time.perf_counter() - start,
     )
 
 
