@@ -13,6 +13,8 @@ from config import (
     DownloadDataConfig,
     ExploreConfig,
     PackConfig,
+    SelectConfig,
+    SuspectConfig,
     SynthesiseConfig,
 )
 from utils.cli import BAD_INPUT, DONE, PROJECT_AND_VERSION, SOME_SKIPPED, parse, run
@@ -110,6 +112,23 @@ def copies(config: CopiesConfig) -> int:
     return DONE
 
 
+def select(config: SelectConfig) -> int:
+    """Choose what to label next; exit code 3 when some images cannot be read."""
+    from utils.commands.select import select as work
+
+    result = work(config)
+    print(result.text())
+    return SOME_SKIPPED if result.skipped else DONE
+
+
+def suspect(config: SuspectConfig) -> int:
+    """Look for wrong labels."""
+    from utils.commands.suspect import suspect as work
+
+    print(work(config).text())
+    return DONE
+
+
 def collect(config: CollectConfig) -> int:
     """Make a dataset folder of reviewed images; exit code 3 when some are not there any more."""
     from utils.commands.collect import collect as work
@@ -160,6 +179,16 @@ COMMANDS: dict[str, tuple[type, Callable[[Any], int], str]] = {
         CopiesConfig,
         copies,
         "Find images that show the same steel, inside a folder, between two or between the sides of a split; write copies.csv, copies.html and, with -keep one, what is left without copies.",
+    ),
+    "select": (
+        SelectConfig,
+        select,
+        "Choose which images to label next, one of each picture, beside a random draw: select.csv and a folder of each list.",
+    ),
+    "suspect": (
+        SuspectConfig,
+        suspect,
+        "Put the labels that are most likely wrong first: suspects.csv, suspects.html and a dataset folder of them to review.",
     ),
     "collect": (
         CollectConfig,

@@ -372,6 +372,21 @@ class TeacherFlags:
     unlabelled: Path | None = flag(
         "folder of images without labels to train on too, by the answers of -teacher alone", None
     )
+    accept: Literal["agreed", "all"] = flag(
+        "which images of -unlabelled are learnt; agreed: those of which the teacher says the same turned and mirrored, "
+        "and its gate, if it has one, too; pixels where both differ count for nothing",
+        "agreed",
+    )
+    least_agreement: float = flag(
+        "of -accept agreed: Dice of the masks of both halves of the views, 0..1", 0.8, low=0, high=1
+    )
+    unlabelled_share: float | None = flag(
+        "largest share of images without labels in what is learnt, 0..1: labelled images are repeated, each with a new "
+        "augmentation, until that holds; none: as many as were accepted",
+        None,
+        low=0.01,
+        high=0.99,
+    )
     teacher_weight: float = flag(
         "share of the teacher's answer in what is learnt of a labelled image, 0..1; the rest are its labels",
         0.5,
@@ -1134,6 +1149,9 @@ class CollectConfig:
 
     review: Path = flag("folder of Serve.py -save; the server may be running")
     dir: Path = flag("dataset folder to write, new or empty")
+    add: Path | None = flag(
+        "dataset folder whose training images and labels are taken in, too; of an image in both the review counts", None
+    )
     link: bool = flag("link the images instead of copying them", False)
 
 
@@ -1184,6 +1202,38 @@ class CopiesConfig(ReadingFlags):
     )
     out: Path | None = flag("folder to write; none: DIR/copies", None)
     examples: int = flag("pairs that the page shows of each kind", 12, low=0, high=50)
+
+
+@dataclass(frozen=True, kw_only=True)
+class SelectConfig(ReadingFlags, MachineFlags):
+    """What ``Prepare_data.py select`` does."""
+
+    dir: Path = flag("dataset folder of the images that are labelled")
+    images: Path = flag("folder of images without labels to choose from")
+    weights_dir: Path = flag("run folder, .pth or system file of a network that was trained on -dir")
+    num_of_images: int = flag("images to choose, and as many to draw at random", 100, low=1)
+    seed: int = flag("fixes the random draw and the groups of images that look alike", 42, low=0, high=2**31 - 1)
+    out: Path | None = flag("new folder to write; none: IMAGES_select beside -images", None)
+
+
+@dataclass(frozen=True, kw_only=True)
+class SuspectConfig(ReadingFlags, MachineFlags):
+    """What ``Prepare_data.py suspect`` does."""
+
+    dir: Path = flag("dataset folder whose labels are looked at")
+    folds_run: Path | None = flag(
+        "run folder of Train.py -folds on this folder: each label is weighed against the network that has not learnt "
+        "it; none: copies and masks alone are looked at",
+        None,
+    )
+    copies: bool = flag("look for copies whose labels differ; the slowest part", True)
+    rank: Literal["mistakes", "cleanlab"] = flag(
+        "what the networks' answers are weighed by; mistakes: which mistake explains the difference, and how well; "
+        "cleanlab: the library's score of an image (requirements-labels.txt)",
+        "mistakes",
+    )
+    num_of_images: int = flag("images at the head of the table that the page shows and that are put aside", 50, low=1)
+    out: Path | None = flag("folder to write; none: DIR/suspects", None)
 
 
 @dataclass(frozen=True, kw_only=True)

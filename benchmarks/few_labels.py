@@ -217,6 +217,7 @@ def settings_of(config: FewLabelsConfig, data: Drawn, way: str, draw: int) -> Tr
         values |= {
             "teacher": (str(folder.with_name(f"{WEIGHTS if config.weights else RANDOM}-{data.labelled}-{draw}")),),
             "unlabelled": data.rest,
+            "accept": "all",
             "teacher_weight": 0.0,  # labels where there are some: the teacher has learnt these very images
             "num_epochs": max(1, round(config.num_epochs * labelled / (labelled + more))),
         }

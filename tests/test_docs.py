@@ -49,6 +49,8 @@ CONFIG_OF_COMMAND = {
     "Prepare_data balance": config.BalanceConfig,
     "Prepare_data collect": config.CollectConfig,
     "Prepare_data pack": config.PackConfig,
+    "Prepare_data select": config.SelectConfig,
+    "Prepare_data suspect": config.SuspectConfig,
     "Prepare_data synthesise": config.SynthesiseConfig,
 }
 

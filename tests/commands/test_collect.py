@@ -69,3 +69,36 @@ def test_nothing_is_written_where_nothing_is_ready(tmp_path):
     (tmp_path / "data/mine.txt").write_text("mine")
     with pytest.raises(InputError, match="has something in it"):
         collect(CollectConfig(review=tmp_path / "kept", dir=tmp_path / "data"))
+
+
+def test_reviews_go_beside_the_labels_that_are_there(tmp_path):
+    old = tmp_path / "old"
+    (old / "train_images" / "line2").mkdir(parents=True)
+    (old / "train_images" / "before.png").write_bytes(strip(221))
+    (old / "train_images" / "line2" / "other.png").write_bytes(strip(5))
+    (old / "train_images" / "a.png").write_bytes(strip(6))
+    (old / "classes.txt").write_text("scratch\ndark\n")
+    (old / "train.csv").write_text("ImageId,ClassId,EncodedPixels\nbefore.png,1,1 5\nline2/other.png,2,3 4\n")
+    (old / "ignore.csv").write_text("ImageId,EncodedPixels\nline2/other.png,9 2\nbefore.png,1 2\n")
+    with bench(tmp_path / "kept") as desk:
+        visit = desk.begin()
+        desk.add(visit, a=strip(), b=strip(221))
+        for key in (1, 2):
+            desk.act(visit, key, "accept", defect=1)
+    result = collect(CollectConfig(review=tmp_path / "kept", dir=tmp_path / "data", add=old))
+    assert (result.images, result.added, result.replaced, result.clean) == (4, 2, 1, 1)
+    assert "2 reviewed images, 1 of them with another label before, and 2 more of -add" in result.text()
+    data = open_dataset(tmp_path / "data")
+    assert data.annotations.class_names == ("scratch", "dark", "bright")
+    assert set(data.images) > {"a.png", "b.png", "line2/other.png"}, "a name that is taken stays with whose it is"
+    assert len(data.images) == 4
+    assert data.annotations.runs("line2/other.png") == {2: "3 4"}
+    assert data.annotations.runs("a.png") == {}
+    assert set(data.annotations.runs("b.png")) == {3}, "the review counts"
+    assert set(data.annotations.ignored) == {"line2/other.png"}
+
+
+def test_a_folder_to_add_that_is_none_is_told_before_anything(tmp_path):
+    with pytest.raises(InputError, match="none"):
+        collect(CollectConfig(review=tmp_path, dir=tmp_path / "data", add=tmp_path / "none"))
+    assert not (tmp_path / "data").exists()

@@ -4,15 +4,18 @@ import dataclasses
 from pathlib import Path
 from types import SimpleNamespace
 
+import cv2
 import numpy as np
 import pandas as pd
 import pytest
+from PIL import Image
 
 from config import TrainConfig
 from tests.conftest import NARROW
 from utils.commands import teachers
 from utils.commands.teachers import as_learnt, ask_teachers
 from utils.data.annotations import open_dataset
+from utils.data.dataset import NOT_COUNTED
 from utils.data.folds import write_folds
 from utils.data.soft_masks import CERTAIN, read_soft_mask
 from utils.data.splits import write_split
@@ -204,12 +207,10 @@ def test_unlabelled_images_that_judge_the_network_are_left_out(case, make_weight
     other = tmp_path / "more"
     (other / "within").mkdir(parents=True)
     random = np.random.default_rng(9)
-    import cv2
-
     smooth = cv2.resize(random.integers(0, 255, (6, 9), dtype=np.uint8), (90, 60), interpolation=cv2.INTER_CUBIC)
     cv2.imwrite(str(other / "within/new.png"), smooth)
     cv2.imwrite(str(other / "copy.png"), dataset.read(dataset.images[7])[:, ::-1, ::-1])
-    teaching = ask(make_weights(), unlabelled=other)
+    teaching = ask(make_weights(), unlabelled=other, accept="all")
     assert [Path(name).name for name in teaching.unlabelled] == ["new.png"]
     assert teaching.targets.unlabelled == set(teaching.unlabelled)
     assert set(teaching.unlabelled) < set(teaching.targets.files)
@@ -219,7 +220,7 @@ def test_unlabelled_images_that_judge_the_network_are_left_out(case, make_weight
     )
     write_teaching(tmp_path, teaching)
     (other / "later.png").write_bytes((other / "within/new.png").read_bytes())
-    again = ask(make_weights(), unlabelled=other, resumed=tmp_path)
+    again = ask(make_weights(), unlabelled=other, accept="all", resumed=tmp_path)
     assert again.unlabelled == teaching.unlabelled, "a run that goes on keeps its images"
     (other / "within/new.png").unlink()
     with pytest.raises(InputError, match=r"new\.png: an unlabelled image that the run began with is missing"):
@@ -234,3 +235,84 @@ def test_unlabelled_images_that_cannot_be_read_are_named(case, make_weights, tmp
     (tmp_path / "more/bad.png").write_bytes(b"no image")
     with pytest.raises(InputError, match=r"bad\.png: .*; remove it from -unlabelled"):
         ask(make_weights(), unlabelled=tmp_path / "more")
+
+
+@pytest.fixture
+def more(tmp_path):
+    """Two images without labels; a network that looks at the bright one answers alike to all views."""
+    folder = tmp_path / "more"
+    folder.mkdir()
+    random = np.random.default_rng(3)
+    for name in ("bright.png", "dark.png"):
+        pixels = random.integers(0, 90, (60, 90, 3), dtype=np.uint8) + (160 if name == "bright.png" else 0)
+        Image.fromarray(pixels.astype(np.uint8)).save(folder / name)
+    return folder
+
+
+class Views:
+    """Stands in for a pipeline: what it says of the dark image depends on the half of the views that it has."""
+
+    def __init__(self, chosen, labels):
+        self.half, self.labels, self.gates = chosen.tta, labels, True
+        self.system = SimpleNamespace(task="multilabel")
+
+    def run(self, paths, finish, folder=None):
+        for path in paths:
+            logits = np.full((2, *cv2.imread(str(path)).shape[:2]), -9, np.float32)
+            logits[0, 10:40, 10:50] = 9
+            if path.name == "dark.png" and self.half.endswith("mirrored"):
+                logits = np.roll(logits, 15, axis=1)
+            elif path.name == "bright.png" and self.half.endswith("mirrored"):
+                logits[0, 10:40, 50:52] = 9
+            labels = None if self.labels is None else np.array([self.labels], np.float32)
+            yield path, finish(path, SimpleNamespace(logits=logits, labels=labels, masks=logits > 0))
+
+
+def test_images_on_which_both_halves_of_the_views_agree_are_accepted(case, make_weights, more, monkeypatch):
+    _, ask = case
+    opened = []
+
+    def open_pipeline(chosen, *_, **__):
+        opened.append((chosen.tta, Views(chosen, None)))
+        return opened[-1][1]
+
+    monkeypatch.setattr(teachers, "open_pipeline", open_pipeline)
+    teaching = ask(make_weights(), unlabelled=more)
+    assert [Path(name).name for name in teaching.unlabelled] == ["bright.png"]
+    assert [tta for tta, _ in opened] == ["none", "flips turned", "flips mirrored"]
+    assert [pipeline.gates for _, pipeline in opened] == [True, False, False]
+    (note,) = [note for note in teaching.notes if "accepted" in note]
+    assert "1 of 2 images accepted; left out 1 where the masks of turned and mirrored views do not agree" in note
+    assert f"{60 / 5400:.2%} of the pixels" in note
+    levels = read_soft_mask(teaching.targets.files[teaching.unlabelled[0]], 60, 90)
+    assert (levels[:, 10:40, 50:52] == NOT_COUNTED).all()
+    assert int((levels == NOT_COUNTED).sum()) == 2 * 60
+    # What is on the disk is not asked for again, and a looser limit takes more of it.
+    count = len(opened)
+    assert len(ask(make_weights(), unlabelled=more, least_agreement=0.2).unlabelled) == 2
+    assert len(opened) == count
+    with pytest.raises(InputError, match=r"-unlabelled .*: not one of 2 images is accepted"):
+        ask(make_weights(), unlabelled=more, least_agreement=1)
+
+
+def test_an_image_of_which_the_gate_says_otherwise_is_left_out(case, make_weights, more, monkeypatch):
+    _, ask = case
+    chosen_of = teachers.choose_weights
+    monkeypatch.setattr(
+        teachers, "choose_weights", lambda asked: dataclasses.replace(chosen_of(asked), label_thresholds=(0.5,))
+    )
+    says = [0.9]
+    monkeypatch.setattr(teachers, "open_pipeline", lambda chosen, *_, **__: Views(chosen, says[0]))
+    assert [Path(name).name for name in ask(make_weights(), unlabelled=more).unlabelled] == ["bright.png"]
+    says[0] = 0.1
+    for file in (more.parent).rglob("teacher/*"):
+        file.unlink()
+    with pytest.raises(InputError, match="not one of 2 images is accepted"):
+        ask(make_weights(), unlabelled=more)
+
+
+def test_labelled_images_are_repeated_for_the_share_of_the_others(case, make_weights, more, monkeypatch):
+    _, ask = case
+    monkeypatch.setattr(teachers, "open_pipeline", lambda chosen, *_, **__: Views(chosen, None))
+    teaching = ask(make_weights(), unlabelled=more, accept="all", unlabelled_share=0.1)
+    assert any("each labelled image comes 3 times an epoch; images without labels are 10%" in n for n in teaching.notes)

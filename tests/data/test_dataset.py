@@ -10,7 +10,7 @@ from utils.data import rle, transforms
 from utils.data.annotations import Annotations, Dataset, make_rows, open_dataset, write_annotations, write_ignored
 from utils.data.checks import check
 from utils.data.dataset import NOT_COUNTED, Key, StripDataset, collate
-from utils.data.soft_masks import CERTAIN, SoftTargets, write_soft_mask
+from utils.data.soft_masks import CERTAIN, SoftTargets, read_soft_mask, write_soft_mask
 from utils.errors import InputError
 
 HEIGHT, WIDTH = 32, 64
@@ -173,6 +173,22 @@ def test_what_the_teacher_says_goes_where_the_image_goes(taught, settings):
         assert np.abs(sample.masks[..., 0] / 2 - sample.masks[..., 1]).max() <= 1.01 / CERTAIN
         if settings.get("crop_defect"):
             assert (said >= CERTAIN / 2).any(), "a window on what the teacher sees"
+
+
+@pytest.mark.parametrize("settings", [{}, {"crop": (16, 16)}, {"size": (16, 32)}, {"augment": "flips"}])
+def test_where_a_teacher_disagrees_with_itself_nothing_is_learnt(taught, settings):
+    strips = taught(**settings)
+    file = strips.soft.files["b.png"]
+    levels = read_soft_mask(file, HEIGHT, WIDTH)
+    levels[:, HEIGHT // 2 :] = NOT_COUNTED
+    write_soft_mask(file, levels)
+    for seed in range(4):
+        masks = strips[Key(1, seed, 1.0)].masks
+        unsure = masks == NOT_COUNTED
+        assert (unsure.all(2) == unsure.any(2)).all()
+        assert masks[~unsure].max(initial=0) <= 1
+        if "crop" not in settings:
+            assert unsure.mean() == pytest.approx(0.5, abs=0.02)
 
 
 @pytest.mark.parametrize("weight", [0.0, 0.25, 1.0])

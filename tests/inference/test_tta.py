@@ -6,7 +6,7 @@ import torch
 
 from utils.errors import InputError
 from utils.inference.network import Outputs, keep_chosen
-from utils.inference.tta import Augmented
+from utils.inference.tta import HALVES, Augmented
 
 
 class Directed:
@@ -98,3 +98,16 @@ def test_the_gate_sees_the_mean_and_only_what_passes_is_decoded(images, chosen):
     else:
         assert answer.masks is None
         assert network.calls == [(3, 0)] * 4
+
+
+@pytest.mark.parametrize("tta", ["flips", "d4"])
+def test_halves_are_the_turned_and_the_mirrored_views_and_their_mean_is_the_whole(images, tta):
+    images = np.ascontiguousarray(images[:, :, :4])
+    whole = Augmented(Directed(), tta)(images).masks
+    networks = [Directed(), Directed()]
+    parts = [Augmented(network, name)(images).masks for network, name in zip(networks, HALVES[tta], strict=True)]
+    assert [len(network.calls) for network in networks] == [2, 2] if tta == "flips" else [4, 4]
+    assert torch.allclose((parts[0] + parts[1]) / 2, whole, rtol=1e-4, atol=1e-2)
+    # Turned views of an image without a mirror image are those of the image that is turned.
+    turned = Augmented(Directed(), HALVES[tta][0])(np.ascontiguousarray(images[:, ::-1, ::-1])).masks
+    assert torch.allclose(turned.flip(2, 3), parts[0], rtol=1e-4, atol=1e-2)

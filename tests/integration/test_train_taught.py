@@ -77,7 +77,7 @@ def test_a_network_learns_from_a_run_of_folds_and_from_images_without_labels(str
     folds, student = tmp_path / "folds", tmp_path / "student"
     assert Train.main([*f"-dir {strips} -out {folds} -folds 2".split(), *words]) == 0
     more = unlabelled(tmp_path / "more", 5)
-    taught = f"-teacher {folds} -teacher_weight 0.4 -unlabelled {more} -dice_of image".split()
+    taught = f"-teacher {folds} -teacher_weight 0.4 -unlabelled {more} -accept all -dice_of image".split()
     assert Train.main([*f"-dir {strips} -out {student}".split(), *words, *taught]) == 0
     printed = capsys.readouterr().out
     assert "18 images to train on and 5 without labels, 6 to validate on" in printed
@@ -122,7 +122,7 @@ def test_a_student_of_a_perfect_teacher_learns_without_labels(strips, tmp_path, 
     monkeypatch.setattr(teachers, "open_pipeline", Perfect)
     words = SMALL.replace("-subset all", f"-split {tmp_path / 'split.csv'}").replace("-num_epochs 1", "-num_epochs 25")
     words += " -dice_of image -schedule onecycle -optimizer adamw"
-    taught = f"-teacher {tmp_path / 'teacher'} -teacher_weight 1 -unlabelled {more}"
+    taught = f"-teacher {tmp_path / 'teacher'} -teacher_weight 1 -unlabelled {more} -accept all"
     assert Train.main([*f"-dir {strips} -out {tmp_path / 'taught'}".split(), *words.split(), *taught.split()]) == 0
     assert Train.main([*f"-dir {strips} -out {tmp_path / 'alone'}".split(), *words.split()]) == 0
     found = {name: load(find(tmp_path / name)).metrics for name in ("taught", "alone")}

@@ -43,6 +43,8 @@ def test_flags_of_systems_need_one(name, value):
         ({"folds": 5, "system": "two-stage"}, "-folds: trains one kind of network; leave it or -system two-stage out"),
         ({"folds": 5, "valid_fraction": 0.1}, "-valid_fraction: with -folds each fold validates"),
         ({"unlabelled": Path("more")}, "-unlabelled: is for a -teacher; leave it out"),
+        ({"accept": "all"}, "-accept: is for a -teacher"),
+        ({"teacher": ("run",), "unlabelled_share": 0.3}, "-unlabelled_share: is about images without labels"),
         ({"teacher_weight": 0.7}, "-teacher_weight: is for a -teacher"),
         ({"teacher_tta": "flips"}, "-teacher_tta: is for a -teacher"),
         ({"teacher_tile": (64, 64)}, "-teacher_tile: is for a -teacher"),

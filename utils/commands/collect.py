@@ -4,14 +4,23 @@ import datetime
 import re
 import shutil
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 from config import CollectConfig
 from utils.data import rle
-from utils.data.annotations import IMAGES, LABELS, make_rows, write_annotations
+from utils.data.annotations import (
+    IGNORED,
+    IMAGES,
+    LABELS,
+    Dataset,
+    make_rows,
+    open_dataset,
+    write_annotations,
+    write_ignored,
+)
 from utils.data.tables import CLASSES_FILE, TableWriter
 from utils.desk.database import Database
 from utils.desk.image_files import ImageFiles
@@ -20,6 +29,7 @@ from utils.desk.reviews import Reviews
 from utils.errors import InputError
 from utils.files import new_folder, write_text
 from utils.text import plural
+from utils.weights.torch_file import digest
 
 TABLE = "review.csv"  # in the dataset folder: who said what of each image, and when
 
@@ -35,6 +45,8 @@ class CollectResult:
         per_class: class name -> images that show it.
         undecided: reviewed images that are open or unsure, which are left out.
         left_out: images whose files are not there any more.
+        added: images of ``-add``, which are counted among ``images`` too.
+        replaced: images of ``-add`` whose label the review has replaced.
     """
 
     folder: Path
@@ -43,11 +55,18 @@ class CollectResult:
     per_class: dict[str, int]
     undecided: int
     left_out: tuple[str, ...]
+    added: int = 0
+    replaced: int = 0
 
     def text(self) -> str:
         """Return as text for a terminal what was written."""
         counts = ", ".join(f"{name} {count}" for name, count in self.per_class.items())
         lines = [f"{self.folder}: {plural(self.images, 'image')}, {self.clean} clean; images per class: {counts}"]
+        if self.added or self.replaced:
+            lines.append(
+                f"{plural(self.images - self.added, 'reviewed image')}, {self.replaced} of them with another label before, and"
+                f" {self.added} more of -add"
+            )
         if self.undecided:
             lines.append(f"{plural(self.undecided, 'image')} left out: review not finished, or marked unsure")
         if self.left_out:
@@ -68,14 +87,17 @@ def collect(config: CollectConfig) -> CollectResult:
     """
     if config.dir.exists() and (not config.dir.is_dir() or any(config.dir.iterdir())):
         raise InputError(f"-dir {config.dir}: has something in it; name a new folder")
+    added = None if config.add is None else open_dataset(config.add)
+    if added is not None and added.pack is not None:
+        raise InputError(f"-add {config.add}: is packed; give the folder that it was made of")
     database = Database(config.review, read_only=True)
     try:
-        return _collect(config, database)
+        return _collect(config, database, added)
     finally:
         database.close()
 
 
-def _collect(config: CollectConfig, database: Database) -> CollectResult:
+def _collect(config: CollectConfig, database: Database, added: Dataset | None) -> CollectResult:
     files, reviews = ImageFiles(config.review), Reviews(database)
     rows = database.rows("SELECT sha256, state, who, time FROM reviews ORDER BY time, sha256")
     ready = [row for row in rows if row["state"] in ("done", "clean")]
@@ -84,7 +106,9 @@ def _collect(config: CollectConfig, database: Database) -> CollectResult:
             f"-review {config.review}: {plural(len(rows), 'review')}, none of them finished; accept, correct or mark the"
             " images on the page first"
         )
-    class_names = _class_names(reviews, [row["sha256"] for row in ready])
+    known = added.annotations.class_names if added else ()
+    class_names = tuple(dict.fromkeys((*known, *_class_names(reviews, [row["sha256"] for row in ready]))))
+    reviewed = {row["sha256"] for row in ready if files.find(row["sha256"]) is not None and reviews.find(row["sha256"])}
     records: list[tuple[str, int, str, int]] = []
     told: list[list[Any]] = []
     left_out: list[str] = []
@@ -94,6 +118,18 @@ def _collect(config: CollectConfig, database: Database) -> CollectResult:
     with new_folder(config.dir) as part:
         folder = part / IMAGES["train"]
         folder.mkdir()
+        kept = [] if added is None else [name for name in added.images if digest(added.path(name)) not in reviewed]
+        if added is not None:
+            _take_over(added, kept, folder, config.link)
+            taken.update(name.casefold() for name in kept)
+            ignored = {name: code for name, code in added.annotations.ignored.items() if name in set(kept)}
+            if ignored:
+                write_ignored(ignored, part / IGNORED["train"])
+            for name in kept:
+                codes = added.annotations.runs(name)
+                records += [(name, class_id, code, 0) for class_id, code in codes.items()]
+                per_class.update(class_names[class_id - 1] for class_id in codes)
+                clean += not codes
         for row in ready:
             sha256 = row["sha256"]
             review, path = reviews.find(sha256), files.find(sha256)
@@ -116,7 +152,10 @@ def _collect(config: CollectConfig, database: Database) -> CollectResult:
             writer.writerows(told)
         write_annotations(make_rows(records), part / LABELS["train"])
     counts = {name: per_class[name] for name in class_names}
-    return CollectResult(config.dir, len(told), clean, counts, len(rows) - len(ready), tuple(left_out))
+    replaced = 0 if added is None else len(added.images) - len(kept)
+    undecided = len(rows) - len(ready)
+    images = len(told) + len(kept)
+    return CollectResult(config.dir, images, clean, counts, undecided, tuple(left_out), len(kept), replaced)
 
 
 def _class_names(reviews: Reviews, hashes: list[str]) -> tuple[str, ...]:
@@ -149,6 +188,14 @@ def _free_name(shown: str, path: Path, sha256: str, taken: set[str]) -> str:
         name = f"{stem}-{sha256[:12]}{path.suffix}"
     taken.add(name.casefold())
     return name
+
+
+def _take_over(added: Dataset, names: Sequence[str], folder: Path, link: bool) -> None:
+    """Put images of another dataset folder into the new one, by their names."""
+    for name in names:
+        target = folder / name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        _place(added.path(name), target, link)
 
 
 def _place(source: Path, target: Path, link: bool) -> None:

@@ -1,7 +1,7 @@
 """The teachers of a training: whether they may teach it, and what they say of its images, asked once and kept on disk."""
 
 import hashlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -24,11 +24,13 @@ from utils.inference.chosen import Chosen, choose_weights
 from utils.inference.inspected import Inspected, Refused
 from utils.inference.opening import open_pipeline
 from utils.inference.pipeline import InspectionPipeline
+from utils.inference.tta import HALVES
 from utils.models.spec import ModelSpec
 from utils.text import plural
+from utils.training.agreement import compare, read_agreement, write_agreement
 from utils.training.image_hashes import hash_images
 from utils.training.provenance import data_fingerprint
-from utils.training.teaching import Teaching, read_unlabelled
+from utils.training.teaching import Teaching, about_share, read_unlabelled
 from utils.weights.image_hashes import joined
 from utils.weights.run_files import SPLIT
 from utils.weights.torch_file import digest
@@ -97,8 +99,14 @@ def ask_teachers(
         unlabelled = read_unlabelled(resumed)
         if missing := [name for name in unlabelled if not Path(name).is_file()]:
             raise InputError(f"{missing[0]}: an unlabelled image that the run began with is missing; put it back")
-    files = _files(config, spec, dataset, teachers, [*train, *unlabelled])
-    _answer(config, dataset, teachers, mappings, files)
+    halves = set(unlabelled) if config.accept == "agreed" else set()
+    files = _files(config, spec, dataset, teachers, [*train, *unlabelled], halves)
+    _answer(config, dataset, teachers, mappings, files, halves)
+    if halves and resumed is None:
+        unlabelled = _accepted(config, unlabelled, files, notes)
+        files = {name: file for name, file in files.items() if name not in halves or name in set(unlabelled)}
+    if config.unlabelled_share is not None and unlabelled:
+        notes += about_share(config.unlabelled_share, len(train), len(unlabelled))
     return Teaching(
         SoftTargets(files, frozenset(unlabelled), config.teacher_weight),
         unlabelled,
@@ -271,10 +279,47 @@ def _unlabelled(
     return left
 
 
+def _accepted(
+    config: TrainConfig, unlabelled: Sequence[str], files: dict[str, Path], notes: list[str]
+) -> tuple[str, ...]:
+    """Return the images without labels about which the teachers agree with themselves; say how many these are."""
+    found = {name: read_agreement(files[name]) for name in unlabelled}
+    kept = tuple(name for name, one in found.items() if one.accepted(config.least_agreement))
+    if not kept:
+        raise InputError(
+            f"-unlabelled {config.unlabelled}: not one of {plural(len(found), 'image')} is accepted, the teacher is too"
+            " unsure of them; label more, take a better teacher, or -accept all"
+        )
+    differ = sum(one.dice < config.least_agreement for one in found.values())
+    closed = len(found) - len(kept) - differ
+    unsure = sum(found[name].unsure for name in kept) / len(kept)
+    judged = f", {closed} where gate and masks do not" if any(not one.gate for one in found.values()) else ""
+    notes.append(
+        f"-unlabelled {config.unlabelled}: {len(kept)} of {plural(len(found), 'image')} accepted; left out {differ} where the"
+        f" masks of turned and mirrored views do not agree (Dice below {config.least_agreement:g}){judged}; {unsure:.2%} of"
+        " the pixels of those accepted count for nothing"
+    )
+    return kept
+
+
 def _files(
-    config: TrainConfig, spec: ModelSpec, dataset: Dataset, teachers: Sequence[Teacher], names: Sequence[str]
+    config: TrainConfig,
+    spec: ModelSpec,
+    dataset: Dataset,
+    teachers: Sequence[Teacher],
+    names: Sequence[str],
+    halves: Collection[str] = (),
 ) -> dict[str, Path]:
-    """Name the file that keeps the answer about each image; another teacher, view or image has another."""
+    """Name the file that keeps the answer about each image; another teacher, view or image has another.
+
+    Args:
+        config: the run's settings.
+        spec: the network that learns.
+        dataset: the dataset folder.
+        teachers: who answer.
+        names: of the images.
+        halves: of those of which both halves of the views are compared.
+    """
     folder = writable_folder(dataset.root, FOLDER)
     if folder is None:
         raise InputError(
@@ -285,8 +330,9 @@ def _files(
     for name in names:
         path = dataset.path(name)
         asked = [[one.digests[place] for place in one.answering(name)] for one in teachers]
-        views = [(one.tta, one.tile) for teacher in teachers for one in teacher.networks]
-        key = repr((VERSION, asked, views, learnt, config.bit_depth, path.as_posix(), stamp(path)))
+        views: list = [(one.tta, one.tile) for teacher in teachers for one in teacher.networks]
+        how = (*views, "halves") if name in halves else views
+        key = repr((VERSION, asked, how, learnt, config.bit_depth, path.as_posix(), stamp(path)))
         files[name] = folder / f"{hashlib.blake2b(key.encode(), digest_size=16).hexdigest()}.png"
     return files
 
@@ -297,53 +343,117 @@ def _answer(
     teachers: Sequence[Teacher],
     mappings: dict[int, list[int] | None],
     files: dict[str, Path],
+    halves: Collection[str] = (),
 ) -> None:
     """Ask the teachers about every image whose answer is not on disk yet."""
     waiting = [name for name, file in files.items() if not file.is_file()]
     if not waiting:
         return
-    skipped: list[Refused] = []
-    assert config.dir is not None
-    asked = EvaluateConfig(dir=config.dir, device=config.device, threads=config.threads)
-    pipelines: dict[int, InspectionPipeline] = {}
-
-    def pipeline_of(chosen: Chosen, tile: tuple[int, int] | None) -> InspectionPipeline:
-        if id(chosen) not in pipelines:
-            flags = replace(asked, tile=tile)
-            # What the teacher leaves open is not measured on a few images at a time.
-            depth = dataset.depth if chosen.depth == BitDepth() else chosen.depth
-            ready = replace(chosen, depth=depth)
-            pipelines[id(chosen)] = open_pipeline(ready, flags, skipped, describe=False, images=len(waiting))
-        return pipelines[id(chosen)]
-
+    asking = _Asking(config, dataset, teachers, mappings, len(waiting))
     # Images of one fold come together, so that a network sees full batches.
     waiting.sort(key=lambda name: [teacher.answering(name) for teacher in teachers])
     with progress(len(waiting), "teacher") as bar:
-        for names in _in_parts(dataset, waiting):
-            sums: dict[str, np.ndarray] = {}
-            for teacher in teachers:
-                for place, chosen in enumerate(teacher.networks):
-                    own = [name for name in names if place in teacher.answering(name)]
-                    if not own:
-                        continue
-                    pipeline = pipeline_of(chosen, config.teacher_tile)
-                    mapping, task = mappings[id(chosen)], pipeline.system.task
-                    by_path = {dataset.path(name): name for name in own}
+        for compared in (False, True):
+            for names in _in_parts(dataset, [name for name in waiting if (name in halves) == compared]):
+                if compared:
+                    turned, passes = asking.ask(names, 0)
+                    mirrored, more = asking.ask(names, 1)
+                    for name in names:
+                        votes = [*passes[name], *more[name]]
+                        gate = 2 * sum(votes) >= len(votes) if votes else None
+                        agreement, levels = compare(turned[name], mirrored[name], gate)
+                        # First, so that there is none to an answer that is there.
+                        write_agreement(files[name], agreement)
+                        write_soft_mask(files[name], levels)
+                else:
+                    sums, _ = asking.ask(names, None)
+                    for name, total in sums.items():
+                        write_soft_mask(files[name], to_levels(total))
+                bar.update(len(names))
 
-                    def learnt(
-                        path: Path, result: Inspected, mapping: list[int] | None = mapping, task: str = task
-                    ) -> np.ndarray:
-                        return as_learnt(probabilities(result, task), mapping, task)
 
-                    for path, answer in pipeline.run(list(by_path), learnt, None):
-                        name = by_path[path]
-                        share = 1 / (len(teachers) * len(teacher.answering(name)))
-                        sums[name] = sums[name] + share * answer if name in sums else share * answer
-            if skipped:
-                raise InputError(f"-teacher: {skipped[0].name}: {skipped[0].reason}; mend the image or leave it out")
-            for name, total in sums.items():
-                write_soft_mask(files[name], to_levels(np.minimum(total, 1)))
-            bar.update(len(names))
+class _Asking:
+    """Asks teachers about images, and opens each network when it is needed.
+
+    Args:
+        config: the run's settings.
+        dataset: the dataset folder.
+        teachers: who answer.
+        mappings: of each network, see ``_mapping``, by its identity.
+        count: images that will come.
+    """
+
+    def __init__(
+        self,
+        config: TrainConfig,
+        dataset: Dataset,
+        teachers: Sequence[Teacher],
+        mappings: dict[int, list[int] | None],
+        count: int,
+    ) -> None:
+        assert config.dir is not None
+        self.config, self.dataset, self.teachers, self.mappings, self.count = config, dataset, teachers, mappings, count
+        self.asked = EvaluateConfig(dir=config.dir, device=config.device, threads=config.threads)
+        self.pipelines: dict[tuple[int, int | None], InspectionPipeline] = {}
+        self.skipped: list[Refused] = []
+
+    def ask(self, names: Sequence[str], half: int | None) -> tuple[dict[str, np.ndarray], dict[str, list[bool]]]:
+        """Return the mean answer about each image, (C, H, W) float32, and what judges it as a whole: whether there is a defect.
+
+        Args:
+            names: of the images.
+            half: of the views, 0 or 1, with open gates; None: all views, as the teacher is used.
+
+        Raises:
+            InputError: an image cannot be read.
+        """
+        sums: dict[str, np.ndarray] = {}
+        votes: dict[str, list[bool]] = {name: [] for name in names}
+        for teacher in self.teachers:
+            for place, chosen in enumerate(teacher.networks):
+                own = [name for name in names if place in teacher.answering(name)]
+                if not own:
+                    continue
+                pipeline = self._pipeline(chosen, half)
+                mapping, task = self.mappings[id(chosen)], pipeline.system.task
+                by_path = {self.dataset.path(name): name for name in own}
+                thresholds = chosen.label_thresholds
+
+                def learnt(
+                    path: Path,
+                    result: Inspected,
+                    mapping: list[int] | None = mapping,
+                    task: str = task,
+                    thresholds: tuple[float, ...] = thresholds,
+                ) -> tuple[np.ndarray, bool | None]:
+                    labels = result.labels
+                    passes = None if labels is None or not thresholds else bool((labels >= np.array(thresholds)).any())
+                    return as_learnt(probabilities(result, task), mapping, task), passes
+
+                for path, (answer, passes) in pipeline.run(list(by_path), learnt, None):
+                    name = by_path[path]
+                    share = 1 / (len(self.teachers) * len(teacher.answering(name)))
+                    sums[name] = sums[name] + share * answer if name in sums else share * answer
+                    if passes is not None:
+                        votes[name].append(passes)
+        if self.skipped:
+            first = self.skipped[0]
+            raise InputError(f"-teacher: {first.name}: {first.reason}; mend the image or leave it out")
+        return {name: np.minimum(total, 1) for name, total in sums.items()}, votes
+
+    def _pipeline(self, chosen: Chosen, half: int | None) -> InspectionPipeline:
+        key = id(chosen), half
+        if key not in self.pipelines:
+            flags = replace(self.asked, tile=self.config.teacher_tile)
+            # What the teacher leaves open is not measured on a few images at a time.
+            depth = self.dataset.depth if chosen.depth == BitDepth() else chosen.depth
+            ready = replace(chosen, depth=depth)
+            if half is not None:
+                ready = replace(ready, tta=HALVES["d4" if chosen.tta == "d4" else "flips"][half])
+            opened = open_pipeline(ready, flags, self.skipped, describe=False, images=self.count)
+            opened.gates = half is None
+            self.pipelines[key] = opened
+        return self.pipelines[key]
 
 
 def _in_parts(dataset: Dataset, names: Sequence[str]) -> Iterator[list[str]]:

@@ -44,7 +44,7 @@ from utils.training.run_data import check_data, write_data
 from utils.training.run_folder import Run, begun, go_on, going_on, launcher, write_settings
 from utils.training.runner import SegmentationRunner
 from utils.training.selection import about_subset, about_test, choose_split, seen_before
-from utils.training.teaching import Teaching, write_teaching
+from utils.training.teaching import Teaching, times, write_teaching
 from utils.training.trial import check_batch, freeze_unreached
 from utils.training.weight_mean import mean_in_words
 from utils.weights.run_files import SPLIT
@@ -140,6 +140,11 @@ class _Images:
     def learnt(self) -> list[str]:
         """Names of the images to train on, with those that have no labels."""
         return [*self.train, *(self.teaching.unlabelled if self.teaching else ())]
+
+    def epoch(self, share: float | None) -> list[str]:
+        """Names of the images of an epoch: labelled ones as often as the share of the others asks for."""
+        more = self.teaching.unlabelled if self.teaching else ()
+        return [*self.train * times(share, len(self.train), len(more)), *more]
 
 
 def train_network(run: Run) -> TrainResult:
@@ -292,7 +297,7 @@ def _make_loaders(config: TrainConfig, images: _Images, engine: SteelEngine, dec
     return make_loaders(
         config,
         images.dataset,
-        images.learnt,
+        images.epoch(config.unlabelled_share),
         images.valid,
         engine.process_index,
         engine.num_processes,

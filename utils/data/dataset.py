@@ -110,14 +110,20 @@ class StripDataset(TorchDataset):
         defects = scored(self.dataset.annotations.defects(name, height, width), self.task, self.target)
         classes = len(defects)
         ignored = self.dataset.annotations.ignored_part(name, height, width)
+        answer = None
+        if self.soft is not None:
+            answer = self.soft.read(name, height, width)
+            unsure = (answer == NOT_COUNTED).any(axis=2)
+            if unsure.any():  # an image without labels, whose teacher disagrees with itself there
+                ignored = _as_rectangles(unsure)
+                answer = np.where(answer == NOT_COUNTED, np.uint8(0), answer)
         if ignored is not None:  # one more channel, which goes through the same changes
             defects = [*defects, ignored]
         changed_size = image.shape[:2] != (height, width) or self.crop is not None
         truth = _marked(draw(defects), classes) if self.keep_truth and changed_size else None
         defects = [part.resized(*image.shape[:2]) for part in defects]
-        answer = None
-        if self.soft is not None:
-            answer = transforms.resize_soft(self.soft.read(name, height, width), *image.shape[:2])
+        if answer is not None:
+            answer = transforms.resize_soft(answer, *image.shape[:2])
         random = np.random.default_rng(seed)
         if self.crop is None:
             masks = self._learnt(name, draw(defects), answer)
@@ -154,9 +160,12 @@ class StripDataset(TorchDataset):
 
 def _likely(levels: np.ndarray) -> list[Rectangles]:
     """Return where each class is as likely as not, from ``(H, W, C)`` levels."""
-    height, width = levels.shape[:2]
-    masks = (2 * levels.astype(np.int16) >= CERTAIN).transpose(2, 0, 1)
-    return [Rectangles.of_runs(rle.parse(rle.encode(mask), height, width), height, width) for mask in masks]
+    return [_as_rectangles(mask) for mask in (2 * levels.astype(np.int16) >= CERTAIN).transpose(2, 0, 1)]
+
+
+def _as_rectangles(mask: np.ndarray) -> Rectangles:
+    """Return the pixels of ``(H, W)`` bool."""
+    return Rectangles.of_runs(rle.parse(rle.encode(mask), *mask.shape), *mask.shape)
 
 
 def _probabilities(levels: np.ndarray) -> np.ndarray:

@@ -14,6 +14,13 @@ VIEWS: dict[str, tuple[tuple[bool, tuple[int, ...]], ...]] = {
     "d4": tuple((transposed, axes) for transposed in (False, True) for axes in FLIPS),
 }
 WORDS = {"flips": "4 flips", "d4": "8 flips and quarter turns"}
+# The same views in two halves, turned alone and mirrored: where a network is sure, it answers both alike.
+HALVES: dict[str, tuple[str, str]] = {kind: (f"{kind} turned", f"{kind} mirrored") for kind in VIEWS}
+_HALF = {
+    name: tuple(view for view in VIEWS[kind] if (view[0] + len(view[1])) % 2 == odd)
+    for kind, names in HALVES.items()
+    for odd, name in enumerate(names)
+}
 
 
 class Augmented:
@@ -26,17 +33,18 @@ class Augmented:
     Args:
         network: what to run, once a view.
         tta: ``flips`` (the image, both mirror images and the image turned by 180 degrees) or ``d4`` (all eight
-            symmetries of a square).
+            symmetries of a square), or a name of ``HALVES``.
     """
 
     def __init__(self, network: Network, tta: str) -> None:
         self.network, self.tta = network, tta
+        self.views = VIEWS[tta] if tta in VIEWS else _HALF[tta]
         self.parallel = network.parallel
 
     @property
     def name(self) -> str:
         """Name of the network, and what is done with it."""
-        return f"{self.network.name}, {WORDS[self.tta]}"
+        return f"{self.network.name}, {WORDS.get(self.tta, self.tta)}"
 
     def __call__(self, images: np.ndarray, choose: ChooseImages | None = None) -> Outputs:
         """Run on a batch, see ``Network``.
@@ -45,7 +53,7 @@ class Augmented:
             InputError: images that are not square and were to be turned by quarters.
         """
         height, width = images.shape[1:3]
-        if self.tta == "d4" and height != width:
+        if any(transposed for transposed, _ in self.views) and height != width:
             raise InputError(f"-tta d4: quarter turns need square images, not {height}x{width}; take -tta flips")
         if choose is None:
             return self._mean(images, None)
@@ -62,16 +70,15 @@ class Augmented:
     def _mean(self, images: np.ndarray, choose: ChooseImages | None) -> Outputs:
         masks: torch.Tensor | None = None
         labels: torch.Tensor | None = None
-        views = VIEWS[self.tta]
-        for transposed, axes in views:
+        for transposed, axes in self.views:
             turned = images.swapaxes(1, 2) if transposed else images
             answer = self.network(np.ascontiguousarray(np.flip(turned, tuple(axis + 1 for axis in axes))), choose)
             if answer.masks is not None:
-                back = answer.masks.flip([axis + 2 for axis in axes]) / len(views)
+                back = answer.masks.flip([axis + 2 for axis in axes]) / len(self.views)
                 back = back.transpose(2, 3) if transposed else back
                 masks = back if masks is None else masks + back
             if answer.labels is not None:
-                part = answer.labels / len(views)
+                part = answer.labels / len(self.views)
                 labels = part if labels is None else labels + part
         return Outputs(masks, labels)
 

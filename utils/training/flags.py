@@ -63,13 +63,20 @@ def _check_folds(given: TrainConfig) -> None:
         )
 
 
+# Flags that say which images without labels are learnt.
+OF_UNLABELLED = ("accept", "least_agreement", "unlabelled_share")
+
+
 def _check_teacher(given: TrainConfig) -> None:
     """Refuse what does not go with ``-teacher``, and what is for it alone."""
     if given.teacher is None:
-        for name in ("unlabelled", "teacher_weight", "teacher_tta", "teacher_tile"):
+        for name in ("unlabelled", "teacher_weight", "teacher_tta", "teacher_tile", *OF_UNLABELLED):
             if name in given_fields(given):
                 raise InputError(f"-{name}: is for a -teacher; leave it out, or give -teacher too")
         return
+    for name in OF_UNLABELLED:
+        if given.unlabelled is None and name in given_fields(given):
+            raise InputError(f"-{name}: is about images without labels; leave it out, or give -unlabelled too")
     if given.system is not None or given.folds is not None:
         other = "-folds" if given.system is None else f"-system {given.system}"
         raise InputError(f"-teacher: teaches one network; leave it or {other} out")

@@ -1,6 +1,7 @@
 """What a run learns from its teachers, as its folder keeps it."""
 
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -30,6 +31,27 @@ class Teaching:
     teachers: tuple[Mapping[str, str], ...] = ()
     hashes: tuple[ImageHashes, ...] = ()
     notes: tuple[str, ...] = field(default=(), compare=False)
+
+
+def times(share: float | None, labelled: int, unlabelled: int) -> int:
+    """Return how often labelled images are repeated so that those without labels are at most a share of all.
+
+    Args:
+        share: 0..1; None: any.
+        labelled: images with labels, 1 or more.
+        unlabelled: images without.
+    """
+    if share is None or not unlabelled:
+        return 1
+    return max(1, math.ceil(unlabelled * (1 - share) / (share * labelled) - 1e-9))
+
+
+def about_share(share: float, labelled: int, unlabelled: int) -> list[str]:
+    """Return a line for the user about how often labelled images are repeated."""
+    count = times(share, labelled, unlabelled)
+    now = unlabelled / (count * labelled + unlabelled)
+    said = f"each labelled image comes {count} times an epoch" if count > 1 else "nothing is repeated"
+    return [f"-unlabelled_share {share:g}: {said}; images without labels are {now:.0%} of what is learnt"]
 
 
 def write_teaching(folder: Path, teaching: Teaching | None) -> None:

@@ -1,0 +1,86 @@
+"""Prepare_data.py select: what to label next, beside a random draw."""
+
+import shutil
+
+import cv2
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+
+from config import SelectConfig
+from utils.commands.select import select
+from utils.data.annotations import make_rows, write_annotations
+from utils.errors import InputError
+
+
+def picture(seed):
+    noise = np.random.default_rng(seed).normal(0, 90, (96, 128)).astype(np.float32)
+    return np.clip(120 + cv2.GaussianBlur(noise, (0, 0), 2), 0, 255).astype(np.uint8)
+
+
+@pytest.fixture
+def flags(tmp_path, make_weights):
+    """Two labelled images; six new pictures, one of them twice and one a turned copy of a labelled image."""
+    data, new = tmp_path / "data", tmp_path / "new"
+    (data / "train_images").mkdir(parents=True)
+    (new / "line2").mkdir(parents=True)
+    for seed in range(2):
+        Image.fromarray(picture(seed)).save(data / "train_images" / f"{seed}.png")
+    write_annotations(make_rows([("0.png", 1, "1 5", 0)]), data / "train.csv")
+    for seed in range(2, 7):
+        Image.fromarray(picture(seed)).save(new / f"{seed}.png")
+    Image.fromarray(picture(7)).save(new / "line2" / "7.png")
+    Image.fromarray(np.ascontiguousarray(picture(2)[:, ::-1])).save(new / "again.png")
+    Image.fromarray(np.ascontiguousarray(np.rot90(picture(0)))).save(new / "labelled.png")
+    return {"dir": data, "images": new, "weights_dir": make_weights(), "device": "cpu"}
+
+
+def test_both_lists_hold_one_of_each_picture(flags, tmp_path):
+    result = select(SelectConfig(**flags, num_of_images=3), show=False)
+    out = tmp_path / "new_select"
+    table = pd.read_csv(out / "select.csv")
+    assert table.groupby("list")["image"].nunique().to_dict() == {"chosen": 3, "random": 3}
+    assert not {"labelled.png", "again.png", "2.png"} <= set(table["image"])
+    assert "labelled.png" not in set(table["image"])
+    for kind, rows in table.groupby("list"):
+        lying = {path.relative_to(out / kind).as_posix() for path in (out / kind).rglob("*.png")}
+        assert lying == set(rows["image"])
+        assert rows["rank"].tolist() == [1, 2, 3]
+    chosen = table[table["list"] == "chosen"]
+    assert chosen["score"].is_monotonic_decreasing
+    assert chosen["why"].str.contains("uncertainty among the highest").all()
+    text = result.text()
+    assert "8 images, 2 left out as copies: 3 chosen" in text
+    assert "random" in result.about
+    assert f"next: python Serve.py -dir {out / 'random'}" in text, "what is not measured is not recommended"
+    with pytest.raises(InputError, match="exists already"):
+        select(SelectConfig(**flags), show=False)
+
+
+def test_fewer_images_than_wanted_and_one_that_cannot_be_read(flags, tmp_path):
+    (flags["images"] / "bad.png").write_bytes(b"\x89PNG\r\n\x1a\nnothing")
+    result = select(SelectConfig(**flags, num_of_images=50, out=tmp_path / "o"), show=False)
+    table = pd.read_csv(tmp_path / "o" / "select.csv")
+    assert (result.number, result.skipped, result.copies) == (6, 1, 2)
+    assert "bad.png" not in set(table["image"])
+    assert "1 image could not be read" in result.text()
+
+
+def test_the_same_seed_gives_the_same_lists(flags, tmp_path):
+    tables = []
+    for name, seed in (("a", 1), ("b", 1), ("c", 2)):
+        select(SelectConfig(**flags, num_of_images=3, out=tmp_path / name, seed=seed), show=False)
+        tables.append((tmp_path / name / "select.csv").read_text())
+    assert tables[0] == tables[1] != tables[2]
+
+
+def test_what_cannot_be_chosen_from_is_told(flags, tmp_path):
+    with pytest.raises(InputError, match="are those of -dir"):
+        select(SelectConfig(**{**flags, "images": flags["dir"] / "train_images"}), show=False)
+    only = tmp_path / "only"
+    only.mkdir()
+    shutil.copyfile(flags["images"] / "labelled.png", only / "x.png")
+    with pytest.raises(InputError, match="copy of a labelled one"):
+        select(SelectConfig(**{**flags, "images": only}), show=False)
+    assert not (tmp_path / "only_select").exists()
