@@ -21,6 +21,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 from benchmarks.machine import facts, write_rows
 from config import flag
 from utils.cli import DONE, parse, run
+from utils.device import optional
 
 PACKAGES = ("openvino", "nncf", "torch")
 FIRST = 4  # images that -backend auto looks at, see utils/inference/backends/choice.py
@@ -48,7 +49,6 @@ class Int8DiceConfig:
 def main(argv: Sequence[str]) -> int:
     """Score each row and print it."""
     config = parse(Int8DiceConfig, argv, "int8_dice.py", "Score 8-bit integers against floating point.")
-    import openvino
     import torch
 
     from utils.commands.export_images import spread
@@ -61,6 +61,7 @@ def main(argv: Sequence[str]) -> int:
     from utils.scoring.scores import scores
     from utils.weights.finding import open_weights
 
+    openvino = optional("int8_dice.py", "openvino", "nncf")
     torch.set_num_threads(1)
     nncf = open_nncf()
     weights = open_weights(config.weights_dir, config.weights)

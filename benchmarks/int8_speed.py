@@ -25,6 +25,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 from benchmarks.machine import facts, write_rows
 from config import flag
 from utils.cli import DONE, parse, run
+from utils.device import optional
 
 CALIBRATED = (2, 256, 320)  # images of noise and their size: enough for ranges, which cost no time later
 CLASSES = ("pits", "cracks", "scratches", "patches")
@@ -54,8 +55,8 @@ def main(argv: Sequence[str]) -> int:
     """Measure each network and print what it takes."""
     config = parse(Int8SpeedConfig, argv, "int8_speed.py", "Time 8-bit integers against floating point.")
     import numpy as np
-    import openvino
 
+    openvino = optional("int8_speed.py", "openvino", "nncf")
     core = openvino.Core()
     images = np.random.default_rng(0).integers(0, 256, (1, *config.size, 3), dtype=np.uint8)
     for network in config.networks:

@@ -202,4 +202,4 @@ def test_an_export_is_what_runs(make_weights, write_dataset, tmp_path, monkeypat
     exact = open_network(weights, "torch", "cpu", "f32", 0)(images).masks
     masks = found(images).masks
     assert found.name == "openvino int8 on cpu"
-    assert 0 < (masks - exact).abs().max() < 0.5 * exact.abs().max()
+    assert 0 < (masks - exact).abs().mean() < 0.5 * exact.abs().mean()
