@@ -117,7 +117,7 @@ class InferenceFlags(MachineFlags):
         "what runs the network; auto: the fastest whose masks agree with torch f32 (Dice 0.999 in every class)", "auto"
     )
     precision: RunPrecision = flag(
-        "auto: as for backend; bf16 on CPUs and GPUs that have it; f16 on GPUs; int8: by OpenVINO, with the file that "
+        "auto: as for backend; bf16 on CPUs and GPUs that have it; f16 on GPUs; int8: by OpenVINO, with the .zip that "
         "Export_model.py -int8 puts beside the weights",
         "auto",
     )
@@ -750,8 +750,17 @@ class ExportConfig(WeightsFlags, PixelFlags):
     )
     int8: bool = flag(
         "compute in 8-bit integers, for openvino; needs -dir or -images to calibrate on, refused when Dice falls by "
-        "more than 0.005, or a probability of a whole image moves by more than 0.05",
+        "more than 0.005 and -max_drop, or a probability of a whole image moves by more than 0.05",
         False,
+    )
+    max_drop: float = flag(
+        "of -int8: layers stay in floating point until the mean Dice on images falls by no more than this",
+        0.002,
+        0.0,
+        1.0,
+    )
+    max_minutes: float = flag(
+        "of -int8: for choosing these layers; then what is found until then is compared", 10.0, low=0.0
     )
     dir: Path | None = flag(
         "dataset folder whose images, and labels if there are any, the exported network is compared on", None
@@ -759,7 +768,12 @@ class ExportConfig(WeightsFlags, PixelFlags):
     images: Path | None = flag(
         "a folder of images or a single image to compare on; with neither, synthetic strips", None
     )
-    num_of_images: int = flag("images to compare on; int8 calibrates on as many others", 16, low=1)
+    num_of_images: int | None = flag(
+        "images to compare on; none: 16, and 128 with -int8, which calibrates on as many others and chooses layers on "
+        "as many again",
+        None,
+        low=1,
+    )
     out: Path | None = flag("folder for the files; none: beside the weights file", None)
     weights_dir: Path = flag(
         "folder of weights files (a run folder too) or one .pth file; several, as A.pth,B.pth,RUN: an ensemble",
@@ -1020,6 +1034,11 @@ class PublishWeightsConfig(ForeignFlags, MachineFlags):
     )
     default: bool = flag("make it what Predict_masks.py takes without -weights; the first of an index is anyway", False)
     replace: bool = flag("take the place of published weights of this name", False)
+    int8: Path | None = flag(
+        "instead of a run folder: the -int8.zip that Export_model.py made of the published weights -name, fetched "
+        "with them from then on; refused when its mean Dice falls by more than 0.002",
+        None,
+    )
     force: bool = flag(
         "publish though the mean Dice is not above the empty baseline, that of predicting nothing", False
     )

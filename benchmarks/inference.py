@@ -5,6 +5,7 @@ left out, so an interrupted benchmark goes on where it stopped.
 
     python benchmarks/inference.py
     python benchmarks/inference.py -networks unet:efficientnet-b0 -backends openvino -precisions bf16
+    ONEDNN_MAX_CPU_ISA=AVX2 python benchmarks/inference.py -backends openvino -precisions f32,int8 -what network
 """
 
 import concurrent.futures
@@ -24,11 +25,12 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from benchmarks.machine import facts, find_rows, here, write_rows
-from config import PredictConfig, SynthesiseConfig, flag
+from config import ExportConfig, PredictConfig, SynthesiseConfig, flag
 from utils.cli import DONE, parse, run
 
 BATCH = 4
 SCORED = 8  # strips that the mean Dice is of, in every row the same
+ISA = "ONEDNN_MAX_CPU_ISA"  # of the environment: what OpenVINO may use at most
 PACKAGES = ("torch", "openvino", "onnxruntime", "opencv-python-headless", "matplotlib")
 
 
@@ -45,7 +47,7 @@ class InferenceConfig:
         ("network", "pipeline", "overlays", "script", "script-tables"),
     )
     backends: tuple[str, ...] = flag("what runs the network", ("openvino", "onnxruntime", "torch"))
-    precisions: tuple[str, ...] = flag("f32, bf16", ("f32", "bf16"))
+    precisions: tuple[str, ...] = flag("f32, bf16, int8 (openvino alone)", ("f32", "bf16", "int8"))
     device: str = flag("cpu or cuda", "cpu")
     seconds: float = flag("about how long to measure a row", 15.0, low=0.1)
     strips: int = flag("different synthetic strips; longer lists repeat them", 32, low=12)
@@ -71,7 +73,7 @@ def plan(config: InferenceConfig) -> Iterator[Row]:
         architecture, encoder = network.split(":")
         for backend in config.backends:
             for precision in config.precisions:
-                if backend == "onnxruntime" and precision != "f32":
+                if (backend == "onnxruntime" and precision != "f32") or (backend == "torch" and precision == "int8"):
                     continue
                 for what in ("network", "pipeline", "overlays"):
                     if what in config.what:
@@ -88,7 +90,7 @@ def main(argv: Sequence[str]) -> int:
     os.environ["XDG_CACHE_HOME"] = str(config.work / "cache")
     measured = 0
     for row in plan(config):
-        key = {**vars(row), "device": config.device, **here(config.threads)}
+        key = {**vars(row), "device": config.device, "isa": os.environ.get(ISA, ""), **here(config.threads)}
         if find_rows(config.out, key):
             continue
         alone = find_rows(config.out, {**key, "what": "network"})
@@ -126,6 +128,8 @@ def measure(config: InferenceConfig, row: Row, estimate: float) -> dict[str, Any
     names = tuple((data / "classes.txt").read_text("utf-8").split())
     weights = fit(ModelSpec(row.architecture, row.encoder, "multilabel", names), data, config.work / "weights")
     images = sorted((data / "test_images").iterdir())
+    if row.precision == "int8":
+        make_int8(weights, data)
     load_before, cpu_before = os.getloadavg()[0], time.process_time()
     if row.what == "network":
         count, seconds, cpu, dice = run_network(config, row, load(weights), images)
@@ -153,6 +157,7 @@ def measure(config: InferenceConfig, row: Row, estimate: float) -> dict[str, Any
         "peak_mb": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024),
         "weights": "random encoder, decoder trained for 15 steps on synthetic strips",
         "device": config.device,
+        "isa": os.environ.get(ISA, ""),
         "date": datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%d"),
         "load_average": f"{load_before:.1f}..{os.getloadavg()[0]:.1f}",
     }
@@ -207,6 +212,23 @@ def run_pipeline(config: InferenceConfig, row: Row, weights: Path, images: Path,
         )
     )
     return result.seconds
+
+
+def make_int8(weights: Path, data: Path) -> None:
+    """Make the 8-bit network of a weights file, unless it is there; whatever it costs, since these draw nothing of use."""
+    from utils.commands.export_model import export_model
+
+    if not weights.with_name(f"{weights.stem}-int8.zip").is_file():
+        export_model(
+            ExportConfig(
+                weights_dir=weights,
+                format="openvino",
+                int8=True,
+                images=data / "test_images",
+                num_of_images=4,
+                max_drop=1.0,
+            )
+        )
 
 
 def make_strips(config: InferenceConfig) -> Path:

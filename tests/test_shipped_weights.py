@@ -12,6 +12,7 @@ import torch
 from tests.weights.misbehaving_server import write_index
 from utils.commands.publish_weights import with_table
 from utils.errors import InputError
+from utils.inference.backends.int8 import find_int8
 from utils.weights.index import OWN_INDEX, Entry, read_index
 from utils.weights.sample import TOLERANCE, Sample
 from utils.weights.storage import halved
@@ -45,6 +46,12 @@ def check(folder: Path, entry: Entry) -> None:
     assert not model.training
     assert Sample.load(path.with_suffix(".npz")).difference(model) < TOLERANCE
     assert entry.sha256 in (folder / f"{entry.name}.md").read_text(encoding="utf-8")
+    if entry.sibling is not None:
+        packed = folder / entry.sibling.file
+        assert packed.stat().st_size == entry.sibling.size <= 8_000_000
+        assert hashlib.sha256(packed.read_bytes()).hexdigest() == entry.sibling.sha256
+        assert find_int8(weights).path == packed
+        assert find_int8(weights).objection == ""
 
 
 @pytest.mark.usefixtures("_no_network")
@@ -58,7 +65,8 @@ def test_published_file_is_what_the_index_says(entry):
 
 def test_everything_in_the_folder_is_listed():
     names = [name for entry in LISTED.entries for name in (entry.file, Path(entry.file).with_suffix(".npz").name)]
-    assert sorted(path.name for path in WEIGHTS.iterdir() if path.suffix in (".pth", ".npz")) == sorted(names)
+    names += [entry.sibling.file for entry in LISTED.entries if entry.sibling]
+    assert sorted(path.name for path in WEIGHTS.iterdir() if path.suffix in (".pth", ".npz", ".zip")) == sorted(names)
     assert sum(entry.size for entry in LISTED.entries) <= 250_000_000
 
 

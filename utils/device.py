@@ -65,7 +65,13 @@ def require_cpu(backend: str, device: str) -> torch.device:
 
 
 def cpu_has_bf16() -> bool:
-    """Check whether this CPU multiplies bf16 numbers in hardware (AVX-512 BF16, AMX or Arm's bf16)."""
+    """Check whether this CPU multiplies bf16 numbers in hardware (AVX-512 BF16, AMX or Arm's bf16), and may do so.
+
+    ``ONEDNN_MAX_CPU_ISA`` of the environment keeps oneDNN, and so torch and OpenVINO, from what a CPU has.
+    """
+    most = os.environ.get("ONEDNN_MAX_CPU_ISA", "").upper()
+    if most and not any(word in most for word in ("BF16", "FP16", "AMX", "DEFAULT", "ALL")):
+        return False
     for probe in ("_is_avx512_bf16_supported", "_is_amx_tile_supported", "_is_arm_bf16_supported"):
         if getattr(torch.cpu, probe, lambda: False)():
             return True

@@ -32,7 +32,7 @@ class Pool:
         with open(ROOT / "benchmarks/results/inference.csv", newline="") as file:
             columns = csv.DictReader(file).fieldnames
         own = columns[columns.index("images") : columns.index("cpu")]
-        done.set_result({name: "cpu" if name == "device" else "1" for name in own})
+        done.set_result({name: {"device": "cpu", "isa": ""}.get(name, "1") for name in own})
         return done
 
 

@@ -1,12 +1,14 @@
 """Download_weights.py against servers that misbehave: the right bytes under their name, or one line and no such file."""
 
 import gzip
+import hashlib
 import json
 import math
 import re
 import socket
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -618,3 +620,47 @@ def test_nothing_is_left_when_the_server_is_fine(site, tmp_path):
     config = offer(site, tmp_path)
     download_weights(config)
     assert [path.name for path in config.to.iterdir()] == [entry().file]
+
+
+# The 8-bit network that comes with weights
+
+
+def with_int8(folder: Path, **changed) -> DownloadWeightsConfig:
+    """Publish a weights file with an 8-bit network in a folder; give the settings that fetch both."""
+    listed = entry(urls=(entry().file,))
+    packed = {"file": f"{listed.file[:-4]}-int8.zip", "sha256": hashlib.sha256(b"eight").hexdigest(), "size": 5}
+    listed = entry(urls=(listed.file,), int8={**packed, **changed})
+    index = write_index(folder / "list", listed)
+    (folder / "list" / listed.file).write_bytes(CONTENT)
+    (folder / "list" / packed["file"]).write_bytes(b"eight")
+    return DownloadWeightsConfig(index=index, to=folder / "to")
+
+
+def test_the_8_bit_network_comes_with_the_weights(tmp_path):
+    config = with_int8(tmp_path)
+    sibling = f"{entry().file[:-4]}-int8.zip"
+    assert download_weights(config).states == {"unet-resnet18-a": "fetched"}
+    assert files(config.to) == {entry().file: CONTENT, sibling: b"eight"}
+    assert download_weights(config).states == {"unet-resnet18-a": "whole"}
+    (config.to / sibling).unlink()
+    assert download_weights(replace(config, verify=True)).whole  # it need not be there
+    assert download_weights(config).states == {"unet-resnet18-a": "fetched"}
+    (config.to / sibling).write_bytes(b"wrong")
+    assert download_weights(replace(config, verify=True)).states == {"unet-resnet18-a": "damaged"}
+    assert f"{len(CONTENT) / 1e6:.1f} + 0.0" in download_weights(replace(config, list=True)).text()
+
+
+def test_weights_come_without_an_8_bit_network_that_is_gone(tmp_path, capsys):
+    config = with_int8(tmp_path)
+    (tmp_path / "list" / f"{entry().file[:-4]}-int8.zip").unlink()
+    assert download_weights(config).states == {"unet-resnet18-a": "fetched"}
+    assert files(config.to) == {entry().file: CONTENT}
+    assert "in 8-bit integers: not fetched" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "changed", [{"file": "../x-int8.zip"}, {"sha256": "0"}, {"size": 0}, {"size": True}, {"size": None}]
+)
+def test_an_index_with_a_bad_8_bit_file_is_damaged(tmp_path, changed):
+    with pytest.raises(ValueError, match=r"8-bit file|sha256|has no size"):
+        with_int8(tmp_path, **changed)

@@ -4,6 +4,7 @@ import functools
 import json
 import re
 import shutil
+import zipfile
 from collections.abc import Callable
 from contextlib import nullcontext
 from pathlib import Path
@@ -19,10 +20,12 @@ from PIL import Image
 import Export_model
 from config import ExportConfig
 from utils.commands import export_model as exporting
+from utils.commands.export_images import for_calibration, spread
 from utils.commands.export_model import export_model, refuse_losses
 from utils.decision.decision import Decision
 from utils.errors import InputError
-from utils.inference.export.parity import Parity
+from utils.inference.export.parity import Parity, ParityImage
+from utils.inference.export.quantise import Quantised
 from utils.inference.opening import open_network
 from utils.inference.pipeline import InspectionPipeline
 from utils.inference.systems.single import SingleNetwork
@@ -131,17 +134,37 @@ def test_f16_halves_the_file_and_hardly_changes_the_masks(make_weights, images, 
 
 @pytest.mark.slow
 def test_int8_is_calibrated_on_other_images_than_it_is_compared_on(make_weights, images, tmp_path, monkeypatch):
-    calibrated = []
+    calibrated, chosen_on = [], []
 
-    def quantise(graph, given):
+    def quantise(graph, given, limit):
         calibrated.extend(given)
-        return graph
+        chosen_on.extend(limit.images)
+        assert len(limit.score(openvino.compile_model(graph, "CPU"), limit.images)) == len(limit.images)
+        return Quantised(graph, 9, ("decoder.head",))
 
     monkeypatch.setattr(exporting, "quantise", quantise)
     config = ExportConfig(weights_dir=make_weights(), format="openvino", int8=True, dir=images, out=tmp_path)
     result = export_model(config)
-    assert (len(calibrated), result.parity.images) == (2, 2)
-    assert result.files[0].stem.endswith("-int8")
+    assert (len(calibrated), [image.name for image in chosen_on], result.parity.images) == (1, ["2.png"], 2)
+    assert [file.name.partition("-int8")[2] for file in result.files] == [".zip", ".xml", ".bin", "-parity.json"]
+    assert "1 of 9 layers stay in floating point" in result.text()
+    assert json.loads(result.files[-1].read_text())["int8"]["in_float"] == ["decoder.head"]
+    packed = zipfile.ZipFile(result.files[0])
+    for name, file in zip(("network.xml", "network.bin", "report.json"), result.files[1:], strict=True):
+        assert packed.read(name) == file.read_bytes()
+
+
+def test_images_are_chosen_from_all_over_a_folder():
+    assert spread("abcdefgh", 3) == ["a", "c", "f"]
+    assert spread("ab", 3) == ["a", "b"]
+    assert spread("ab", 0) == []
+
+
+def test_no_more_is_calibrated_on_than_takes_minutes():
+    large = [ParityImage(str(k), np.full((1000, 1000, 3), k, np.uint8)) for k in range(20)]
+    assert len(for_calibration(large, None)) == 16
+    small = [ParityImage(str(k), np.full((200, 200, 3), k, np.uint8)) for k in range(200)]
+    assert len(for_calibration(small, None)) == 100
 
 
 @pytest.mark.slow  # NNCF traces the network for seconds
@@ -150,18 +173,18 @@ def test_int8_is_calibrated_on_images_of_the_size_that_the_architecture_fixes(
 ):
     sizes = []
 
-    def quantise(graph, given):
+    def quantise(graph, given, limit):
         sizes.extend(image.shape[:2] for image in given)
-        return graph
+        return Quantised(graph, 1, ())
 
     monkeypatch.setattr(exporting, "quantise", quantise)
     monkeypatch.setattr(exporting, "takes_any_size", lambda *given: False)
     folder = tmp_path / "images"
-    shutil.copytree(images / "train_images", folder)  # compared on 0 and 2, calibrated on 1 and 3
+    shutil.copytree(images / "train_images", folder)  # compared on 0 and 3, calibrated on 1, chosen on 2
     config = ExportConfig(weights_dir=make_weights(), format="openvino", int8=True, images=folder, out=tmp_path / "out")
     with pytest.raises(InputError, match="-int8: this architecture fixes the size, to 48x80 here, and no image"):
         export_model(config)
-    shutil.copy(folder / "0.png", folder / "3.png")
+    shutil.copy(folder / "0.png", folder / "1.png")
     assert export_model(config).size == (48, 80)
     assert sizes == [(48, 80)]
 
@@ -186,7 +209,7 @@ def test_int8_is_refused_for_what_it_changes(parity, message):
 
 @pytest.mark.slow  # NNCF traces the network for seconds
 def test_int8_that_loses_too_much_is_refused_and_leaves_nothing(make_weights, images, tmp_path, monkeypatch):
-    monkeypatch.setattr(exporting, "quantise", lambda graph, images: graph)
+    monkeypatch.setattr(exporting, "quantise", lambda graph, *given: Quantised(graph, 1, ()))
     monkeypatch.setattr(exporting, "compare", lambda *given: Parity(2, 1.0, None, {"pits": 0.9}, (0.9, 0.89)))
     config = ExportConfig(weights_dir=make_weights(), format="openvino", int8=True, dir=images, out=tmp_path / "out")
     with pytest.raises(InputError, match=r"-int8: the mean Dice falls by 0\.0100, more than 0\.005, on 2 images"):
@@ -195,9 +218,11 @@ def test_int8_that_loses_too_much_is_refused_and_leaves_nothing(make_weights, im
 
 
 @pytest.mark.slow
-def test_int8_by_nncf_runs(make_weights, images, exported, tmp_path, monkeypatch):
-    monkeypatch.setattr(exporting, "MOST_LOST", 1.0)  # a random network has no sharp edges to keep
-    config = ExportConfig(weights_dir=make_weights(), format="openvino", int8=True, dir=images, out=tmp_path)
+def test_int8_by_nncf_runs(make_weights, images, exported, tmp_path):
+    # A random network has no sharp edges to keep.
+    config = ExportConfig(
+        weights_dir=make_weights(), format="openvino", int8=True, dir=images, out=tmp_path, max_drop=1.0
+    )
     result = export_model(config)
     assert result.megabytes < 0.4 * exported("openvino").megabytes
     assert min(result.parity.dice.values()) > 0.8

@@ -17,7 +17,7 @@ from config import DownloadWeightsConfig
 from utils.errors import InputError
 from utils.text import columns
 from utils.weights.http import TransferError, without_secrets
-from utils.weights.index import MOST_BYTES, OWN_INDEX, Entry, Index, parse_index, read_index
+from utils.weights.index import MOST_BYTES, OWN_INDEX, Entry, Index, Sibling, parse_index, read_index
 from utils.weights.transfer import fetch, local_path, whole_address
 
 ENVIRONMENT = "STEEL_WEIGHTS_INDEX"
@@ -68,9 +68,7 @@ class DownloadResult:
             dice, empty = (_figure(score.get(key)) for key in ("mean_dice", "empty_baseline"))
             star = " (default)" if entry.name == self.index.default else ""
             here = self.states.get(entry.name, MISSING)
-            rows.append(
-                [entry.name + star, f"{entry.size / 1e6:.1f}", entry.task, dice, empty, score.get("data", "-"), here]
-            )
+            rows.append([entry.name + star, _megabytes(entry), entry.task, dice, empty, score.get("data", "-"), here])
         return columns(rows, right=False)
 
 
@@ -106,7 +104,7 @@ def download_weights(config: DownloadWeightsConfig) -> DownloadResult:
         there = path.is_file() and is_whole(path, entry)
         if not there:
             _fetch(index, entry, path)
-        states[entry.name] = WHOLE if there else FETCHED
+        states[entry.name] = WHOLE if there & _fetch_int8(index, entry, config.to) else FETCHED
     return DownloadResult(config.to, index, states, "fetch")
 
 
@@ -134,7 +132,23 @@ def find_index(word: str | None) -> Index:
         return parse_index(part.read_bytes(), shown, address)
 
 
-def is_whole(path: Path, entry: Entry) -> bool:
+def _fetch_int8(index: Index, entry: Entry, to: Path) -> bool:
+    """Fetch the 8-bit network that comes with weights; return whether nothing was to be fetched.
+
+    The weights are of use without it, so a list that has lost it costs a line.
+    """
+    sibling = entry.sibling
+    if sibling is None or ((to / sibling.file).is_file() and is_whole(to / sibling.file, sibling)):
+        return True
+    try:
+        _fetch(index, sibling, to / sibling.file)
+    except InputError as error:
+        print(f"{error}; -precision int8 does not run without it", file=sys.stderr)
+        return True
+    return False
+
+
+def is_whole(path: Path, entry: Entry | Sibling) -> bool:
     """Check whether a file has the length and the sha256 of the index."""
     if path.stat().st_size != entry.size:
         return False
@@ -159,13 +173,25 @@ def _states(folder: Path, entries: list[Entry] | tuple[Entry, ...], deep: bool) 
     for entry in entries:
         path = folder / entry.file
         there = path.is_file()
-        states[entry.name] = MISSING if not there else WHOLE if not deep or is_whole(path, entry) else DAMAGED
+        states[entry.name] = MISSING if not there else WHOLE if not deep or _all_whole(folder, entry) else DAMAGED
         if there and not deep:
             states[entry.name] = HERE
     return states
 
 
-def _fetch(index: Index, entry: Entry, path: Path) -> None:
+def _all_whole(folder: Path, entry: Entry) -> bool:
+    """Check the weights, and the 8-bit network that may lie beside them."""
+    sibling = entry.sibling
+    beside = sibling is None or not (folder / sibling.file).is_file() or is_whole(folder / sibling.file, sibling)
+    return beside and is_whole(folder / entry.file, entry)
+
+
+def _megabytes(entry: Entry) -> str:
+    sizes = [one.size for one in (entry, entry.sibling) if one is not None]
+    return " + ".join(f"{size / 1e6:.1f}" for size in sizes)
+
+
+def _fetch(index: Index, entry: Entry | Sibling, path: Path) -> None:
     """Fetch one file from the first of its addresses that gives the right bytes."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with _alone(entry, path):
@@ -174,7 +200,7 @@ def _fetch(index: Index, entry: Entry, path: Path) -> None:
 
 
 @contextlib.contextmanager
-def _alone(entry: Entry, path: Path) -> Iterator[None]:
+def _alone(entry: Entry | Sibling, path: Path) -> Iterator[None]:
     """Wait until no other program fetches the same file; where the disk has no locks, nobody waits."""
     lock = FileLock(path.with_name(f".{path.name}.lock"), timeout=0)
     try:
@@ -194,7 +220,7 @@ def _alone(entry: Entry, path: Path) -> Iterator[None]:
             Path(lock.lock_file).unlink()
 
 
-def _fetch_alone(index: Index, entry: Entry, path: Path) -> None:
+def _fetch_alone(index: Index, entry: Entry | Sibling, path: Path) -> None:
     part = path.with_name(f"{path.name}.part")
     if part.is_symlink():  # not ours: it would be written through, and measured
         part.unlink()
@@ -221,7 +247,7 @@ def _fetch_alone(index: Index, entry: Entry, path: Path) -> None:
     raise InputError(f"{entry.name}: not fetched; {'; '.join(reasons)}")
 
 
-def _fetch_checked(address: str, entry: Entry, part: Path) -> None:
+def _fetch_checked(address: str, entry: Entry | Sibling, part: Path) -> None:
     """Fetch and compare the sha256; start anew where an old part or a cache may be to blame for a wrong one."""
     for again in (False, True):
         begun = part.stat().st_size if part.exists() else 0
@@ -250,7 +276,7 @@ def _fetch_checked(address: str, entry: Entry, part: Path) -> None:
     )
 
 
-def _check_space(entry: Entry, part: Path) -> None:
+def _check_space(entry: Entry | Sibling, part: Path) -> None:
     missing = entry.size - (part.stat().st_size if part.exists() else 0)
     free = shutil.disk_usage(part.parent).free
     if free < missing:

@@ -12,20 +12,25 @@ import numpy as np
 import torch
 
 from config import ExportConfig
+from utils.commands.export_images import for_calibration, of_size, read_examples
 from utils.commands.export_system import JUDGES, SystemExportResult, write_system
-from utils.data.annotations import open_dataset, open_test_images
-from utils.data.images import measure_depth
-from utils.data.listing import list_images
 from utils.device import optional
 from utils.errors import InputError
 from utils.files import replacing, write_text
+from utils.inference.backends.int8 import pack
 from utils.inference.backends.store import network_fingerprint
-from utils.inference.chosen import depth_of
 from utils.inference.export.graph import Graph, takes_any_size, to_onnx, to_openvino
 from utils.inference.export.halving import halve
-from utils.inference.export.parity import Parity, ParityImage, Run, compare, draw_parity_images, read_parity_images
-from utils.inference.export.quantise import quantise
-from utils.inference.ground_truth import GroundTruth
+from utils.inference.export.parity import (
+    Parity,
+    ParityImage,
+    Run,
+    compare,
+    dice_by_image,
+    labelled_by,
+    run_of,
+)
+from utils.inference.export.quantise import Limit, Quantised, quantise
 from utils.inference.network import Outputs
 from utils.inference.systems.system import Size
 from utils.models.segmenter import Segmenter
@@ -50,12 +55,14 @@ class ExportResult:
         size: (H, W) of the images that it takes; None: any.
         parity: how close it is to the original.
         megabytes: of the network.
+        layers: of 8-bit integers: which layers stay in floating point; else "".
     """
 
     files: tuple[Path, ...]
     size: Size
     parity: Parity
     megabytes: float
+    layers: str = ""
 
     def text(self) -> str:
         """Return it as text for a terminal."""
@@ -63,6 +70,7 @@ class ExportResult:
         return "\n".join(
             [
                 self.parity.text(),
+                *filter(None, [self.layers]),
                 f"takes images of {size}, any number at once; {self.megabytes:.1f} MB",
                 f"written: {', '.join(map(str, self.files))}",
             ]
@@ -71,12 +79,13 @@ class ExportResult:
 
 @dataclass(frozen=True)
 class _Draft:
-    """A converted network that is still to be moved to its place; ``size`` and ``parity`` as in ``ExportResult``."""
+    """A converted network that is still to be moved to its place; its other words as in ``ExportResult``."""
 
     path: Path
     size: Size
     parity: Parity
     about: dict[str, Any]
+    layers: str = ""
 
 
 def export_model(config: ExportConfig) -> ExportResult | SystemExportResult:
@@ -112,7 +121,7 @@ def export_model(config: ExportConfig) -> ExportResult | SystemExportResult:
             network = weights.members["network"]
             weights = replace(network, decision=weights.decision, label_thresholds=weights.label_thresholds)
         draft = _draft(config, library, weights, path, Path(scratch) / "network")
-        return _publish(config.out or path.parent, f"{stem}{more}", draft)
+        return _publish(config.out or path.parent, f"{stem}{more}", draft, config.int8)
 
 
 def _export_system(
@@ -135,22 +144,26 @@ def _export_system(
 
 def _draft(config: ExportConfig, library: Any, weights: WeightsFile, path: Path, draft: Path) -> _Draft:
     """Convert a network and compare it with the original."""
-    examples, others = _examples(config, weights)
-    model, about = weights.build(), describe(weights, path)
+    examples, others = read_examples(config, weights)
+    model, about, layers = weights.build(), describe(weights, path), ""
     if config.format == "onnx":
         content, size = _convert_onnx(library, model, weights.input_size, examples[0])
         draft = _write_onnx(draft, content, about, config.precision)
     else:
         graph, size = _convert_openvino(library, model, weights.input_size, examples[0])
         if config.int8:
-            graph = quantise(graph, _for_calibration(others, size))
+            calibrated = for_calibration(others.calibrated, size)
+            chosen_on = of_size(others.chosen_on, size) or of_size(others.calibrated, size)
+            quantised = quantise(graph, calibrated, _limit(config, weights, model, chosen_on))
+            graph, layers = quantised.graph, quantised.text()
+            about["int8"] = _int8_in_words(config, quantised, len(calibrated))
         draft = _write_openvino(library, draft, graph, about, config.precision)
-    fitting = _of_size(examples, size)
+    fitting = of_size(examples, size)
     exported = open_exported(draft, library)
     parity = compare(fitting, _original(model, weights.input_size), exported, weights.spec, weights.decision)
     if config.int8:
-        refuse_losses(parity)
-    return _Draft(draft, size, parity, about)
+        refuse_losses(parity, config.max_drop)
+    return _Draft(draft, size, parity, about, layers)
 
 
 def describe(weights: WeightsFile, path: Path) -> dict[str, Any]:
@@ -180,69 +193,50 @@ def open_exported(path: Path, library: Any) -> Run:
         session = library.InferenceSession(path)
         return lambda images: Outputs.of([torch.from_numpy(part) for part in session.run(None, {"images": images})])
     # f32, so that the report does not depend on whether this machine has bf16.
-    compiled = library.compile_model(path, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
-    return lambda images: Outputs.of([torch.from_numpy(part.copy()) for part in compiled(images).values()])
+    return run_of(library.compile_model(path, "CPU", {"INFERENCE_PRECISION_HINT": "f32"}))
 
 
-def _examples(config: ExportConfig, weights: WeightsFile) -> tuple[list[ParityImage], list[ParityImage]]:
-    """Read images to compare on, and as many others to calibrate on."""
-    channels, number = weights.spec.channels, config.num_of_images
-    if config.dir is not None and config.images is not None:
-        raise InputError("give -dir DATASET_FOLDER or -images FOLDER_OR_FILE, one of them; both were given")
-    labels, folder = None, None
-    if config.dir is not None and (config.dir / "train.csv").is_file():
-        dataset = open_dataset(config.dir)
-        labels = GroundTruth(dataset.annotations, weights.spec, config.class_map)
-        # Those with defects say more about a network than the many without.
-        names = sorted(dataset.images, key=lambda name: not dataset.annotations.runs(name))
-        paths, folder = [dataset.path(name) for name in names], dataset.image_dir
-    elif config.dir is not None:
-        paths = open_test_images(config.dir)
-    elif config.images is not None:
-        paths = [config.images] if config.images.is_file() else list_images(config.images)
-        if not paths:
-            raise InputError(f"-images {config.images}: holds no image files")
-    else:
-        return draw_parity_images(number, channels), []
-    if config.int8 and len(paths) < 2:
-        raise InputError("-int8: needs at least two images, one to calibrate on and one to compare on")
-    chosen = paths[: 2 * number] if config.int8 else paths[:number]
-    depth = measure_depth(chosen, depth_of(weights, config.bit_depth))
-    if not config.int8:
-        return read_parity_images(chosen, channels, labels, depth, folder), []
-    compared = read_parity_images(chosen[::2], channels, labels, depth, folder)
-    return compared, read_parity_images(chosen[1::2], channels, None, depth)
+def _limit(
+    config: ExportConfig, weights: WeightsFile, model: Segmenter, examples: Sequence[ParityImage]
+) -> Limit | None:
+    """Say what 8-bit integers may cost on images; None: of a network without masks each layer is taken."""
+    spec, decision = weights.spec, weights.decision
+    if spec.is_classifier or not examples:
+        return None
+    labelled = labelled_by(examples, _original(model, weights.input_size), spec, decision)
+
+    def score(compiled: Any, images: Sequence[ParityImage]) -> list[float]:
+        return dice_by_image(images, run_of(compiled), spec, decision)
+
+    return Limit(score, labelled, config.max_drop, 60 * config.max_minutes)
 
 
-def _of_size(examples: Sequence[ParityImage], size: Size) -> list[ParityImage]:
-    """Leave out what a network that fixes the size cannot take."""
-    return [example for example in examples if size in (None, example.pixels.shape[:2])]
+def _int8_in_words(config: ExportConfig, quantised: Quantised, calibrated: int) -> dict[str, Any]:
+    """Return what the report says about 8-bit integers."""
+    return {
+        "calibrated_on": calibrated,
+        "max_drop": config.max_drop,
+        "layers": quantised.layers,
+        "in_float": list(quantised.in_float),
+        "late": quantised.late,
+    }
 
 
-def _for_calibration(others: Sequence[ParityImage], size: Size) -> list[np.ndarray]:
-    fitting = _of_size(others, size)
-    if size is not None and not fitting:
-        raise InputError(
-            f"-int8: this architecture fixes the size, to {size[0]}x{size[1]} here, and no image to calibrate on has it;"
-            " give more images of this size with -dir or -images"
-        )
-    return [example.pixels for example in fitting]
-
-
-def refuse_losses(parity: Parity) -> None:
-    """Raise ``InputError`` where 8-bit integers change too much."""
+def refuse_losses(parity: Parity, max_drop: float = 0.0) -> None:
+    """Raise ``InputError`` where 8-bit integers change more than ``MOST_LOST``, and more than was asked for."""
     found = ""
+    most = max(MOST_LOST, max_drop)
     least, apart = min(parity.dice.values(), default=1.0), parity.labels or 0.0
-    if parity.scores is not None and (lost := parity.scores[0] - parity.scores[1]) > MOST_LOST:
-        found = f"the mean Dice falls by {lost:.4f}, more than {MOST_LOST},"
-    elif parity.scores is None and least < 1 - MOST_LOST:
-        found = f"masks differ from the original's, by a Dice of {least:.4f}, less than {1 - MOST_LOST},"
+    if parity.scores is not None and (lost := parity.scores[0] - parity.scores[1]) > most:
+        found = f"the mean Dice falls by {lost:.4f}, more than {most},"
+    elif parity.scores is None and least < 1 - most:
+        found = f"masks differ from the original's, by a Dice of {least:.4f}, less than {1 - most},"
     elif apart > MOST_APART:
         found = f"probabilities differ from the original's by up to {apart:.4f}, more than {MOST_APART},"
     if found:
         raise InputError(
-            f"-int8: {found} on {parity.images} images; export without -int8, or calibrate on more images with"
-            " -num_of_images"
+            f"-int8: {found} on {parity.images} images; export without -int8, give more images with"
+            " -num_of_images, or more time with -max_minutes"
         )
 
 
@@ -320,8 +314,15 @@ def _as_words(about: dict[str, Any]) -> dict[str, str]:
     return {key: value if isinstance(value, str) else json.dumps(value) for key, value in about.items()}
 
 
-def _publish(out: Path, stem: str, draft: _Draft) -> ExportResult:
-    """Move the files to their final names; the weights first, since the file that names them is what people open."""
+def _publish(out: Path, stem: str, draft: _Draft, packed: bool = False) -> ExportResult:
+    """Move the files to their final names; the weights first, since the file that names them is what people open.
+
+    Args:
+        out: folder.
+        stem: of their names.
+        draft: the network.
+        packed: 8-bit integers: one file more, that ``-precision int8`` runs.
+    """
     files = []
     parts: Sequence[Path] = [part for part in (draft.path.with_suffix(".bin"), draft.path) if part.exists()]
     try:
@@ -332,11 +333,15 @@ def _publish(out: Path, stem: str, draft: _Draft) -> ExportResult:
             files.append(target)
         report = out / f"{stem}-parity.json"
         found = {**draft.about, "size": draft.size, **asdict(draft.parity)}
-        write_text(report, json.dumps(found, indent=2, ensure_ascii=False) + "\n")
+        words = json.dumps(found, indent=2, ensure_ascii=False) + "\n"
+        write_text(report, words)
+        if packed:
+            pack(out / f"{stem}.zip", draft.path, draft.path.with_suffix(".bin"), words)
+            files.append(out / f"{stem}.zip")
     except OSError as error:
         raise InputError(_unwritable(out, error)) from None
     megabytes = sum(part.stat().st_size for part in parts) / 1e6
-    return ExportResult((*reversed(files), report), draft.size, draft.parity, megabytes)
+    return ExportResult((*reversed(files), report), draft.size, draft.parity, megabytes, draft.layers)
 
 
 def _unwritable(out: Path, error: OSError) -> str:

@@ -20,6 +20,7 @@ from utils.calibration.result import NOTHING_BETTER
 from utils.commands.evaluate import EvaluateResult, evaluate
 from utils.commands.fold_networks import is_folds_run
 from utils.commands.foreign_weights import ForeignResult, weights_of_others
+from utils.commands.publish_int8 import PublishedInt8, publish_int8
 from utils.data.annotations import LABELS, Dataset, open_dataset
 from utils.data.splits import TEST, read_split
 from utils.device import processor
@@ -93,7 +94,7 @@ class PublishResult:
         return "\n".join(lines)
 
 
-def publish_weights(config: PublishWeightsConfig) -> PublishResult | ForeignResult:
+def publish_weights(config: PublishWeightsConfig) -> PublishResult | ForeignResult | PublishedInt8:
     """Strip, measure, describe and list the weights of a run, or make a weights file of another program's.
 
     Args:
@@ -106,6 +107,8 @@ def publish_weights(config: PublishWeightsConfig) -> PublishResult | ForeignResu
         InputError: no such run, a name that is taken, or no labelled images to measure on; nothing was written then.
     """
     index = _index(config.to)
+    if config.int8 is not None:
+        return publish_int8(config, index)
     _check_name(config.name, config.to, index)
     if config.source is not None:
         return weights_of_others(config)
@@ -373,6 +376,8 @@ def _write(to: Path, entry: Entry, packed: Path, sample: Sample, text: str, inde
     if old is not None and old.file != entry.file:
         (to / old.file).unlink(missing_ok=True)
         (to / _sample_of(old)).unlink(missing_ok=True)
+    if old is not None and old.sibling and (entry.sibling is None or entry.sibling.file != old.sibling.file):
+        (to / old.sibling.file).unlink(missing_ok=True)  # of the weights that are gone
     page = to / "README.md"
     if page.is_file() and all(mark in page.read_text(encoding="utf-8") for mark in MARKS):
         write_text(page, with_table(page.read_text(encoding="utf-8"), index))

@@ -21,7 +21,19 @@ OWN_INDEX = Path(__file__).parents[2] / "weights" / INDEX
 
 # One word that can be a file's name on every system, and no path.
 PLAIN_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,120}")
+INT8_SUFFIX = "-int8.zip"  # of the 8-bit network that comes with a weights file
 _SHA8 = re.compile(r"-[0-9a-f]{8}$")
+
+
+@dataclasses.dataclass(frozen=True)
+class Sibling:
+    """A file that comes with a published weights file; its attributes are as in ``Entry``."""
+
+    name: str
+    file: str
+    sha256: str
+    size: int
+    urls: tuple[str, ...]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -43,6 +55,8 @@ class Entry:
         scores: ``valid`` and, where it was measured, ``test``: ``data`` in words, and what ``Scores.to_dict`` gives.
         speed: ``images_per_second`` and ``network`` and ``hardware`` in words; empty when not measured.
         training: ``command``, ``epochs`` and ``seconds``.
+        int8: of the 8-bit network that comes with it: ``file``, ``sha256``, ``size`` in bytes, and, where it was
+            measured, its ``mean_dice``, that of the original, and ``images``; empty: none comes with it.
     """
 
     name: str
@@ -58,6 +72,7 @@ class Entry:
     scores: dict[str, Any] = dataclasses.field(default_factory=dict)
     speed: dict[str, Any] = dataclasses.field(default_factory=dict)
     training: dict[str, Any] = dataclasses.field(default_factory=dict)
+    int8: dict[str, Any] = dataclasses.field(default_factory=dict)
 
     def __post_init__(self) -> None:
         # A file's name is joined to the user's folder, so it must not lead out of it.
@@ -73,6 +88,26 @@ class Entry:
         for url in self.urls:
             if "://" not in url and (url.startswith("/") or ".." in url.split("/") or "\\" in url):
                 raise ValueError(f"{url!r} leads out of the folder of the index")
+        if self.int8:
+            self._check_int8()
+
+    @property
+    def sibling(self) -> "Sibling | None":
+        """The file of the 8-bit network, which lies wherever the weights lie."""
+        if not self.int8:
+            return None
+        name, sha256, size = (self.int8[key] for key in ("file", "sha256", "size"))
+        urls = tuple(f"{url.rpartition('/')[0]}/{name}" if "/" in url else name for url in self.urls)
+        return Sibling(f"{self.name} in 8-bit integers", name, sha256, size, urls)
+
+    def _check_int8(self) -> None:
+        file, sha256, size = (self.int8.get(key) for key in ("file", "sha256", "size"))
+        if file != f"{self.file.removesuffix('.pth')}{INT8_SUFFIX}":
+            raise ValueError(f"the 8-bit file {file!r:.80} of {self.name} is not named for its weights")
+        if not isinstance(sha256, str) or not re.fullmatch(r"[0-9a-f]{64}", sha256):
+            raise ValueError(f"the sha256 of {file} is not 64 hex digits")
+        if type(size) is not int or size < 1:
+            raise ValueError(f"{file} has no size")
 
     def is_called(self, word: str) -> bool:
         """Check whether a user's word means this file: its name with or without the digits and ``.pth``."""
@@ -95,7 +130,7 @@ class Entry:
                 raise ValueError(f"{key} is missing")
         if type(known.get("size")) is not int:
             raise ValueError(f"size of {known['name']} is no whole number")
-        for key in ("scores", "speed", "training"):
+        for key in ("scores", "speed", "training", "int8"):
             _check_figures(key, known.get(key, {}))
         if any(not isinstance(score, dict) for score in known.get("scores", {}).values()):
             raise ValueError(f"scores of {known['name']} are no entries by name")
@@ -167,7 +202,7 @@ class Index:
             )
         return entry
 
-    def addresses(self, entry: Entry) -> list[str]:
+    def addresses(self, entry: Entry | Sibling) -> list[str]:
         """Return where a file can be fetched; names beside the index become whole addresses."""
         beside = self.address.rpartition("/")[0]
         return [url if "://" in url else f"{beside}/{quote(url)}" for url in entry.urls]

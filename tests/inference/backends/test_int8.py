@@ -11,8 +11,8 @@ import torch
 
 from utils.errors import InputError
 from utils.inference import backends
-from utils.inference.backends import choice, openvino_backend
-from utils.inference.backends.int8 import find_int8, need_int8
+from utils.inference.backends import choice, int8, openvino_backend
+from utils.inference.backends.int8 import find_int8, need_int8, pack
 from utils.inference.backends.store import Store, network_fingerprint
 from utils.inference.network import Outputs
 from utils.inference.opening import open_network
@@ -37,12 +37,21 @@ def beside(make_weights, tmp_path):
             "size": None,
             **changed,
         }
-        path = weights.source.with_name(f"{weights.source.stem}-int8.xml")
-        path.write_text("")
-        path.with_name(f"{path.stem}-parity.json").write_text(json.dumps(report))
+        path = weights.source.with_name(f"{weights.source.stem}-int8.zip")
+        write(path, json.dumps(report))
         return path
 
     return weights, put
+
+
+def write(path: Path, report: str) -> None:
+    """Write a file with a report and a network of no content."""
+    parts = path.with_suffix(".xml"), path.with_suffix(".bin")
+    for part in parts:
+        part.write_text("")
+    pack(path, *parts, report)
+    for part in parts:
+        part.unlink()
 
 
 def test_what_lies_beside_the_weights_is_found_by_its_hash(beside):
@@ -53,6 +62,29 @@ def test_what_lies_beside_the_weights_is_found_by_its_hash(beside):
     assert find_int8(weights, Store(weights)).objection == ""
     put(network="0123456789abcdef")
     with pytest.raises(InputError, match="was not made of the weights"):
+        find_int8(weights)
+    # Found by the hash under another name too, past files of others.
+    write(path.with_name("a-int8.zip"), "{}")
+    (other := put()).rename(other.with_name("line2-int8.zip"))
+    assert find_int8(weights).path.name == "line2-int8.zip"
+    path.write_bytes(b"PK")
+    assert find_int8(weights).path.name == "line2-int8.zip"
+    (path.with_name("line2-int8.zip")).unlink()
+    with pytest.raises(InputError, match="no 8-bit network with its report, or a damaged one"):
+        find_int8(weights)
+
+
+def test_the_same_network_gives_the_same_bytes(tmp_path):
+    for name in ("a.zip", "b.zip"):
+        write(tmp_path / name, "{}")
+    assert (tmp_path / "a.zip").read_bytes() == (tmp_path / "b.zip").read_bytes()
+
+
+def test_more_than_a_file_may_hold_is_not_unpacked(beside, monkeypatch):
+    weights, put = beside
+    put()
+    monkeypatch.setattr(int8, "MOST_BYTES", 100)
+    with pytest.raises(InputError, match="a damaged one"):
         find_int8(weights)
 
 
@@ -67,16 +99,15 @@ def test_without_a_file_the_way_to_make_one_is_said(beside):
 @pytest.mark.parametrize("content", ["", "[]", "{}", '{"scores": [1], "dice": {}, "labels": null, "images": 1}'])
 def test_damaged_report_is_one_line(beside, content):
     weights, put = beside
-    path = put()
-    path.with_name(f"{path.stem}-parity.json").write_text(content)
-    with pytest.raises(InputError, match="no report of an export, or a damaged one"):
+    write(put(), content)
+    with pytest.raises(InputError, match="no 8-bit network with its report, or a damaged one"):
         need_int8(weights)
 
 
 def test_damaged_network_is_one_line(beside):
     weights, put = beside
     put()
-    with pytest.raises(InputError, match=r"-int8\.xml: damaged"):
+    with pytest.raises(InputError, match=r"-int8\.zip: damaged"):
         open_network(weights, "openvino", "cpu", "int8", 0)
 
 
@@ -115,7 +146,7 @@ class Drawn:
     def __call__(self, images, choose=None):
         logits = torch.full((len(images), 2, *images.shape[1:3]), -1.0)
         logits[:, :, :20, :50] = 1.0
-        logits[:, 1, 30, : self.wrong] = 1.0
+        logits[:, 1, 30:40, : self.wrong // 10] = 1.0
         return Outputs(logits, None)
 
 
@@ -124,7 +155,7 @@ class Drawn:
     ("report", "wrong", "taken", "said"),
     [
         ({}, 20, "openvino int8", "proven when it was exported"),
-        ({}, 60, "openvino f32", "openvino int8 differs (Dice 0.97"),
+        ({}, 300, "openvino f32", "openvino int8 differs (Dice 0.86"),
         ({"scores": [0.9, 0.89]}, 0, "openvino f32", "int8 is left out (the mean Dice falls by 0.0100"),
         ({"network": "another"}, 0, "openvino f32", "was not made of the weights"),
     ],
@@ -158,12 +189,12 @@ def test_auto_takes_it_only_where_it_is_proven(beside, images, monkeypatch, caps
 @pytest.mark.slow  # NNCF traces the network for seconds
 def test_an_export_is_what_runs(make_weights, write_dataset, tmp_path, monkeypatch):
     from config import ExportConfig
-    from utils.commands import export_model as exporting
+    from utils.commands.export_model import export_model
 
-    monkeypatch.setattr(exporting, "MOST_LOST", 1.0)  # a random network has no sharp edges to keep
-    source = shutil.copy(find(make_weights()), tmp_path)
+    source = Path(shutil.copy(find(make_weights()), tmp_path))
     data = write_dataset(tmp_path / "data", 4)
-    exporting.export_model(ExportConfig(weights_dir=source, format="openvino", int8=True, dir=data))
+    # A random network has no sharp edges to keep.
+    export_model(ExportConfig(weights_dir=source, format="openvino", int8=True, dir=data, max_drop=1.0))
     monkeypatch.setattr(openvino_backend, "cpu_has_bf16", lambda: False)
     weights = load(Path(source))
     images = np.random.default_rng(0).integers(0, 256, (2, 48, 80, 3), dtype=np.uint8)
@@ -171,4 +202,4 @@ def test_an_export_is_what_runs(make_weights, write_dataset, tmp_path, monkeypat
     exact = open_network(weights, "torch", "cpu", "f32", 0)(images).masks
     masks = found(images).masks
     assert found.name == "openvino int8 on cpu"
-    assert 0 < (masks - exact).abs().max() < 0.5 * exact.abs().max()
+    assert 0 < (masks - exact).abs().mean() < 0.5 * exact.abs().mean()

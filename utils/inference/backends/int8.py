@@ -1,22 +1,28 @@
 """8-bit integers: the converted network that ``Export_model.py -int8`` leaves beside a weights file, and its proof.
 
-It lies there as ``NAME-int8.xml`` and ``NAME-int8.bin`` with ``NAME-int8-parity.json``, which says what it costs on images.
-The file names the network that it was made of by its hash, so that one of earlier weights is never taken.
+It is one file, ``NAME-int8.zip``: OpenVINO's two files and the report, which says what 8 bits cost on images, and names the
+network that they were made of by its hash. So it is found under any name, and one of earlier weights is never taken.
 """
 
 import json
+import zipfile
+import zlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from utils.errors import InputError
+from utils.files import replacing
 from utils.inference.backends.store import Store, network_fingerprint
+from utils.weights.index import INT8_SUFFIX
 from utils.weights.weights_file import WeightsFile
 
-SUFFIX = "-int8"
+GRAPH, NUMBERS, REPORT = "network.xml", "network.bin", "report.json"
+MOST_BYTES = 2**30  # of a part; a damaged file may say anything
 MOST_LOST = 0.002  # of the mean Dice, above which ``-backend auto`` leaves it
 LEAST_SAME = 0.998  # Dice between the masks of any class and the original's, where the images have no labels
 LABELS_APART = 0.01  # between probabilities of whole images
+_UNREADABLE = (OSError, zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError)
 
 
 @dataclass(frozen=True)
@@ -24,7 +30,7 @@ class Int8File:
     """An 8-bit network beside a weights file.
 
     Attributes:
-        path: of its ``.xml``.
+        path: of the file.
         report: what was found when it was compared with the original.
     """
 
@@ -55,13 +61,25 @@ class Int8File:
             InputError: damaged.
         """
         try:
-            return core.read_model(self.path)
-        except RuntimeError:
+            return core.read_model(_part(self.path, GRAPH), _part(self.path, NUMBERS))
+        except (*_UNREADABLE, KeyError, ValueError):  # OpenVINO's are RuntimeErrors
             raise InputError(f"{self.path}: damaged; {_again(self.path)}") from None
 
 
+def pack(target: Path, graph: Path, numbers: Path, report: str) -> None:
+    """Write an 8-bit network and its report as one file; the same content gives the same bytes.
+
+    Raises:
+        OSError: the disk's fault.
+    """
+    parts = {GRAPH: graph.read_bytes(), NUMBERS: numbers.read_bytes(), REPORT: report.encode()}
+    with replacing(target) as temporary, zipfile.ZipFile(temporary, "w") as packed:
+        for name, content in parts.items():
+            packed.writestr(zipfile.ZipInfo(name), content, zipfile.ZIP_DEFLATED, 9)
+
+
 def find_int8(weights: WeightsFile, store: Store | None = None) -> Int8File | None:
-    """Find the 8-bit network of a weights file.
+    """Find the 8-bit network of a weights file: by its name, else by the hash among all that lie beside it.
 
     Args:
         weights: the network.
@@ -71,25 +89,24 @@ def find_int8(weights: WeightsFile, store: Store | None = None) -> Int8File | No
         What lies beside the file; None where nothing does.
 
     Raises:
-        InputError: what lies there was made of other weights, or its report cannot be read.
+        InputError: what lies there under its name was made of other weights, or its report cannot be read.
     """
     if weights.source is None:
         return None
-    stem = weights.source.name.removesuffix(".pth")
-    path = weights.source.with_name(f"{stem}{SUFFIX}.xml")
-    if not path.is_file():
+    named = weights.source.with_name(f"{weights.source.name.removesuffix('.pth')}{INT8_SUFFIX}")
+    there = sorted(named.parent.glob(f"[!.]*{INT8_SUFFIX}"), key=lambda path: (path != named, path))
+    if not there:
         return None
-    proof = path.with_name(f"{path.stem}-parity.json")
-    try:
-        report = json.loads(proof.read_text("utf-8"))
-        named = report.get("network")
-        _check(report)
-    except (OSError, ValueError, AttributeError, TypeError, KeyError, IndexError):
-        raise InputError(f"{proof}: no report of an export, or a damaged one; {_again(path)}") from None
     mine = store.root.name if store is not None and store.root is not None else network_fingerprint(weights)
-    if named != mine:
-        raise InputError(f"{path}: was not made of the weights {weights.source.name}; {_again(path)}")
-    return Int8File(path, report)
+    for path in there:
+        report = read_report(path)
+        if report is not None and report["network"] == mine:
+            return Int8File(path, report)
+    if named not in there:
+        return None
+    if read_report(named) is None:
+        raise InputError(f"{named}: no 8-bit network with its report, or a damaged one; {_again(named)}")
+    raise InputError(f"{named}: was not made of the weights {weights.source.name}; {_again(named)}")
 
 
 def need_int8(weights: WeightsFile, store: Store | None = None) -> Int8File:
@@ -104,16 +121,29 @@ def need_int8(weights: WeightsFile, store: Store | None = None) -> Int8File:
     return found
 
 
-def _check(report: dict[str, Any]) -> None:
-    """Raise where a report lacks the numbers that a proof is made of."""
-    scores, dice, labels = report["scores"], report["dice"], report["labels"]
-    if scores is not None:
-        float(scores[0]), float(scores[1])
-    for value in dice.values():
-        float(value)
-    if labels is not None:
-        float(labels)
-    int(report["images"])
+def _part(path: Path, name: str) -> bytes:
+    with zipfile.ZipFile(path) as packed:
+        found = packed.getinfo(name)
+        if found.file_size > MOST_BYTES:
+            raise ValueError(f"{name} is too large")
+        return packed.read(found)
+
+
+def read_report(path: Path) -> dict[str, Any] | None:
+    """Return the report of a file; None where it has none or lacks the numbers that a proof is made of."""
+    try:
+        report = json.loads(_part(path, REPORT))
+        scores, labels = report["scores"], report["labels"]
+        if scores is not None:
+            float(scores[0]), float(scores[1])
+        for value in report["dice"].values():
+            float(value)
+        if labels is not None:
+            float(labels)
+        int(report["images"]), str(report["network"])
+    except (*_UNREADABLE, ValueError, AttributeError, TypeError, KeyError, IndexError):
+        return None
+    return report
 
 
 def _again(path: Path) -> str:

@@ -1,8 +1,9 @@
 """How far an exported network is from the original, on images."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -18,7 +19,7 @@ from utils.inference.ground_truth import GroundTruth
 from utils.inference.network import Outputs
 from utils.models.spec import ModelSpec
 from utils.scoring.counts import Counts, count
-from utils.scoring.scores import scores
+from utils.scoring.scores import pair_dice, scores
 
 SYNTHETIC_SIZE = (256, 1600)
 
@@ -119,6 +120,37 @@ def compare(
         dice,
         scored,  # type: ignore[arg-type]
     )
+
+
+def run_of(compiled: Any) -> Run:
+    """Return a function that runs what OpenVINO has compiled."""
+    return lambda images: Outputs.of([torch.from_numpy(part.copy()) for part in compiled(images).values()])
+
+
+def labelled_by(
+    examples: Sequence[ParityImage], original: Run, spec: ModelSpec, decision: Decision
+) -> list[ParityImage]:
+    """Return images with labels: their own, and the masks of the original where they have none."""
+
+    def drawn(example: ParityImage) -> np.ndarray:
+        masks = original(example.pixels[None]).masks
+        assert masks is not None
+        return decision.decide(masks.cpu(), spec.task)[0].numpy()
+
+    return [one if one.truth is not None else replace(one, truth=drawn(one)) for one in examples]
+
+
+def dice_by_image(examples: Sequence[ParityImage], run: Run, spec: ModelSpec, decision: Decision) -> list[float]:
+    """Return of each labelled image the mean Dice of its classes, 1 where neither has any; their mean is the mean Dice."""
+    counts = Counts()
+    for example in examples:
+        masks = run(example.pixels[None]).masks
+        assert masks is not None
+        assert example.truth is not None
+        ignored = None if example.ignored is None else torch.from_numpy(example.ignored)[None]
+        found = decision.decide(masks.cpu(), spec.task)
+        counts.add([example.name], *count(found, torch.from_numpy(example.truth)[None], ignored))
+    return [float(value) for value in pair_dice(counts).mean(dim=1)]
 
 
 def read_parity_images(
