@@ -17,14 +17,14 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-ROOT = Path(__file__).parents[1]
-sys.path.insert(0, str(ROOT))
+sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from benchmarks.machine import facts, write_rows
 from config import flag
 from utils.cli import DONE, parse, run
 from utils.errors import InputError
 
+ROOT = Path(__file__).parents[1]
 STAGES = ("imports", "weights", "network", "work")
 
 # Runs in the measured process: the command's own function, with a clock around the steps that it takes.
