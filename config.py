@@ -867,7 +867,7 @@ class ServeConfig(AccessFlags, RequestFlags, QueueFlags, WeightsFlags, DecisionF
     )
     tile: tuple[int, int] | None = flag(
         "H,W in pixels of overlapping tiles that a network of masks sees an image in; none: images of more than 4 "
-        "megapixels in tiles of 1024x1024, all others whole",
+        "megapixels in tiles of 1088x1088, all others whole",
         None,
     )
 
@@ -950,7 +950,7 @@ class WatchConfig(PageFlags, SpoolFlags, OverloadFlags, WeightsFlags, DecisionFl
     max_pixels: int = flag("height times width of a frame; larger ones get NO_VERDICT", 32_000_000, low=1024)
     tile: tuple[int, int] | None = flag(
         "H,W in pixels of overlapping tiles that a network of masks sees a frame in; none: frames of more than 4 "
-        "megapixels in tiles of 1024x1024, all others whole",
+        "megapixels in tiles of 1088x1088, all others whole",
         None,
     )
     tta: ServeTta = flag(

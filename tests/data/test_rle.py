@@ -200,3 +200,13 @@ def test_codes_are_valid_together_when_each_is(numbers):
             return False
 
     assert rle.are_valid(codes) == all(map(valid, codes))
+
+
+@pytest.mark.parametrize("band", [1, 7, 26, 40, 1000])
+def test_mask_encoded_band_by_band_is_the_same(band, monkeypatch):
+    random = np.random.default_rng(3)
+    masks = [random.random((13, 29)) < share for share in (0, 0.1, 0.5, 0.95, 1)]
+    whole = [rle.encode(mask) for mask in masks]
+    monkeypatch.setattr(rle, "BAND", band)
+    assert [rle.encode(mask) for mask in masks] == whole
+    assert whole[-1] == f"1 {13 * 29}"

@@ -12,11 +12,14 @@ import torch
 from utils.data.bit_depth import BitDepth
 from utils.decision.decision import Decision
 from utils.inference import pipeline as module
+from utils.inference import tiles
 from utils.inference.inspected import Refused
 from utils.inference.network import Outputs
+from utils.inference.outputs import index_mask_of
 from utils.inference.pipeline import InspectionPipeline
 from utils.inference.systems.single import SingleNetwork, answers
 from utils.inference.systems.system import Answer
+from utils.inference.tiles import TiledWhereLarge
 from utils.models.spec import ModelSpec
 
 SIZES = [(20, 30), (20, 30), (20, 30), (16, 24), (20, 30), (20, 30), (9, 9), (9, 9), (9, 9), (9, 9), (9, 9)]
@@ -357,3 +360,47 @@ def test_a_deep_image_that_exceeds_the_depth_of_the_training_is_skipped_by_name(
     (refused,) = skipped
     assert refused.name.endswith("light.png")
     assert "up to 4000, more than the 10 bits that images are read by (-bit_depth 12 holds them)" in refused.reason
+
+
+@pytest.fixture
+def pieces(monkeypatch):
+    for name, value in (("LARGE", 200), ("LARGE_TILE", 16), ("LARGE_SHARED", 4)):
+        monkeypatch.setattr(tiles, name, value)
+
+
+def in_pieces(network, keep_logits: bool, skipped: list[Refused]) -> InspectionPipeline:
+    spec = ModelSpec("unet", "resnet18", "multilabel", ("bright", "dark"))
+    decision = Decision((0.5, 0.5), (2, 2))
+    system = SingleNetwork(TiledWhereLarge(network), spec, None)
+    return InspectionPipeline(system, decision, keep_logits=keep_logits, batch_size=1, on_skip=skipped.append)
+
+
+def test_large_images_decided_piece_by_piece_are_decided_as_a_whole(paths, pieces):
+    def seen(path: Path, result):
+        return result.masks, result.defects, result.logits is None, index_mask_of(result, "multilabel", None)
+
+    skipped: list[Refused] = []
+    whole = list(in_pieces(Bright(), True, skipped).run(paths, seen))
+    parts = list(in_pieces(Bright(), False, skipped).run(paths, seen))
+    assert [path for path, _ in parts] == paths
+    assert skipped == []
+    for (_, (masks, defects, dropped, index)), (_, (same, again, gone, drawn)), size in zip(
+        whole, parts, SIZES, strict=True
+    ):
+        assert len(defects)
+        assert np.array_equal(masks, same)
+        assert np.array_equal(defects, again)
+        assert np.array_equal(index, drawn)
+        assert (dropped, gone) == (False, size[0] * size[1] > 200)
+
+
+def test_large_image_with_an_answer_that_is_not_finite_is_skipped(paths, pieces):
+    class Broken(Bright):
+        def __call__(self, images: np.ndarray, choose=None) -> Outputs:
+            masks = super().__call__(images).masks
+            masks[..., -1, -1] = torch.nan
+            return Outputs(masks, None)
+
+    skipped: list[Refused] = []
+    assert list(in_pieces(Broken(), False, skipped).run(paths[:1], lambda path, result: None)) == []
+    assert [refused.name for refused in skipped] == [str(paths[0])]

@@ -1,6 +1,7 @@
 """Sliding window: every pixel is seen, tiles overlap enough, and what overlaps is averaged at the right place."""
 
 import dataclasses
+import threading
 
 import numpy as np
 import pytest
@@ -11,8 +12,8 @@ from utils.errors import InputError
 from utils.inference import tiles
 from utils.inference.network import Outputs
 from utils.inference.systems.making import make_system
+from utils.inference.tiled_views import TiledViews
 from utils.inference.tiles import Tiled, TiledWhereLarge, owned, starts
-from utils.inference.tta import Augmented
 from utils.models.spec import ModelSpec
 from utils.weights.weights_file import WeightsFile
 
@@ -64,8 +65,8 @@ def test_tiles_put_together_are_the_image(size, calls):
     expected = Local()(images).masks
     assert answer.masks.dtype == torch.float32
     torch.testing.assert_close(answer.masks, expected)
-    # As many images a call as asked for, all tiles of one size: a backend compiles once.
-    assert network.calls == [(3, min(32, size[0]), min(48, size[1]))] * calls
+    # All tiles of one size: a backend compiles once. Small ones share a call.
+    assert network.calls == [(3 * calls, min(32, size[0]), min(48, size[1]))]
     assert (tiled.name, tiled.parallel) == ("local, tiles of 32x48", 2)
 
 
@@ -80,14 +81,34 @@ def weights(task: str, architecture: str = "unet") -> WeightsFile:
     return WeightsFile(spec, {}, (0.5,) * 3, (0.2,) * 3, None, Decision.uniform(2, 0.5))
 
 
+def test_tiles_share_a_call_up_to_a_bound(monkeypatch):
+    monkeypatch.setattr(tiles, "AT_ONCE", 2 * 3 * 32 * 48)
+    network = Local()
+    images = images_of(40, 100)
+    torch.testing.assert_close(Tiled(network, (32, 48))(images).masks, Local()(images).masks)
+    assert network.calls == [(6, 32, 48)] * 3
+
+
+def test_tiles_of_one_image_run_side_by_side(monkeypatch):
+    monkeypatch.setattr(tiles, "AT_ONCE", 1)
+    together = threading.Barrier(2, timeout=30)
+
+    class Waiting(Local):
+        def __call__(self, images, choose=None):
+            together.wait()  # never passes where calls follow each other
+            return super().__call__(images, choose)
+
+    images = images_of(40, 100)
+    torch.testing.assert_close(Tiled(Waiting(), (32, 48))(images).masks, Local()(images).masks)
+
+
 def test_views_are_cut_into_tiles():
     network = Local()
     system = make_system(weights("multilabel"), lambda _: network, (0, 0), "d4", (32, 32))
-    assert isinstance(system.network, Augmented)
+    assert isinstance(system.network, TiledViews)
     assert "tiles of 32x32" in system.name
     images = images_of(40, 40)
     torch.testing.assert_close(system.network(images).masks, Local()(images).masks)
-    assert network.calls == [(3, 32, 32)] * 8 * 4
 
 
 class Near(Local):
@@ -107,17 +128,23 @@ class Near(Local):
     ("length", "expected"),
     [
         (300, [(0, 0, 300)]),
-        (1024, [(0, 0, 1024)]),
-        (1025, [(0, 0, 512), (1, 512, 1025)]),
-        (1792, [(0, 0, 896), (768, 896, 1792)]),
-        (2000, [(0, 0, 896), (768, 896, 1384), (976, 1384, 2000)]),
+        (1088, [(0, 0, 1088)]),
+        (1089, [(0, 0, 544), (1, 544, 1089)]),
+        (2112, [(0, 0, 1056), (1024, 1056, 2112)]),
+        (2500, [(0, 0, 1056), (1024, 1056, 1762), (1412, 1762, 2500)]),
     ],
 )
 def test_each_pixel_of_a_large_image_has_one_tile_that_sees_around_it(length, expected):
     assert owned(length) == expected
     for begin, first, last in owned(length):
-        assert first == 0 or first - begin >= 128
-        assert last == length or begin + 1024 - last >= 128
+        assert first == 0 or first - begin >= 32
+        assert last == length or begin + 1088 - last >= 32
+
+
+def test_long_frame_costs_hardly_more_than_its_pixels():
+    """A frame of 16384 pixels by tiles that shared a quarter cost 1.31 times its pixels."""
+    for length in (8192, 16384, 32768):
+        assert len(owned(length)) * 1088 <= 1.07 * length
 
 
 def test_large_image_is_answered_as_without_tiles_and_in_pieces(monkeypatch):
@@ -127,7 +154,7 @@ def test_large_image_is_answered_as_without_tiles_and_in_pieces(monkeypatch):
     images, network = images_of(50, 120), Near(4)
     large = TiledWhereLarge(network)
     torch.testing.assert_close(large(images).masks, Near(4)(images).masks, rtol=0, atol=0)
-    assert set(network.calls) == {(3, 32, 32)}
+    assert {call[1:] for call in network.calls} == {(32, 32)}
     assert large.name == "local, tiles of 32x32 for large images"
 
 

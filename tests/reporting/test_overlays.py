@@ -6,7 +6,16 @@ import cv2
 import numpy as np
 import pytest
 
-from utils.reporting.overlays import AGREEMENT, COLOURS, STRIP, class_colour, draw_agreement, draw_masks, draw_overlay
+from utils.reporting.overlays import (
+    AGREEMENT,
+    COLOURS,
+    STRIP,
+    class_colour,
+    draw_agreement,
+    draw_masks,
+    draw_overlay,
+    overlay_bands,
+)
 
 # Simulation of full colour blindness on linear RGB (Machado, Oliveira and Fernandes, 2009, severity 1).
 SIGHT = {
@@ -140,3 +149,15 @@ def test_hit_missed_and_false_have_colours_that_no_class_has():
         np.testing.assert_allclose(drawn[place], np.array(AGREEMENT[kind.strip()]) * 0.65, atol=1)
     assert not drawn[:10].any()
     assert not set(AGREEMENT.values()) & {class_colour(k) for k in range(30)}
+
+
+@pytest.mark.parametrize("rows", [1, 5, 64, 300])
+@pytest.mark.parametrize("channels", [1, 3])
+def test_overlay_in_bands_is_the_overlay(rows: int, channels: int) -> None:
+    random = np.random.default_rng(5)
+    image = random.integers(0, 256, (300, 260, channels), dtype=np.uint8)
+    masks = np.stack([cv2.blur(random.random((300, 260)), (side, side)) > 0.52 for side in (9, 15)])
+    height, bands = overlay_bands(image, masks, ("scratch", "patch"), rows)
+    expected = draw_overlay(image, masks, ("scratch", "patch"))
+    assert height == len(expected)
+    assert np.array_equal(np.concatenate(list(bands)), expected)

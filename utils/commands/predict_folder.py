@@ -158,7 +158,7 @@ def predict_folder(config: PredictConfig) -> PredictResult:
     layout = _layout(config, images.folder, save, numbers)
     labels = _labels(config, images.folder, chosen) if "overlays" in save else None
     skipped: list[Refused] = []
-    pipeline = open_pipeline(chosen, config, skipped, describe=True, images=len(images.paths))
+    pipeline = open_pipeline(chosen, config, skipped, describe=True, images=len(images.paths), keep_logits=False)
     make_folder(out)
     with marked(out, pictures, picture_names(images.names).values()) as folder:
         result = _write(chosen, pipeline, images, save, out, labels, skipped, numbers, layout)

@@ -5,10 +5,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pandas as pd
 
 from config import Side
 from utils.data import rle
@@ -30,6 +29,9 @@ from utils.data.tables import (
     write_frame,
 )
 from utils.errors import InputError
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 # Of each side of a dataset folder: the folder of its images, and the table of their labels.
 IMAGES: dict[Side, str] = {"train": TRAIN_IMAGES, "test": TEST_IMAGES}
@@ -54,7 +56,7 @@ class Annotations:
         fillers: rows of the file that have a word for no defect, such as ``-1`` or ``nan``, instead of an empty code.
     """
 
-    rows: pd.DataFrame
+    rows: "pd.DataFrame"
     listed: tuple[str, ...]
     class_names: tuple[str, ...]
     source: Path = field(default=Path("annotations"))
@@ -274,7 +276,7 @@ def read_annotations(
 
 def _one_by_one(
     csv: Path,
-    table: pd.DataFrame,
+    table: "pd.DataFrame",
     names: list[str],
     classes: list[str],
     class_names: tuple[str, ...] | None,
@@ -350,6 +352,8 @@ def read_ignored(csv: Path, problems: list[AnnotationError] | None = None) -> di
 
 def write_ignored(codes: Mapping[str, str], csv: Path) -> None:
     """Write ``ImageId,EncodedPixels`` as ``read_ignored`` reads it."""
+    import pandas as pd
+
     table = pd.DataFrame(sorted(codes.items()), columns=["ImageId", "EncodedPixels"])
     write_frame(table, csv, formulas=True)
 
@@ -364,13 +368,15 @@ def _images_of(table: Path) -> Path:
     return table.parent / IMAGES["test" if table.name in (LABELS["test"], IGNORED["test"]) else "train"]
 
 
-def make_rows(records: list[tuple[str, int, str, int]]) -> pd.DataFrame:
+def make_rows(records: list[tuple[str, int, str, int]]) -> "pd.DataFrame":
     """Make the sorted rows of ``Annotations`` from (image, class_id, rle, row in the file or 0)."""
+    import pandas as pd
+
     frame = pd.DataFrame(sorted(records), columns=["image", "class_id", "rle", "row"])
     return frame.astype({"image": object, "class_id": np.int64, "rle": object, "row": np.int64})
 
 
-def write_annotations(annotations: Annotations | pd.DataFrame, csv: Path) -> None:
+def write_annotations(annotations: "Annotations | pd.DataFrame", csv: Path) -> None:
     """Write ``ImageId,ClassId,EncodedPixels``, one row per image and class with a defect.
 
     Args:

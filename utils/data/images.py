@@ -120,6 +120,8 @@ def to_pixels(image: Image.Image, channels: int = 3, depth: BitDepth = UNKNOWN) 
         image = Image.fromarray(np.ascontiguousarray(scaled))
     if image.mode == "LAB":  # Pillow knows its way to RGB alone
         image = image.convert("RGB")
+    if image.mode == "L" and channels == 3:  # Pillow's own way takes 4 bytes a pixel and a copy more
+        return cv2.cvtColor(np.asarray(image), cv2.COLOR_GRAY2RGB)
     wanted = "RGB" if channels == 3 else "L"
     pixels = np.asarray(image if image.mode == wanted else image.convert(wanted))
     # PIL's buffer is read-only, but torch.from_numpy and in-place drawing want to write.

@@ -6,12 +6,15 @@ Tables in which anything is out of order are read row by row instead, which take
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
-import pandas as pd
 
 from utils.data import rle
 from utils.data.tables import AnnotationError, class_number, is_filler
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 @dataclass(frozen=True)
@@ -24,7 +27,7 @@ class LabelRows:
         fillers: rows with a word for no defect.
     """
 
-    rows: pd.DataFrame
+    rows: "pd.DataFrame"
     largest: int
     fillers: int
 
@@ -68,6 +71,8 @@ def well_formed(
         return None
     named = np.empty(count, dtype=object)
     named[:] = names
+    import pandas as pd
+
     with_class = pd.DataFrame({"image": named, "class_id": classes})[classes > 0]
     codes = [text.strip() for text, none in zip(texts, clean.tolist(), strict=True) if not none]
     if with_class.duplicated().any() or not rle.are_valid(codes):

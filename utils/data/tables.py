@@ -10,12 +10,13 @@ from csv import Error as CsvError
 from csv import reader as csv_reader
 from csv import writer as csv_writer
 from pathlib import Path
-from typing import Any, TextIO
-
-import pandas as pd
+from typing import TYPE_CHECKING, Any, TextIO
 
 from utils.errors import InputError
 from utils.files import replacing
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 CLASSES_FILE = "classes.txt"  # in a dataset folder, one name a line
 LAYOUTS = "ImageId,ClassId,EncodedPixels or ImageId_ClassId,EncodedPixels"
@@ -43,12 +44,14 @@ class AnnotationError(InputError):
         self.row = row
 
 
-def read_table(csv: Path) -> pd.DataFrame:
+def read_table(csv: Path) -> "pd.DataFrame":
     """Read a CSV as text, indexed by its row in the file; blank rows are dropped.
 
     Raises:
         AnnotationError: no such file, empty, not UTF-8, or a row has more or fewer fields than the header.
     """
+    import pandas as pd  # here, since most predictions need no tables
+
     try:
         if csv.stat().st_size == 0:
             raise AnnotationError(csv, "empty file", f"expected a table {LAYOUTS}")
@@ -102,7 +105,7 @@ def _read_columns(csv: Path, file: TextIO) -> tuple[list[str], list[int], list[l
     return header, rows, columns
 
 
-def require_columns(csv: Path, table: pd.DataFrame, wanted: list[str], expected: str = f"expected {LAYOUTS}") -> None:
+def require_columns(csv: Path, table: "pd.DataFrame", wanted: list[str], expected: str = f"expected {LAYOUTS}") -> None:
     """Raise ``AnnotationError`` when the table lacks a column or has it twice."""
     columns = list(table.columns)
     twice = [name for name in wanted if columns.count(name) > 1]
@@ -178,8 +181,10 @@ def as_text(cell: Any) -> Any:
     return cell
 
 
-def write_frame(frame: pd.DataFrame, csv: Path, formulas: bool = False) -> None:
+def write_frame(frame: "pd.DataFrame", csv: Path, formulas: bool = False) -> None:
     """Write a table with its header as ``TableWriter`` does, in one step; empty cells where there is no value."""
+    import pandas as pd  # here, since most predictions need no tables
+
     with replacing(csv) as temporary:
         words = [name for name in frame if frame[name].dtype.kind == "O"]
         shown = frame.copy()

@@ -12,6 +12,7 @@ import numpy as np
 import torch
 
 from utils.decision import masks as steps
+from utils.decision.decided_logits import DecidedLogits
 from utils.errors import InputError
 
 _ALWAYS = ("thresholds", "min_areas")  # in files of every version
@@ -238,12 +239,14 @@ class Decision:
         seeds = steps.find_seeds(logits, task, self.high_thresholds)
         return steps.filter_defects(masks, self.min_areas, self.max_areas, seeds)
 
-    def find_defects(self, masks: np.ndarray, logits: np.ndarray, task: str) -> tuple[np.ndarray, np.ndarray]:
+    def find_defects(
+        self, masks: np.ndarray, logits: np.ndarray | DecidedLogits, task: str
+    ) -> tuple[np.ndarray, np.ndarray]:
         """Drop defects of one image's decided masks and describe the others, see ``masks.find_defects``.
 
         Args:
             masks: ``(C, H, W)`` bool, from ``decide``; changed in place.
-            logits: ``(K, H, W)`` float32 that they were decided from.
+            logits: ``(K, H, W)`` float32 that they were decided from, or those of the decided pixels.
             task: as in ``masks.decide``.
         """
         return steps.find_defects(masks, logits, task, self.min_areas, self.max_areas, self.high_thresholds)

@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from torch.nn import functional
 
+from utils.decision.decided_logits import DecidedLogits, logits_at
 from utils.decision.probabilities import pixel_probability
 from utils.decision.runs import Runs
 
@@ -151,7 +152,7 @@ def filter_defects(
 
 def find_defects(
     masks: np.ndarray,
-    logits: np.ndarray,
+    logits: np.ndarray | DecidedLogits,
     task: str,
     min_areas: Sequence[int],
     max_areas: Sequence[int | None] | None = None,
@@ -161,7 +162,7 @@ def find_defects(
 
     Args:
         masks: ``(C, H, W)`` bool or uint8 of 0 and 1, from ``decide``; changed in place.
-        logits: ``(K, H, W)`` float32 of the same size.
+        logits: ``(K, H, W)`` float32 of the same size, or those of the pixels that the masks have.
         task: as in ``decide``.
         min_areas: C smallest areas in pixels; 0 and 1 remove nothing.
         max_areas: C largest areas in pixels; None, for a class or for all: no limit.
@@ -174,7 +175,7 @@ def find_defects(
     planes = masks.view(np.uint8)
     found = []
     limits = _limits(min_areas, max_areas, len(planes))
-    seeds = find_seeds(torch.from_numpy(logits[None]), task, high_thresholds)
+    seeds = _seeds_of(logits, task, high_thresholds)
     for index, (plane, (low, high)) in enumerate(zip(planes, limits, strict=True)):
         seed = None if seeds is None else seeds[0, index].numpy()
         whole = plane.copy() if low > 1 or high is not None or seed is not None else plane
@@ -182,9 +183,8 @@ def find_defects(
         if cleaned is None:
             continue
         runs, areas, kept = cleaned
-        channels = logits if task == "multiclass" else logits[index : index + 1]
         pixels = np.flatnonzero(runs.window(whole).view(np.bool_))
-        probability = pixel_probability(np.stack([runs.window(c).ravel().take(pixels) for c in channels]), task, index)
+        probability = pixel_probability(_logits_of(logits, runs, pixels, task, index), task, index)
         left, top, right, bottom = runs.boxes()[:, kept]
         records = np.zeros(kept.size, dtype=DEFECT)
         records["class_id"] = index + 1
@@ -193,6 +193,22 @@ def find_defects(
         records["mean_probability"] = runs.sums(probability)[kept] / areas[kept]
         found.append(records)
     return planes.view(np.bool_), np.concatenate(found) if found else np.zeros(0, dtype=DEFECT)
+
+
+def _seeds_of(logits: np.ndarray | DecidedLogits, task: str, high_thresholds: Sequence[float]) -> torch.Tensor | None:
+    if isinstance(logits, DecidedLogits):
+        seeds = find_seeds(torch.from_numpy(logits.values[None, :, None]), task, high_thresholds)
+        return None if seeds is None else logits.plane(seeds)
+    return find_seeds(torch.from_numpy(logits[None]), task, high_thresholds)
+
+
+def _logits_of(logits: np.ndarray | DecidedLogits, runs: Runs, pixels: np.ndarray, task: str, index: int) -> np.ndarray:
+    """Return what ``pixel_probability`` asks for, of pixels that are counted in the box of the runs."""
+    channels = slice(None) if task == "multiclass" else slice(index, index + 1)
+    if isinstance(logits, DecidedLogits):
+        row, column = np.divmod(pixels, runs.size[0])
+        return logits_at(logits, row + runs.corner[1], column + runs.corner[0])[channels]
+    return np.stack([runs.window(channel).ravel().take(pixels) for channel in logits[channels]])
 
 
 def resize_logits(logits: torch.Tensor, height: int, width: int) -> torch.Tensor:
@@ -211,12 +227,12 @@ def resize_logits(logits: torch.Tensor, height: int, width: int) -> torch.Tensor
     return functional.interpolate(logits, size=(height, width), mode="bilinear", align_corners=False)
 
 
-def index_mask(masks: np.ndarray, logits: np.ndarray, task: str, first_class: int = 1) -> np.ndarray:
+def index_mask(masks: np.ndarray, logits: np.ndarray | DecidedLogits, task: str, first_class: int = 1) -> np.ndarray:
     """Draw all classes into one picture of class numbers.
 
     Args:
         masks: ``(C, H, W)`` bool.
-        logits: ``(K, H, W)`` float.
+        logits: ``(K, H, W)`` float, or those of the pixels that the masks have.
         task: as in ``decide``.
         first_class: number of the first mask's class; of a network for one class, that class's.
 
@@ -228,10 +244,11 @@ def index_mask(masks: np.ndarray, logits: np.ndarray, task: str, first_class: in
     index = np.zeros(masks.shape[1:], dtype=np.uint8 if last <= 255 else np.uint16)
     for class_id, mask in enumerate(masks, start=first_class):
         index[mask] = class_id
-    several = np.count_nonzero(masks, axis=0) > 1
-    if several.any():
-        scores = np.where(masks[:, several], logits[task == "multiclass" :, several], -np.inf)
-        index[several] = scores.argmax(axis=0) + first_class
+    row, column = np.nonzero(np.add.reduce(masks, axis=0, dtype=np.uint8) > 1)
+    if row.size:
+        there = logits_at(logits, row, column)[task == "multiclass" :]
+        scores = np.where(masks[:, row, column], there, -np.inf)
+        index[row, column] = scores.argmax(axis=0) + first_class
     return index
 
 

@@ -1,9 +1,15 @@
 """Connected defects as horizontal runs of pixels, from which areas, boxes and sums follow quickly."""
 
+import itertools
 from dataclasses import dataclass
 
 import cv2
 import numpy as np
+
+# Pixels of a box whose components are found at once; the image of labels takes four bytes for each.
+BAND = 2**22
+
+_Labelled = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, int]
 
 
 @dataclass(frozen=True)
@@ -29,18 +35,9 @@ class Runs:
     def of(cls, box: np.ndarray, corner: tuple[int, int]) -> "Runs":
         """Find the components of a (H, W) uint8 array of 0 and 1, with 8 neighbours."""
         height, width = box.shape
-        count, label_image = cv2.connectedComponents(box, connectivity=8, ltype=cv2.CV_32S)
-        # A column of zeros on both sides ends every run at its row's end.
-        padded = np.zeros((height, width + 2), dtype=bool)
-        padded[:, 1:-1] = box
-        flat = padded.ravel()
-        edges = np.flatnonzero(flat[1:] != flat[:-1])
-        if flat.size < 2**31:
-            edges = edges.astype(np.int32)  # half as long to calculate with
-        start, length = edges[::2], edges[1::2] - edges[::2]
-        row = start // (width + 2)
-        begin = start - row * (width + 2)
-        labels = label_image.ravel().take(row * width + begin)
+        rows = max(1, BAND // width)
+        bands = [_label(box[top : top + rows]) for top in range(0, height, rows)]
+        row, begin, length, labels, count = bands[0] if len(bands) == 1 else _join(bands, rows)
         # Found in a sample: a component of more than half of the runs cannot hide from it.
         largest = int(np.bincount(labels[:: max(labels.size // 256, 1)]).argmax())
         others = np.flatnonzero(labels != largest)
@@ -99,6 +96,57 @@ class Runs:
         runs = runs[dropped[self.labels[runs]]]
         length = self.length[runs]
         box[np.repeat(self.row[runs], length), _spread(self.begin[runs], length)] = 0
+
+
+def _label(box: np.ndarray) -> _Labelled:
+    """Find the runs of a box and the component of each: row, begin, length, labels, and the count of labels."""
+    height, width = box.shape
+    count, label_image = cv2.connectedComponents(box, connectivity=8, ltype=cv2.CV_32S)
+    # A column of zeros on both sides ends every run at its row's end.
+    padded = np.zeros((height, width + 2), dtype=bool)
+    padded[:, 1:-1] = box
+    flat = padded.ravel()
+    edges = np.flatnonzero(flat[1:] != flat[:-1])
+    if flat.size < 2**31:
+        edges = edges.astype(np.int32)  # half as long to calculate with
+    start, length = edges[::2], edges[1::2] - edges[::2]
+    row = start // (width + 2)
+    begin = start - row * (width + 2)
+    return row, begin, length, label_image.ravel().take(row * width + begin), count
+
+
+def _join(bands: list[_Labelled], rows: int) -> _Labelled:
+    """Put the runs of bands of so many rows together; components that touch across a border become one."""
+    firsts = np.cumsum([0, *(count - 1 for *_, count in bands)])
+    parent = np.arange(firsts[-1] + 1)
+
+    def root(label: int) -> int:
+        while parent[label] != label:
+            parent[label] = label = parent[parent[label]]
+        return label
+
+    for number, (above, below) in enumerate(itertools.pairwise(bands)):
+        last, first = above[0] == rows - 1, below[0] == 0
+        begin, end, upper = above[1][last], (above[1] + above[2])[last], above[3][last] + firsts[number]
+        starts, ends, lower = below[1][first], (below[1] + below[2])[first], below[3][first] + firsts[number + 1]
+        # Runs are apart and in order: those above that touch one, also by a corner, follow each other.
+        touching = zip(np.searchsorted(end, starts), np.searchsorted(begin, ends, side="right"), lower, strict=True)
+        for left, right, label in touching:
+            for other in upper[left:right]:
+                one, two = sorted((root(int(other)), root(int(label))))
+                parent[two] = one
+    numbers = np.array([root(label) for label in range(len(parent))])
+    labels = np.concatenate([part[3] + first for part, first in zip(bands, firsts, strict=False)])
+    _, labels = np.unique(numbers[labels], return_inverse=True)
+    row = np.concatenate([part[0] + number * rows for number, part in enumerate(bands)])
+    count = int(labels.max(initial=-1)) + 2
+    return (
+        row,
+        np.concatenate([part[1] for part in bands]),
+        np.concatenate([part[2] for part in bands]),
+        labels + 1,
+        count,
+    )
 
 
 def _spread(start: np.ndarray, length: np.ndarray) -> np.ndarray:

@@ -7,6 +7,8 @@ from functools import cached_property
 import numpy as np
 import torch
 
+from utils.decision.decided_logits import DecidedLogits
+
 
 @dataclass(frozen=True, eq=False)
 class Inspected:
@@ -31,14 +33,19 @@ class Inspected:
     defects: np.ndarray
     labels: np.ndarray | None
     min_areas: tuple[int, ...]
-    _logits: torch.Tensor | None = field(repr=False)
+    _logits: torch.Tensor | DecidedLogits | None = field(repr=False)
     seconds: float = 0.0
     stages: dict[str, float] = field(default_factory=dict, repr=False)
 
     @cached_property
     def logits(self) -> np.ndarray | None:
         """``(K, H, W)`` float32 at the image's own size; None when a gate turned the image away, or they were dropped."""
-        return None if self._logits is None else self._logits.cpu().numpy()
+        return self._logits.cpu().numpy() if isinstance(self._logits, torch.Tensor) else None
+
+    @property
+    def decided_logits(self) -> np.ndarray | DecidedLogits | None:
+        """The logits, or of a large image those of the pixels that some class was decided for; None as ``logits``."""
+        return self._logits if isinstance(self._logits, DecidedLogits) else self.logits
 
     def kept(self, seconds: float, with_logits: bool) -> "Inspected":
         """Return what may be kept for long: it holds no memory of the batch that the image was in.

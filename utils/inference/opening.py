@@ -58,6 +58,7 @@ def open_pipeline(
     describe: bool,
     images: int | None,
     meanwhile: bool = False,
+    keep_logits: bool = True,
 ) -> InspectionPipeline:
     """Make the pipeline that the flags ask for.
 
@@ -68,6 +69,7 @@ def open_pipeline(
         describe: find each defect's box, area and probability, too.
         images: how many will come; none: many.
         meanwhile: see ``open_network``.
+        keep_logits: see ``InspectionPipeline``.
 
     Raises:
         InputError: the machine cannot run the network as asked.
@@ -92,6 +94,7 @@ def open_pipeline(
         describe=describe,
         on_skip=skipped.append,
         depth=chosen.depth,
+        keep_logits=keep_logits,
         # A GPU's memory is asked for as -batch_size says, and too little is told; a CPU's takes the whole machine with it.
         at_once=None if choose_device(config.device).type == "cuda" else MOST_AT_ONCE,
     )

@@ -20,7 +20,9 @@ from utils.data.tables import TableWriter
 from utils.decision.masks import index_mask
 from utils.files import replacing
 from utils.inference.inspected import Inspected
-from utils.reporting.overlays import draw_overlay
+from utils.inference.tiles import is_large
+from utils.reporting.overlays import draw_overlay, overlay_bands
+from utils.reporting.png_bands import band_rows, write_png_bands
 
 SAVES = (*PICTURES, "submission", "defects", "labels")
 
@@ -58,7 +60,14 @@ class Overlays:
     def render(self, result: Inspected) -> Path:
         """Draw and write the picture of an image."""
         target = self.folder / self.names[result.name]
-        write_png(target, overlay_of(result, self.class_names, self.truth(result)))
+        truth = self.truth(result)
+        if truth is None and is_large(*result.image.shape[:2]):
+            width = result.image.shape[1]
+            height, bands = overlay_bands(result.image, result.masks, self.class_names, band_rows(width))
+            with replacing(target) as temporary, open(temporary, "wb") as file:
+                write_png_bands(file, height, width, bands)
+        else:
+            write_png(target, overlay_of(result, self.class_names, truth))
         return target
 
     def collect(self, name: str, piece: Path) -> None:
@@ -237,7 +246,7 @@ def overlay_of(result: Inspected, class_names: Sequence[str], truth: np.ndarray 
 
 def index_mask_of(result: Inspected, task: str, class_ids: Sequence[int] | None) -> np.ndarray:
     """Draw the index mask of an image, ``(H, W)``, see ``IndexMasks``."""
-    logits = result.logits if len(result.defects) else None
+    logits = result.decided_logits if len(result.defects) else None
     if logits is None:  # nothing to draw, or nothing that overlaps
         logits = np.empty((0, 0, 0), np.float32)
     index = index_mask(result.masks, logits, task)

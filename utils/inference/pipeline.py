@@ -21,11 +21,13 @@ import torch
 from utils.data.bit_depth import UNKNOWN, BitDepth
 from utils.data.images import ImageError, measure_depth, read_image, read_size
 from utils.data.listing import name_in
+from utils.decision.decided_logits import DecidedLogits, DecidedPieces
 from utils.decision.decision import Decision
 from utils.decision.masks import DEFECT, resize_logits
 from utils.errors import InputError
 from utils.inference.inspected import Inspected, Refused
 from utils.inference.network import LARGEST_MULTIPLE
+from utils.inference.systems.single import SingleNetwork
 from utils.inference.systems.system import Answer, Size, System
 
 T = TypeVar("T")
@@ -75,14 +77,15 @@ class Judged:
     Attributes:
         loaded: the image.
         answer: of the system.
-        logits: ``(K, H, W)`` float32 at the image's own size; None when a gate turned it away.
+        logits: ``(K, H, W)`` float32 at the image's own size; None when a gate turned it away; of a large image perhaps only
+            those of the pixels that some class was decided for.
         decided: ``(C, H, W)`` bool, before areas are looked at; None likewise.
         finite: one bool, whether all of the network's logits are; None likewise.
     """
 
     loaded: Loaded
     answer: Answer
-    logits: torch.Tensor | None
+    logits: torch.Tensor | DecidedLogits | None
     decided: torch.Tensor | None
     finite: torch.Tensor | None = None
 
@@ -118,6 +121,8 @@ class InspectionPipeline:
         on_skip: is told at once of every image that cannot be read or judged.
         depth: how images with more than 8 bits become 0..255; ``run`` measures what it leaves open on its images.
         at_once: pixels that the networks see at once in ``run``, but for a single image that has more; none: no bound.
+        keep_logits: what ``finish`` gets has all logits. Without them large images take a third of the memory: each of their
+            tiles is decided when it comes, and only the logits of defects stay.
     """
 
     def __init__(
@@ -131,6 +136,7 @@ class InspectionPipeline:
         on_skip: Callable[[Refused], None] = lambda refused: None,
         depth: BitDepth = UNKNOWN,
         at_once: int | None = MOST_AT_ONCE,
+        keep_logits: bool = True,
     ) -> None:
         self.system = system
         self.decision = decision
@@ -140,6 +146,7 @@ class InspectionPipeline:
         self.on_skip = on_skip
         self.depth = depth
         self.at_once = at_once
+        self.keep_logits = keep_logits or not describe
         self.workers = min(os.cpu_count() or 1, 8)
         # A batch more than run at once, so that none of them waits; the workers' own images come on top.
         self.window = (system.parallel + 1) * batch_size + self.workers
@@ -255,6 +262,10 @@ class InspectionPipeline:
     @torch.inference_mode()
     def judge(self, batch: list[Loaded]) -> list[Judged]:
         """Run the networks and decide; on a GPU this only queues the work."""
+        if len(batch) == 1 and not self.keep_logits and isinstance(self.system, SingleNetwork):
+            pieces = self.system.pieces({size: batch[0].pixels[size][None] for size in self.system.sizes})
+            if pieces is not None:
+                return [self._judge_pieces(batch[0], pieces)]
         pixels = {size: np.stack([loaded.pixels[size] for loaded in batch]) for size in self.system.sizes}
         judged = []
         for loaded, answer in zip(batch, self.system.answer(pixels, gates=self.gates), strict=True):
@@ -267,6 +278,19 @@ class InspectionPipeline:
             decided = self.decision.decide(logits, self.system.task)
             judged.append(Judged(loaded, answer, logits[0], decided[0], finite))
         return judged
+
+    def _judge_pieces(self, loaded: Loaded, pieces: Iterator[tuple[slice, slice, torch.Tensor]]) -> Judged:
+        """Decide each piece of a large image when it comes."""
+        size = loaded.image.shape[0], loaded.image.shape[1]
+        decided = np.zeros((len(self.decision.thresholds), *size), dtype=np.bool_)
+        kept, finite = DecidedPieces(size), True
+        for rows, columns, logits in pieces:
+            finite = finite and bool(logits.sum().isfinite())
+            found = self.decision.decide(logits, self.system.task)[0].cpu().numpy()
+            decided[:, rows, columns] = found
+            kept.add(rows, columns, found, logits[0].cpu().numpy())
+        answer = Answer(None, None)
+        return Judged(loaded, answer, kept.together(), torch.from_numpy(decided), torch.tensor(finite))
 
     @torch.inference_mode()
     def finish(self, judged: Judged, finish: Callable[[Inspected], T]) -> T:
@@ -285,7 +309,9 @@ class InspectionPipeline:
         else:
             masks = judged.decided.cpu().numpy()
             if masks.any():  # most images of a coil are clean: their logits need not leave the GPU
-                if self.describe:
+                if isinstance(logits, DecidedLogits):
+                    masks, defects = decision.find_defects(masks, logits, task)
+                elif self.describe:
                     masks, defects = decision.find_defects(masks, logits.cpu().numpy(), task)
                 else:
                     masks = decision.filter_defects(torch.from_numpy(masks)[None], logits[None], task)[0].numpy()

@@ -2,6 +2,9 @@
 
 import itertools
 import math
+from collections import deque
+from collections.abc import Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 
 import numpy as np
 import torch
@@ -12,15 +15,66 @@ from utils.inference.network import ChooseImages, Network, Outputs
 # more. 2048x2048 is still one.
 LARGE = 2**22
 # Side of those tiles, and what each shares with the next. Each pixel takes the answer of the tile in which it lies farthest
-# from the edge, 128 pixels at least, so that what a network knows less well at a tile's edge is not used. Both are
-# multiples of 128: a coarsest grid of any network lies on the image as without tiles.
-LARGE_TILE, LARGE_SHARED = 1024, 256
+# from the edge, 32 pixels at least: more sees no better near the borders (benchmarks/README.md), and a tile that shares a
+# quarter costs a third of the time. Tiles begin at multiples of 1024: a coarsest grid of any network lies on the image as
+# without tiles.
+LARGE_TILE, LARGE_SHARED = 1088, 64
 
 # Part of a tile that it shares with the next one, at least: what a network says at a tile's edge has seen half as much.
 OVERLAP = 0.25
 
+# Pixels of the tiles that a call sees: few large or many small ones. A GPU wants many; on a CPU more take memory and no less time.
+AT_ONCE = 2**20
 
-class Tiled:
+
+class Tiles:
+    """Runs a network on tiles, as many in a call as ``AT_ONCE`` lets, and as many calls at once as it takes.
+
+    A network that works on several images side by side would else leave all cores but one idle for a single image.
+
+    Args:
+        network: what to run, once a tile; it must not judge whole images.
+    """
+
+    def __init__(self, network: Network) -> None:
+        self.network = network
+        self.parallel = network.parallel
+        self._threads: ThreadPoolExecutor | None = None
+
+    def masks(self, tiles: Iterable[np.ndarray]) -> Iterator[torch.Tensor]:
+        """Yield the logits of each tile in order, ``(N, K, h, w)`` for ``(N, h, w, channels)``; all tiles have one shape."""
+        waiting: deque[tuple[int, Future[Outputs] | Outputs]] = deque()
+        most = 1
+        for batch in self._batches(tiles):
+            count, images = len(batch), batch[0] if len(batch) == 1 else np.concatenate(batch)
+            images = np.ascontiguousarray(images)
+            most = max(1, min(self.parallel, LARGE // (images.size // images.shape[-1])))
+            waiting.append((count, self._submit(images) if most > 1 else self.network(images)))
+            while len(waiting) >= most:
+                yield from _taken(*waiting.popleft())
+        while waiting:
+            yield from _taken(*waiting.popleft())
+
+    def _submit(self, images: np.ndarray) -> Future[Outputs]:
+        if self._threads is None:
+            self._threads = ThreadPoolExecutor(self.parallel, thread_name_prefix="tiles")
+        return self._threads.submit(self.network, images)
+
+    @staticmethod
+    def _batches(tiles: Iterable[np.ndarray]) -> Iterator[list[np.ndarray]]:
+        rest = iter(tiles)
+        for first in rest:
+            more = max(AT_ONCE // (first.size // first.shape[-1]) - 1, 0)
+            yield [first, *itertools.islice(rest, more)]
+
+
+def _taken(count: int, answer: Future[Outputs] | Outputs) -> Iterator[torch.Tensor]:
+    masks = (answer.result() if isinstance(answer, Future) else answer).masks
+    assert masks is not None, "a network of masks"
+    yield from masks.chunk(count)
+
+
+class Tiled(Tiles):
     """Runs a network of masks on overlapping tiles of each image instead of on the whole.
 
     For networks that were trained on crops: a tile of their size looks like what they learnt from, up to the borders,
@@ -33,8 +87,8 @@ class Tiled:
     """
 
     def __init__(self, network: Network, tile: tuple[int, int]) -> None:
-        self.network, self.tile = network, tile
-        self.parallel = network.parallel
+        super().__init__(network)
+        self.tile = tile
 
     @property
     def name(self) -> str:
@@ -46,22 +100,20 @@ class Tiled:
         assert choose is None, "networks of masks alone have no gate"
         size = images.shape[1:3]
         height, width = (min(pair) for pair in zip(self.tile, size, strict=True))
+        corners = list(itertools.product(starts(size[0], height), starts(size[1], width)))
+        cut = (images[:, top : top + height, left : left + width] for top, left in corners)
         total: torch.Tensor | None = None
-        for top in starts(size[0], height):
-            for left in starts(size[1], width):
-                rows, columns = slice(top, top + height), slice(left, left + width)
-                masks = self.network(np.ascontiguousarray(images[:, rows, columns])).masks
-                assert masks is not None, "a network of masks"
-                if total is None:
-                    total = masks.new_zeros((*masks.shape[:2], *size))
-                    times = masks.new_zeros(size)
-                total[..., rows, columns] += masks
-                times[rows, columns] += 1
+        for (top, left), masks in zip(corners, self.masks(cut), strict=True):
+            if total is None:
+                total = masks.new_zeros((*masks.shape[:2], *size))
+                times = masks.new_zeros(size)
+            total[..., top : top + height, left : left + width] += masks
+            times[top : top + height, left : left + width] += 1
         assert total is not None
         return Outputs(total / times, None)
 
 
-class TiledWhereLarge:
+class TiledWhereLarge(Tiles):
     """Runs a network of masks on tiles of images of more than ``LARGE`` pixels, and on all others as they are.
 
     Args:
@@ -69,8 +121,7 @@ class TiledWhereLarge:
     """
 
     def __init__(self, network: Network) -> None:
-        self.network = network
-        self.parallel = network.parallel
+        super().__init__(network)
         self._was_large = False
 
     @property
@@ -85,19 +136,25 @@ class TiledWhereLarge:
         if not is_large(height, width):
             return self.network(images, choose)
         assert choose is None, "networks of masks alone have no gate"
-        self._was_large = True
         whole: torch.Tensor | None = None
-        for top, first_row, last_row in owned(height):
-            for left, first, last in owned(width):
-                tile = images[:, top : top + LARGE_TILE, left : left + LARGE_TILE]
-                masks = self.network(np.ascontiguousarray(tile)).masks
-                assert masks is not None, "a network of masks"
-                if whole is None:
-                    whole = masks.new_empty((*masks.shape[:2], height, width))
-                own = masks[..., first_row - top : last_row - top, first - left : last - left]
-                whole[..., first_row:last_row, first:last] = own
+        for rows, columns, own in self.pieces(images):
+            if whole is None:
+                whole = own.new_empty((*own.shape[:2], height, width))
+            whole[..., rows, columns] = own
         assert whole is not None
         return Outputs(whole, None)
+
+    def pieces(self, images: np.ndarray) -> Iterator[tuple[slice, slice, torch.Tensor]]:
+        """Yield the logits of large images piece by piece: rows, columns, and ``(N, K, rows, columns)`` float32.
+
+        The pieces cover the images, and no two of them overlap.
+        """
+        self._was_large = True
+        places = list(itertools.product(owned(images.shape[1]), owned(images.shape[2])))
+        tiles = (images[:, top : top + LARGE_TILE, left : left + LARGE_TILE] for (top, *_), (left, *_) in places)
+        for ((top, first_row, last_row), (left, first, last)), masks in zip(places, self.masks(tiles), strict=True):
+            own = masks[..., first_row - top : last_row - top, first - left : last - left]
+            yield slice(first_row, last_row), slice(first, last), own
 
 
 def is_large(height: int, width: int) -> bool:

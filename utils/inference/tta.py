@@ -9,7 +9,8 @@ from utils.inference.network import ChooseImages, Network, Outputs
 # Steel has no up and no left: every flip of a strip is a strip. Axes of (H, W).
 FLIPS: tuple[tuple[int, ...], ...] = ((), (0,), (1,), (0, 1))
 # What each kind looks at: whether rows become columns, then the axes of (H, W) that are flipped.
-VIEWS: dict[str, tuple[tuple[bool, tuple[int, ...]], ...]] = {
+View = tuple[bool, tuple[int, ...]]
+VIEWS: dict[str, tuple[View, ...]] = {
     "flips": tuple((False, axes) for axes in FLIPS),
     "d4": tuple((transposed, axes) for transposed in (False, True) for axes in FLIPS),
 }
@@ -38,7 +39,7 @@ class Augmented:
 
     def __init__(self, network: Network, tta: str) -> None:
         self.network, self.tta = network, tta
-        self.views = VIEWS[tta] if tta in VIEWS else _HALF[tta]
+        self.views = views_of(tta)
         self.parallel = network.parallel
 
     @property
@@ -52,9 +53,7 @@ class Augmented:
         Raises:
             InputError: images that are not square and were to be turned by quarters.
         """
-        height, width = images.shape[1:3]
-        if any(transposed for transposed, _ in self.views) and height != width:
-            raise InputError(f"-tta d4: quarter turns need square images, not {height}x{width}; take -tta flips")
+        require_square(self.tta, *images.shape[1:3])
         if choose is None:
             return self._mean(images, None)
         # The gate has to see the mean of the labels, and only then is it known what to decode: the images that pass
@@ -70,17 +69,43 @@ class Augmented:
     def _mean(self, images: np.ndarray, choose: ChooseImages | None) -> Outputs:
         masks: torch.Tensor | None = None
         labels: torch.Tensor | None = None
-        for transposed, axes in self.views:
-            turned = images.swapaxes(1, 2) if transposed else images
-            answer = self.network(np.ascontiguousarray(np.flip(turned, tuple(axis + 1 for axis in axes))), choose)
+        for view in self.views:
+            answer = self.network(np.ascontiguousarray(turned(images, view)), choose)
             if answer.masks is not None:
-                back = answer.masks.flip([axis + 2 for axis in axes]) / len(self.views)
-                back = back.transpose(2, 3) if transposed else back
+                back = turned_back(answer.masks, view) / len(self.views)
                 masks = back if masks is None else masks + back
             if answer.labels is not None:
                 part = answer.labels / len(self.views)
                 labels = part if labels is None else labels + part
         return Outputs(masks, labels)
+
+
+def views_of(tta: str) -> tuple[View, ...]:
+    """Return what a kind of test-time augmentation, or a half of one, looks at."""
+    return VIEWS[tta] if tta in VIEWS else _HALF[tta]
+
+
+def require_square(tta: str, height: int, width: int) -> None:
+    """Check that images of this size can be turned as ``tta`` asks.
+
+    Raises:
+        InputError: images that are not square and were to be turned by quarters.
+    """
+    if height != width and any(transposed for transposed, _ in views_of(tta)):
+        raise InputError(f"-tta d4: quarter turns need square images, not {height}x{width}; take -tta flips")
+
+
+def turned(images: np.ndarray, view: View) -> np.ndarray:
+    """Return ``(N, H, W, channels)`` images as a view sees them; not contiguous."""
+    transposed, axes = view
+    return np.flip(images.swapaxes(1, 2) if transposed else images, tuple(axis + 1 for axis in axes))
+
+
+def turned_back(masks: torch.Tensor, view: View) -> torch.Tensor:
+    """Bring ``(N, K, H, W)`` logits of a view back to how the images lie."""
+    transposed, axes = view
+    masks = masks.flip([axis + 2 for axis in axes])
+    return masks.transpose(2, 3) if transposed else masks
 
 
 def _nothing(labels: torch.Tensor) -> torch.Tensor:

@@ -1,7 +1,7 @@
 """Defects drawn on the image at its own size, prediction above ground truth, with a legend that covers nothing."""
 
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import lru_cache
 
 import cv2
@@ -79,6 +79,35 @@ def draw_overlay(
     return np.concatenate([*drawn, legend])
 
 
+def overlay_bands(
+    image: np.ndarray, masks: np.ndarray, class_names: Sequence[str], rows: int
+) -> tuple[int, Iterator[np.ndarray]]:
+    """Draw what ``draw_overlay`` draws without labels, in bands: a large picture is never in memory as a whole.
+
+    Args:
+        image: as in ``draw_overlay``.
+        masks: as in ``draw_overlay``.
+        class_names: as in ``draw_overlay``.
+        rows: of a band.
+
+    Returns:
+        The height of the picture in pixels, and its bands from the top down, ``(h, W, 3)`` RGB uint8.
+    """
+    height, width = image.shape[:2]
+    legend = _legend(tuple(class_names), width)
+    kernel = _outline_kernel(height, width)
+    beyond = len(kernel)  # rows that decide where a defect's edge is
+
+    def bands() -> Iterator[np.ndarray]:
+        for top in range(0, height, rows):
+            first, last = max(top - beyond, 0), min(top + rows + beyond, height)
+            drawn = _draw_masks(image[first:last], masks[:, first:last], kernel)
+            yield drawn[top - first : top - first + rows]
+        yield legend
+
+    return height + len(legend), bands()
+
+
 def draw_agreement(
     image: np.ndarray, masks: np.ndarray, truth: np.ndarray, words: tuple[str, str, str] = ("hit", "missed", "false")
 ) -> np.ndarray:
@@ -128,8 +157,11 @@ def draw_masks(image: np.ndarray, masks: np.ndarray) -> np.ndarray:
     Returns:
         ``(H, W, 3)`` RGB uint8; pixels outside of all masks are those of ``image``.
     """
+    return _draw_masks(image, masks, _outline_kernel(image.shape[0], image.shape[1]))
+
+
+def _draw_masks(image: np.ndarray, masks: np.ndarray, kernel: np.ndarray) -> np.ndarray:
     picture = cv2.cvtColor(image, cv2.COLOR_GRAY2RGB) if image.shape[2] == 1 else image.copy()
-    kernel = _outline_kernel(image.shape[0], image.shape[1])
     outlines = []
     for index, mask in enumerate(masks):
         plane = np.ascontiguousarray(mask).view(np.uint8)

@@ -5,14 +5,16 @@ Cell i of k along a side of n pixels is the mean of pixels floor(i n / k) to cei
 """
 
 import copy
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
-from segmentation_models_pytorch.decoders.pspnet.decoder import PSPBlock
 from torch import nn
 from torch.nn import functional
 
 from utils.models.segmenter import Segmenter
+
+if TYPE_CHECKING:
+    from segmentation_models_pytorch.decoders.pspnet.decoder import PSPBlock
 
 
 class GridPool(nn.Module):
@@ -40,7 +42,7 @@ class PyramidBlock(nn.Module):
         block: the block, in evaluation mode.
     """
 
-    def __init__(self, block: PSPBlock) -> None:
+    def __init__(self, block: "PSPBlock") -> None:
         super().__init__()
         self.pool = block.pool
 
@@ -59,6 +61,9 @@ def replace_pooling(model: Segmenter) -> Segmenter:
     Returns:
         The copy; ``model`` itself where there is nothing to replace.
     """
+    # Here, since it takes seconds: who runs a converted network replaces nothing.
+    from segmentation_models_pytorch.decoders.pspnet.decoder import PSPBlock
+
     if not any(isinstance(module, PSPBlock) or _is_grid(module) for module in model.modules()):
         return model
     replaced = copy.deepcopy(model)

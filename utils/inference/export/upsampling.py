@@ -7,14 +7,16 @@ features alone. Equal but for rounding.
 """
 
 import copy
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
-from segmentation_models_pytorch.decoders.unet.decoder import UnetDecoderBlock
 from torch import nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from utils.models.segmenter import Segmenter
+
+if TYPE_CHECKING:
+    from segmentation_models_pytorch.decoders.unet.decoder import UnetDecoderBlock
 
 
 class MergedBlock(nn.Module):
@@ -25,7 +27,7 @@ class MergedBlock(nn.Module):
         upsampled: channels of the input that is doubled; further ones of the convolution are the encoder's.
     """
 
-    def __init__(self, block: UnetDecoderBlock, upsampled: int) -> None:
+    def __init__(self, block: "UnetDecoderBlock", upsampled: int) -> None:
         super().__init__()
         conv, norm, self.activation = block.conv1
         fused = fuse_conv_bn_eval(conv, norm) if isinstance(norm, nn.BatchNorm2d) else copy.deepcopy(conv)
@@ -65,6 +67,9 @@ def merge_upsampling(model: Segmenter) -> Segmenter:
     Returns:
         The copy; ``model`` itself where there is nothing to merge.
     """
+    # Here, since it takes seconds: who runs a converted network merges nothing.
+    from segmentation_models_pytorch.decoders.unet.decoder import UnetDecoderBlock
+
     upsampled: dict[str, int] = {}
     handles = [
         block.register_forward_pre_hook(_observer(name, upsampled), with_kwargs=True)
@@ -99,7 +104,7 @@ def _observer(name: str, upsampled: dict[str, int]) -> Any:
     return observe
 
 
-def _fits(block: UnetDecoderBlock) -> bool:
+def _fits(block: "UnetDecoderBlock") -> bool:
     """Check whether a block repeats pixels and convolves them with a plain 3x3 kernel, with nothing in between."""
     conv = block.conv1[0]
     return (

@@ -8,6 +8,7 @@ from utils.inference.systems.ensemble import Ensemble
 from utils.inference.systems.gated import Joint, SixModel, TwoStage
 from utils.inference.systems.single import SingleNetwork
 from utils.inference.systems.system import System
+from utils.inference.tiled_views import TiledViews
 from utils.inference.tiles import Tiled, TiledWhereLarge
 from utils.inference.tta import Augmented
 from utils.weights.system_file import SystemFile
@@ -52,8 +53,8 @@ def make_system(
             cut = None
         network = open_one(member)
         if cut:
-            network = Tiled(network, cut)
-        elif not member.spec.labels and member.input_size is None:
+            return Tiled(network, cut) if tta == "none" else TiledViews(network, cut, tta)
+        if not member.spec.labels and member.input_size is None:
             network = TiledWhereLarge(network)
         return network if tta == "none" else Augmented(network, tta)
 

@@ -1,8 +1,13 @@
 """The system of one weights file."""
 
+from collections.abc import Iterator
+
+import torch
+
 from utils.decision.probabilities import label_probabilities
 from utils.inference.network import Network, Outputs
 from utils.inference.systems.system import Answer, Batch, Size
+from utils.inference.tiles import TiledWhereLarge, is_large
 from utils.models.spec import ModelSpec
 
 
@@ -31,6 +36,13 @@ class SingleNetwork:
         """Judge a batch, see ``System``; there is no gate."""
         (pixels,) = (batch[size] for size in self.sizes)
         return answers(self.network(pixels), len(pixels))
+
+    def pieces(self, batch: Batch) -> Iterator[tuple[slice, slice, torch.Tensor]] | None:
+        """Return the logits of large images piece by piece, see ``TiledWhereLarge.pieces``; None where they come as a whole."""
+        (pixels,) = (batch[size] for size in self.sizes)
+        if isinstance(self.network, TiledWhereLarge) and is_large(*pixels.shape[1:3]):
+            return self.network.pieces(pixels)
+        return None
 
 
 def answers(outputs: Outputs, count: int) -> list[Answer]:
