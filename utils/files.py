@@ -225,3 +225,14 @@ def link_or_copy(source: Path, target: Path) -> None:
         os.link(source.resolve(), target)  # a second name of a relative link would point nowhere
     except OSError:
         shutil.copyfile(source, target)
+
+
+def read_at(descriptor: int, start: int, size: int) -> bytes:
+    """Read bytes of an open file, as many as there are, without moving its place where the system can do that."""
+    if not hasattr(os, "pread"):  # Windows; each loading process has files of its own
+        os.lseek(descriptor, start, os.SEEK_SET)
+        return os.read(descriptor, size)
+    found = os.pread(descriptor, size, start)
+    while len(found) < size and (more := os.pread(descriptor, size - len(found), start + len(found))):
+        found += more
+    return found
