@@ -1,9 +1,11 @@
 """How time and memory grow with a dataset: tables, folders of files, packed datasets; and the first step of a training.
 
-    python benchmarks/dataset_size.py -cases tables               # a million rows of train.csv, without images
+    python benchmarks/dataset_size.py -cases tables,labels        # a million rows of train.csv, without images
     python benchmarks/dataset_size.py -cases files                # 10^4 and 10^5 images of 64x64: check, explore, pack
-    python benchmarks/dataset_size.py -cases packed,first         # 10^6 images: hard links of tiny ones, packed
+    python benchmarks/dataset_size.py -cases packed,first,long    # 10^6 images: hard links of tiny ones, packed
     python benchmarks/dataset_size.py -cases reading              # bytes and images a second, cold: files against shards
+
+``labels`` and ``long`` are ``tables`` and ``first`` with labels as long as those of the competition, 2.5 kB a row.
 
 A step runs in a process of its own: its processor time, its peak of memory. The exponent is that of time by images: 1 is
 linear. What the CSV has already of this machine is left out.
@@ -32,6 +34,7 @@ from utils.cli import DONE, parse, run
 
 ROOT = Path(__file__).resolve().parents[1]
 CLASSES = (0.13, 0.04, 0.73, 0.10)  # shares of the competition
+FEW = 10_000  # images that are really packed for first and long
 TRAINING = (
     "-encoder test_resnet -encoder_weights none -image_size 64,64 -batch_size 8 -num_of_workers 1 -threads 1"
     " -device cpu -num_epochs 1"
@@ -42,11 +45,12 @@ TRAINING = (
 class DatasetSizeConfig:
     """What this benchmark does."""
 
-    cases: tuple[str, ...] = flag("tables, files, packed, first, reading", ("tables",))
+    cases: tuple[str, ...] = flag("tables, labels, files, packed, first, long, reading", ("tables",))
     tables: tuple[int, ...] = flag("rows of train.csv", (10_000, 100_000, 1_000_000))
     files: tuple[int, ...] = flag("images of files", (10_000, 100_000))
     packed: tuple[int, ...] = flag("images of packed and first", (10_000, 100_000, 1_000_000))
     runs: int = flag("runs of a label: numbers of its code are twice as many", 20, low=1)
+    long_runs: int = flag("the same, of labels and long", 240, low=1)
     strips: int = flag("images of reading, 256x1600", 1000, low=32)
     work: Path = flag("folder for images", Path(tempfile.gettempdir()) / "steel-size")
     out: Path = flag("CSV file to append to", Path(__file__).parent / "results/dataset_size.csv")
@@ -62,7 +66,12 @@ def main(argv: Sequence[str]) -> int:
     os.environ["OMP_NUM_THREADS"] = "1"
     config.work.mkdir(parents=True, exist_ok=True)
     for case in config.cases:
-        sizes = {"tables": config.tables, "files": config.files, "reading": (config.strips,)}.get(case, config.packed)
+        sizes = {
+            "tables": config.tables,
+            "labels": config.tables,
+            "files": config.files,
+            "reading": (config.strips,),
+        }.get(case, config.packed)
         before: dict[str, tuple[int, float]] = {}
         for images in sizes:
             rows = find_rows(config.out, {"case": case, "images": images, **here(1)})
@@ -110,9 +119,18 @@ def write_table(folder: Path, names: Sequence[str], runs: int, pixels: int) -> N
 
 def tables(config: DatasetSizeConfig, images: int) -> list[tuple[str, float, str]]:
     """Read, split and balance a table without images, all in one process."""
+    return _tables_of(config, images, config.runs)
+
+
+def labels(config: DatasetSizeConfig, images: int) -> list[tuple[str, float, str]]:
+    """Do the same with labels of competition size."""
+    return _tables_of(config, images, config.long_runs)
+
+
+def _tables_of(config: DatasetSizeConfig, images: int, runs: int) -> list[tuple[str, float, str]]:
     folder = config.work / f"table-{images}"
     folder.mkdir(exist_ok=True)
-    write_table(folder, [f"line{k % 7}/{k:08d}.jpg" for k in range(images)], config.runs, 256 * 1600)
+    write_table(folder, [f"line{k % 7}/{k:08d}.jpg" for k in range(images)], runs, 256 * 1600)
     return _steps("tables", folder)
 
 
@@ -134,9 +152,66 @@ def packed(config: DatasetSizeConfig, images: int) -> list[tuple[str, float, str
 
 def first(config: DatasetSizeConfig, images: int) -> list[tuple[str, float, str]]:
     """Wall-clock time from the start of Train.py to its first step, on a packed dataset: the default recipe, and all images."""
+    return _first_of(_pack_of(config, images))
+
+
+def long(config: DatasetSizeConfig, images: int) -> list[tuple[str, float, str]]:
+    """Do the same with labels of competition size: the same shards with another table."""
+    packed = _pack_of(config, images)
+    folder = config.work / f"long-{images}"
+    if not (folder / "train.csv").is_file():
+        folder.mkdir(exist_ok=True)
+        for path in packed.iterdir():
+            if path.is_file() and path.name != "train.csv":
+                os.link(path, folder / path.name)
+        write_table(folder, [f"line{k % 7}/{k:08d}.jpg" for k in range(images)], config.long_runs, 64 * 64)
+    return _first_of(folder)
+
+
+def _pack_of(config: DatasetSizeConfig, images: int) -> Path:
+    """Return a pack; more than 10^4 images that were not packed yet are names for those of a pack of 10^4, over and over."""
     folder = config.work / f"packed-{images}"
-    if not folder.is_dir():
+    if folder.is_dir():
+        return folder
+    if images <= FEW:
         _packed(config, images, _folder(config, images))
+        return folder
+    few, folder = _pack_of(config, FEW), config.work / f"named-{images}"
+    if not (folder / "pack.json").is_file():
+        _steps("repeat", few, "", [str(folder), str(images)])
+        write_table(folder, [f"line{k % 7}/{k:08d}.jpg" for k in range(images)], config.runs, 64 * 64)
+    return folder
+
+
+def _repeat(few: Path, folder: Path, images: int) -> None:
+    """Write a pack whose index gives many names to the images of another."""
+    import hashlib
+
+    from utils.data.duplicates.hashes import VERSION
+    from utils.data.duplicates.kept_hashes import hashes_name
+    from utils.data.packed import encode_index, index_name, open_pack
+
+    pack = open_pack(few)
+    assert pack is not None
+    side, name = pack.side("train"), index_name("train")
+    folder.mkdir(exist_ok=True)
+    for shard in side.shards:
+        os.link(few / shard, folder / shard)
+    again = np.arange(images) % len(side.names)
+    names = sorted(f"line{k % 7}/{k:08d}.jpg" for k in range(images))
+    index = encode_index(names, {key: column[again] for key, column in side.columns.items()}, side.digests[again])
+    (folder / name).write_bytes(index)
+    digest = hashlib.sha256(index).hexdigest()
+    with np.load(few / hashes_name("train")) as kept:
+        scale = json.loads(str(kept["about"]))[1]
+        about = np.array(json.dumps([VERSION, scale, "", digest]))
+        np.savez(folder / hashes_name("train"), hashes=kept["hashes"][again], about=about)
+    sides = {"train": {"sha256": digest, "shards": list(side.shards)}}
+    files = [name, hashes_name("train"), "train.csv"]
+    (folder / "pack.json").write_text(json.dumps({"version": 1, "sides": sides, "files": files}))
+
+
+def _first_of(folder: Path) -> list[tuple[str, float, str]]:
     found = []
     kinds = {"balanced subset": "", "all images": "-subset all -group_duplicates false"}
     for kind, flags in kinds.items():
@@ -162,9 +237,11 @@ def reading(config: DatasetSizeConfig, images: int) -> list[tuple[str, float, st
 
 CASES: dict[str, Callable[[DatasetSizeConfig, int], list[tuple[str, float, str]]]] = {
     "tables": tables,
+    "labels": labels,
     "files": files,
     "packed": packed,
     "first": first,
+    "long": long,
     "reading": reading,
 }
 
@@ -238,6 +315,9 @@ def _step(step: str, folder: Path) -> int:
     laps = _Laps()
     if step == "tables":
         return _tables(folder, laps)
+    if step == "repeat":
+        _repeat(folder, Path(words[0]), int(words[1]))
+        return laps.end(step)
     if step in ("first", "reading"):
         return (_first if step == "first" else _reading)(folder, kind, words)
     from config import BalanceConfig, CheckConfig, ExploreConfig, PackConfig

@@ -10,7 +10,6 @@ Each case that the CSV has already of this machine and size is left out. ``kills
 import datetime
 import os
 import random
-import resource
 import shutil
 import signal
 import socket
@@ -26,6 +25,7 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
+from benchmarks.dataset_size import peak
 from benchmarks.machine import facts, find_rows, here, write_rows
 from config import PredictConfig, Url, flag
 from utils.cli import DONE, parse, run
@@ -166,11 +166,6 @@ def one_process(words: Sequence[str]) -> int:
     Worker(config, job).run(0)
     print(worker_alone, planned, peak(), seconds)
     return DONE
-
-
-def peak() -> float:
-    """Return the most memory that this process ever had, in MB."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e3
 
 
 def measure_rerun(config: ScaleConfig) -> Measured:

@@ -1,6 +1,7 @@
 """Write files so that a reader never sees half of one."""
 
 import contextlib
+import errno
 import functools
 import hashlib
 import os
@@ -21,7 +22,7 @@ _ABANDONED = 86_400.0
 
 
 @contextlib.contextmanager
-def replacing(path: Path) -> Iterator[Path]:
+def replacing(path: Path, once: bool = False) -> Iterator[Path]:
     """Yield a temporary name beside ``path``; rename it to ``path`` when the block succeeds.
 
     When the block raises, the temporary file is removed and ``path`` stays as it was. The temporary
@@ -29,11 +30,13 @@ def replacing(path: Path) -> Iterator[Path]:
 
     Args:
         path: the final name; its folder is made if missing.
+        once: of several that write ``path`` the first one stays. Disks without hard links keep the last one.
 
     Yields:
         The temporary path to write to.
 
     Raises:
+        FileExistsError: ``once``, and ``path`` is there.
         OSError: the disk is full, the folder is protected or the like; its ``filename`` is ``path``.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -43,7 +46,7 @@ def replacing(path: Path) -> Iterator[Path]:
         yield temporary
         with open(temporary, "rb+") as written:  # Windows syncs only what is open for writing
             os.fsync(written.fileno())
-        os.replace(temporary, path)
+        (_name_once if once else os.replace)(temporary, path)
     except OSError as error:
         # write() reports a full disk without a name, and the temporary name would tell the user nothing.
         if error.filename is None or str(error.filename) == str(temporary):
@@ -51,6 +54,17 @@ def replacing(path: Path) -> Iterator[Path]:
         raise
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def _name_once(temporary: Path, path: Path) -> None:
+    try:
+        os.link(temporary, path)
+    except FileExistsError:
+        raise
+    except OSError:  # exFAT and some network disks have no links
+        if path.exists():
+            raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(path)) from None
+        os.replace(temporary, path)
 
 
 @contextlib.contextmanager
@@ -240,3 +254,14 @@ def link_or_copy(source: Path, target: Path) -> None:
         os.link(source.resolve(), target)  # a second name of a relative link would point nowhere
     except OSError:
         shutil.copyfile(source, target)
+
+
+def read_at(descriptor: int, start: int, size: int) -> bytes:
+    """Read bytes of an open file, as many as there are, without moving its place where the system can do that."""
+    if not hasattr(os, "pread"):  # Windows; each loading process has files of its own
+        os.lseek(descriptor, start, os.SEEK_SET)
+        return os.read(descriptor, size)
+    found = os.pread(descriptor, size, start)
+    while len(found) < size and (more := os.pread(descriptor, size - len(found), start + len(found))):
+        found += more
+    return found

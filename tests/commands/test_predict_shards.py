@@ -24,6 +24,7 @@ from utils.data.parts import read_part, read_rows
 from utils.data.rle import decode
 from utils.data.stores import Store, StoreError
 from utils.errors import InputError
+from utils.shards.plan import make_plan
 from utils.shards.worker import Worker, picture_of
 
 # Of one image at a time: sums of floats depend on what shares a batch.
@@ -145,7 +146,7 @@ def test_what_ends_anywhere_loses_and_doubles_nothing(config, tmp_path, monkeypa
         ending(name)
     ended = 0
     for _ in range(30):
-        left[0] = chance.randint(3, 20)
+        left[0] = chance.randint(3, 12)
         try:
             predict(config)
             break
@@ -354,6 +355,30 @@ def test_parts_of_somebody_else_are_noticed_when_all_are_counted(config, tmp_pat
     shutil.copy(tmp_path / "other" / name, config.out / name)
     with pytest.raises(InputError, match=f"{name}: is of another job than job.json; remove it"):
         predict(config)
+
+
+def test_parts_of_another_listing_are_noticed_when_all_are_counted(config, images, tmp_path):
+    predict(config)
+    (images / "000.png").rename(images / "renamed.png")
+    predict(replace(config, out=tmp_path / "other"))
+    for path in (tmp_path / "other").glob("part-*"):
+        shutil.copy(path, config.out / path.name)
+    with pytest.raises(InputError, match=r"part-.*: is of another job than job\.json; remove it"):
+        predict(config)
+
+
+def test_of_two_runs_that_begin_at_once_both_take_the_list_of_the_first(config, images, monkeypatch):
+    def slowly(*words):
+        plan = make_plan(*words)
+        monkeypatch.setattr("utils.shards.job.make_plan", make_plan)
+        shutil.copy(images / "000.png", images / "late.png")
+        assert predict(config).images == 12  # the other run lists, predicts and ends meanwhile
+        return plan
+
+    monkeypatch.setattr("utils.shards.job.make_plan", slowly)
+    result = predict(config)
+    assert (result.images, result.done) == (12, 0)
+    assert "late.png" in rows_of(config.out)
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@ import pandas as pd
 import pytest
 from PIL import Image
 
+from utils.data import large_table
 from utils.data.annotations import (
     AnnotationError,
     Annotations,
@@ -16,6 +17,12 @@ from utils.errors import InputError
 
 SEPARATE = "ImageId,ClassId,EncodedPixels\n"
 JOINED = "ImageId_ClassId,EncodedPixels\n"
+
+
+@pytest.fixture(autouse=True, params=[large_table.LARGE, 0], ids=["in memory", "in the file"])
+def codes(request, monkeypatch):
+    """Keep codes in memory, or leave them in their table as those of large ones: nobody may see a difference."""
+    monkeypatch.setattr(large_table, "LARGE", request.param)
 
 
 @pytest.fixture

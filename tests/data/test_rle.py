@@ -210,3 +210,38 @@ def test_mask_encoded_band_by_band_is_the_same(band, monkeypatch):
     monkeypatch.setattr(rle, "BAND", band)
     assert [rle.encode(mask) for mask in masks] == whole
     assert whole[-1] == f"1 {13 * 29}"
+
+
+@given(st.lists(st.lists(st.integers(0, 10**9), min_size=1, max_size=6), max_size=5))
+def test_last_pixels_of_codes_are_those_of_each(numbers):
+    codes = [" ".join(map(str, some)) for some in numbers]
+    try:
+        wanted = [int(rle.parse(code)[-1].sum()) - 1 for code in codes]
+    except rle.RleError:
+        wanted = None
+    found = rle.last_pixels([code.encode() for code in codes])
+    if max((number for some in numbers for number in some), default=0) < 10**8:
+        assert (None if found is None else found.tolist()) == wanted
+    else:
+        assert found is None
+
+
+@given(
+    st.lists(
+        st.lists(st.tuples(st.integers(1, 9), st.integers(1, 30_000)), min_size=1, max_size=9), min_size=1, max_size=6
+    )
+)
+def test_last_pixels_of_well_formed_codes(gaps):
+    codes = []
+    for some in gaps:
+        ends = np.cumsum([gap + length for gap, length in some])
+        codes.append(" ".join(f"{end - length} {length}" for end, (_, length) in zip(ends, some, strict=True)))
+    found = rle.last_pixels([code.encode() for code in codes])
+    assert found is not None
+    assert found.tolist() == [int(rle.parse(code)[-1].sum()) - 1 for code in codes]
+
+
+@pytest.mark.parametrize("code", ["1  2", "1 2 ", " 1 2", "+1 2", "1\t2", "1", "", "1 2 3", "5 1 5 1", "0 1", "1 0"])
+def test_last_pixels_leave_what_is_rare_or_wrong_to_others(code):
+    assert rle.last_pixels([b"1 2", code.encode(), b"4 1"]) is None
+    assert rle.last_pixels([]) is not None

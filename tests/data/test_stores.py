@@ -38,10 +38,40 @@ def test_files_are_written_whole_read_in_ranges_and_listed(store, tmp_path):
             missing()
 
 
-def test_of_two_that_write_one_name_a_store_keeps_the_first_and_a_disk_a_whole_one(store):
+def test_of_two_that_write_one_name_the_first_stays(store):
     assert store.create("part", b"one")
-    second = store.create("part", b"two")
-    assert (store.read("part"), second) == ((b"two", True) if store.local else (b"one", False))
+    assert not store.create("part", b"two")
+    assert store.read("part") == b"one"
+
+
+def test_a_disk_without_links_keeps_the_first_too(tmp_path, monkeypatch):
+    def none(*_):
+        raise PermissionError(1, "Operation not permitted")
+
+    monkeypatch.setattr("os.link", none)
+    store = Store(tmp_path)
+    assert [store.create("part", content) for content in (b"one", b"two")] == [True, False]
+    assert (store.read("part"), list(store.names())) == (b"one", ["part"])
+
+
+def test_a_file_in_the_place_of_the_folder_is_an_error(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(FileExistsError):
+        Store(tmp_path / "file").create("part", b"one")
+
+
+def test_a_full_disk_of_this_machine_is_not_the_stores_fault(tmp_path, monkeypatch):
+    pytest.importorskip("fsspec")
+    store = Store(Url("memory://mill/full"))
+    store.replace("a.png", b"image")
+
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(store.fs, "get_file", full)
+    with pytest.raises(InputError, match=r"No space left on device, for files of memory.*TMPDIR") as error:
+        store.fetch(store.at("a.png"), tmp_path / "a.png")
+    assert not isinstance(error.value, StoreError)
 
 
 def test_all_files_within_are_listed_page_by_page(store, monkeypatch):

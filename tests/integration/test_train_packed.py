@@ -109,7 +109,7 @@ def test_a_killed_process_ends_all_by_one_line_and_the_run_goes_on(packed, tmp_p
     def go(*words, killed=""):
         environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", "KILLED": killed}
         command = [*launch, str(tmp_path / "go.py"), *map(str, words)]
-        return subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=180)
+        return subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=900)
 
     ended = go("-dir", packed, "-out", tmp_path / "run", *flags.split(), killed=str(rank))
     assert ended.returncode != 0

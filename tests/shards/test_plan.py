@@ -1,6 +1,7 @@
 """The plan: every image in one shard, which its name alone decides, whatever the order and however many there are."""
 
 import random
+import tracemalloc
 from pathlib import Path
 
 import numpy as np
@@ -55,6 +56,24 @@ def test_shards_are_of_about_the_size_asked_for():
     assert sizes.min() > 850
     assert sizes.max() < 1150
     assert hash_of("a.png") == 16285994259159184982  # stored jobs depend on it
+
+
+def test_memory_is_a_small_part_of_the_list(tmp_path, monkeypatch):
+    """What Arrow and Python ask for at most is that of some thousand rows, however many there are."""
+    monkeypatch.setattr("utils.shards.plan._MOST_SORTED", 1000)
+    names = [f"line/{number:08d}.jpg" for number in range(30_000)]
+    listed = list(tables(names, 1000))
+    make_plan(listed[:1], 500, tmp_path)  # imports
+    before = arrow.default_memory_pool()
+    pool = arrow.proxy_memory_pool(before)
+    arrow.set_memory_pool(pool)
+    tracemalloc.start()
+    try:
+        make_plan(listed, 500, tmp_path)
+        assert tracemalloc.get_traced_memory()[1] + pool.max_memory() < sum(table.nbytes for table in listed) / 2
+    finally:
+        tracemalloc.stop()
+        arrow.set_memory_pool(before)
 
 
 def test_a_name_that_comes_twice_is_refused(tmp_path):

@@ -3,10 +3,9 @@ import pytest
 
 from config import SynthesiseConfig
 from utils.data.annotations import open_dataset
-from utils.data.duplicates import hashes
+from utils.data.duplicates import hashes, kept_hashes
 from utils.data.synthetic import synthesise
 from utils.errors import InputError
-from utils.training import image_hashes as hashing
 from utils.training.image_hashes import hash_images, read_hashes, write_hashes
 from utils.weights import image_hashes
 from utils.weights.image_hashes import BYTES, ImageHashes, of_images
@@ -25,7 +24,7 @@ def test_each_side_has_its_hashes_which_are_kept_until_an_image_changes(dataset,
     found = hash_images(dataset, names[:3], names[3:], 1, progress=False)
     (one,) = found.sets
     assert (one.scale, one.train.shape, one.valid.shape) == (1.0, (3, BYTES), (1, BYTES))
-    monkeypatch.setattr(hashing, "describe", None)  # not needed again
+    monkeypatch.setattr(kept_hashes, "describe", None)  # not needed again
     again = hash_images(dataset, names[:3], names[3:], 1, progress=False)
     np.testing.assert_array_equal(again.sets[0].train, one.train)
 

@@ -135,7 +135,8 @@ def _count(store: Store, job: Job, todo: list[int], began: float, predicting: fl
     fresh = set(todo)
     for part in read_records(store, [there[shard] for shard in sorted(there)]):
         record = part.record
-        if record["settings"] != job.settings:
+        # Parts of earlier versions do not name their plan.
+        if record["settings"] != job.settings or record.get("plan", job.plan) != job.plan:
             raise InputError(
                 f"{store.place}/{part.name}: is of another job than {JOB}; remove it and type the command again"
             )

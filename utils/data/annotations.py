@@ -12,8 +12,10 @@ import numpy as np
 from config import Side
 from utils.data import rle
 from utils.data.bit_depth import BitDepth
+from utils.data.codes_in_file import CodesInFile
 from utils.data.images import read_image
 from utils.data.label_rows import LabelRows, well_formed
+from utils.data.large_table import read_labels
 from utils.data.listing import TEST_IMAGES, TRAIN_IMAGES, as_name, image_names
 from utils.data.packed import Pack, open_pack, packed_image
 from utils.data.rectangles import Rectangles, draw
@@ -47,7 +49,7 @@ class Annotations:
 
     Attributes:
         rows: one row per image and class with a defect, columns image (str), class_id (int64, from 1), rle (str, not
-            empty), row (int64, the row in the file, 0 when made in memory); sorted by image and class.
+            empty; of a large table read when asked for, see ``CodesInFile``), row (int64, the row in the file, 0 when made in memory); sorted by image and class.
         listed: names that the table lists, with or without a defect, in file order.
         class_names: name of class k is ``class_names[k - 1]``.
         source: the file, for messages.
@@ -69,7 +71,7 @@ class Annotations:
         return len(self.class_names)
 
     @cached_property
-    def _places(self) -> tuple[dict[str, int], np.ndarray, np.ndarray, np.ndarray]:
+    def _places(self) -> tuple[dict[str, int], np.ndarray, np.ndarray, Any]:
         """Where the rows of each image begin, by its name; behind which row they end; classes and codes."""
         images = self.rows["image"].to_numpy(dtype=object)
         change = np.ones(len(images), dtype=np.bool_)
@@ -79,7 +81,9 @@ class Annotations:
         ends = (first + length).repeat(length)
         # One number an image, and no dict: a million of those take most of a GB.
         begin = dict(zip(images[first].tolist(), first.tolist(), strict=True))
-        return begin, ends, self.rows["class_id"].to_numpy(), self.rows["rle"].to_numpy(dtype=object)
+        codes = self.rows["rle"].array
+        codes = codes if isinstance(codes, CodesInFile) else codes.to_numpy(dtype=object)
+        return begin, ends, self.rows["class_id"].to_numpy(), codes
 
     def runs(self, image: str) -> dict[int, str]:
         """Return the run-length code of each class that the image has; {} for a clean image."""
@@ -248,7 +252,7 @@ def read_annotations(
     Raises:
         AnnotationError: anything malformed; names file, row, reason and remedy.
     """
-    table = read_table(csv)
+    table = read_labels(csv)
     joined = "ImageId_ClassId" in table and "ClassId" not in table
     require_columns(csv, table, [*(["ImageId_ClassId"] if joined else ["ImageId", "ClassId"]), "EncodedPixels"])
     if joined:
@@ -259,9 +263,9 @@ def read_annotations(
     else:
         names, classes = (table[column].str.strip().tolist() for column in ("ImageId", "ClassId"))
     names = [as_name(name, _images_of(csv)) for name in names]
-    found = well_formed(
-        csv, table.index.to_numpy(), names, classes, table["EncodedPixels"].tolist(), class_names, joined
-    )
+    texts = table["EncodedPixels"].array
+    column = texts if isinstance(texts, CodesInFile) else texts.tolist()
+    found = well_formed(csv, table.index.to_numpy(), names, classes, column, class_names, joined)
     if found is None:
         found = _one_by_one(csv, table, names, classes, class_names, joined, problems)
     if class_names is None:

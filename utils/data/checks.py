@@ -32,6 +32,7 @@ from utils.data.annotations import (
 )
 from utils.data.bit_depth import DARK, BitDepth, Levels
 from utils.data.cache import FileCache
+from utils.data.codes_in_file import last_pixels
 from utils.data.facts import FactColumns
 from utils.data.images import ImageError, ImageFacts, verify_image
 from utils.data.listing import about_folders, about_links
@@ -179,14 +180,13 @@ def check_dataset(dataset: Dataset, workers: int | None, progress: bool) -> Chec
     sizes = read.sizes(dataset.images)
     problems = _as_problems(paths, bad)
     annotations = dataset.annotations
-    for image, class_id, text in annotations.rows[["image", "class_id", "rle"]].itertuples(index=False, name=None):
-        if image not in sizes:
-            continue
-        start, length = map(int, text.rsplit(None, 2)[-2:])
-        if start + length - 1 <= sizes[image][0] * sizes[image][1]:
+    rows = annotations.rows
+    ends = last_pixels(rows["rle"])
+    for place, (image, class_id, end) in enumerate(zip(rows["image"], rows["class_id"], ends, strict=True)):
+        if image not in sizes or end <= sizes[image][0] * sizes[image][1]:
             continue  # all else was looked at when the table was read
         try:
-            rle.parse(text, *sizes[image])
+            rle.parse(rows["rle"].iloc[place], *sizes[image])
         except rle.RleError as error:
             problems.append(_as_row(dataset.root, annotations.error(image, class_id, error)))
     for image in annotations.ignored:

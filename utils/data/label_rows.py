@@ -6,11 +6,13 @@ Tables in which anything is out of order are read row by row instead, which take
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from utils.data import rle
+from utils.data.codes_in_file import CodesDtype, CodesInFile
+from utils.data.large_table import fillers
 from utils.data.tables import AnnotationError, class_number, is_filler
 
 if TYPE_CHECKING:
@@ -37,7 +39,7 @@ def well_formed(
     row: np.ndarray,
     names: Sequence[str],
     words: Sequence[str],
-    texts: Sequence[str],
+    texts: Sequence[str] | CodesInFile,
     class_names: tuple[str, ...] | None,
     joined: bool,
 ) -> LabelRows | None:
@@ -66,7 +68,7 @@ def well_formed(
             return None
     count = len(names)
     classes = np.fromiter((numbers[word] for word in words), np.int64, count)
-    clean = np.fromiter(map(is_filler, texts), np.bool_, count)
+    clean = fillers(texts)
     if (classes[~clean] == 0).any() or (joined and not classes.all()):
         return None
     named = np.empty(count, dtype=object)
@@ -74,12 +76,21 @@ def well_formed(
     import pandas as pd
 
     with_class = pd.DataFrame({"image": named, "class_id": classes})[classes > 0]
-    codes = [text.strip() for text, none in zip(texts, clean.tolist(), strict=True) if not none]
-    if with_class.duplicated().any() or not rle.are_valid(codes):
+    if with_class.duplicated().any():
         return None
-    fillers = sum(1 for place in np.flatnonzero(clean).tolist() if texts[place].strip())
+    codes: Any
+    kind: Any
+    if isinstance(texts, CodesInFile):
+        codes, kind = texts[~clean], CodesDtype()
+        valid = bool(codes.ends.all())
+    else:
+        codes, kind = [text.strip() for text, none in zip(texts, clean.tolist(), strict=True) if not none], object
+        valid = rle.are_valid(codes)
+    if not valid:
+        return None
+    words_for_nothing = sum(1 for place in np.flatnonzero(clean).tolist() if texts[place].strip())
     table = pd.DataFrame({"image": named[~clean], "class_id": classes[~clean], "rle": codes, "row": row[~clean]})
-    table = table.astype({"image": object, "class_id": np.int64, "rle": object, "row": np.int64})
+    table = table.astype({"image": object, "class_id": np.int64, "rle": kind, "row": np.int64})
     order = np.lexsort((table["class_id"], pd.factorize(table["image"], sort=True)[0]))
     rows = table.iloc[order].reset_index(drop=True)
-    return LabelRows(rows, int(classes.max(initial=0)), fillers)
+    return LabelRows(rows, int(classes.max(initial=0)), words_for_nothing)

@@ -23,7 +23,7 @@ import numpy as np
 from config import PROJECT, Side, TrainConfig, Url
 from utils.data.stores import Store
 from utils.errors import InputError
-from utils.files import new_folder
+from utils.files import new_folder, read_at
 from utils.settings import given_fields, note_given
 
 Config = TypeVar("Config")
@@ -126,6 +126,10 @@ class Pack:
         """The sides that are there."""
         return tuple(self._index)
 
+    def index_sha256(self, side: Side) -> str:
+        """Return the sha256 of the index of a side, which no other images have."""
+        return self._index[side][0]
+
     def side(self, side: Side) -> PackedSide:
         """Return the images of a side; the index is read when it is asked for the first time."""
         if side not in self._sides:
@@ -146,7 +150,7 @@ class Pack:
             else:
                 if shard not in self._open:
                     self._open[shard] = os.open(self.place / shard, os.O_RDONLY | getattr(os, "O_BINARY", 0))
-                found = _read_at(self._open[shard], start, size)
+                found = read_at(self._open[shard], start, size)
         except OSError as error:
             reason = error.strerror or " ".join(str(error).split()) or type(error).__name__
             raise InputError(f"{self.place}/{shard}: cannot be read ({reason}); {_REMEDY}") from None
@@ -353,13 +357,3 @@ def _read_index(path: Path, sha256: str, shards: tuple[str, ...]) -> PackedSide:
     except (ValueError, KeyError, EOFError, zipfile.BadZipFile):
         raise InputError(f"{path}: damaged; {_REMEDY}") from None
     return PackedSide(names, shards, columns, digests)
-
-
-def _read_at(descriptor: int, start: int, size: int) -> bytes:
-    if not hasattr(os, "pread"):  # Windows; each loading process has files of its own
-        os.lseek(descriptor, start, os.SEEK_SET)
-        return os.read(descriptor, size)
-    found = os.pread(descriptor, size, start)
-    while len(found) < size and (more := os.pread(descriptor, size - len(found), start + len(found))):
-        found += more
-    return found

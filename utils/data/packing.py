@@ -8,7 +8,7 @@ import tarfile
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +16,9 @@ import numpy as np
 from tqdm import tqdm
 
 from config import PackConfig, Side, Url
-from utils.data.annotations import IGNORED, IMAGES, LABELS, TEST_TABLE, has_images, names_of_images, open_dataset
+from utils.data.annotations import IGNORED, IMAGES, LABELS, TEST_TABLE, has_images, open_dataset
 from utils.data.checks import read_facts, unlabelled
+from utils.data.duplicates.kept_hashes import encode_hashes, hashes_name
 from utils.data.facts import OF_IMAGE
 from utils.data.packed import (
     COLUMNS,
@@ -88,6 +89,11 @@ def pack(config: PackConfig, progress: bool = True) -> PackSummary:
             names = writer.shards
             about["sides"][side] = {"sha256": hashlib.sha256(index).hexdigest(), "shards": names}
             about["files"].append(index_name(side))
+            if side == "train":  # a training would have to read every image for them
+                name = hashes_name(side)
+                digest = about["sides"][side]["sha256"]
+                (folder / name).write_bytes(encode_hashes(writer.dataset, digest, config.num_of_workers, progress))
+                about["files"].append(name)
             shards, total = shards + len(names), total + writer.size
         for name in dict.fromkeys(TABLES):
             if (root / name).is_file():
@@ -125,7 +131,8 @@ class _Writer:
 
     def __init__(self, config: PackConfig, side: Side, folder: Path, store: Store | None) -> None:
         self.config, self.side, self.folder, self.store = config, side, folder, store
-        self.names = names_of_images(config.dir, side)
+        self.dataset = unlabelled(config.dir) if side == "test" else open_dataset(config.dir, side)
+        self.names = self.dataset.images
         self.shards: list[str] = []
         self.size = 0
         self.columns = {name: np.zeros(len(self.names), kind) for name, kind in COLUMNS.items()}
@@ -138,12 +145,14 @@ class _Writer:
             raise InputError(f"{image_dir}: holds no images")
         if any("\n" in name for name in self.names):
             raise InputError(f"{image_dir}: a file's name has a line break; rename the file")
-        dataset = unlabelled(self.config.dir) if self.side == "test" else open_dataset(self.config.dir, self.side)
-        facts, bad = read_facts(dataset.paths(self.names), self.config.num_of_workers, progress)
+        facts, bad = read_facts(self.dataset.paths(self.names), self.config.num_of_workers, progress)
         if bad:
             place, reason, remedy = bad[0]
             more = f" (one of {len(bad)} such images; Prepare_data.py check lists all)" if len(bad) > 1 else ""
             raise InputError(f"{image_dir / self.names[place]}: {reason}; {remedy}{more}")
+        self.dataset = replace(
+            self.dataset, depth=self.dataset.depth.measured(facts[place].levels for place in facts.wide())
+        )
         for column in OF_IMAGE:
             self.columns[column] = facts.columns[column]
         # Neighbours in a folder are often alike, and images of a block come together in every epoch.

@@ -100,6 +100,46 @@ def _are_valid(codes: Sequence[str]) -> bool:
     return bool((starts >= 1).all() and (lengths >= 1).all() and not joined.any())
 
 
+def last_pixels(codes: Sequence[bytes]) -> np.ndarray | None:
+    """Validate well-formed codes some hundred at once, in a third of the time of ``are_valid``.
+
+    Args:
+        codes: none of them empty, without white space around them.
+
+    Returns:
+        (N,) int64, the last pixel of each, counted from 1. None where any is malformed, or written as hardly anybody does:
+        numbers of nine digits, two spaces; ``parse`` says whether it is right.
+    """
+    if not codes:
+        return np.zeros(0, np.int64)
+    letters = b"0" * 8 + b"\n".join(codes) + b"\n"
+    if letters.translate(None, b"0123456789 \n"):
+        return None
+    values = np.frombuffer(letters, np.uint8)
+    parted = np.flatnonzero(values < ord("0"))  # at spaces and ends
+    digits = np.diff(parted, prepend=7) - 1
+    if digits.min() < 1 or digits.max() > 8:
+        return None
+    # The eight letters that end with a number, as one word; digits are then added pair by pair, as many parsers do it
+    # (Lemire, "Quickly parsing eight digits", 2018).
+    words = np.ndarray((len(letters) - 7,), "<u8", letters, strides=(1,))[parted - 8]
+    words &= _DIGITS[digits]
+    for mask, factor, bits in _PAIRS:
+        words &= mask
+        words *= factor
+        words >>= bits
+    numbers = words.view(np.int64)
+    ends = np.flatnonzero(values[parted] == ord("\n")) + 1  # of codes among the numbers
+    if len(ends) != len(codes) or (ends % 2).any():
+        return None
+    starts, behind = numbers[::2], numbers[::2] + numbers[1::2]
+    joined = starts[1:] < behind[:-1]
+    joined[ends[:-1] // 2 - 1] = False  # where another code begins
+    if joined.any() or numbers.min() < 1:
+        return None
+    return np.asarray(behind[ends // 2 - 1] - 1)
+
+
 def encode(mask: np.ndarray) -> str:
     """Write a mask as run-length code.
 
@@ -184,6 +224,18 @@ def decode(text: str, height: int, width: int) -> np.ndarray:
     total = int(ends[-1]) if len(ends) else 0
     flat[np.repeat(starts - ends + lengths, lengths) + np.arange(total)] = 1
     return np.ascontiguousarray(flat.reshape(width, height).T)
+
+
+# Of a word of eight letters, little end first: the last 0..8 of them.
+_DIGITS = np.array([0, *((2**64 - 1) >> 8 * (8 - count) << 8 * (8 - count) for count in range(1, 9))], np.uint64)
+_PAIRS = tuple(
+    (np.uint64(mask), np.uint64(factor), np.uint64(bits))
+    for mask, factor, bits in (
+        (0x0F0F0F0F0F0F0F0F, 10 * 2**8 + 1, 8),
+        (0x00FF00FF00FF00FF, 100 * 2**16 + 1, 16),
+        (0x0000FFFF0000FFFF, 10_000 * 2**32 + 1, 32),
+    )
+)
 
 
 def _digit_table(end: str) -> np.ndarray:

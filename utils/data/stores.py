@@ -1,6 +1,7 @@
 """Folders on disks and in object stores, by one set of calls: what fsspec knows, with errors of one line."""
 
 import contextlib
+import errno
 import posixpath
 import shutil
 from collections.abc import Iterator
@@ -15,6 +16,7 @@ from utils.files import replacing
 _PACKAGES = {"s3": "s3fs", "s3a": "s3fs", "gs": "gcsfs", "gcs": "gcsfs", "az": "adlfs", "abfs": "adlfs"}
 _PACKAGES |= {"http": "aiohttp", "https": "aiohttp"}
 
+_NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 KEYS = 1000  # that S3 lists at a time, the most that it does
 
 
@@ -85,14 +87,19 @@ class Store:
             return self.fs.open(self.at(name), "rb", **({} if self.local else {"block_size": block_size}))
 
     def create(self, name: str, content: bytes) -> bool:
-        """Write a file in one step; on stores only where there is none.
+        """Write a file in one step, only where there is none.
 
         Returns:
-            False where somebody else's was there before, which stays. On a disk the new one takes its place.
+            False where somebody else's was there before, which stays.
         """
         if self.local is not None:
-            with replacing(self.local / name) as temporary:
-                temporary.write_bytes(content)
+            try:
+                with replacing(self.local / name, once=True) as temporary:
+                    temporary.write_bytes(content)
+            except FileExistsError:
+                if not self.is_file(name):  # what is there is the folder's name
+                    raise
+                return False
             return True
         try:
             with self._told(name):
@@ -109,7 +116,8 @@ class Store:
     def replace(self, name: str, content: bytes) -> None:
         """Write a file in one step, over an older one too."""
         if self.local is not None:
-            self.create(name, content)
+            with replacing(self.local / name) as temporary:
+                temporary.write_bytes(content)
             return
         with self._told(name):
             self.fs.pipe_file(self.at(name), content)
@@ -129,9 +137,16 @@ class Store:
         Raises:
             FileNotFoundError, PermissionError: of this file.
             StoreError: the store does not answer.
+            InputError: this machine's disk is full.
         """
         with self._told(path):
-            self.fs.get_file(path, str(target))
+            try:
+                self.fs.get_file(path, str(target))
+            except OSError as error:
+                if error.errno not in _NO_ROOM:
+                    raise
+                remedy = "free some, or name a folder with room in TMPDIR"
+                raise InputError(f"{target.parent}: {error.strerror}, for files of {self.place}; {remedy}") from None
 
     def names(self) -> Iterator[str]:
         """Give the names of what lies directly in this folder, in no order; nothing where there is no such folder."""

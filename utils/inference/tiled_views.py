@@ -9,7 +9,7 @@ import torch
 
 from utils.inference.network import ChooseImages, Network, Outputs
 from utils.inference.tiles import OVERLAP, Tiles
-from utils.inference.tta import WORDS, require_square, turned, turned_back, views_of
+from utils.inference.tta import VIEWS, WORDS, require_square, turned, turned_back
 
 
 class TiledViews(Tiles):
@@ -24,7 +24,7 @@ class TiledViews(Tiles):
     Args:
         network: what to run, once a tile; it must not judge whole images.
         tile: height and width in pixels. Images that are smaller stay whole in that direction.
-        tta: ``flips`` or ``d4``, or a half of one, see ``tta.py``.
+        tta: ``flips`` or ``d4``, see ``tta.py``.
     """
 
     def __init__(self, network: Network, tile: tuple[int, int], tta: str) -> None:
@@ -34,7 +34,7 @@ class TiledViews(Tiles):
     @property
     def name(self) -> str:
         """Name of the network, and what is done with it."""
-        return f"{self.network.name}, tiles of {self.tile[0]}x{self.tile[1]}, {WORDS.get(self.tta, self.tta)}"
+        return f"{self.network.name}, tiles of {self.tile[0]}x{self.tile[1]}, {WORDS[self.tta]}"
 
     def __call__(self, images: np.ndarray, choose: ChooseImages | None = None) -> Outputs:
         """Run on a batch, see ``Network``.
@@ -46,7 +46,7 @@ class TiledViews(Tiles):
         size = images.shape[1:3]
         require_square(self.tta, *size)
         height, width = (min(pair) for pair in zip(self.tile, size, strict=True))
-        views = views_of(self.tta)
+        views = VIEWS[self.tta]
         places = [(view, *corner) for number, view in enumerate(views) for corner in self._corners(number, size)]
 
         def cut() -> Iterator[np.ndarray]:
@@ -77,10 +77,10 @@ class TiledViews(Tiles):
         Of ``d4`` the four views without a quarter turn begin at all four corners of the image, so that they may leave out
         the border. Of ``flips`` the two that do not lie between the others begin at opposite corners.
         """
-        transposed, axes = views_of(self.tta)[number]
-        between = len(axes) == 1 if self.tta.startswith("flips") else transposed
+        transposed, axes = VIEWS[self.tta][number]
+        between = len(axes) == 1 if self.tta == "flips" else transposed
         rows, columns = (
-            view_starts(length, min(tile, length), between, self.tta.startswith("d4"))
+            view_starts(length, min(tile, length), between, self.tta == "d4")
             for length, tile in zip(size, self.tile, strict=True)
         )
         return list(itertools.product(rows, columns))

@@ -59,6 +59,7 @@ class Worker:
         record = {
             "shard": shard,
             "shards": self.job.shards,
+            "plan": self.job.plan,
             "skipped": sum(row["status"] != OK for row in rows),
             "defective": sum(row["verdict"] == DEFECTIVE for row in rows),
             "found": _totals(rows),

@@ -5,14 +5,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-from tqdm import tqdm
 
 from utils.data.annotations import Dataset
-from utils.data.cache import FileCache
-from utils.data.checks import in_order, thread_count
-from utils.data.duplicates.description import describe
-from utils.data.duplicates.hashes import BYTES, VERSION, hash_of
-from utils.data.duplicates.pairs import scale_for
+from utils.data.duplicates.kept_hashes import hashes_of
 from utils.errors import InputError
 from utils.files import replacing
 from utils.weights.image_hashes import HashSet, ImageHashes, from_content, joined, of_images
@@ -22,7 +17,7 @@ from utils.weights.run_files import HASHES
 def hash_images(
     dataset: Dataset, train: Sequence[str], valid: Sequence[str], workers: int | None, progress: bool = True
 ) -> ImageHashes:
-    """Hash the images of a run; the hash of an image is kept until it changes.
+    """Hash the images of a run; see ``hashes_of``.
 
     Args:
         dataset: the dataset folder, whose images were checked.
@@ -31,26 +26,7 @@ def hash_images(
         workers: threads that read images; None: one a core.
         progress: show a bar when standard error is a terminal.
     """
-    names = [*train, *valid]
-    scale = scale_for(dataset.paths(names))
-    # The depth of images with more than 8 bits changes the numbers that are hashed.
-    key = [VERSION, scale, dataset.depth.text()]
-    cache = FileCache(dataset.root, "hashes")
-
-    def one(name: str) -> np.ndarray:
-        stored = cache.get(dataset.path(name))
-        if isinstance(stored, list) and stored[:-1] == key:
-            return np.frombuffer(bytes.fromhex(stored[-1]), np.uint8)
-        found = hash_of(describe(dataset.read(name, channels=1)[..., 0], scale))
-        cache.put(dataset.path(name), [*key, found.tobytes().hex()])
-        return found
-
-    hashes = np.zeros((len(names), BYTES), np.uint8)
-    read = in_order(one, names, thread_count(workers))
-    bar = tqdm(read, "hashing images", len(names), disable=None if progress else True)
-    for place, (_, found) in enumerate(bar):
-        hashes[place] = found
-    cache.save()
+    scale, hashes = hashes_of(dataset, [*train, *valid], workers, progress)
     return of_images(scale, hashes[: len(train)], hashes[len(train) :])
 
 

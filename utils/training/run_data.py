@@ -6,7 +6,6 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from utils.data.annotations import Dataset
-from utils.data.packed import PackedImage
 from utils.errors import InputError
 from utils.files import replacing
 from utils.text import plural
@@ -82,11 +81,11 @@ def _fingerprint(dataset: Dataset, name: str) -> str:
     Every byte is read: that takes less than the first epoch, which reads and decodes the same files.
     """
     digest = hashlib.blake2b(digest_size=16)
-    path = dataset.path(name)
-    if isinstance(path, PackedImage):  # which is compared with its checksum whenever it is read
-        digest.update(b"packed" + path.digest)
+    if dataset.pack is not None and dataset.is_packed(name):  # which is compared with its checksum whenever it is read
+        images = dataset.pack.side(dataset.side)
+        digest.update(b"packed" + images.digests[images.row(name)].tobytes())
     else:
-        with open(path, "rb") as file:
+        with open(dataset.path(name), "rb") as file:
             while block := file.read(1 << 20):
                 digest.update(block)
     digest.update(_labels(dataset, name).encode())

@@ -101,6 +101,26 @@ def test_a_cluster_that_does_not_answer_is_one_line_at_once(config, monkeypatch,
     assert not config.out.exists()
 
 
+@pytest.mark.parametrize(("named", "begins"), [("local", True), (None, True), ("ray://mill:10001", False)])
+def test_a_cluster_that_cannot_be_started_is_one_line(config, monkeypatch, named, begins):
+    """Ray raises a bare ``Exception`` where this machine is too busy; its page in the browser is not started."""
+    asked = {}
+
+    def init(**words):
+        asked.update(words)
+        raise Exception("The current node timed out\nduring startup.")
+
+    services = SimpleNamespace(canonicalize_bootstrap_address=lambda address: None)
+    fake = SimpleNamespace(is_initialized=lambda: False, init=init, _private=SimpleNamespace(services=services))
+    monkeypatch.setattr("utils.shards.engines.ray.optional", lambda *_: fake)
+    monkeypatch.delenv("RAY_ADDRESS", raising=False)
+    if named:
+        monkeypatch.setenv("RAY_ADDRESS", named)
+    with pytest.raises(InputError, match=r"^-engine ray: no cluster \(The current node timed out during startup\.\); "):
+        OnRay(config)
+    assert asked.get("include_dashboard", True) is not begins
+
+
 @pytest.mark.parametrize(("alive", "ends"), [(True, False), (False, True), (None, True)])
 def test_a_driver_whose_machine_left_the_cluster_ends_with_one_line(config, alive, ends):
     """Tasks of such a driver never finish; ``None``: the machine is forgotten."""

@@ -10,7 +10,7 @@ from utils.inference.systems.single import SingleNetwork
 from utils.inference.systems.system import System
 from utils.inference.tiled_views import TiledViews
 from utils.inference.tiles import Tiled, TiledWhereLarge
-from utils.inference.tta import Augmented
+from utils.inference.tta import VIEWS, Augmented
 from utils.weights.system_file import SystemFile
 from utils.weights.weights_file import WeightsFile
 
@@ -53,7 +53,9 @@ def make_system(
             cut = None
         network = open_one(member)
         if cut:
-            return Tiled(network, cut) if tta == "none" else TiledViews(network, cut, tta)
+            # Half of the views leave out more of the border than one tile may: they are cut each by itself.
+            network = TiledViews(network, cut, tta) if tta in VIEWS else Tiled(network, cut)
+            return network if tta == "none" or tta in VIEWS else Augmented(network, tta)
         if not member.spec.labels and member.input_size is None:
             network = TiledWhereLarge(network)
         return network if tta == "none" else Augmented(network, tta)

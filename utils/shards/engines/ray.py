@@ -9,7 +9,7 @@ from typing import Any
 from config import PredictConfig
 from utils.data.stores import StoreError
 from utils.device import optional
-from utils.errors import InputError
+from utils.errors import InputError, lacks_memory
 from utils.shards.engines.engine import Engine
 from utils.shards.job import Task
 
@@ -37,11 +37,17 @@ class OnRay(Engine):
             threads = str(max(config.threads, 1))
             wanted = {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": threads}
             try:
-                _refuse_silence(ray)
+                # A page of its own would be one more program to start, and to reach from elsewhere.
+                more = {"include_dashboard": False} if _begins(ray) else {}
                 ray.init(
-                    runtime_env={"env_vars": {**wanted, **_for_stores()}}, log_to_driver=False, logging_level="error"
+                    runtime_env={"env_vars": {**wanted, **_for_stores()}},
+                    log_to_driver=False,
+                    logging_level="error",
+                    **more,
                 )
-            except (ConnectionError, ValueError, RuntimeError, TimeoutError) as error:
+            except Exception as error:  # some of Ray's are of no narrower kind
+                if lacks_memory(error):
+                    raise
                 text = " ".join(str(error).split())
                 raise InputError(
                     f"-engine ray: no cluster ({text[:200]}); check RAY_ADDRESS, start one by ray start --head,"
@@ -88,20 +94,25 @@ class OnRay(Engine):
             self.ray.shutdown()
 
 
-def _refuse_silence(ray: Any) -> None:
-    """Raise ``ConnectionError`` where the cluster that Ray would take does not answer: Ray itself tries for many minutes."""
+def _begins(ray: Any) -> bool:
+    """Check whether Ray is going to start a cluster on this machine.
+
+    Raises:
+        ConnectionError: the cluster that Ray would take does not answer; Ray itself tries for many minutes.
+    """
     named = os.environ.get("RAY_ADDRESS", "")
     if "://" in named or named == "local":
-        return
+        return named == "local"
     address = ray._private.services.canonicalize_bootstrap_address(named or None)  # which has no public name
-    if address is None:  # there is none, so Ray starts one
-        return
+    if address is None:
+        return True
     host, _, port = address.rpartition(":")
     try:
         socket.create_connection((host.strip("[]"), int(port)), _ANSWERS).close()
     except OSError as error:
         meant = f" ({named} as Ray reads it)" if named and named != address else ""
         raise ConnectionError(f"{address}{meant} does not answer: {error.strerror or error}") from None
+    return False
 
 
 def _fit(node: dict[str, Any], cores: int, gpus: int) -> int:
