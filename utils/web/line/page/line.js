@@ -3,6 +3,9 @@ import { language, t } from "./words.js";
 
 const SECOND = 1000;
 const SHOWN = 18;
+/** Return a number without digits that nobody reads. */
+const whole = (value) => (value === null || value === undefined ? "–" : Math.round(value).toLocaleString(language));
+
 const FIGURES = [
   [t("rate"), (s) => s.rate.toLocaleString(language, { minimumFractionDigits: 1, maximumFractionDigits: 1 })],
   [t("frames"), (s) => s.frames],
@@ -12,8 +15,8 @@ const FIGURES = [
   [t("shed"), (s) => s.shed],
   [t("lost"), (s) => s.lost + s.unrecorded],
   [t("waiting"), (s) => s.waiting],
-  [t("median"), (s) => s.p50_ms ?? "–"],
-  [t("most"), (s) => s.p99_ms ?? "–"],
+  [t("median"), (s) => whole(s.p50_ms)],
+  [t("most"), (s) => whole(s.p99_ms)],
   [t("spool"), (s) => s.depth],
   [t("last"), (s) => s.last_frame_s ?? "–"],
 ];
@@ -58,7 +61,7 @@ function card(frame) {
   verdict.append(` ${frame.reason ?? (frame.defects ? t("defects", frame.defects) : "")}`);
   verdict.title = frame.reason ?? "";
   const where = frame.position_m === null ? "" : `, ${frame.position_m.toFixed(2)} m`;
-  item.append(verdict, made("p", `${frame.frame}${where}`, "note"), made("p", `${moment(frame.time)}, ${Math.round(frame.ms)} ms`, "note"));
+  item.append(verdict, made("p", `${frame.frame}${where}`, "note"), made("p", `${moment(frame.time)}, ${whole(frame.ms)} ms`, "note"));
   return item;
 }
 

@@ -16,7 +16,7 @@ export const WORDS = {
     shed: "ausgelassen", lost: "verloren", waiting: "warten", median: "Median, ms", most: "99 %, ms", spool: "im Speicher", last: "letztes Bild, s",
     ng_title: "Letzte Bilder, die nicht OK sind", none_ng: "Keines seit dem Start.", last_title: "Letzte Bilder", none_last: "Noch kein Bild gekommen.",
     sinks: "Empfänger", sink: "Empfänger", state: "Zustand", sent: "gesendet", dropped: "verworfen", error: "letzter Fehler", takes: "nimmt Ereignisse", away: "nicht erreichbar",
-    again: "wieder in {n} s", defects: "Fehler: {n}", no_sinks: "Keine Empfänger: Ereignisse stehen nur auf dieser Seite.", alarms: "Die Bilder haben sich verändert",
+    again: "wieder in {n} s", defects: "Defekte: {n}", no_sinks: "Keine Empfänger: Ereignisse stehen nur auf dieser Seite.", alarms: "Die Bilder haben sich verändert",
   },
   ru: {
     connecting: "соединение", running: "работает", starved: "нет кадров", overloaded: "перегрузка", paused: "пауза", stopping: "завершается", fault: "неисправность",
