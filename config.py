@@ -665,6 +665,11 @@ class CalibrationFlags:
     calibrate: bool = flag(
         "choose each class's thresholds and areas by these images, and write them into the weights file", False
     )
+    appearance: bool = flag(
+        "write how these images look into the weights file, by which Watch_line.py and Predict_masks.py tell others; "
+        "its thresholds stay, unless with -calibrate",
+        False,
+    )
     area_limits: Literal["search", "percentiles", "keep"] = flag(
         "of -calibrate; search: the areas that are best; percentiles: 2nd and 98th of the labels trained on, if "
         "better; keep: those in use",

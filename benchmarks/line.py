@@ -53,6 +53,7 @@ class LineConfig:
     seconds: int = flag("of replay, for each rate", 600, low=5)
     kills: int = flag("of kills", 20, low=1)
     shuffled: int = flag("of drift: frames of the images learnt from", 100_000, low=1000)
+    most: int = flag("of drift: images, evenly spread; 0: all", 0, low=0)
     seed: int = flag("of kills and drift", 0)
     work: Path = flag("folder for frames, spool and logs", Path(tempfile.gettempdir()) / "steel-line")
     out: Path = flag("CSV file to append to", Path(__file__).parent / "results/line.csv")
@@ -176,27 +177,41 @@ def camera(config: LineConfig) -> Found:
 
 
 def drift(config: LineConfig) -> Found:
-    """Tell how soon other images are noticed, and how often the same ones."""
+    """Tell how soon other images are noticed, and how often the same ones: learnt on one half, measured on the other."""
     import cv2
 
+    from utils.inference.looking import measuring
     from utils.line.drift import Drift
     from utils.line.event import FrameEvent
-    from utils.weights.appearance import first_kernel, measure
+    from utils.weights.appearance import described, summarised
     from utils.weights.finding import list_weights
     from utils.weights.weights_file import load
 
     paths = sources_of(config)
-    images = [cv2.imread(str(path), cv2.IMREAD_GRAYSCALE)[..., None] for path in paths]
+    if config.most:
+        paths = [paths[place] for place in np.linspace(0, len(paths) - 1, min(len(paths), config.most)).astype(int)]
+    mixed = np.random.default_rng(config.seed).permutation(len(paths))
     weights = load(config.weights_dir if config.weights_dir.is_file() else list_weights(config.weights_dir)[0])
-    kernel = first_kernel(weights.state_dict, len(weights.mean))
-    assert kernel is not None
-    known = measure(images, kernel)
+    layer, look = measuring(weights)
+    assert look is not None
+
+    def read(path: Path) -> np.ndarray:
+        grey = cv2.imread(str(path), cv2.IMREAD_GRAYSCALE)[..., None]
+        return np.ascontiguousarray(np.broadcast_to(grey, (*grey.shape[:2], weights.spec.channels)))
+
+    def row(image: np.ndarray) -> np.ndarray:
+        return known.properties(image, look(image))
+
+    learnt = (read(paths[place]) for place in mixed[: len(mixed) // 2])
+    known = summarised([described(image, look(image)) for image in learnt], layer)
     assert known is not None
+    images = [read(paths[place]) for place in mixed[len(mixed) // 2 :]]
+    yield "images learnt from, and layer", f"{known.count}, {layer}", ""
     event = FrameEvent(id="0" * 32, time="", source="", frame="f", verdict="OK")
     rng = np.random.default_rng(config.seed)
 
     def alarms(rows: list[np.ndarray], count: int) -> list[tuple[int, str]]:
-        watch, found = Drift(known), []
+        watch, found = Drift(known, look), []
         for number in range(count):
             alarm = watch.add(rows[int(rng.integers(len(rows)))], event)
             if alarm is not None:
@@ -204,7 +219,7 @@ def drift(config: LineConfig) -> Found:
         return found
 
     begin = time.process_time()
-    rows = [known.properties(image) for image in images]
+    rows = [row(image) for image in images]
     spent = 1e3 * (time.process_time() - begin) / len(images)
     begin = time.process_time()
     found = alarms(rows, config.shuffled)
@@ -212,15 +227,15 @@ def drift(config: LineConfig) -> Found:
     yield f"alarms in {config.shuffled} frames of {len(images)} images, shuffled", len(found), "1"
     yield "ms a frame", round(spent, 3), "1"
     changes = {
-        "10 % darker": [known.properties((image * 0.9).astype(np.uint8)) for image in images],
-        "blurred, sigma 1": [known.properties(cv2.GaussianBlur(image, (0, 0), 1)[..., None]) for image in images],
+        "10 % darker": [row((image * 0.9).astype(np.uint8)) for image in images],
+        "blurred, sigma 1": [row(cv2.GaussianBlur(image, (0, 0), 1).reshape(image.shape)) for image in images],
     }
     if config.other is not None:
         others = [path for path in sorted(config.other.rglob("*")) if path.suffix.lower() in (".jpg", ".png", ".bmp")]
-        foreign = [known.properties(cv2.imread(str(path), cv2.IMREAD_GRAYSCALE)[..., None]) for path in others[:500]]
+        foreign = [row(read(path)) for path in others[:500]]
         changes["10 % of other steel"] = [
-            foreign[int(rng.integers(len(foreign)))] if number % 10 == 0 else row
-            for number, row in enumerate(rows * 10)
+            foreign[int(rng.integers(len(foreign)))] if number % 10 == 0 else own
+            for number, own in enumerate(rows * 10)
         ]
     for name, changed in changes.items():
         runs = [alarms(changed, 500) for _ in range(20)]

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from config import ServeConfig
+from config import ServeConfig, WatchConfig
 from tests.web.red import Red, form, make_application, pixels, png, running
 from utils.cli import parse
 from utils.web.desk.mounting import mount_desk
@@ -175,7 +175,7 @@ def line_begins(step: list[str]) -> bool:
 def test_dockerfile_is_whole():
     lines = re.sub(r"\\\n", " ", (DEPLOY / "Dockerfile").read_text("utf-8")).splitlines()
     steps = [line.split(None, 1) for line in lines if line.strip() and not line.startswith("#")]
-    known = ["FROM", "RUN", "USER", "WORKDIR", "COPY", "EXPOSE", "VOLUME", "HEALTHCHECK", "ENTRYPOINT", "CMD"]
+    known = ["FROM", "RUN", "USER", "WORKDIR", "COPY", "EXPOSE", "VOLUME", "HEALTHCHECK", "ENTRYPOINT", "CMD", "ARG"]
     words = [step[0] for step in steps if line_begins(step)]
     assert set(words) <= set(known)
     assert words[0] == "FROM"
@@ -210,3 +210,34 @@ def test_unit_starts_the_server_with_flags_that_it_has():
     assert int(unit["Service"]["TimeoutStopSec"]) > flags.max_seconds
     folder = f"/var/lib/{unit['Service']['StateDirectory']}"
     assert str(flags.save) == folder
+
+
+def test_compose_file_of_a_line_starts_it_with_flags_and_libraries_that_it_has():
+    services = yaml.safe_load((DEPLOY / "line.yaml").read_text("utf-8"))["services"]
+    line = services["line"]
+    assert line["build"]["args"] == {"EXTRA": "requirements-line.txt"}  # without it mqtt:// cannot be opened
+    assert (ROOT / line["build"]["args"]["EXTRA"]).is_file()
+    assert "ARG EXTRA" in (DEPLOY / "Dockerfile").read_text("utf-8")
+    flags = parse(WatchConfig, line["command"], "Watch_line.py", "")
+    kept = next(volume.split(":")[1] for volume in line["volumes"] if volume.startswith("kept:"))
+    assert str(flags.spool).startswith(kept)
+    assert flags.sinks is not None
+    assert len(flags.sinks) == 3
+    assert int(line["stop_grace_period"].removesuffix("s")) > flags.drain_s
+    assert all(port.startswith("127.0.0.1:") for one in services.values() for port in one.get("ports", ()))
+    assert all(
+        ":" in one["image"] and not one["image"].endswith("latest") for one in services.values() if "image" in one
+    )
+
+
+def test_unit_of_a_line_starts_it_with_flags_that_it_has():
+    unit = configparser.ConfigParser(strict=False, interpolation=None)
+    unit.optionxform = str  # type: ignore[assignment, method-assign]
+    unit.read(DEPLOY / "steel-line.service", encoding="utf-8")
+    words = unit["Service"]["ExecStart"].split()
+    assert words[1] == "Watch_line.py"
+    assert {word for word in words if word.startswith("-")} <= {"-config", "-spool"}
+    assert (
+        int(unit["Service"]["TimeoutStopSec"]) > parse(WatchConfig, ["-source", "push://"], "Watch_line.py", "").drain_s
+    )
+    assert f"/var/lib/{unit['Service']['StateDirectory']}/spool" in words

@@ -1,6 +1,7 @@
 """The spool: nothing is lost or doubled by a kill, a full disk is told, bounds are counted."""
 
 import os
+import shutil
 import signal
 import sqlite3
 import subprocess
@@ -150,6 +151,43 @@ def test_full_disk_is_told_and_what_was_tried_is_not_half_there(tmp_path):
         assert (seqs(spool), spool.events, spool.depth("a")) == ([1], 1, 1)
         spool._database.execute("PRAGMA max_page_count=100000")
         assert spool.append(frame_event(1)) == 2
+
+
+FILLER = """
+import contextlib
+import sys
+from pathlib import Path
+from tests.line.conftest import frame_event
+from utils.line.spool import Spool, SpoolError
+spool, written, rounds = Spool(Path(sys.argv[1]), ["a"], spare=1024**2), 0, 0
+assert (Path(sys.argv[1]) / "spare").is_file()
+while rounds < 3:
+    try:
+        written = spool.append(frame_event(written, reason="x" * 3000))
+    except SpoolError as error:
+        assert "full" in str(error), error
+        with contextlib.suppress(SpoolError):
+            spool.tidy()  # nobody has got anything: the spare bytes stay
+        assert (Path(sys.argv[1]) / "spare").is_file()
+        while found := spool.read("a", 100):
+            spool.acknowledge("a", found[-1][0])
+        assert spool.tidy() == 0
+        rounds += 1
+    assert written < 20_000
+print("went on", rounds)
+"""
+
+
+def test_really_full_disk_goes_on_when_the_sinks_have_their_events(tmp_path):
+    unshare = ["unshare", "--user", "--map-root-user", "--mount", "sh", "-c"]
+    mounted = f"mount -t tmpfs -o size=4m none {tmp_path}"
+    if shutil.which("unshare") is None or subprocess.run([*unshare, mounted], capture_output=True).returncode:
+        pytest.skip("needs a system that lets a user mount a small disk")
+    command = f'{mounted} && exec "$0" -c "$1" {tmp_path}/spool'
+    done = subprocess.run(
+        [*unshare, command, sys.executable, FILLER], cwd=ROOT, capture_output=True, text=True, timeout=120
+    )
+    assert (done.stdout, done.returncode) == ("went on 3\n", 0), done.stderr[-2000:]
 
 
 WRITER = """

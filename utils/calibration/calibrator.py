@@ -14,6 +14,7 @@ from utils.calibration.counting import ImageTable, count_image, join
 from utils.calibration.gated import Gated, GateSetting
 from utils.calibration.gates import GateLayout
 from utils.calibration.grid import limits_of, make_grid
+from utils.calibration.looks import Looks
 from utils.calibration.new_weights import NewWeights, groups_of
 from utils.calibration.result import Calibration
 from utils.calibration.solving import solve
@@ -29,7 +30,7 @@ from utils.inference.chosen import Chosen
 from utils.inference.ground_truth import GroundTruth
 from utils.inference.inspected import Inspected
 from utils.inference.systems.gated import switch_off_classes
-from utils.weights.appearance import Appearance, described, entropy_of, first_kernel, summarised
+from utils.weights.appearance import Appearance
 from utils.weights.measured import decision_in_use, with_new_thresholds
 from utils.weights.run_files import SPLIT
 from utils.weights.system_file import SystemFile
@@ -101,8 +102,7 @@ class Calibrator:
         self._tables: list[list[ImageTable]] = []
         self._labels: dict[str, np.ndarray] = {}
         # Of a system the members know how images look, and their files stay as they are.
-        self._kernel = first_kernel(weights.state_dict, len(weights.mean)) if isinstance(weights, WeightsFile) else None
-        self._looks: dict[str, tuple[np.ndarray, float, float]] = {}
+        self._looks = Looks(weights) if isinstance(weights, WeightsFile) else None
 
     def count(self, result: Inspected, truth: np.ndarray, ignored: np.ndarray | None = None) -> list[ImageTable]:
         """Count an image, in any thread; ``truth`` is (C, H, W) bool, ``ignored`` (H, W) bool or none."""
@@ -110,10 +110,8 @@ class Calibrator:
         if self.gate is not None:
             assert result.labels is not None
             self._labels[result.name] = result.labels
-        if self._kernel is not None:
-            entropy = entropy_of(result.logits, result.labels, self.task == "multiclass")
-            look = described(result.image, self._kernel), entropy, float(result.masks.any())
-            self._looks[result.name] = look
+        if self._looks is not None:
+            self._looks.see(result)
         logits = self._behind(result).numpy() if self.gate_is_fixed else result.logits
         return count_image(logits, truth, self.task, self.grids, ignored)
 
@@ -180,8 +178,7 @@ class Calibrator:
         write_curves(folder / "calibration.csv", result)
         everyone = (self.chosen, *self.new_weights.alike)
         new = result.changed or any(one.weights.decision != self.chosen.decision for one in everyone)
-        if self.config.force and not knows_answers(self.chosen.weights):
-            new = new or self._appearance() is not None
+        new = new or (self.config.appearance and self._appearance() is not None)
         new = new and (self.config.force or not result.finds_nothing)
         return dataclasses.replace(result, notes=self.notes), self._prepare(result, folder, out) if new else None
 
@@ -227,18 +224,8 @@ class Calibrator:
         return new
 
     def _appearance(self) -> Appearance | None:
-        """Put together how the images look that were counted, and how sure the network is about them."""
-        if self._kernel is None:
-            return None
-        rows = [self._looks[name] for name in self._names]
-        return summarised(
-            [row for row, _, _ in rows], self._kernel, [one for _, one, _ in rows], [one for _, _, one in rows]
-        )
-
-
-def knows_answers(weights: WeightsFile | SystemFile) -> bool:
-    """Check whether weights hold how sure the network is about images like those that it learnt from."""
-    return weights.appearance is not None and weights.appearance.knows_answers
+        """Return how the images look that were counted; None of a system, or where they are too few."""
+        return None if self._looks is None else self._looks.appearance()
 
 
 def write_curves(path: Path, result: Calibration) -> None:

@@ -30,25 +30,26 @@ class NewWeights:
     Args:
         chosen: the weights as they are.
         alike: others that get the same settings.
+        flag: that asked for it, for messages.
 
     Raises:
         InputError: the network is part of a system, or there is no permission to write beside the weights file.
     """
 
-    def __init__(self, chosen: Chosen, alike: Sequence[Chosen] = ()) -> None:
+    def __init__(self, chosen: Chosen, alike: Sequence[Chosen] = (), flag: str = "-calibrate") -> None:
         self.chosen = chosen
         self.alike = tuple(alike)
-        self._others = [NewWeights(one) for one in alike]
+        self._others = [NewWeights(one, (), flag) for one in alike]
         # What must stay as it is, or is in no file yet: the new one goes to the results.
         self.elsewhere = chosen.assembled or (chosen.path.parent / INDEX).is_file()
         systems = [] if self.elsewhere else systems_with(chosen.path)
         if systems:  # its file moves, and they know it by name and sha256
             raise InputError(
-                f"-calibrate: {systems[0]} needs {chosen.path} as it is; calibrate the whole with -weights_dir"
-                f" {systems[0]}, or a copy of the file elsewhere"
+                f"{flag}: {systems[0]} needs {chosen.path} as it is; take a copy of the file elsewhere"
+                + (f", or calibrate the whole with -weights_dir {systems[0]}" if flag == "-calibrate" else "")
             )
         if not chosen.assembled and not os.access(chosen.path.parent, os.W_OK):
-            raise InputError(f"-calibrate: no permission to write to {chosen.path.parent}; copy the weights elsewhere")
+            raise InputError(f"{flag}: no permission to write to {chosen.path.parent}; copy the weights elsewhere")
         self._commit: Callable[[], None] | None = None
 
     def prepare(self, change: Change, folder: Path, out: Path) -> Path:

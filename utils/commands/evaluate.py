@@ -10,6 +10,7 @@ from pathlib import Path
 from config import EvaluateConfig
 from utils.calibration.calibrator import Calibrator
 from utils.calibration.counting import ImageTable
+from utils.calibration.looks import NewAppearance
 from utils.calibration.new_weights import UNCALIBRATED
 from utils.calibration.result import Calibration
 from utils.commands.compare_runs import CompareResult, compare_runs
@@ -70,6 +71,7 @@ class EvaluateResult:
         known: which images the network has seen copies of; None: not looked for, since it was trained on all of them.
         unseen: the scores of the images without a copy; None: all are without one, or none is.
         alike: number of further networks that were asked, and get the same settings.
+        looked: with ``-appearance`` alone, the new weights file.
     """
 
     evaluation: Evaluation
@@ -89,6 +91,7 @@ class EvaluateResult:
     known: KnownImages | None = None
     unseen: Scores | None = None
     alike: int = 0
+    looked: Path | None = None
 
     @property
     def scores(self) -> Scores:
@@ -142,6 +145,10 @@ class EvaluateResult:
                 earlier = self.calibrated.parent / UNCALIBRATED
                 said += f"; the one from training is in {earlier}" if earlier.is_dir() else ""
             lines += ["", self.calibration.text(), said, ""]
+        if self.looked:
+            lines.append(
+                f"new weights file: {self.looked}; it knows how these images look, its thresholds are as before"
+            )
         lines += self.left_out
         if self.bit_depth:
             lines.append(f"images with more than 8 bits: {self.bit_depth}")
@@ -167,6 +174,10 @@ def evaluate(config: EvaluateConfig) -> EvaluateResult | LabelsResult | CompareR
     config = with_local_folder(config)
     if config.compare is not None:
         return compare_runs(config)
+    if config.appearance and config.split.startswith("test"):
+        raise InputError(
+            f"-appearance -split {config.split}: is measured on images learnt from; use -split valid or all"
+        )
     if config.calibrate and config.split.startswith("test"):
         raise InputError(
             f"-calibrate -split {config.split}: scores of images that decided something prove nothing; use -split valid"
@@ -177,6 +188,8 @@ def evaluate(config: EvaluateConfig) -> EvaluateResult | LabelsResult | CompareR
     side = meant(config, run)
     dataset = open_dataset(config.dir, "test" if side == "test-images" else "train")
     if chosen.weights.spec.is_classifier:
+        if config.appearance:
+            raise InputError(f"-appearance: {chosen.path} classifies whole images; Train.py measures it for these")
         names = names_of(side, dataset, run)[: config.num_of_images or None]
         known = known_images(config, chosen, dataset, names)
         return evaluate_labels(config, chosen, dataset, names, what_of(config, side, run), known, folds)
@@ -187,6 +200,7 @@ def evaluate(config: EvaluateConfig) -> EvaluateResult | LabelsResult | CompareR
     check_labels(dataset, names)
     alike = folds.others if folds else ()
     calibrator = Calibrator(config, chosen, dataset, labels, names, alike) if config.calibrate else None
+    looks = NewAppearance(chosen, alike) if config.appearance and not config.calibrate else None
     skipped: list[Refused] = []
     pipeline = (
         folds.pipeline(config, skipped, dataset.image_dir)
@@ -200,11 +214,14 @@ def evaluate(config: EvaluateConfig) -> EvaluateResult | LabelsResult | CompareR
     pipeline.gates = calibrator is None
     start = time.perf_counter()
     with staged(out) as folder:
-        collected = _collect(pipeline, dataset, names, labels, folder, skipped, calibrator, chosen.decision.min_areas)
+        collected = _collect(
+            pipeline, dataset, names, labels, folder, skipped, calibrator, chosen.decision.min_areas, looks
+        )
         seconds = time.perf_counter() - start
         pipeline.gates = True
         evaluation = collected.evaluate(config.resamples, config.seed)
         calibration, calibrated = calibrator.finish(folder, out) if calibrator else (None, None)
+        looked = looks.finish(folder, out) if looks else None
         tables = (*write_tables(folder, evaluation), *(["calibration.csv"] if calibration else []))
         result = EvaluateResult(
             evaluation=evaluation,
@@ -224,6 +241,7 @@ def evaluate(config: EvaluateConfig) -> EvaluateResult | LabelsResult | CompareR
             known=known,
             unseen=_unseen(evaluation, known),
             alike=len(alike),
+            looked=looked,
         )
         scores = {
             **evaluation.to_dict(),
@@ -236,6 +254,8 @@ def evaluate(config: EvaluateConfig) -> EvaluateResult | LabelsResult | CompareR
         _write_report(config, chosen, result, pipeline, dataset, labels, folder)
         if calibrator:
             calibrator.commit()
+        if looks:
+            looks.commit()
     return result
 
 
@@ -256,6 +276,7 @@ def _collect(
     skipped: list[Refused],
     calibrator: Calibrator | None,
     min_areas: tuple[int, ...],
+    looks: NewAppearance | None = None,
 ) -> Collector:
     """Measure one image after the other; the two tables with a row per object are written while they go by."""
     class_names, first_class = labels.spec.scored_names, labels.spec.first_class
@@ -268,6 +289,8 @@ def _collect(
             truth = labels.masks(result.name, *result.image.shape[:2])
             ignored = labels.ignored(result.name, *result.image.shape[:2])
             counted = calibrator.count(result, truth, ignored) if calibrator else []
+            if looks:
+                looks.see(result)
             if calibrator:
                 result = calibrator.behind_the_gate(result)
             planes = () if result.logits is None else class_probabilities(result.logits, pipeline.system.task)

@@ -36,6 +36,7 @@ from utils.inference.backends.choice import FEWEST
 from utils.inference.chosen import Chosen, choose_weights
 from utils.inference.ground_truth import GroundTruth, class_ids, labels_beside
 from utils.inference.inspected import Inspected, Refused
+from utils.inference.looking import looking
 from utils.inference.opening import open_pipeline
 from utils.inference.outputs import (
     SAVES,
@@ -205,12 +206,12 @@ def _write(
         if "labels" in save:
             sinks.append(stack.enter_context(LabelTable(out / "labels.csv", chosen.label_names)))
 
-        appearance = chosen.weights.appearance
+        appearance, look = chosen.weights.appearance, looking(chosen.weights)
         looks: list[np.ndarray] = []
 
         def finish(path: Path, result: Inspected) -> tuple[str, np.ndarray, np.ndarray, list[Any]]:
             if appearance is not None and len(looks) < MOST_LOOKS:
-                looks.append(appearance.properties(result.image))
+                looks.append(appearance.properties(result.image, look(result.image) if look else None))
             has = np.zeros(0) if result.labels is None else result.labels
             pieces = [sink.render(result) for sink in sinks]
             return result.name, _count(result), has >= chosen.label_thresholds, pieces
@@ -253,7 +254,7 @@ def unlike_words(appearance: Appearance, looks: Sequence[np.ndarray]) -> str:
         return ""
     means, (learnt, sd) = np.mean(looks, axis=0)[:4], (appearance.mean[:4], appearance.sd[:4])
     off = (means - learnt) / np.maximum(sd, 1e-3)
-    off[3] = max(0.0, off[3])
+    off[3] = max(0.0, np.nan_to_num(off[3]))
     words = [
         f"{name} {mean:.3g} (learnt {own:.3g})"
         for name, mean, own, far in zip(PROPERTIES, means, learnt, off, strict=False)

@@ -19,6 +19,7 @@ from config import ServeConfig, WatchConfig
 from utils.errors import InputError
 from utils.files import make_folder
 from utils.inference.chosen import Chosen, choose_weights
+from utils.inference.looking import looking
 from utils.inspection.inspector import Inspector, as_prediction
 from utils.line.coil import Coils, read_line_plan
 from utils.line.drift import Drift
@@ -184,11 +185,13 @@ def _drift(config: WatchConfig, chosen: Chosen) -> Drift | None:
     appearance = chosen.weights.appearance
     if appearance is None:
         log.warning(
-            "drift: %s does not say how its images look, so nothing is watched; Evaluate.py -calibrate -force adds it",
+            "drift: %s does not say how its images look, so nothing is watched; Evaluate.py -appearance adds it",
             chosen.path.name,
         )
         return None
-    return Drift(appearance, chosen.weights.spec.task == "multiclass", off=config.drift_off or ())
+    off = config.drift_off or ()
+    look = None if "features" in off else looking(chosen.weights)
+    return Drift(appearance, look, chosen.weights.spec.task == "multiclass", off=off)
 
 
 def _as_serving(config: WatchConfig) -> ServeConfig:

@@ -10,6 +10,7 @@ from collections.abc import Collection
 import numpy as np
 
 from utils.inference.inspected import Inspected
+from utils.inference.looking import Looking
 from utils.line.event import AlarmEvent, FrameEvent, event_id
 from utils.weights.appearance import PROPERTIES, Appearance, entropy_of
 
@@ -17,6 +18,7 @@ WINDOW = 500  # frames
 FEWEST = 100  # frames, before which nothing is said
 # Standard errors of the mean. By chance alone one window in 150,000 is farther off, and 100,000 frames are 200 windows apart.
 LIMIT = 4.5
+MOST = 8.0  # standard deviations that one frame may count: a single odd one is no drift
 SHOWN = 3  # frames that an alarm names
 WORDS = {
     "brightness": ("brighter", "darker"),
@@ -33,6 +35,7 @@ class Drift:
 
     Args:
         appearance: of the images that the network learnt from.
+        look: computes the features of an image, see ``utils.inference.looking``; None: they are not watched.
         multiclass: see ``entropy_of``.
         window: frames.
         limit: standard errors of the mean.
@@ -42,16 +45,22 @@ class Drift:
     def __init__(
         self,
         appearance: Appearance,
+        look: Looking | None,
         multiclass: bool = False,
         window: int = WINDOW,
         limit: float = LIMIT,
         off: Collection[str] = (),
     ) -> None:
-        self._appearance, self._multiclass, self._limit = appearance, multiclass, limit
+        self._appearance, self._look = appearance, look
+        self._multiclass, self._limit = multiclass, limit
         self._window = window
         self._rows: deque[tuple[np.ndarray, str]] = deque()
         self._sum = np.zeros(len(PROPERTIES))
         known = np.isfinite(appearance.mean) & np.isfinite(appearance.sd)
+        known[3] &= look is not None
+        # Of what is 0 or 1 there is no odd one.
+        spread = np.where(np.arange(len(PROPERTIES)) == 5, np.inf, MOST * np.maximum(appearance.sd, 1e-3))
+        self._least, self._most = appearance.mean - spread, appearance.mean + spread
         self._watched = known & np.array([name not in off for name in PROPERTIES])
         self._holding: dict[str, str] = {}
         self._added = 0
@@ -71,11 +80,13 @@ class Drift:
     def properties(self, seen: Inspected) -> np.ndarray:
         """Compute the properties of a frame."""
         entropy = entropy_of(seen.logits, seen.labels, self._multiclass) if self._watched[4] else np.nan
-        return self._appearance.properties(seen.image, entropy, float(len(seen.defects) > 0))
+        features = self._look(seen.image) if self._look is not None and self._watched[3] else None
+        return self._appearance.properties(seen.image, features, entropy, float(len(seen.defects) > 0))
 
     def add(self, row: np.ndarray, event: FrameEvent) -> AlarmEvent | None:
         """Take the properties of the next frame; return an alarm where one begins, the gravest of several."""
         row = np.where(np.isfinite(row), row, np.nan_to_num(self._appearance.mean))
+        row = np.where(self._watched, np.clip(row, self._least, self._most), 0.0)
         self._rows.append((row, event.frame))
         self._sum += row
         self._added += 1

@@ -11,6 +11,8 @@ Age counts by a clock of the spool that only runs while the service does, so tha
 import contextlib
 import dataclasses
 import logging
+import os
+import shutil
 import sqlite3
 import threading
 import time
@@ -49,6 +51,9 @@ class Limits:
     remembered: int = REMEMBERED
 
 
+# Bytes kept free beside the database: on a full disk not even deleting works without some.
+SPARE = 8 * 1024**2
+SPARE_FILE = "spare"
 _TABLES = """
 CREATE TABLE IF NOT EXISTS about (name TEXT PRIMARY KEY, value) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS events (seq INTEGER PRIMARY KEY AUTOINCREMENT, clock REAL NOT NULL, text TEXT NOT NULL);
@@ -66,14 +71,16 @@ class Spool:
         folder: of the database; made if missing.
         sinks: names of those that get events. What waited for others is no longer kept for them.
         limits: how much may wait.
+        spare: bytes kept free for deleting on a full disk.
 
     Raises:
         InputError: another service uses the spool, it is damaged, or of a later version, or cannot be written.
     """
 
-    def __init__(self, folder: Path, sinks: Iterable[str] = (), limits: Limits = Limits()) -> None:
+    def __init__(self, folder: Path, sinks: Iterable[str] = (), limits: Limits = Limits(), spare: int = SPARE) -> None:
         self.path = make_folder(folder, "-spool") / FILE
         self.limits = limits
+        self._spare, self._spare_bytes = self.path.parent / SPARE_FILE, spare
         self.events = 0  # that were appended since it was opened
         self._lock = threading.RLock()
         self._arrived = threading.Condition(self._lock)
@@ -125,6 +132,7 @@ class Spool:
                 run("ROLLBACK")
             self._database.close()
             raise
+        self._keep_spare()
         places = run("SELECT name, place, dropped, malformed FROM sinks").fetchall()
         self._places = {name: place for name, place, _, _ in places}
         self._dropped = {name: dropped for name, _, dropped, _ in places}
@@ -281,15 +289,54 @@ class Spool:
     def tidy(self) -> int:
         """Delete what all sinks have, and what is too old or too much; return how many events sinks lost by that.
 
+        Where the disk is full it gives up the spare bytes for that, and takes new ones afterwards.
+
         Raises:
             SpoolError: the disk does not take it now.
         """
-        with self._lock, self._transaction() as run:
+        with self._lock:
+            try:
+                lost = self._tidied()
+            except SpoolError:
+                # Only for what is done with: else new events would take the spare bytes, too.
+                if not self._spare.exists() or not self._anything_done():
+                    raise
+                self._spare.unlink(missing_ok=True)
+                lost = self._tidied()
+                with contextlib.suppress(sqlite3.Error):  # into the pages that are free now, so that its log is empty
+                    self._database.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+            self._keep_spare()
+        return lost
+
+    def _keep_spare(self) -> None:
+        """Take the spare bytes where they are missing, and the disk has them and some more."""
+        if self._spare.exists() or shutil.disk_usage(self.path.parent).free < self._spare_bytes * 5 // 4:
+            return
+        try:
+            with open(self._spare, "wb") as file:
+                if hasattr(os, "posix_fallocate"):  # at once
+                    os.posix_fallocate(file.fileno(), 0, self._spare_bytes)
+                else:
+                    file.write(b"\0" * self._spare_bytes)
+        except OSError:
+            self._spare.unlink(missing_ok=True)
+
+    def _done(self) -> int:
+        """Return the place up to which nobody needs events any more."""
+        done = min(self._places.values(), default=self._last)
+        held = self.held[1]
+        return min(done, held - 1) if held else done
+
+    def _anything_done(self) -> bool:
+        return (
+            self._database.execute("SELECT 1 FROM events WHERE seq <= ? LIMIT 1", (self._done(),)).fetchone()
+            is not None
+        )
+
+    def _tidied(self) -> int:
+        with self._transaction() as run:
             self._note(run)
-            done = min(self._places.values(), default=self._last)
-            if held := self.held[1]:
-                done = min(done, held - 1)
-            run("DELETE FROM events WHERE seq <= ?", (done,))
+            run("DELETE FROM events WHERE seq <= ?", (self._done(),))
             (old,) = run("SELECT max(seq) FROM events WHERE clock < ?", (self.clock - self.limits.age,)).fetchone()
             lost = self._drop(run, old or 0)
             # Ids first: there are many of them, and each of them saves less than an event.

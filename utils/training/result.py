@@ -14,12 +14,13 @@ from utils.data.annotations import Dataset
 from utils.files import write_text
 from utils.models.segmenter import Segmenter
 from utils.models.spec import ModelSpec
+from utils.models.trunk import Trunk, layer_of
 from utils.training.flags import make_decision, make_label_thresholds
 from utils.training.image_hashes import read_hashes
 from utils.training.initial_weights import read_origin
 from utils.training.provenance import run_provenance
 from utils.training.teaching import read_teachers
-from utils.weights.appearance import LEAST, MOST, Appearance, first_kernel, measure
+from utils.weights.appearance import LEAST, MOST, Appearance, described, summarised
 from utils.weights.run_files import METRICS
 from utils.weights.weights_file import WeightsFile
 
@@ -97,12 +98,15 @@ def write_result(
 
 
 def _appearance(dataset: Dataset, file: WeightsFile, names: Sequence[str]) -> Appearance | None:
-    """Measure how images of a run look, evenly spread, with the first convolution of its network."""
-    kernel = first_kernel(file.state_dict, len(file.mean))
-    if kernel is None or len(names) < LEAST:
+    """Measure how images of a run look, evenly spread, with the first part of its network."""
+    if len(names) < LEAST:
         return None
     some = [names[place] for place in np.linspace(0, len(names) - 1, min(len(names), MOST)).astype(int)]
-    return measure((dataset.read(name, len(file.mean)) for name in some), kernel)
+    model = file.build()
+    layer = layer_of(model)
+    trunk = Trunk(model, layer) if layer else None
+    images = (dataset.read(name, len(file.mean)) for name in some)
+    return summarised([described(image, trunk.features(image) if trunk else None) for image in images], layer)
 
 
 def _words(spec: ModelSpec) -> list[str]:

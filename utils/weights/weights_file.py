@@ -233,7 +233,7 @@ def from_content(path: Path, content: dict[str, Any]) -> WeightsFile:
             bit_depth=_bit_depth(content),
             float_white=_float_white(content),
             image_hashes=image_hashes.from_content(content.get("image_hashes")),
-            appearance=appearance.from_content(content.get("appearance"), content["state_dict"], mean),
+            appearance=appearance.from_content(content.get("appearance")),
         )
     except (KeyError, TypeError, ValueError, IndexError, InputError) as error:
         raise InputError(f"{path}: damaged weights file ({error}); fetch or train it again") from None

@@ -18,6 +18,7 @@ from utils.inference.export.upsampling import merge_upsampling
 from utils.inference.network import Outputs
 from utils.inference.systems.system import Size
 from utils.models.segmenter import Segmenter
+from utils.models.trunk import SIDE, Trunk
 
 OPSET = 17  # of ONNX; read by ONNX Runtime from 1.13 (2022) on
 TOLERANCE = 1e-3  # of the largest logit, between torch and a converted graph in f32
@@ -155,6 +156,17 @@ def to_openvino_in_steps(model: Segmenter) -> tuple[Any, Any]:
         _, *maps = EncoderGraph(merged)(images)
         decoder = openvino.convert_model(DecoderGraph(merged), example_input=tuple(maps))
     return encoder, decoder
+
+
+def trunk_to_openvino(trunk: Trunk) -> Any:
+    """Convert the first part of a network, see ``utils.models.trunk``, to an ``openvino.Model``; f32 weights."""
+    import openvino
+
+    example = torch.zeros((1, trunk.model.spec.channels, SIDE, SIDE), dtype=torch.uint8)
+    with _quiet():
+        converted = openvino.convert_model(trunk, example_input=example)
+    converted.reshape(list(example.shape))
+    return converted
 
 
 def to_onnx(model: Segmenter, size: Size = None, input_size: Size = None) -> bytes:

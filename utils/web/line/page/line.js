@@ -1,19 +1,24 @@
 // The live page: asks the service once a second, and says so loudly when it does not answer.
+import { language, t } from "./words.js";
+
 const SECOND = 1000;
 const SHOWN = 18;
+/** Return a number without digits that nobody reads. */
+const whole = (value) => (value === null || value === undefined ? "–" : Math.round(value).toLocaleString(language));
+
 const FIGURES = [
-  ["frames a second", (s) => s.rate.toFixed(1)],
-  ["frames", (s) => s.frames],
+  [t("rate"), (s) => s.rate.toLocaleString(language, { minimumFractionDigits: 1, maximumFractionDigits: 1 })],
+  [t("frames"), (s) => s.frames],
   ["OK", (s) => s.ok],
   ["NG", (s) => s.ng],
-  ["no verdict", (s) => s.no_verdict],
-  ["shed", (s) => s.shed],
-  ["lost", (s) => s.lost + s.unrecorded],
-  ["waiting", (s) => s.waiting],
-  ["median ms", (s) => s.p50_ms ?? "–"],
-  ["99 % ms", (s) => s.p99_ms ?? "–"],
-  ["in the spool", (s) => s.depth],
-  ["last frame, s", (s) => s.last_frame_s ?? "–"],
+  [t("no_verdict"), (s) => s.no_verdict],
+  [t("shed"), (s) => s.shed],
+  [t("lost"), (s) => s.lost + s.unrecorded],
+  [t("waiting"), (s) => s.waiting],
+  [t("median"), (s) => whole(s.p50_ms)],
+  [t("most"), (s) => whole(s.p99_ms)],
+  [t("spool"), (s) => s.depth],
+  [t("last"), (s) => s.last_frame_s ?? "–"],
 ];
 
 const find = (id) => document.getElementById(id);
@@ -27,7 +32,8 @@ function made(tag, text, name) {
 
 function showCondition(name, reason) {
   const place = find("condition");
-  if (place.textContent !== name) place.textContent = name;
+  const word = t(name);
+  if (place.textContent !== word) place.textContent = word;
   place.className = `condition ${name}`;
   find("reason").textContent = reason ?? "";
 }
@@ -51,19 +57,24 @@ function card(frame) {
     item.append(made("div", undefined, "blank"));
   }
   const verdict = made("p");
-  verdict.append(made("span", frame.verdict.replace("_", " "), `${frame.verdict}-word`));
-  verdict.append(` ${frame.reason ?? (frame.defects ? `${frame.defects} defects` : "")}`);
+  verdict.append(made("span", frame.verdict === "NO_VERDICT" ? t("no_verdict") : frame.verdict, `${frame.verdict}-word`));
+  verdict.append(` ${frame.reason ?? (frame.defects ? t("defects", frame.defects) : "")}`);
   verdict.title = frame.reason ?? "";
   const where = frame.position_m === null ? "" : `, ${frame.position_m.toFixed(2)} m`;
-  item.append(verdict, made("p", `${frame.frame}${where}`, "note"), made("p", `${frame.time}, ${frame.ms ?? "–"} ms`, "note"));
+  item.append(verdict, made("p", `${frame.frame}${where}`, "note"), made("p", `${moment(frame.time)}, ${whole(frame.ms)} ms`, "note"));
   return item;
 }
 
+/** Return the time of day of a frame, with seconds: events hold UTC, and a reader has a clock on the wall. */
+const moment = (text) => new Date(text).toLocaleTimeString(language);
+
 function showSinks(sinks) {
+  find("no-sinks").hidden = sinks.length > 0;
+  find("sinks-table").hidden = sinks.length === 0;
   find("sinks").replaceChildren(...sinks.map((sink) => {
     const row = made("tr");
-    const wait = sink.retry_s === null ? "" : `, again in ${Math.ceil(sink.retry_s)} s`;
-    row.append(made("td", sink.name), made("td", sink.ok ? "takes events" : `away${wait}`, sink.ok ? "is-clean" : "is-defective"));
+    const wait = sink.retry_s === null ? "" : `, ${t("again", Math.ceil(sink.retry_s))}`;
+    row.append(made("td", sink.name), made("td", sink.ok ? t("takes") : `${t("away")}${wait}`, sink.ok ? "is-clean" : "is-defective"));
     for (const value of [sink.depth, sink.sent, sink.dropped]) row.append(made("td", value, "number"));
     row.append(made("td", sink.error ?? ""));
     return row;
@@ -72,11 +83,12 @@ function showSinks(sinks) {
 
 function show(found) {
   const state = found.state;
-  document.title = `${found.line}: ${state.condition}`;
+  document.title = `${found.line}: ${t(state.condition)}`;
+  document.body.classList.remove("old");
   find("line").textContent = found.line;
-  find("coil").textContent = state.coil_id === null ? "" : `coil ${state.coil_id}`;
+  find("coil").textContent = state.coil_id === null ? "" : `${t("coil")} ${state.coil_id}`;
   showCondition(state.condition, state.reason);
-  find("alarms").hidden = state.alarms.length === 0;
+  find("alarm").hidden = state.alarms.length === 0;
   find("alarms").replaceChildren(...state.alarms.map((text) => made("li", text)));
   find("figures").replaceChildren(...FIGURES.map(([name, value]) => {
     const box = made("div");
@@ -94,7 +106,9 @@ async function refresh() {
     if (!answer.ok) throw new Error(`the service answers ${answer.status}`);
     show(await answer.json());
   } catch (error) {
-    showCondition("gone", `no answer: ${error.message}; what you see is old`);
+    showCondition("gone", `${t("old")} (${error.message})`);
+    document.title = `${find("line").textContent}: ${t("gone")}`;
+    document.body.classList.add("old");
   }
   setTimeout(refresh, document.hidden ? 5 * SECOND : SECOND);
 }
