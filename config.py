@@ -34,11 +34,13 @@ Architecture = Literal[
     "segformer",
     "fcn32s",
     "classifier",
+    "patchcore",
     OneNetworkSystem,
 ]
 MaskTask = Literal["multilabel", "binary", "multiclass", "per-class"]
 LabelTask = Literal["classify-binary", "classify-multilabel"]  # of whole images
-Task = Literal[MaskTask, LabelTask]
+AnomalyTask = Literal["anomaly"]  # masks of whatever does not look like clean steel
+Task = Literal[MaskTask, LabelTask, AnomalyTask]
 # What SMP calls the published weights of its encoders; each has some of them.
 EncoderWeights = Literal[
     "imagenet",
@@ -243,7 +245,7 @@ class NetworkFlags(ClassMapFlags):
     task: Task = flag(
         "multilabel: a sigmoid per class, classes may overlap; binary: any defect; multiclass: softmax with "
         "background; per-class: -target alone; classify-binary: image with any defect; classify-multilabel: which "
-        "classes an image has",
+        "classes an image has; anomaly: whatever does not look like the clean images, without labels",
         "multilabel",
     )
     target: str | None = flag("class that -task per-class finds, by its name", None)
@@ -386,6 +388,32 @@ class TeacherFlags:
 
 
 @dataclass(frozen=True, kw_only=True)
+class AnomalyFlags:
+    """How clean steel is remembered, and from which distance on something else is an anomaly."""
+
+    heading: ClassVar = "anomaly (docs/anomaly.md)"
+
+    weights_dir: Path | None = flag(
+        "of -task anomaly: weights file or run folder whose encoder is used, instead of -encoder and -encoder_weights; "
+        "none, and no -encoder: the default of weights/",
+        None,
+    )
+    false_alarms: float = flag(
+        "of -task anomaly: share of clean images that may give an alarm, above 0 and below 1; 0.01: one of 100",
+        0.01,
+        low=0,
+        high=1,
+    )
+    memory: int = flag(
+        "of -task anomaly: features of clean steel that are kept; more is slower, 1 is their mean (Mahalanobis "
+        "distance, as PaDiM)",
+        1000,
+        low=1,
+        high=20_000,
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
 class OptimisationFlags:
     """Loss, optimizer and schedule."""
 
@@ -487,6 +515,7 @@ class TrainConfig(
     ImageFlags,
     FoldFlags,
     TeacherFlags,
+    AnomalyFlags,
     OptimisationFlags,
     TrainingDecisionFlags,
     TrainingMachineFlags,
