@@ -619,8 +619,8 @@ class PredictConfig(WeightsFlags, DecisionFlags, ViewFlags, PixelFlags, Inferenc
     num_of_images: int = flag("images to predict, in order of their names; 0: all", 0, low=0)
     out: Path | Url | None = flag("folder for the results; none: DIR/results", None)
     save: tuple[str, ...] = flag(
-        "what to write: overlays,masks,submission,defects,labels (probabilities of the whole image, where a network "
-        "judges it)",
+        "what to write: overlays,masks,heatmaps (probabilities in colours),submission,defects,labels (probabilities of "
+        "the whole image, where a network judges it)",
         ("overlays", "submission", "defects"),
     )
     compile: bool = flag("torch.compile for the torch backend: a minute at the start, faster after it", False)

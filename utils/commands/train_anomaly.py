@@ -107,11 +107,13 @@ def train_anomaly(run: Run) -> AnomalyResult:
     assert config.dir is not None
     images = open_clean(config.dir)
     _check_number(images)
+    torch.manual_seed(config.seed)  # of -encoder_weights none
     encoder = open_encoder(config)
     images = dataclasses.replace(images, dataset=with_depth(config, images.dataset, None))
     config, notes = _with_size(encoder.config, images)
     _announce(config, images, encoder.origin, notes)
     folds = _folds(config, images)
+    notes += _about_copies(folds)
     network = encoder.network.to(choose_device(config.device))
     if config.threads:
         torch.set_num_threads(config.threads)
@@ -193,13 +195,7 @@ def _folds(config: TrainConfig, images: CleanImages) -> pd.DataFrame:
     groups = dict(zip(names, range(len(names)), strict=True))
     if config.group_duplicates:
         groups = near_duplicate_groups(images.dataset, config.num_of_workers, True, names)
-    count = len(set(groups.values()))
-    if count < 2:
-        raise InputError(
-            f"{images.dataset.image_dir}: all {len(names)} clean images are near-duplicates of each other; add images of other"
-            " places, or give -group_duplicates false"
-        )
-    number = min(count, max(2, round(1 / config.valid_fraction)))
+    number = min(len(set(groups.values())), max(2, round(1 / config.valid_fraction)))
     return part_into_folds(images.dataset.annotations, groups, number, config.seed)
 
 
@@ -250,6 +246,14 @@ def _found_of_labelled(config: TrainConfig, images: CleanImages, network: Segmen
         return {}
     found = alarms(config, images.dataset, network, names)
     return {"images": len(names), "found": sum(found.values())}
+
+
+def _about_copies(folds: pd.DataFrame) -> list[str]:
+    """Say where most of the images are copies: they tell less than their number promises."""
+    groups = folds["group"].nunique()
+    if 2 * groups > len(folds):
+        return []
+    return [f"the {len(folds)} clean images are near-duplicates in {groups} groups: add images of other places"]
 
 
 def _about_threshold(config: TrainConfig, count: int) -> list[str]:

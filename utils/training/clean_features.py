@@ -79,7 +79,7 @@ def batches(
         yield together()
 
 
-@torch.inference_mode()
+@torch.no_grad()
 def gather(network: Segmenter, images: Images, count: int, rng: np.random.Generator) -> dict[str, torch.Tensor]:
     """Take some features of each image, by chance.
 
@@ -163,7 +163,7 @@ def coreset(features: torch.Tensor, count: int, rng: np.random.Generator) -> tor
     return features[chosen]
 
 
-@torch.inference_mode()
+@torch.no_grad()
 def farthest(
     network: Segmenter, memories: Sequence[Memory], images: Images, memory_of: dict[str, int]
 ) -> dict[str, float]:
@@ -188,7 +188,7 @@ def farthest(
     return found
 
 
-@torch.inference_mode()
+@torch.no_grad()
 def alarms(
     config: TrainConfig,
     dataset: Dataset,
