@@ -111,6 +111,7 @@ def train_anomaly(run: Run) -> AnomalyResult:
     encoder = open_encoder(config)
     images = dataclasses.replace(images, dataset=with_depth(config, images.dataset, None))
     config, notes = _with_size(encoder.config, images)
+    assert config.dir is not None
     _announce(config, images, encoder.origin, notes)
     folds = _folds(config, images)
     notes += _about_copies(folds)
@@ -129,7 +130,7 @@ def train_anomaly(run: Run) -> AnomalyResult:
         "held_out_images": len(held_out),
         "false_alarms": config.false_alarms,
         "scored_images": len(scores),
-        "alarms": int((scores > float(network.net.centre)).sum()),
+        "alarms": int((scores > file.state_dict["centre"].item()).sum()),
         "drawn": _found_of_drawn(config, images, network, held_out),
         "labelled": _found_of_labelled(config, images, network),
     }
