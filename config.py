@@ -34,11 +34,13 @@ Architecture = Literal[
     "segformer",
     "fcn32s",
     "classifier",
+    "patchcore",
     OneNetworkSystem,
 ]
 MaskTask = Literal["multilabel", "binary", "multiclass", "per-class"]
 LabelTask = Literal["classify-binary", "classify-multilabel"]  # of whole images
-Task = Literal[MaskTask, LabelTask]
+AnomalyTask = Literal["anomaly"]  # masks of whatever does not look like clean steel
+Task = Literal[MaskTask, LabelTask, AnomalyTask]
 # What SMP calls the published weights of its encoders; each has some of them.
 EncoderWeights = Literal[
     "imagenet",
@@ -245,7 +247,7 @@ class NetworkFlags(ClassMapFlags):
     task: Task = flag(
         "multilabel: a sigmoid per class, classes may overlap; binary: any defect; multiclass: softmax with "
         "background; per-class: -target alone; classify-binary: image with any defect; classify-multilabel: which "
-        "classes an image has",
+        "classes an image has; anomaly: whatever does not look like the clean images, without labels",
         "multilabel",
     )
     target: str | None = flag("class that -task per-class finds, by its name", None)
@@ -403,6 +405,32 @@ class TeacherFlags:
 
 
 @dataclass(frozen=True, kw_only=True)
+class AnomalyFlags:
+    """How clean steel is remembered, and from which distance on something else is an anomaly."""
+
+    heading: ClassVar = "anomaly (docs/anomaly.md)"
+
+    weights_dir: Path | None = flag(
+        "of -task anomaly: weights file or run folder whose encoder is used, instead of -encoder and -encoder_weights; "
+        "none, and no -encoder: the default of weights/",
+        None,
+    )
+    false_alarms: float = flag(
+        "of -task anomaly: share of clean images that may give an alarm, above 0 and below 1; 0.01: one of 100",
+        0.01,
+        low=0,
+        high=1,
+    )
+    memory: int = flag(
+        "of -task anomaly: features of clean steel that are kept; more is slower, 1 is their mean (Mahalanobis "
+        "distance, as PaDiM)",
+        1000,
+        low=1,
+        high=20_000,
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
 class OptimisationFlags:
     """Loss, optimizer and schedule."""
 
@@ -504,6 +532,7 @@ class TrainConfig(
     ImageFlags,
     FoldFlags,
     TeacherFlags,
+    AnomalyFlags,
     OptimisationFlags,
     TrainingDecisionFlags,
     TrainingMachineFlags,
@@ -607,8 +636,8 @@ class PredictConfig(WeightsFlags, DecisionFlags, ViewFlags, PixelFlags, Inferenc
     num_of_images: int = flag("images to predict, in order of their names; 0: all", 0, low=0)
     out: Path | Url | None = flag("folder for the results; none: DIR/results", None)
     save: tuple[str, ...] = flag(
-        "what to write: overlays,masks,submission,defects,labels (probabilities of the whole image, where a network "
-        "judges it)",
+        "what to write: overlays,masks,heatmaps (probabilities in colours),submission,defects,labels (probabilities of "
+        "the whole image, where a network judges it)",
         ("overlays", "submission", "defects"),
     )
     compile: bool = flag("torch.compile for the torch backend: a minute at the start, faster after it", False)

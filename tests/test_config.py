@@ -41,7 +41,7 @@ from utils.inference.backends import BACKENDS
 from utils.inference.systems.making import SYSTEMS
 from utils.inference.tta import VIEWS, WORDS
 from utils.models.architectures import ARCHITECTURES
-from utils.models.spec import DECODER_BLOCKS, LABEL_TASKS, MASK_TASKS
+from utils.models.spec import ANOMALY, DECODER_BLOCKS, LABEL_TASKS, MASK_TASKS
 from utils.settings import fields_of, from_plain, grouped_fields, to_plain
 from utils.shards.engines import ENGINES
 from utils.training.losses import _LOSSES
@@ -60,7 +60,7 @@ CONFIG_CLASSES = [kind for name, kind in vars(configs).items() if name.endswith(
         (SystemKind, KINDS),
         (MaskTask, MASK_TASKS),
         (LabelTask, LABEL_TASKS),
-        (Task, (*MASK_TASKS, *LABEL_TASKS)),
+        (Task, (*MASK_TASKS, *LABEL_TASKS, ANOMALY)),
         (ExportFormat, PACKAGES),
         (Side, IMAGES),
         (Side, LABELS),

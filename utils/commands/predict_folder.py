@@ -41,6 +41,7 @@ from utils.inference.opening import open_pipeline
 from utils.inference.outputs import (
     SAVES,
     Defects,
+    HeatMaps,
     IndexMasks,
     LabelTable,
     Overlays,
@@ -199,6 +200,8 @@ def _write(
             sinks.append(overlays)
         if "masks" in save:
             sinks.append(IndexMasks(out / "masks", names, spec.task, numbers))
+        if "heatmaps" in save:
+            sinks.append(HeatMaps(out / "heatmaps", names, spec.task))
         if "submission" in save:
             sinks.append(stack.enter_context(Submission(out / "submission.csv", numbers, layout)))
         if "defects" in save:

@@ -17,7 +17,7 @@ NOT_UTF8 = "the file's name is not UTF-8, tables cannot hold it; rename the file
 SUMMARY = "summary.json"
 UNFINISHED = ".unfinished"  # stands for the summary of a prediction that was broken off
 JOB = "job.json"  # of a prediction in shards, from its beginning
-PICTURES = ("overlays", "masks")
+PICTURES = ("overlays", "masks", "heatmaps")
 TRAIN_IMAGES, TEST_IMAGES = "train_images", "test_images"  # of a dataset folder
 _JUNCTION = 0xA0000003  # what Windows calls a folder that leads to another (IO_REPARSE_TAG_MOUNT_POINT)
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from utils.data.annotations import LABELS, TEST_IMAGES, Annotations, read_annotations, read_class_names
 from utils.models.class_names import match
-from utils.models.spec import ModelSpec
+from utils.models.spec import MERGING_TASKS, ModelSpec
 from utils.text import plural
 
 
@@ -17,7 +17,7 @@ class GroundTruth:
 
     Args:
         annotations: the labels.
-        spec: the network. For ``binary`` and ``classify-binary`` all classes are merged, whatever their names.
+        spec: the network. For ``MERGING_TASKS`` all classes are merged, whatever their names.
         class_map: what the data calls the network's classes, where that is not the same.
 
     Attributes:
@@ -33,7 +33,7 @@ class GroundTruth:
     def __init__(self, annotations: Annotations, spec: ModelSpec, class_map: tuple[str, ...] | None = None) -> None:
         self.annotations = annotations
         self.spec = spec
-        self.merged = spec.task in ("binary", "classify-binary")
+        self.merged = spec.task in MERGING_TASKS
         self.class_ids = class_ids(annotations.class_names, spec, class_map, annotations.source)
         self.unknown = {} if self.merged or spec.target is not None else _unknown(annotations, self.class_ids)
         if not self.merged:
@@ -116,7 +116,7 @@ def class_ids(
         InputError: the network was trained on other classes.
     """
     names = spec.scored_names or spec.label_names
-    if spec.task in ("binary", "classify-binary"):
+    if spec.task in MERGING_TASKS:
         return (1,)
     return match(names, data, class_map, source, partly=spec.target is not None)
 

@@ -18,9 +18,11 @@ from utils.data.listing import PICTURES
 from utils.data.submission import Layout
 from utils.data.tables import TableWriter
 from utils.decision.masks import index_mask
+from utils.decision.probabilities import class_probabilities
 from utils.files import replacing
 from utils.inference.inspected import Inspected
 from utils.inference.tiles import is_large
+from utils.reporting.heat_map import draw_heat_map
 from utils.reporting.overlays import draw_overlay, overlay_bands
 from utils.reporting.png_bands import band_rows, write_png_bands
 
@@ -96,6 +98,29 @@ class IndexMasks:
     def render(self, result: Inspected) -> None:
         """Write the mask of an image."""
         write_png(self.folder / self.names[result.name], index_mask_of(result, self.task, self.class_ids))
+
+    def collect(self, name: str, piece: None) -> None:
+        """Leave it at the file."""
+
+
+class HeatMaps:
+    """``<image>.png`` for each image: the probability of its likeliest class in colours.
+
+    Args:
+        folder: where they go, as in ``Overlays``.
+        names: image name -> name of its picture.
+        task: of the network.
+    """
+
+    def __init__(self, folder: Path, names: Mapping[str, str], task: str) -> None:
+        self.folder, self.names, self.task = folder, names, task
+
+    def render(self, result: Inspected) -> None:
+        """Write the heat map of an image; a gate that turned it away leaves it cold."""
+        hottest = np.zeros(result.image.shape[:2])
+        for plane in () if result.logits is None else class_probabilities(result.logits, self.task):
+            np.maximum(hottest, plane, out=hottest)
+        write_png(self.folder / self.names[result.name], draw_heat_map(result.image, hottest))
 
     def collect(self, name: str, piece: None) -> None:
         """Leave it at the file."""

@@ -3,7 +3,7 @@
 import torch
 from torch import nn
 
-from utils.models.spec import ModelSpec
+from utils.models.spec import ANOMALY, ModelSpec
 
 MASKS, LABELS = "segmentation_head", "classification_head"
 BACKGROUND = ""  # multiclass' channel 0; no class is called so
@@ -11,6 +11,8 @@ BACKGROUND = ""  # multiclass' channel 0; no class is called so
 
 def head_names(spec: ModelSpec) -> dict[str, tuple[str, ...]]:
     """Return what the channels of each head are called, in their order; heads that the network does not have are left out."""
+    if spec.task == ANOMALY:  # its masks are distances, no layer learns them
+        return {}
     background = (BACKGROUND,) if spec.task == "multiclass" else ()
     names = {MASKS: (*background, *spec.scored_names) if spec.scored_names else (), LABELS: spec.label_names}
     return {head: its for head, its in names.items() if its}

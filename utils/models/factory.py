@@ -70,6 +70,8 @@ def build(spec: ModelSpec, encoder_weights: str | None = None) -> Segmenter:
             f" {', '.join((*names, 'none'))} or a FILE"
         )
     more: dict[str, Any] = {"labels": spec.labels, "dense": spec.dense, "dropout": spec.dropout} if spec.labels else {}
+    if spec.memory:
+        more |= {"memory": spec.memory, "components": spec.components}
     if spec.decoder_channels:
         one = DECODER_BLOCKS[spec.architecture] == 1
         more["decoder_channels"] = spec.decoder_channels[0] if one else list(spec.decoder_channels)
@@ -131,8 +133,9 @@ def check_shapes(spec: ModelSpec, shapes: Mapping[str, tuple[int, ...]]) -> str:
         InputError: there is no such network, see ``build``.
     """
     sides = {side for shape in shapes.values() for side in shape}
-    for name in ("decoder_channels", "dense"):
-        absent = [size for size in getattr(spec, name) if size not in sides]
+    for name in ("decoder_channels", "dense", "memory", "components"):
+        sizes = getattr(spec, name)
+        absent = [size for size in (sizes if isinstance(sizes, tuple) else (sizes or 1,)) if size not in sides]
         if absent:
             return f"{name} {absent[0]}: no tensor has such a side"
     wanted = _shapes(spec)

@@ -10,8 +10,11 @@ from utils.errors import InputError
 from utils.models.architectures import ARCHITECTURES, own_class
 from utils.settings import nearest
 
+ANOMALY = "anomaly"
 MASK_TASKS: tuple[str, ...] = get_args(MaskTask)
 LABEL_TASKS: tuple[str, ...] = get_args(LabelTask)
+# Whatever the classes of the labels are, these know one of their own.
+MERGING_TASKS = ("binary", "classify-binary", ANOMALY)
 
 # How many numbers SMP's ``decoder_channels`` has, of the architectures that take it: a block each, or one for all.
 DECODER_BLOCKS = {
@@ -35,13 +38,16 @@ class ModelSpec:
         encoder: SMP's or timm's name of the encoder, as somebody wrote it; see ``smp_encoder``.
         task: ``multilabel`` (a sigmoid per class), ``binary`` (one sigmoid, any defect), ``multiclass`` (softmax over
             background and the classes), ``per-class`` (one sigmoid, the class ``target`` against everything else),
-            ``classify-binary`` (one logit an image, any defect) or ``classify-multilabel`` (a logit per class and image).
+            ``classify-binary`` (one logit an image, any defect), ``classify-multilabel`` (a logit per class and image) or
+            ``anomaly`` (one logit, whatever does not look like clean steel).
         class_names: names of the dataset's classes; class 1 comes first.
         channels: image channels.
         target: the class of task ``per-class``; none for other tasks.
         dense: sizes of the layers between the encoder and the logits of whole images.
         dropout: share of features left out before each of those layers in training, 0..1.
         decoder_channels: of each block of the decoder, coarsest first, or one number, see ``DECODER_BLOCKS``; () is SMP's.
+        memory: of task ``anomaly``, features of clean steel that are kept; 0 for other tasks.
+        components: their length; likewise.
     """
 
     architecture: str
@@ -53,6 +59,8 @@ class ModelSpec:
     dense: tuple[int, ...] = ()
     dropout: float | tuple[float, ...] = 0.3
     decoder_channels: tuple[int, ...] = ()
+    memory: int = 0
+    components: int = 0
 
     def __post_init__(self) -> None:
         if self.task not in get_args(Task):
@@ -65,6 +73,11 @@ class ModelSpec:
         if self.architecture in ARCHITECTURES and self.is_classifier == has_masks:
             needed = "-architecture classifier" if self.is_classifier else f"-task {' or -task '.join(LABEL_TASKS)}"
             raise InputError(f"-architecture {self.architecture} is not for -task {self.task}; take {needed}")
+        if (self.task == ANOMALY) != (self.architecture == "patchcore"):
+            needed = "-architecture patchcore" if self.task == ANOMALY else f"-task {ANOMALY}"
+            raise InputError(f"-architecture {self.architecture} is not for -task {self.task}; take {needed}")
+        if (self.task == ANOMALY) != (self.memory > 0) or (self.memory > 0) != (self.components > 0):
+            raise InputError(f"memory {self.memory} of {self.components} components does not fit -task {self.task}")
         if self.task == "per-class" and self.target not in self.class_names:
             given = "needs -target" if self.target is None else f"-target {self.target}: no such class"
             raise InputError(f"-task per-class: {given}; choose from {', '.join(self.class_names)}")
@@ -144,6 +157,8 @@ class ModelSpec:
     def _names(self) -> tuple[str, ...]:
         if self.task in ("binary", "classify-binary"):
             return ("defect",)
+        if self.task == ANOMALY:
+            return (ANOMALY,)
         return (self.target,) if self.target is not None else self.class_names
 
     def _check_dropout(self, dropout: tuple[float, ...]) -> None:
@@ -238,4 +253,6 @@ _KINDS: dict[str, tuple[str, Callable[[Any], bool]]] = {
     "dense": ("a list of whole numbers", partial(_are, _is_count)),
     "dropout": ("a number, or a list of numbers", lambda value: _is_number(value) or _are(_is_number, value)),
     "decoder_channels": ("a list of whole numbers", partial(_are, _is_count)),
+    "memory": ("a whole number", _is_count),
+    "components": ("a whole number", _is_count),
 }

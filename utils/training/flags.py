@@ -7,8 +7,9 @@ from typing import get_args
 from config import SAID_BY_SPLIT, Architecture, OneNetworkSystem, TrainConfig
 from utils.decision.decision import Decision, each
 from utils.errors import InputError
-from utils.models.spec import LABEL_TASKS, ModelSpec
+from utils.models.spec import ANOMALY, LABEL_TASKS, ModelSpec
 from utils.settings import given_fields
+from utils.training.anomaly_flags import refuse_anomaly_flags, settle_anomaly
 from utils.training.loaders import worker_count
 from utils.training.losses import make_loss
 from utils.training.weight_mean import check_weight_mean
@@ -38,6 +39,9 @@ def settle(given: TrainConfig) -> TrainConfig:
     _check_teacher(given)
     if given.dir is None:
         raise InputError("Train.py: missing -dir; -h explains every flag")
+    if given.task == ANOMALY:
+        return settle_anomaly(given)
+    refuse_anomaly_flags(given)
     if given.system is None:
         return settle_network(given)
     config = given
@@ -234,6 +238,8 @@ def make_spec(config: TrainConfig, class_names: tuple[str, ...]) -> ModelSpec:
         dense=config.dense or (),
         dropout=config.dropout,
         decoder_channels=config.decoder_channels or (),
+        memory=1 if config.task == ANOMALY else 0,  # what is remembered comes later
+        components=1 if config.task == ANOMALY else 0,
     )
 
 

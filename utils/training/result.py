@@ -91,13 +91,13 @@ def write_result(
         metrics=metrics,
         provenance={**run_provenance(config, dataset), **read_origin(folder), **read_teachers(folder)},
         image_hashes=read_hashes(folder),
-        appearance=_appearance(dataset, file, names),
+        appearance=look_of(dataset, file, names),
     )
     write_text(folder / METRICS, json.dumps(metrics, indent=2) + "\n")
     return file.save_named(folder, "-".join((*_words(file.spec), data["dataset"])))
 
 
-def _appearance(dataset: Dataset, file: WeightsFile, names: Sequence[str]) -> Appearance | None:
+def look_of(dataset: Dataset, file: WeightsFile, names: Sequence[str]) -> Appearance | None:
     """Measure how images of a run look, evenly spread, with the first part of its network."""
     if len(names) < LEAST:
         return None

@@ -59,7 +59,7 @@ def make_strip(
         distractors.add_tread(rng, canvas)
     canvas.contrast = np.float32(contrast)
     for class_id in sorted(classes, reverse=True):
-        _add_class(rng, canvas, class_id)
+        add_class(rng, canvas, class_id)
     canvas.contrast = np.float32(1.0)
     distractors.add_distractors(rng, canvas, often=distractors_share * (0.5 if classes else 1.0))
     # The sensor's own noise covers strip, defects and the dark alike.
@@ -67,7 +67,7 @@ def make_strip(
     return Strip(np.clip(noisy + 0.5, 0.0, 255.0).astype(np.uint8), canvas.labels)
 
 
-def _add_class(rng: np.random.Generator, canvas: Canvas, class_id: int) -> None:
+def add_class(rng: np.random.Generator, canvas: Canvas, class_id: int) -> None:
     """Add all defects of one class, largest first; at least one, however small the free steel is."""
     scale = canvas.surface.scale
     areas = draw_areas(rng, class_id, scale)

@@ -1,0 +1,183 @@
+"""From clean images to alarms: the weights file of task anomaly goes through every command, bad input ends in one line."""
+
+import csv
+import json
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pandas as pd
+import pytest
+
+from config import EvaluateConfig, ExportConfig, PredictConfig, TrainConfig
+from utils.commands.evaluate import evaluate
+from utils.commands.export_model import export_model
+from utils.commands.predict import predict
+from utils.commands.train import train
+from utils.data.rle import encode
+from utils.data.splits import read_split
+from utils.errors import InputError
+from utils.settings import note_given
+from utils.weights.finding import find
+from utils.weights.weights_file import load
+
+SIDE, CLEAN, DEFECTIVE = 64, 24, 4
+
+
+def texture(rng: np.random.Generator) -> np.ndarray:
+    return rng.normal(120, 6, (SIDE, SIDE)).clip(0, 255).astype(np.uint8)
+
+
+def scratched(rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+    mask = np.zeros((SIDE, SIDE), np.uint8)
+    mask[20:44, 20:44] = 1
+    image = texture(rng)
+    image[mask > 0] = 250 * (rng.random((SIDE, SIDE))[mask > 0] > 0.5)
+    return image, mask
+
+
+@pytest.fixture(scope="module")
+def steel(tmp_path_factory) -> Path:
+    """A dataset folder: clean textures, and some with a labelled square of noise."""
+    root, rng, rows = tmp_path_factory.mktemp("steel"), np.random.default_rng(0), []
+    (root / "train_images").mkdir()
+    for number in range(CLEAN):
+        cv2.imwrite(str(root / "train_images" / f"clean{number:02d}.png"), texture(rng))
+    for number in range(DEFECTIVE):
+        image, mask = scratched(rng)
+        cv2.imwrite(str(root / "train_images" / f"bad{number}.png"), image)
+        rows.append((f"bad{number}.png", 1, encode(mask)))
+    pd.DataFrame(rows, columns=["ImageId", "ClassId", "EncodedPixels"]).to_csv(root / "train.csv", index=False)
+    return root
+
+
+def anomaly(folder: Path, out: Path, **changes) -> TrainConfig:
+    given = {
+        "dir": folder,
+        "out": out,
+        "task": "anomaly",
+        "encoder": "test_resnet",
+        "encoder_weights": "none",
+        "memory": 50,
+        "false_alarms": 0.1,
+        "num_of_workers": 1,
+        "device": "cpu",
+        **changes,
+    }
+    return note_given(TrainConfig(**given), given)
+
+
+@pytest.fixture(scope="module")
+def result(steel, tmp_path_factory):
+    return train(anomaly(steel, tmp_path_factory.mktemp("runs") / "day1"))
+
+
+def test_clean_steel_is_remembered_and_labelled_defects_are_left_out(result):
+    told = result.metrics
+    assert told["clean_images"] + told["held_out_images"] == told["scored_images"] == CLEAN
+    assert told["labelled"] == {"images": DEFECTIVE, "found": DEFECTIVE}
+    assert told["alarms"] <= 6
+    assert set(told["drawn"]) == {"pits", "cracks", "scratches", "patches"}
+    assert "extrapolated" in result.text()
+    frame = read_split(result.folder / "split.csv")
+    assert set(frame.loc[frame["image"].str.startswith("bad"), "side"]) == {"valid"}
+    assert (frame["side"] == "train").sum() == told["clean_images"]
+    file = load(result.weights)
+    assert (file.spec.architecture, file.spec.task, file.spec.memory) == ("patchcore", "anomaly", 50)
+    assert json.loads((result.folder / "metrics.json").read_text()) == told
+    assert file.metrics["drawn"] == told["drawn"]
+
+
+def test_the_same_seed_gives_the_same_weights(steel, result, tmp_path):
+    again = train(anomaly(steel, tmp_path / "again"))
+    one, other = (load(weights).state_dict for weights in (result.weights, again.weights))
+    assert all(np.allclose(one[name], other[name], atol=1e-5) for name in one)
+
+
+def test_predict_writes_masks_of_one_class_a_heat_map_and_the_table(steel, result, tmp_path):
+    config = PredictConfig(
+        dir=steel,
+        weights_dir=result.folder,
+        out=tmp_path / "out",
+        save=("overlays", "masks", "defects", "heatmaps"),
+        backend="torch",
+        precision="f32",
+        device="cpu",
+    )
+    assert predict(config).images == CLEAN + DEFECTIVE
+    with open(tmp_path / "out" / "defects.csv", newline="", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    assert {row["name"] for row in rows} == {"anomaly"}
+    assert {f"bad{number}.png" for number in range(DEFECTIVE)} <= {row["image"] for row in rows}
+    mask = cv2.imread(str(tmp_path / "out" / "masks" / "bad0.png"), cv2.IMREAD_UNCHANGED)
+    assert set(np.unique(mask)) <= {0, 1}
+    assert mask[28:36, 28:36].all()
+    heat = cv2.imread(str(tmp_path / "out" / "heatmaps" / "bad0.png"))
+    assert heat.shape == (SIDE, SIDE, 3)
+    clean = cv2.imread(str(tmp_path / "out" / "heatmaps" / "clean00.png"))
+    assert heat[32, 32, 2] > clean[32, 32, 2] + 50  # red where it is hot
+
+
+def test_evaluate_scores_the_images_that_the_memory_does_not_know(steel, result, tmp_path):
+    config = EvaluateConfig(
+        dir=steel, weights_dir=result.folder, out=tmp_path, backend="torch", device="cpu", resamples=0
+    )
+    found = evaluate(config)
+    assert found.images == DEFECTIVE + result.metrics["held_out_images"]
+    assert found.evaluation.presence.curves["hasDefect_1"].roc_auc == 1
+    assert found.evaluation.class_names == ("anomaly",)
+
+
+def test_export_gives_the_same_answer(result, tmp_path):
+    pytest.importorskip("onnxruntime")
+    exported = export_model(ExportConfig(weights_dir=result.folder, out=tmp_path, num_of_images=2))
+    assert exported.files[0].suffix == ".onnx"
+    assert exported.parity.difference < 1e-2
+
+
+def test_its_encoder_starts_the_next_memory(steel, result, tmp_path):
+    given = {"dir": steel, "out": tmp_path / "next", "task": "anomaly", "weights_dir": result.folder, "memory": 1}
+    found = train(note_given(TrainConfig(**given, num_of_workers=1, device="cpu"), given))
+    one, other = load(result.weights), load(found.weights)
+    assert other.spec.encoder == "test_resnet"
+    assert other.spec.memory == 1
+    assert all(other.state_dict[name].equal(t) for name, t in one.state_dict.items() if name.startswith("encoder."))
+
+
+@pytest.mark.parametrize("count", [1, 9])
+def test_too_few_images_are_one_line(tmp_path, count):
+    for number in range(count):
+        cv2.imwrite(str(tmp_path / f"{number}.png"), texture(np.random.default_rng(number)))
+    with pytest.raises(InputError, match=f"{count} clean image.*needs 10 or more"):
+        train(anomaly(tmp_path, tmp_path / "run"))
+    assert not (tmp_path / "run").exists()
+
+
+def test_copies_of_one_image_are_told(tmp_path):
+    for number in range(12):
+        cv2.imwrite(str(tmp_path / f"{number}.png"), texture(np.random.default_rng(0)))
+    found = train(anomaly(tmp_path, tmp_path / "run"))
+    assert any("near-duplicates in 2 groups" in note for note in found.notes)
+
+
+def test_images_of_different_sizes_are_told(tmp_path):
+    rng = np.random.default_rng(5)
+    for number in range(12):
+        image = rng.normal(120, 6, (48 + 16 * (number % 2), 64)).clip(0, 255).astype(np.uint8)
+        cv2.imwrite(str(tmp_path / f"{number}.png"), image)
+    found = train(anomaly(tmp_path, tmp_path / "run"))
+    assert any("have 2 sizes" in note for note in found.notes)
+    assert load(find(tmp_path / "run")).input_size is None
+
+
+def test_a_run_is_not_resumed(result):
+    given = {"resume": result.folder}
+    with pytest.raises(InputError, match="is not resumed"):
+        train(note_given(TrainConfig(**given), given))
+
+
+def test_a_system_gives_no_encoder(steel, tmp_path):
+    (tmp_path / "two.system.json").write_text("{}")
+    given = {"dir": steel, "out": tmp_path / "run", "task": "anomaly", "weights_dir": tmp_path / "two.system.json"}
+    with pytest.raises(InputError, match="is a system of several networks"):
+        train(note_given(TrainConfig(**given), given))

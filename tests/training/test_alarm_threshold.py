@@ -1,0 +1,36 @@
+"""The threshold lets about the share of clean images through that was asked for, also where few were scored."""
+
+import numpy as np
+import pytest
+
+from utils.training.alarm_threshold import alarm_threshold
+
+
+def gumbel(rng: np.random.Generator, count: int) -> np.ndarray:
+    """Draw largest values of many places, which is what scores of images are."""
+    return rng.gumbel(10, 1.5, count)
+
+
+@pytest.mark.parametrize(("count", "share"), [(500, 0.01), (500, 0.05), (100, 0.01), (200, 0.3)])
+def test_false_alarms_are_about_what_was_asked(count, share):
+    rng = np.random.default_rng(1)
+    unseen = gumbel(rng, 200_000)
+    rates = [(unseen > alarm_threshold(gumbel(rng, count), share)).mean() for _ in range(200)]
+    assert np.median(rates) == pytest.approx(share, rel=0.3)
+
+
+def test_it_is_steadier_than_a_quantile():
+    rng = np.random.default_rng(2)
+    drawn = [gumbel(rng, 100) for _ in range(300)]
+    assert np.std([alarm_threshold(one, 0.01) for one in drawn]) < np.std([np.quantile(one, 0.99) for one in drawn])
+
+
+def test_a_smaller_share_never_lowers_it():
+    scores = gumbel(np.random.default_rng(3), 50)
+    thresholds = [alarm_threshold(scores, share) for share in (0.5, 0.2, 0.1, 0.01, 0.001)]
+    assert thresholds == sorted(thresholds)
+
+
+@pytest.mark.parametrize("scores", [[3.0], [3.0, 3.0, 3.0]])
+def test_equal_scores_give_themselves(scores):
+    assert alarm_threshold(np.array(scores), 0.01) == 3.0
