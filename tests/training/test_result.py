@@ -7,7 +7,7 @@ from tests.conftest import NARROW
 from utils.decision.decision import Decision
 from utils.models.factory import build
 from utils.models.spec import ModelSpec
-from utils.training.result import _appearance
+from utils.training.result import look_of
 from utils.weights.appearance import LEAST
 from utils.weights.weights_file import WeightsFile
 
@@ -28,8 +28,8 @@ def file():
 
 def test_look_of_the_images_is_measured(file):
     names = [str(number) for number in range(LEAST)]
-    found = _appearance(Images(), file, names)
+    found = look_of(Images(), file, names)
     assert found is not None
     assert (found.count, found.knows_answers) == (LEAST, False)
     assert np.isfinite(found.mean[:4]).all()
-    assert _appearance(Images(), file, names[1:]) is None
+    assert look_of(Images(), file, names[1:]) is None
