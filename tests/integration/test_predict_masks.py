@@ -350,7 +350,10 @@ def test_no_readable_image_is_an_error_and_leaves_no_table(tmp_path, make_weight
         ({"images": "missing"}, "-images .*missing: no such file or folder"),
         ({"dir": "empty"}, "empty: neither test_images/ nor train_images/"),
         ({"dir": "missing"}, "missing: no such folder"),
-        ({"dir": "data", "save": ("overlay",)}, "-save overlay: choose from overlays, masks, submission, defects"),
+        (
+            {"dir": "data", "save": ("overlay",)},
+            "-save overlay: choose from overlays, masks, heatmaps, submission, defects",
+        ),
         ({"dir": "data", "threshold": 1.5}, "-threshold 1.5: expected a probability 0..1"),
         ({"dir": "data", "min_area": -1}, "-min_area -1: expected 0 or more"),
         ({"dir": "data", "high_threshold": 1.5}, "-high_threshold 1.5: expected a probability 0..1"),

@@ -12,10 +12,8 @@ import numpy as np
 from config import Side
 from utils.data import rle
 from utils.data.bit_depth import BitDepth
-from utils.data.codes_in_file import CodesInFile
 from utils.data.images import read_image
 from utils.data.label_rows import LabelRows, well_formed
-from utils.data.large_table import read_labels
 from utils.data.listing import TEST_IMAGES, TRAIN_IMAGES, as_name, image_names
 from utils.data.packed import Pack, open_pack, packed_image
 from utils.data.rectangles import Rectangles, draw
@@ -73,6 +71,8 @@ class Annotations:
     @cached_property
     def _places(self) -> tuple[dict[str, int], np.ndarray, np.ndarray, Any]:
         """Where the rows of each image begin, by its name; behind which row they end; classes and codes."""
+        from utils.data.codes_in_file import CodesInFile  # pandas takes half a second, which prediction need not wait
+
         images = self.rows["image"].to_numpy(dtype=object)
         change = np.ones(len(images), dtype=np.bool_)
         change[1:] = images[1:] != images[:-1]
@@ -252,6 +252,9 @@ def read_annotations(
     Raises:
         AnnotationError: anything malformed; names file, row, reason and remedy.
     """
+    from utils.data.codes_in_file import CodesInFile
+    from utils.data.large_table import read_labels
+
     table = read_labels(csv)
     joined = "ImageId_ClassId" in table and "ClassId" not in table
     require_columns(csv, table, [*(["ImageId_ClassId"] if joined else ["ImageId", "ClassId"]), "EncodedPixels"])

@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from utils.data import rle
-from utils.data.codes_in_file import CodesDtype, CodesInFile
-from utils.data.large_table import fillers
 from utils.data.tables import AnnotationError, class_number, is_filler
 
 if TYPE_CHECKING:
     import pandas as pd
+
+    from utils.data.codes_in_file import CodesInFile
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,7 @@ def well_formed(
     row: np.ndarray,
     names: Sequence[str],
     words: Sequence[str],
-    texts: Sequence[str] | CodesInFile,
+    texts: "Sequence[str] | CodesInFile",
     class_names: tuple[str, ...] | None,
     joined: bool,
 ) -> LabelRows | None:
@@ -68,13 +68,16 @@ def well_formed(
             return None
     count = len(names)
     classes = np.fromiter((numbers[word] for word in words), np.int64, count)
+    import pandas as pd
+
+    from utils.data.codes_in_file import CodesDtype, CodesInFile
+    from utils.data.large_table import fillers
+
     clean = fillers(texts)
     if (classes[~clean] == 0).any() or (joined and not classes.all()):
         return None
     named = np.empty(count, dtype=object)
     named[:] = names
-    import pandas as pd
-
     with_class = pd.DataFrame({"image": named, "class_id": classes})[classes > 0]
     if with_class.duplicated().any():
         return None

@@ -44,7 +44,8 @@ def measuring(weights: WeightsFile) -> tuple[str | None, Looking | None]:
     """Return the layer whose features tell a network's images, and what computes them; None where it has no such layer."""
     model = weights.build()
     layer = layer_of(model)
-    return layer, _fastest(Trunk(model, layer)) if layer else None
+    # By torch: whoever measures may train next, and loading processes forked beside OpenVINO end the program.
+    return layer, _locked(Trunk(model, layer).features) if layer else None
 
 
 def _fastest(trunk: Trunk) -> Looking:

@@ -13,8 +13,7 @@ from utils.decision.masks import resize_logits
 from utils.inference.network import Outputs
 from utils.inference.systems.ensemble import Ensemble
 from utils.inference.systems.making import make_system
-from utils.inference.tiles import Tiled
-from utils.inference.tta import Augmented
+from utils.inference.tiled_views import TiledViews
 from utils.models.spec import ModelSpec
 from utils.weights.system_file import SystemFile
 from utils.weights.weights_file import WeightsFile
@@ -132,6 +131,5 @@ def test_every_member_is_cut_into_tiles_and_turned_if_asked():
     members = [member("multilabel"), dataclasses.replace(member("multilabel"), input_size=(6, 6))]
     system = make_system(system_of(*members), lambda file: Network(noise(1)), (0, 0, 0), "flips", (6, 6))
     assert isinstance(system, Ensemble)
-    assert all(isinstance(network, Augmented) for network in system.networks.values())
-    assert all(isinstance(network.network, Tiled) for network in system.networks.values())
+    assert all(isinstance(network, TiledViews) for network in system.networks.values())
     assert system.name == "ensemble of 2, fake, tiles of 6x6, 4 flips"
