@@ -192,7 +192,7 @@ def drift(config: LineConfig) -> Found:
         paths = [paths[place] for place in np.linspace(0, len(paths) - 1, min(len(paths), config.most)).astype(int)]
     mixed = np.random.default_rng(config.seed).permutation(len(paths))
     weights = load(config.weights_dir if config.weights_dir.is_file() else list_weights(config.weights_dir)[0])
-    layer, look = measuring(weights)
+    layer, look = measuring(weights, fast=True)
     assert look is not None
 
     def read(path: Path) -> np.ndarray:

@@ -40,12 +40,20 @@ def looking(weights: WeightsFile | SystemFile) -> Looking | None:
     return _fastest(trunk)
 
 
-def measuring(weights: WeightsFile) -> tuple[str | None, Looking | None]:
-    """Return the layer whose features tell a network's images, and what computes them; None where it has no such layer."""
+def measuring(weights: WeightsFile, fast: bool = False) -> tuple[str | None, Looking | None]:
+    """Return the layer whose features tell a network's images, and what computes them; None where it has no such layer.
+
+    Args:
+        weights: of the network.
+        fast: as ``looking`` does it, by OpenVINO where it can. Whoever measures may train next, and loading processes that
+            are forked beside OpenVINO's threads end the program: so it is torch unless it is said.
+    """
     model = weights.build()
     layer = layer_of(model)
-    # By torch: whoever measures may train next, and loading processes forked beside OpenVINO end the program.
-    return layer, _locked(Trunk(model, layer).features) if layer else None
+    if layer is None:
+        return None, None
+    trunk = Trunk(model, layer)
+    return layer, _fastest(trunk) if fast else _locked(trunk.features)
 
 
 def _fastest(trunk: Trunk) -> Looking:
