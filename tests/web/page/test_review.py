@@ -1,5 +1,7 @@
 """Accept, reject, correct and mark, by keys; nothing is lost, and two people see each other's work."""
 
+import re
+
 import pytest
 
 from tests.web.page.conftest import count_rows, download, listed, names, rows, send, shows, strip, until
@@ -22,10 +24,11 @@ def review(page) -> dict:
 
 
 def saved(page, state: str) -> dict:
-    """Wait until the server says so."""
+    """Wait until the server says so, and the page has heard that it does."""
     for _ in range(200):
         found = review(page)
-        if found and found["state"] == state:
+        heard = page.evaluate("(sessionStorage.getItem('steel-outbox') || '[]') === '[]'")
+        if heard and found and found["state"] == state:
             return found
         page.wait_for_timeout(50)
     raise AssertionError(found)
@@ -47,6 +50,27 @@ def test_one_key_rejects_a_false_alarm_and_goes_to_the_next_defect(page):
     assert page.locator("#verdict").inner_text() == "✗ defective: bright"
     page.keyboard.press("z")
     assert saved(page, "open")["defects"][2]["review"] is None
+
+
+def test_image_fetched_before_a_review_and_come_after_it_takes_nothing_back(page):
+    send(page, a_png=three(117))
+    actions, images = [], []
+    page.route(re.compile(r"/review$"), lambda route: actions.append(route))
+    page.route(re.compile(r"/images/\d+$"), lambda route: images.append(route) or route.continue_())
+    page.keyboard.press("x")
+    modules = "const { tell, state } = await import(new URL('page/modules/state.js', document.baseURI));"
+    page.evaluate(
+        f"""async () => {{ {modules}
+            const before = state.image;
+            tell('news-image', {{ key: state.key, status: 'done' }});
+            while (state.image === before) await new Promise((go) => setTimeout(go, 20)); }}"""
+    )
+    assert images
+    assert page.locator("#defects-title").inner_text() == "Defects (2)"
+    assert page.locator("#rows tr").first.get_attribute("class").split()[0] == "is-rejected"
+    [action] = actions
+    action.continue_()
+    assert saved(page, "open")["defects"][0]["review"] == "rejected"
 
 
 @pytest.mark.slow  # a browser loads the page anew

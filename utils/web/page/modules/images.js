@@ -11,6 +11,7 @@ import * as viewer from "./viewer.js";
 
 const KEPT = 12; // images whose defects stay known
 const known = new Map(); // key -> image
+const newest = new Map(); // key -> the review of the highest revision that was told: an image may be fetched before it and come after
 let fetching = null;
 
 export function start() {
@@ -22,11 +23,14 @@ export function start() {
   });
   on("news-review", ({ key, review }) => {
     known.delete(key);
-    if (key !== state.key || !state.image || unsent(key) || (review.revision ?? 0) <= (state.image.review?.revision ?? -1)) return;
-    state.image.review = plainReview(review);
+    const told = plainReview(review);
+    remember(key, told);
+    if (key !== state.key || !state.image || unsent(key) || revisionOf(told) <= revisionOf(state.image.review)) return;
+    state.image.review = told;
     tell("image");
   });
-  on("news-removed", ({ key }) => { if (key === state.key) close(); });
+  on("reviewed", ({ visit, key, review }) => { if (visit === state.visit?.id) remember(key, review); });
+  on("news-removed", ({ key }) => { newest.delete(key); if (key === state.key) close(); });
   on("decided", () => { known.clear(); compared = null; renew.now(); });
   on("pick", ({ number: picked, go }) => {
     state.picked = picked;
@@ -68,6 +72,7 @@ async function fetch(key, ahead = false) {
   try {
     const image = { ...(await api.image(visit, key, ahead ? undefined : fetching.signal)), key };
     if (visit !== state.visit?.id) return null;
+    keepReview(image);
     if (image.status === "done") known.set(key, image);
     while (known.size > KEPT) known.delete(known.keys().next().value);
     return image;
@@ -77,6 +82,22 @@ async function fetch(key, ahead = false) {
     else tell("notice", { kind: "bad", text: error.message });
     return null;
   }
+}
+
+const revisionOf = (review) => review?.revision ?? -1;
+
+function remember(key, review) {
+  if (revisionOf(review) > revisionOf(newest.get(key))) newest.set(key, review);
+}
+
+/** An image that was fetched before somebody reviewed it must not take that review back. */
+function keepReview(image) {
+  const { key } = image;
+  if (unsent(key) && state.key === key && state.image) {
+    image.review = { ...state.image.review, defects: defectsOf(state.image) }; // what is on its way is seen already
+    return;
+  }
+  if (revisionOf(newest.get(key)) > revisionOf(image.review)) image.review = newest.get(key);
 }
 
 const renew = seldom(60, () => renew.now());
@@ -97,7 +118,7 @@ export function close() {
   tell("image");
 }
 
-export function forget() { known.clear(); }
+export function forget() { known.clear(); newest.clear(); }
 
 // --- what is seen of it -----------------------------------------------------------------------------------------------
 

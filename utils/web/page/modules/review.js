@@ -43,7 +43,7 @@ export function act(...actions) {
 
 /** Send what waits; one request after the other. */
 export function pump() {
-  sending ||= send().finally(() => { sending = null; });
+  sending ||= send().finally(() => { sending = null; if (outbox.length) pump(); });
   return sending;
 }
 
