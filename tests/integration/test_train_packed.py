@@ -1,6 +1,7 @@
 """Training on a packed dataset: the same images and labels as from its folder, and nothing lost by a kill."""
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -15,6 +16,8 @@ from utils.commands.train import train
 from utils.data.packing import pack
 from utils.errors import InputError
 from utils.training import stepping
+
+pytestmark = pytest.mark.usefixtures("no_drawing")
 
 ROOT = Path(__file__).parents[2]
 
@@ -31,22 +34,29 @@ def packed(strips) -> Path:
     return out
 
 
+@pytest.fixture(scope="module")
+def trained(packed, tmp_path_factory) -> Path:
+    """A run on the pack, of one epoch; tests copy what they change of it."""
+    return train(settings(packed, tmp_path_factory.mktemp("trained") / "run", num_epochs=1)).folder
+
+
 class CutOff(BaseException):
     """Ends a training as a kill does."""
 
 
-def test_split_and_scores_are_those_of_the_folder(strips, packed, tmp_path):
-    results = [train(settings(data, tmp_path / name, num_epochs=1)) for data, name in ((strips, "f"), (packed, "p"))]
-    sides = [(result.folder / "split.csv").read_text() for result in results]
-    assert sides[0] == sides[1]
+def test_split_and_scores_are_those_of_the_folder(strips, packed, trained, tmp_path):
+    of_files = train(settings(strips, tmp_path / "f", num_epochs=1)).folder
+    run = shutil.copytree(trained, tmp_path / "p")
+    assert (of_files / "split.csv").read_text() == (run / "split.csv").read_text()
+    plain = {"weights_dir": run, "backend": "torch", "resamples": 0, "examples": 0}
     scores = [
-        evaluate(EvaluateConfig(dir=folder, weights_dir=tmp_path / "p", out=tmp_path / name, backend="torch")).scores
+        evaluate(EvaluateConfig(dir=folder, out=tmp_path / name, **plain)).scores
         for folder, name in ((strips, "of-files"), (packed, "of-pack"))
     ]
     assert scores[0].to_dict() == scores[1].to_dict()
-    (tmp_path / "p" / "checkpoints" / "last.pth").unlink()
+    (run / "checkpoints" / "last.pth").unlink()
     with pytest.raises(InputError, match="have changed"):  # files come in another order
-        train(TrainConfig(resume=tmp_path / "p", dir=strips))
+        train(TrainConfig(resume=run, dir=strips))
 
 
 def cut(self, runner, before=stepping.GuardedBackward.on_batch_end):
@@ -66,19 +76,18 @@ def test_a_kill_changes_nothing(packed, tmp_path, monkeypatch):
     assert same(weights_of(result.folder), weights_of(whole.folder))
 
 
-def test_cached_images_give_the_same(packed, tmp_path):
-    runs = [train(settings(packed, tmp_path / where, cache=where, num_epochs=1)) for where in ("none", "ram")]
-    assert same(*(weights_of(run.folder) for run in runs))
+def test_cached_images_give_the_same(packed, trained, tmp_path):
+    cached = train(settings(packed, tmp_path / "run", cache="ram", num_epochs=1))
+    assert same(weights_of(cached.folder), weights_of(trained))
 
 
-def test_a_url_trains_as_the_folder_does(strips, packed, tmp_path, monkeypatch):
+def test_a_url_trains_as_the_folder_does(strips, trained, tmp_path, monkeypatch):
     pytest.importorskip("fsspec")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     url = Url("memory://mill/strips")
     pack(PackConfig(dir=strips, out=url), progress=False)
     remote = train(settings(url, tmp_path / "remote", num_epochs=1))
-    local = train(settings(packed, tmp_path / "local", num_epochs=1))
-    assert same(weights_of(remote.folder), weights_of(local.folder))
+    assert same(weights_of(remote.folder), weights_of(trained))
     with pytest.raises(InputError, match="-out"):
         evaluate(EvaluateConfig(dir=url, weights_dir=remote.folder))
 

@@ -15,6 +15,7 @@ from utils.commands import teachers
 from utils.data.bit_depth import BitDepth
 from utils.data.images import read_image
 from utils.decision.masks import DEFECT
+from utils.inference.backends import choice
 from utils.inference.inspected import Inspected
 from utils.weights.finding import find
 from utils.weights.weights_file import load
@@ -69,7 +70,35 @@ class Perfect:
             yield path, finish(path, Inspected(path.name, image, planes, np.zeros(0, DEFECT), None, (0, 0), logits))
 
 
-def test_a_network_learns_from_a_run_of_folds_and_from_images_without_labels(strips, tmp_path, capsys):
+def named_teacher(made: Path, folder: Path) -> Path:
+    """Copy weights into a folder, with the class names of ``draw_strips``."""
+    stored = load(find(made))
+    folder.mkdir()
+    dataclasses.replace(stored, spec=dataclasses.replace(stored.spec, class_names=("1", "2"))).save_named(
+        folder, "unet"
+    )
+    return folder
+
+
+def test_a_network_learns_from_a_teacher_and_from_images_without_labels(
+    strips, tmp_path, make_weights, monkeypatch, capsys
+):
+    monkeypatch.setattr(choice, "FEWEST", 99)  # torch answers: to convert the teacher takes longer
+    teacher, more = named_teacher(make_weights(), tmp_path / "teacher"), unlabelled(tmp_path / "more", 5)
+    taught = f"-teacher {teacher} -teacher_weight 0.4 -unlabelled {more} -accept all -dice_of image"
+    student = train(tmp_path / "student", strips, taught)
+    assert "20 images to train on and 5 without labels, 4 to validate on" in capsys.readouterr().out
+    file = load(find(student))
+    assert [one["file"] for one in file.provenance["teachers"]] == [find(teacher).name]
+    assert file.image_hashes.trained == 25
+    assert json.loads((student / "teacher.json").read_text())["unlabelled"] == sorted(map(str, more.iterdir()))
+    # It learns something else than without.
+    alone = train(tmp_path / "alone", strips, "-dice_of image")
+    assert not same(weights_of(student), weights_of(alone))
+
+
+@pytest.mark.slow  # five trainings; of a teacher without folds above, which network answers in test_teachers.py
+def test_a_network_learns_from_a_run_of_folds_and_goes_on_where_it_was_stopped(strips, tmp_path, capsys):
     frame = [("image", "side", "group"), *((f"{k:02d}.png", "valid" if k % 4 == 3 else "train", k) for k in range(24))]
     with open(tmp_path / "split.csv", "w", newline="") as file:
         csv.writer(file).writerows(frame)
@@ -88,10 +117,6 @@ def test_a_network_learns_from_a_run_of_folds_and_from_images_without_labels(str
     assert json.loads((student / "teacher.json").read_text())["unlabelled"] == sorted(
         str(path) for path in more.iterdir()
     )
-    # It learns something else than without, and goes on where it was stopped.
-    alone = tmp_path / "alone"
-    assert Train.main([*f"-dir {strips} -out {alone}".split(), *words, "-dice_of", "image"]) == 0
-    assert not same(weights_of(student), weights_of(alone))
     before = weights_of(student)
     find(student).unlink()
     (student / "checkpoints/last.pth").unlink()
@@ -114,10 +139,7 @@ def test_a_student_of_a_perfect_teacher_learns_without_labels(strips, tmp_path, 
     ]
     with open(tmp_path / "split.csv", "w", newline="") as file:
         csv.writer(file).writerows(frame)
-    teacher = load(find(make_weights()))
-    teacher = dataclasses.replace(teacher, spec=dataclasses.replace(teacher.spec, class_names=("1", "2")))
-    (tmp_path / "teacher").mkdir()
-    teacher.save_named(tmp_path / "teacher", "unet-test")
+    named_teacher(make_weights(), tmp_path / "teacher")
     more = unlabelled(tmp_path / "more", 36)
     monkeypatch.setattr(teachers, "open_pipeline", Perfect)
     words = SMALL.replace("-subset all", f"-split {tmp_path / 'split.csv'}").replace("-num_epochs 1", "-num_epochs 25")
