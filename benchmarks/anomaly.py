@@ -30,7 +30,7 @@ from benchmarks.machine import facts, write_rows
 from config import TrainConfig, flag
 from utils.cli import DONE, parse, run
 from utils.commands.train import train
-from utils.data.annotations import Dataset, open_dataset
+from utils.data.dataset_folder import Dataset, open_dataset
 from utils.data.splits import TRAIN, read_sides
 from utils.data.synthetic.strip import make_strip
 from utils.errors import InputError

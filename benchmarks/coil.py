@@ -100,7 +100,8 @@ def measure(config: CoilConfig, system: str, case: str, count: int) -> dict[str,
     import torch
 
     from utils.commands.predict import predict
-    from utils.data.annotations import read_annotations, read_class_names
+    from utils.data.annotation_table import read_annotations
+    from utils.data.folder_layout import read_class_names
 
     torch.set_num_threads(config.threads)
     data = make_strips(config)

@@ -340,8 +340,8 @@ def _step(step: str, folder: Path) -> int:
 
         pack(PackConfig(dir=folder, out=Path(words[0]), num_of_workers=1), progress=False)
     elif step == "open packed":
-        from utils.data.annotations import open_dataset
         from utils.data.checks import check_dataset
+        from utils.data.dataset_folder import open_dataset
         from utils.data.splits import balance, split
 
         dataset = open_dataset(folder)
@@ -358,7 +358,7 @@ def _step(step: str, folder: Path) -> int:
 
 
 def _tables(folder: Path, laps: _Laps) -> int:
-    from utils.data.annotations import read_annotations
+    from utils.data.annotation_table import read_annotations
     from utils.data.splits import balance, split, write_split
 
     laps.lap("imports")
@@ -406,7 +406,7 @@ def _first(folder: Path, kind: str, words: Sequence[str]) -> int:
 def _reading(folder: Path, kind: str, _: Sequence[str]) -> int:
     """Read and decode an epoch in the order of a training of one process, with nothing in the system's memory."""
     from config import TrainConfig
-    from utils.data.annotations import open_dataset
+    from utils.data.dataset_folder import open_dataset
     from utils.data.packed_blocks import BlockOrder, PackedFiles
     from utils.training.loaders import EpochBatches, image_source
 

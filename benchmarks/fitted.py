@@ -15,7 +15,8 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from utils.data.annotations import read_annotations, read_class_names
+from utils.data.annotation_table import read_annotations
+from utils.data.folder_layout import read_class_names
 from utils.data.images import read_image
 from utils.decision.decision import Decision
 from utils.models.factory import build

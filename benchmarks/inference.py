@@ -258,7 +258,8 @@ def mean_dice(submission: Path, data: Path, images: Sequence[Path]) -> float:
     import torch
 
     from utils.data import rle
-    from utils.data.annotations import read_annotations, read_class_names
+    from utils.data.annotation_table import read_annotations
+    from utils.data.folder_layout import read_class_names
     from utils.scoring.counts import Counts, count
     from utils.scoring.scores import scores
 

@@ -52,7 +52,7 @@ def main(argv: Sequence[str]) -> int:
     import torch
 
     from utils.commands.export_images import spread
-    from utils.data.annotations import open_dataset
+    from utils.data.dataset_folder import open_dataset
     from utils.inference.export.graph import to_openvino
     from utils.inference.export.parity import dice_by_image, labelled_by, read_parity_images, run_of
     from utils.inference.export.quantise import Limit, Quantised, layers_of, open_nncf, quantise

@@ -27,8 +27,8 @@ from benchmarks.machine import facts, write_rows
 from config import TrainConfig, flag
 from utils.cli import DONE, parse, run
 from utils.data import rle, transforms
-from utils.data.annotations import Dataset, open_dataset
-from utils.data.dataset import Sample, collate
+from utils.data.dataset import LabelledImage, collate
+from utils.data.dataset_folder import Dataset, open_dataset
 from utils.data.decoded import ImageFiles, decode_once
 from utils.data.images import read_image
 from utils.data.rectangles import Rectangles, draw
@@ -101,7 +101,7 @@ def parts(config: LoaderConfig, dataset: Dataset, names: list[str]) -> dict[str,
         for title, augment in augmentations.items():
             watch(f"augmentation {title}", augment, image=image, mask=masks)
         watch("augmentation blackout", transforms.black_out, image, masks, 1.0, np.random.default_rng(0))
-        watch("collate (a batch)", collate, [Sample(image, masks, None, name)] * config.batch_size)
+        watch("collate (a batch)", collate, [LabelledImage(image, masks, None, name)] * config.batch_size)
     medians = watch.medians()
     medians["collate"] = medians.pop("collate (a batch)") / config.batch_size
     return medians

@@ -33,7 +33,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 from benchmarks.machine import facts, write_rows
 from config import flag
 from utils.cli import DONE, parse, run
-from utils.data.annotations import Dataset, open_dataset
+from utils.data.dataset_folder import Dataset, open_dataset
 from utils.data.duplicates.description import POINTS, Description, describe
 from utils.data.duplicates.groups import describe_groups, group, near_duplicate_groups
 from utils.data.duplicates.hashes import QUERY_POINTS, Hashes, hash_of, query_of

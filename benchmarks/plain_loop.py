@@ -20,7 +20,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from config import flag
 from utils.cli import DONE, parse, run
-from utils.data.annotations import open_dataset
+from utils.data.dataset_folder import open_dataset
 from utils.data.images import read_image
 from utils.data.splits import read_split
 from utils.decision.decision import Decision

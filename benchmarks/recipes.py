@@ -26,7 +26,7 @@ from config import RECIPES, Device, Precision, TrainConfig, flag
 from utils.cli import DONE, parse, run
 from utils.commands.train import train
 from utils.commands.train_network import TrainResult
-from utils.data.annotations import Dataset, open_dataset
+from utils.data.dataset_folder import Dataset, open_dataset
 from utils.data.splits import balance, near_duplicate_groups, read_split, split, write_split
 from utils.device import processor
 from utils.errors import InputError

@@ -64,7 +64,7 @@ class StubSystem:
 
 def draw(folder: str, config: ReportConfig, images: int) -> None:
     """Make a dataset folder of linked strips."""
-    from utils.data.annotations import open_dataset
+    from utils.data.dataset_folder import open_dataset
     from utils.data.synthetic.folder import synthesise
 
     root = Path(folder)

@@ -29,7 +29,8 @@ from config import Backend, Device, EvaluateConfig, Precision, SynthesiseConfig,
 from utils.cli import DONE, parse, run
 from utils.commands.evaluate import evaluate
 from utils.commands.train import train
-from utils.data.annotations import Dataset, open_dataset, write_annotations
+from utils.data.annotation_table import write_annotations
+from utils.data.dataset_folder import Dataset, open_dataset
 from utils.data.splits import near_duplicate_groups, split, write_split
 from utils.data.synthetic import synthesise
 from utils.decision.gate import Gate

@@ -74,7 +74,7 @@ def views(config: TilesConfig) -> Iterator[dict[str, Any]]:
     import numpy as np
     import torch
 
-    from utils.data.annotations import open_dataset
+    from utils.data.dataset_folder import open_dataset
     from utils.data.images import read_image
     from utils.inference.opening import open_network
     from utils.inference.tiled_views import TiledViews

@@ -22,7 +22,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 from benchmarks.machine import facts, write_rows
 from config import TrainConfig, flag
 from utils.cli import DONE, parse, run
-from utils.data.annotations import open_dataset
+from utils.data.dataset_folder import open_dataset
 from utils.models.factory import build
 from utils.models.spec import ModelSpec
 from utils.training.engine import make_engine

@@ -28,7 +28,9 @@ from PIL import Image  # noqa: E402
 from config import ExploreConfig, PredictConfig, ServeConfig, SynthesiseConfig  # noqa: E402
 from utils.commands.explore import explore  # noqa: E402
 from utils.commands.predict import predict  # noqa: E402
-from utils.data.annotations import Annotations, Dataset, open_dataset, read_annotations  # noqa: E402
+from utils.data.annotation_table import read_annotations  # noqa: E402
+from utils.data.annotations import Annotations  # noqa: E402
+from utils.data.dataset_folder import Dataset, open_dataset  # noqa: E402
 from utils.data.images import read_image  # noqa: E402
 from utils.data.synthetic import synthesise  # noqa: E402
 from utils.files import replacing  # noqa: E402

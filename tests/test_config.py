@@ -34,7 +34,7 @@ from config import (
 )
 from utils.cli import parse
 from utils.commands.export_model import PACKAGES
-from utils.data.annotations import IMAGES, LABELS
+from utils.data.folder_layout import IMAGES, LABELS
 from utils.device import DTYPES, versions
 from utils.errors import InputError
 from utils.inference.backends import BACKENDS

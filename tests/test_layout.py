@@ -20,7 +20,7 @@ MODULES = [ROOT / "config.py", *ENTRY_POINTS, *sorted((ROOT / "utils").rglob("*.
 FOR_EVERYBODY = {"config", "device", "errors", "files", "settings", "text"}
 COMMAND_OF = {"Predict_masks": "predict"}
 OWN_FOLDERS = {"integration", "benchmarks", "reference", "fuzz"}  # more than one room, scripts, an oracle, damage
-TORCH_FREE = ["annotations", "rle", "convert", "checks", "splits", "synthetic", "kaggle", "images", "exploration"]
+TORCH_FREE = ["dataset_folder", "rle", "convert", "checks", "splits", "synthetic", "kaggle", "images", "exploration"]
 PLATFORMS = [("linux", "Linux", "x86_64"), ("darwin", "Darwin", "arm64"), ("win32", "Windows", "AMD64")]
 
 

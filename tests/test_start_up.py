@@ -22,7 +22,7 @@ def test_prediction_imports_nothing_that_only_training_conversion_or_reports_nee
 def test_data_of_predictions_import_no_tables():
     """The cheaper sibling: without torch."""
     code = (
-        "import sys, utils.data.annotations, utils.data.submission;"
+        "import sys, utils.data.dataset_folder, utils.data.submission;"
         " print(sorted({'pandas', 'torch', 'matplotlib'} & set(sys.modules)))"
     )
     answer = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from benchmarks import active_learning, pseudo_labels
-from utils.data.annotations import open_dataset
+from utils.data.dataset_folder import open_dataset
 from utils.data.splits import write_split
 from utils.errors import InputError
 from utils.scoring.choice import about_choice

@@ -9,7 +9,7 @@ import pytest
 from benchmarks import few_labels
 from config import TrainConfig
 from utils.commands.train_network import TrainResult
-from utils.data.annotations import open_dataset
+from utils.data.dataset_folder import open_dataset
 from utils.data.splits import read_split, write_split
 from utils.errors import InputError
 from utils.training.few_labels import PAGE, about_few

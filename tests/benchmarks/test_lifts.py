@@ -8,7 +8,7 @@ import pytest
 
 from benchmarks import lifts
 from config import EvaluateConfig, TrainConfig
-from utils.data.annotations import open_dataset
+from utils.data.dataset_folder import open_dataset
 from utils.data.splits import write_split
 from utils.errors import InputError
 from utils.training.flags import settle

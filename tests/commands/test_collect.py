@@ -8,7 +8,7 @@ import pytest
 from config import CollectConfig
 from tests.desk.desks import bench, strip
 from utils.commands.collect import TABLE, collect
-from utils.data.annotations import open_dataset
+from utils.data.dataset_folder import open_dataset
 from utils.errors import InputError
 
 SIZE = (40, 60)

@@ -8,7 +8,7 @@ import pytest
 from config import ConvertConfig, PredictConfig
 from utils.commands.convert import convert
 from utils.commands.predict import predict
-from utils.data.annotations import read_annotations
+from utils.data.annotation_table import read_annotations
 from utils.decision.decision import Decision
 from utils.errors import InputError
 from utils.models.factory import build

@@ -6,7 +6,9 @@ from PIL import Image
 
 from config import CopiesConfig
 from utils.commands.copies import copies
-from utils.data.annotations import make_rows, open_dataset, write_annotations
+from utils.data.annotation_table import write_annotations
+from utils.data.annotations import make_rows
+from utils.data.dataset_folder import open_dataset
 from utils.data.rle import encode
 from utils.data.splits import read_split
 from utils.errors import InputError

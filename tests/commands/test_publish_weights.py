@@ -30,7 +30,7 @@ from utils.commands.download_weights import download_weights
 from utils.commands.evaluate import evaluate
 from utils.commands.predict import predict
 from utils.commands.publish_weights import MARKS, largest_change, publish_weights
-from utils.data.annotations import open_dataset
+from utils.data.dataset_folder import open_dataset
 from utils.data.splits import read_split, write_split
 from utils.data.synthetic import synthesise
 from utils.decision.decision import ClassDecision, Decision

@@ -10,7 +10,8 @@ from PIL import Image
 
 from config import SelectConfig
 from utils.commands.select import select
-from utils.data.annotations import make_rows, write_annotations
+from utils.data.annotation_table import write_annotations
+from utils.data.annotations import make_rows
 from utils.errors import InputError
 
 

@@ -11,7 +11,9 @@ from PIL import Image
 
 from config import SuspectConfig
 from utils.commands.suspect import differing, suspect
-from utils.data.annotations import make_rows, open_dataset, write_annotations
+from utils.data.annotation_table import write_annotations
+from utils.data.annotations import make_rows
+from utils.data.dataset_folder import open_dataset
 from utils.data.duplicates.copies import Copies, Copy, Masks, Member
 from utils.data.folds import write_folds
 from utils.data.rle import encode

@@ -14,8 +14,8 @@ from config import TrainConfig
 from tests.conftest import NARROW
 from utils.commands import teachers
 from utils.commands.teachers import as_learnt, ask_teachers
-from utils.data.annotations import open_dataset
 from utils.data.dataset import NOT_COUNTED
+from utils.data.dataset_folder import open_dataset
 from utils.data.folds import write_folds
 from utils.data.soft_masks import CERTAIN, read_soft_mask
 from utils.data.splits import write_split

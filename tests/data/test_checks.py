@@ -9,8 +9,8 @@ from PIL import Image
 
 from config import PROJECT, CheckConfig
 from utils.data import cache, checks
-from utils.data.annotations import open_dataset
 from utils.data.bit_depth import BitDepth
+from utils.data.dataset_folder import open_dataset
 from utils.data.images import ImageError
 from utils.errors import InputError
 

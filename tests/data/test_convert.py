@@ -10,10 +10,11 @@ from PIL import ExifTags, Image
 
 from config import ConvertConfig
 from utils.data import rle
-from utils.data.annotations import open_dataset, open_test_images, read_annotations
+from utils.data.annotation_table import read_annotations
 from utils.data.convert import convert
 from utils.data.convert.coco import mask_of
 from utils.data.convert.polygons import fill
+from utils.data.dataset_folder import open_dataset, open_test_images
 from utils.errors import InputError
 
 HEIGHT, WIDTH = 12, 20

@@ -7,9 +7,11 @@ from PIL import Image
 
 from config import CheckConfig
 from utils.data import rle, transforms
-from utils.data.annotations import Annotations, Dataset, make_rows, open_dataset, write_annotations, write_ignored
+from utils.data.annotation_table import write_annotations, write_ignored
+from utils.data.annotations import Annotations, make_rows
 from utils.data.checks import check
 from utils.data.dataset import NOT_COUNTED, Key, StripDataset, collate
+from utils.data.dataset_folder import Dataset, open_dataset
 from utils.data.soft_masks import CERTAIN, SoftTargets, read_soft_mask, write_soft_mask
 from utils.errors import InputError
 

@@ -17,8 +17,8 @@ import pytest
 import torch
 
 from utils.data import decoded as decoded_module
-from utils.data.annotations import open_dataset
 from utils.data.dataset import Key, StripDataset
+from utils.data.dataset_folder import open_dataset
 from utils.data.decoded import ImageFiles, decode_once
 from utils.errors import InputError
 
@@ -198,7 +198,7 @@ def test_a_full_disk_leaves_nothing_and_names_the_file(strips, monkeypatch):
 PROGRAM = """
 import os, signal, sys
 from pathlib import Path
-from utils.data.annotations import open_dataset
+from utils.data.dataset_folder import open_dataset
 from utils.data.decoded import ImageFiles, decode_once
 
 dataset = open_dataset(Path(sys.argv[1]))

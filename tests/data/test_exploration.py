@@ -11,7 +11,7 @@ import pytest
 
 from config import ExploreConfig
 from utils.data import rle
-from utils.data.annotations import open_dataset
+from utils.data.dataset_folder import open_dataset
 from utils.data.exploration.examples import LONGEST, choose_clean, choose_examples, shrunk_example
 from utils.data.exploration.folder import explore_folder
 from utils.data.exploration.images import measure_light

@@ -6,8 +6,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from utils.data import annotations
-from utils.data.annotations import read_annotations
+from utils.data import annotation_table
+from utils.data.annotation_table import read_annotations
 from utils.data.label_rows import well_formed
 
 WHOLE = {
@@ -30,7 +30,7 @@ def test_the_same_as_one_by_one(text, tmp_path, monkeypatch):
     csv = tmp_path / "train.csv"
     csv.write_text(text)
     at_once = read_annotations(csv)
-    monkeypatch.setattr(annotations, "well_formed", lambda *_: None)
+    monkeypatch.setattr(annotation_table, "well_formed", lambda *_: None)
     one_by_one = read_annotations(csv)
     pd.testing.assert_frame_equal(at_once.rows, one_by_one.rows)
     assert (at_once.class_names, at_once.fillers) == (one_by_one.class_names, one_by_one.fillers)

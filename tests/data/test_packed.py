@@ -9,8 +9,8 @@ import pytest
 from PIL import Image
 
 from config import CheckConfig, PackConfig, SynthesiseConfig, TrainConfig, Url
-from utils.data.annotations import open_dataset, open_test_images
 from utils.data.checks import check, check_dataset
+from utils.data.dataset_folder import open_dataset, open_test_images
 from utils.data.images import read_image, read_size
 from utils.data.packed import PACK, local_folder, open_pack, with_local_folder
 from utils.data.packing import pack

@@ -8,7 +8,7 @@ from PIL import Image
 
 from config import PackConfig
 from utils.data import packed_blocks
-from utils.data.annotations import open_dataset
+from utils.data.dataset_folder import open_dataset
 from utils.data.decoded import ImageFiles
 from utils.data.packed import Pack
 from utils.data.packed_blocks import BlockOrder, PackedFiles

@@ -3,7 +3,8 @@ import pandas as pd
 import pytest
 
 from config import BalanceConfig
-from utils.data.annotations import Annotations, make_rows, read_annotations
+from utils.data.annotation_table import read_annotations
+from utils.data.annotations import Annotations, make_rows
 from utils.data.splits import balance, groups_in, kept_apart, read_split, split, write_balanced, write_split
 from utils.data.tables import AnnotationError
 from utils.errors import InputError

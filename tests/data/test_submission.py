@@ -2,7 +2,7 @@
 
 import pytest
 
-from utils.data.annotations import known_classes
+from utils.data.dataset_folder import known_classes
 from utils.data.submission import Layout, read_layout
 from utils.errors import InputError
 

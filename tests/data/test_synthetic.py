@@ -9,7 +9,8 @@ import pytest
 
 from config import SynthesiseConfig
 from utils.data import rle
-from utils.data.annotations import open_dataset, open_test_images, read_annotations
+from utils.data.annotation_table import read_annotations
+from utils.data.dataset_folder import open_dataset, open_test_images
 from utils.data.images import read_image
 from utils.data.listing import list_images
 from utils.data.synthetic import CLASS_NAMES, folder, synthesise

@@ -7,7 +7,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tests.fuzz.damage import damaged
-from utils.data.annotations import read_annotations
+from utils.data.annotation_table import read_annotations
 from utils.errors import InputError
 
 pytestmark = pytest.mark.slow

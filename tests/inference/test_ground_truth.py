@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from utils.data.annotations import read_annotations
+from utils.data.annotation_table import read_annotations
 from utils.errors import InputError
 from utils.inference.ground_truth import GroundTruth, labels_beside
 from utils.models.spec import ModelSpec

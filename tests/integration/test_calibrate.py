@@ -18,7 +18,7 @@ from utils import files
 from utils.calibration.calibrator import label_areas
 from utils.commands.evaluate import evaluate
 from utils.commands.predict import predict
-from utils.data.annotations import open_dataset
+from utils.data.dataset_folder import open_dataset
 from utils.decision.decision import Decision
 from utils.decision.gate import Gate
 from utils.errors import InputError

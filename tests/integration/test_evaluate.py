@@ -16,7 +16,7 @@ import Evaluate
 from config import EvaluateConfig, PredictConfig
 from utils.commands.evaluate import evaluate
 from utils.commands.predict import predict
-from utils.data.annotations import open_dataset
+from utils.data.dataset_folder import open_dataset
 from utils.data.duplicates.description import describe
 from utils.data.duplicates.hashes import hash_of
 from utils.data.images import read_size

@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 
 from utils.data import rle
-from utils.data.annotations import read_annotations
+from utils.data.annotation_table import read_annotations
 from utils.data.splits import balance
 
 LABELS = Path(__file__).resolve().parents[3] / "shared" / "data" / "severstal_labels"

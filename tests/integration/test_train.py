@@ -18,8 +18,8 @@ from tests.integration.small_training import draw_strips, history_of, same, sett
 from utils.commands import train_network as room
 from utils.commands.evaluate import evaluate
 from utils.commands.train import train
-from utils.data.annotations import open_dataset
 from utils.data.bit_depth import BitDepth
+from utils.data.dataset_folder import open_dataset
 from utils.data.splits import read_split
 from utils.errors import InputError
 from utils.files import write_text

@@ -15,7 +15,7 @@ from utils.commands.evaluate import evaluate
 from utils.commands.predict import predict
 from utils.commands.train import train
 from utils.commands.train_network import TrainResult
-from utils.data.annotations import open_dataset
+from utils.data.dataset_folder import open_dataset
 from utils.data.rle import encode
 from utils.errors import InputError
 from utils.training.class_weights import class_weights

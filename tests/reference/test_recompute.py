@@ -10,7 +10,7 @@ import torch
 from config import EvaluateConfig
 from tests.reference import recompute
 from utils.commands.evaluate import evaluate
-from utils.data.annotations import open_dataset
+from utils.data.dataset_folder import open_dataset
 from utils.data.images import read_image
 from utils.weights.finding import find
 from utils.weights.weights_file import load

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from config import TrainConfig
-from utils.data.annotations import open_dataset
+from utils.data.dataset_folder import open_dataset
 from utils.models.factory import build
 from utils.models.segmenter import Segmenter
 from utils.training.engine import make_engine

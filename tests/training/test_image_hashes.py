@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from config import SynthesiseConfig
-from utils.data.annotations import open_dataset
+from utils.data.dataset_folder import open_dataset
 from utils.data.duplicates import hashes, kept_hashes
 from utils.data.synthetic import synthesise
 from utils.errors import InputError

@@ -18,7 +18,7 @@ import cv2
 import numpy as np
 
 from config import SynthesiseConfig, TrainConfig
-from utils.data.annotations import open_dataset
+from utils.data.dataset_folder import open_dataset
 from utils.data.synthetic import synthesise
 from utils.training.loaders import make_loaders
 

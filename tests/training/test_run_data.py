@@ -6,7 +6,7 @@ import shutil
 
 import pytest
 
-from utils.data.annotations import open_dataset
+from utils.data.dataset_folder import open_dataset
 from utils.errors import InputError
 from utils.training.run_data import check_data, write_data
 

@@ -19,7 +19,7 @@ from utils.calibration.new_weights import NewWeights, groups_of
 from utils.calibration.result import Calibration
 from utils.calibration.solving import solve
 from utils.data import rle
-from utils.data.annotations import Dataset
+from utils.data.dataset_folder import Dataset
 from utils.data.exploration.labels import FEW
 from utils.data.images import ImageError, read_size
 from utils.data.splits import read_split

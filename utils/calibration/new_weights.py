@@ -8,7 +8,7 @@ import shutil
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from utils.data.annotations import Dataset
+from utils.data.dataset_folder import Dataset
 from utils.data.images import ImageError
 from utils.data.splits import groups_in, near_duplicate_groups
 from utils.errors import InputError

@@ -11,16 +11,10 @@ from typing import Any
 
 from config import CollectConfig
 from utils.data import rle
-from utils.data.annotations import (
-    IGNORED,
-    IMAGES,
-    LABELS,
-    Dataset,
-    make_rows,
-    open_dataset,
-    write_annotations,
-    write_ignored,
-)
+from utils.data.annotation_table import write_annotations, write_ignored
+from utils.data.annotations import make_rows
+from utils.data.dataset_folder import Dataset, open_dataset
+from utils.data.folder_layout import IGNORED, IMAGES, LABELS
 from utils.data.tables import CLASSES_FILE, TableWriter
 from utils.desk.database import Database
 from utils.desk.image_files import ImageFiles

@@ -24,7 +24,7 @@ from utils.commands.scored_images import (
     names_of,
     what_of,
 )
-from utils.data.annotations import Dataset, open_dataset
+from utils.data.dataset_folder import Dataset, open_dataset
 from utils.data.listing import name_in
 from utils.data.splits import groups_in
 from utils.data.tables import TableWriter

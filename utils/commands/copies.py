@@ -10,12 +10,14 @@ import pandas as pd
 from tqdm import tqdm
 
 from config import CopiesConfig
-from utils.data.annotations import IGNORED as IGNORED_TABLES
-from utils.data.annotations import LABELS, TRAIN_IMAGES, write_annotations, write_ignored
+from utils.data.annotation_table import write_annotations, write_ignored
 from utils.data.checks import thread_count
 from utils.data.duplicates.copies import DISAGREE, WHOLE, Copies, Copy, Member, find_copies, one_of_each
 from utils.data.duplicates.image_sets import ImageSet, open_images
 from utils.data.duplicates.symmetry import NAMES
+from utils.data.folder_layout import IGNORED as IGNORED_TABLES
+from utils.data.folder_layout import LABELS
+from utils.data.listing import TRAIN_IMAGES
 from utils.data.splits import SIDES, read_sides, write_split
 from utils.data.tables import CLASSES_FILE, write_frame, write_listed
 from utils.errors import InputError

@@ -31,7 +31,7 @@ from utils.commands.scored_images import (
     names_of,
     what_of,
 )
-from utils.data.annotations import Dataset, open_dataset
+from utils.data.dataset_folder import Dataset, open_dataset
 from utils.data.packed import with_local_folder
 from utils.decision.probabilities import class_probabilities
 from utils.errors import InputError

@@ -17,7 +17,7 @@ from utils.commands.fold_networks import FoldNetworks, FoldPipelines
 from utils.commands.known_images import KnownImages, recorded
 from utils.commands.progress import progress, require_images
 from utils.commands.results_folder import about_replaced, evaluation_folder
-from utils.data.annotations import Dataset
+from utils.data.dataset_folder import Dataset
 from utils.files import staged, write_text
 from utils.inference.chosen import Chosen
 from utils.inference.ground_truth import GroundTruth

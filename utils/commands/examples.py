@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 
 from utils.commands.fold_networks import FoldPipelines
-from utils.data.annotations import Dataset
+from utils.data.dataset_folder import Dataset
 from utils.inference.ground_truth import GroundTruth
 from utils.inference.inspected import Inspected
 from utils.inference.pipeline import InspectionPipeline

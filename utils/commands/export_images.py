@@ -7,7 +7,7 @@ from typing import TypeVar
 import numpy as np
 
 from config import ExportConfig
-from utils.data.annotations import open_dataset, open_test_images
+from utils.data.dataset_folder import open_dataset, open_test_images
 from utils.data.images import measure_depth
 from utils.data.listing import list_images
 from utils.errors import InputError

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from config import EvaluateConfig
-from utils.data.annotations import IMAGES
+from utils.data.folder_layout import IMAGES
 from utils.data.listing import name_in
 from utils.device import versions
 from utils.inference.chosen import Chosen

@@ -25,10 +25,9 @@ from utils.coil.plan import CoilPlan
 from utils.coil.plan_file import check_classes, read_plan
 from utils.coil.positions import read_frames
 from utils.coil.truth import CoilScores, score
-from utils.data.annotations import TEST_IMAGES, TRAIN_IMAGES
 from utils.data.coil_truth import read_truth
 from utils.data.images import ImageError, read_image, read_size
-from utils.data.listing import image_names
+from utils.data.listing import TEST_IMAGES, TRAIN_IMAGES, image_names
 from utils.errors import InputError
 from utils.files import alone_in, make_folder, write_text
 from utils.reporting.coil_map import map_png

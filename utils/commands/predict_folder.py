@@ -14,13 +14,14 @@ import numpy as np
 from config import PredictConfig, Url
 from utils.commands.progress import progress, require_images
 from utils.commands.results_folder import PICTURES_OF, left_over, marked, refuse_foreign_pictures
-from utils.data.annotations import TEST_IMAGES, folder_to_predict, known_classes, open_test_images
+from utils.data.dataset_folder import folder_to_predict, known_classes, open_test_images
 from utils.data.images import pages_of
 from utils.data.listing import (
     IMAGE_SUFFIXES,
     NOT_UTF8,
     PICTURES,
     SUMMARY,
+    TEST_IMAGES,
     about_folders,
     about_links,
     is_utf8,

@@ -7,8 +7,8 @@ import numpy as np
 from config import ConvertConfig, PredictConfig
 from utils.commands.progress import progress, require_images
 from utils.data import rle
-from utils.data.annotations import IMAGES
 from utils.data.convert.labels import Labels, LeftOut
+from utils.data.folder_layout import IMAGES
 from utils.data.listing import list_images, name_in
 from utils.errors import InputError
 from utils.inference.chosen import choose_weights

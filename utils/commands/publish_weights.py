@@ -21,7 +21,8 @@ from utils.commands.evaluate import EvaluateResult, evaluate
 from utils.commands.fold_networks import is_folds_run
 from utils.commands.foreign_weights import ForeignResult, weights_of_others
 from utils.commands.publish_int8 import PublishedInt8, publish_int8
-from utils.data.annotations import LABELS, Dataset, open_dataset
+from utils.data.dataset_folder import Dataset, open_dataset
+from utils.data.folder_layout import LABELS
 from utils.data.splits import TEST, read_split
 from utils.device import processor
 from utils.errors import InputError

@@ -4,7 +4,7 @@ import pandas as pd
 
 from config import TrainConfig
 from utils.calibration.new_weights import LEAST
-from utils.data.annotations import Dataset
+from utils.data.dataset_folder import Dataset
 from utils.errors import InputError
 from utils.training.flags import make_spec
 from utils.training.initial_weights import initial_network

@@ -5,7 +5,8 @@ from pathlib import Path
 
 from config import EvaluateConfig
 from utils.commands.known_images import KnownImages, find_known
-from utils.data.annotations import LABELS, Dataset
+from utils.data.dataset_folder import Dataset
+from utils.data.folder_layout import LABELS
 from utils.data.folds import read_folds
 from utils.data.images import ImageError, read_size
 from utils.data.splits import TEST, read_split

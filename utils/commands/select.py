@@ -9,8 +9,8 @@ import pandas as pd
 
 from config import EvaluateConfig, SelectConfig
 from utils.commands.progress import progress, require_images
-from utils.data.annotations import open_dataset
 from utils.data.checks import thread_count
+from utils.data.dataset_folder import open_dataset
 from utils.data.duplicates.groups import group
 from utils.data.duplicates.image_sets import ImageSet, open_images
 from utils.data.duplicates.pairs import describe_images, scale_for

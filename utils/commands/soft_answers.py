@@ -8,7 +8,7 @@ import pandas as pd
 from config import EvaluateConfig
 from utils.commands.fold_networks import open_folds
 from utils.commands.progress import progress, require_images
-from utils.data.annotations import open_dataset
+from utils.data.dataset_folder import open_dataset
 from utils.data.soft_masks import to_levels, write_soft_mask
 from utils.decision.probabilities import class_probabilities
 from utils.inference.inspected import Inspected, Refused

@@ -14,20 +14,15 @@ from config import EvaluateConfig, SuspectConfig
 from utils.commands.fold_networks import FoldNetworks, open_folds
 from utils.commands.progress import progress
 from utils.commands.soft_answers import write_out_of_fold
-from utils.data.annotations import (
-    IGNORED,
-    LABELS,
-    TRAIN_IMAGES,
-    Dataset,
-    open_dataset,
-    write_annotations,
-    write_ignored,
-)
+from utils.data.annotation_table import write_annotations, write_ignored
 from utils.data.checks import in_order, thread_count
+from utils.data.dataset_folder import Dataset, open_dataset
 from utils.data.duplicates.copies import Copies, Member, find_copies, masks_of
 from utils.data.duplicates.image_sets import ImageSet
+from utils.data.folder_layout import IGNORED, LABELS
 from utils.data.folds import read_folds
 from utils.data.images import read_size
+from utils.data.listing import TRAIN_IMAGES
 from utils.data.soft_masks import CERTAIN, read_soft_mask
 from utils.data.tables import CLASSES_FILE, write_frame
 from utils.device import optional

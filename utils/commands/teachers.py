@@ -12,9 +12,9 @@ from utils.commands.fold_networks import is_folds_run, open_folds
 from utils.commands.known_images import find_known
 from utils.commands.progress import progress
 from utils.commands.soft_answers import probabilities
-from utils.data.annotations import Dataset
 from utils.data.bit_depth import BitDepth
 from utils.data.cache import stamp, writable_folder
+from utils.data.dataset_folder import Dataset
 from utils.data.images import ImageError, read_size
 from utils.data.listing import list_images
 from utils.data.soft_masks import SoftTargets, to_levels, write_soft_mask

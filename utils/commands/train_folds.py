@@ -17,7 +17,7 @@ from utils.commands.readiness import check_member
 from utils.commands.soft_answers import write_out_of_fold
 from utils.commands.train_members import train_members
 from utils.commands.train_network import open_labelled
-from utils.data.annotations import Dataset
+from utils.data.dataset_folder import Dataset
 from utils.data.folds import read_folds, split_of, write_folds
 from utils.data.splits import write_split
 from utils.data.tables import TableWriter

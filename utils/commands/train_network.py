@@ -17,7 +17,8 @@ from torch.utils.data import DataLoader
 
 from config import RECIPES, TrainConfig
 from utils.commands.teachers import ask_teachers
-from utils.data.annotations import Dataset, open_dataset, write_annotations
+from utils.data.annotation_table import write_annotations
+from utils.data.dataset_folder import Dataset, open_dataset
 from utils.data.decoded import DecodedImages, ImageFiles, decode_once
 from utils.data.listing import about_folders
 from utils.data.splits import BALANCED_TABLE, TEST, TRAIN, VALID, write_split

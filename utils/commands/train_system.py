@@ -13,7 +13,7 @@ from utils.commands.evaluate import EvaluateResult, evaluate
 from utils.commands.readiness import check_members
 from utils.commands.train_members import train_members
 from utils.commands.train_network import open_labelled
-from utils.data.annotations import Dataset
+from utils.data.dataset_folder import Dataset
 from utils.data.splits import TEST, read_split, write_split
 from utils.decision.decision import Decision, each
 from utils.training.bit_depth import with_depth

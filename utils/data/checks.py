@@ -15,29 +15,24 @@ from tqdm import tqdm
 
 from config import CheckConfig, Side
 from utils.data import rle
-from utils.data.annotations import (
-    IMAGES,
-    LABELS,
-    TEST_IMAGES,
-    TRAIN_IMAGES,
-    AnnotationError,
-    Annotations,
+from utils.data.annotations import Annotations, make_rows
+from utils.data.bit_depth import DARK, BitDepth, Levels
+from utils.data.cache import FileCache
+from utils.data.codes_in_file import last_pixels
+from utils.data.dataset_folder import (
     Dataset,
     ImagePaths,
     has_images,
-    make_rows,
     missing_test_images,
     names_of_images,
     open_dataset,
 )
-from utils.data.bit_depth import DARK, BitDepth, Levels
-from utils.data.cache import FileCache
-from utils.data.codes_in_file import last_pixels
 from utils.data.facts import FactColumns
+from utils.data.folder_layout import IMAGES, LABELS
 from utils.data.images import ImageError, ImageFacts, verify_image
-from utils.data.listing import about_folders, about_links
+from utils.data.listing import TEST_IMAGES, TRAIN_IMAGES, about_folders, about_links
 from utils.data.packed import open_pack
-from utils.data.tables import write_frame
+from utils.data.tables import AnnotationError, write_frame
 from utils.errors import InputError
 from utils.text import plural
 

@@ -3,17 +3,10 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from utils.data.annotations import (
-    LABELS,
-    TRAIN_IMAGES,
-    Annotations,
-    Dataset,
-    has_images,
-    make_rows,
-    names_of_images,
-    open_dataset,
-)
-from utils.data.listing import image_names
+from utils.data.annotations import Annotations, make_rows
+from utils.data.dataset_folder import Dataset, has_images, names_of_images, open_dataset
+from utils.data.folder_layout import LABELS
+from utils.data.listing import TRAIN_IMAGES, image_names
 from utils.data.packed import open_pack
 from utils.data.tables import read_table
 from utils.errors import InputError

@@ -9,7 +9,7 @@ import torch
 from torch.utils.data import Dataset as TorchDataset
 
 from utils.data import rle, transforms
-from utils.data.annotations import Dataset
+from utils.data.dataset_folder import Dataset
 from utils.data.decoded import ImageSource
 from utils.data.rectangles import Rectangles, draw, union
 from utils.data.soft_masks import CERTAIN, SoftTargets

@@ -26,9 +26,9 @@ import PIL
 import torch
 from tqdm import tqdm
 
-from utils.data.annotations import Dataset
 from utils.data.cache import stamp, writable_folder
 from utils.data.checks import thread_count
+from utils.data.dataset_folder import Dataset
 from utils.data.images import read_size
 from utils.data.transforms import resize
 from utils.errors import InputError

@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from utils.data.annotations import ImagePaths
 from utils.data.bit_depth import DARK, Levels
+from utils.data.dataset_folder import ImagePaths
 from utils.data.images import ImageFacts
 from utils.data.packed import COLUMNS, KINDS
 

@@ -18,8 +18,7 @@ from typing import Any
 from tqdm import tqdm
 
 from config import DownloadDataConfig
-from utils.data.annotations import TEST_IMAGES, TRAIN_IMAGES
-from utils.data.listing import is_image_name
+from utils.data.listing import TEST_IMAGES, TRAIN_IMAGES, is_image_name
 from utils.errors import InputError
 from utils.files import link_or_copy
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from utils.data.annotations import Dataset
+from utils.data.dataset_folder import Dataset
 from utils.data.decoded import Size
 from utils.data.images import decode_image
 from utils.data.packed import PackedImage, PackedSide

@@ -16,10 +16,11 @@ import numpy as np
 from tqdm import tqdm
 
 from config import PackConfig, Side, Url
-from utils.data.annotations import IGNORED, IMAGES, LABELS, TEST_TABLE, has_images, open_dataset
 from utils.data.checks import read_facts, unlabelled
+from utils.data.dataset_folder import has_images, open_dataset
 from utils.data.duplicates.kept_hashes import encode_hashes, hashes_name
 from utils.data.facts import OF_IMAGE
+from utils.data.folder_layout import IGNORED, IMAGES, LABELS, TEST_TABLE
 from utils.data.packed import (
     COLUMNS,
     DIGEST,

@@ -9,8 +9,10 @@ import numpy as np
 import pandas as pd
 
 from config import BalanceConfig
-from utils.data.annotations import Annotations, read_annotations, read_class_names, write_annotations
+from utils.data.annotation_table import read_annotations, write_annotations
+from utils.data.annotations import Annotations
 from utils.data.duplicates.groups import describe_groups, near_duplicate_groups
+from utils.data.folder_layout import read_class_names
 from utils.data.tables import AnnotationError, read_table, require_columns, write_frame
 from utils.errors import InputError
 

@@ -11,7 +11,9 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from utils.data.annotations import IMAGES, LABELS, Annotations, read_annotations, read_class_names
+from utils.data.annotation_table import read_annotations
+from utils.data.annotations import Annotations
+from utils.data.folder_layout import IMAGES, LABELS, read_class_names
 from utils.data.listing import IMAGE_SUFFIXES, image_names
 from utils.data.synthetic import CLASS_NAMES
 from utils.data.synthetic.strip import make_strip

@@ -6,7 +6,10 @@ from pathlib import Path
 
 import numpy as np
 
-from utils.data.annotations import LABELS, TEST_IMAGES, Annotations, read_annotations, read_class_names
+from utils.data.annotation_table import read_annotations
+from utils.data.annotations import Annotations
+from utils.data.folder_layout import LABELS, read_class_names
+from utils.data.listing import TEST_IMAGES
 from utils.models.class_names import match
 from utils.models.spec import MERGING_TASKS, ModelSpec
 from utils.text import plural

@@ -7,11 +7,12 @@ import numpy as np
 import pandas as pd
 from PIL import Image
 
-from utils.data.annotations import TRAIN_IMAGES, Dataset
+from utils.data.dataset_folder import Dataset
 from utils.data.exploration.examples import choose_clean, choose_examples, shrunk_example
 from utils.data.exploration.folder import Exploration
 from utils.data.exploration.images import BRIGHT, DARK
 from utils.data.exploration.labels import FEW
+from utils.data.listing import TRAIN_IMAGES
 from utils.reporting import exploration_plots as plots
 from utils.reporting.overlays import class_label, draw_legend, draw_masks
 from utils.reporting.page import Heading, Numbers, Picture, Plot, Row, Section, Table, Text, cell

@@ -6,9 +6,9 @@ import sys
 from pathlib import Path
 
 from config import TrainConfig
-from utils.data.annotations import Dataset
 from utils.data.bit_depth import BitDepth
 from utils.data.checks import verified
+from utils.data.dataset_folder import Dataset
 from utils.errors import InputError
 from utils.files import write_text
 from utils.weights.run_files import BIT_DEPTH, SPLIT

@@ -6,7 +6,7 @@ import numpy as np
 
 from config import TrainConfig
 from utils.data import rle
-from utils.data.annotations import Dataset
+from utils.data.dataset_folder import Dataset
 from utils.data.images import read_size
 from utils.errors import InputError
 from utils.models.spec import ModelSpec

@@ -9,8 +9,8 @@ import numpy as np
 import torch
 
 from config import TrainConfig
-from utils.data.annotations import Dataset
 from utils.data.checks import thread_count
+from utils.data.dataset_folder import Dataset
 from utils.models.segmenter import Segmenter
 
 MOST_GATHERED = 60_000  # features that the axes and the memory are computed from

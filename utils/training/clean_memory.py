@@ -8,8 +8,8 @@ import torch
 from tqdm import tqdm
 
 from config import TrainConfig
-from utils.data.annotations import Dataset
 from utils.data.checks import thread_count
+from utils.data.dataset_folder import Dataset
 from utils.models.segmenter import Segmenter
 from utils.training.alarm_threshold import alarm_threshold
 from utils.training.clean_features import BATCH, Images, batches, farthest, gather, make_memory

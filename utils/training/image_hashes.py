@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from utils.data.annotations import Dataset
+from utils.data.dataset_folder import Dataset
 from utils.data.duplicates.kept_hashes import hashes_of
 from utils.errors import InputError
 from utils.files import replacing

@@ -15,8 +15,8 @@ from torch.utils.data import DataLoader, Sampler
 from torch.utils.data import Dataset as TorchDataset
 
 from config import TrainConfig
-from utils.data.annotations import Dataset
 from utils.data.dataset import Key, LabelledImage, StripDataset, collate
+from utils.data.dataset_folder import Dataset
 from utils.data.decoded import ImageFiles, ImageSource
 from utils.data.packed_blocks import Batches, BlockOrder, PackedFiles
 from utils.data.soft_masks import SoftTargets

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from config import TrainConfig
-from utils.data.annotations import Dataset
+from utils.data.dataset_folder import Dataset
 from utils.device import versions
 from utils.settings import to_plain
 from utils.weights.run_files import PLACES

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from config import TrainConfig
-from utils.data.annotations import Dataset
+from utils.data.dataset_folder import Dataset
 from utils.files import write_text
 from utils.models.segmenter import Segmenter
 from utils.models.spec import ModelSpec

@@ -5,7 +5,7 @@ import json
 from collections.abc import Iterable
 from pathlib import Path
 
-from utils.data.annotations import Dataset
+from utils.data.dataset_folder import Dataset
 from utils.errors import InputError
 from utils.files import replacing
 from utils.text import plural

@@ -8,7 +8,9 @@ import numpy as np
 import pandas as pd
 
 from config import TrainConfig
-from utils.data.annotations import Annotations, Dataset, read_annotations
+from utils.data.annotation_table import read_annotations
+from utils.data.annotations import Annotations
+from utils.data.dataset_folder import Dataset
 from utils.data.folds import part_into_folds
 from utils.data.listing import as_name
 from utils.data.splits import BALANCED_TABLE, TEST, TRAIN, VALID, balance, near_duplicate_groups, read_split, split

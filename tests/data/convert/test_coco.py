@@ -7,8 +7,8 @@ import pytest
 from PIL import Image
 
 from config import ConvertConfig
-from utils.data.annotations import open_dataset
 from utils.data.convert import convert
+from utils.data.dataset_folder import open_dataset
 from utils.errors import InputError
 
 SQUARE = [10, 10, 20, 10, 20, 20, 10, 20]

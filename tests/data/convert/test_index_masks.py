@@ -8,8 +8,8 @@ from PIL import Image, ImageDraw, ImageFilter
 
 from config import ConvertConfig
 from utils.data import rle
-from utils.data.annotations import open_dataset
 from utils.data.convert import convert
+from utils.data.dataset_folder import open_dataset
 from utils.errors import InputError
 
 HEIGHT, WIDTH = 40, 60

@@ -8,9 +8,9 @@ import pytest
 from PIL import Image
 
 from config import ConvertConfig
-from utils.data.annotations import open_dataset
 from utils.data.convert import convert
 from utils.data.convert.png_mask import encode_mask_png
+from utils.data.dataset_folder import open_dataset
 from utils.errors import InputError
 
 HEIGHT, WIDTH = 10, 16

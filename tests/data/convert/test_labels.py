@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from config import ConvertConfig
-from utils.data.annotations import open_dataset
 from utils.data.convert import convert
+from utils.data.dataset_folder import open_dataset
 from utils.errors import InputError
 
 pytestmark = pytest.mark.slow

@@ -8,10 +8,10 @@ import pytest
 from PIL import Image
 
 from config import ConvertConfig
-from utils.data.annotations import open_dataset
 from utils.data.convert import convert
 from utils.data.convert.brush_rle import encode_brush
 from utils.data.convert.png_mask import encode_palette_png
+from utils.data.dataset_folder import open_dataset
 from utils.errors import InputError
 
 HEIGHT, WIDTH = 10, 20

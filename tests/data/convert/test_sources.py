@@ -14,9 +14,9 @@ from PIL import Image
 
 from config import ConvertConfig
 from tests.data.convert import exports
-from utils.data.annotations import open_dataset
 from utils.data.convert import convert
 from utils.data.convert.labels import refuse_other_size, upright_size
+from utils.data.dataset_folder import open_dataset
 from utils.errors import InputError
 
 RECORDED = Path(__file__).parent / "recorded"

@@ -8,7 +8,8 @@ from PIL import Image
 
 from config import ConvertConfig
 from utils.data import rle
-from utils.data.annotations import make_rows, write_annotations
+from utils.data.annotation_table import write_annotations
+from utils.data.annotations import make_rows
 from utils.data.convert import convert
 from utils.data.convert.writers import WRITERS
 from utils.errors import InputError

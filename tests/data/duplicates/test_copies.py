@@ -5,7 +5,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from utils.data.annotations import Annotations, Dataset, make_rows
+from utils.data.annotations import Annotations, make_rows
+from utils.data.dataset_folder import Dataset
 from utils.data.duplicates import copies as measuring
 from utils.data.duplicates.candidates import NEIGHBOURS
 from utils.data.duplicates.copies import (

@@ -3,7 +3,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from utils.data.annotations import Annotations, Dataset, make_rows
+from utils.data.annotations import Annotations, make_rows
+from utils.data.dataset_folder import Dataset
 from utils.data.duplicates import groups as searching
 from utils.data.duplicates import pairs
 from utils.data.duplicates.groups import describe_groups, near_duplicate_groups

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from config import PackConfig, SynthesiseConfig
-from utils.data.annotations import Dataset, open_dataset
 from utils.data.bit_depth import BitDepth
+from utils.data.dataset_folder import Dataset, open_dataset
 from utils.data.duplicates import kept_hashes
 from utils.data.duplicates.hashes import BYTES
 from utils.data.duplicates.kept_hashes import hashes_name, hashes_of, read_kept

@@ -7,20 +7,13 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 from config import ConvertConfig
-from utils.data.annotations import (
-    IGNORED,
-    IMAGES,
-    LABELS,
-    TEST_TABLE,
-    make_rows,
-    read_class_names,
-    write_annotations,
-    write_ignored,
-)
+from utils.data.annotation_table import write_annotations, write_ignored
+from utils.data.annotations import make_rows
 from utils.data.convert.labels import Labels, LeftOut, in_threads
 from utils.data.convert.pages import place_image
 from utils.data.convert.sources import check_flags, opened_source, read_source, target_of
 from utils.data.convert.writers import WRITERS
+from utils.data.folder_layout import IGNORED, IMAGES, LABELS, TEST_TABLE, read_class_names
 from utils.data.listing import about_folders, about_links
 from utils.data.tables import CLASSES_FILE, MOST_CLASSES, write_listed
 from utils.errors import InputError

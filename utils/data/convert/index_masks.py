@@ -6,10 +6,10 @@ from pathlib import Path
 
 from config import ConvertConfig
 from utils.data import rle
-from utils.data.annotations import read_class_names
 from utils.data.convert.labels import Labels, Skipping, by_stem, refuse_other_size, some, upright_size
 from utils.data.convert.mask_files import BINARY, REMEDY, MaskFile, number_colours, read_mask, value_numbers
 from utils.data.convert.pairs import find_pairs
+from utils.data.folder_layout import read_class_names
 from utils.data.tables import CLASSES_FILE
 from utils.errors import InputError
 from utils.text import plural

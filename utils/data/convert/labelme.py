@@ -7,13 +7,13 @@ from typing import Any
 import numpy as np
 
 from config import ConvertConfig
-from utils.data.annotations import read_class_names
 from utils.data.convert.drawn import Drawn, about_unlisted, labels_of
 from utils.data.convert.json_file import list_in, read_json, side_in, text_in
 from utils.data.convert.labels import Labels, Skipping, some
 from utils.data.convert.located import locate
 from utils.data.convert.png_mask import from_base64, read_png_mask
 from utils.data.convert.shapes import Ellipse, Line, Outline, Patch, Shape, box, read_corners
+from utils.data.folder_layout import read_class_names
 from utils.data.listing import name_in
 from utils.errors import InputError
 from utils.text import plural

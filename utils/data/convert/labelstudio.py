@@ -7,13 +7,13 @@ from typing import Any
 import numpy as np
 
 from config import ConvertConfig
-from utils.data.annotations import read_class_names
 from utils.data.convert.brush_rle import FROM, BrushError, decode_brush
 from utils.data.convert.drawn import Drawn, about_unlisted, labels_of
 from utils.data.convert.labels import Labels, Skipping, refuse_other_size, some
 from utils.data.convert.labelstudio_tasks import Task, find_image, read_tasks
 from utils.data.convert.png_mask import from_base64, read_png_mask
 from utils.data.convert.shapes import Ellipse, Line, Outline, Patch, Shape, read_corners, read_numbers, turned
+from utils.data.folder_layout import read_class_names
 from utils.data.images import open_image
 from utils.data.listing import name_in
 from utils.errors import InputError

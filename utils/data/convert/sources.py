@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 from config import ConvertConfig
-from utils.data.annotations import open_dataset
 from utils.data.convert.archives import unpacked
 from utils.data.convert.coco import read_coco
 from utils.data.convert.colour_masks import CLASSES, read_colour_masks
@@ -18,6 +17,7 @@ from utils.data.convert.labels import Labels
 from utils.data.convert.labelstudio import read_labelstudio
 from utils.data.convert.supervisely import META, read_supervisely
 from utils.data.convert.yolo import read_yolo
+from utils.data.dataset_folder import open_dataset
 from utils.errors import InputError
 from utils.settings import flag_of, given_fields, note_given
 

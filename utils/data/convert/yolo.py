@@ -9,10 +9,10 @@ import numpy as np
 
 from config import ConvertConfig
 from utils.data import rle
-from utils.data.annotations import read_class_names
 from utils.data.convert.labels import Labels, Skipping, by_stem, some, upright_size
 from utils.data.convert.polygons import draw_outlines, notes_of
 from utils.data.convert.yolo_names import find_names
+from utils.data.folder_layout import read_class_names
 from utils.data.tables import CLASSES_FILE, MOST_CLASSES
 from utils.errors import InputError
 from utils.text import plural

@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 from tqdm import tqdm
 
-from utils.data.annotations import Dataset
+from utils.data.dataset_folder import Dataset
 from utils.data.duplicates.candidates import NEIGHBOURS
 from utils.data.duplicates.description import Description
 from utils.data.duplicates.image_sets import ImageSet

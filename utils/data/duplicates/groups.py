@@ -9,9 +9,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from utils.data.annotations import Dataset
 from utils.data.cache import FileCache, files_fingerprint
 from utils.data.checks import thread_count
+from utils.data.dataset_folder import Dataset
 from utils.data.duplicates.description import Description
 from utils.data.duplicates.pairs import Pair, describe_images, find_pairs, scale_for
 from utils.data.images import read_image

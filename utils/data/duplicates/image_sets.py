@@ -4,7 +4,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from config import Side
-from utils.data.annotations import IMAGES, LABELS, Dataset, open_dataset
+from utils.data.dataset_folder import Dataset, open_dataset
+from utils.data.folder_layout import IMAGES, LABELS
 from utils.data.listing import image_names
 from utils.errors import InputError
 

@@ -10,9 +10,9 @@ import numpy as np
 from tqdm import tqdm
 
 from config import Side
-from utils.data.annotations import Dataset
 from utils.data.cache import FileCache
 from utils.data.checks import in_order, thread_count
+from utils.data.dataset_folder import Dataset
 from utils.data.duplicates.description import describe
 from utils.data.duplicates.hashes import BYTES, VERSION, hash_of
 from utils.data.duplicates.pairs import scale_for

@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 import pandas as pd
 
-from utils.data.annotations import Dataset
+from utils.data.dataset_folder import Dataset
 
 LONGEST = 800  # pixels of the longer side of an example: a strip of 1600 stays readable, a page stays small
 

@@ -11,22 +11,16 @@ from tqdm import tqdm
 
 from config import ExploreConfig
 from utils.data import rle
-from utils.data.annotations import (
-    LABELS,
-    AnnotationError,
-    Annotations,
-    Dataset,
-    has_images,
-    names_of_images,
-    open_dataset,
-    read_annotations,
-    read_class_names,
-)
+from utils.data.annotation_table import read_annotations
+from utils.data.annotations import Annotations
 from utils.data.checks import in_order, thread_count
+from utils.data.dataset_folder import Dataset, has_images, names_of_images, open_dataset
 from utils.data.duplicates.groups import near_duplicate_groups
 from utils.data.exploration.images import ImageLight, ImageStatistics, ImageTally, measure_light
 from utils.data.exploration.labels import ImageLabels, LabelStatistics, LabelTally, grid_of, measure_labels
+from utils.data.folder_layout import LABELS, read_class_names
 from utils.data.images import ImageError, measure_depth, read_size
+from utils.data.tables import AnnotationError
 from utils.errors import InputError
 
 SAMPLED = 25  # images whose headers are read beforehand, to choose the shape of the maps

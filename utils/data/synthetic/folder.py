@@ -15,7 +15,9 @@ from tqdm import tqdm
 
 from config import Side, SynthesiseConfig
 from utils.data import rle
-from utils.data.annotations import IMAGES, LABELS, TEST_TABLE, make_rows, read_class_names, write_annotations
+from utils.data.annotation_table import write_annotations
+from utils.data.annotations import make_rows
+from utils.data.folder_layout import IMAGES, LABELS, TEST_TABLE, read_class_names
 from utils.data.synthetic.statistics import CLASS_NAMES, LARGEST_FLOOR, draw_class_set
 from utils.data.synthetic.strip import make_strip
 from utils.data.tables import CLASSES_FILE, write_listed

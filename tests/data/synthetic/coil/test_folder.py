@@ -10,8 +10,8 @@ import pytest
 import yaml
 
 from config import SynthesiseConfig
-from utils.data.annotations import open_dataset
 from utils.data.coil_truth import read_truth
+from utils.data.dataset_folder import open_dataset
 from utils.data.synthetic import synthesise
 from utils.data.synthetic.coil.folder import draw_coil
 from utils.errors import InputError

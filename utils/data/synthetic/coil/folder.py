@@ -15,8 +15,10 @@ from tqdm import tqdm
 
 from config import Side, SynthesiseConfig
 from utils.data import rle
-from utils.data.annotations import IMAGES, LABELS, TEST_TABLE, make_rows, write_annotations
+from utils.data.annotation_table import write_annotations
+from utils.data.annotations import make_rows
 from utils.data.coil_truth import Truth, write_truth
+from utils.data.folder_layout import IMAGES, LABELS, TEST_TABLE
 from utils.data.synthetic.coil import tables
 from utils.data.synthetic.coil.layout import Layout, make_layout
 from utils.data.synthetic.coil.strip import StripSettings, draw_strip, line_rolls, true_defects
