@@ -52,7 +52,7 @@ def everything(folder: Path) -> dict[str, bytes]:
 @pytest.mark.parametrize("limits", ["search", pytest.param("percentiles", marks=pytest.mark.slow)])
 def test_the_next_command_uses_the_calibrated_settings_without_being_told(make_dataset, run, tmp_path, limits):
     root, old = make_dataset(count=12), find(run)
-    flags = {"dir": root, "weights_dir": run, "examples": 0}
+    flags = {"dir": root, "weights_dir": run, "examples": 0, "resamples": 0}
     before = evaluate(EvaluateConfig(**flags, out=tmp_path / "before"))
     calibrate = {**flags, "out": tmp_path / "out", "calibrate": True, "area_limits": limits}
     files = everything(run)

@@ -57,9 +57,15 @@ PARAMS = [
 ]
 
 
+def narrow(architecture: str) -> dict[str, tuple[int, ...]]:
+    """Name widths of a decoder that take little time, where the architecture lets them be chosen."""
+    blocks = DECODER_BLOCKS.get(architecture)
+    return {} if blocks is None else {"decoder_channels": (16,) if blocks == 1 else (64, 32, 16, 16, 8)}
+
+
 @pytest.fixture(scope="class", params=PARAMS, ids="-".join)
 def network(request) -> Segmenter:
-    return make(*request.param)
+    return make(*request.param, **narrow(request.param[0]))
 
 
 class TestEveryArchitectureAndTask:
@@ -139,22 +145,12 @@ def test_the_numbers_of_decoder_channels_are_those_of_smp():
 
 
 @pytest.mark.parametrize("architecture", DECODER_BLOCKS)
-def test_narrow_decoders_come_back_from_their_weights_file(architecture, tmp_path):
-    widths = (16,) if DECODER_BLOCKS[architecture] == 1 else (64, 32, 16, 16, 8)
-    usual, narrow = make(architecture, "multilabel"), make(architecture, "multilabel", decoder_channels=widths).eval()
-    sizes = [sum(weight.numel() for weight in network.net.decoder.parameters()) for network in (usual, narrow)]
-    assert sizes[1] < 0.6 * sizes[0]
-    decision = Decision.uniform(2, 0.5)
-    labels = (0.5,) * narrow.spec.labels
-    file = WeightsFile(
-        narrow.spec, narrow.net.state_dict(), narrow.mean, narrow.std, None, decision, label_thresholds=labels
-    )
-    file.save(tmp_path / "narrow.pth")
-    loaded = load(tmp_path / "narrow.pth")
-    assert loaded.spec.decoder_channels == widths
-    with torch.no_grad():
-        pairs = zip(*(every_part(model(images(40, 50))) for model in (narrow, loaded.build())), strict=True)
-        assert all(torch.equal(one, other) for one, other in pairs)
+def test_narrow_decoders_are_smaller(architecture):
+    """That they come back from their weights file is looked at above."""
+    networks = make(architecture, "multilabel"), make(architecture, "multilabel", **narrow(architecture))
+    usual, small = (sum(weight.numel() for weight in network.net.decoder.parameters()) for network in networks)
+    assert small < 0.6 * usual
+    assert networks[1].spec.decoder_channels == narrow(architecture)["decoder_channels"]
 
 
 @pytest.mark.parametrize(
