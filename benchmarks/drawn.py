@@ -10,8 +10,10 @@ import pandas as pd
 
 from benchmarks.few_labels import spread
 from benchmarks.lifts import gain, read_dice
-from config import RECIPES, SAID_BY_SPLIT, Device, EvaluateConfig, Precision, TrainConfig, flag
-from utils.data.annotations import Dataset, open_dataset, write_annotations
+from benchmarks.small_training import SmallTraining
+from config import EvaluateConfig, TrainConfig, flag
+from utils.data.annotation_table import write_annotations
+from utils.data.dataset_folder import Dataset, open_dataset
 from utils.data.splits import TRAIN, VALID, read_split, write_split
 from utils.errors import InputError
 from utils.files import write_text
@@ -19,31 +21,19 @@ from utils.weights.run_files import SETTINGS
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class DrawnFlags:
+class DrawnFlags(SmallTraining):
     """What benchmarks about few labels have in common."""
 
-    dir: Path = flag("dataset folder")
     split: Path = flag(
         "CSV with image, side and group: pictures are drawn from side train, all of side valid are scored"
     )
     share: float = flag("share of the pictures of side train that is labelled, 0..1", 0.1, low=0.001, high=0.5)
-    train_recipe: str = flag("recipe of the trainings", "muon")
-    encoder: str = flag("SMP or timm encoder", "resnet18")
     encoder_weights: str = flag("as for Train.py", "none")
-    decoder_channels: tuple[int, ...] | None = flag("as for Train.py", (128, 64, 32, 16, 16))
     image_size: tuple[int, int] | None = flag("H,W in pixels that networks see; none: their own size", None)
-    crop: tuple[int, int] | None = flag("H,W in pixels of training crops; none: whole images", (128, 128))
-    augmentation: str = flag("as for Train.py", "d4")
     epoch_images: int = flag("labelled images are repeated up to so many an epoch", 400, low=1)
-    num_epochs: int = flag("passes over them", 6, low=1)
-    batch_size: int = flag("images a step", 16, low=1)
     valid_images: int = flag("images of side valid that the best epoch is chosen by; 0: all", 114, low=0)
     min_area: int = flag("smallest connected defect in pixels", 100, low=0)
     resamples: int = flag("of the intervals", 2000, low=100)
-    precision: Precision = flag("f32, bf16 or f16", "f32")
-    device: Device = flag("auto takes a GPU when there is one", "auto")
-    threads: int = flag("CPU threads; 0: all cores", 0, low=0)
-    num_of_workers: int | None = flag("loading processes, or auto", None, low=0)
 
 
 class Pictures:
@@ -58,8 +48,7 @@ class Pictures:
     """
 
     def __init__(self, config: DrawnFlags, runs: Path) -> None:
-        if config.train_recipe not in RECIPES:
-            raise InputError(f"-train_recipe {config.train_recipe}: choose from {', '.join(RECIPES)}")
+        config.check_recipe()
         self.config, self.runs = config, runs
         self.dataset: Dataset = open_dataset(config.dir)
         frame = read_split(config.split, list(self.dataset.images))
@@ -103,16 +92,7 @@ class Pictures:
 
     def settings(self, data: Path, out: Path, seed: int, **changes: Any) -> TrainConfig:
         """Return the settings of a training on a folder of ``labelled``."""
-        config = self.config
-        same = ("encoder", "encoder_weights", "decoder_channels", "image_size", "crop", "augmentation", "num_epochs")
-        same += ("batch_size", "min_area", "precision", "device", "threads", "num_of_workers")
-        values: dict[str, Any] = {
-            **{name: value for name, value in RECIPES[config.train_recipe].items() if name not in SAID_BY_SPLIT},
-            **{name: getattr(config, name) for name in same},
-            "recipe": config.train_recipe,
-            "crop_defect": 0.0,
-            "cache": "ram",
-        }
+        values = {**self.config.values("encoder_weights", "image_size", "min_area"), "cache": "ram"}
         return TrainConfig(dir=data, split=data / "split.csv", out=out, seed=seed, **(values | changes))
 
     def score(self, scorer: Callable[[EvaluateConfig], Any], weights: Path, out: Path) -> dict[str, float]:

@@ -27,11 +27,13 @@ import torch
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from benchmarks.recipes import read_rows, write_rows
-from config import RECIPES, SAID_BY_SPLIT, Device, Precision, TrainConfig, flag
+from benchmarks.small_training import SmallTraining
+from config import TrainConfig, flag
 from utils.cli import DONE, parse, run
 from utils.commands.train import train
 from utils.commands.train_network import TrainResult
-from utils.data.annotations import Dataset, open_dataset, write_annotations
+from utils.data.annotation_table import write_annotations
+from utils.data.dataset_folder import Dataset, open_dataset
 from utils.data.splits import TRAIN, VALID, read_split, write_split
 from utils.device import processor
 from utils.errors import InputError
@@ -46,10 +48,9 @@ BEGIN, END = "<!-- few labels: begin -->", "<!-- few labels: end -->"  # of the 
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class FewLabelsConfig:
+class FewLabelsConfig(SmallTraining):
     """What this benchmark does."""
 
-    dir: Path = flag("dataset folder")
     split: Path = flag(
         "CSV with image, side and group: pictures are drawn from side train, all are scored on side valid"
     )
@@ -61,21 +62,12 @@ class FewLabelsConfig:
         ("random", "weights", "taught"),
     )
     unlabelled_images: int = flag("images without labels that a taught network sees, drawn once a draw", 400, low=1)
-    train_recipe: str = flag("recipe of the trainings", "muon")
     encoder: str = flag("SMP or timm encoder; that of -weights", "resnet18")
     decoder_channels: tuple[int, ...] | None = flag("as for Train.py", None)
     image_size: tuple[int, int] | None = flag("H,W in pixels; none: their own", None)
-    crop: tuple[int, int] | None = flag("H,W in pixels of training crops; none: whole images", (128, 128))
-    augmentation: str = flag("as for Train.py", "d4")
     epoch_images: int = flag("labelled images are repeated up to so many an epoch", 400, low=1)
-    num_epochs: int = flag("passes over them", 6, low=1)
-    batch_size: int = flag("images a step", 16, low=1)
     valid_images: int = flag("images of side valid to score on, as many of each group as can be; 0: all", 0, low=0)
     min_area: int = flag("smallest connected defect in pixels", 100, low=0)
-    precision: Precision = flag("f32, bf16 or f16", "f32")
-    device: Device = flag("auto takes a GPU when there is one", "auto")
-    threads: int = flag("CPU threads; 0: all cores", 0, low=0)
-    num_of_workers: int | None = flag("loading processes, or auto", None, low=0)
     runs: Path = flag("folder for the data folders and run folders", Path("runs/few_labels"))
     out: Path = flag("CSV file of the results; table and plot go beside it", Path("benchmarks/results/few_labels.csv"))
     publish: bool = flag("write the results into docs/training.md, and what Train.py says of few labels", False)
@@ -108,8 +100,7 @@ def main(argv: Sequence[str], trainer: Callable[[TrainConfig], TrainResult] = tr
     """Train what is missing; write CSV, table and plot after each training."""
     config = parse(FewLabelsConfig, argv, "few_labels.py", "Trains on few labelled pictures, and on more and more.")
     sizes = sorted({_number(word) for word in config.sizes})
-    if config.train_recipe not in RECIPES:
-        raise InputError(f"-train_recipe {config.train_recipe}: choose from {', '.join(RECIPES)}")
+    config.check_recipe()
     ways = chosen_ways(config)
     dataset = open_dataset(config.dir)
     frame = read_split(config.split, list(dataset.images))
@@ -189,29 +180,7 @@ def settings_of(config: FewLabelsConfig, data: Drawn, way: str, draw: int) -> Tr
     """Return the settings of one training."""
     folder = config.runs / f"{way}-{data.labelled}-{draw}"
     begins = config.weights if config.weights and way != RANDOM else "none"
-    values: dict[str, Any] = {
-        **{name: value for name, value in RECIPES[config.train_recipe].items() if name not in SAID_BY_SPLIT},
-        **{
-            name: getattr(config, name)
-            for name in (
-                "encoder",
-                "decoder_channels",
-                "image_size",
-                "crop",
-                "augmentation",
-                "num_epochs",
-                "batch_size",
-                "min_area",
-                "precision",
-                "device",
-                "threads",
-                "num_of_workers",
-            )
-        },
-        "recipe": config.train_recipe,
-        "encoder_weights": str(begins),
-        "crop_defect": 0.0,
-    }
+    values = {**config.values("image_size", "min_area"), "encoder_weights": str(begins)}
     if way == TAUGHT:
         labelled, more = data.images, data.unlabelled
         values |= {

@@ -21,11 +21,13 @@ import numpy as np
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from benchmarks.recipes import read_rows, write_rows
-from config import RECIPES, SAID_BY_SPLIT, Device, EvaluateConfig, Precision, TrainConfig, flag
+from benchmarks.small_training import SmallTraining
+from config import EvaluateConfig, TrainConfig, flag
 from utils.cli import DONE, parse, run
 from utils.commands.evaluate import evaluate
 from utils.commands.train import train
-from utils.data.annotations import Dataset, open_dataset, write_annotations
+from utils.data.annotation_table import write_annotations
+from utils.data.dataset_folder import Dataset, open_dataset
 from utils.data.splits import VALID, read_split
 from utils.device import processor
 from utils.errors import InputError
@@ -45,28 +47,17 @@ ALL = "all"  # as seed: one network of all seeds
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class LiftsConfig:
+class LiftsConfig(SmallTraining):
     """What this benchmark does."""
 
-    dir: Path = flag("dataset folder")
     split: Path = flag("CSV with image, side and group: trained on side train, scored on side valid, drawn by group")
     rows: tuple[str, ...] = flag(f"of {', '.join(ROWS)}; the baseline is always among them", ROWS)
     seeds: tuple[str, ...] = flag("a training of each row for each of these numbers", ("1", "2", "3"))
     folds: int = flag("of the row folds", 3, low=2)
-    train_recipe: str = flag("recipe of the trainings", "muon")
-    encoder: str = flag("SMP or timm encoder", "resnet18")
     encoder_weights: str = flag("as for Train.py", "none")
-    decoder_channels: tuple[int, ...] | None = flag("as for Train.py", (128, 64, 32, 16, 16))
-    crop: tuple[int, int] | None = flag("H,W in pixels of training crops; none: whole images", (128, 128))
-    augmentation: str = flag("as for Train.py", "d4")
     num_epochs: int = flag("passes over the training images", 12, low=1)
-    batch_size: int = flag("images a step", 16, low=1)
     min_area: int = flag("smallest connected defect in pixels", 100, low=0)
     resamples: int = flag("of the intervals", 2000, low=100)
-    precision: Precision = flag("f32, bf16 or f16", "f32")
-    device: Device = flag("auto takes a GPU when there is one", "auto")
-    threads: int = flag("CPU threads; 0: all cores", 0, low=0)
-    num_of_workers: int | None = flag("loading processes, or auto", None, low=0)
     runs: Path = flag("folder for the run folders", Path("runs/lifts"))
     out: Path = flag("CSV file of the scores; the table goes beside it as .md", Path("benchmarks/results/lifts.csv"))
 
@@ -114,15 +105,7 @@ def main(
 
 def settings_of(config: LiftsConfig, row: str, seed: str) -> TrainConfig:
     """Return the settings of one training."""
-    same = ("encoder", "encoder_weights", "decoder_channels", "crop", "augmentation", "num_epochs", "batch_size")
-    same += ("min_area", "precision", "device", "threads", "num_of_workers")
-    values: dict[str, Any] = {
-        **{name: value for name, value in RECIPES[config.train_recipe].items() if name not in SAID_BY_SPLIT},
-        **{name: getattr(config, name) for name in same},
-        "recipe": config.train_recipe,
-        "crop_defect": 0.0,
-        "cache": "ram",
-    }
+    values = {**config.values("encoder_weights", "min_area"), "cache": "ram"}
     changes: Mapping[str, dict[str, Any]] = {
         BASE: {},
         # A rate that ends at nothing leaves nothing to average.
@@ -242,8 +225,7 @@ def _check(config: LiftsConfig) -> tuple[list[str], list[str]]:
     for word in config.seeds:
         if not word.isdecimal():
             raise InputError(f"-seeds {word}: expected whole numbers with commas between them, as in 1,2,3")
-    if config.train_recipe not in RECIPES:
-        raise InputError(f"-train_recipe {config.train_recipe}: choose from {', '.join(RECIPES)}")
+    config.check_recipe()
     rows = [name for name in ROWS if name in (BASE, *config.rows)]
     if TEACHER in rows and FOLDS not in rows:
         raise InputError(f"-rows {TEACHER}: learns from the networks of {FOLDS}; add it")

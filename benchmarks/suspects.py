@@ -20,12 +20,15 @@ import pandas as pd
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from benchmarks.recipes import read_rows, write_rows
-from config import RECIPES, SAID_BY_SPLIT, Device, Precision, SuspectConfig, TrainConfig, flag
+from benchmarks.small_training import SmallTraining
+from config import SuspectConfig, TrainConfig, flag
 from utils.cli import DONE, parse, run
 from utils.commands.suspect import TABLE, suspect
 from utils.commands.train import train
 from utils.data import rle
-from utils.data.annotations import Dataset, make_rows, open_dataset, write_annotations
+from utils.data.annotation_table import write_annotations
+from utils.data.annotations import make_rows
+from utils.data.dataset_folder import Dataset, open_dataset
 from utils.data.images import read_size
 from utils.data.splits import TRAIN, read_split, write_split
 from utils.device import processor
@@ -43,10 +46,9 @@ WAYS: dict[str, dict[str, Any]] = {
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class SuspectsConfig:
+class SuspectsConfig(SmallTraining):
     """What this benchmark does."""
 
-    dir: Path = flag("dataset folder")
     split: Path = flag("CSV with image, side and group: side train is spoilt, no group is in two folds")
     ways: tuple[str, ...] = flag(f"of {', '.join(WAYS)}; cleanlab needs requirements-labels.txt", tuple(WAYS)[:2])
     share: float = flag("share of the images with a defect that is spoilt, 0..1", 0.05, low=0.001, high=1)
@@ -54,19 +56,10 @@ class SuspectsConfig:
     first: int = flag("images at the head of the table that precision is of", 50, low=1)
     seed: int = flag("fixes what is spoilt, folds and networks", 1, low=0)
     folds: int = flag("as for Train.py", 2, low=2)
-    train_recipe: str = flag("recipe of the trainings", "muon")
-    encoder: str = flag("SMP or timm encoder", "resnet18")
     encoder_weights: str = flag("as for Train.py", "none")
-    decoder_channels: tuple[int, ...] | None = flag("as for Train.py", (128, 64, 32, 16, 16))
     image_size: tuple[int, int] | None = flag("H,W in pixels that networks see; none: their own size", (96, 96))
     crop: tuple[int, int] | None = flag("H,W in pixels of training crops; none: whole images", None)
-    augmentation: str = flag("as for Train.py", "d4")
     num_epochs: int = flag("passes over the training images", 5, low=1)
-    batch_size: int = flag("images a step", 16, low=1)
-    precision: Precision = flag("f32, bf16 or f16", "f32")
-    device: Device = flag("auto takes a GPU when there is one", "auto")
-    threads: int = flag("CPU threads; 0: all cores", 0, low=0)
-    num_of_workers: int | None = flag("loading processes, or auto", None, low=0)
     runs: Path = flag("folder for the data folder and the run folder", Path("runs/suspects"))
     out: Path = flag(
         "CSV file of the results; the table goes beside it as .md", Path("benchmarks/results/suspects.csv")
@@ -83,8 +76,7 @@ def main(
     for way in config.ways:
         if way not in WAYS:
             raise InputError(f"-ways {way}: choose from {', '.join(WAYS)}")
-    if config.train_recipe not in RECIPES:
-        raise InputError(f"-train_recipe {config.train_recipe}: choose from {', '.join(RECIPES)}")
+    config.check_recipe()
     data, faults = make_data(config, open_dataset(config.dir))
     folder = config.runs / "folds"
     minutes = 0.0
@@ -113,25 +105,8 @@ def main(
 
 def settings_of(config: SuspectsConfig, data: Path) -> TrainConfig:
     """Return the settings of the training on folds."""
-    same = (
-        "encoder",
-        "encoder_weights",
-        "decoder_channels",
-        "image_size",
-        "crop",
-        "augmentation",
-        "num_epochs",
-        "batch_size",
-    )
-    same += ("precision", "device", "threads", "num_of_workers", "seed", "folds")
-    values: dict[str, Any] = {
-        **{name: value for name, value in RECIPES[config.train_recipe].items() if name not in SAID_BY_SPLIT},
-        **{name: getattr(config, name) for name in same},
-        "recipe": config.train_recipe,
-        "crop_defect": 0.0,
-        "cache": "ram",
-        "oof": "probabilities",
-    }
+    own = config.values("encoder_weights", "image_size", "seed", "folds")
+    values = {**own, "cache": "ram", "oof": "probabilities"}
     return TrainConfig(dir=data, split=data / "split.csv", out=config.runs / "folds", **values)
 
 
