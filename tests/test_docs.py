@@ -1,6 +1,7 @@
 """What the documents tell a stranger to type and to open is there, and short enough to read."""
 
 import dataclasses
+import functools
 import re
 import shlex
 import typing
@@ -64,6 +65,7 @@ def text_of(name: str) -> str:
 
 
 USER_PAGES = "\n".join(map(text_of, ["README.md", *PAGES]))
+SHOWN_FILES = re.findall(r"with `([\w-]+\.yaml)`:\n\n```yaml\n(.*?)```", USER_PAGES, re.DOTALL)
 
 
 def code_spans(text: str) -> list[str]:
@@ -83,7 +85,7 @@ def command_lines() -> list[str]:
 
 @pytest.mark.parametrize("line", command_lines())
 def test_shown_command_is_understood(line, tmp_path, monkeypatch):
-    for name, content in re.findall(r"with `([\w-]+\.yaml)`:\n\n```yaml\n(.*?)```", USER_PAGES, re.DOTALL):
+    for name, content in SHOWN_FILES:
         (tmp_path / name).write_text(content)
     monkeypatch.chdir(tmp_path)
     words = shlex.split(line)
@@ -98,12 +100,15 @@ def flags_of(command: str) -> set[str]:
     return GENERAL_FLAGS | names
 
 
-def flags_of_scripts() -> set[str]:
+@functools.cache  # every document is looked through for them
+def flags_of_scripts() -> frozenset[str]:
     """Name the flags of the scripts in benchmarks/ and images/, and of pytest that CONTRIBUTING.md names."""
     source = "\n".join(
         path.read_text("utf-8") for name in ("benchmarks", "images") for path in (ROOT / name).glob("*.py")
     )
-    return {"k", *re.findall(r"^    (\w+): .*\bflag\(", source, re.MULTILINE), *re.findall(r'"-(\w+)"', source)}
+    return frozenset(
+        {"k", *re.findall(r"^    (\w+): .*\bflag\(", source, re.MULTILINE), *re.findall(r'"-(\w+)"', source)}
+    )
 
 
 @pytest.mark.parametrize("name", DOCUMENTS)

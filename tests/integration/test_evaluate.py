@@ -360,8 +360,9 @@ def test_report_without_run_folder_and_without_pictures(make_dataset, make_weigh
     assert "interval of the mean Dice" not in result.text()
 
 
-@pytest.mark.draws
-def test_same_images_same_report(make_dataset, make_weights, tmp_path):
+# Equal numbers, equal plots: tests/reporting/test_plots.py.
+@pytest.mark.parametrize("drawn", [False, pytest.param(True, marks=[pytest.mark.slow, pytest.mark.draws])])
+def test_same_images_same_report(make_dataset, make_weights, tmp_path, drawn):
     root, weights = make_dataset(), make_weights()
     pages = []
     for name in ("a", "b"):
