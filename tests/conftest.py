@@ -1,5 +1,6 @@
 """Small datasets and networks that tests share, and a browser."""
 
+import contextlib
 import csv
 import gc
 import os
@@ -192,9 +193,9 @@ def write_dataset() -> Callable[..., Path]:
     return write
 
 
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    """Chromium or Chrome of the machine, or the one that playwright installs; without one the test is skipped."""
+@contextlib.contextmanager
+def open_browser() -> Iterator[Any]:
+    """Run Chromium or Chrome of the machine, or the one that playwright installs; without one the test is skipped."""
     from playwright.sync_api import sync_playwright
 
     with sync_playwright() as playwright:
@@ -206,6 +207,13 @@ def browser() -> Iterator[Any]:
         browser = playwright.chromium.launch(executable_path=found, args=["--no-sandbox"] if root else [])
         yield browser
         browser.close()
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    """A browser for the tests of a file: while it is open, no other tests of this process can run an event loop."""
+    with open_browser() as browser:
+        yield browser
 
 
 @pytest.fixture(scope="session")

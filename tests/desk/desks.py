@@ -44,7 +44,7 @@ class Bench:
             assert not answer["refused"], answer
         self.wait(visit)
 
-    def wait(self, visit: str, seconds: float = 20) -> dict[str, Any]:
+    def wait(self, visit: str, seconds: float = 60) -> dict[str, Any]:
         """Wait until nothing waits; give the visit."""
         until = time.monotonic() + seconds
         while time.monotonic() < until:

@@ -133,7 +133,7 @@ def test_images_that_were_to_be_decided_anew_go_on_after_a_restart(tmp_path):
         desk.desk.change(visit, {"decision": [{"min_area": 500}, {}]})
         assert desk.desk.images.counts(visit, desk.desk.visit(visit).settings)["behind"] == 1
     with bench(tmp_path) as desk:
-        assert desk.wait(visit, 5)["counts"]["defective"] == 0
+        assert desk.wait(visit)["counts"]["defective"] == 0
 
 
 def test_other_weights_without_classes_of_pixels_see_the_images_anew():

@@ -166,8 +166,8 @@ def test_images_of_equal_size_share_batches(make, red):
     futures = inspector.submit([Upload(str(k), pixels(k, size)) for k, size in enumerate(sizes)])
     wait_until(lambda: len(inspector._batches._ready) == len(sizes))
     red.go.set()
-    assert [future.result(10).image.shape[:2] for future in futures] == sizes
-    assert held[0].result(10).name == "held"
+    assert [future.result(60).image.shape[:2] for future in futures] == sizes
+    assert held[0].result(60).name == "held"
     # Which size comes first depends on the threads that decode.
     assert sorted(red.batches[1:]) == [(1, 8, 8, 3), (2, 9, 9, 3), (4, 8, 8, 3)]
 
@@ -179,19 +179,19 @@ def test_images_are_shared_among_those_that_have_nothing_to_do(make, red):
     futures = inspector.submit([Upload(str(k), pixels(100)) for k in range(4)])
     wait_until(lambda: not inspector._batches._idle)
     red.go.set()
-    assert [future.result(10).name for future in futures] == list("0123")
+    assert [future.result(60).name for future in futures] == list("0123")
     assert red.batches == [(2, 8, 8, 3), (2, 8, 8, 3)]
 
 
 def test_a_lone_image_does_not_wait_for_others(make):
-    inspector = make(wait=5.0)
+    inspector = make(wait=300.0)
     start = time.monotonic()
     inspector.inspect([Upload("a", pixels(1))])
-    assert time.monotonic() - start < 2
+    assert time.monotonic() - start < 60
 
 
 def wait_until(true) -> None:
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 60
     while not true():
         assert time.monotonic() < deadline
         time.sleep(0.01)
@@ -241,7 +241,7 @@ def test_large_frames_go_through_one_after_the_other(make, red):
     inside = inspector._batches
     assert sum(job.loaded is not None for job in inside._ready) + bool(inside._running) <= 1
     red.go.set()
-    assert all(isinstance(future.result(30), Inspected) for future in futures)
+    assert all(isinstance(future.result(120), Inspected) for future in futures)
 
 
 def test_one_image_that_breaks_the_network_does_not_spoil_its_batch(make, red, caplog):
@@ -250,7 +250,7 @@ def test_one_image_that_breaks_the_network_does_not_spoil_its_batch(make, red, c
     futures = inspector.submit([Upload(str(value), pixels(value)) for value in (100, 13, 200, 14, 15)])
     time.sleep(0.1)
     red.go.set()
-    answers = [future.result(10) for future in futures]
+    answers = [future.result(60) for future in futures]
     assert [answer.code if isinstance(answer, Refused) else about().verdict(answer) for answer in answers] == [
         "clean",
         "failed",
@@ -274,7 +274,7 @@ def test_a_full_house_turns_all_images_of_a_call_away(make, red):
     assert inspector.inside == 2
     assert inspector.inspect([Upload("e", pixels(0))] * 3, timeout=0.2)[-1].code in ("busy", "timeout")
     red.go.set()
-    assert [about().verdict(future.result(10)) for future in accepted] == ["defective", "clean"]
+    assert [about().verdict(future.result(60)) for future in accepted] == ["defective", "clean"]
     assert len(inspector.inspect([Upload("c", pixels(0))] * 10)) == 10
 
 
@@ -287,7 +287,7 @@ def test_what_takes_too_long_is_refused_and_not_run(make, red):
         Refused("late", "The inspection took too long; send fewer or smaller images.", "timeout")
     ]
     red.go.set()
-    assert all(about().verdict(one[0].result(10)) == "clean" for one in held)
+    assert all(about().verdict(one[0].result(60)) == "clean" for one in held)
     inspector.close(10)
     assert (1, 5, 5, 3) not in red.batches
 
@@ -299,7 +299,7 @@ def test_decoded_pixels_are_bounded_too(make, red):
     time.sleep(0.3)
     assert sum(job.loaded is not None for job in inspector._batches._ready) <= 4
     red.go.set()
-    assert [future.result(10).name for future in futures] == [str(k) for k in range(20)]
+    assert [future.result(60).name for future in futures] == [str(k) for k in range(20)]
 
 
 def test_thin_images_take_of_that_bound_what_the_network_makes_of_them(make, red):
@@ -309,7 +309,7 @@ def test_thin_images_take_of_that_bound_what_the_network_makes_of_them(make, red
     time.sleep(0.3)
     assert sum(job.loaded is not None for job in inspector._batches._ready) <= 4
     red.go.set()
-    assert [future.result(10).name for future in futures] == [str(k) for k in range(20)]
+    assert [future.result(60).name for future in futures] == [str(k) for k in range(20)]
 
 
 @pytest.mark.parametrize(

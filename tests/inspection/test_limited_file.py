@@ -57,9 +57,9 @@ def outcome(data: bytes) -> str:
 )
 def test_a_loop_ends_when_the_time_is_up(monkeypatch, data):
     monkeypatch.setattr(LimitedFile.__init__, "__defaults__", (lambda: True, 0.05))
-    start = time.monotonic()
+    start = time.thread_time()  # of the processor: a busy machine is no fault
     assert outcome(data) == "too_slow"
-    assert time.monotonic() - start < 2
+    assert time.thread_time() - start < 2
 
 
 def test_tags_that_all_point_to_the_whole_file_are_not_collected():

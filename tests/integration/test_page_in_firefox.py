@@ -39,7 +39,7 @@ def looking(browser, address, tmp_path, request):
     (tmp_path / "b.png").write_bytes(strip(seed=seed + 1))
     browser.open(address)
     browser.give("#file-input", tmp_path / "a.png", tmp_path / "b.png")
-    browser.until("return document.querySelector('#progress').textContent.includes('2 images')")
+    browser.until("return document.querySelector('#progress').textContent.trim().startsWith('2 images')")
     browser.until("return document.querySelector('#image-name').textContent.includes('a.png')")
     browser.until(f"return {SCALE} > 0")
     yield browser

@@ -105,8 +105,8 @@ def inspector():
     return BrightInspector()
 
 
-def eventually(holds: Callable[[], object], seconds: float = 10.0) -> bool:
-    """Wait until something holds; False when it does not within so many seconds."""
+def eventually(holds: Callable[[], object], seconds: float = 60.0) -> bool:
+    """Wait until something holds; False when it does not within so many seconds: many, on a busy machine."""
     until = time.monotonic() + seconds
     while not holds():
         if time.monotonic() > until:

@@ -161,5 +161,6 @@ def test_frame_costs_little(appearance, look):
         row = drift.properties(seen(image))
         drift.add(row, frame_event(number))
         spent.append(time.process_time() - begin)
-    # Of processor time, by torch, on a machine that may be busy; the bar of 1 ms by OpenVINO is benchmarks/line.py's.
-    assert np.median(spent) < 12e-3
+    # Of processor time, by torch, on a machine that may be slow and busy: to run the network to its end takes more. The
+    # bar of 1 ms by OpenVINO is benchmarks/line.py's.
+    assert np.median(spent) < 30e-3

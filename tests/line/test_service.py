@@ -44,7 +44,7 @@ def run(spool, inspector, frames, settings=None, **more):
     service = Service(inspector, spool, Rules(), settings, **more)
     service.add_source(Given(frames))
     service.start()
-    assert service.wait(30)
+    assert service.wait(60)
     return service
 
 
@@ -148,7 +148,7 @@ def test_full_disk_is_a_fault_and_frames_wait_until_there_is_room(spool, inspect
     assert service.state.reason == "database or disk is full"
     assert not service.state.healthy
     full.clear()
-    assert service.wait(10)
+    assert service.wait(60)
     service.stop()
     assert [event.frame for event in events_of(spool)] == [f"{n}.jpg" for n in range(5)]
 
@@ -171,7 +171,7 @@ def test_source_that_fails_is_a_fault_and_is_opened_again(spool, inspector, monk
     weak = Weak([frame(1)])
     service.add_source(weak)
     service.start()
-    assert service.wait(10)
+    assert service.wait(60)
     service.stop()
     assert (weak.tries, service.state.ok) == (3, 1)
 
@@ -181,7 +181,7 @@ def test_pause_gives_no_verdict_until_resume(spool, inspector):
     service.order(Order("pause"))
     service.add_source(Given([frame(1)]))
     service.start()
-    assert service.wait(10)
+    assert service.wait(60)
     assert service.state.condition == "paused"
     service.order(Order("resume"))
     service.stop()
@@ -203,7 +203,7 @@ def test_coil_changes_between_two_frames_and_survives_a_restart(tmp_path, inspec
         service.order(Order("coil", "A"))
         service.add_source(Given([frame(n, 200 if n == 1 else 40) for n in range(4)]))
         service.start()
-        assert service.wait(10)
+        assert service.wait(60)
         service.stop()
         spool.acknowledge("nobody", 4)
     with Spool(tmp_path, ["nobody"]) as spool:
@@ -212,7 +212,7 @@ def test_coil_changes_between_two_frames_and_survives_a_restart(tmp_path, inspec
         service = Service(inspector, spool, Rules(), coils=coils)
         service.add_source(Given([frame(n) for n in range(4, 6)]))
         service.start()
-        assert service.wait(10)
+        assert service.wait(60)
         service.order(Order("coil", "B"))
         assert eventually(lambda: coils.now.coil_id == "B")
         service.stop()

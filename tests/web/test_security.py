@@ -27,17 +27,26 @@ GOOD = png(pixels(250))
 
 @pytest.fixture(scope="module")
 def server():
+    """Takes little, but gives a request the time that ``Serve.py`` does: a slow machine is no fault."""
     red = Red()
-    flags = ServeConfig(max_images=4, max_mb=1, max_pixels=1_000_000, max_seconds=2, queue=8)
+    flags = ServeConfig(max_images=4, max_mb=1, max_pixels=1_000_000, queue=8)
+    with running(make_application(red, flags), red) as made:
+        yield made
+
+
+@pytest.fixture
+def hasty():
+    """Gives a request little time."""
+    red = Red()
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(server_module, "HEAD_SECONDS", 0.5)
-        with running(make_application(red, flags), red) as made:
+        with running(make_application(red, ServeConfig(max_seconds=1)), red) as made:
             yield made
 
 
 @pytest.fixture(scope="module")
 def patient():
-    """Gives a request the time that ``Serve.py`` does: where only the size is at stake, a slow machine is no fault."""
+    """Takes large images, too."""
     red = Red()
     with running(make_application(red, ServeConfig()), red) as made:
         yield made
@@ -62,7 +71,7 @@ def _still_well(server):
 def assert_empty(application) -> None:
     """Nothing is under way, now or after a while."""
     traffic, places, inspector = application.traffic, application.places, application.inspector
-    deadline = time.monotonic() + 5
+    deadline = time.monotonic() + 60
     while (places.requests or traffic.bytes or inspector.inside) and time.monotonic() < deadline:
         time.sleep(0.01)
     assert (traffic.bytes, traffic.accepted, len(traffic.reading), inspector.inside) == (0, 0, 0, 0)
@@ -189,7 +198,7 @@ def test_hostile_request_gets_a_clear_answer(server, name):
     assert error["message"].endswith(".")
     for secret in ("Traceback", "/work", "site-packages", "Error"):
         assert secret not in error["message"]
-    assert time.monotonic() - start < 10
+    assert time.monotonic() - start < 60
 
 
 @pytest.mark.parametrize(
@@ -242,20 +251,20 @@ def test_a_long_name_is_cut(server):
     assert json.loads(body)["images"][0]["name"] == "a" * 255
 
 
-def test_a_head_that_comes_slowly_is_cut_off(server):
-    status, _, body = server.send(b"GET /healthz HTTP/1.1\r\n", *[b"X: y\r\n"] * 12, pause=0.1)
+def test_a_head_that_comes_slowly_is_cut_off(hasty):
+    status, _, body = hasty.send(b"GET /healthz HTTP/1.1\r\n", *[b"X: y\r\n"] * 12, pause=0.1)
     assert (status, json.loads(body)["error"]["code"]) == (408, "timeout")
 
 
-def test_a_connection_that_says_nothing_is_closed(server):
-    status, _, _ = server.send(timeout=10)
+def test_a_connection_that_says_nothing_is_closed(hasty):
+    status, _, _ = hasty.send(timeout=60)
     assert status == 408
 
 
-def test_a_body_that_comes_slowly_is_cut_off(server):
-    request = ONE
-    pieces = [request[at : at + 8] for at in range(0, len(request), 20)]
-    status, headers, body = server.send(*pieces, pause=0.2)
+def test_a_body_that_comes_slowly_is_cut_off(hasty):
+    head, _, body = ONE.partition(b"\r\n\r\n")
+    pieces = [body[at : at + 8] for at in range(0, len(body), 8)]
+    status, headers, body = hasty.send(head + b"\r\n\r\n", *pieces[:9], pause=0.2)
     assert (status, json.loads(body)["error"]["code"]) == (408, "timeout")
     assert headers["connection"] == "close"
 
@@ -339,7 +348,7 @@ def test_open_pages_shut_nobody_out_of_the_api(streaming):
         assert streaming.send(ONE)[0] == 200
         assert streaming.send(_get("/readyz"))[0] == 200
         assert streaming.send(post(b"abc", path="/desk/v1/visits/1/images"))[0] == 200
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 60
     while streaming.application.places._streams and time.monotonic() < deadline:
         time.sleep(0.02)
     assert not streaming.application.places._streams

@@ -112,7 +112,7 @@ def samples(sink, frames, running, count):
             seen[words[0]] = seen.get(words[0], 0) + 1
             torn += words[2:4] != words[62:64]
     stop.set()
-    writer.join(5)
+    writer.join(60)
     return seen, torn
 
 

@@ -298,7 +298,7 @@ asyncio.run(asyncio.wait_for(main(), 40))
     event = frame(2001, "NG")
     server.send([(2001, event)])
     lines = process.stdout.read().splitlines()
-    assert process.wait(10) == 0
+    assert process.wait(60) == 0
     words = lines[0].split()
     assert words[:2] == ["weights", "thresholds"]
     assert words[3:] == ["A4711", "2", "True"] or words[2:] == [event.id, "A4711", "1", "False"]

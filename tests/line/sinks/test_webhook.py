@@ -97,7 +97,7 @@ def hook(receiver, make_sink, tmp_path):
 
     def make(query="", **options):
         url = f"http://127.0.0.1:{receiver.port}/hook?secret_file={tmp_path}/secret{query}"
-        sink = make_sink(url, **{"timeout": 0.6} | options)
+        sink = make_sink(url, **{"timeout": 20.0} | options)
         sink.open()
         return sink
 
@@ -161,7 +161,7 @@ def test_failed_batch_is_sent_again_under_the_same_id(hook, receiver, frames):
     ],
 )
 def test_trouble_is_one_line_and_the_events_wait(step, word, hook, receiver, frames):
-    sink = hook()
+    sink = hook(timeout=0.6 if step == "hang" else 20.0)
     receiver.plan = [step]
     with pytest.raises(SinkError, match=word) as told:
         sink.send(frames(1))
@@ -209,7 +209,7 @@ def test_state_is_posted_now_and_then_and_when_it_changes(hook, receiver, runnin
 
 
 def test_receiver_that_restarts_gets_everything(receiver, hook, frames, tmp_path, running, until):
-    sink = hook("&batch=7")
+    sink = hook("&batch=7", timeout=0.6)
     with Spool(tmp_path / "spool", [sink.name]) as spool:
         forwarder = Forwarder(spool, sink, lambda: running, heartbeat=0.1, first_wait=0.02, longest_wait=0.05)
         forwarder.start()
@@ -226,7 +226,7 @@ def test_receiver_that_restarts_gets_everything(receiver, hook, frames, tmp_path
         second = Receiver(receiver.port)
         until(lambda: forwarder.state.depth == 0)
         forwarder.drain(1)
-        assert forwarder.join(5)
+        assert forwarder.join(60)
         second.stop()
     first = {}
     for event in [*receiver.events, *second.events]:

@@ -46,7 +46,7 @@ class Watching:
 
     def __exit__(self, *error):
         self.stop.set()
-        self.thread.join(5)
+        self.thread.join(60)
         assert not self.thread.is_alive()
 
 

@@ -45,7 +45,7 @@ def gather(made, frames, wanted):
     thread.start()
     eventually(lambda: len(frames) >= wanted or errors, 30)
     stop.set()
-    thread.join(10)
+    thread.join(60)
     assert not thread.is_alive()
     return errors
 

@@ -25,6 +25,6 @@ def test_frame_is_handed_on_and_answered_when_it_is_settled():
     assert answer.result(1).frame == "1.jpg"
     assert got[0].camera == "top"
     stop.set()
-    thread.join(5)
+    thread.join(60)
     with pytest.raises(NotTaking):
         source.push(Frame("k", "n", b""))

@@ -38,7 +38,7 @@ class Client:
     def add(self, visit: str, *files: tuple[str, bytes]) -> list[dict[str, Any]]:
         return [self.call("POST", f"visits/{visit}/images", form([one], "image"))[1] for one in files]
 
-    def done(self, visit: str, wait: float = 20) -> dict[str, Any]:
+    def done(self, visit: str, wait: float = 60) -> dict[str, Any]:
         """Wait until nothing waits; give the visit."""
         until = time.monotonic() + wait
         while time.monotonic() < until:

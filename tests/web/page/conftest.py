@@ -3,6 +3,7 @@
 import contextlib
 import dataclasses
 import os
+import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -12,11 +13,12 @@ import numpy as np
 import pytest
 
 from config import ServeConfig
+from tests.conftest import open_browser
 from tests.web.red import Red, Running, make_application, running
 from utils.web.desk.mounting import mount_desk
 from utils.web.static_page import page_routes
 
-LATE = int(os.environ.get("LATE", 60_000))  # milliseconds: a busy machine is not the page's fault
+LATE = int(os.environ.get("LATE", 120_000))  # milliseconds: a busy machine is not the page's fault
 
 
 @dataclasses.dataclass
@@ -55,6 +57,13 @@ def desk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     (folder / "train.csv").write_text(f"ImageId,ClassId,EncodedPixels\nf0.png,1,{runs}\n")
     with serving(weights_dir=tmp_path_factory.mktemp("weights"), dir=folder) as served:
         yield served
+
+
+@pytest.fixture(scope="package")
+def browser() -> Iterator[Any]:
+    """One browser for the files of this folder that are tested one after the other: to start it takes two seconds."""
+    with open_browser() as browser:
+        yield browser
 
 
 @pytest.fixture
@@ -114,8 +123,11 @@ def upload(page: Any, files: dict[str, bytes]) -> None:
 
 
 def settled(page: Any, count: int, image: str = "image") -> None:
-    """Wait until so many images of the visit are inspected; the word is that of the page's language."""
-    page.locator("#progress", has_text=f"{count} {image}").wait_for()
+    """Wait until so many images of the visit are inspected; the word is that of the page's language.
+
+    While some are still to come, "0 of 1 · 3.1 images/s" has the words too, but does not begin with them.
+    """
+    page.locator("#progress", has_text=re.compile(rf"^\s*{count} {image}")).wait_for()
 
 
 def pixels_are_there(page: Any) -> None:
@@ -134,6 +146,11 @@ def until(page: Any, body: str, value: Any = None) -> Any:
             return found
         page.wait_for_timeout(50)
     raise AssertionError(f"never: {body}")
+
+
+def at_rest(page: Any) -> None:
+    """Wait until the picture has arrived where it goes to."""
+    until(page, f"{VIEWER} const p = v.first.viewer.viewport; return p.getZoom(true) === p.getZoom(false)")
 
 
 def on_screen(page: Any, x: float, y: float) -> tuple[float, float]:

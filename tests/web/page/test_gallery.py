@@ -20,7 +20,7 @@ def test_list_is_filtered_sorted_and_walked_through_by_keys(page):
     listed(page, "c.png")
     page.locator("#filter").select_option("verdict:clean")
     listed(page, "a.png")
-    assert "verdict=clean" in page.url
+    until(page, "return location.search.includes('verdict=clean')")
     page.locator("#filter").select_option("verdict:defective")
     listed(page, "b.png", "c.png")
     page.locator("#image-name").click()
@@ -30,7 +30,7 @@ def test_list_is_filtered_sorted_and_walked_through_by_keys(page):
     shows(page, "c.png")
     page.keyboard.press("ArrowLeft")
     shows(page, "b.png")
-    assert page.locator("#place").inner_text() == "1 / 2"
+    page.locator("#place", has_text="1 / 2").wait_for()
     page.locator("#filter").focus()
     page.locator("#filter").select_option("all")
     listed(page, "b.png", "c.png", "a.png")

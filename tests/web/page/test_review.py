@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from tests.web.page.conftest import count_rows, download, listed, names, rows, send, shows, strip, until
+from tests.web.page.conftest import LATE, count_rows, download, listed, names, rows, send, shows, strip, until
 
 pytest.importorskip("playwright.sync_api", reason="no playwright: pip install playwright")
 
@@ -25,7 +25,7 @@ def review(page) -> dict:
 
 def saved(page, state: str) -> dict:
     """Wait until the server says so, and the page has heard that it does."""
-    for _ in range(200):
+    for _ in range(LATE // 50):
         found = review(page)
         heard = page.evaluate("(sessionStorage.getItem('steel-outbox') || '[]') === '[]'")
         if heard and found and found["state"] == state:
@@ -184,8 +184,7 @@ def test_actions_wait_while_the_server_cannot_be_reached_and_a_reload_keeps_them
     page.context.set_offline(True)
     page.keyboard.press("x")
     page.keyboard.press("x")
-    page.wait_for_timeout(300)
-    assert page.locator("#rows tr.is-rejected").count() == 2  # seen at once
+    page.locator("#rows tr.is-rejected").nth(1).wait_for()  # seen, while nobody knows of it
     page.context.set_offline(False)
     until(page, "return sessionStorage.getItem('steel-outbox') === '[]'")
     assert [one["review"] for one in review(page)["defects"]] == ["rejected", "rejected", None]

@@ -1,0 +1,1 @@
+"""A package, so that a fixture can be shared by its files."""
