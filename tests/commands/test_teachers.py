@@ -12,8 +12,8 @@ from PIL import Image
 
 from config import TrainConfig
 from tests.conftest import NARROW
-from utils.commands import teachers
-from utils.commands.teachers import as_learnt, ask_teachers
+from utils.commands import teacher_answers, teachers
+from utils.commands.teachers import ask_teachers
 from utils.data.dataset import NOT_COUNTED
 from utils.data.dataset_folder import open_dataset
 from utils.data.folds import write_folds
@@ -26,21 +26,6 @@ from utils.training.provenance import data_fingerprint
 from utils.training.teaching import write_teaching
 from utils.weights.finding import find
 from utils.weights.weights_file import load
-
-ANSWER = np.array([[[0.2, 0.9]], [[0.6, 0.3]], [[0.1, 0.0]]], np.float32)
-
-
-@pytest.mark.parametrize(
-    ("mapping", "task", "expected"),
-    [
-        ([0, 1, 2], "multilabel", ANSWER),
-        ([2, 0], "multilabel", ANSWER[[2, 0]]),
-        (None, "multilabel", [[[0.6, 0.9]]]),
-        (None, "multiclass", [[[0.9, 1.0]]]),
-    ],
-)
-def test_probabilities_of_the_teacher_become_those_of_the_classes_learnt(mapping, task, expected):
-    assert np.allclose(as_learnt(ANSWER, mapping, task), expected)
 
 
 @pytest.fixture
@@ -101,7 +86,7 @@ def test_each_image_is_asked_about_once(case, make_weights, tmp_path, monkeypatc
     assert any(
         "has learnt 2 of the 6 training images, of which it repeats the labels" in note for note in teaching.notes
     )
-    monkeypatch.setattr(teachers, "open_pipeline", None)
+    monkeypatch.setattr(teacher_answers, "open_pipeline", None)
     assert ask(source).targets == teaching.targets, "nothing is asked again"
     with pytest.raises(TypeError):
         ask(source, train=range(5), teacher_tta="flips")
@@ -276,7 +261,7 @@ def test_images_on_which_both_halves_of_the_views_agree_are_accepted(case, make_
         opened.append((chosen.tta, Views(chosen, None)))
         return opened[-1][1]
 
-    monkeypatch.setattr(teachers, "open_pipeline", open_pipeline)
+    monkeypatch.setattr(teacher_answers, "open_pipeline", open_pipeline)
     teaching = ask(make_weights(), unlabelled=more)
     assert [Path(name).name for name in teaching.unlabelled] == ["bright.png"]
     assert [tta for tta, _ in opened] == ["none", "flips turned", "flips mirrored"]
@@ -302,7 +287,7 @@ def test_an_image_of_which_the_gate_says_otherwise_is_left_out(case, make_weight
         teachers, "choose_weights", lambda asked: dataclasses.replace(chosen_of(asked), label_thresholds=(0.5,))
     )
     says = [0.9]
-    monkeypatch.setattr(teachers, "open_pipeline", lambda chosen, *_, **__: Views(chosen, says[0]))
+    monkeypatch.setattr(teacher_answers, "open_pipeline", lambda chosen, *_, **__: Views(chosen, says[0]))
     assert [Path(name).name for name in ask(make_weights(), unlabelled=more).unlabelled] == ["bright.png"]
     says[0] = 0.1
     for file in (more.parent).rglob("teacher/*"):
@@ -313,6 +298,6 @@ def test_an_image_of_which_the_gate_says_otherwise_is_left_out(case, make_weight
 
 def test_labelled_images_are_repeated_for_the_share_of_the_others(case, make_weights, more, monkeypatch):
     _, ask = case
-    monkeypatch.setattr(teachers, "open_pipeline", lambda chosen, *_, **__: Views(chosen, None))
+    monkeypatch.setattr(teacher_answers, "open_pipeline", lambda chosen, *_, **__: Views(chosen, None))
     teaching = ask(make_weights(), unlabelled=more, accept="all", unlabelled_share=0.1)
     assert any("each labelled image comes 3 times an epoch; images without labels are 10%" in n for n in teaching.notes)

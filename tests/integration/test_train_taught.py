@@ -11,7 +11,7 @@ import pytest
 
 import Train
 from tests.integration.small_training import draw_strips, same, weights_of
-from utils.commands import teachers
+from utils.commands import teacher_answers
 from utils.data.bit_depth import BitDepth
 from utils.data.images import read_image
 from utils.decision.masks import DEFECT
@@ -141,7 +141,7 @@ def test_a_student_of_a_perfect_teacher_learns_without_labels(strips, tmp_path, 
         csv.writer(file).writerows(frame)
     named_teacher(make_weights(), tmp_path / "teacher")
     more = unlabelled(tmp_path / "more", 36)
-    monkeypatch.setattr(teachers, "open_pipeline", Perfect)
+    monkeypatch.setattr(teacher_answers, "open_pipeline", Perfect)
     words = SMALL.replace("-subset all", f"-split {tmp_path / 'split.csv'}").replace("-num_epochs 1", "-num_epochs 25")
     words += " -dice_of image -schedule onecycle -optimizer adamw"
     taught = f"-teacher {tmp_path / 'teacher'} -teacher_weight 1 -unlabelled {more} -accept all"
