@@ -38,8 +38,9 @@ def find_rows(path: Path, key: Mapping[str, Any]) -> list[dict[str, str]]:
 
 
 def write_rows(path: Path, rows: Sequence[dict[str, Any]]) -> None:
-    """Append rows of equal keys to a CSV; a file of other columns is replaced."""
+    """Append rows of equal keys to a CSV, whose folder is made; a file of other columns is replaced."""
     columns = list(rows[0])
+    path.parent.mkdir(parents=True, exist_ok=True)
     fits = path.exists() and path.read_text(encoding="utf-8").splitlines()[:1] == [",".join(columns)]
     with open(path, "a" if fits else "w", newline="", encoding="utf-8") as file:
         writer = csv.DictWriter(file, columns, lineterminator="\n")
