@@ -31,7 +31,7 @@ from benchmarks.todays_script import post_process
 from config import ConvertConfig, flag
 from utils.cli import DONE, parse, run
 from utils.commands.convert import convert
-from utils.data.annotations import open_dataset
+from utils.data.dataset_folder import open_dataset
 from utils.data.splits import TRAIN, VALID, read_split
 from utils.device import cpu_has_bf16
 from utils.errors import InputError
