@@ -339,7 +339,7 @@ def streaming():
 def test_open_pages_shut_nobody_out_of_the_api(streaming):
     with contextlib.ExitStack() as held:
         answers = []
-        for number in range(300):
+        for number in range(140):
             one = held.enter_context(socket.create_connection(("127.0.0.1", streaming.port), timeout=20))
             one.sendall(_get(f"/desk/v1/visits/{number}/events"))
             answers.append(one.recv(20))
