@@ -3,7 +3,7 @@
     python benchmarks/line.py -cases latency,kills          # Watch_line.py with mosquitto on this machine
     python benchmarks/line.py -cases replay -rates 5,10,20 -seconds 600 -weights_dir SYSTEM.json -images STRIPS
     python benchmarks/line.py -cases camera                 # a simulated GigE camera, 3,000 frames, 1 % of packets dropped
-    python benchmarks/line.py -cases drift -images IMAGES -other OTHER_STEEL
+    python benchmarks/line.py -cases drift -images IMAGES -split split.csv -other OTHER_STEEL
 
 Needs requirements-line.txt, and mosquitto for latency and kills.
 """
@@ -34,6 +34,8 @@ import numpy as np
 from benchmarks.machine import here, write_rows
 from config import flag
 from utils.cli import DONE, parse, run
+from utils.data.splits import groups_in
+from utils.errors import InputError
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -46,6 +48,9 @@ class LineConfig:
     weights_dir: Path = flag("weights that inspect", ROOT / "weights")
     images: Path | None = flag("folder of images; none: drawn strips", None)
     other: Path | None = flag("of drift: folder of images of other steel", None)
+    split: Path | None = flag(
+        "of drift: split.csv of -images; no scene of it lies in both halves; none: by image", None
+    )
     backend: str = flag("as for Watch_line.py", "auto")
     frames: int = flag("of latency, kills and camera", 3000, low=10)
     rate: float = flag("frames a second of latency and kills", 33.0, low=0.1)
@@ -177,7 +182,10 @@ def camera(config: LineConfig) -> Found:
 
 
 def drift(config: LineConfig) -> Found:
-    """Tell how soon other images are noticed, and how often the same ones: learnt on one half, measured on the other."""
+    """Tell how soon other images are noticed, and how often the same ones: learnt on one half, measured on the other.
+
+    With ``-split`` the halves share no scene.
+    """
     import cv2
 
     from utils.inference.looking import measuring
@@ -190,7 +198,7 @@ def drift(config: LineConfig) -> Found:
     paths = sources_of(config)
     if config.most:
         paths = [paths[place] for place in np.linspace(0, len(paths) - 1, min(len(paths), config.most)).astype(int)]
-    mixed = np.random.default_rng(config.seed).permutation(len(paths))
+    first, second = halves(paths, config)
     weights = load(config.weights_dir if config.weights_dir.is_file() else list_weights(config.weights_dir)[0])
     layer, look = measuring(weights, fast=True)
     assert look is not None
@@ -202,11 +210,12 @@ def drift(config: LineConfig) -> Found:
     def row(image: np.ndarray) -> np.ndarray:
         return known.properties(image, look(image))
 
-    learnt = (read(paths[place]) for place in mixed[: len(mixed) // 2])
+    learnt = (read(path) for path in first)
     known = summarised([described(image, look(image)) for image in learnt], layer)
     assert known is not None
-    images = [read(paths[place]) for place in mixed[len(mixed) // 2 :]]
-    yield "images learnt from, and layer", f"{known.count}, {layer}", ""
+    images = [read(path) for path in second]
+    apart = f"{'no scene in both halves' if config.split else 'by image'}, seed {config.seed}"
+    yield "images learnt from, layer, halves", f"{known.count}, {layer}, {apart}", ""
     event = FrameEvent(id="0" * 32, time="", source="", frame="f", verdict="OK")
     rng = np.random.default_rng(config.seed)
 
@@ -244,6 +253,22 @@ def drift(config: LineConfig) -> Found:
         if soon:
             yield f"{name}: frames until the first alarm, median", int(np.median([n for n, _ in soon])), "500"
             yield f"{name}: property of the first alarm", max({w for _, w in soon}, key=[w for _, w in soon].count), ""
+
+
+def halves(paths: Sequence[Path], config: LineConfig) -> tuple[list[Path], list[Path]]:
+    """Part images into two halves by chance: by scene, where ``-split`` tells the scene (its group) of each."""
+    groups = {} if config.split is None else groups_in(config.split, [path.name for path in paths])
+    if config.split is not None and not groups:
+        raise InputError(f"-split {config.split}: does not know all images of -images")
+    scenes: dict[object, list[Path]] = {}
+    for path in paths:
+        scenes.setdefault(groups.get(path.name, path), []).append(path)
+    parts: tuple[list[Path], list[Path]] = ([], [])
+    mixed = list(scenes.values())
+    random.Random(config.seed).shuffle(mixed)
+    for scene in mixed:
+        min(parts, key=len).extend(scene)
+    return parts
 
 
 class Receiver:

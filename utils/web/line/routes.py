@@ -100,7 +100,8 @@ def line_routes(service: Service, push: PushSource | None, name: str) -> APIRout
             position_m=position,
         )
         try:
-            event = await asyncio.wait_for(_wrapped(push.push(frame)), ANSWER_SECONDS)
+            # Shielded: its event is written all the same, and nobody may find that its future was cancelled.
+            event = await asyncio.wait_for(asyncio.shield(_wrapped(push.push(frame))), ANSWER_SECONDS)
         except NotTaking:
             raise closing_problem() from None
         except TimeoutError:
