@@ -1,11 +1,11 @@
 """A line: file to message, kills, the highest rate, a camera that loses packets, and drift.
 
     python benchmarks/line.py -cases latency,kills          # Watch_line.py with mosquitto on this machine
-    python benchmarks/line.py -cases replay -rates 5,10,20 -seconds 600 -weights_dir SYSTEM.json -images STRIPS
+    python benchmarks/line.py -cases replay -rates 5,10,20 -seconds 600 -weights_dir GATED -images STRIPS
     python benchmarks/line.py -cases camera                 # a simulated GigE camera, 3,000 frames, 1 % of packets dropped
     python benchmarks/line.py -cases drift -images IMAGES -split split.csv -other OTHER_STEEL
 
-Needs requirements-line.txt, and mosquitto for latency and kills.
+Needs requirements-line.txt, and mosquitto for latency and kills. ``line_system.py`` makes GATED and STRIPS.
 """
 
 import itertools
@@ -32,7 +32,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 import numpy as np
 
 from benchmarks.machine import here, write_rows
-from config import flag
+from config import WatchConfig, flag
 from utils.cli import DONE, parse, run
 from utils.data.splits import groups_in
 from utils.errors import InputError
@@ -48,6 +48,7 @@ class LineConfig:
     weights_dir: Path = flag("weights that inspect", ROOT / "weights")
     images: Path | None = flag("folder of images; none: drawn strips", None)
     other: Path | None = flag("of drift: folder of images of other steel", None)
+    limit: float = flag("of drift: as -drift_limit of Watch_line.py", WatchConfig.drift_limit, low=3, high=100)
     split: Path | None = flag(
         "of drift: split.csv of -images; no scene of it lies in both halves; none: by image", None
     )
@@ -111,7 +112,7 @@ def kills(config: LineConfig) -> Found:
         writer.start()
         while killed < config.kills:
             with watching(config, address, wait=False) as service:
-                wait_for_line(service, config, 180)
+                wait_for_line(service, config, 600)
                 time.sleep(chance.uniform(0.05, max(0.1, config.frames / config.rate / config.kills / 2)))
                 os.kill(service.pid, signal.SIGKILL)
                 service.wait()
@@ -130,19 +131,32 @@ def kills(config: LineConfig) -> Found:
 
 
 def replay(config: LineConfig) -> Found:
-    """Run each rate, and tell what was shed, and how the memory grew."""
-    assert config.images is not None, "-images FOLDER of strips"
+    """Run each rate; tell what got no verdict, how the memory grew after the first fifth, and the highest rate held."""
+    if config.images is None:
+        raise InputError("-images: name a folder of strips; line_system.py makes one")
+    held = 0
     for rate in config.rates:
-        source = f"replay://{config.images}?rate={rate}&loop=1"
+        source = f"replay://{config.images.resolve()}?rate={rate}&loop=1"
+        memory = []
         with watching(config, f"csv://{config.work / 'events'}", source=source) as service:
-            time.sleep(min(60.0, config.seconds / 5))
-            first = resident(service.pid)
-            time.sleep(config.seconds - min(60.0, config.seconds / 5))
-            state, last = line_state()["state"], resident(service.pid)
-        yield f"{rate} frames/s: inspected", state["ok"] + state["ng"], ""
-        yield f"{rate} frames/s: shed", state["shed"], "0"
+            begin = line_state()["state"]["frames"] / rate  # it runs since it answers, or a little longer
+            until = time.monotonic() + config.seconds - begin
+            while time.monotonic() < until:
+                time.sleep(min(5.0, config.seconds / 20))
+                memory.append(resident(service.pid))
+            state = line_state()["state"]
+        dropped = state["no_verdict"] + state["lost"] + state["unrecorded"]
+        fifth = len(memory) // 5
+        first, last = np.mean(memory[fifth : 2 * fifth]), np.mean(memory[-fifth:])
+        grown = round(100 * (float(last / first) - 1), 1)
+        yield f"{rate} frames/s: frames", state["frames"], str(rate * config.seconds)
+        yield f"{rate} frames/s: NG", state["ng"], ""
+        yield f"{rate} frames/s: without verdict or lost", dropped, "0"
         yield f"{rate} frames/s: p99 ms", state["p99_ms"], ""
-        yield f"{rate} frames/s: memory grown %", round(100 * (last / first - 1), 1), "5"
+        yield f"{rate} frames/s: memory grown %", grown, "5"
+        if not dropped and grown <= 5 and state["condition"] == "running":
+            held = max(held, rate)
+    yield f"highest rate held for {config.seconds} s with 0 dropped, frames/s", held, ""
 
 
 def camera(config: LineConfig) -> Found:
@@ -163,7 +177,7 @@ def camera(config: LineConfig) -> Found:
     thread = threading.Thread(target=source.run, args=(frames.append, stop))
     with FakeGigeCamera(width, height, 100, packet_resend=False, drop_packets=gone) as fake:
         thread.start()
-        until = time.monotonic() + config.frames / 20
+        until = time.monotonic() + config.frames / 5
         while len(frames) < config.frames and time.monotonic() < until:
             time.sleep(0.1)
         stop.set()
@@ -214,13 +228,13 @@ def drift(config: LineConfig) -> Found:
     known = summarised([described(image, look(image)) for image in learnt], layer)
     assert known is not None
     images = [read(path) for path in second]
-    apart = f"{'no scene in both halves' if config.split else 'by image'}, seed {config.seed}"
+    apart = f"{'no scene in both halves' if config.split else 'by image'}, seed {config.seed}, limit {config.limit:g}"
     yield "images learnt from, layer, halves", f"{known.count}, {layer}, {apart}", ""
     event = FrameEvent(id="0" * 32, time="", source="", frame="f", verdict="OK")
     rng = np.random.default_rng(config.seed)
 
     def alarms(rows: list[np.ndarray], count: int) -> list[tuple[int, str]]:
-        watch, found = Drift(known, look), []
+        watch, found = Drift(known, look, limit=config.limit), []
         for number in range(count):
             alarm = watch.add(rows[int(rng.integers(len(rows)))], event)
             if alarm is not None:
@@ -341,7 +355,7 @@ def watching(
         service = subprocess.Popen([sys.executable, ROOT / "Watch_line.py", *map(str, words)], stdout=log, stderr=log)
     try:
         if wait:
-            wait_for_line(service, config, 300)
+            wait_for_line(service, config, 600)
         yield service
     finally:
         if service.poll() is None:

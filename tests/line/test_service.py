@@ -221,6 +221,17 @@ def test_coil_changes_between_two_frames_and_survives_a_restart(tmp_path, inspec
     assert coil.counts == {"frames": 6, "ok": 5, "ng": 1, "no_verdict": 0, "shed": 0, "defects.scratch": 1}
 
 
+def test_coil_that_is_named_twice_goes_on(spool, inspector):
+    coils = Coils(spool, None, "given")
+    service = Service(inspector, spool, Rules(), coils=coils)
+    for name in ("A", "A", None):  # a broker may bring an order twice
+        service.order(Order("coil", name))
+    service.start()
+    assert eventually(lambda: not service._intake.order)
+    service.stop()
+    assert [coil.coil_id for coil in events_of(spool, CoilEvent)] == ["A"]
+
+
 def test_whoever_waits_for_a_frame_hears_when_its_event_is_on_disk(spool, inspector):
     heard = []
     one = frame(1)

@@ -191,7 +191,7 @@ def _drift(config: WatchConfig, chosen: Chosen) -> Drift | None:
         return None
     off = config.drift_off or ()
     look = None if "features" in off else looking(chosen.weights)
-    return Drift(appearance, look, chosen.weights.spec.task == "multiclass", off=off)
+    return Drift(appearance, look, chosen.weights.spec.task == "multiclass", limit=config.drift_limit, off=off)
 
 
 def _as_serving(config: WatchConfig) -> ServeConfig:

@@ -423,9 +423,13 @@ class Service:
     def _change_coil(self, coil_id: str | None) -> None:
         """Let the coil end, write its event, and let the next begin; called between two frames.
 
+        The coil that is on the line already goes on: a broker may bring an order twice.
+
         Raises:
             SpoolError: the disk does not take it now; then it is called again.
         """
+        if coil_id is not None and coil_id == self._coils.now.coil_id:
+            return
         before = dataclasses.replace(self._coils.now)
         passed = self._coils.begin(coil_id)
         try:

@@ -125,7 +125,12 @@ def test_orders_are_done_or_refused(line):
 
     assert send('{"kind": "coil", "coil_id": "C2"}') == 200
     assert eventually(lambda: service.state.coil_id == "C2")
-    assert [send(body) for body in ("{", '{"kind": "stop"}', '{"kind": "coil", "coil_id": "../x"}', "[]")] == [
+    assert [
+        send(body)
+        for body in ("[" * 1000, " " * 100_000, "{", '{"kind": "stop"}', '{"kind": "coil", "coil_id": "../x"}', "[]")
+    ] == [
+        400,
+        422,
         400,
         422,
         422,
