@@ -981,6 +981,12 @@ class WatchConfig(PageFlags, SpoolFlags, OverloadFlags, WeightsFlags, DecisionFl
     drift_off: tuple[str, ...] | None = flag(
         "properties that are not watched: brightness, contrast, sharpness, features, entropy, defects", None
     )
+    drift_limit: float = flag(
+        "how many standard errors the mean of the last 500 frames may be off before an alarm; more: fewer alarms",
+        4.5,
+        low=3,
+        high=100,
+    )
     max_pixels: int = flag("height times width of a frame; larger ones get NO_VERDICT", 32_000_000, low=1024)
     tile: tuple[int, int] | None = flag(
         "H,W in pixels of overlapping tiles that a network of masks sees a frame in; none: frames of more than 4 "

@@ -1,11 +1,11 @@
 """A line: file to message, kills, the highest rate, a camera that loses packets, and drift.
 
     python benchmarks/line.py -cases latency,kills          # Watch_line.py with mosquitto on this machine
-    python benchmarks/line.py -cases replay -rates 5,10,20 -seconds 600 -weights_dir SYSTEM.json -images STRIPS
+    python benchmarks/line.py -cases replay -rates 5,10,20 -seconds 600 -weights_dir GATED -images STRIPS
     python benchmarks/line.py -cases camera                 # a simulated GigE camera, 3,000 frames, 1 % of packets dropped
-    python benchmarks/line.py -cases drift -images IMAGES -other OTHER_STEEL
+    python benchmarks/line.py -cases drift -images IMAGES -split split.csv -other OTHER_STEEL
 
-Needs requirements-line.txt, and mosquitto for latency and kills.
+Needs requirements-line.txt, and mosquitto for latency and kills. ``line_system.py`` makes GATED and STRIPS.
 """
 
 import itertools
@@ -32,8 +32,10 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 import numpy as np
 
 from benchmarks.machine import here, write_rows
-from config import flag
+from config import WatchConfig, flag
 from utils.cli import DONE, parse, run
+from utils.data.splits import groups_in
+from utils.errors import InputError
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -46,6 +48,10 @@ class LineConfig:
     weights_dir: Path = flag("weights that inspect", ROOT / "weights")
     images: Path | None = flag("folder of images; none: drawn strips", None)
     other: Path | None = flag("of drift: folder of images of other steel", None)
+    limit: float = flag("of drift: as -drift_limit of Watch_line.py", WatchConfig.drift_limit, low=3, high=100)
+    split: Path | None = flag(
+        "of drift: split.csv of -images; no scene of it lies in both halves; none: by image", None
+    )
     backend: str = flag("as for Watch_line.py", "auto")
     frames: int = flag("of latency, kills and camera", 3000, low=10)
     rate: float = flag("frames a second of latency and kills", 33.0, low=0.1)
@@ -106,7 +112,7 @@ def kills(config: LineConfig) -> Found:
         writer.start()
         while killed < config.kills:
             with watching(config, address, wait=False) as service:
-                wait_for_line(service, config, 180)
+                wait_for_line(service, config, 600)
                 time.sleep(chance.uniform(0.05, max(0.1, config.frames / config.rate / config.kills / 2)))
                 os.kill(service.pid, signal.SIGKILL)
                 service.wait()
@@ -125,19 +131,32 @@ def kills(config: LineConfig) -> Found:
 
 
 def replay(config: LineConfig) -> Found:
-    """Run each rate, and tell what was shed, and how the memory grew."""
-    assert config.images is not None, "-images FOLDER of strips"
+    """Run each rate; tell what got no verdict, how the memory grew after the first fifth, and the highest rate held."""
+    if config.images is None:
+        raise InputError("-images: name a folder of strips; line_system.py makes one")
+    held = 0
     for rate in config.rates:
-        source = f"replay://{config.images}?rate={rate}&loop=1"
+        source = f"replay://{config.images.resolve()}?rate={rate}&loop=1"
+        memory = []
         with watching(config, f"csv://{config.work / 'events'}", source=source) as service:
-            time.sleep(min(60.0, config.seconds / 5))
-            first = resident(service.pid)
-            time.sleep(config.seconds - min(60.0, config.seconds / 5))
-            state, last = line_state()["state"], resident(service.pid)
-        yield f"{rate} frames/s: inspected", state["ok"] + state["ng"], ""
-        yield f"{rate} frames/s: shed", state["shed"], "0"
+            begin = line_state()["state"]["frames"] / rate  # it runs since it answers, or a little longer
+            until = time.monotonic() + config.seconds - begin
+            while time.monotonic() < until:
+                time.sleep(min(5.0, config.seconds / 20))
+                memory.append(resident(service.pid))
+            state = line_state()["state"]
+        dropped = state["no_verdict"] + state["lost"] + state["unrecorded"]
+        fifth = len(memory) // 5
+        first, last = np.mean(memory[fifth : 2 * fifth]), np.mean(memory[-fifth:])
+        grown = round(100 * (float(last / first) - 1), 1)
+        yield f"{rate} frames/s: frames", state["frames"], str(rate * config.seconds)
+        yield f"{rate} frames/s: NG", state["ng"], ""
+        yield f"{rate} frames/s: without verdict or lost", dropped, "0"
         yield f"{rate} frames/s: p99 ms", state["p99_ms"], ""
-        yield f"{rate} frames/s: memory grown %", round(100 * (last / first - 1), 1), "5"
+        yield f"{rate} frames/s: memory grown %", grown, "5"
+        if not dropped and grown <= 5 and state["condition"] == "running":
+            held = max(held, rate)
+    yield f"highest rate held for {config.seconds} s with 0 dropped, frames/s", held, ""
 
 
 def camera(config: LineConfig) -> Found:
@@ -158,7 +177,7 @@ def camera(config: LineConfig) -> Found:
     thread = threading.Thread(target=source.run, args=(frames.append, stop))
     with FakeGigeCamera(width, height, 100, packet_resend=False, drop_packets=gone) as fake:
         thread.start()
-        until = time.monotonic() + config.frames / 20
+        until = time.monotonic() + config.frames / 5
         while len(frames) < config.frames and time.monotonic() < until:
             time.sleep(0.1)
         stop.set()
@@ -177,7 +196,10 @@ def camera(config: LineConfig) -> Found:
 
 
 def drift(config: LineConfig) -> Found:
-    """Tell how soon other images are noticed, and how often the same ones: learnt on one half, measured on the other."""
+    """Tell how soon other images are noticed, and how often the same ones: learnt on one half, measured on the other.
+
+    With ``-split`` the halves share no scene.
+    """
     import cv2
 
     from utils.inference.looking import measuring
@@ -190,7 +212,7 @@ def drift(config: LineConfig) -> Found:
     paths = sources_of(config)
     if config.most:
         paths = [paths[place] for place in np.linspace(0, len(paths) - 1, min(len(paths), config.most)).astype(int)]
-    mixed = np.random.default_rng(config.seed).permutation(len(paths))
+    first, second = halves(paths, config)
     weights = load(config.weights_dir if config.weights_dir.is_file() else list_weights(config.weights_dir)[0])
     layer, look = measuring(weights, fast=True)
     assert look is not None
@@ -202,16 +224,17 @@ def drift(config: LineConfig) -> Found:
     def row(image: np.ndarray) -> np.ndarray:
         return known.properties(image, look(image))
 
-    learnt = (read(paths[place]) for place in mixed[: len(mixed) // 2])
+    learnt = (read(path) for path in first)
     known = summarised([described(image, look(image)) for image in learnt], layer)
     assert known is not None
-    images = [read(paths[place]) for place in mixed[len(mixed) // 2 :]]
-    yield "images learnt from, and layer", f"{known.count}, {layer}", ""
+    images = [read(path) for path in second]
+    apart = f"{'no scene in both halves' if config.split else 'by image'}, seed {config.seed}, limit {config.limit:g}"
+    yield "images learnt from, layer, halves", f"{known.count}, {layer}, {apart}", ""
     event = FrameEvent(id="0" * 32, time="", source="", frame="f", verdict="OK")
     rng = np.random.default_rng(config.seed)
 
     def alarms(rows: list[np.ndarray], count: int) -> list[tuple[int, str]]:
-        watch, found = Drift(known, look), []
+        watch, found = Drift(known, look, limit=config.limit), []
         for number in range(count):
             alarm = watch.add(rows[int(rng.integers(len(rows)))], event)
             if alarm is not None:
@@ -244,6 +267,22 @@ def drift(config: LineConfig) -> Found:
         if soon:
             yield f"{name}: frames until the first alarm, median", int(np.median([n for n, _ in soon])), "500"
             yield f"{name}: property of the first alarm", max({w for _, w in soon}, key=[w for _, w in soon].count), ""
+
+
+def halves(paths: Sequence[Path], config: LineConfig) -> tuple[list[Path], list[Path]]:
+    """Part images into two halves by chance: by scene, where ``-split`` tells the scene (its group) of each."""
+    groups = {} if config.split is None else groups_in(config.split, [path.name for path in paths])
+    if config.split is not None and not groups:
+        raise InputError(f"-split {config.split}: does not know all images of -images")
+    scenes: dict[object, list[Path]] = {}
+    for path in paths:
+        scenes.setdefault(groups.get(path.name, path), []).append(path)
+    parts: tuple[list[Path], list[Path]] = ([], [])
+    mixed = list(scenes.values())
+    random.Random(config.seed).shuffle(mixed)
+    for scene in mixed:
+        min(parts, key=len).extend(scene)
+    return parts
 
 
 class Receiver:
@@ -316,7 +355,7 @@ def watching(
         service = subprocess.Popen([sys.executable, ROOT / "Watch_line.py", *map(str, words)], stdout=log, stderr=log)
     try:
         if wait:
-            wait_for_line(service, config, 300)
+            wait_for_line(service, config, 600)
         yield service
     finally:
         if service.poll() is None:

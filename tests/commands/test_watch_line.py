@@ -5,13 +5,14 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pytest
 
 from config import WatchConfig
 from tests.line.conftest import eventually, jpeg
-from utils.commands.watch_line import watch_line
+from utils.commands.watch_line import _signals, watch_line
 from utils.errors import InputError
 
 ROOT = Path(__file__).parents[2]
@@ -119,3 +120,24 @@ def test_second_service_on_a_spool_is_refused(strips, tmp_path, make_weights):
                 **FAST,
             )
         )
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_signals_end_it_in_order(number):
+    stopped = threading.Event()
+    before = signal.getsignal(number)
+    with _signals(stopped):
+        signal.raise_signal(number)
+        assert stopped.is_set()
+    assert signal.getsignal(number) is before
+
+
+def test_hangup_that_nohup_switched_off_stays_off():
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        stopped = threading.Event()
+        with _signals(stopped):
+            signal.raise_signal(signal.SIGHUP)
+        assert not stopped.is_set()
+    finally:
+        signal.signal(signal.SIGHUP, before)

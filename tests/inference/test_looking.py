@@ -68,3 +68,13 @@ def test_appearance_of_another_network_is_one_line(weights, change):
     wrong = dataclasses.replace(weights, appearance=dataclasses.replace(weights.appearance, **change))
     with pytest.raises(InputError, match="damaged weights file"):
         looking(wrong)
+
+
+def test_openvino_is_asked_for_as_everywhere_so_that_it_tells_nobody(weights, monkeypatch):
+    """``optional`` keeps it from telling its makers of each conversion."""
+
+    def missing(flag, *packages):
+        raise InputError("openvino is not installed")
+
+    monkeypatch.setattr("utils.inference.looking.optional", missing)
+    assert _by_openvino(Trunk(weights.build(), weights.appearance.layer)) is None

@@ -230,6 +230,41 @@ def test_compose_file_of_a_line_starts_it_with_flags_and_libraries_that_it_has()
     )
 
 
+def test_compose_file_of_a_line_has_the_files_that_it_mounts():
+    whole = yaml.safe_load((DEPLOY / "line.yaml").read_text("utf-8"))
+    services = whole["services"]
+    mounted = [one for service in services.values() for one in service.get("volumes", ())]
+    for one in mounted:
+        place = one.split(":")[0]
+        assert (
+            (DEPLOY / place).is_file() if place.startswith("./") else place.startswith("/") or place in whole["volumes"]
+        )
+    assert whole["secrets"]["token"]["environment"] in services["line"]["environment"]
+    scraped = yaml.safe_load((DEPLOY / "prometheus.yaml").read_text("utf-8"))["scrape_configs"][0]
+    assert scraped["authorization"]["credentials_file"] == f"/run/secrets/{services['prometheus']['secrets'][0]}"
+    port = next(word for word in services["line"]["command"] if word.startswith("-http=")).rpartition(":")[2]
+    assert scraped["static_configs"][0]["targets"] == [f"line:{port}"]
+
+
+def test_broker_of_a_line_takes_its_settings(tmp_path):
+    broker = shutil.which("mosquitto", path="/usr/sbin:/usr/bin:/usr/local/sbin")
+    if broker is None:
+        pytest.skip("needs mosquitto")
+    port, settings = free_port(), tmp_path / "mosquitto.conf"
+    text = (DEPLOY / "mosquitto.conf").read_text("utf-8")
+    text = text.replace("listener 1883", f"listener {port} 127.0.0.1").replace("/mosquitto/data/", f"{tmp_path}/")
+    settings.write_text(text)
+    with subprocess.Popen([broker, "-c", settings], stderr=subprocess.PIPE) as server:
+        try:
+            until = time.monotonic() + 10
+            while socket.socket().connect_ex(("127.0.0.1", port)) and time.monotonic() < until:
+                assert server.poll() is None, server.stderr and server.stderr.read()
+                time.sleep(0.05)
+            assert not socket.socket().connect_ex(("127.0.0.1", port))
+        finally:
+            server.kill()  # a signal that comes before its loop is forgotten
+
+
 def test_unit_of_a_line_starts_it_with_flags_that_it_has():
     unit = configparser.ConfigParser(strict=False, interpolation=None)
     unit.optionxform = str  # type: ignore[assignment, method-assign]

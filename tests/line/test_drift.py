@@ -103,6 +103,12 @@ def test_change_of_all_images_is_told_and_named(appearance, seen_once, strips, c
     assert len({alarm.name for _, alarm in found}) == len(found)  # each is told once while it holds
 
 
+def test_limit_is_chosen(appearance, seen_once, strips):
+    dark = rows_of(appearance, [(image * 0.9).astype(np.uint8) for image in strips[:60]], seen_once)
+    assert alarms(Drift(appearance, seen_once), dark, 300)
+    assert alarms(Drift(appearance, seen_once, limit=100.0), dark, 300) == []
+
+
 def test_tenth_of_other_steel_is_told(appearance, seen_once, strips):
     rng = np.random.default_rng(5)
     others = [np.repeat(rng.integers(0, 255, (12, 40, 1), np.uint8), 8, 0).repeat(8, 1) for _ in range(24)]

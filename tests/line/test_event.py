@@ -81,3 +81,9 @@ def test_ids_are_the_same_in_every_run_and_differ_by_source():
 
 def test_time_is_utc_with_milliseconds():
     assert utc(1.25) == "1970-01-01T00:00:01.250Z"
+
+
+def test_name_that_is_not_utf8_goes_through_the_spool_and_to_receivers():
+    text = frame_event(frame="sp\udcfcle.jpg").to_json()
+    assert text.encode()
+    assert from_json(text).frame == "sp?le.jpg"

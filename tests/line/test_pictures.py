@@ -41,3 +41,11 @@ def test_disk_that_takes_none_is_counted(tmp_path, monkeypatch):
 def test_name_that_leads_elsewhere_is_refused(tmp_path):
     with pytest.raises(ValueError, match="etc"):
         Waiting(tmp_path).put("../etc", b"")
+
+
+def test_pictures_that_are_too_many_are_counted(tmp_path):
+    waiting = Waiting(tmp_path, most=1000)
+    for number in range(4):
+        waiting.put(f"{number:032x}", b"x" * 400)
+    assert waiting.failed == 4 - len(list(tmp_path.glob("*.jpg")))
+    assert waiting.failed

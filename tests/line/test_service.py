@@ -221,6 +221,17 @@ def test_coil_changes_between_two_frames_and_survives_a_restart(tmp_path, inspec
     assert coil.counts == {"frames": 6, "ok": 5, "ng": 1, "no_verdict": 0, "shed": 0, "defects.scratch": 1}
 
 
+def test_coil_that_is_named_twice_goes_on(spool, inspector):
+    coils = Coils(spool, None, "given")
+    service = Service(inspector, spool, Rules(), coils=coils)
+    for name in ("A", "A", None):  # a broker may bring an order twice
+        service.order(Order("coil", name))
+    service.start()
+    assert eventually(lambda: not service._intake.order)
+    service.stop()
+    assert [coil.coil_id for coil in events_of(spool, CoilEvent)] == ["A"]
+
+
 def test_whoever_waits_for_a_frame_hears_when_its_event_is_on_disk(spool, inspector):
     heard = []
     one = frame(1)
@@ -257,3 +268,86 @@ def test_stop_does_not_wait_for_ever(spool):
     service.stop()
     assert time.monotonic() - begin < 8
     assert {event.verdict for event in events_of(spool)} == {"NO_VERDICT"}
+
+
+def test_files_that_were_not_inspected_in_time_are_left_to_the_next_run(spool):
+    stuck = BrightInspector(seconds=1.5, room=1)
+    service = Service(stuck, spool, Rules(), Settings(drain=0.1))
+    service.add_source(Given([frame(n, patient=n != 1) for n in range(4)]))
+    service.start()
+    assert eventually(lambda: service.state.frames == 4)
+    service.stop()
+    assert [(event.frame, event.verdict) for event in events_of(spool)] == [("1.jpg", "NO_VERDICT")]
+
+
+def test_sender_that_waits_no_more_stops_nothing(spool, inspector):
+    def settled(event):
+        raise RuntimeError("cancelled")
+
+    service = run(spool, inspector, [frame(0, settled=settled), frame(1)])
+    service.stop()
+    assert [event.frame for event in events_of(spool)] == ["0.jpg", "1.jpg"]
+
+
+def test_event_that_cannot_be_written_is_counted_and_stops_nothing(spool, inspector, monkeypatch):
+    real = spool.extend
+
+    def extend(events):
+        if any(event.frame == "2.jpg" for event in events):
+            raise UnicodeError("a text that no disk takes")
+        return real(events)
+
+    monkeypatch.setattr(spool, "extend", extend)
+    service = run(spool, inspector, [frame(n) for n in range(5)])
+    service.stop()
+    assert [event.frame for event in events_of(spool)] == ["0.jpg", "1.jpg", "3.jpg", "4.jpg"]
+    assert service.state.unrecorded == 1
+
+
+def test_inspector_that_raises_gives_no_verdict_and_stops_nothing(spool, monkeypatch):
+    weak = BrightInspector()
+    real = weak.submit
+
+    def submit(images, finish):
+        if images[0].name == "1.jpg":
+            raise RuntimeError("a mistake")
+        return real(images, finish)
+
+    monkeypatch.setattr(weak, "submit", submit)
+    run(spool, weak, [frame(n) for n in range(3)]).stop()
+    assert [event.verdict for event in events_of(spool)] == ["OK", "NO_VERDICT", "OK"]
+
+
+def test_order_that_fails_stops_nothing(spool, inspector, monkeypatch):
+    coils = Coils(spool, None, "given")
+    monkeypatch.setattr(coils, "begin", lambda coil_id: 1 / 0)
+    service = Service(inspector, spool, Rules(), coils=coils)
+    service.order(Order("coil", "A"))
+    service.add_source(Given([frame(1)]))
+    service.start()
+    assert service.wait(10)
+    service.stop()
+    assert len(events_of(spool)) == 1
+
+
+def test_source_that_came_back_is_no_fault_before_its_first_frame(spool, inspector, monkeypatch):
+    monkeypatch.setattr("utils.line.service.FIRST_WAIT", 0.01)
+
+    class Away(Given):
+        ready = False
+        tries = 0
+
+        def run(self, take, stop):
+            self.tries += 1
+            if self.tries < 3:
+                raise SourceError("no such folder any more")
+            self.ready = True
+            stop.wait()
+
+    service = Service(inspector, spool, Rules())
+    away = Away([])
+    service.add_source(away)
+    service.start()
+    assert eventually(lambda: away.ready)
+    assert service.state.condition == "starved"
+    service.stop()

@@ -191,7 +191,7 @@ def _drift(config: WatchConfig, chosen: Chosen) -> Drift | None:
         return None
     off = config.drift_off or ()
     look = None if "features" in off else looking(chosen.weights)
-    return Drift(appearance, look, chosen.weights.spec.task == "multiclass", off=off)
+    return Drift(appearance, look, chosen.weights.spec.task == "multiclass", limit=config.drift_limit, off=off)
 
 
 def _as_serving(config: WatchConfig) -> ServeConfig:
@@ -219,11 +219,16 @@ def _thresholds_of(chosen: Chosen) -> str:
 
 @contextlib.contextmanager
 def _signals(stopped: threading.Event) -> Iterator[None]:
-    """Let SIGTERM and Ctrl-C end the watching in order; a second one ends it at once, and the spool keeps what waits."""
+    """Let SIGTERM, Ctrl-C and a terminal that closes (SIGHUP) end the watching in order.
+
+    A second one ends it at once, and the spool keeps what waits. A SIGHUP that nohup has switched off stays off.
+    """
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    numbers = (signal.SIGTERM, signal.SIGINT)
+    numbers = [signal.SIGTERM, signal.SIGINT]
+    if hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
+        numbers.append(signal.SIGHUP)
 
     def stop(number: int, frame: object) -> None:
         if stopped.is_set():

@@ -32,7 +32,7 @@ def image_names(folder: Path, apart: Sequence[Path] = ()) -> list[str]:
     return sorted(walk_images(folder, apart))
 
 
-def walk_images(folder: Path, apart: Sequence[Path] = ()) -> Iterator[str]:
+def walk_images(folder: Path, apart: Sequence[Path] = (), any_name: bool = False) -> Iterator[str]:
     """Give the names of the images of a folder and of the folders within, in no order, and hold none of them.
 
     Hidden files and folders, other suffixes, folders that are links (one may lead out of the folder, or in a circle) and
@@ -42,6 +42,7 @@ def walk_images(folder: Path, apart: Sequence[Path] = ()) -> Iterator[str]:
     Args:
         folder: folder to list.
         apart: folders that belong to something else, such as the masks; what lies in them is left out.
+        any_name: give names that are not UTF-8, too, as Python writes them (``os.fsdecode``).
 
     Yields:
         The path of each image relative to the folder, with forward slashes: ``a.jpg``, ``line2/a.jpg``.
@@ -58,7 +59,7 @@ def walk_images(folder: Path, apart: Sequence[Path] = ()) -> Iterator[str]:
             name = within + entry.name
             # The suffix decides before the file type: is_file() of a link costs a system call.
             if is_image_name(entry.name) and _may_be_image(entry):
-                if not is_utf8(name):
+                if not any_name and not is_utf8(name):
                     raise InputError(f"{folder / name}: {NOT_UTF8}")
                 yield name
             elif _is_folder_within(entry) and not (others and os.path.realpath(entry.path) in others):

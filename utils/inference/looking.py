@@ -5,6 +5,7 @@ from collections.abc import Callable
 
 import numpy as np
 
+from utils.device import optional
 from utils.errors import InputError
 from utils.models.trunk import SIDE, Trunk, layer_of, square_of
 from utils.weights.system_file import SystemFile
@@ -73,10 +74,9 @@ def _locked(look: Looking) -> Looking:
 def _by_openvino(trunk: Trunk) -> Looking | None:
     """Return the same by OpenVINO in f32, three times as fast; None where it is not installed or cannot."""
     try:
-        import openvino
-
+        openvino = optional("-backend openvino", "openvino")
         from utils.inference.export.graph import trunk_to_openvino
-    except ImportError:
+    except InputError:
         return None
     try:
         # One thread: a square is too small to be worth more. In f32, as it was measured.

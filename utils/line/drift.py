@@ -9,6 +9,7 @@ from collections.abc import Collection
 
 import numpy as np
 
+from config import WatchConfig
 from utils.inference.inspected import Inspected
 from utils.inference.looking import Looking
 from utils.line.event import AlarmEvent, FrameEvent, event_id
@@ -16,8 +17,6 @@ from utils.weights.appearance import PROPERTIES, Appearance, entropy_of
 
 WINDOW = 500  # frames
 FEWEST = 100  # frames, before which nothing is said
-# Standard errors of the mean. By chance alone one window in 150,000 is farther off, and 100,000 frames are 200 windows apart.
-LIMIT = 4.5
 MOST = 8.0  # standard deviations that one frame may count: a single odd one is no drift
 SHOWN = 3  # frames that an alarm names
 WORDS = {
@@ -38,7 +37,8 @@ class Drift:
         look: computes the features of an image, see ``utils.inference.looking``; None: they are not watched.
         multiclass: see ``entropy_of``.
         window: frames.
-        limit: standard errors of the mean.
+        limit: standard errors of the mean. By chance alone one window in 150,000 is farther off than 4.5, and 100,000 frames
+            are 200 windows that share no frame.
         off: properties that are not watched.
     """
 
@@ -48,7 +48,7 @@ class Drift:
         look: Looking | None,
         multiclass: bool = False,
         window: int = WINDOW,
-        limit: float = LIMIT,
+        limit: float = WatchConfig.drift_limit,
         off: Collection[str] = (),
     ) -> None:
         self._appearance, self._look = appearance, look

@@ -213,7 +213,9 @@ def with_seq(event: Event, seq: int) -> Event:
 def _dump(event: Event, **changed: Any) -> str:
     values = {one.name: getattr(event, one.name) for one in dataclasses.fields(event)} | changed
     # Not dataclasses.asdict, which copies every value deeply.
-    return json.dumps({"schema": SCHEMA, "kind": event.kind, **values}, ensure_ascii=False, allow_nan=False)
+    text = json.dumps({"schema": SCHEMA, "kind": event.kind, **values}, ensure_ascii=False, allow_nan=False)
+    # A file's name may hold bytes that are no UTF-8, which neither the spool nor a receiver takes.
+    return text if text.isascii() else text.encode("utf-8", "replace").decode()
 
 
 _TEXTS = ("id", "time", "source", "frame", "name", "message", "model", "thresholds")

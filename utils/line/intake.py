@@ -4,6 +4,7 @@
 shed when its turn comes, and the oldest that waits makes room. A patient frame, a file in a folder, waits where it lies instead.
 """
 
+import logging
 import threading
 import time
 from collections import deque
@@ -14,6 +15,7 @@ from typing import Any, Literal
 
 from utils.inference.inspected import Inspected, Refused
 from utils.inspection.batching import Busy, Closing
+from utils.inspection.failures import one_line
 from utils.inspection.inspector import Inspector
 from utils.inspection.upload import Upload
 from utils.line.coil import SHED
@@ -24,6 +26,9 @@ from utils.line.meter import Meter
 Shed = Literal["newest", "late"]
 # Frames whose events could not be written yet. A camera does not stop for a full disk: what comes beyond them is counted alone.
 MOST_SLOTS = 20_000
+ERROR = "the service made an error, which its log names"
+
+log = logging.getLogger("steel.line")
 
 
 @dataclass(eq=False)
@@ -36,6 +41,7 @@ class Slot:
         waited: milliseconds until its inspection began.
         mark: see ``frame``.
         source: name of the frame's source.
+        left: gets no event: it lies where it was, and the next run takes it.
     """
 
     frame: Frame | None
@@ -43,6 +49,7 @@ class Slot:
     answer: "Future[Look | Refused]" = field(default_factory=Future)
     waited: float = 0.0
     mark: Callable[[], None] | None = None
+    left: bool = False
 
     def refuse(self, reason: str) -> None:
         """Say that nothing is known of the frame."""
@@ -156,11 +163,15 @@ class Intake:
             self._changed.notify_all()
 
     def give_up(self) -> None:
-        """Say of all that has no answer yet that the service is stopping."""
+        """Say of all that has no answer yet that the service is stopping; what is patient is left to the next run."""
         with self._changed:
             slots, self._waiting = list(self.order), deque()
         for slot in slots:
-            slot.refuse("the service is stopping")
+            self._give_up(slot)
+
+    def _give_up(self, slot: Slot) -> None:
+        slot.left = slot.frame is not None and slot.frame.patient and not slot.answer.done()
+        slot.refuse("the service is stopping")
 
     def _do_shed(self, slot: Slot, why: str) -> None:
         self._shed_at = time.monotonic()
@@ -182,7 +193,12 @@ class Intake:
                     continue  # shed meanwhile
                 self._waiting.popleft()
                 self._changed.notify_all()
-            self._submit(slot)
+            try:
+                self._submit(slot)
+            except Exception as error:  # of whatever kind: the next frames are inspected all the same
+                log.error("a frame without verdict: %s", one_line(error))
+                self._meter.count("refused")
+                slot.refuse(ERROR)
 
     def _submit(self, slot: Slot) -> None:
         frame = slot.frame
@@ -200,11 +216,15 @@ class Intake:
             time.sleep(0.005)
             return
         except Closing:
-            slot.refuse("the service is stopping")
+            self._give_up(slot)
             return
 
         def done(found: "Future[Any]") -> None:
-            answer = found.result()
+            try:
+                answer = found.result()
+            except Exception as error:
+                log.error("a frame without verdict: %s", one_line(error))
+                answer = Refused(frame.name, ERROR)
             if isinstance(answer, Refused):
                 self._meter.count("refused")
             if not slot.answer.done():

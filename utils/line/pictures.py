@@ -17,6 +17,9 @@ class Waiting:
     Args:
         folder: of this service alone.
         most: bytes; the oldest go first.
+
+    Attributes:
+        failed: pictures that were lost, as the disk did not take them, or there were too many.
     """
 
     def __init__(self, folder: Path, most: int = 2_000_000_000) -> None:
@@ -65,6 +68,7 @@ class Waiting:
                     return
                 path.unlink(missing_ok=True)
                 self._size -= size
+                self.failed += 1
         except OSError as error:
             log.error("pictures: %s", error)
 

@@ -20,7 +20,7 @@ from utils.line.drift import Drift
 from utils.line.event import AlarmEvent, Event, FrameEvent, Verdict, event_id, utc
 from utils.line.forwarding import Forwarder
 from utils.line.frame import Frame
-from utils.line.intake import Intake, Shed, Slot
+from utils.line.intake import ERROR, Intake, Shed, Slot
 from utils.line.looking import Look, defects_of, encoded, small_picture
 from utils.line.meter import Meter
 from utils.line.orders import Order
@@ -186,6 +186,9 @@ class Service:
     def state(self) -> LineState:
         """How it is now."""
         counts, meter = self.meter.counts, self.meter
+        for source, _ in self._sources:
+            if getattr(source, "ready", False):  # it came back, and no frame has come yet
+                self._faults.pop(source.name, None)
         condition, reason = self._now()
         low, high = meter.latency()
         since = meter.seconds_since_last
@@ -206,6 +209,7 @@ class Service:
             refused=counts["refused"],
             lost=sum(source.lost for source, _ in self._sources),
             unrecorded=counts["unrecorded"],
+            pictures_lost=self._pictures.failed if self._pictures is not None else 0,
             events=self._spool.events,
             depth=max((sink.depth for sink in sinks), default=0),
             waiting=self._intake.waiting,
@@ -288,7 +292,8 @@ class Service:
                 if following.frame is None or not following.answer.done():
                     break
                 slots.append(following)
-            self._write(slots)
+            self._write([one for one in slots if not one.left])
+            self._intake.pop(len(slots))
 
     def _answered(self, slot: Slot) -> bool:
         """Wait for what is known of a frame; give it up when that takes too long."""
@@ -309,13 +314,20 @@ class Service:
         except SpoolError as error:
             self._fault(error)
             return
+        except Exception as error:  # a mistake of ours: frames go on
+            log.error("an order could not be done: %s", one_line(error))
         self._intake.pop(1)
 
     def _write(self, slots: Sequence[Slot]) -> None:
         """Write the events of frames, and tell whoever waits for them."""
-        made = [self._made(slot) for slot in slots]
-        alarms = [alarm for _, _, alarm in made if alarm is not None]
-        events: list[Event] = [event for event, _, _ in made]
+        if not slots:
+            return
+        self._record([(slot, *self._made(slot)) for slot in slots])
+
+    def _record(self, made: "Sequence[tuple[Slot, FrameEvent, Look | None, AlarmEvent | None]]") -> None:
+        """Write events that were made; one that cannot be written is counted, and keeps no other from it."""
+        alarms = [alarm for _, _, _, alarm in made if alarm is not None]
+        events: list[Event] = [event for _, event, _, _ in made]
         events += alarms
         while True:
             try:
@@ -325,10 +337,17 @@ class Service:
             except SpoolError as error:
                 self._fault(error)
                 if self._end_of_frames.is_set():
-                    self._intake.pop(len(slots))
                     return
+            except Exception as error:  # of an event that cannot be written, whatever the reason
+                if len(made) > 1:
+                    for one in made:
+                        self._record([one])
+                    return
+                log.error("%s: no event could be written: %s", made[0][1].frame, one_line(error))
+                self.meter.count("unrecorded")
+                return
         now = time.monotonic()
-        for slot, (event, look, _), seq in zip(slots, made, places, strict=False):
+        for (slot, event, look, _), seq in zip(made, places, strict=False):
             assert slot.frame is not None
             event = dataclasses.replace(event, seq=seq)
             self.meter.recorded(event, 1e3 * (now - slot.frame.complete))
@@ -337,10 +356,12 @@ class Service:
             if event.verdict != "OK":
                 self.last_ng.append(shown)
             if slot.frame.settled is not None:
-                slot.frame.settled(event)
+                try:
+                    slot.frame.settled(event)
+                except Exception as error:  # nobody waits for it any more
+                    log.warning("%s: the event is on disk, its sender was not told: %s", event.frame, one_line(error))
         for alarm in alarms:
             log.error("drift: %s", alarm.message)
-        self._intake.pop(len(slots))
 
     def _fault(self, error: SpoolError) -> None:
         if "spool" not in self._faults:
@@ -357,7 +378,7 @@ class Service:
             assert slot.frame is not None
             self.meter.count("refused")
             failed = Slot(slot.frame, slot.source)
-            failed.refuse("the service made an error, which its log names")
+            failed.refuse(ERROR)
             return self._event(failed)
 
     def _event(self, slot: Slot) -> tuple[FrameEvent, Look | None, AlarmEvent | None]:
@@ -402,9 +423,13 @@ class Service:
     def _change_coil(self, coil_id: str | None) -> None:
         """Let the coil end, write its event, and let the next begin; called between two frames.
 
+        The coil that is on the line already goes on: a broker may bring an order twice.
+
         Raises:
             SpoolError: the disk does not take it now; then it is called again.
         """
+        if coil_id is not None and coil_id == self._coils.now.coil_id:
+            return
         before = dataclasses.replace(self._coils.now)
         passed = self._coils.begin(coil_id)
         try:

@@ -52,6 +52,7 @@ class LineState:
         refused: frames that could not be decoded or judged; each has an event with NO_VERDICT.
         lost: frames that a camera says were sent and that did not arrive whole.
         unrecorded: frames that got no event, since the disk took none for so long that too many waited.
+        pictures_lost: pictures of NG frames that the disk did not take, or that were too many.
         events: that went into the spool.
         depth: events that wait in the spool for the slowest sink.
         waiting: frames that wait before the network.
@@ -76,6 +77,7 @@ class LineState:
     refused: int = 0
     lost: int = 0
     unrecorded: int = 0
+    pictures_lost: int = 0
     events: int = 0
     depth: int = 0
     waiting: int = 0

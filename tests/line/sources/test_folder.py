@@ -1,5 +1,7 @@
 """folder://: whole files once, half files told, nothing twice over a restart."""
 
+import os
+import sys
 import threading
 import time
 
@@ -152,3 +154,61 @@ def test_disks_of_other_machines_are_known(tmp_path):
     assert not on_network_disk(tmp_path / "far/near", mounts)
     assert not on_network_disk(tmp_path / "here", mounts)
     assert not on_network_disk(tmp_path / "here", tmp_path / "none")
+
+
+def test_file_that_was_deleted_before_it_was_read_is_told(tmp_path):
+    (tmp_path / "half.jpg").write_bytes(jpeg()[:400])
+    with Watching(tmp_path) as watching:
+        assert eventually(lambda: watching.source._growing.get("half.jpg") is not None)
+        assert eventually(lambda: watching.source._growing["half.jpg"].inode)
+        (tmp_path / "half.jpg").unlink()
+        assert eventually(lambda: watching.got)
+        drop(tmp_path, "half.jpg", jpeg())  # another one of this name
+        assert eventually(lambda: len(watching.got) == 2)
+        (tmp_path / "half.jpg").unlink()  # as a plant does with what was inspected
+        time.sleep(0.2)
+    assert [frame.problem for frame in watching.got] == ["the file was deleted before it was read", None]
+    assert watching.source.lost == 1
+
+
+def test_file_that_is_renamed_while_it_grows_is_one_frame(tmp_path):
+    data = jpeg()
+    (tmp_path / "part.jpg").write_bytes(data[:400])
+    with Watching(tmp_path) as watching:
+        assert eventually(lambda: (found := watching.source._growing.get("part.jpg")) and found.inode)
+        (tmp_path / "part.jpg").rename(tmp_path / "whole.jpg")
+        with open(tmp_path / "whole.jpg", "ab") as file:
+            file.write(data[400:])
+        assert eventually(lambda: watching.got)
+        time.sleep(0.2)
+    assert [(frame.name, frame.problem) for frame in watching.got] == [("whole.jpg", None)]
+
+
+def test_folder_that_another_one_replaces_is_watched_anew(tmp_path, caplog):
+    """As when a disk is mounted or unmounted: the system tells of the old folder for ever."""
+    folder, other = tmp_path / "inbox", tmp_path / "other"
+    folder.mkdir()
+    other.mkdir()
+    (folder / "half.jpg").write_bytes(jpeg()[:400])
+    with Watching(folder) as watching:
+        assert eventually(lambda: (found := watching.source._growing.get("half.jpg")) and found.inode)
+        folder.rename(tmp_path / "old")
+        other.rename(folder)
+        assert eventually(lambda: "another folder is there now" in caplog.text or watching.error)
+        drop(folder, "a.jpg", jpeg())
+        assert eventually(lambda: watching.got or watching.error)
+    if watching.error is None:  # else it looked between the two renames; the service opens it again
+        assert [(frame.name, frame.problem) for frame in watching.got] == [("a.jpg", None)]
+    assert watching.source.lost == 0
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems refuse such names")
+def test_name_that_is_not_utf8_is_a_frame_like_others(tmp_path):
+    name = os.fsdecode(b"sp\xfcle.jpg")
+    with Watching(tmp_path) as watching:
+        drop(tmp_path, "a.jpg", jpeg())
+        assert eventually(lambda: watching.got)
+        drop(tmp_path, name, jpeg(seed=2))
+        assert eventually(lambda: len(watching.got) == 2)
+    assert (watching.got[1].name, watching.got[1].problem) == ("sp\ufffdle.jpg", None)
+    assert watching.error is None

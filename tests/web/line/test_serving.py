@@ -1,6 +1,7 @@
 """The line's server: state, health, metrics, the page, and frames that programs push."""
 
 import json
+import threading
 import time
 
 import pytest
@@ -124,7 +125,12 @@ def test_orders_are_done_or_refused(line):
 
     assert send('{"kind": "coil", "coil_id": "C2"}') == 200
     assert eventually(lambda: service.state.coil_id == "C2")
-    assert [send(body) for body in ("{", '{"kind": "stop"}', '{"kind": "coil", "coil_id": "../x"}', "[]")] == [
+    assert [
+        send(body)
+        for body in ("[" * 1000, " " * 100_000, "{", '{"kind": "stop"}', '{"kind": "coil", "coil_id": "../x"}', "[]")
+    ] == [
+        400,
+        422,
         400,
         422,
         422,
@@ -161,3 +167,21 @@ def test_state_costs_little(line):
     for _ in range(50):
         _ = line[1].state
     assert (time.process_time() - begin) / 50 < 0.02
+
+
+def test_sender_that_went_before_its_event_stops_nothing(line, monkeypatch):
+    """As on a full disk: nobody may wait for ever, and the event is written all the same."""
+    address, service = line
+    monkeypatch.setattr("utils.web.line.routes.ANSWER_SECONDS", 0.05)
+    real, full = service._spool.extend, threading.Event()
+
+    def extend(events):
+        assert full.wait(10)
+        return real(events)
+
+    monkeypatch.setattr(service._spool, "extend", extend)
+    assert push(address, jpeg(seed=77), name="late.jpg").status_code == 503
+    full.set()
+    assert eventually(lambda: service.last and service.last[-1].event.frame == "late.jpg")
+    monkeypatch.setattr("utils.web.line.routes.ANSWER_SECONDS", 10.0)
+    assert push(address, jpeg(seed=78), name="next.jpg").json()["verdict"] == "OK"

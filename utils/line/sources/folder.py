@@ -1,10 +1,11 @@
 """``folder://PATH``: a folder into which something puts image files; each is taken once, when it is whole.
 
 A file is whole when it ends as its format does, or when it has stopped growing and decodes. One that stays half is told as a
-frame without verdict. What was taken is remembered by name, size and time of the last change, in the spool's database.
+frame without verdict, and one that was deleted before it was read. What was taken is remembered by name, size and time of the last change, in the spool's database.
 """
 
 import io
+import logging
 import os
 import threading
 import time
@@ -32,6 +33,8 @@ POLL = 200  # milliseconds between looks at a network disk
 NETWORK = frozenset(
     ("nfs", "nfs4", "cifs", "smb3", "smbfs", "9p", "fuse.sshfs", "fuse.rclone", "fuse.s3fs", "afs", "ceph", "glusterfs")
 )
+
+log = logging.getLogger("steel.line")
 _ENDS = {".jpg": b"\xff\xd9", ".jpeg": b"\xff\xd9", ".png": b"IEND\xaeB`\x82"}
 
 
@@ -42,6 +45,13 @@ class _Growing:
     stamp: tuple[int, int] = (-1, -1)  # size, time of the last change
     since: float = field(default_factory=time.monotonic)  # of this stamp
     tried: tuple[int, int] | None = None  # stamp at which it was decoded in vain
+    inode: int = 0  # equal after it was renamed
+
+    def notice(self, stamp: tuple[int, int], inode: int) -> None:
+        """Note how it is now."""
+        self.inode = inode
+        if self.stamp != stamp:
+            self.stamp, self.since = stamp, time.monotonic()
 
 
 class FolderSource:
@@ -63,15 +73,36 @@ class FolderSource:
         self._camera, self._side = labels_of(address)
         self._growing: dict[str, _Growing] = {}
         self._taken: dict[str, tuple[int, int]] = {}
-        self.half_files = 0
+        self.half_files = self.deleted = 0
+        self.ready = False
 
     @property
     def lost(self) -> int:
-        """Files that stayed half."""
-        return self.half_files
+        """Files that stayed half, or were deleted before they were read."""
+        return self.half_files + self.deleted
 
     def run(self, take: Take, stop: threading.Event) -> None:
         """Take what is there, then what comes."""
+        try:
+            while not stop.is_set():
+                try:
+                    self._watched(take, stop)
+                except RuntimeError as error:
+                    if "decode path" not in str(error):
+                        raise
+                    # The library ends at a name that is not UTF-8; the look at the whole folder finds it.
+                    log.debug("%s: %s", self.name, error)
+                    continue
+                if not stop.is_set():
+                    log.warning("%s: another folder is there now, as after a mount; it is watched", self.name)
+        except (OSError, RuntimeError) as error:  # the folder went away
+            raise SourceError(f"{self.name}: {error}") from None
+        finally:
+            self.ready = False
+
+    def _watched(self, take: Take, stop: threading.Event) -> None:
+        """Take what comes, until it is told to stop or the folder has become another one: the system watches the old one."""
+        folder = self._folder_now()
         changes = self._watch.watch(
             self.folder,
             step=STEP,
@@ -85,24 +116,30 @@ class FolderSource:
             raise_interrupt=False,
         )
         scanned = float("-inf")
-        try:
-            for change in changes:
-                for name in (self._name_of(path) for _, path in change):
-                    if name is not None:
-                        self._growing.setdefault(name, _Growing())
-                if not change and not self.folder.is_dir():
-                    raise SourceError(f"{self.name}: no such folder any more")
-                # The system tells nothing of files that came into a new folder before it was watched.
-                if time.monotonic() - scanned >= RESCAN or any(Path(path).is_dir() for _, path in change):
-                    scanned = time.monotonic()
-                    self._scan()
-                self._take_whole(take, stop)
-                if stop.is_set():
-                    return
-        except (OSError, RuntimeError) as error:  # the folder went away
-            raise SourceError(f"{self.name}: {error}") from None
+        for change in changes:
+            for name in (self._name_of(path) for _, path in change):
+                if name is not None:
+                    self._growing.setdefault(name, _Growing())
+            # The system tells nothing of files that came into a new folder before it was watched.
+            if time.monotonic() - scanned >= RESCAN or any(Path(path).is_dir() for _, path in change):
+                scanned = time.monotonic()
+                self._scan()
+                self.ready = True
+            if not self._take_whole(take, stop, folder):
+                self._growing = {}  # of the other folder; the files are not deleted
+                return
+            if stop.is_set():
+                return
         if not stop.is_set():
             raise SourceError(f"{self.name}: cannot be watched any more")
+
+    def _folder_now(self) -> tuple[int, int]:
+        """Return what tells the folder from another one that takes its place; raises ``SourceError`` where there is none."""
+        try:
+            found = self.folder.stat()
+        except OSError:
+            raise SourceError(f"{self.name}: no such folder any more") from None
+        return found.st_dev, found.st_ino
 
     def _name_of(self, path: str) -> str | None:
         name = os.path.relpath(path, self.folder).replace(os.sep, "/")
@@ -113,25 +150,36 @@ class FolderSource:
     def _scan(self) -> None:
         there = set()
         try:
-            for name in walk_images(self.folder):
+            for name in walk_images(self.folder, any_name=True):
                 there.add(name)
                 self._growing.setdefault(name, _Growing())
         except InputError as error:
             raise SourceError(str(error)) from None
         self._taken = {name: stamp for name, stamp in self._taken.items() if name in there}
 
-    def _take_whole(self, take: Take, stop: threading.Event) -> None:
-        """Give the files that are whole, the oldest first."""
-        ready = []
+    def _take_whole(self, take: Take, stop: threading.Event, folder: tuple[int, int]) -> bool:
+        """Give the files that are whole, the oldest first; False where the folder has become another one."""
+        ready, gone = [], {}
         for name in list(self._growing):
-            stamp = _stamp(self.folder / name)
-            if stamp is None or stamp == self._taken.get(name):  # gone again, or an attribute changed
+            found = _found(self.folder / name)
+            if found is None:
+                gone[name] = self._growing.pop(name)
+                continue
+            stamp = _stamp_of(found)
+            if stamp == self._taken.get(name):  # an attribute changed
                 del self._growing[name]
                 continue
+            self._growing[name].notice(stamp, found.st_ino)
             ready.append((stamp[1], name, stamp))
+        if self._folder_now() != folder:
+            return False
+        inodes = {one.inode for one in self._growing.values()}
+        for name, growing in gone.items():
+            if growing.inode and growing.inode not in inodes:  # it was seen, and has no other name now
+                self._tell_deleted(name, growing, take)
         for _, name, stamp in sorted(ready):
             if stop.is_set():
-                return
+                break
             frame = self._frame(name, stamp)
             if frame is None:
                 continue
@@ -140,13 +188,23 @@ class FolderSource:
             if not self._knows(frame.key):
                 self.half_files += frame.problem is not None
                 take(frame)
+        return True
+
+    def _tell_deleted(self, name: str, growing: _Growing, take: Take) -> None:
+        """Say that a file was there that nobody has read, unless it was known."""
+        key = f"{name}|{growing.stamp[1]}|{growing.stamp[0]}"
+        if self._knows(key):
+            return
+        self.deleted += 1
+        # By another key: a file that comes back is inspected.
+        problem = "the file was deleted before it was read"
+        taken = growing.stamp[1] / 1e9
+        take(Frame(f"{key}|gone", _shown(name), None, problem, taken, camera=self._camera, side=self._side))
 
     def _frame(self, name: str, stamp: tuple[int, int]) -> Frame | None:
         """Return the frame of a file; None where it is not whole yet."""
         growing, path = self._growing[name], self.folder / name
         now = time.monotonic()
-        if growing.stamp != stamp:
-            growing.stamp, growing.since = stamp, now
         key = f"{name}|{stamp[1]}|{stamp[0]}"
         if self._knows(key):
             return Frame(key, name, None)
@@ -168,7 +226,7 @@ class FolderSource:
             data, problem = None, "the file is only half there"
         return Frame(
             key,
-            name,
+            _shown(name),
             data,
             problem,
             taken=stamp[1] / 1e9,
@@ -200,13 +258,27 @@ class FolderSource:
             return False
 
 
-def _stamp(path: Path) -> tuple[int, int] | None:
-    """Return size and time of the last change of a file; None where there is none."""
+def _found(path: Path) -> os.stat_result | None:
+    """Return what the system says of a file; None where there is none."""
     try:
-        found = path.stat()
+        return path.stat()
     except OSError:
         return None
+
+
+def _stamp_of(found: os.stat_result) -> tuple[int, int]:
+    """Return size and time of the last change of a file."""
     return found.st_size, found.st_mtime_ns
+
+
+def _stamp(path: Path) -> tuple[int, int] | None:
+    found = _found(path)
+    return None if found is None else _stamp_of(found)
+
+
+def _shown(name: str) -> str:
+    """Return a file's name as tables hold it: bytes that are no UTF-8 become a sign of their own."""
+    return os.fsencode(name).decode("utf-8", "replace")
 
 
 def on_network_disk(folder: Path, mounts: Path = Path("/proc/mounts")) -> bool:

@@ -16,6 +16,7 @@ _COUNTERS = {
     "lost": "Frames that a camera sent and that did not come whole",
     "unrecorded": "Frames without an event, since the disk took none",
     "events": "Events that went into the spool",
+    "pictures_lost": "Pictures of NG frames that the disk did not take, or that were too many",
 }
 
 
@@ -70,9 +71,13 @@ class LineCollector(Collector):
         dropped = CounterMetricFamily(
             "steel_line_sink_dropped", "Events that the bounds of the spool took from a sink", labels=["sink"]
         )
+        malformed = CounterMetricFamily(
+            "steel_line_sink_malformed", "Events of the spool that could not be read for a sink", labels=["sink"]
+        )
         for sink in state.sinks:
+            malformed.add_metric([sink.name], sink.malformed)
             depth.add_metric([sink.name], sink.depth)
             fine.add_metric([sink.name], float(sink.ok))
             sent.add_metric([sink.name], sink.sent)
             dropped.add_metric([sink.name], sink.dropped)
-        yield from (depth, fine, sent, dropped)
+        yield from (depth, fine, sent, dropped, malformed)

@@ -2,6 +2,7 @@
 
 import asyncio
 import hashlib
+import json
 import math
 import re
 from concurrent.futures import Future
@@ -14,6 +15,7 @@ from utils.line.event import FrameEvent
 from utils.line.frame import Frame
 from utils.line.orders import Order, OrderError
 from utils.line.service import Service
+from utils.line.sinks.received_orders import MOST_BYTES
 from utils.line.sources.push import NotTaking, PushSource
 from utils.web.limits import Problem, closing_problem
 
@@ -63,13 +65,16 @@ def line_routes(service: Service, push: PushSource | None, name: str) -> APIRout
     async def order(request: Request) -> dict[str, bool]:
         """Pause, resume, or name the next coil: {"kind": "coil", "coil_id": "4711"}."""
         try:
-            found = await request.json()
+            data = await request.body()
+            if len(data) > MOST_BYTES:
+                raise OrderError(f"{len(data)} bytes; an order has at most {MOST_BYTES}")
+            found = json.loads(data)
             if not isinstance(found, dict) or set(found) - {"kind", "coil_id"}:
                 raise OrderError("expected an object with kind and coil_id")
             service.order(Order(str(found.get("kind")), found.get("coil_id")))  # type: ignore[arg-type]
         except OrderError as error:
             raise Problem(422, "wrong_order", f"{error}.") from None
-        except ValueError:
+        except (ValueError, RecursionError):
             raise Problem(400, "malformed", "The body is no JSON.") from None
         return {"done": True}
 
@@ -100,7 +105,8 @@ def line_routes(service: Service, push: PushSource | None, name: str) -> APIRout
             position_m=position,
         )
         try:
-            event = await asyncio.wait_for(_wrapped(push.push(frame)), ANSWER_SECONDS)
+            # Shielded: its event is written all the same, and nobody may find that its future was cancelled.
+            event = await asyncio.wait_for(asyncio.shield(_wrapped(push.push(frame))), ANSWER_SECONDS)
         except NotTaking:
             raise closing_problem() from None
         except TimeoutError:
