@@ -93,6 +93,12 @@ class Annotations:
             return {}
         return {int(classes[row]): str(codes[row]) for row in range(place, ends[place])}
 
+    def classes(self, image: str) -> list[int]:
+        """Return the classes that an image shows, sorted; codes of a large table are not read for them."""
+        begin, ends, classes, _ = self._places
+        place = begin.get(image)
+        return [] if place is None else classes[place : ends[place]].tolist()
+
     def mask(self, image: str, height: int, width: int) -> np.ndarray:
         """Draw the mask of an image.
 
@@ -189,9 +195,10 @@ class Dataset:
 
     def path(self, name: str) -> Path:
         """Return the path of an image, which need not be a file of its own: see ``PackedImage``."""
-        if self.pack is None or not self.is_packed(name):
+        row = None if self.pack is None else self.pack.side(self.side).find(name)
+        if self.pack is None or row is None:
             return self.image_dir / name
-        return packed_image(self.pack, self.side, self.image_dir, self.pack.side(self.side).row(name))
+        return packed_image(self.pack, self.side, self.image_dir, row)
 
     def is_packed(self, name: str) -> bool:
         """Check whether an image lies in the pack; those without labels that a teacher answers about are files."""
@@ -265,7 +272,8 @@ def read_annotations(
         classes = [word if mark else "" for _, mark, word in parts]
     else:
         names, classes = (table[column].str.strip().tolist() for column in ("ImageId", "ClassId"))
-    names = [as_name(name, _images_of(csv)) for name in names]
+    folder = _images_of(csv)
+    names = [as_name(name, folder) for name in names]
     texts = table["EncodedPixels"].array
     column = texts if isinstance(texts, CodesInFile) else texts.tolist()
     found = well_formed(csv, table.index.to_numpy(), names, classes, column, class_names, joined)

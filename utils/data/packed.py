@@ -79,15 +79,19 @@ class PackedSide:
     columns: dict[str, np.ndarray]
     digests: np.ndarray
 
+    def find(self, name: str) -> int | None:
+        """Return the place of an image in the index; None where there is none of this name."""
+        place = bisect_left(self.names, name)
+        return place if place < len(self.names) and self.names[place] == name else None
+
     def has(self, name: str) -> bool:
         """Check whether there is an image of this name."""
-        place = bisect_left(self.names, name)
-        return place < len(self.names) and self.names[place] == name
+        return self.find(name) is not None
 
     def row(self, name: str) -> int:
         """Return the place of an image in the index; ``KeyError`` where there is none of this name."""
-        place = bisect_left(self.names, name)
-        if place == len(self.names) or self.names[place] != name:
+        place = self.find(name)
+        if place is None:
             raise KeyError(name)
         return place
 
