@@ -10,6 +10,7 @@ Each case that the CSV has already of this machine and size is left out. ``kills
 import datetime
 import os
 import random
+import re
 import shutil
 import signal
 import socket
@@ -229,9 +230,18 @@ def cluster(nodes: int) -> Iterator[Any]:
     """Simulate a Ray cluster on this machine, which the environment then names."""
     os.environ.update(START)
     import ray._private.node as starting
+    import ray._private.services as services
     from ray.cluster_utils import Cluster
 
-    starting.time = Patient()
+    begin, starting.time = services.start_ray_process, Patient()
+
+    def start(command: list[str], *words: Any, **more: Any) -> Any:
+        # The only port that Ray does not tell it: it waits 15 seconds, and no longer, for the agent to say so.
+        if port := re.search(r"--listen-port=(\d+)", " ".join(map(str, command))):
+            command = [*command, f"--dashboard_agent_listen_port={port[1]}"]
+        return begin(command, *words, **more)
+
+    services.start_ray_process = start
     made = Cluster(initialize_head=True, head_node_args={**node(), "include_dashboard": False})
     try:
         for _ in range(nodes - 1):

@@ -214,10 +214,8 @@ class Store:
             return
         try:
             yield
-        except (InputError, *stay):
-            raise
         except Exception as error:
-            if lacks_memory(error):
+            if isinstance(error, (InputError, *stay)) or lacks_memory(error):
                 raise
             text = " ".join(str(error).split()) or type(error).__name__
             where = name if "://" in name else f"{self.place}{'/' + name if name else ''}"
