@@ -335,7 +335,7 @@ def _begin(run: Run, images: _Images, start: InitialNetwork, engine: SteelEngine
             write_annotations(chosen, run.folder / BALANCED_TABLE)
         write_split(images.split, run.folder / SPLIT)
         write_depth(run.folder, images.dataset.depth)
-        write_data(run.folder, images.dataset, images.split["image"].to_numpy(dtype=object))
+        write_data(run.folder, images.dataset, sorted([*images.train, *images.valid, *images.test]))
         write_origin(run.folder, start.origin)
         # What its teachers have learnt has gone into it too.
         write_hashes(run.folder, hashes, [*start.hashes, *(images.teaching.hashes if images.teaching else ())])
