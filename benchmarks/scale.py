@@ -36,6 +36,7 @@ from utils.cli import DONE, parse, run
 ROOT = Path(__file__).resolve().parents[1]
 # Agents of a machine need half a minute to start where others are busy too.
 START = {"RAY_agent_register_timeout_ms": "180000", "RAY_gcs_server_request_timeout_seconds": "180"}
+START |= {"RAY_worker_niceness": "0"}  # or all else here comes before those that predict
 PORTS = ("metrics_agent_port", "metrics_export_port", "dashboard_agent_listen_port", "runtime_env_agent_port")
 # Ray takes this machine's address in the network for 127.0.0.1, where a cluster of 127.0.0.1 does not listen.
 LAUNCH = """import runpy, sys, ray._private.services as services
