@@ -36,7 +36,9 @@ from utils.cli import DONE, parse, run
 ROOT = Path(__file__).resolve().parents[1]
 # Agents of a machine need half a minute to start where others are busy too.
 START = {"RAY_agent_register_timeout_ms": "180000", "RAY_gcs_server_request_timeout_seconds": "180"}
+START |= {"RAY_worker_register_timeout_seconds": "600"}
 START |= {"RAY_worker_niceness": "0"}  # or all else here comes before those that predict
+TRIES = 5  # to type the command again where it ends with exit code 2
 PORTS = ("metrics_agent_port", "metrics_export_port", "dashboard_agent_listen_port", "runtime_env_agent_port")
 # Ray takes this machine's address in the network for 127.0.0.1, where a cluster of 127.0.0.1 does not listen.
 LAUNCH = """import runpy, sys, ray._private.services as services
@@ -377,8 +379,13 @@ def ordeal(
     plan = sorted((chance.randrange(1, max(2, shards - 4)), number) for number in range(len(acts)))
     killed = dict.fromkeys("wnd", 0)
     driver = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL)
+    tries = TRIES
     for (many, _), act in zip(plan, acts, strict=True):
-        while driver.poll() is None and sum(name.startswith("part-") for name in out.names()) < many:
+        while driver.poll() == 2 or sum(name.startswith("part-") for name in out.names()) < many:
+            if driver.poll() == 2 and tries:  # it says: type the command again
+                driver, tries = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL), tries - 1
+            elif driver.poll() is not None:
+                break
             time.sleep(0.2)
         if driver.poll() is not None:
             break

@@ -135,8 +135,8 @@ def _result(ray: Any, one: Any) -> int:
     except ray.exceptions.RayError as error:
         text = " ".join(str(error).split())
         raise InputError(
-            f"-engine ray: a shard ended its process or machine {_TRIES + 1} times ({text[:200]}); look for a lack of memory,"
-            " then type the command again, it goes on where it stopped"
+            f"-engine ray: a shard ended its process or machine {_TRIES + 1} times, or no process started ({text[:200]}); look"
+            " for a lack of memory or of processor time, then type the command again, it goes on where it stopped"
         ) from None
 
 
