@@ -197,9 +197,11 @@ def write_frame(frame: "pd.DataFrame", csv: Path, formulas: bool = False) -> Non
 
 
 def _has_return(column: "pd.Series") -> bool:
-    if column.dtype == object:
-        return any(isinstance(cell, str) and "\r" in cell for cell in column)
-    return bool(column.str.contains("\r", regex=False).any())
+    import pandas as pd
+
+    if isinstance(column.dtype, pd.StringDtype):
+        return bool(column.str.contains("\r", regex=False).any())
+    return any(isinstance(cell, str) and "\r" in cell for cell in column)
 
 
 def write_listed(names: Iterable[str], csv: Path) -> None:
