@@ -146,7 +146,7 @@ FLAGS = (
 
 
 def wait_for(file: Path, go_on: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 100
+    deadline = time.monotonic() + 600
     while not file.exists() and time.monotonic() < deadline and go_on():
         time.sleep(0.1)
 
