@@ -10,16 +10,19 @@ Each case that the CSV has already of this machine and size is left out. ``kills
 import datetime
 import os
 import random
+import re
+import resource
 import shutil
 import signal
 import socket
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +36,9 @@ from utils.cli import DONE, parse, run
 ROOT = Path(__file__).resolve().parents[1]
 # Agents of a machine need half a minute to start where others are busy too.
 START = {"RAY_agent_register_timeout_ms": "180000", "RAY_gcs_server_request_timeout_seconds": "180"}
+START |= {"RAY_worker_register_timeout_seconds": "600"}
+START |= {"RAY_worker_niceness": "0"}  # or all else here comes before those that predict
+TRIES = 5  # to type the command again where it ends with exit code 2
 PORTS = ("metrics_agent_port", "metrics_export_port", "dashboard_agent_listen_port", "runtime_env_agent_port")
 # Ray takes this machine's address in the network for 127.0.0.1, where a cluster of 127.0.0.1 does not listen.
 LAUNCH = """import runpy, sys, ray._private.services as services
@@ -69,6 +75,7 @@ def main(argv: Sequence[str]) -> int:
         if find_rows(config.out, {**key, **here(1)}):
             print(f"{case} of {size}: measured already, in {config.out}")
             continue
+        rows = []  # written when all is done: a case that broke off was not measured
         for what, value, unit in CASES[case](config):
             print(f"{case:8s} {what:50s} {value:12.3f} {unit}", flush=True)
             row = {
@@ -78,7 +85,8 @@ def main(argv: Sequence[str]) -> int:
                 "value": round(value, 4),
                 "unit": unit,
             }
-            write_rows(config.out, [{**row, **facts(1, "torch", "pyarrow")}])
+            rows.append({**row, **facts(1, "torch", "pyarrow")})
+        write_rows(config.out, rows)
     return DONE
 
 
@@ -184,14 +192,28 @@ def measure_rerun(config: ScaleConfig) -> Measured:
     assert result.images == config.images
     yield "rerun of the finished job", time.perf_counter() - start, "s"
     command = command_of(flags)
-    start = time.perf_counter()
+    start, before = time.perf_counter(), resource.getrusage(resource.RUSAGE_CHILDREN)
     subprocess.run(command, cwd=ROOT, capture_output=True)
     yield "the same as a command, with its start", time.perf_counter() - start, "s"
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    processor = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    yield "the same, processor", processor, "s"
 
 
 def command_of(flags: PredictConfig) -> list[str]:
     """Return the command that a user would type."""
-    names = ("images", "weights_dir", "out", "engine", "shard_size", "backend", "device", "threads", "workers")
+    names = (
+        "images",
+        "weights_dir",
+        "out",
+        "engine",
+        "shard_size",
+        "backend",
+        "device",
+        "threads",
+        "workers",
+        "batch_size",
+    )
     launched = ["-c", LAUNCH] if flags.engine == "ray" else []
     words = [sys.executable, *launched, "Predict_masks.py"]
     for name in names:
@@ -199,16 +221,38 @@ def command_of(flags: PredictConfig) -> list[str]:
     return words
 
 
+class Patient:
+    """The module ``time`` with a clock that goes slowly: Ray waits 30 seconds for a machine, and has no flag for more."""
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(time, name)
+
+    def monotonic(self) -> float:
+        """Return a tenth of the seconds."""
+        return time.monotonic() / 10
+
+
 @contextmanager
 def cluster(nodes: int) -> Iterator[Any]:
     """Simulate a Ray cluster on this machine, which the environment then names."""
     os.environ.update(START)
+    import ray._private.node as starting
+    import ray._private.services as services
     from ray.cluster_utils import Cluster
 
+    begin, starting.time = services.start_ray_process, Patient()
+
+    def start(command: list[str], *words: Any, **more: Any) -> Any:
+        # The only port that Ray does not tell it: it waits 15 seconds, and no longer, for the agent to say so.
+        if port := re.search(r"--listen-port=(\d+)", " ".join(map(str, command))):
+            command = [*command, f"--dashboard_agent_listen_port={port[1]}"]
+        return begin(command, *words, **more)
+
+    services.start_ray_process = start
     made = Cluster(initialize_head=True, head_node_args={**node(), "include_dashboard": False})
     try:
         for _ in range(nodes - 1):
-            made.add_node(**node())
+            made.add_node(wait=False, **node())
         os.environ["RAY_ADDRESS"] = made.address
         yield made
     finally:
@@ -233,57 +277,92 @@ def kill_node(machines: Any, chance: random.Random) -> None:
     """Take a machine from the cluster as if its power failed, and add another one."""
     others = [one for one in machines.list_all_nodes() if one is not machines.head_node]
     machines.remove_node(chance.choice(others), allow_graceful=False)
-    machines.add_node(**node())
+    machines.add_node(wait=False, **node())
 
 
 @contextmanager
 def store() -> Iterator[str]:
-    """Serve S3 on this machine, which the environment then names; yields the URL of an empty bucket."""
+    """Serve S3 on this machine, which the environment then names; yields the URL of an empty bucket.
+
+    It is moto's application for S3 with connections that stay. Moto's own server guesses the service of each request
+    anew and opens a connection for it, which take longer than the answer.
+    """
     import logging
 
     import s3fs
-    from moto.server import ThreadedMotoServer
+    from moto.moto_server.werkzeug_app import create_backend_app
+    from werkzeug.serving import WSGIRequestHandler, make_server
+
+    class Kept(WSGIRequestHandler):
+        protocol_version = "HTTP/1.1"
+        disable_nagle_algorithm = True
 
     logging.getLogger("werkzeug").setLevel(logging.ERROR)
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    server.start()
-    host, port = server.get_host_and_port()
-    os.environ.update(AWS_ENDPOINT_URL=f"http://{host}:{port}", AWS_DEFAULT_REGION="us-east-1")
+    server = make_server("127.0.0.1", 0, create_backend_app("s3"), threaded=True, request_handler=Kept)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    os.environ.update(AWS_ENDPOINT_URL=f"http://127.0.0.1:{server.server_port}", AWS_DEFAULT_REGION="us-east-1")
     os.environ.update(AWS_ACCESS_KEY_ID="test", AWS_SECRET_ACCESS_KEY="test")
     try:
-        s3fs.S3FileSystem().call_s3("create_bucket", Bucket="mill")
+        for name in ("mill", "results"):  # moto goes through all keys of a bucket to list some
+            s3fs.S3FileSystem().call_s3("create_bucket", Bucket=name)
         yield "s3://mill"
     finally:
-        server.stop()
+        server.shutdown()
 
 
-def measure_kills(config: ScaleConfig) -> Measured:
-    """Predict tiny images in a store on a cluster whose workers, machines and drivers are killed."""
+def upload(folder: Path, prefix: str) -> None:
+    """Put files into the bucket of ``store``: into moto itself, since requests for them would take many minutes."""
+    from moto.core import DEFAULT_ACCOUNT_ID
+    from moto.s3.models import s3_backends
+
+    backend = s3_backends[DEFAULT_ACCOUNT_ID]["aws"]
+    for path in folder.rglob("*.png"):
+        backend.put_object("mill", f"{prefix}/{path.relative_to(folder).as_posix()}", path.read_bytes())
+
+
+def tiny_images(config: ScaleConfig) -> Path:
+    """Draw images of 16x32 with a bright patch in folders of lines."""
     import cv2
     import numpy as np
 
+    folder, pixels = config.work / f"tiny-{config.images}", np.random.default_rng(config.seed)
+    if folder.exists():
+        return folder
+    drawing = folder.with_name(f"drawing-{config.images}")
+    for line in range(4):
+        (drawing / f"line{line}").mkdir(parents=True, exist_ok=True)
+    for number in range(config.images):
+        image = pixels.integers(90, 160, (16, 32), dtype=np.uint8)
+        image[4:10, 4 : 10 + number % 20] = 250
+        cv2.imwrite(str(drawing / f"line{number % 4}/{number:07d}.png"), image)
+    return drawing.rename(folder)
+
+
+def measure_kills(config: ScaleConfig) -> Measured:
+    """Predict tiny images in a store on a cluster whose workers, machines and drivers are killed.
+
+    The serial run is one of ``-engine local`` on files of the same names, so that neither Ray nor the store can have the
+    same error in both.
+    """
     from utils.data.stores import Store
 
-    chance, pixels = random.Random(config.seed), np.random.default_rng(config.seed)
-    weights = network(config.work)
+    chance = random.Random(config.seed)
+    weights, images = network(config.work), tiny_images(config)
+    serial = config.work / f"serial-{config.images}-{config.shard_size}"
+    flags = predicting(config, weights, images=images, out=serial, batch_size=16)
+    start = time.perf_counter()
+    subprocess.run(command_of(flags), cwd=ROOT, check=True, stdout=subprocess.DEVNULL)
+    yield "serial run on files", time.perf_counter() - start, "s"
     with store() as bucket, cluster(config.nodes) as machines:
-        images = Store(Url(f"{bucket}/2026"))
-        for number in range(config.images):
-            image = pixels.integers(90, 160, (16, 32), dtype=np.uint8)
-            image[4:10, 4 : 10 + number % 20] = 250
-            images.replace(f"line{number % 4}/{number:07d}.png", cv2.imencode(".png", image)[1].tobytes())
-        flags = predicting(config, weights, images=Url(f"{bucket}/2026"), out=Url(f"{bucket}/serial"))
+        upload(images, "2026")
+        out = Url("s3://results/ray")
         start = time.perf_counter()
-        subprocess.run(command_of(flags), cwd=ROOT, check=True, stdout=subprocess.DEVNULL)
-        yield "serial run", time.perf_counter() - start, "s"
-        out = Url(f"{bucket}/ray")
-        start = time.perf_counter()
-        command = command_of(predicting(config, weights, images=Url(f"{bucket}/2026"), out=out, engine="ray"))
-        done = ordeal(command, Store(out), machines, config, chance)
+        more = replace(flags, images=Url(f"{bucket}/2026"), out=out, engine="ray")
+        done = ordeal(command_of(more), Store(out), machines, config, chance)
         yield "run with kills", time.perf_counter() - start, "s"
         for what, count in zip(("workers", "nodes", "drivers"), done, strict=True):
             yield f"{what} killed", count, ""
-        yield from compared(flags.out, out)
+        yield from compared(serial, out)
 
 
 def ordeal(
@@ -300,9 +379,14 @@ def ordeal(
     plan = sorted((chance.randrange(1, max(2, shards - 4)), number) for number in range(len(acts)))
     killed = dict.fromkeys("wnd", 0)
     driver = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL)
+    tries = TRIES
     for (many, _), act in zip(plan, acts, strict=True):
-        while driver.poll() is None and sum(name.startswith("part-") for name in out.names()) < many:
-            time.sleep(0.05)
+        while driver.poll() == 2 or sum(name.startswith("part-") for name in out.names()) < many:
+            if driver.poll() == 2 and tries:  # it says: type the command again
+                driver, tries = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL), tries - 1
+            elif driver.poll() is not None:
+                break
+            time.sleep(0.2)
         if driver.poll() is not None:
             break
         if act == "d":
@@ -313,7 +397,7 @@ def ordeal(
         elif act == "n":
             kill_node(machines, chance)
             killed["n"] += 1
-        elif own := task_processes():
+        elif own := working(driver):
             os.kill(chance.choice(own), signal.SIGKILL)
             killed["w"] += 1
     if driver.wait() not in (0, 3):
@@ -321,7 +405,16 @@ def ordeal(
     return killed["w"], killed["n"], killed["d"]
 
 
-def task_processes() -> list[int]:
+def working(driver: subprocess.Popen[bytes]) -> list[int]:
+    """Wait until workers of Ray predict, and list their processes; none where the command has ended before."""
+    while driver.poll() is None:
+        if own := task_processes(("ray::_work",)):
+            return own
+        time.sleep(0.2)
+    return []
+
+
+def task_processes(names: tuple[str, ...] = ("ray::_work", "ray::IDLE")) -> list[int]:
     """List the processes of Ray's workers that this process's cluster has; its agents are called ``ray::`` too."""
     import psutil
 
@@ -329,7 +422,7 @@ def task_processes() -> list[int]:
     found = []
     for process in own:
         try:
-            if any(word.startswith(("ray::_work", "ray::IDLE")) for word in process.cmdline()):
+            if any(word.startswith(names) for word in process.cmdline()):
                 found.append(process.pid)
         except psutil.Error:
             continue

@@ -35,6 +35,8 @@ def test_a_dataset_folder_is_opened(folder):
     assert dataset.path("b.png") == root / "train_images" / "b.png"
     assert dataset.annotations.runs("b.png") == {1: "1 2"}
     assert dataset.annotations.runs("a.png") == {}
+    assert dataset.annotations.classes("b.png") == [1]
+    assert dataset.annotations.classes("a.png") == []
     assert dataset.annotations.class_names == ("1",)
 
 

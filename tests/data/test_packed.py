@@ -1,6 +1,8 @@
 """A packed dataset gives what its folder gives, and anything wrong with it is one line."""
 
 import json
+import multiprocessing
+import os
 import pickle
 import tarfile
 
@@ -120,6 +122,21 @@ def test_at_a_url_the_index_is_fetched_and_the_shards_stay(folder, packed, monke
     config = with_local_folder(given)
     assert config.dir == root
     assert given_fields(config) == {"dir", "seed"}
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork on this system")
+def test_forked_processes_read_from_s3_as_the_one_that_they_came_from(folder, bucket, monkeypatch, tmp_path):
+    """As those of a training that load images: they begin when the first one has read already."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    url = Url(f"{bucket}/strips")
+    pack(PackConfig(dir=folder, out=url, shard_mb=1), progress=False)
+    dataset = open_dataset(local_folder(url))
+    first, second = (dataset.path(name) for name in dataset.images[:2])
+    assert first.read_bytes() == (folder / "train_images" / dataset.images[0]).read_bytes()
+    forked = multiprocessing.get_context("fork").Pool(1)
+    with forked:
+        content = forked.apply_async(second.read_bytes).get(timeout=120)
+    assert content == (folder / "train_images" / dataset.images[1]).read_bytes()
 
 
 def test_a_url_without_a_pack_is_one_line(monkeypatch, tmp_path):

@@ -115,6 +115,17 @@ def test_a_damaged_part_is_named_with_the_remedy(tmp_path, damage, reason):
             list(read_records(Store(tmp_path), [name]))
 
 
+def test_a_bit_that_flipped_is_found_when_few_columns_are_read_too(tmp_path):
+    import pyarrow.parquet as parquet
+
+    content = bytearray(encode_part(table(ROW, BAD), {}))
+    column = parquet.read_metadata(arrow.BufferReader(bytes(content))).row_group(0).column(0)
+    content[column.dictionary_page_offset + column.total_compressed_size - 1] ^= 1
+    (tmp_path / part_name(0, 1)).write_bytes(content)
+    with pytest.raises(InputError, match=r"part-00000-of-00001.parquet: .*remove the file"):
+        read_part(Store(tmp_path), part_name(0, 1), check=False, columns=["image"])
+
+
 def test_all_parts_are_read_or_the_missing_ones_are_counted(tmp_path):
     store = Store(tmp_path)
     store.create(part_name(1, 2), encode_part(table(BAD), {}))

@@ -107,3 +107,29 @@ def test_a_store_that_does_not_answer_is_one_line(monkeypatch):
     monkeypatch.setattr(store.fs, "cat_file", fail)
     with pytest.raises(StoreError, match=r"^-out memory://a/x: no route; check the address, the network and the"):
         store.read("x")
+
+
+def test_a_store_that_lets_nobody_in_is_one_line_that_says_where(monkeypatch, tmp_path):
+    def refuse(*words: object, **more: object) -> None:
+        raise PermissionError("Forbidden")
+
+    store = Store(Url("memory://a"), "-out")
+    for name in ("cat_file", "pipe_file", "isfile", "ls", "get_file"):
+        monkeypatch.setattr(store.fs, name, refuse)
+    asked = (lambda: store.read("x"), lambda: store.create("x", b""), lambda: store.is_file("x"))
+    for ask in asked:
+        with pytest.raises(InputError, match=r"^-out memory://a/x: Forbidden; check the credentials"):
+            ask()
+    with pytest.raises(InputError, match=r"^-out memory://a: Forbidden"):
+        list(store.names())
+    with pytest.raises(PermissionError):  # an image that may not be read is a row of its own
+        store.fetch("/a/x", tmp_path / "x")
+
+
+def test_a_bucket_that_is_not_there_is_named(monkeypatch, s3_server, tmp_path):
+    store = Store(Url("s3://nobody-has-this/within"), "-images")
+    (tmp_path / "x").write_bytes(b"x")
+    asked = (lambda: list(store.walk()), lambda: store.replace("x", b""), lambda: store.put(tmp_path / "x", "x"))
+    for ask in (*asked, lambda: store.create("x", b"")):
+        with pytest.raises(InputError, match=r"^-images s3://nobody-has-this/within.*: .*bucket.*; check the name$"):
+            ask()

@@ -85,3 +85,16 @@ def test_a_name_that_comes_twice_is_refused(tmp_path):
 def test_nothing_to_predict_is_refused(tmp_path):
     with pytest.raises(InputError, match="no images to predict"):
         make_plan([], 100, tmp_path)
+
+
+@pytest.mark.parametrize(("damage", "reason"), [("flip", "damaged"), ("cut", "damaged"), ("remove", "missing")])
+def test_a_damaged_plan_is_one_line(tmp_path, damage, reason):
+    plan = make_plan(tables([f"{number}.png" for number in range(20)]), 10, tmp_path)
+    content = bytearray(plan.file.read_bytes())
+    content[content.index(b"7.png")] ^= 1  # another name, which Arrow would take
+    plan.file.write_bytes(content if damage == "flip" else content[:40])
+    if damage == "remove":
+        plan.file.unlink()
+    pieces = zip(plan.offsets[:-1].tolist(), plan.offsets[1:].tolist(), strict=True)
+    with pytest.raises(InputError, match=rf"plan.arrow: {reason}; name another folder with -out"):
+        [read_shard(Store(tmp_path), "plan.arrow", start, end) for start, end in pieces]

@@ -64,3 +64,13 @@ def test_malformed_ones_are_refused(tmp_path, change):
     torch.save(content, tmp_path / "a.pth")
     with pytest.raises(InputError, match="image_hashes"):
         load(tmp_path / "a.pth")
+
+
+@pytest.mark.parametrize("count", [0, 1, 2, 300])
+def test_joining_what_is_joined_changes_nothing(count):
+    random = np.random.default_rng(count)
+    many = random.integers(0, 3, (count, BYTES)).astype(np.uint8)
+    many = np.concatenate([many, many[:2]])
+    own = of_images(1.0, many, rows(2))
+    np.testing.assert_array_equal(own.sets[0].train, np.unique(many, axis=0))
+    np.testing.assert_array_equal(joined([own]).sets[0].train, own.sets[0].train)

@@ -253,7 +253,7 @@ def label_areas(
     """
     areas: list[list[np.ndarray]] = [[] for _ in labels.spec.scored_names]
     for name in names:
-        if not dataset.annotations.runs(name):
+        if not dataset.annotations.classes(name):
             continue
         try:
             masks = labels.masks(name, *read_size(dataset.path(name)))

@@ -51,9 +51,9 @@ def read_examples(config: ExportConfig, weights: WeightsFile) -> tuple[list[Pari
         dataset = open_dataset(config.dir)
         labels = GroundTruth(dataset.annotations, weights.spec, config.class_map)
         # Those with defects say more about a network than the many without.
-        names = sorted(dataset.images, key=lambda name: not dataset.annotations.runs(name))
+        names = sorted(dataset.images, key=lambda name: not dataset.annotations.classes(name))
         paths, folder = [dataset.path(name) for name in names], dataset.image_dir
-        with_defects = sum(bool(dataset.annotations.runs(name)) for name in names)
+        with_defects = sum(bool(dataset.annotations.classes(name)) for name in names)
     elif config.dir is not None:
         paths = open_test_images(config.dir)
     elif config.images is not None:

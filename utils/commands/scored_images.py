@@ -86,7 +86,7 @@ def what_of(config: EvaluateConfig, side: str, run: Path) -> str:
 def check_labels(dataset: Dataset, names: Sequence[str]) -> None:
     """Find labels that do not fit their image before the network spends minutes on the others."""
     for name in names:
-        if dataset.annotations.runs(name) or name in dataset.annotations.ignored:
+        if dataset.annotations.classes(name) or name in dataset.annotations.ignored:
             try:
                 size = read_size(dataset.path(name))
             except ImageError:

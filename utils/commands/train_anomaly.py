@@ -242,7 +242,7 @@ class _Painter:
 
 
 def _found_of_labelled(config: TrainConfig, images: CleanImages, network: Segmenter) -> dict[str, int]:
-    names = [name for name in images.defective if images.dataset.annotations.runs(name)]
+    names = [name for name in images.defective if images.dataset.annotations.classes(name)]
     if not names:
         return {}
     found = alarms(config, images.dataset, network, names)

@@ -241,7 +241,9 @@ def _choose_images(run: Run, spec: ModelSpec, dataset: Dataset, engine: SteelEng
     """Choose the images of a run in its first process; one that goes on keeps its own."""
     earlier = run.folder if run.resumed else None
     split = engine.from_first(choose_split(run.config, spec, dataset, earlier) if engine.is_main_process else None)
-    train, valid, test = (sorted(split.loc[split["side"] == side, "image"]) for side in (TRAIN, VALID, TEST))
+    train, valid, test = (
+        sorted(split.loc[split["side"] == side, "image"].to_numpy(dtype=object)) for side in (TRAIN, VALID, TEST)
+    )
     return _Images(dataset, split, train, valid, test)
 
 
@@ -334,7 +336,7 @@ def _begin(run: Run, images: _Images, start: InitialNetwork, engine: SteelEngine
             write_annotations(chosen, run.folder / BALANCED_TABLE)
         write_split(images.split, run.folder / SPLIT)
         write_depth(run.folder, images.dataset.depth)
-        write_data(run.folder, images.dataset, images.split["image"])
+        write_data(run.folder, images.dataset, sorted([*images.train, *images.valid, *images.test]))
         write_origin(run.folder, start.origin)
         # What its teachers have learnt has gone into it too.
         write_hashes(run.folder, hashes, [*start.hashes, *(images.teaching.hashes if images.teaching else ())])

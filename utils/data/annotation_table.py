@@ -54,7 +54,8 @@ def read_annotations(
         classes = [word if mark else "" for _, mark, word in parts]
     else:
         names, classes = (table[column].str.strip().tolist() for column in ("ImageId", "ClassId"))
-    names = [as_name(name, images_of(csv)) for name in names]
+    folder = images_of(csv)
+    names = [as_name(name, folder) for name in names]
     texts = table["EncodedPixels"].array
     column = texts if isinstance(texts, CodesInFile) else texts.tolist()
     found = well_formed(csv, table.index.to_numpy(), names, classes, column, class_names, joined)

@@ -69,6 +69,12 @@ class Annotations:
             return {}
         return {int(classes[row]): str(codes[row]) for row in range(place, ends[place])}
 
+    def classes(self, image: str) -> list[int]:
+        """Return the classes that an image shows, sorted; codes of a large table are not read for them."""
+        begin, ends, classes, _ = self._places
+        place = begin.get(image)
+        return [] if place is None else classes[place : ends[place]].tolist()
+
     def mask(self, image: str, height: int, width: int) -> np.ndarray:
         """Draw the mask of an image.
 

@@ -45,9 +45,10 @@ class Dataset:
 
     def path(self, name: str) -> Path:
         """Return the path of an image, which need not be a file of its own: see ``PackedImage``."""
-        if self.pack is None or not self.is_packed(name):
+        row = None if self.pack is None else self.pack.side(self.side).find(name)
+        if self.pack is None or row is None:
             return self.image_dir / name
-        return packed_image(self.pack, self.side, self.image_dir, self.pack.side(self.side).row(name))
+        return packed_image(self.pack, self.side, self.image_dir, row)
 
     def is_packed(self, name: str) -> bool:
         """Check whether an image lies in the pack; those without labels that a teacher answers about are files."""

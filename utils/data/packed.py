@@ -79,15 +79,19 @@ class PackedSide:
     columns: dict[str, np.ndarray]
     digests: np.ndarray
 
+    def find(self, name: str) -> int | None:
+        """Return the place of an image in the index; None where there is none of this name."""
+        place = bisect_left(self.names, name)
+        return place if place < len(self.names) and self.names[place] == name else None
+
     def has(self, name: str) -> bool:
         """Check whether there is an image of this name."""
-        place = bisect_left(self.names, name)
-        return place < len(self.names) and self.names[place] == name
+        return self.find(name) is not None
 
     def row(self, name: str) -> int:
         """Return the place of an image in the index; ``KeyError`` where there is none of this name."""
-        place = bisect_left(self.names, name)
-        if place == len(self.names) or self.names[place] != name:
+        place = self.find(name)
+        if place is None:
             raise KeyError(name)
         return place
 
@@ -119,7 +123,7 @@ class Pack:
         self.place: Path | Url = root if shards_at is None else Url(shards_at)
         self._sides: dict[Side, PackedSide] = {}
         self._open: dict[str, int] = {}
-        self._store: Store | None = None
+        self._store: tuple[int, Store] | None = None  # and the process that opened it
 
     @property
     def sides(self) -> tuple[Side, ...]:
@@ -144,9 +148,10 @@ class Pack:
         """
         try:
             if isinstance(self.place, Url):
-                if self._store is None:
-                    self._store = Store(self.place, "-dir")
-                found = self._store.read(shard, start, start + size)
+                # Clients of stores do not work in a process that was forked, as those that load images are.
+                if self._store is None or self._store[0] != os.getpid():
+                    self._store = os.getpid(), Store(self.place, "-dir")
+                found = self._store[1].read(shard, start, start + size)
             else:
                 if shard not in self._open:
                     self._open[shard] = os.open(self.place / shard, os.O_RDONLY | getattr(os, "O_BINARY", 0))

@@ -92,6 +92,7 @@ def encode_part(table: Any, record: dict[str, Any]) -> bytes:
         table.replace_schema_metadata({KEY: json.dumps(whole, ensure_ascii=False).encode()}),
         sink,
         compression="zstd",
+        write_page_checksum=True,
     )
     return bytes(sink.getvalue())
 
@@ -143,7 +144,8 @@ def read_part(store: Store, name: str, check: bool = True, columns: Sequence[str
 
     try:
         with store.open(name) as file:
-            table = parquet.read_table(file, columns=None if columns is None else list(columns))
+            wanted = None if columns is None else list(columns)
+            table = parquet.read_table(file, columns=wanted, page_checksum_verification=True)
         record = json.loads((table.schema.metadata or {})[KEY])
         if table.num_rows != record["rows"]:
             raise ValueError(f"{table.num_rows} rows, but its record says {record['rows']}")

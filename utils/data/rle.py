@@ -80,6 +80,8 @@ def _are_valid(codes: Sequence[str]) -> bool:
     text = "\n".join([*codes, ""])
     if not text.isascii():
         return False
+    if last_pixels([code.encode() for code in codes if code]) is not None:
+        return True
     letters = np.frombuffer(text.encode("ascii"), np.uint8)
     ends_of_codes = np.flatnonzero(letters == ord("\n"))
     digit = (letters >= ord("0")) & (letters <= ord("9"))

@@ -78,12 +78,12 @@ class Store:
             FileNotFoundError: there is none.
             StoreError: the store does not answer.
         """
-        with self._told(name):
+        with self._told(name, (FileNotFoundError,)):
             return bytes(self.fs.cat_file(self.at(name), start=start, end=end))
 
     def open(self, name: str = "", block_size: int = 2**20) -> Any:
         """Open a file to read bytes; on a store they come in blocks."""
-        with self._told(name):
+        with self._told(name, (FileNotFoundError,)):
             return self.fs.open(self.at(name), "rb", **({} if self.local else {"block_size": block_size}))
 
     def create(self, name: str, content: bytes) -> bool:
@@ -102,7 +102,7 @@ class Store:
                 return False
             return True
         try:
-            with self._told(name):
+            with self._told(name, (FileExistsError,)):
                 self.fs.pipe_file(self.at(name), content, mode="create")
         except FileExistsError:
             return False
@@ -139,7 +139,7 @@ class Store:
             StoreError: the store does not answer.
             InputError: this machine's disk is full.
         """
-        with self._told(path):
+        with self._told(path, (FileNotFoundError, PermissionError)):
             try:
                 self.fs.get_file(path, str(target))
             except OSError as error:
@@ -202,19 +202,27 @@ class Store:
                     waiting.append(path)
 
     @contextlib.contextmanager
-    def _told(self, name: str) -> Iterator[None]:
-        """Turn the errors of a store's own library into one line; those about a single file stay what they are."""
+    def _told(self, name: str, stay: tuple[type[Exception], ...] = ()) -> Iterator[None]:
+        """Turn the errors of a store's own library into one line.
+
+        Args:
+            name: of the file.
+            stay: kinds of errors that are about this file alone, and stay what they are.
+        """
         if self.local is not None:
             yield
             return
         try:
             yield
-        except (FileNotFoundError, FileExistsError, PermissionError, InputError):
-            raise
         except Exception as error:
-            if lacks_memory(error):
+            if isinstance(error, (InputError, *stay)) or lacks_memory(error):
                 raise
             text = " ".join(str(error).split()) or type(error).__name__
             where = name if "://" in name else f"{self.place}{'/' + name if name else ''}"
+            kind: type[InputError] = StoreError
             remedy = "check the address, the network and the credentials"
-            raise StoreError(f"{self.flag} {where}: {text}; {remedy}".strip()) from error
+            if isinstance(error, PermissionError):
+                kind, remedy = InputError, "check the credentials, what they allow, and this machine's clock"
+            elif isinstance(error, FileNotFoundError):
+                kind, remedy = InputError, "check the name"
+            raise kind(f"{self.flag} {where}: {text}; {remedy}".strip()) from error

@@ -190,10 +190,18 @@ def write_frame(frame: "pd.DataFrame", csv: Path, formulas: bool = False) -> Non
         shown = frame.copy()
         for name in () if formulas else words:
             shown[name] = pd.Series([as_text(cell) for cell in frame[name]], frame.index, dtype=object)
-        broken = any(isinstance(cell, str) and "\r" in cell for name in words for cell in shown[name])
+        broken = any(_has_return(shown[name]) for name in words)
         # Paths may be any bytes.
         quoting: Any = QUOTE_NONNUMERIC if broken else QUOTE_MINIMAL
         shown.to_csv(temporary, index=False, lineterminator="\n", quoting=quoting, errors="backslashreplace")
+
+
+def _has_return(column: "pd.Series") -> bool:
+    import pandas as pd
+
+    if isinstance(column.dtype, pd.StringDtype):
+        return bool(column.str.contains("\r", regex=False).any())
+    return any(isinstance(cell, str) and "\r" in cell for cell in column)
 
 
 def write_listed(names: Iterable[str], csv: Path) -> None:

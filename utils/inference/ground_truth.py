@@ -67,7 +67,7 @@ class GroundTruth:
             InputError: a label does not fit the image.
         """
         masks = np.zeros((len(self.spec.scored_names), height, width), dtype=np.bool_)
-        if len(masks) and self.annotations.runs(name):
+        if len(masks) and self.annotations.classes(name):
             drawn = self.annotations.mask(name, height, width).transpose(2, 0, 1).view(np.bool_)
             if self.merged:
                 masks[:] = drawn.any(axis=0)
@@ -97,7 +97,7 @@ class GroundTruth:
         Returns:
             ``(L,)`` bool, L names of ``spec.label_names``.
         """
-        ids = set(self.annotations.runs(name))
+        ids = set(self.annotations.classes(name))
         if self.merged:
             return np.array([bool(ids)])
         wanted = range(1, len(self.spec.class_names) + 1) if self.spec.target_id is None else [self.spec.target_id]

@@ -13,7 +13,7 @@ from utils.data.images import SAMPLED, WIDE_SUFFIXES, measure_depth
 from utils.data.parts import skipped_row
 from utils.data.stores import Store
 from utils.errors import InputError
-from utils.shards.plan import Plan
+from utils.shards.plan import Plan, decode_shard
 from utils.shards.sources import IMAGE, URL, Source
 
 PIECE = 256  # images of a store that lie on this machine's disk at once, and as many that are on their way
@@ -32,7 +32,7 @@ def measure_planned(source: Source, plan: Plan, depth: BitDepth) -> BitDepth:
             if start == end:
                 continue
             file.seek(start)
-            table = arrow.ipc.open_stream(file.read(end - start)).read_all()
+            table = decode_shard(file.read(end - start))
             suffixes = [PurePosixPath(name).suffix.lower() for name in table[IMAGE].to_pylist()]
             places = [place for place, suffix in enumerate(suffixes) if suffix in WIDE_SUFFIXES]
             wide.append(table.take(arrow.array(places, arrow.int64())))

@@ -1,8 +1,10 @@
 """The job: what all parts of an ``-out`` have in common. The first run writes it, later runs go on with it or are refused."""
 
 import datetime
+import errno
 import hashlib
 import json
+import os
 import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -25,7 +27,7 @@ from utils.shards.plan import Plan, decode_offsets, encode_offsets, make_plan
 from utils.shards.sources import Source, is_manifest
 from utils.weights.torch_file import digest
 
-FORMAT = 1
+FORMAT = 2
 WHOLE_BITS, FLOAT_WHITE = 16, 1.0  # of images whose kind the measured ones do not have
 
 
@@ -186,6 +188,11 @@ def _begin(
         except InputError as error:
             said = str(error)
             raise InputError(said if said.startswith("-images") else f"-images {source.place}: {said}") from None
+        except OSError as error:
+            if error.errno not in (errno.ENOSPC, errno.EDQUOT) or error.filename is not None:
+                raise
+            remedy = "free some, or name a folder with room in TMPDIR"
+            raise InputError(f"{folder}: {os.strerror(error.errno)}, for the list of images; {remedy}") from None
         depth = chosen.depth if chosen.depth.known else measure(plan, chosen.depth)
         depth = BitDepth(depth.bits or WHOLE_BITS, depth.float_white or FLOAT_WHITE)
         if store.local is not None:

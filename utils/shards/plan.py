@@ -1,13 +1,14 @@
 """The plan of a prediction: which images are in which shard, sorted on disk, so that memory does not grow with them.
 
 A shard has the images whose hashes lie in its range. The plan file holds the shards one behind the other, each as an Arrow
-stream of its own; the offsets file says where each begins. A worker reads its shard alone.
+stream of its own with its CRC-32 behind; the offsets file says where each begins. A worker reads its shard alone.
 """
 
 import hashlib
 import io
 import itertools
 import tempfile
+import zlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +20,7 @@ from utils.data.stores import Store
 from utils.errors import InputError
 from utils.shards.sources import IMAGE
 
+_CHECK = 4  # bytes of a CRC-32
 _HASH = "_hash"  # column of the temporary files
 _BITS = 6  # of the hash that part the rows into temporary files
 _MOST_SORTED = 100_000  # rows that are sorted in memory
@@ -91,12 +93,27 @@ def make_plan(tables: Iterable[Any], shard_size: int, folder: Path) -> Plan:
 
 
 def read_shard(store: Store, name: str, start: int, end: int) -> Any:
-    """Read one shard of a plan file as a ``pyarrow.Table``; None where the shard has no image."""
-    import pyarrow as arrow
+    """Read one shard of a plan file as a ``pyarrow.Table``; None where the shard has no image.
 
+    Raises:
+        InputError: the plan file is missing or damaged.
+    """
     if start == end:
         return None
-    return arrow.ipc.open_stream(store.read(name, start, end)).read_all()
+    try:
+        return decode_shard(store.read(name, start, end))
+    except (FileNotFoundError, ValueError) as error:
+        reason = "damaged" if isinstance(error, ValueError) else "missing"
+        raise InputError(f"{store.place}/{name}: {reason}; name another folder with -out") from None
+
+
+def decode_shard(content: bytes) -> Any:
+    """Return the images of a shard, a ``pyarrow.Table``, from its bytes in a plan file; ``ValueError`` when they changed."""
+    import pyarrow as arrow
+
+    if zlib.crc32(content[:-_CHECK]) != int.from_bytes(content[-_CHECK:], "little"):
+        raise ValueError
+    return arrow.ipc.open_stream(content[:-_CHECK]).read_all()
 
 
 def encode_offsets(offsets: np.ndarray) -> bytes:
@@ -195,4 +212,5 @@ def _stream(rows: Any) -> bytes:
     sink = io.BytesIO()
     with arrow.ipc.new_stream(sink, rows.schema) as writer:
         writer.write_table(rows.combine_chunks())
-    return sink.getvalue()
+    content = sink.getvalue()
+    return content + zlib.crc32(content).to_bytes(_CHECK, "little")

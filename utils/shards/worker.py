@@ -42,6 +42,7 @@ class Worker:
         spec = chosen.weights.spec
         self.chosen = chosen
         self.class_ids = range(spec.first_class, spec.first_class + len(spec.scored_names))
+        self.versions = versions()
         self.skipped: list[Refused] = []
         self.pipeline = open_pipeline(chosen, config, self.skipped, describe=True, images=None)
 
@@ -65,7 +66,7 @@ class Worker:
             "found": _totals(rows),
             "settings": self.job.settings,
             "network": self.pipeline.system.name,
-            "versions": versions(),
+            "versions": self.versions,
             "seconds": round(time.perf_counter() - began, 3),
         }
         self.store.create(part_name(shard, self.job.shards), encode_part(table, record))

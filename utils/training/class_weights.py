@@ -59,7 +59,7 @@ def _members(spec: ModelSpec, dataset: Dataset) -> list[set[int]]:
 
 
 def _images_alike(dataset: Dataset, names: Sequence[str], ids: set[int]) -> float:
-    showing = sum(bool(ids & set(dataset.annotations.runs(name))) for name in names)
+    showing = sum(bool(ids & set(dataset.annotations.classes(name))) for name in names)
     return max(len(names) - showing, 1) / showing if showing else 1.0
 
 

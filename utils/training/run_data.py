@@ -26,9 +26,9 @@ def write_data(folder: Path, dataset: Dataset, images: Iterable[str]) -> None:
     with replacing(folder / DATA) as temporary, open(temporary, "w", encoding="utf-8", newline="\n") as file:
         classes = json.dumps({"class_names": list(dataset.annotations.class_names)}, indent=1, ensure_ascii=False)
         file.write(f'{classes[:-2]},\n "images": {{')
-        comma = ""
+        comma, quoted = "", json.JSONEncoder(ensure_ascii=False).encode  # json.dumps() makes an encoder for each word
         for name in images:
-            file.write(f"{comma}\n  {json.dumps(name, ensure_ascii=False)}: {json.dumps(_fingerprint(dataset, name))}")
+            file.write(f'{comma}\n  {quoted(name)}: "{_fingerprint(dataset, name)}"')
             comma = ","
         file.write("\n }\n}\n")
 
@@ -81,9 +81,10 @@ def _fingerprint(dataset: Dataset, name: str) -> str:
     Every byte is read: that takes less than the first epoch, which reads and decodes the same files.
     """
     digest = hashlib.blake2b(digest_size=16)
-    if dataset.pack is not None and dataset.is_packed(name):  # which is compared with its checksum whenever it is read
-        images = dataset.pack.side(dataset.side)
-        digest.update(b"packed" + images.digests[images.row(name)].tobytes())
+    packed = None if dataset.pack is None else dataset.pack.side(dataset.side)
+    row = None if packed is None else packed.find(name)
+    if packed is not None and row is not None:  # which is compared with its checksum whenever it is read
+        digest.update(b"packed" + packed.digests[row].tobytes())
     else:
         with open(dataset.path(name), "rb") as file:
             while block := file.read(1 << 20):

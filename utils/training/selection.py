@@ -160,12 +160,11 @@ def _checked(frame: pd.DataFrame, config: TrainConfig, spec: ModelSpec, dataset:
 def _usable(config: TrainConfig, spec: ModelSpec, dataset: Dataset) -> list[str]:
     """Name the images that ``-images_with`` lets through, sorted."""
     wanted = _wanted(config, spec)
-    runs = dataset.annotations.runs
-    names = {
-        "anything": list(dataset.images),
-        "defect": [name for name in dataset.images if runs(name)],
-        "target": [name for name in dataset.images if spec.target_id in runs(name)],
-    }[wanted]
+    classes = dataset.annotations.classes
+    names = list(dataset.images)
+    if wanted != "anything":
+        target = spec.target_id if wanted == "target" else None
+        names = [name for name in names if (shown := classes(name)) and (target is None or target in shown)]
     if not names:
         raise InputError(
             f"{dataset.annotations.source}: no image shows {spec.target or 'a defect'}; add images that do"
@@ -194,7 +193,7 @@ def _chosen(config: TrainConfig, spec: ModelSpec, dataset: Dataset) -> list[str]
         chosen = _listed(table, dataset, set(rows["image"][inside]))
     if spec.labels:
         # Whoever answers for whole images has to see clean ones, and the balanced subset has none.
-        clean = [name for name in usable if not dataset.annotations.runs(name)]
+        clean = [name for name in usable if not dataset.annotations.classes(name)]
         random = np.random.default_rng(config.seed)
         chosen = sorted([*chosen, *random.permutation(clean)[: len(chosen)].tolist()])
     return chosen
@@ -233,7 +232,7 @@ def about_subset(config: TrainConfig, dataset: Dataset, frame: pd.DataFrame) -> 
     if table is not None:
         notes.append(f"balanced subset: the images of {table}; another -per_class, or no such table, chooses anew")
         notes += _about_other_labels(table, dataset)
-    clean = [name for name in dataset.images if not dataset.annotations.runs(name)]
+    clean = [name for name in dataset.images if not dataset.annotations.classes(name)]
     if clean and config.images_with == "auto" and config.target is None and not set(clean) & set(frame["image"]):
         notes.append(
             f"-subset balanced: {plural(len(clean), 'image')} without a defect of {len(dataset.images)} left out, of"
@@ -282,7 +281,7 @@ def _check_contrast(spec: ModelSpec, annotations: Annotations, frame: pd.DataFra
     if spec.task != "classify-binary":
         return
     for side, part in frame[frame["side"] != TEST].groupby("side"):
-        shown = [bool(annotations.runs(name)) for name in part["image"]]
+        shown = [bool(annotations.classes(name)) for name in part["image"]]
         if all(shown) or not any(shown):
             missing = "free of defects" if all(shown) else "with a defect"
             raise InputError(

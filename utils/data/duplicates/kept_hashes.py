@@ -91,7 +91,8 @@ def hashes_of(
     assert dataset.pack is not None
     side = dataset.pack.side(dataset.side)
     found = np.zeros((len(names), BYTES), np.uint8)
-    rows = np.fromiter((side.row(name) if side.has(name) else -1 for name in names), np.int64, len(names))
+    places = map(side.find, names)
+    rows = np.fromiter((-1 if place is None else place for place in places), np.int64, len(names))
     found[rows >= 0] = kept.rows[rows[rows >= 0]]
     others = np.flatnonzero(rows < 0).tolist()
     if others:

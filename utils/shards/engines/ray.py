@@ -36,9 +36,11 @@ class OnRay(Engine):
         if self.began:
             threads = str(max(config.threads, 1))
             wanted = {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": threads}
+            begins = False
             try:
                 # A page of its own would be one more program to start, and to reach from elsewhere.
-                more = {"include_dashboard": False} if _begins(ray) else {}
+                begins = _begins(ray)
+                more = {"include_dashboard": False} if begins else {}
                 ray.init(
                     runtime_env={"env_vars": {**wanted, **_for_stores()}},
                     log_to_driver=False,
@@ -49,10 +51,10 @@ class OnRay(Engine):
                 if lacks_memory(error):
                     raise
                 text = " ".join(str(error).split())
-                raise InputError(
-                    f"-engine ray: no cluster ({text[:200]}); check RAY_ADDRESS, start one by ray start --head,"
-                    " or take RAY_ADDRESS=local"
-                ) from None
+                remedy = "check RAY_ADDRESS, start one by ray start --head, or take RAY_ADDRESS=local"
+                if begins:
+                    remedy = "try again when this machine is less busy, or take -engine local"
+                raise InputError(f"-engine ray: no cluster ({text[:200]}); {remedy}") from None
 
     def run(self, task: Task) -> Iterator[int]:
         """Run the shards of a task, and give the number of each that is committed, in the order that they are."""
@@ -133,8 +135,8 @@ def _result(ray: Any, one: Any) -> int:
     except ray.exceptions.RayError as error:
         text = " ".join(str(error).split())
         raise InputError(
-            f"-engine ray: a shard ended its process or machine {_TRIES + 1} times ({text[:200]}); look for a lack of memory,"
-            " then type the command again, it goes on where it stopped"
+            f"-engine ray: a shard ended its process or machine {_TRIES + 1} times, or no process started ({text[:200]}); look"
+            " for a lack of memory or of processor time, then type the command again, it goes on where it stopped"
         ) from None
 
 
