@@ -18,7 +18,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 from config import SynthesiseConfig, TrainConfig, flag
 from utils.cli import DONE, parse, run
 from utils.commands.train import train
-from utils.data.annotations import open_dataset
+from utils.data.dataset_folder import open_dataset
 from utils.data.synthetic import synthesise
 from utils.errors import InputError
 from utils.files import make_folder

@@ -21,7 +21,7 @@ def run(make_weights, tmp_path):
 
 
 def test_weights_learn_how_images_look_and_nothing_else_changes(make_dataset, run, tmp_path):
-    from utils.data.annotations import open_dataset
+    from utils.data.dataset_folder import open_dataset
 
     root = make_dataset(count=LEAST + 2)
     before = load(find(run))
