@@ -91,6 +91,7 @@ export const api = {
   remove: (visit, key) => call("DELETE", imagePath(visit, key)),
   review: async (visit, key, who, actions) => plainReview(await insist("POST", `${imagePath(visit, key)}/review`, { who, actions })),
   next: (visit, search) => call("GET", `${visitPath(visit)}/next` + query(search)),
+  hold: (visit, key, page) => call("POST", `${imagePath(visit, key)}/hold`, { page }),
   keepSettings: (visit, name) => call("POST", `${visitPath(visit)}/keep_settings`, name ? { name } : {}),
 };
 
