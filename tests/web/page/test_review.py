@@ -122,7 +122,7 @@ def test_list_and_its_filters_follow_defects_that_are_rejected_one_by_one(page):
     count_rows(page, 3)
     for _ in range(3):
         page.keyboard.press("x")
-    saved(page, "done")
+    saved(page, "open")
     page.keyboard.press("n")
     shows(page, "b.png")
     page.locator(".thumb", has_text="a.png").locator(".verdict", has_text="✓ clean").wait_for()
@@ -234,7 +234,7 @@ def test_report_and_corrected_table_say_what_was_reviewed(page):
     page.keyboard.press("x")
     page.keyboard.press("x")
     page.keyboard.press("x")
-    saved(page, "done")
+    saved(page, "open")
     table = download(page, "results.csv").decode()
     assert "a.png" in table
     report = download(page, "report.html").decode()
