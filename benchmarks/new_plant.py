@@ -38,6 +38,7 @@ from utils.files import write_text
 from utils.scoring.scores import TOGETHER
 
 ROOT = Path(__file__).resolve().parents[1]
+PAGE, BEGIN, END = ROOT / "benchmarks" / "README.md", "<!-- plant: begin -->", "<!-- plant: end -->"
 DAY, FIRST, SECOND = "day one", "round 1", "round 2"
 
 
@@ -67,6 +68,7 @@ class NewPlantConfig:
     seed: int = flag("fixes scenes, draws and corners", 1, low=0)
     port: int = flag("of the server", 7917, low=1024)
     runs: Path = flag("folder for all that the plant gets", Path("runs/new_plant"))
+    publish: bool = flag("write the table into benchmarks/README.md", False)
     out: Path = flag(
         "CSV file of the result; the table goes beside it as .md", ROOT / "benchmarks/results/new_plant.csv"
     )
@@ -271,11 +273,13 @@ def main(argv: Sequence[str], command: Command = typed) -> int:
     one = play.visit(FIRST, plant.day1, plant.pool, "uncertain", config.num_of_images, True)
     play.first()
     play.choose()
-    two = play.visit(SECOND, plant.first, plant.next / "chosen", "gallery", None, False)
+    two = play.visit(SECOND, plant.first, plant.next / "chosen", "uncertain", None, False)
     play.second()
     rows = rows_of(play, {FIRST: one, SECOND: two})
     write_rows(config.out, rows)
     write_text(config.out.with_suffix(".md"), table(rows))
+    if config.publish:
+        publish(rows)
     print(table(rows))
     return DONE
 
@@ -366,6 +370,15 @@ def table(rows: Sequence[dict[str, Any]]) -> str:
         f"in the middle of a stroke lost {last['lost']} stroke.",
     ]
     return "\n".join([*lines, ""])
+
+
+def publish(rows: Sequence[dict[str, Any]], page: Path = PAGE) -> None:
+    """Write the table between the marks of a page."""
+    before, begin, rest = page.read_text(encoding="utf-8").partition(BEGIN)
+    _, end, after = rest.partition(END)
+    if not (begin and end):
+        raise InputError(f"{page}: lacks {BEGIN} or {END}, between which the table goes")
+    write_text(page, f"{before}{BEGIN}\n{table(rows)}{END}{after}")
 
 
 if __name__ == "__main__":

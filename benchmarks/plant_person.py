@@ -200,18 +200,24 @@ class Person:
     ) -> list[tuple[int, np.ndarray]]:
         """Accept what is proposed well, reject the rest; return what is left to paint."""
         left = list(wanted)
-        for _, class_id, code, said in image["defects"]:
+        for number, class_id, code, said in image["defects"]:
             if said:
                 continue
             proposed = rle.decode(code, image["height"], image["width"]).astype(np.bool_)
-            alike = [iou(proposed, part) if ids[self.class_names[index]] == class_id else 0.0 for index, part in left]
-            if alike and max(alike) >= ALIKE:
-                del left[int(np.argmax(alike))]
-                await self.key("a")
-                self.work.accepted += 1
-            else:
+            alike = [iou(proposed, part) for _, part in left]
+            best = int(np.argmax(alike)) if alike else -1
+            if best < 0 or alike[best] < ALIKE:
                 await self.key("x")
                 self.work.rejected += 1
+            else:
+                index = left.pop(best)[0]
+                if ids[self.class_names[index]] == class_id:
+                    await self.key("a")
+                else:  # the outline is right, the class is not
+                    await self.click(f'#rows tr[data-number="{number}"] td:nth-child(2)')
+                    for key in (str(self.digit(image, index)), "Escape", "0"):
+                        await self.key(key)
+                self.work.accepted += 1
             self.work.told += 1
         return left
 

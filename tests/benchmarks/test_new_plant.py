@@ -179,9 +179,21 @@ def test_all_stages_are_typed_once_and_the_table_says_what_they_brought(data, mo
         ("round 1", "", "0.625"),
         ("round 2", "", "0.625"),
     ]
+    page = data.parent / "page.md"
+    page.write_text(f"before\n{new_plant.BEGIN}\nold\n{new_plant.END}\nafter\n")
+    monkeypatch.setattr(new_plant, "publish", lambda rows, publish=new_plant.publish: publish(rows, page))
     count = len(typist.typed)
-    new_plant.main(flags(data, "-test", str(data)), typist)
+    new_plant.main(flags(data, "-test", str(data), "-publish", "true"), typist)
     assert len(typist.typed) == count + 1, "select alone left nothing behind"
+    assert page.read_text() == f"before\n{new_plant.BEGIN}\n{table}{new_plant.END}\nafter\n"
+    page.write_text("no place")
+    with pytest.raises(InputError, match="lacks"):
+        new_plant.main(flags(data, "-test", str(data), "-publish", "true"), typist)
+
+
+def test_the_page_has_a_place_for_the_table():
+    page = new_plant.PAGE.read_text()
+    assert page.count(new_plant.BEGIN) == page.count(new_plant.END) == 1
 
 
 @pytest.mark.slow  # a browser and a server
@@ -197,6 +209,8 @@ def test_two_people_paint_what_is_true(tmp_path):
             masks[70:90, 100:130, 0] = True  # is proposed
             masks[..., 2] = np.roll(drawn(["disc", "ring", "line"][number - 1]), -10, axis=1)
             masks[66:94, 96:134, 2] = False
+            image[5:20, 140:155] = 250
+            masks[5:20, 140:155, 2] = True  # is proposed as bright
         cv2.imwrite(str(images / f"{number}.png"), image)
         truth[f"{number}.png"] = masks
     names = ("bright", "dark", "pit")
@@ -207,13 +221,13 @@ def test_two_people_paint_what_is_true(tmp_path):
         )
         found = []
         thread = threading.Thread(
-            target=lambda: found.append(visit.review())
+            target=lambda: found.append(visit.review()), daemon=True
         )  # the tests' own browser has this thread's loop
         thread.start()
         thread.join(120)
     work, _ = found[0]
-    assert (sorted(visit.taken), work.images, work.accepted) == (sorted(truth), 4, 3)
-    assert work.told == 4 + 3 + work.defects + 1, (
+    assert (sorted(visit.taken), work.images, work.accepted) == (sorted(truth), 4, 6)
+    assert work.told == 4 + 6 + work.defects + 1, (
         "a mark each, an acceptance each, what was painted, and the hole of the ring"
     )
     collect(CollectConfig(review=tmp_path / "kept", dir=tmp_path / "made"))
