@@ -74,6 +74,7 @@ class Person:
 
     def __post_init__(self) -> None:
         self.chance = np.random.default_rng(self.seed)
+        self.size = np.zeros(2)  # width and height of the image in sight
 
     # --- the page -------------------------------------------------------------------------------------------------------
 
@@ -123,6 +124,7 @@ class Person:
                           names: namesOf(state.visit).map((one) => [one.id, one.name]), first: state.brushClass,
                           defects: defectsOf(image).map((one) => [one.number, one.class_id, one.rle, one.review ?? ""]) }}; }}"""
         )
+        self.size = np.array([told["width"], told["height"]])
         return told
 
     async def frame(self) -> tuple[float, float, float]:
@@ -157,11 +159,11 @@ class Person:
 
     # --- a review -------------------------------------------------------------------------------------------------------
 
-    async def review(self, before: Callable[["Person", np.ndarray, dict[str, Any]], Any] | None = None) -> str:
+    async def review(self, before: Callable[["Person", np.ndarray, int, dict[str, Any]], Any] | None = None) -> str:
         """Review the image in sight as its labels have it, and go on to the next; return its name.
 
         Args:
-            before: is awaited before something is painted: with this person, a part of a mask and the image.
+            before: is awaited before something is painted: with this person, a part of a mask, the digit of its class and the image.
         """
         start = time.monotonic()
         image = await self.image()
@@ -174,7 +176,7 @@ class Person:
         else:
             wanted = await self.judge(image, wanted, ids)
             if wanted and before is not None:
-                await before(self, wanted[0][1], image)
+                await before(self, wanted[0][1], self.digit(image, wanted[0][0]), image)
             for index, part in wanted:
                 await self.paint(part, self.digit(image, index))
             await self.key("v") if wanted else None
@@ -255,7 +257,7 @@ class Person:
     async def drag(self, path: np.ndarray) -> None:
         """Draw a stroke of the brush through points, ``(n, 2)`` x, y."""
         x, y, scale = await self.frame()
-        points = path + self.chance.normal(0, self.jitter / 2, path.shape)
+        points = self.near(path, self.jitter / 2)
         await self.page.mouse.move(x + scale * points[0, 0], y + scale * points[0, 1])
         await self.page.mouse.down()
         for px, py in points[1:]:
@@ -264,10 +266,16 @@ class Person:
         self.work.strokes += 1
         self.work.told += 1
 
+    def near(self, points: np.ndarray, jitter: float) -> np.ndarray:
+        """Return where a hand comes that aims at points, ``(n, 2)`` x, y; not beside the picture, where buttons are."""
+        moved: np.ndarray = np.clip(points + self.chance.normal(0, jitter, points.shape), 0.3, self.size - 0.3)
+        return moved
+
     async def polygon(self, ring: np.ndarray, erase: bool = False) -> None:
         """Set the corners of a polygon, ``(n, 2)`` x, y, and close it; with Shift, which cuts it out."""
         x, y, scale = await self.frame()
-        corners = ring + self.chance.normal(0, self.jitter, ring.shape)
+        apart = np.linalg.norm(ring[:, None] - ring[None], axis=2) + 1e9 * np.eye(len(ring))
+        corners = self.near(np.roll(ring, -int(apart.min(axis=1).argmax()), axis=0), self.jitter)
         far = np.linalg.norm(corners - corners[0], axis=1) > 12 / scale  # nearer to the first, a click would close it
         kept = np.concatenate([corners[:1], corners[1:][far[1:]]])
         if len(kept) < 3:

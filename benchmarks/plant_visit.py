@@ -166,10 +166,12 @@ class Visit:
         async with self.stopping:
             await stop(*known)
 
-    async def _killed_under_the_page(self, person: Person, part: np.ndarray, image: dict[str, Any], made: Any) -> None:
+    async def _killed_under_the_page(
+        self, person: Person, part: np.ndarray, digit: int, image: dict[str, Any], made: Any
+    ) -> None:
         """Kill the server while a stroke is in hand; the page stays, and sends it when the server is back."""
         del self.stops[person.name]
-        await self._stroke(person, part)
+        await self._stroke(person, part, digit)
         self.server.kill()
         await person.page.mouse.up()
         person.work.strokes += 1
@@ -182,12 +184,14 @@ class Visit:
         await person.sent()
         self.killed += 1
 
-    async def _killed_with_the_page(self, person: Person, part: np.ndarray, image: dict[str, Any], made: Any) -> None:
+    async def _killed_with_the_page(
+        self, person: Person, part: np.ndarray, digit: int, image: dict[str, Any], made: Any
+    ) -> None:
         """Kill the server and the page while a stroke is in hand; that stroke is lost, and nothing else."""
         del self.stops[person.name]
         await person.sent()
         mine = {key for key, (who, _) in kept_actions(self.kept).items() if who == person.name}
-        await self._stroke(person, part)
+        await self._stroke(person, part, digit)
         self.server.kill()
         await person.page.context.close()
         await asyncio.to_thread(self.server.start)
@@ -206,9 +210,10 @@ class Visit:
         self.lost.append(f"a stroke of {person.name} on {image['name']}")
         self.killed += 1
 
-    async def _stroke(self, person: Person, part: np.ndarray) -> None:
+    async def _stroke(self, person: Person, part: np.ndarray, digit: int) -> None:
         """Begin a stroke inside of a defect, and do not end it."""
         await person.tool("brush", "b")
+        await person.key(str(digit))
         await person.resize(3)
         x, y, scale = await person.frame()
         inside = cv2.distanceTransform(part.astype(np.uint8), cv2.DIST_L2, 3)
