@@ -55,7 +55,7 @@ class NewPlantConfig:
     false_alarms: float = flag("of the first network", 0.02, low=0.001, high=0.5)
     encoder: str = flag("of all networks", "tf_efficientnet_lite0")
     encoder_weights: str = flag("its weights, a FILE or imagenet", "imagenet")
-    num_epochs: int = flag("of both trainings", 60, low=1)
+    num_epochs: int = flag("of both trainings", 100, low=1)
     precision: str = flag("of both trainings", "bf16")
     threads: int = flag("CPU threads", 1, low=1)
     jitter: float = flag("standard deviation of a painted corner in pixels", 1.0, low=0)
@@ -208,7 +208,7 @@ class Play:
         """Train on reviewed images."""
         config = self.config
         self._once(out, "Train.py", "-dir", data, "-recipe", "muon", *self._encoder(), "-decoder_channels", "128,64,32,16,16",
-                   "-augmentation", "d4", "-num_epochs", config.num_epochs, "-precision", config.precision, "-device", "cpu",
+                   "-augmentation", "d4", "-crop", "128,128", "-num_epochs", config.num_epochs, "-precision", config.precision, "-device", "cpu",
                    "-threads", config.threads, "-num_of_workers", 0, "-cache", "ram", "-seed", config.seed, "-out", out)  # fmt: skip
 
     def first(self) -> None:

@@ -1,10 +1,10 @@
 """benchmarks/new_plant.py: what a person paints, what it costs, who gets which images, which commands are typed."""
 
 import asyncio
+import concurrent.futures
 import csv
 import itertools
 import json
-import threading
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -219,13 +219,8 @@ def test_two_people_paint_what_is_true(tmp_path):
         visit = plant_visit.Visit(
             server, tmp_path / "kept", truth.__getitem__, names, "new", 4, False, 0.3, 1, tmp_path / "screens", "t"
         )
-        found = []
-        thread = threading.Thread(
-            target=lambda: found.append(visit.review()), daemon=True
-        )  # the tests' own browser has this thread's loop
-        thread.start()
-        thread.join(120)
-    work, _ = found[0]
+        with concurrent.futures.ThreadPoolExecutor(1) as pool:  # the tests' own browser has this thread's loop
+            work, _ = pool.submit(visit.review).result()
     assert (sorted(visit.taken), work.images, work.accepted) == (sorted(truth), 4, 6)
     assert work.told == 4 + 6 + work.defects + 1, (
         "a mark each, an acceptance each, what was painted, and the hole of the ring"
