@@ -19,7 +19,7 @@ LEAST = 20  # pixels of a part of a mask that a person draws
 HOLE = 150  # pixels of a hole that a person cuts out
 THIN = 8.0  # pixels across, up to which a brush is used
 ALIKE = 0.8  # IoU with the true defect from which a proposal is accepted
-WAIT = 1200  # times 50 ms
+WAIT, PATIENCE = 1200, 600_000  # times 50 ms; ms
 STATE = "const { state, defectsOf, namesOf } = await import(new URL('page/modules/state.js', document.baseURI));"
 VIEWER = "const v = await import(new URL('page/modules/viewer.js', document.baseURI));"
 
@@ -171,8 +171,7 @@ class Person:
         wanted = [(index, part) for index in range(masks.shape[2]) for part in parts(masks[..., index])]
         ids = {name: number for number, name in image["names"]}
         if not wanted:
-            await self.key("c")
-            self.work.told += 1
+            await self.leave("c", image["key"])
         else:
             wanted = await self.judge(image, wanted, ids)
             if wanted and before is not None:
@@ -180,18 +179,19 @@ class Person:
             for index, part in wanted:
                 await self.paint(part, self.digit(image, index))
             await self.key("v") if wanted else None
-            await self.key("Enter")
-            self.work.told += 1
-        await self.gone(image["key"])
+            await self.leave("Enter", image["key"])
         self.work.images += 1
         self.work.seconds += time.monotonic() - start
         return str(image["name"])
 
-    async def gone(self, key: str) -> None:
-        """Wait until another image is in sight, or the page says that none is left."""
-        await self.until(
-            f"{STATE} return state.key !== value || /queue/.test(document.querySelector('#notices').textContent)", key
-        )
+    async def leave(self, mark: str, key: str) -> None:
+        """Mark the image by a key, and wait until the next one is in sight, or the server says that none is left."""
+        answered = lambda response: "/next?" in response.url and response.ok  # noqa: E731
+        async with self.page.expect_response(answered, timeout=PATIENCE) as coming:
+            await self.key(mark)
+        self.work.told += 1
+        if (await (await coming.value).json())["key"] is not None:
+            await self.until(f"{STATE} return state.key !== value", key)
 
     def digit(self, image: dict[str, Any], index: int) -> int:
         """Return the key of a class."""
