@@ -104,7 +104,9 @@ def test_reviews_go_beside_the_labels_that_are_there(tmp_path):
             desk.act(visit, key, "accept", defect=1)
     result = collect(CollectConfig(review=tmp_path / "kept", dir=tmp_path / "data", add=old))
     assert (result.images, result.added, result.replaced, result.clean) == (4, 2, 1, 1)
-    assert "2 reviewed images, 1 of them with another label before, and 2 more of -add" in result.text()
+    assert (
+        "2 reviewed images, 1 of them in -add too, whose label the review replaces, and 2 more of -add" in result.text()
+    )
     data = open_dataset(tmp_path / "data")
     assert data.annotations.class_names == ("scratch", "dark", "bright")
     assert set(data.images) > {"a.png", "b.png", "line2/other.png"}, "a name that is taken stays with whose it is"

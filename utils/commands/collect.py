@@ -67,8 +67,8 @@ class CollectResult:
         lines = [f"{self.folder}: {plural(self.images, 'image')}, {self.clean} clean; images per class: {counts}"]
         if self.added or self.replaced:
             lines.append(
-                f"{plural(self.images - self.added, 'reviewed image')}, {self.replaced} of them with another label before, and"
-                f" {self.added} more of -add"
+                f"{plural(self.images - self.added, 'reviewed image')}, {self.replaced} of them in -add too, whose label the"
+                f" review replaces, and {self.added} more of -add"
             )
         if self.unnamed:
             lines.append(
