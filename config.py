@@ -893,6 +893,11 @@ class ServeConfig(AccessFlags, RequestFlags, QueueFlags, WeightsFlags, DecisionF
         "folder of images that the page lets people browse, a dataset folder too; none: samples and uploads only", None
     )
     coil: Path | None = flag("folder that Map_coil.py wrote; its page is shown at /coil", None)
+    class_names: tuple[str, ...] | None = flag(
+        "classes that people may give to a defect on the page beside those of the weights, comma separated; none: no "
+        "others",
+        None,
+    )
     save: Path | None = flag("folder to keep each request's images and answer in; none: nothing is kept", None)
     tta: ServeTta = flag(
         "flips: mean of the image, its mirror images and their mirror image, 4 times the work; stored: what the "

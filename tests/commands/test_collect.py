@@ -43,6 +43,23 @@ def test_reviewed_images_are_a_dataset(tmp_path):
     assert {row["name"]: row["who"] for row in rows}["left/accepted.png"] == "'=Bo"
 
 
+def test_alarms_are_no_class_once_people_have_named_what_they_mean(tmp_path):
+    changes = {"class_names": ("anomaly", "other"), "task": "anomaly"}
+    with bench(tmp_path / "kept", further=("pit", "crack"), changes=changes) as desk:
+        visit = desk.begin()
+        desk.add(visit, named=strip(), rejected=strip(221), clean=strip(222), accepted=strip(223))
+        desk.act(visit, 1, "class", defect=1, class_id=4)
+        desk.act(visit, 2, "reject", defect=1)  # and not painted yet
+        desk.act(visit, 3, "clean")
+        result = collect(CollectConfig(review=tmp_path / "kept", dir=tmp_path / "data"))
+        assert (result.images, result.per_class, result.unnamed) == (2, {"other": 0, "pit": 0, "crack": 1}, 0)
+        assert open_dataset(tmp_path / "data").annotations.class_names == ("other", "pit", "crack")
+        desk.act(visit, 4, "accept", defect=1)
+        result = collect(CollectConfig(review=tmp_path / "kept", dir=tmp_path / "more", add=tmp_path / "data"))
+    assert (result.unnamed, result.per_class["anomaly"]) == (1, 1)
+    assert "1 image with defects of class anomaly: nobody said of which class they are" in result.text()
+
+
 def test_files_that_are_gone_are_named(tmp_path):
     with bench(tmp_path / "kept") as desk:
         visit = desk.begin()
@@ -87,7 +104,9 @@ def test_reviews_go_beside_the_labels_that_are_there(tmp_path):
             desk.act(visit, key, "accept", defect=1)
     result = collect(CollectConfig(review=tmp_path / "kept", dir=tmp_path / "data", add=old))
     assert (result.images, result.added, result.replaced, result.clean) == (4, 2, 1, 1)
-    assert "2 reviewed images, 1 of them with another label before, and 2 more of -add" in result.text()
+    assert (
+        "2 reviewed images, 1 of them in -add too, whose label the review replaces, and 2 more of -add" in result.text()
+    )
     data = open_dataset(tmp_path / "data")
     assert data.annotations.class_names == ("scratch", "dark", "bright")
     assert set(data.images) > {"a.png", "b.png", "line2/other.png"}, "a name that is taken stays with whose it is"

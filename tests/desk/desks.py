@@ -3,7 +3,7 @@
 import contextlib
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,7 @@ from utils.inspection.inspector import Inspector
 class Bench:
     """A desk, its services, and the network below it."""
 
-    def __init__(self, folder: Path | None, parts: list[Part], **settings: Any) -> None:
+    def __init__(self, folder: Path | None, parts: list[Part], further: Sequence[str] = (), **settings: Any) -> None:
         self.red = Red()
         self.inspector: Inspector = make_inspector(self.red, **settings)
         self.told: list[Inspected | Refused] = []
@@ -32,7 +32,7 @@ class Bench:
             return make_inspector(Red(), {"name": path.stem, "file": path.name})
 
         files = {"second": Path("second.pth")}
-        self.desk = Desk(Inspectors(self.inspector, files, open_file), folder, parts, 10**6, told)
+        self.desk = Desk(Inspectors(self.inspector, files, open_file), folder, parts, 10**6, told, further)
         self.services = Services(self.desk)
 
     def begin(self, **sent: Any) -> str:

@@ -6,6 +6,7 @@ import pytest
 
 from tests.desk.desks import bench, strip
 from utils.desk.image_table import Filter
+from utils.errors import InputError
 
 
 @pytest.fixture
@@ -60,8 +61,8 @@ def test_visits_are_found_by_what_was_left(desk):
 
 def test_queue_of_proposals_keeps_what_the_network_said(desk):
     desk.act(desk.visit, 1, "reject", defect=1)
-    desk.act(desk.visit, 1, "open")
-    assert desk.services.listing.next(desk.visit, "ng", None)["left"] == 1  # all its defects are judged
+    assert desk.services.listing.next(desk.visit, "ng", None)["left"] == 2  # what was missed may still be painted
+    desk.act(desk.visit, 1, "clean")
     desk.act(desk.visit, 2, "reject", defect=1)
     assert desk.services.listing.next(desk.visit, "ng", None) == {"key": "2", "left": 1}
 
@@ -74,3 +75,24 @@ def test_small_pictures_show_what_was_left(desk):
     assert coloured() > 20
     desk.act(desk.visit, 1, "reject", defect=1)
     assert coloured() == 0
+
+
+def test_two_pages_are_given_two_images(desk, monkeypatch):
+    following = desk.services.listing.next
+    assert [following(desk.visit, "new", None, page)["key"] for page in ("A", "B", "A", "C")] == ["1", "2", "1", "3"]
+    assert following(desk.visit, "new", None, "D") == {"key": None, "left": 3}
+    assert following(desk.visit, "new", None)["key"] is None, "a program that gives no word takes nothing from people"
+    assert following(desk.visit, "new", 1, "A")["key"] is None
+    assert following(desk.visit, "new", None, "D")["key"] == "1", "A has gone on"
+    monkeypatch.setattr("utils.desk.listing.HELD_SECONDS", -1.0)
+    assert following(desk.visit, "new", None, "E")["key"] == "1", "held too long"
+
+
+def test_an_image_in_sight_is_held(desk):
+    listing = desk.services.listing
+    assert listing.hold(desk.visit, 2, {"page": "A"}) == {}
+    listing.hold(desk.visit, 2, {"page": "B"})  # A has it
+    assert [listing.next(desk.visit, "new", 1, page)["key"] for page in ("B", "A")] == ["3", "2"]
+    for sent, message in (({}, "page: expected"), ({"page": "x" * 41}, "page: expected"), ({"x": 1}, "x")):
+        with pytest.raises(InputError, match=message):
+            listing.hold(desk.visit, 2, sent)

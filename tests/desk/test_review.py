@@ -44,6 +44,9 @@ def areas(review: Review) -> list[int]:
         pytest.param([], [24, 9], "open", id="nothing"),
         pytest.param([("accept", {"defect": 1})], [24, 9], "open", id="one accepted, one to do"),
         pytest.param([("accept", {"defect": 1}), ("reject", {"defect": 2})], [24, 0], "done", id="all judged"),
+        pytest.param(
+            [("reject", {"defect": 1}), ("reject", {"defect": 2})], [0, 0], "open", id="clean, or not painted yet"
+        ),
         pytest.param([("class", {"defect": 2, "class_id": 1})], [33, 0], "open", id="another class"),
         pytest.param([("add", {"class_id": 2, "polygon": SQUARE})], [24, 25], "open", id="painted"),
         pytest.param([("add", {"class_id": 1, "defect": 1, "rle": coded(10, 9, 6, 1)})], [30, 9], "open", id="joined"),

@@ -305,6 +305,7 @@ IMAGES = [
 
 FLAGS = [
     Case("server for everybody", "Serve.py -weights_dir weights -host 0.0.0.0", r"-host 0\.0\.0\.0: other computers could send images; give -token WORD, or -insecure to let everybody in"),
+    Case("server with a class twice", "Serve.py -weights_dir weights -class_names pit,crack,pit", r"-class_names: pit is there twice"),
     Case("server without weights", "Serve.py -weights_dir nowhere -port 0 -save kept", r"-weights_dir nowhere: no such file or folder; .*"),
     Case("server on a port that needs rights or is none", "Serve.py -weights_dir weights -port 70000", r"-port 70000: expected 0 to 65535"),
     Case("server at an address of others", "Serve.py -weights_dir weights -host 192.0.2.1 -insecure", r"-port 7860: Cannot assign requested address on 192\.0\.2\.1; name another with -port"),

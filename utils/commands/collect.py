@@ -22,6 +22,7 @@ from utils.desk.review import Review
 from utils.desk.reviews import Reviews
 from utils.errors import InputError
 from utils.files import new_folder, write_text
+from utils.models.spec import ANOMALY
 from utils.text import plural
 from utils.weights.torch_file import digest
 
@@ -41,6 +42,7 @@ class CollectResult:
         left_out: images whose files are not there any more.
         added: images of ``-add``, which are counted among ``images`` too.
         replaced: images of ``-add`` whose label the review has replaced.
+        unnamed: reviewed images with a defect that is of no class but that of ``-task anomaly``.
     """
 
     folder: Path
@@ -51,6 +53,7 @@ class CollectResult:
     left_out: tuple[str, ...]
     added: int = 0
     replaced: int = 0
+    unnamed: int = 0
 
     def text(self) -> str:
         """Return as text for a terminal what was written."""
@@ -58,8 +61,13 @@ class CollectResult:
         lines = [f"{self.folder}: {plural(self.images, 'image')}, {self.clean} clean; images per class: {counts}"]
         if self.added or self.replaced:
             lines.append(
-                f"{plural(self.images - self.added, 'reviewed image')}, {self.replaced} of them with another label before, and"
-                f" {self.added} more of -add"
+                f"{plural(self.images - self.added, 'reviewed image')}, {self.replaced} of them in -add too, whose label the"
+                f" review replaces, and {self.added} more of -add"
+            )
+        if self.unnamed:
+            lines.append(
+                f"{plural(self.unnamed, 'image')} with defects of class {ANOMALY}: nobody said of which class they are; name the"
+                " classes by Serve.py -class_names, and press their digits on the page"
             )
         if self.undecided:
             lines.append(f"{plural(self.undecided, 'image')} left out: review not finished, or marked unsure")
@@ -101,7 +109,11 @@ def _collect(config: CollectConfig, database: Database, added: Dataset | None) -
             " images on the page first"
         )
     known = added.annotations.class_names if added else ()
-    class_names = tuple(dict.fromkeys((*known, *_class_names(reviews, [row["sha256"] for row in ready]))))
+    found = _class_names(reviews, [row["sha256"] for row in ready])
+    unnamed = sum(_shows(reviews, row["sha256"], ANOMALY) for row in ready) if ANOMALY in found else 0
+    if not unnamed and len(found) > 1:  # an alarm is no class of defects once people have said which ones it means
+        found = tuple(name for name in found if name != ANOMALY)
+    class_names = tuple(dict.fromkeys((*known, *found)))
     reviewed = {row["sha256"] for row in ready if files.find(row["sha256"]) is not None and reviews.find(row["sha256"])}
     records: list[tuple[str, int, str, int]] = []
     told: list[list[Any]] = []
@@ -149,7 +161,7 @@ def _collect(config: CollectConfig, database: Database, added: Dataset | None) -
     replaced = 0 if added is None else len(added.images) - len(kept)
     undecided = len(rows) - len(ready)
     images = len(told) + len(kept)
-    return CollectResult(config.dir, images, clean, counts, undecided, tuple(left_out), len(kept), replaced)
+    return CollectResult(config.dir, images, clean, counts, undecided, tuple(left_out), len(kept), replaced, unnamed)
 
 
 def _class_names(reviews: Reviews, hashes: list[str]) -> tuple[str, ...]:
@@ -161,10 +173,15 @@ def _class_names(reviews: Reviews, hashes: list[str]) -> tuple[str, ...]:
     return tuple(names)
 
 
+def _shows(reviews: Reviews, sha256: str, name: str) -> bool:
+    review = reviews.find(sha256)
+    return review is not None and name in (review.found or ())
+
+
 def _codes(review: Review, class_names: tuple[str, ...]) -> Iterator[tuple[int, str]]:
     """Yield number and run-length code of each class that an image shows."""
     for name, mask in zip(review.base.class_names, review.masks(), strict=True):
-        if mask.any():
+        if mask.any():  # a class that nobody left need not be among the names
             yield class_names.index(name) + 1, rle.encode(mask)
 
 

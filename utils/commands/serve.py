@@ -12,6 +12,7 @@ from PIL import Image
 
 from config import ServeConfig
 from utils.desk.database import check_free
+from utils.desk.naming import check_names
 from utils.desk.sources import open_folder
 from utils.errors import InputError
 from utils.files import make_folder
@@ -88,6 +89,7 @@ def age() -> float:
 def check(config: ServeConfig) -> None:
     """Refuse flags that contradict each other, before anything is loaded."""
     Policy(config)
+    check_names(config.class_names or (), "-class_names")
     if config.save is not None:
         check_free(config.save)
     if config.max_images > config.queue:

@@ -15,6 +15,7 @@ from utils.desk.database import Database
 from utils.desk.familiarity import Familiarities
 from utils.desk.image_files import ImageFiles
 from utils.desk.image_table import SAMPLE, ImageTable
+from utils.desk.naming import Naming
 from utils.desk.news import News
 from utils.desk.reviews import Reviews
 from utils.desk.sources import Part, SampleStrip, draw_samples
@@ -52,6 +53,7 @@ class Desk:
         parts: of the folder of ``-dir``.
         most_bytes: of one file.
         told: is told of every image that was inspected, and of every refusal.
+        further: classes that people may give to a defect, beside those of the weights.
 
     Raises:
         InputError: another process uses the folder.
@@ -64,9 +66,10 @@ class Desk:
         parts: Sequence[Part] = (),
         most_bytes: int = 64 * 10**6,
         told: Callable[[About, Inspected | Refused], None] = lambda about, answer: None,
+        further: Sequence[str] = (),
     ) -> None:
         self.inspectors, self.parts, self.most_bytes = inspectors, list(parts), most_bytes
-        self.kept = folder is not None
+        self.kept, self._further = folder is not None, tuple(further)
         self._temporary = tempfile.TemporaryDirectory(prefix="steel-desk-") if folder is None else None
         place = folder if folder is not None else Path(self._temporary.name)  # type: ignore[union-attr]
         self.database = Database(place)
@@ -142,6 +145,10 @@ class Desk:
             raise NotHere("There is no such visit; it may have ended.", "no_visit")
         return visit
 
+    def naming(self, visit: Visit) -> Naming:
+        """Return the classes that people may give to a defect of a visit."""
+        return Naming.of(visit.about, self._further)
+
     def describe(self, visit: Visit) -> dict[str, Any]:
         """Return a visit as a browser gets it."""
         version = self.news.version(visit.id)  # first: what changes while this is read is told again rather than never
@@ -178,6 +185,7 @@ class Desk:
                     )
                 )
             ],
+            "names": self.naming(visit).shown(),
             "labels": [
                 {"name": class_label(name, index), "threshold": threshold}
                 for index, (name, threshold) in enumerate(zip(about.label_names, about.label_thresholds, strict=True))

@@ -2,11 +2,16 @@
 
 import datetime
 import json
+import threading
+import time
 from typing import Any
 
-from utils.desk.desk import Desk
+from utils.desk.desk import Desk, only
 from utils.desk.image_table import FOUND, FROM, SAMPLE, SORTS, VERDICT, Filter
 from utils.errors import InputError
+
+HELD_SECONDS = 600.0  # an image that a page was given is nobody else's for so long, unless that page goes on
+MOST_HELD, LONGEST_PAGE = 100, 40  # pages of a visit; letters of the word for one
 
 
 class Listing:
@@ -14,6 +19,10 @@ class Listing:
 
     def __init__(self, desk: Desk) -> None:
         self.desk = desk
+        self._held: dict[
+            str, dict[str, tuple[int, float]]
+        ] = {}  # of a visit: page -> key of the image it was given, when
+        self._giving = threading.Lock()
 
     def list_visits(
         self,
@@ -121,13 +130,14 @@ class Listing:
         place = {} if key is None else {"place": self.desk.images.place(identity, wanted, sort, key)}
         return {"total": total, "images": rows, **place}
 
-    def next(self, identity: str, queue: str, after: int | None) -> dict[str, Any]:
-        """Return the next image of a queue that nobody has reviewed.
+    def next(self, identity: str, queue: str, after: int | None, page: str = "") -> dict[str, Any]:
+        """Return the next image of a queue that nobody has reviewed, and that no other page was just given.
 
         Args:
             identity: of the visit.
             queue: ``uncertain``, ``new``, ``random`` or ``ng``.
             after: key of the image in sight, which is not given again.
+            page: word for the page that asks; "" takes no image from others.
         """
         self.desk.visit(identity)
         orders = {
@@ -144,7 +154,47 @@ class Listing:
         )
         where += " AND i.verdict = 'defective'" if queue == "ng" else ""
         left = self.desk.database.number(f"SELECT COUNT(*) {where}", (identity,))
-        row = self.desk.database.row(
-            f"SELECT i.key {where} AND i.key != ? ORDER BY {orders[queue]} LIMIT 1", (identity, after or 0)
-        )
+        with self._giving:
+            held = self._held_by_others(identity, page)
+            taken = [key for key, _ in held.values()]
+            free = f"AND i.key NOT IN ({','.join('?' * len(taken))})"
+            row = self.desk.database.row(
+                f"SELECT i.key {where} AND i.key != ? {free} ORDER BY {orders[queue]} LIMIT 1",
+                (identity, after or 0, *taken),
+            )
+            if row is not None and page and len(held) < MOST_HELD:
+                held[page] = int(row["key"]), time.monotonic()
         return {"key": None if row is None else str(row["key"]), "left": left}
+
+    def hold(self, identity: str, key: int, sent: dict[str, Any]) -> dict[str, Any]:
+        """Note that a page has an image in sight, which no queue gives to another page then.
+
+        Args:
+            identity: of the visit.
+            key: of the image.
+            sent: ``page``, a word for the page.
+
+        Raises:
+            InputError: something else was sent.
+        """
+        only(sent, {"page"})
+        page = sent.get("page")
+        if not isinstance(page, str) or not 0 < len(page) <= LONGEST_PAGE:
+            raise InputError(f"page: expected a word of up to {LONGEST_PAGE} letters")
+        self.desk.row(identity, key)
+        with self._giving:
+            held = self._held_by_others(identity, page)
+            if len(held) < MOST_HELD and all(other != key for other, _ in held.values()):
+                held[page] = key, time.monotonic()
+        return {}
+
+    def _held_by_others(self, identity: str, page: str) -> dict[str, tuple[int, float]]:
+        """Return what pages of a visit hold, that of one page and what is held too long left out."""
+        now = time.monotonic()
+        kept = {
+            other: (key, since)
+            for other, (key, since) in self._held.get(identity, {}).items()
+            if other != page and now - since <= HELD_SECONDS
+        }
+        self._held[identity] = kept
+        return kept

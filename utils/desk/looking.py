@@ -60,7 +60,7 @@ class Looking:
             "labels": labels,
             "doubt": about.doubt(finding.labels, finding.found),
             "truth": None if compare else self._truth(row, finding, about),
-            "review": self.desk.reviews.describe(row["sha256"]),
+            "review": self.desk.reviews.describe(row["sha256"], self.desk.naming(visit)),
         }
 
     def current(self, visit: Visit, row: dict[str, Any]) -> Finding | None:

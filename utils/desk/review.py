@@ -158,11 +158,16 @@ class Review:
 
     @property
     def state(self) -> str:
-        """``open``, ``done``, ``unsure`` or ``clean``."""
+        """``open``, ``done``, ``unsure`` or ``clean``.
+
+        Without a mark an image is done when all its defects are judged and one is left. Of one whose every defect was
+        rejected nobody knows whether it is clean, or what was missed is still to be painted: a kill in between must not
+        make it clean.
+        """
         if self.mark is not None:
             return self.mark
-        judged = [one.state is not None for one in self.defects.values()]
-        return "done" if judged and all(judged) else "open"
+        states = [one.state for one in self.defects.values()]
+        return "done" if None not in states and "accepted" in states else "open"
 
     @property
     def found(self) -> tuple[str, ...] | None:

@@ -24,15 +24,16 @@ class Reviewing:
         only(sent, {"who", "actions"})
         visit, row = self.desk.visit(identity), self.desk.row(identity, key)
 
+        naming = self.desk.naming(visit)
+
         def propose() -> Base:
             finding = self.looking.current(visit, row)
             if finding is None:
                 raise InputError("This image has not been inspected yet.")
-            about = visit.about
-            return Base.of(finding, about.class_names, about.first_class, about.file, visit.settings)
+            return Base.of(finding, naming.names, naming.first_class, visit.about.file, visit.settings)
 
         who = check_who(sent.get("who"))
-        answer, new = self.desk.reviews.act(row["sha256"], identity, who, sent.get("actions"), propose)
+        answer, new = self.desk.reviews.act(row["sha256"], identity, who, sent.get("actions"), propose, naming)
         if new:
             for other, place in self.desk.images.with_hash(row["sha256"]):
                 self.desk.news.tell(other, place, "review")

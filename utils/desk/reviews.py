@@ -9,6 +9,7 @@ from typing import Any
 
 from utils.desk.actions import Action, check_actions
 from utils.desk.database import Database
+from utils.desk.naming import Naming
 from utils.desk.review import Base, Review
 from utils.errors import InputError
 
@@ -32,11 +33,11 @@ class Reviews:
         with self._lock:
             return self._find(sha256)
 
-    def describe(self, sha256: str) -> dict[str, Any] | None:
-        """Return the review of an image as a browser gets it."""
+    def describe(self, sha256: str, naming: Naming | None = None) -> dict[str, Any] | None:
+        """Return the review of an image as a browser gets it, with the numbers of a visit's classes."""
         with self._lock:
             review = self._find(sha256)
-            return None if review is None else review.to_dict()
+            return None if review is None else _told(review, naming)
 
     def complete(self) -> None:
         """Note the verdicts of reviews that an earlier version of the program kept."""
@@ -50,7 +51,13 @@ class Reviews:
                 )
 
     def act(
-        self, sha256: str, visit: str, who: str, sent: Any, propose: Callable[[], Base]
+        self,
+        sha256: str,
+        visit: str,
+        who: str,
+        sent: Any,
+        propose: Callable[[], Base],
+        naming: Naming | None = None,
     ) -> tuple[dict[str, Any], bool]:
         """Take actions in, and keep them.
 
@@ -60,6 +67,7 @@ class Reviews:
             who: did it.
             sent: the actions as a browser sent them; those known by their id are not done again.
             propose: makes the base of a review that begins.
+            naming: the visit's classes; a review that began with others gets these, too. None: those of the base.
 
         Returns:
             The review as a browser gets it, and whether something was new.
@@ -70,6 +78,9 @@ class Reviews:
         with self._lock:
             review = self._find(sha256)
             base = propose() if review is None else review.base
+            if naming is not None:
+                base = naming.widened(base)
+                sent = naming.meant(base, sent)
             now = time.time()
             actions = check_actions(sent, base, who, now)
             marks = ",".join("?" * len(actions))
@@ -86,11 +97,12 @@ class Reviews:
                 if action.id not in stored and all(one.id != action.id for one in new):
                     new.append(action)
             if not new:
-                return (review or Review.begin(base)).to_dict(), False
+                return _told(review or Review.begin(base), naming), False
             self._known.pop(sha256, None)  # should something fail below, it is read again
             if review is None or any(action.kind == "undo" for action in new):
                 review = Review.replay(base, [*self._actions(sha256), *new])
             else:
+                review.base = base
                 for action in new:
                     review.apply(action)
                 review.revision += len(new)
@@ -102,11 +114,11 @@ class Reviews:
                 connection.execute(
                     "INSERT INTO reviews (sha256, state, verdict, found, who, time, base) VALUES (?, ?, ?, ?, ?, ?, ?)"
                     " ON CONFLICT (sha256) DO UPDATE SET state = excluded.state, verdict = excluded.verdict,"
-                    " found = excluded.found, who = excluded.who, time = excluded.time",
+                    " found = excluded.found, who = excluded.who, time = excluded.time, base = excluded.base",
                     (sha256, review.state, *_outcome(review), who, now, base.to_json()),
                 )
             self._remember(sha256, review)
-            return review.to_dict(), True
+            return _told(review, naming), True
 
     def _find(self, sha256: str) -> Review | None:
         if sha256 in self._known:
@@ -133,6 +145,11 @@ class Reviews:
             content = json.loads(row["content"])
             actions.append(Action(row["id"], content.pop("kind"), content, row["who"], row["time"]))
         return actions
+
+
+def _told(review: Review, naming: Naming | None) -> dict[str, Any]:
+    told = review.to_dict()
+    return told if naming is None else naming.told(review.base, told)
 
 
 def _outcome(review: Review) -> tuple[str, str | None]:

@@ -42,8 +42,8 @@ class Viewing:
         image = self.pixels(visit, row)
         finding, _ = self.desk.images.finding(identity, key)
         review = self.desk.reviews.find(row["sha256"]) if row["review"] else None
-        if review is not None and review.base.class_names == visit.about.class_names:
-            masks = review.masks()
+        if review is not None:
+            masks = self.desk.naming(visit).masks(review)
         else:
             masks = finding.masks() if finding else np.zeros((0, *image.shape[:2]), np.bool_)
         return pictures.thumbnail(image, masks)

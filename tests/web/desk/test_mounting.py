@@ -136,9 +136,9 @@ def test_review_is_kept_and_told(client):
     client.add(visit["id"], ("a.png", spotted()))
     client.done(visit["id"])
     place = f"visits/{visit['id']}/images/1/review"
-    one = {"id": "12345678-1234-4234-8234-123456789abc", "kind": "reject", "defect": 1}
+    one = {"id": "12345678-1234-4234-8234-123456789abc", "kind": "accept", "defect": 1}
     status, review = client.call("POST", place, {"who": "Ann", "actions": [one]})
-    assert (status, review["state"], review["defects"][0]["review"]) == (200, "done", "rejected")
+    assert (status, review["state"], review["defects"][0]["review"]) == (200, "done", "accepted")
     assert client.call("POST", place, {"who": "Ann", "actions": [one]})[1]["revision"] == 1
     again = {**one, "id": "12345678-1234-4234-8234-123456789abd", "kind": "undo"}
     del again["defect"]

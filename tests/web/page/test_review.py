@@ -4,7 +4,20 @@ import re
 
 import pytest
 
-from tests.web.page.conftest import LATE, count_rows, download, listed, names, rows, send, shows, strip, until
+from tests.web.page.conftest import (
+    LATE,
+    count_rows,
+    download,
+    drag,
+    listed,
+    names,
+    rows,
+    send,
+    serving,
+    shows,
+    strip,
+    until,
+)
 
 pytest.importorskip("playwright.sync_api", reason="no playwright: pip install playwright")
 
@@ -122,7 +135,7 @@ def test_list_and_its_filters_follow_defects_that_are_rejected_one_by_one(page):
     count_rows(page, 3)
     for _ in range(3):
         page.keyboard.press("x")
-    saved(page, "done")
+    saved(page, "open")
     page.keyboard.press("n")
     shows(page, "b.png")
     page.locator(".thumb", has_text="a.png").locator(".verdict", has_text="✓ clean").wait_for()
@@ -144,6 +157,43 @@ def test_choosing_a_queue_goes_to_its_first_image(page):
     page.locator("#queue").select_option("gallery")
     page.locator("#queue").select_option("new")
     shows(page, "a.png")
+
+
+def test_two_people_in_a_queue_get_two_images_and_are_told_when_the_other_has_the_last(page, open_page):
+    send(page, a_png=three(130), b_png=three(131))
+    other = open_page(page.url)
+    for one in (page, other):
+        one.locator("#queue").select_option("new")
+        one.locator("#left", has_text="2 left").wait_for()
+    shows(page, "a.png")
+    shows(other, "b.png")
+    page.keyboard.press("Enter")
+    page.get_by_text("A colleague has the last image of this queue.").wait_for()
+    other.keyboard.press("Enter")
+    other.get_by_text("Nothing is left in this queue.").wait_for()
+    page.reload()
+    until(page, "return document.querySelector('#queue').value === 'new'")
+
+
+@pytest.mark.slow  # a server of its own
+def test_people_name_classes_that_the_weights_do_not_know(tmp_path, open_page):
+    with serving(weights_dir=tmp_path, class_names=("crack", "pit")) as served:
+        page = open_page(served.url)
+        send(page, a_png=three(132))
+        assert page.locator("#classes .class-name").all_inner_texts() == ["bright", "dark", "crack", "pit"]
+        page.keyboard.press("j")
+        page.keyboard.press("4")
+        until(page, "return document.querySelector('#rows tr td:nth-child(2)').textContent === 'pit'")
+        page.keyboard.press("0")
+        page.keyboard.press("b")
+        page.keyboard.press("3")
+        drag(page, (120, 30), (160, 30))
+        count_rows(page, 4)
+        until(page, "return sessionStorage.getItem('steel-outbox') === '[]'")
+        assert review(page)["found"] == ["bright", "dark", "crack", "pit"]
+        assert [row[1] for row in rows(page)] == ["pit", "bright", "dark", "crack"]
+        page.locator("#filter").select_option("class:crack")
+        listed(page, "a.png")
 
 
 def test_two_people_see_each_other_s_work(page, open_page):
@@ -196,7 +246,7 @@ def test_report_and_corrected_table_say_what_was_reviewed(page):
     page.keyboard.press("x")
     page.keyboard.press("x")
     page.keyboard.press("x")
-    saved(page, "done")
+    saved(page, "open")
     table = download(page, "results.csv").decode()
     assert "a.png" in table
     report = download(page, "report.html").decode()

@@ -57,7 +57,7 @@ async def _told(serving: Serving, visit: str, last: int | None) -> AsyncIterator
                     told += [("image", row) for row in desk.images.rows(visit, images[begin : begin + MOST_TOLD])]
                 for key in [] if changes.lost else changes.reviews:
                     row = desk.images.row(visit, key)
-                    review = desk.reviews.describe(row["sha256"]) if row else None
+                    review = desk.reviews.describe(row["sha256"], desk.naming(known)) if row else None
                     told += [("review", {"key": str(key), "review": review})] if review else []
                 told += [("removed", {"key": str(key)}) for key in changes.removed]
                 return desk.describe(known), told

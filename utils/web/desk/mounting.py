@@ -58,7 +58,7 @@ def mount_desk(
         return type(inspector).open(dataclasses.replace(config, weights_dir=path, weights=None))
 
     inspectors = inspectors or Inspectors(inspector, find_weights(config.weights_dir), open_file)
-    desk = Desk(inspectors, config.save, parts, limits.bytes, told)
+    desk = Desk(inspectors, config.save, parts, limits.bytes, told, config.class_names or ())
     services = Services(desk, origins_of(config.callbacks or (), "-callbacks"))
     serving = Serving(services, limits, traffic, config.coil is not None)
     routes = APIRouter(prefix=PREFIX, include_in_schema=False)

@@ -90,7 +90,8 @@ export const api = {
   compared: async (visit, key) => plain(await call("GET", imagePath(visit, key) + "?compare=1")),
   remove: (visit, key) => call("DELETE", imagePath(visit, key)),
   review: async (visit, key, who, actions) => plainReview(await insist("POST", `${imagePath(visit, key)}/review`, { who, actions })),
-  next: (visit, search) => call("GET", `${visitPath(visit)}/next` + query(search)),
+  next: (visit, search) => insist("GET", `${visitPath(visit)}/next` + query(search)),
+  hold: (visit, key, page) => call("POST", `${imagePath(visit, key)}/hold`, { page }),
   keepSettings: (visit, name) => call("POST", `${visitPath(visit)}/keep_settings`, name ? { name } : {}),
 };
 

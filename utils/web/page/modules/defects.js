@@ -43,7 +43,7 @@ function draw() {
 }
 
 function row(defect) {
-  const name = nameOf(defect.class_id), box = defect.box || [];
+  const name = nameOf(defect), box = defect.box || [];
   const line = make("tr", { tabIndex: 0, className: defect.review ? `is-${defect.review}` : "", title: box.length ? t("box_at", { x: box[0], y: box[1], width: box[2], height: box[3] }) : "" },
     make("td", { textContent: defect.number }),
     make("td", { className: "kind" }, swatch(classOf(defect.class_id)?.colour || "#888"), name),

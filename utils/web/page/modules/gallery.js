@@ -4,7 +4,7 @@ import { api, imageAddress } from "./api.js";
 import * as address from "./address.js";
 import { fill, later, make, part, seldom } from "./dom.js";
 import { number, percent, reason, t } from "./phrases.js";
-import { classOf, on, state, tell } from "./state.js";
+import { classOf, namesOf, on, state, tell } from "./state.js";
 
 const PAGE = 60; // rows that are fetched at once
 const SIDE = { column: 98, line: 176, phone: 148 }; // pixels of an item in a column and in a line
@@ -47,7 +47,7 @@ export function start() {
 function head() {
   if (!state.visit) return;
   const { search: wanted } = state;
-  const classes = state.visit.classes.map((one) => [`class:${one.name}`, t("with_class", { name: one.name })]);
+  const classes = namesOf(state.visit).map((one) => [`class:${one.name}`, t("with_class", { name: one.name })]);
   const choices = [["all", t("all_images")], ["verdict:defective", t("defective")], ["verdict:clean", t("clean")], ["verdict:refused", t("refused")],
     ["review:open", t("review_open")], ["review:done", t("review_done")], ["review:unsure", t("review_unsure")], ...classes];
   const value = ["class", "verdict", "review"].filter((name) => wanted[name] !== "").map((name) => `${name}:${wanted[name]}`)[0] || "all";
@@ -233,6 +233,12 @@ export function reveal() {
   const start = here * side;
   const to = start < from ? start - side / 2 : start + side > from + room ? start + 1.5 * side - room : null;
   if (to !== null) box.scrollTo(wide ? { left: to } : { top: to });
+}
+
+/** Bring the image in sight into view, be it far from the rows that were fetched: a queue goes to and fro. */
+export async function find() {
+  await refresh();
+  reveal();
 }
 
 // --- going through ----------------------------------------------------------------------------------------------------

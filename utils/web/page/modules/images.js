@@ -6,7 +6,7 @@ import { part, seldom, swatch } from "./dom.js";
 import * as gallery from "./gallery.js";
 import { number, percent, reason, t } from "./phrases.js";
 import { unsent } from "./review.js";
-import { classOf, defectsOf, on, state, tell } from "./state.js";
+import { classOf, defectsOf, namesOf, on, state, tell } from "./state.js";
 import * as viewer from "./viewer.js";
 
 const KEPT = 12; // images whose defects stay known
@@ -122,7 +122,7 @@ export function forget() { known.clear(); newest.clear(); }
 
 // --- what is seen of it -----------------------------------------------------------------------------------------------
 
-const colours = () => new Map((state.visit?.classes || []).map((one) => [one.id, one.colour]));
+const colours = () => new Map(namesOf(state.visit).map((one) => [one.id, one.colour]));
 
 function draw() {
   const { image } = state;
@@ -206,4 +206,4 @@ function drawBesides() {
 }
 
 export const sizeOf = (defect) => number(defect.area_px);
-export const nameOf = (id) => classOf(id)?.name ?? String(id);
+export const nameOf = (defect) => classOf(defect.class_id)?.name ?? defect.name ?? String(defect.class_id);

@@ -18,7 +18,7 @@ import * as queues from "./queues.js";
 import * as remarks from "./remarks.js";
 import * as review from "./review.js";
 import * as settings from "./settings.js";
-import { on, state, takeVisit, tell } from "./state.js";
+import { namesOf, on, state, takeVisit, tell } from "./state.js";
 import * as theme from "./theme.js";
 import * as toolbar from "./toolbar.js";
 import * as uploads from "./uploads.js";
@@ -156,7 +156,7 @@ keys.start({
 });
 
 function digit(number) {
-  const one = state.visit.classes[number - 1];
+  const one = namesOf(state.visit)[number - 1];
   if (!one) return false;
   if (state.tool === "move" && state.picked !== null) review.changeClass(one.id);
   else { state.brushClass = one.id; part("brush-class").value = one.id; tell("view"); }

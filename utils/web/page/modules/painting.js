@@ -215,7 +215,10 @@ async function finishBox(end) {
 }
 
 async function probabilities({ x, y, width, height }) {
-  const answer = await fetch(probabilityAddress(state.visit.id, state.image.key, { class_id: state.brushClass, x, y, width, height }));
+  const { classes } = state.visit;
+  const own = classes.find((one) => one.id === state.brushClass) || (classes.length === 1 ? classes[0] : null); // alarms serve every class
+  if (!own) throw new Error("the weights do not know this class");
+  const answer = await fetch(probabilityAddress(state.visit.id, state.image.key, { class_id: own.id, x, y, width, height }));
   if (!answer.ok) throw new Error(String(answer.status));
   const picture = await createImageBitmap(await answer.blob(), { colorSpaceConversion: "none" });
   const scratch = Object.assign(document.createElement("canvas"), { width, height });

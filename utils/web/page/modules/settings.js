@@ -3,7 +3,7 @@
 import { api } from "./api.js";
 import { fill, later, make, part, swatch } from "./dom.js";
 import { number, t } from "./phrases.js";
-import { defectsOf, on, state, takeVisit, tell } from "./state.js";
+import { defectsOf, namesOf, on, state, takeVisit, tell } from "./state.js";
 
 const NAMES = ["threshold", "high_threshold", "min_area", "max_area"];
 const LARGEST_AREA = 2_000_000; // pixels at the end of a slider
@@ -55,10 +55,11 @@ function draw() {
   if (!visit) return;
   fill(part("weights"), [...new Set([...visit.weights_choices, visit.weights])].map((name) => [name, name]), visit.weights);
   const box = part("classes");
-  const said = JSON.stringify([visit.classes.map((one) => [one.id, one.name, one.colour, one.own]), visit.labels, document.documentElement.lang]);
+  const further = namesOf(visit).filter((name) => !visit.classes.some((one) => one.id === name.id));
+  const said = JSON.stringify([visit.classes.map((one) => [one.id, one.name, one.colour, one.own]), further, visit.labels, document.documentElement.lang]);
   if (box.dataset.said !== said) {
     box.dataset.said = said;
-    box.replaceChildren(...visit.classes.map(row));
+    box.replaceChildren(...visit.classes.map(row), ...further.map((one) => line(one)));
   }
   if (document.activeElement?.closest?.("#classes") === null || !chosen) place();
   const own = (one) => NAMES.every((name) => one.own?.[name] === undefined || (one.own[name] ?? null) === (one[name] ?? null));
@@ -100,9 +101,17 @@ function shown(name, value) {
   return !value ? "–" : number(value, 2, 2);
 }
 
-function row(one, index) {
+/** A class, which can be hidden; those that only people name have no thresholds. */
+function line(one, ...more) {
   const seen = make("input", { type: "checkbox", checked: !state.hidden.has(one.id) });
   seen.addEventListener("change", () => { state.hidden[seen.checked ? "delete" : "add"](one.id); tell("view"); });
+  const count = make("span", { className: "count", title: t("found_in_image") });
+  count.dataset.id = one.id;
+  return make("div", { className: "class" },
+    make("label", { className: "class-name", title: one.name }, seen, swatch(one.colour), make("span", { textContent: one.name })), count, ...more);
+}
+
+function row(one, index) {
   const unfold = make("button", { type: "button", className: "quiet unfold", textContent: "⋯", title: t("more_limits") });
   const more = make("div", { className: "more-limits", hidden: !unfolded.has(one.id) });
   unfold.setAttribute("aria-label", `${t("more_limits")}: ${one.name}`);
@@ -113,12 +122,9 @@ function row(one, index) {
     unfold.setAttribute("aria-expanded", String(!more.hidden));
   });
   more.append(...NAMES.slice(1).map((name) => make("label", { className: "limit" }, make("span", { textContent: t(name), title: t(name + "_hint") }), slider(one, index, name), make("output"))));
-  const line = make("div", { className: "class" },
-    make("label", { className: "class-name", title: one.name }, seen, swatch(one.colour), make("span", { textContent: one.name })),
-    make("span", { className: "count", title: t("found_in_image") }),
-    make("span", { className: "limit" }, slider(one, index, "threshold"), make("output")), unfold, more);
-  line.dataset.index = index;
-  return line;
+  const made = line(one, make("span", { className: "limit" }, slider(one, index, "threshold"), make("output")), unfold, more);
+  made.dataset.index = index;
+  return made;
 }
 
 function slider(one, index, name) {
@@ -145,15 +151,15 @@ function moved(index, name, input) {
 function count() {
   const counts = new Map();
   for (const defect of defectsOf(state.image)) if (defect.review !== "rejected") counts.set(defect.class_id, (counts.get(defect.class_id) || 0) + 1);
-  state.visit?.classes.forEach((one, index) => {
-    const cell = part("classes").querySelector(`[data-index="${index}"] .count`);
+  namesOf(state.visit).forEach((one) => {
+    const cell = part("classes").querySelector(`.count[data-id="${one.id}"]`);
     if (cell) cell.textContent = state.image?.status === "done" ? number(counts.get(one.id) || 0) : "";
   });
 }
 
 function drawBrush() {
-  const { classes } = state.visit;
-  if (!classes.some((one) => one.id === state.brushClass)) state.brushClass = classes[0]?.id ?? null;
-  fill(part("brush-class"), classes.map((one, index) => [one.id, index < 9 ? `${index + 1} ${one.name}` : one.name]), state.brushClass ?? "");
+  const { classes } = state.visit, names = namesOf(state.visit);
+  if (!names.some((one) => one.id === state.brushClass)) state.brushClass = names[0]?.id ?? null;
+  fill(part("brush-class"), names.map((one, index) => [one.id, index < 9 ? `${index + 1} ${one.name}` : one.name]), state.brushClass ?? "");
   document.querySelector(".tool-bar").classList.toggle("no-masks", !classes.length);
 }

@@ -40,7 +40,10 @@ export function takeVisit(visit) {
   tell("visit");
 }
 
-export const classOf = (id) => state.visit?.classes.find((one) => one.id === id);
+/** What people may call a defect, in the order of the digits: the classes of the weights, and those that the server was given. */
+export const namesOf = (visit) => visit?.names || visit?.classes || [];
+
+export const classOf = (id) => state.visit?.classes.find((one) => one.id === id) || namesOf(state.visit).find((one) => one.id === id);
 
 /** Return the defects in sight as they were corrected: a review stands above what the network said. */
 export function defectsOf(image) {
