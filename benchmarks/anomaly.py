@@ -261,7 +261,7 @@ def theirs(config: AnomalyBenchmarkConfig, images: Images, network: Segmenter) -
     torch.manual_seed(config.seed)
     torch.set_num_threads(1)
     layers, maps = ["layer2", "layer3"], _Maps(network)
-    width = network.net.project.in_channels  # type: ignore[union-attr]
+    width = network.net.whiten.in_channels  # type: ignore[union-attr]
     rows = []
     for name in ("PatchCore", "PaDiM"):
         model: Any

@@ -78,7 +78,10 @@ def test_clean_steel_is_remembered_and_labelled_defects_are_left_out(result):
     assert told["labelled"] == {"images": DEFECTIVE, "found": DEFECTIVE}
     assert told["alarms"] <= 6
     assert set(told["drawn"]) == {"pits", "cracks", "scratches", "patches"}
-    assert "extrapolated" in result.text()
+    low, high = told["expected_false_alarms"]
+    assert 0 < low < 0.1 < high <= 1
+    assert f"expect alarms on {low:.2%} to {high:.2%}" in result.text()
+    assert "clean images that are no copies" in result.text()
     frame = read_split(result.folder / "split.csv")
     assert set(frame.loc[frame["image"].str.startswith("bad"), "side"]) == {"valid"}
     assert (frame["side"] == "train").sum() == told["clean_images"]
