@@ -422,9 +422,9 @@ class AnomalyFlags:
         high=1,
     )
     memory: int = flag(
-        "of -task anomaly: features of clean steel that are kept; more is slower, 1 is their mean (Mahalanobis "
-        "distance, as PaDiM)",
-        1000,
+        "of -task anomaly: looks of clean steel that are told apart; 1: none (Mahalanobis distance, as PaDiM); hundreds"
+        " show less well where a defect is",
+        20,
         low=1,
         high=20_000,
     )

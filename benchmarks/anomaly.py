@@ -1,9 +1,8 @@
 """Task anomaly beside anomalib's PatchCore and PaDiM: the same images, the same encoder and the same maps of it.
 
 Three sets: strips that are drawn here (256x256 pixels); crops without and with a defect of a labelled dataset folder,
-parted by the side of a split (-neu, 96x96 pixels); tiles of strips, parted by strip (-strips, 256x256 pixels). The
-memory, ours and PatchCore's, has the same number of vectors. anomalib is measured where it is installed (Apache licence;
-it is none of this project's requirements).
+parted by the side of a split (-neu, 96x96 pixels); tiles of strips, parted by strip (-strips, 256x256 pixels). anomalib
+is measured where it is installed (Apache licence; it is none of this project's requirements).
 
     python benchmarks/anomaly.py -encoder_weights efficientnet-lite0-57934424.pth
     python benchmarks/anomaly.py -encoder_weights FILE -neu NEU -split split.csv -strips STRIPS
@@ -59,7 +58,8 @@ class AnomalyBenchmarkConfig:
     drawn: bool = flag("draw strips", True)
     num_of_images: int = flag("clean images to remember, at most", 400, low=10)
     num_of_tests: int = flag("clean images, and images with a defect, to score, at most each", 150, low=2)
-    memory: int = flag("vectors of the memory", 1000, low=1)
+    memory: int = flag("looks of clean steel that are told apart, see Train.py", 20, low=1)
+    coreset: int = flag("vectors of the memory of anomalib's PatchCore", 1000, low=1)
     false_alarms: float = flag("share that is asked for", 0.05, low=0.001, high=0.5)
     against: bool = flag("measure anomalib too, where it is installed", True)
     to: Path = flag("CSV file of the results", RESULTS)
@@ -261,7 +261,7 @@ def theirs(config: AnomalyBenchmarkConfig, images: Images, network: Segmenter) -
     torch.manual_seed(config.seed)
     torch.set_num_threads(1)
     layers, maps = ["layer2", "layer3"], _Maps(network)
-    width = network.net.project.in_channels  # type: ignore[union-attr]
+    width = network.net.whiten.in_channels  # type: ignore[union-attr]
     rows = []
     for name in ("PatchCore", "PaDiM"):
         model: Any
@@ -278,7 +278,7 @@ def theirs(config: AnomalyBenchmarkConfig, images: Images, network: Segmenter) -
             model(_batch(image))
         if name == "PatchCore":
             count = sum(len(part) for part in model.embedding_store)
-            model.subsample_embedding(min(1.0, config.memory / count))
+            model.subsample_embedding(min(1.0, config.coreset / count))
         else:
             model.fit()
         fit = time.process_time() - start
@@ -325,7 +325,14 @@ def main(argv: list[str]) -> int:
         numbers = {"train": len(images.train), "clean": len(images.clean), "defective": len(images.defective)}
         size = "{}x{}".format(*images.train[0].shape[:2])
         for row in found:
-            about = {"images": name, "size": size, **numbers, "encoder": config.encoder, "memory": config.memory}
+            about = {
+                "images": name,
+                "size": size,
+                **numbers,
+                "encoder": config.encoder,
+                "memory": config.memory,
+                "coreset": config.coreset,
+            }
             rows.append({**about, **row, **facts(1, "torch", "openvino")})
         print(columns([SHOWN, *([str(row[key]) for key in SHOWN] for row in rows)]), flush=True)
         write_rows(config.to, rows[-len(found) :])

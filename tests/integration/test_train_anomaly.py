@@ -9,15 +9,19 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from config import EvaluateConfig, ExportConfig, PredictConfig, TrainConfig
+from config import EvaluateConfig, ExportConfig, PredictConfig, PublishWeightsConfig, ServeConfig, TrainConfig
 from utils.commands.evaluate import evaluate
 from utils.commands.export_model import export_model
 from utils.commands.predict import predict
+from utils.commands.publish_weights import publish_weights
 from utils.commands.train import train
 from utils.data.rle import encode
 from utils.data.splits import read_split
 from utils.errors import InputError
+from utils.inspection.inspector import Inspector
+from utils.inspection.upload import Upload
 from utils.settings import note_given
+from utils.web.answers import image_answer
 from utils.weights.finding import find
 from utils.weights.weights_file import load
 
@@ -78,7 +82,10 @@ def test_clean_steel_is_remembered_and_labelled_defects_are_left_out(result):
     assert told["labelled"] == {"images": DEFECTIVE, "found": DEFECTIVE}
     assert told["alarms"] <= 6
     assert set(told["drawn"]) == {"pits", "cracks", "scratches", "patches"}
-    assert "extrapolated" in result.text()
+    low, high = told["expected_false_alarms"]
+    assert 0 < low < 0.1 < high <= 1
+    assert f"expect alarms on {low:.2%} to {high:.2%}" in result.text()
+    assert "clean images that are no copies" in result.text()
     frame = read_split(result.folder / "split.csv")
     assert set(frame.loc[frame["image"].str.startswith("bad"), "side"]) == {"valid"}
     assert (frame["side"] == "train").sum() == told["clean_images"]
@@ -181,3 +188,23 @@ def test_a_system_gives_no_encoder(steel, tmp_path):
     given = {"dir": steel, "out": tmp_path / "run", "task": "anomaly", "weights_dir": tmp_path / "two.system.json"}
     with pytest.raises(InputError, match="is a system of several networks"):
         train(note_given(TrainConfig(**given), given))
+
+
+def test_the_server_gives_an_alarm_and_a_heat_map(steel, result):
+    with Inspector.open(ServeConfig(weights_dir=result.folder, backend="torch", precision="f32", device="cpu")) as one:
+        uploads = [Upload(name, (steel / "train_images" / name).read_bytes()) for name in ("bad0.png", "clean00.png")]
+        answers = [image_answer(one.about, future.result(60), "heatmap") for future in one.submit(uploads)]
+    assert answers[0]["verdict"] == "defective"
+    assert answers[0]["defects"][0]["name"] == "anomaly"
+    assert all(answer["overlay"] for answer in answers)
+
+
+def test_published_with_its_false_alarms_on_the_card(steel, result, tmp_path):
+    told = publish_weights(
+        PublishWeightsConfig(run=result.folder, name="day1", data="drawn", to=tmp_path, device="cpu")
+    )
+    card = (tmp_path / "day1.md").read_text(encoding="utf-8")
+    assert told.entry.task == "anomaly"
+    assert "task `anomaly`" in card
+    assert "alarms on 10.00% of clean images" in card
+    assert "AUROC" in card

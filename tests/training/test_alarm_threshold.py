@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from utils.training.alarm_threshold import alarm_threshold
+from utils.training.alarm_threshold import alarm_threshold, expected_alarms, images_for
 
 
 def gumbel(rng: np.random.Generator, count: int) -> np.ndarray:
@@ -34,3 +34,21 @@ def test_a_smaller_share_never_lowers_it():
 @pytest.mark.parametrize("scores", [[3.0], [3.0, 3.0, 3.0]])
 def test_equal_scores_give_themselves(scores):
     assert alarm_threshold(np.array(scores), 0.01) == 3.0
+
+
+@pytest.mark.parametrize(("count", "share"), [(500, 0.05), (300, 0.01), (400, 0.3)])
+def test_the_interval_holds_nineteen_times_in_twenty(count, share):
+    rng = np.random.default_rng(4)
+    unseen = np.sort(gumbel(rng, 200_000))
+    low, high = expected_alarms(count, share)
+    found = [1 - np.searchsorted(unseen, alarm_threshold(gumbel(rng, count), share)) / len(unseen) for _ in range(400)]
+    assert low < share < high
+    assert np.mean([low <= one <= high for one in found]) == pytest.approx(0.95, abs=0.04)
+
+
+def test_as_many_images_as_are_said_bring_the_interval_to_what_was_asked():
+    for share in (0.01, 0.05, 0.3):
+        low, high = expected_alarms(images_for(share), share)
+        assert high / share == pytest.approx(1.3, abs=0.06)
+        assert low / share == pytest.approx(0.7, abs=0.06)
+    assert images_for(0.01) > images_for(0.05) > images_for(0.3)

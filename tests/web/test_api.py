@@ -95,6 +95,14 @@ def test_order_and_names_of_many_images_are_kept(serve):
     assert (answer["weights"], answer["refused"]) == ("red-12345678.pth", 0)
 
 
+def test_heat_map_comes_as_a_png_when_asked_for(serve):
+    client, image = serve(), pixels(250)
+    packed = send(client, ("a.png", png(image)), query="?overlay=heatmap").json()["images"][0]["overlay"]
+    picture = cv2.imdecode(np.frombuffer(base64.b64decode(packed), np.uint8), cv2.IMREAD_COLOR)
+    assert picture.shape == image.shape
+    assert (picture != cv2.cvtColor(image, cv2.COLOR_RGB2BGR)).any()
+
+
 def test_overlay_comes_as_a_png_when_asked_for(serve):
     image, client = strip(), serve()
     assert send(client, ("a.png", png(image))).json()["images"][0]["overlay"] is None

@@ -27,6 +27,7 @@ from utils.data.splits import TEST, read_split
 from utils.device import processor
 from utils.errors import InputError
 from utils.files import replacing, write_text
+from utils.models.spec import ANOMALY
 from utils.training.result import TEST_DATA
 from utils.weights import hub
 from utils.weights.cards import Words, card, table
@@ -50,6 +51,8 @@ ONE_NETWORK = (
     " folder of one"
 )
 LONGEST_NAME = 100
+# Of the run's metrics, what is no score.
+KEPT = ("epoch", "calibration", "false_alarms", "expected_false_alarms", "scored_images", "drawn")
 RESERVED = ("readme", "index", "license", "changelog")  # pages that a folder of weights may get later
 
 
@@ -327,11 +330,16 @@ def _check_worth(path: Path, side: str, result: EvaluateResult | None) -> None:
 
 def _kept(weights: WeightsFile) -> dict[str, Any]:
     """Return what the run's own scores say besides figures: where the weights and their thresholds come from."""
-    return {key: weights.metrics[key] for key in ("epoch", "calibration") if key in weights.metrics}
+    return {key: weights.metrics[key] for key in KEPT if key in weights.metrics}
 
 
 def _score(result: EvaluateResult, data: str) -> dict[str, Any]:
-    return {"data": data, **result.scores.to_dict()}
+    score = {"data": data, **result.scores.to_dict()}
+    presence = result.evaluation.presence
+    curves = presence and presence.curves.get(f"hasDefect_{result.evaluation.first_class}")
+    if result.evaluation.class_names == (ANOMALY,) and curves:
+        score["image_auroc"] = curves.roc_auc
+    return score
 
 
 def _entry(

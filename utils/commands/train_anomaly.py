@@ -26,6 +26,7 @@ from utils.models.segmenter import Segmenter
 from utils.models.spec import ANOMALY
 from utils.settings import given_fields
 from utils.text import plural
+from utils.training.alarm_threshold import expected_alarms, images_for
 from utils.training.anomaly_encoder import open_encoder
 from utils.training.bit_depth import with_depth, write_depth
 from utils.training.clean_features import alarms
@@ -38,7 +39,7 @@ from utils.weights.run_files import METRICS, SPLIT
 from utils.weights.weights_file import WeightsFile
 
 FEWEST = 10  # clean images
-FEW = 5  # clean images to expect above the threshold, below which it is told that it is extrapolated
+WITHIN = 0.3  # of the share of false alarms that was asked for, part that other clean images may differ by
 LARGEST = 600_000  # pixels of images that the network sees at their own size, unless -image_size says otherwise
 DRAWN = 50  # clean images that defects of each class are drawn on
 
@@ -130,11 +131,14 @@ def train_anomaly(run: Run) -> AnomalyResult:
         "held_out_images": len(held_out),
         "false_alarms": config.false_alarms,
         "scored_images": len(scores),
+        "expected_false_alarms": [
+            round(end, 5) for end in expected_alarms(folds["group"].nunique(), config.false_alarms)
+        ],
         "alarms": int((scores > file.state_dict["centre"].item()).sum()),
         "drawn": _found_of_drawn(config, images, network, held_out),
         "labelled": _found_of_labelled(config, images, network),
     }
-    notes = [*notes, *_about_threshold(config, len(scores))]
+    notes = [*notes, _about_threshold(config.false_alarms, folds["group"].nunique())]
     kept = [name for name in images.clean if fold_of[name] != 1]
     file = dataclasses.replace(
         file,
@@ -257,15 +261,14 @@ def _about_copies(folds: pd.DataFrame) -> list[str]:
     return [f"the {len(folds)} clean images are near-duplicates in {groups} groups: add images of other places"]
 
 
-def _about_threshold(config: TrainConfig, count: int) -> list[str]:
-    """Say where few images lie beyond the threshold."""
-    expected = config.false_alarms * count
-    if expected >= FEW:
-        return []
-    return [
-        f"-false_alarms {config.false_alarms:g} of {count} images are {expected:.1f} alarms: the threshold is extrapolated;"
-        f" {round(FEW / config.false_alarms)} clean images would make it sure"
-    ]
+def _about_threshold(share: float, count: int) -> str:
+    """Say between which shares other clean images give an alarm, and how many images would tell it well."""
+    low, high = expected_alarms(count, share)
+    told = f"on other clean images of the same kind expect alarms on {low:.2%} to {high:.2%} (95 % certain)"
+    needed = images_for(share, WITHIN)
+    if count >= needed:
+        return told
+    return f"{told}; for {share:.2%} within {WITHIN:.0%} of it give {needed:,} clean images that are no copies"
 
 
 def _sides(folds: pd.DataFrame, images: CleanImages) -> pd.DataFrame:

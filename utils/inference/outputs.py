@@ -116,11 +116,8 @@ class HeatMaps:
         self.folder, self.names, self.task = folder, names, task
 
     def render(self, result: Inspected) -> None:
-        """Write the heat map of an image; a gate that turned it away leaves it cold."""
-        hottest = np.zeros(result.image.shape[:2])
-        for plane in () if result.logits is None else class_probabilities(result.logits, self.task):
-            np.maximum(hottest, plane, out=hottest)
-        write_png(self.folder / self.names[result.name], draw_heat_map(result.image, hottest))
+        """Write the heat map of an image."""
+        write_png(self.folder / self.names[result.name], heat_map_of(result, self.task))
 
     def collect(self, name: str, piece: None) -> None:
         """Leave it at the file."""
@@ -267,6 +264,14 @@ def picture_names(images: Sequence[str]) -> dict[str, str]:
 def overlay_of(result: Inspected, class_names: Sequence[str], truth: np.ndarray | None = None) -> np.ndarray:
     """Draw the defects of an image on it, and below that its labels if there are any: ``(H, W, 3)`` BGR pixels."""
     return cv2.cvtColor(draw_overlay(result.image, result.masks, class_names, truth), cv2.COLOR_RGB2BGR)
+
+
+def heat_map_of(result: Inspected, task: str) -> np.ndarray:
+    """Draw the heat map of an image, as ``write_png`` takes it; a gate that turned it away leaves it cold."""
+    hottest = np.zeros(result.image.shape[:2])
+    for plane in () if result.logits is None else class_probabilities(result.logits, task):
+        np.maximum(hottest, plane, out=hottest)
+    return draw_heat_map(result.image, hottest)
 
 
 def index_mask_of(result: Inspected, task: str, class_ids: Sequence[int] | None) -> np.ndarray:

@@ -1,5 +1,6 @@
-"""Features of clean steel: gathered from images, whitened, and thinned out to a memory."""
+"""Features of clean steel: gathered from images, whitened, and summed up in a memory."""
 
+import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple
@@ -18,6 +19,7 @@ BATCH = 8  # images that the encoder sees at once
 MOST_PIXELS = 1_000_000  # likewise
 # Share of the largest variance that is added to each: axes along which clean steel hardly differs would decide alone.
 FLOOR = 1e-3
+ROUNDS = 20  # of k-means, at most
 MOST_COMPONENTS = 256  # axes that are kept, those along which clean steel differs most
 
 Size = tuple[int, int] | None
@@ -117,9 +119,9 @@ class Memory(NamedTuple):
 
 
 def make_memory(features: torch.Tensor, count: int, rng: np.random.Generator) -> Memory:
-    """Make a memory of ``(n, C)`` float32 features: whiten them, and keep ``count``."""
+    """Make a memory of ``(n, C)`` float32 features: whiten them, and take the centres of ``count`` groups of them."""
     weights, bias = whitening(features)
-    return Memory(weights, bias, coreset(features @ weights.T + bias, count, rng))
+    return Memory(weights, bias, centres(features @ weights.T + bias, count, rng))
 
 
 def whitening(features: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
@@ -139,28 +141,28 @@ def whitening(features: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     return weights.float(), -(weights @ mean).float()
 
 
-def coreset(features: torch.Tensor, count: int, rng: np.random.Generator) -> torch.Tensor:
-    """Choose features so that each of all lies near a chosen one: greedily the farthest (k-center, Sener and Savarese, 2018).
+def centres(features: torch.Tensor, count: int, rng: np.random.Generator) -> torch.Tensor:
+    """Compute the means of groups of features that are alike (k-means, Lloyd, 1982).
+
+    The nearest of many single features, as PatchCore has them, is near by chance; a mean is not.
 
     Args:
         features: ``(n, C)`` float32.
-        count: how many to choose.
-        rng: source of chance, for the first one; the mean, where ``count`` is 1.
+        count: of groups; 1: all are one.
+        rng: source of chance, for the first centres.
 
     Returns:
-        ``(count, C)`` float32; where there are fewer, some stand in it twice.
+        ``(count, C)`` float32.
     """
     if count == 1:
         return features.mean(0, keepdim=True)
-    squares = features.square().sum(1)
-    nearest = torch.full_like(squares, torch.inf)
-    place, chosen = int(rng.integers(len(features))), []
-    for _ in range(count):
-        chosen.append(place)
-        to_it = squares + squares[place] - 2 * (features @ features[place])
-        nearest = torch.minimum(nearest, to_it)
-        place = int(nearest.argmax())
-    return features[chosen]
+    from sklearn.cluster import KMeans  # takes a second to import
+    from sklearn.exceptions import ConvergenceWarning
+
+    method = KMeans(count, n_init=1, max_iter=ROUNDS, random_state=int(rng.integers(2**31)))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)  # copies are fewer looks than were asked for
+        return torch.from_numpy(method.fit(features.numpy()).cluster_centers_).float()
 
 
 @torch.no_grad()

@@ -9,8 +9,9 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from utils.data.rle import encode_part
 from utils.decision.components import defect_shapes
+from utils.decision.decided_logits import DecidedLogits
 from utils.inference.inspected import Inspected, Refused
-from utils.inference.outputs import encode_png, overlay_of
+from utils.inference.outputs import encode_png, heat_map_of, overlay_of
 from utils.inspection.about import About
 
 
@@ -72,7 +73,10 @@ class ImageAnswer(Form):
         examples=[None],
     )
     seconds: float | None = Field(description="from acceptance to result", ge=0, examples=[0.061])
-    overlay: str | None = Field(description="PNG in base64, with ?overlay=png", examples=[None])
+    overlay: str | None = Field(
+        description="PNG in base64, with ?overlay=png or heatmap; of very large images there is no heat map",
+        examples=[None],
+    )
     error: ErrorAnswer | None = Field(description="why it was refused", examples=[None])
 
 
@@ -156,15 +160,16 @@ class StateAnswer(Form):
     status: Literal["alive", "ready"]
 
 
-def image_answer(about: About, inspected: Inspected, overlay: bool) -> dict[str, Any]:
-    """Return what is known about an image, in the form of ``ImageAnswer`` but for its index."""
+def image_answer(about: About, inspected: Inspected, overlay: str) -> dict[str, Any]:
+    """Return what is known about an image, in the form of ``ImageAnswer`` but for its index; with a picture of that kind, if any."""
     height, width = inspected.image.shape[:2]
     labels = None
     if inspected.labels is not None:
         labels = {n: round(float(p), 4) for n, p in zip(about.label_names, inspected.labels, strict=True)}
     picture = None
-    if overlay:
-        drawn = overlay_of(inspected, about.class_names or about.label_names)
+    if overlay == "png" or (overlay and not isinstance(inspected.decided_logits, DecidedLogits)):
+        names = about.class_names or about.label_names
+        drawn = heat_map_of(inspected, about.task) if overlay == "heatmap" else overlay_of(inspected, names)
         picture = base64.b64encode(encode_png(drawn)).decode("ascii")
     shapes = defect_shapes(inspected.masks, inspected.defects)
     return {

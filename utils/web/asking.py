@@ -27,8 +27,9 @@ CONTEXT = {
     "side": "of the strip, as top or bottom",
     "position_m": "place along the strip, metres",
 }
+PICTURES = ("png", "heatmap")
 OTHERS = {
-    "overlay": "png: each image with its defects drawn, in base64",
+    "overlay": "each image as a PNG in base64; png: with its defects drawn, heatmap: how sure the network is at each pixel",
     "weights": "name of other weights, one of GET /api/v1/weights",
     "name": "of the image, where the body is one",
 }
@@ -40,14 +41,14 @@ class Asked:
     """What a request asks for.
 
     Attributes:
-        overlay: whether pictures are wanted.
+        overlay: the kind of pictures that are wanted; "": none.
         weights: name of the weights; "" those loaded at start.
         numbers: of ``DECIDING``, one or one for each class.
         meta: context of the images.
         name: of an image that is the body.
     """
 
-    overlay: bool = False
+    overlay: str = ""
     weights: str = ""
     numbers: dict[str, tuple[float, ...]] = field(default_factory=dict)
     meta: Meta = field(default_factory=dict)
@@ -82,13 +83,13 @@ def read_asked(request: Request) -> Asked:
     """
     known = (*OTHERS, *DECIDING, *CONTEXT)
     found = read_query(request, known, also_meta=True)
-    overlay = found.get("overlay")
-    if overlay not in (None, "png"):
-        raise Problem(422, "wrong_value", "overlay: expected png.")
+    overlay = found.get("overlay", "")
+    if overlay not in ("", *PICTURES):
+        raise Problem(422, "wrong_value", f"overlay: expected {' or '.join(PICTURES)}.")
     numbers = {name: _numbers(name, found[name]) for name in DECIDING if name in found}
     name = re.split(r"[/\\]", found.get("name", ""))[-1]
     shown = "".join(letter for letter in name if letter.isprintable()).strip()[:255]
-    return Asked(overlay is not None, found.get("weights", ""), numbers, meta_of(found), shown or "image")
+    return Asked(overlay, found.get("weights", ""), numbers, meta_of(found), shown or "image")
 
 
 def read_query(request: Request, known: Iterable[str] = (), also_meta: bool = False) -> dict[str, str]:
@@ -138,7 +139,7 @@ def parameters() -> list[dict[str, Any]]:
     for name, about in {**OTHERS, **DECIDING, **CONTEXT}.items():
         schema: dict[str, Any] = {"type": "string", "minLength": 1, "maxLength": 200}
         if name == "overlay":
-            schema = {"type": "string", "enum": ["png"]}
+            schema = {"type": "string", "enum": list(PICTURES)}
         elif name == "position_m":
             schema = {"type": "number", "minimum": -1e9, "maximum": 1e9}
         elif name in DECIDING:

@@ -62,6 +62,7 @@ def card(entry: Entry, weights: WeightsFile, model: Segmenter, training: Trainin
         *([_speed(entry.speed)] if entry.speed else []),
         "## Decision\n",
         _decision(entry.classes, weights),
+        _alarms(weights, entry),
         "## Training\n",
         f"Data: {words.data}\n",
         "```sh\n{}\n```\n".format("\n".join(training.commands)),
@@ -165,6 +166,24 @@ def _decision(names: Sequence[str], weights: WeightsFile) -> str:
         "Chosen on the validation images (`Evaluate.py -calibrate`), whose scores above are a little too good for that."
     )
     return f"{table}\n{remark}\n"
+
+
+def _alarms(weights: WeightsFile, entry: Entry) -> str:
+    """Say of task ``anomaly`` how many false alarms were asked for, and how well images are told apart."""
+    told = weights.metrics
+    if "false_alarms" not in told:
+        return ""
+    low, high = told["expected_false_alarms"]
+    text = (
+        f"The threshold is for alarms on {told['false_alarms']:.2%} of clean images, found by {told['scored_images']} of them;"
+        f" on other clean images of the same kind expect {low:.2%} to {high:.2%}."
+    )
+    areas = [(side, score["image_auroc"]) for side, score in entry.scores.items() if "image_auroc" in score]
+    text += "".join(f" AUROC of images, defective or clean ({side}): {area:.3f}." for side, area in areas)
+    if told.get("drawn"):
+        shares = ", ".join(f"{name} {part['found']} of {part['images']}" for name, part in told["drawn"].items())
+        text += f" Drawn defects on clean images that it found: {shares}."
+    return f"{text}\n"
 
 
 def _curves(training: Training, best: int | None) -> str:

@@ -43,13 +43,39 @@ def test_logits_have_the_size_of_the_image(network, height, width):
 
 @torch.inference_mode()
 def test_distances_are_those_to_the_nearest_of_the_memory(network):
-    features = torch.randn(2, network.net.project.in_channels, 4, 6)
+    features = torch.randn(2, network.net.whiten.in_channels, 4, 6)
     weights, bias = torch.randn(3, features.shape[1]) * 0.1, torch.randn(3)
     vectors = torch.randn(7, 3)
     network.net.remember(weights, bias, vectors)
     rows = features.permute(0, 2, 3, 1).reshape(-1, features.shape[1]) @ weights.T + bias
     expected = torch.cdist(rows, vectors).min(1).values.reshape(2, 1, 4, 6)
-    assert torch.allclose(network.net.distances(features), expected, atol=1e-3)
+    assert torch.allclose(network.net.nearest(features).sqrt(), expected, atol=1e-3)
+
+
+@torch.inference_mode()
+def test_one_hot_cell_counts_less_than_a_hot_square_and_the_edge_gives_no_alarm(network):
+    def hottest(*cells):
+        squares = torch.ones(1, 1, 8, 8)
+        for y, x in cells:
+            squares[0, 0, y, x] = 100.0
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(network.net, "nearest", lambda features: squares)
+            return float(network.net.distances(torch.empty(0)).max())
+
+    square = [(y, x) for y in (3, 4, 5) for x in (3, 4, 5)]
+    assert hottest(*square) == pytest.approx(10)
+    assert hottest((4, 4)) == pytest.approx((108 / 9) ** 0.5)
+    assert hottest(*((0, x) for x in range(8))) == pytest.approx(1)
+
+
+@torch.inference_mode()
+def test_brighter_features_are_the_same_features(network):
+    pixels = torch.randn(1, 3, 64, 64)
+    maps = network.net.encoder(pixels)
+    with pytest.MonkeyPatch.context() as patch:
+        one = network.net.features(pixels)
+        patch.setattr(network.net.encoder, "forward", lambda pixels: [5 * part for part in maps])
+        assert torch.allclose(network.net.features(pixels), one, atol=1e-3)
 
 
 @torch.inference_mode()

@@ -13,6 +13,7 @@ export class Layer {
     holder.append(this.canvas);
     this.size = { width: 1, height: 1 };
     this.shapes = [];
+    this.under = []; // functions that draw below the defects
     this.extra = []; // functions that draw more: strokes, polygons, the brush
     this.asked = false;
     for (const event of ["update-viewport", "animation", "resize", "open", "tile-drawn"]) viewer.addHandler(event, () => this.ask());
@@ -78,6 +79,7 @@ export class Layer {
     if (!frame) return;
     context.setTransform(dots * frame.scale, 0, 0, dots * frame.scale, dots * frame.x, dots * frame.y);
     const thin = 1 / frame.scale;
+    for (const draw of this.under) { context.save(); draw(context, thin); context.restore(); }
     if (state.overlay) this.defects(context, thin);
     for (const draw of this.extra) { context.save(); draw(context, thin); context.restore(); }
   }

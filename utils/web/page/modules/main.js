@@ -11,6 +11,7 @@ import * as gallery from "./gallery.js";
 import * as images from "./images.js";
 import * as keys from "./keys.js";
 import * as notices from "./notices.js";
+import * as heat from "./heat.js";
 import * as painting from "./painting.js";
 import * as phrases from "./phrases.js";
 import { t } from "./phrases.js";
@@ -208,6 +209,7 @@ async function main() {
   fill(part("language"), Object.entries(phrases.LANGUAGES), phrases.language);
   menus();
   viewer.start();
+  heat.start();
   for (const module of [notices, gallery, images, defects, settings, queues, downloads, visits, remarks, weights]) module.start();
   painting.begin();
   toolbar.start(actions);

@@ -10,6 +10,7 @@ export const state = {
   picked: null, // number of the defect that is picked
   hidden: new Set(), // class ids that are switched off
   overlay: true,
+  heat: false, // how sure the network is at each pixel is drawn
   opacity: 0.25,
   tool: "move",
   brushClass: null, // class id that is painted

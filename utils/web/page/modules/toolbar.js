@@ -22,6 +22,7 @@ export function start(actions) {
   part("brush-class").addEventListener("change", (event) => { state.brushClass = Number(event.target.value); tell("view"); });
   part("size").addEventListener("input", (event) => { state.size = Number(event.target.value); tell("view"); });
   part("overlay").addEventListener("change", (event) => { state.overlay = event.target.checked; tell("view"); });
+  part("heat").addEventListener("change", (event) => { state.heat = event.target.checked; tell("heat"); });
   part("opacity").addEventListener("input", (event) => { state.opacity = event.target.value / 100; tell("view"); });
   on("tool language", draw);
   draw();
