@@ -148,15 +148,19 @@ def test_port_that_is_taken_is_one_line(make_sink):
             sink.open()
 
 
-def test_damaged_requests_stop_nothing(modbus, frames, running):
+def test_damaged_requests_stop_nothing_and_are_one_line(modbus, frames, running, caplog):
     sink, client = modbus
-    for damage in (b"\0" * 3, b"\xff" * 300, b"GET / HTTP/1.0\r\n\r\n", b"\0\1\0\0\0\6\1\x63\0\0\0\1"):
+    for damage in (b"\0" * 3, b"\xff" * 300, *[b"GET / HTTP/1.0\r\n\r\n"] * 5, b"\0\1\0\0\0\6\1\x63\0\0\0\1"):
         with socket.create_connection(("127.0.0.1", sink.port)) as stranger:
             stranger.sendall(damage)
             time.sleep(0.02)
     sink.heartbeat(running)
     sink.send(frames(2))
     assert client.read_input_registers(2, count=2).registers == [0, 2]
+    assert sink.damaged.count >= 5
+    (line,) = [record.getMessage() for record in caplog.records if "damaged requests" in record.getMessage()]
+    assert "0xff" not in line
+    assert [record.name for record in caplog.records if record.name.startswith("pymodbus")] == []
 
 
 def test_open_again_keeps_the_controllers(modbus, frames, running):

@@ -12,6 +12,7 @@ from utils.errors import InputError
 from utils.line.event import Event
 from utils.line.extras import extra
 from utils.line.sinks.credentials import FLAG
+from utils.line.sinks.library_log import sum_up
 from utils.line.sinks.loop_thread import LoopThread, port_to_listen
 from utils.line.sinks.plc_block import WORDS, PlcBlock, PlcCounters
 from utils.line.sinks.sink import Address, Sink, SinkError, SinkOptions
@@ -59,6 +60,7 @@ class ModbusSink:
         if self._thread is not None and self._thread.runs and self._server is not None:
             return
         self._let_go()
+        self.damaged = sum_up("pymodbus.logging", self.name)
         self.port = port_to_listen(self._host, self.port)
         self._thread = LoopThread("modbus server")
         try:
