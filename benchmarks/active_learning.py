@@ -156,10 +156,12 @@ def publish(pictures: Pictures, rows: Sequence[dict[str, str]], docs: Path = DOC
     if not end:
         raise InputError(f"{docs}: lacks {BEGIN} or {END}, between which the result goes")
     mine = {row["row"]: int(row["labelled"]) for row in rows}
-    said = f"On {rows[0]['dataset']}, {mine[FIRST]} labels and as many more: chosen ones led to a mean Dice of {value:+.4f}\n"
-    said += f"beside a random draw ({low:+.4f} to {high:+.4f}, {len(seeds)} seeds). "
-    worth = value >= BAR and low > 0
-    said += "Label the chosen list." if worth else "A random draw does as well:\nlabel the random list."
+    said = f"Measured on {rows[0]['dataset']}: with {mine[FIRST]} labels and as many more, networks that learnt chosen images\n"
+    said += (
+        f"scored {abs(value):.3f} mean Dice {'more' if value >= 0 else 'less'} than those that learnt as many at random"
+    )
+    said += f"\n({low:+.3f} to {high:+.3f}, {len(seeds)} draws). "
+    said += "Label the chosen list." if value >= BAR and low > 0 else "Label the random list."
     write_text(docs, f"{before}{BEGIN}\n{said}\n{END}{after}")
     figures = {"gain": f"{value:.4f}", "low": f"{low:.4f}", "high": f"{high:.4f}", "seeds": len(seeds)}
     write_rows(measured, [{**figures, "dataset": rows[0]["dataset"]}])

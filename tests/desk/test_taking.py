@@ -76,6 +76,7 @@ def test_session_counts_by_class_shift_and_coil(desk):
     visit = desk.begin(meta={"coil_id": "A7", "shift": "late"})
     desk.add(visit, **IMAGES)
     desk.act(visit, 1, "reject", defect=1)
+    desk.act(visit, 1, "done")
     desk.act(visit, 3, "accept", who="Bo", defect=1)
     numbers = desk.services.taking.sessions.session(visit)
     assert numbers["verdicts"] == {"NG": 1, "OK": 2, "unsure": 0}

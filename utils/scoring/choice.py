@@ -81,8 +81,10 @@ def about_choice(measured: Path = MEASURED) -> tuple[bool, str]:
     with open(measured, newline="", encoding="utf-8") as file:
         row = next(csv.DictReader(file))
     gain, low, high = (float(row[name]) for name in ("gain", "low", "high"))
-    said = f"on {row['dataset']}, labels of such a choice led to {gain:+.4f} mean Dice beside a random draw"
-    said += f" ({low:+.4f} to {high:+.4f}, {row['seeds']} seeds)"
+    said = f"on {row['dataset']}, networks that learnt such a choice scored {abs(gain):.3f} mean Dice"
+    said += (
+        f" {'more' if gain >= 0 else 'less'} than with a random draw ({low:+.3f} to {high:+.3f}, {row['seeds']} draws)"
+    )
     if gain >= BAR and low > 0:
         return True, said
-    return False, f"{said}: random does as well, so label the random list"
+    return False, f"{said}: label the random list"
