@@ -20,6 +20,7 @@ from utils.cli import DONE, parse, run
 from utils.commands.train import train
 from utils.data.dataset_folder import open_dataset
 from utils.data.synthetic import synthesise
+from utils.device import cpu_has_bf16
 from utils.errors import InputError
 from utils.files import make_folder
 
@@ -88,6 +89,7 @@ def settings(config: LineSystemConfig, learnt: Path, out: Path) -> TrainConfig:
         schedule="onecycle",
         num_epochs=config.num_epochs,
         batch_size=config.batch_size,
+        precision="bf16" if cpu_has_bf16() else "f32",
     )
 
 

@@ -299,7 +299,12 @@ def test_what_finds_nothing_better_than_nothing_is_not_published(run, tmp_path, 
         counts = Counts()
         counts.add(["a", "b"], *(torch.tensor([[n], [0]]) for n in (number, 0, 9 - number, 91)))
         one = types.SimpleNamespace(
-            scores=scores(counts, ["pits"]), skipped=(), images_per_second=1.0, network="torch", about_copies=""
+            scores=scores(counts, ["pits"]),
+            evaluation=types.SimpleNamespace(class_names=("pits",)),
+            skipped=(),
+            images_per_second=1.0,
+            network="torch",
+            about_copies="",
         )
         return mock.MagicMock(spec=publishing.EvaluateResult, **vars(one))
 

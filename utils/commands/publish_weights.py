@@ -335,10 +335,11 @@ def _kept(weights: WeightsFile) -> dict[str, Any]:
 
 def _score(result: EvaluateResult, data: str) -> dict[str, Any]:
     score = {"data": data, **result.scores.to_dict()}
-    presence = result.evaluation.presence
-    curves = presence and presence.curves.get(f"hasDefect_{result.evaluation.first_class}")
-    if result.evaluation.class_names == (ANOMALY,) and curves:
-        score["image_auroc"] = curves.roc_auc
+    evaluation = result.evaluation
+    if evaluation.class_names == (ANOMALY,) and evaluation.presence:
+        curves = evaluation.presence.curves.get(f"hasDefect_{evaluation.first_class}")
+        if curves:
+            score["image_auroc"] = curves.roc_auc
     return score
 
 
