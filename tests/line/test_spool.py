@@ -99,7 +99,7 @@ def test_age_and_size_bound_the_spool_and_count_what_they_take(tmp_path):
         assert (spool.dropped("a"), spool.dropped("b"), spool.depth("a")) == (5, 1, 0)
     with Spool(tmp_path, ["a", "b"], Limits(size=200_000)) as spool:
         assert spool.dropped("a") == 5
-        spool.extend([frame_event(n, reason="x" * 1000) for n in range(10, 400)])
+        spool.extend([frame_event(n, reason="x" * 3000) for n in range(10, 400)])
         assert spool.tidy() > 0
         assert spool.size <= 200_000
         rest = seqs(spool)

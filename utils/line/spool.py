@@ -309,15 +309,18 @@ class Spool:
         return lost
 
     def _keep_spare(self) -> None:
-        """Take the spare bytes where they are missing, and the disk has them and some more."""
-        if self._spare.exists() or shutil.disk_usage(self.path.parent).free < self._spare_bytes * 5 // 4:
+        """Take the spare bytes that are missing; where the disk has fewer, four fifths of what it has."""
+        # Events that were written meanwhile may have taken a part: the database never becomes smaller.
+        there = self._spare.stat().st_size if self._spare.exists() else 0
+        wanted = min(self._spare_bytes, (there + shutil.disk_usage(self.path.parent).free) * 4 // 5)
+        if wanted <= there or wanted < self._spare_bytes // 8:
             return
         try:
             with open(self._spare, "wb") as file:
                 if hasattr(os, "posix_fallocate"):  # at once
-                    os.posix_fallocate(file.fileno(), 0, self._spare_bytes)
+                    os.posix_fallocate(file.fileno(), 0, wanted)
                 else:
-                    file.write(b"\0" * self._spare_bytes)
+                    file.write(b"\0" * wanted)
         except OSError:
             self._spare.unlink(missing_ok=True)
 
