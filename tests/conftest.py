@@ -95,6 +95,19 @@ def no_waiting_for_the_disk(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "fsync", lambda descriptor: None)
 
 
+@pytest.fixture(scope="module")
+def own_networks(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Keep converted networks and what is known of their speed in a folder of the module's own.
+
+    Else a test that measures the network of ``make_weights``, or an earlier run, changes what answers here, and says so.
+    """
+    with pytest.MonkeyPatch.context() as patch:
+        # matplotlib would list all fonts anew.
+        patch.setenv("MPLCONFIGDIR", os.environ.get("MPLCONFIGDIR") or str(Path.home() / ".cache/matplotlib"))
+        patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
+        yield
+
+
 @pytest.fixture
 def no_drawing(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """Leave the plots of reports empty except in tests marked ``draws``: drawing takes most of an evaluation's time."""

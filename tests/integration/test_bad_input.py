@@ -28,6 +28,8 @@ from tests.integration.in_process import command
 from utils.settings import to_plain
 from utils.training.run_folder import Run
 
+pytestmark = pytest.mark.usefixtures("own_networks")
+
 ROOT = Path(__file__).resolve().parents[2]
 FULL = re.escape(os.strerror(errno.ENOSPC)) + "; free some space or write to another disk"
 RUN = (

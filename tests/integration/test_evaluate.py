@@ -26,7 +26,7 @@ from utils.scoring.scores import pair_dice
 from utils.weights.image_hashes import of_images
 from utils.weights.weights_file import load
 
-pytestmark = pytest.mark.usefixtures("no_drawing")
+pytestmark = pytest.mark.usefixtures("no_drawing", "own_networks")
 
 TABLES = ["classes.csv", "confusion.csv", "curves.csv", "objects.csv", "scores.csv", "sizes.csv", "submission.csv"]
 

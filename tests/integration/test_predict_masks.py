@@ -17,6 +17,8 @@ from utils.data.rle import decode
 from utils.errors import InputError
 from utils.inference.outputs import Submission
 
+pytestmark = pytest.mark.usefixtures("own_networks")
+
 EVERYTHING = ("overlays", "masks", "submission", "defects")
 
 

@@ -15,7 +15,7 @@ from utils.data.images import read_image
 from utils.weights.finding import find
 from utils.weights.weights_file import load
 
-pytestmark = pytest.mark.usefixtures("no_drawing")
+pytestmark = pytest.mark.usefixtures("no_drawing", "own_networks")
 
 
 @pytest.fixture
