@@ -12,6 +12,7 @@ goes into docs/loop.md and into the line that the command prints.
 import dataclasses
 import statistics
 import sys
+import textwrap
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,7 @@ import pandas as pd
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from benchmarks.drawn import DrawnFlags, Pictures, in_words, seeds_of, trained
+from benchmarks.pages import write_between
 from benchmarks.recipes import read_rows, write_rows
 from config import EvaluateConfig, SelectConfig, TrainConfig, flag
 from utils.cli import DONE, parse, run
@@ -31,7 +33,7 @@ from utils.device import processor
 from utils.errors import InputError
 from utils.files import write_text
 from utils.scoring.bootstrap import LEVEL
-from utils.scoring.choice import BAR, MEASURED
+from utils.scoring.choice import MEASURED, about_choice
 
 FIRST = "first"  # the network that chooses
 WORDS = {FIRST: "the first labels", RANDOM: "with as many more drawn at random", CHOSEN: "with as many more chosen"}
@@ -149,22 +151,10 @@ def publish(pictures: Pictures, rows: Sequence[dict[str, str]], docs: Path = DOC
     found, seeds = gain_of(pictures, rows)
     if not found:
         raise InputError("-publish: no seed has both the choice and the draw yet")
-    value, low, high = found["mean_dice"]
-    page = docs.read_text(encoding="utf-8")
-    before, _, rest = page.partition(BEGIN)
-    _, end, after = rest.partition(END)
-    if not end:
-        raise InputError(f"{docs}: lacks {BEGIN} or {END}, between which the result goes")
-    mine = {row["row"]: int(row["labelled"]) for row in rows}
-    said = f"Measured on {rows[0]['dataset']}: with {mine[FIRST]} labels and as many more, networks that learnt chosen images\n"
-    said += (
-        f"scored {abs(value):.3f} mean Dice {'more' if value >= 0 else 'less'} than those that learnt as many at random"
-    )
-    said += f"\n({low:+.3f} to {high:+.3f}, {len(seeds)} draws). "
-    said += "Label the chosen list." if value >= BAR and low > 0 else "Label the random list."
-    write_text(docs, f"{before}{BEGIN}\n{said}\n{END}{after}")
-    figures = {"gain": f"{value:.4f}", "low": f"{low:.4f}", "high": f"{high:.4f}", "seeds": len(seeds)}
-    write_rows(measured, [{**figures, "dataset": rows[0]["dataset"]}])
+    figures = dict(zip(("gain", "low", "high"), (f"{value:.4f}" for value in found["mean_dice"]), strict=True))
+    write_rows(measured, [{**figures, "seeds": len(seeds), "dataset": rows[0]["dataset"]}])
+    said = f"Measured {about_choice(measured)[1]}."
+    write_between(docs, BEGIN, END, textwrap.fill(said, 120, break_on_hyphens=False))
 
 
 if __name__ == "__main__":

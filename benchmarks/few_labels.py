@@ -26,6 +26,7 @@ import torch
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
+from benchmarks.pages import write_between
 from benchmarks.recipes import read_rows, write_rows
 from benchmarks.small_training import SmallTraining
 from config import TrainConfig, flag
@@ -290,12 +291,7 @@ def publish(rows: Sequence[dict[str, str]], docs: Path = DOCS, measured: Path = 
         docs: page with ``BEGIN`` and ``END``.
         measured: what ``Train.py`` reads, see ``utils.training.few_labels``.
     """
-    page = docs.read_text(encoding="utf-8")
-    before, _, rest = page.partition(BEGIN)
-    _, end, after = rest.partition(END)
-    if not end:
-        raise InputError(f"{docs}: lacks {BEGIN} or {END}, between which the table goes")
-    write_text(docs, f"{before}{BEGIN}\n{in_words(rows)}\n{END}{after}")
+    write_between(docs, BEGIN, END, in_words(rows))
     values = {key: _values(group, "defect_dice") for key, group in _grouped(rows).items()}
     figures = [
         {"start": way, "labelled": size, "low": f"{min(one):.3f}", "mean": f"{statistics.fmean(one):.3f}"}

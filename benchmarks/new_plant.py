@@ -26,6 +26,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from benchmarks.anomaly import CROP, crop
 from benchmarks.machine import facts
+from benchmarks.pages import write_between
 from benchmarks.plant_person import Work
 from benchmarks.plant_visit import Visit, served
 from benchmarks.recipes import write_rows
@@ -375,11 +376,7 @@ def table(rows: Sequence[dict[str, Any]]) -> str:
 
 def publish(rows: Sequence[dict[str, Any]], page: Path = PAGE) -> None:
     """Write the table between the marks of a page."""
-    before, begin, rest = page.read_text(encoding="utf-8").partition(BEGIN)
-    _, end, after = rest.partition(END)
-    if not (begin and end):
-        raise InputError(f"{page}: lacks {BEGIN} or {END}, between which the table goes")
-    write_text(page, f"{before}{BEGIN}\n{table(rows)}{END}{after}")
+    write_between(page, BEGIN, END, table(rows))
 
 
 if __name__ == "__main__":

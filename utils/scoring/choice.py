@@ -86,5 +86,5 @@ def about_choice(measured: Path = MEASURED) -> tuple[bool, str]:
         f" {'more' if gain >= 0 else 'less'} than with a random draw ({low:+.3f} to {high:+.3f}, {row['seeds']} draws)"
     )
     if gain >= BAR and low > 0:
-        return True, said
+        return True, f"{said}: label the chosen list"
     return False, f"{said}: label the random list"
