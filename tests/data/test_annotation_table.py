@@ -2,7 +2,6 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from utils.data import large_table
 from utils.data.annotation_table import read_annotations, write_annotations
 from utils.data.tables import AnnotationError
 from utils.errors import InputError
@@ -11,20 +10,7 @@ SEPARATE = "ImageId,ClassId,EncodedPixels\n"
 JOINED = "ImageId_ClassId,EncodedPixels\n"
 
 
-@pytest.fixture(autouse=True, params=[large_table.LARGE, 0], ids=["in memory", "in the file"])
-def codes(request, monkeypatch):
-    """Keep codes in memory, or leave them in their table as those of large ones: nobody may see a difference."""
-    monkeypatch.setattr(large_table, "LARGE", request.param)
-
-
-@pytest.fixture
-def table(tmp_path):
-    def write(text, name="train.csv"):
-        path = tmp_path / name
-        path.write_bytes(text if isinstance(text, bytes) else text.encode())
-        return path
-
-    return write
+pytestmark = pytest.mark.usefixtures("codes")
 
 
 def as_tuples(annotations):

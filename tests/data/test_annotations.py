@@ -1,7 +1,6 @@
 import numpy as np
 import pytest
 
-from utils.data import large_table
 from utils.data.annotation_table import read_annotations
 from utils.data.annotations import Annotations, make_rows
 from utils.data.tables import AnnotationError
@@ -9,20 +8,7 @@ from utils.data.tables import AnnotationError
 SEPARATE = "ImageId,ClassId,EncodedPixels\n"
 
 
-@pytest.fixture(autouse=True, params=[large_table.LARGE, 0], ids=["in memory", "in the file"])
-def codes(request, monkeypatch):
-    """Keep codes in memory, or leave them in their table as those of large ones: nobody may see a difference."""
-    monkeypatch.setattr(large_table, "LARGE", request.param)
-
-
-@pytest.fixture
-def table(tmp_path):
-    def write(text, name="train.csv"):
-        path = tmp_path / name
-        path.write_bytes(text if isinstance(text, bytes) else text.encode())
-        return path
-
-    return write
+pytestmark = pytest.mark.usefixtures("codes")
 
 
 def test_mask_has_a_channel_per_class_in_the_images_size(table):
