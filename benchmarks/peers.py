@@ -20,7 +20,6 @@ import sys
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
@@ -180,19 +179,34 @@ def measure(config: PeersConfig, peer: str, python: str) -> tuple[float, float]:
     Raises:
         InputError: the program ended with an error, whose last line is told.
     """
-    environment: dict[str, Any] = {**os.environ, "OMP_NUM_THREADS": str(config.threads)}
-    environment.pop("PYTHONPATH", None)
-    if peer != "ultralytics":
-        environment["PYTHONPATH"] = str(ROOT)
     with tempfile.TemporaryDirectory() as folder:
         words = [str(config.images.resolve()), folder, str(config.threads), str(config.weights_dir)]
-        command = [python, "-c", PROGRAMS[peer], *words]
-        done = subprocess.run(command, env=environment, capture_output=True, text=True)
-    if done.returncode:
-        said = done.stderr.strip().splitlines()
-        raise InputError(f"{peer}: {said[-1] if said else f'exit code {done.returncode}'}")
-    seconds, cpu = json.loads(done.stdout.strip().splitlines()[-1])
+        said = call([python, "-c", PROGRAMS[peer], *words], peer, config.threads, own=peer != "ultralytics")
+    seconds, cpu = json.loads(said.strip().splitlines()[-1])
     return seconds, cpu
+
+
+def call(command: Sequence[str], name: str, threads: int, own: bool = False) -> str:
+    """Run a program on so many threads, and return what it printed.
+
+    Args:
+        command: its words.
+        name: of the peer.
+        threads: of its libraries.
+        own: whether it sees this project.
+
+    Raises:
+        InputError: it ended with an error, whose last line is told.
+    """
+    environment = {**os.environ, "OMP_NUM_THREADS": str(threads)}
+    environment.pop("PYTHONPATH", None)
+    if own:
+        environment["PYTHONPATH"] = str(ROOT)
+    done = subprocess.run(command, env=environment, capture_output=True, text=True)
+    if done.returncode:
+        last = done.stderr.strip().splitlines()
+        raise InputError(f"{name}: {last[-1] if last else f'exit code {done.returncode}'}")
+    return done.stdout
 
 
 if __name__ == "__main__":

@@ -13,8 +13,6 @@ in an environment of its own, and its row is left out without one.
 import csv
 import dataclasses
 import json
-import os
-import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -22,16 +20,22 @@ from typing import Any
 
 import cv2
 import numpy as np
+import segmentation_models_pytorch as smp
 import torch
+from timm.data import IMAGENET_DEFAULT_MEAN, IMAGENET_DEFAULT_STD
+from torch import nn
+from torchvision.models.segmentation import deeplabv3_mobilenet_v3_large
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from benchmarks.machine import facts, write_rows
+from benchmarks.peers import PEERS, call
+from benchmarks.plain_loop import Normal, PlainConfig, learn, stacked
 from benchmarks.todays_script import post_process
 from config import ConvertConfig, flag
 from utils.cli import DONE, parse, run
 from utils.commands.convert import convert
-from utils.data.dataset_folder import open_dataset
+from utils.data.dataset_folder import Dataset, open_dataset
 from utils.data.splits import TRAIN, VALID, read_split
 from utils.device import cpu_has_bf16
 from utils.errors import InputError
@@ -40,73 +44,10 @@ from utils.scoring.counts import Counts, count
 from utils.scoring.scores import scores
 
 ROOT = Path(__file__).parents[1]
-PEERS = ("project", "script", "deeplab", "ultralytics")
+Epoch = tuple[float, float, float]  # seconds of learning until then, mean Dice, defect-only Dice
 
-# Each program takes the folder of the data, the folder of its masks, epochs, threads and precision. After each epoch it writes the
-# masks of the validation images, 0 for background, and the seconds that it has learnt until then, into seconds.json.
-LOOP = """
-import json, sys, time
-from pathlib import Path
-import cv2, numpy as np, torch
-from torch.nn import functional
-data, out, epochs, threads = Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3]), int(sys.argv[4])
-torch.set_num_threads(threads)
-torch.manual_seed(1)
-classes = len((data / "classes.txt").read_text().splitlines())
-def read(side):
-    names = (data / f"{side}.txt").read_text().splitlines()
-    images = np.stack([cv2.cvtColor(cv2.imread(name), cv2.COLOR_BGR2RGB) for name in names])
-    masks = np.stack([cv2.imread(str(data / "masks" / (Path(name).stem + ".png")), cv2.IMREAD_UNCHANGED) for name in names])
-    return [Path(name).stem for name in names], torch.from_numpy(images).permute(0, 3, 1, 2), torch.from_numpy(masks)
-_, images, masks = read("train")
-names, questions, _ = read("valid")
-if NETWORK == "unet":
-    import segmentation_models_pytorch as smp
-    network = smp.Unet("resnet18", encoder_weights=None, classes=classes)
-    answer = lambda x: network(x)
-else:
-    from torchvision.models.segmentation import deeplabv3_mobilenet_v3_large
-    network = deeplabv3_mobilenet_v3_large(weights=None, weights_backbone=None, num_classes=classes)
-    answer = lambda x: network(x)["out"]
-network = network.to(memory_format=torch.channels_last)
-mean, std = (torch.tensor(v).view(1, 3, 1, 1) for v in ([0.485, 0.456, 0.406], [0.229, 0.224, 0.225]))
-height, width = images.shape[2:]
-padding = (0, -width % 32, 0, -height % 32)
-prepare = lambda x: functional.pad((x / 255 - mean) / std, padding, mode="reflect").to(memory_format=torch.channels_last)
-bf16 = sys.argv[5] == "bf16"
-optimizer = torch.optim.AdamW(network.parameters(), 1e-3)
-batch_size = 8
-schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, 1e-3, epochs * (len(images) // batch_size))
-seconds = []
-for epoch in range(epochs):
-    start = time.perf_counter()
-    network.train()
-    for batch in torch.randperm(len(images)).split(batch_size):
-        if len(batch) < batch_size:
-            continue
-        axes = [axis for axis in (2, 3) if torch.rand(()) < 0.5]
-        x = prepare(images[batch].flip(axes))
-        y = torch.stack([masks[batch] == number + 1 for number in range(classes)], 1).flip(axes).float()
-        with torch.autocast("cpu", torch.bfloat16, enabled=bf16):
-            logits = answer(x)
-        logits = logits.float()[..., :height, :width]
-        p = logits.sigmoid()
-        dice = 1 - ((2 * (p * y).sum((0, 2, 3)) + 1) / ((p + y).sum((0, 2, 3)) + 1)).mean()
-        loss = functional.binary_cross_entropy_with_logits(logits, y) + dice
-        optimizer.zero_grad()
-        loss.backward()
-        optimizer.step()
-        schedule.step()
-    seconds.append((seconds[-1] if seconds else 0) + time.perf_counter() - start)
-    folder = out / str(epoch + 1)
-    folder.mkdir(parents=True)
-    network.eval()
-    for number, name in enumerate(names):
-        with torch.no_grad(), torch.autocast("cpu", torch.bfloat16, enabled=bf16):
-            p = answer(prepare(questions[number : number + 1])).float().sigmoid()[0, :, :height, :width].numpy()
-        cv2.imwrite(str(folder / (name + ".png")), np.where(p.max(0) > 0.5, p.argmax(0) + 1, 0).astype(np.uint8))
-    (out / "seconds.json").write_text(json.dumps(seconds))
-"""
+# Takes the folder of the data, the folder of its masks, epochs and threads. Of each epoch it writes the masks of the validation
+# images, 0 for background, and into seconds.json the seconds that it has learnt until then.
 ULTRALYTICS = """
 import json, os, sys, time
 from pathlib import Path
@@ -142,7 +83,6 @@ for epoch in range(epochs):
         cv2.imwrite(str(folder / (Path(name).stem + ".png")), index)
 (out / "seconds.json").write_text(json.dumps(seconds))
 """
-PROGRAMS = {"script": 'NETWORK = "unet"' + LOOP, "deeplab": 'NETWORK = "deeplab"' + LOOP, "ultralytics": ULTRALYTICS}
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -179,7 +119,10 @@ def main(argv: Sequence[str]) -> int:
         if peer == "ultralytics" and config.ultralytics is None:
             print("ultralytics: left out; -ultralytics names the python of an environment that has it", file=sys.stderr)
             continue
-        epochs = project(config) if peer == "project" else other(config, peer, data)
+        if peer == "project":
+            epochs = project(config)
+        else:
+            epochs = ultralytics(config, data) if peer == "ultralytics" else loop(config, peer, data)
         rows = [
             {
                 "peer": peer,
@@ -206,40 +149,52 @@ def told(peer: str, rows: Sequence[dict[str, Any]], goals: Sequence[float]) -> s
     return f"{peer}: defect-only Dice {', '.join(parts)}; {end}"
 
 
-def lay_out(config: PeersTrainingConfig) -> Path:
-    """Write what the peers read: lists of the sides, index masks, outlines; return the folder.
+@dataclasses.dataclass(frozen=True)
+class Data:
+    """What the peers learn and answer about.
+
+    Attributes:
+        dataset: the labelled images.
+        sides: names of the images of each side.
+        folder: the same as Ultralytics reads it.
+    """
+
+    dataset: Dataset
+    sides: dict[str, list[str]]
+    folder: Path
+
+
+def lay_out(config: PeersTrainingConfig) -> Data:
+    """Read the split, and write outlines and lists for Ultralytics.
 
     Raises:
         InputError: the folder is in use, or the split lacks a side.
     """
-    data = (config.runs / "data").resolve()
-    if data.exists():
+    folder = (config.runs / "data").resolve()
+    if folder.exists():
         raise InputError(f"-runs {config.runs}: holds a comparison already; name a new folder")
     dataset = open_dataset(config.dir)
     frame = read_split(config.split, list(dataset.images))
     sides = {side: sorted(frame.loc[frame["side"] == side, "image"]) for side in (TRAIN, VALID)}
     if not all(sides.values()):
         raise InputError(f"-split {config.split}: expected images on the sides {TRAIN} and {VALID}")
-    layouts: tuple[tuple[Any, Path], ...] = (("yolo", data), ("index-masks", data / "masks"))
-    for layout, folder in layouts:
-        convert(ConvertConfig(source="dataset", to=layout, dir=config.dir, out=folder))
+    convert(ConvertConfig(source="dataset", to="yolo", dir=config.dir, out=folder))
     for side, names in sides.items():
-        write_text(data / f"{side}.txt", "".join(f"{data / 'images' / name}\n" for name in names))
-    write_text(data / "classes.txt", "\n".join(dataset.annotations.class_names) + "\n")
-    settings: dict[str, Any] = {"path": str(data), "train": f"{TRAIN}.txt", "val": f"{VALID}.txt"}
+        write_text(folder / f"{side}.txt", "".join(f"{folder / 'images' / name}\n" for name in names))
+    settings: dict[str, Any] = {"path": str(folder), "train": f"{TRAIN}.txt", "val": f"{VALID}.txt"}
     settings |= {"names": dict(enumerate(dataset.annotations.class_names))}
-    write_text(data / "yolo.yaml", json.dumps(settings))
-    return data
+    write_text(folder / "yolo.yaml", json.dumps(settings))
+    return Data(dataset, sides, folder)
 
 
-def project(config: PeersTrainingConfig) -> list[tuple[float, float, float]]:
+def project(config: PeersTrainingConfig) -> list[Epoch]:
     """Train by ``Train.py``; return seconds, mean Dice and defect-only Dice after each epoch."""
     out = config.runs / "project"
     words = {"-dir": config.dir, "-split": config.split, "-recipe": "muon", "-encoder": "resnet18"}
     words |= {"-encoder_weights": "none", "-decoder_channels": "128,64,32,16,16", "-augmentation": "d4"}
     words |= {"-crop": "128,128", "-batch_size": 16, "-num_epochs": config.project_epochs, "-seed": 1}
     words |= {"-min_area": config.min_area, "-threads": config.threads, "-num_of_workers": 0, "-device": "cpu"}
-    words |= {"-precision": precision(), "-out": out}
+    words |= {"-precision": "bf16" if cpu_has_bf16() else "f32", "-out": out}
     command = [str(word) for pair in words.items() for word in pair]
     call([sys.executable, str(ROOT / "Train.py"), *command], "project", config.threads)
     seconds, epochs = 0.0, []
@@ -250,60 +205,64 @@ def project(config: PeersTrainingConfig) -> list[tuple[float, float, float]]:
     return epochs
 
 
-def other(config: PeersTrainingConfig, peer: str, data: Path) -> list[tuple[float, float, float]]:
-    """Train a peer in its own interpreter; return seconds, mean Dice and defect-only Dice after each epoch."""
-    python = str(config.ultralytics) if peer == "ultralytics" else sys.executable
-    out = (config.runs / peer).resolve()
+class DeepLab(nn.Module):
+    """torchvision's DeepLabV3-MobileNetV3 from random weights, with logits as its answer."""
+
+    def __init__(self, classes: int) -> None:
+        super().__init__()
+        self.net = deeplabv3_mobilenet_v3_large(weights=None, weights_backbone=None, num_classes=classes)
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        """Return the logits, ``(N, C, H, W)``."""
+        logits: torch.Tensor = self.net(images)["out"]
+        return logits
+
+
+def loop(config: PeersTrainingConfig, peer: str, data: Data) -> list[Epoch]:
+    """Train SMP's or torchvision's network by the plain loop, with its settings."""
+    torch.set_num_threads(config.threads)
+    torch.manual_seed(1)
+    classes = len(data.dataset.annotations.class_names)
+    network = smp.Unet("resnet18", encoder_weights=None, classes=classes) if peer == "script" else DeepLab(classes)
+    network = network.to(memory_format=torch.channels_last)
+    images, masks = stacked(data.dataset, data.sides[TRAIN])
+    questions, truths = stacked(data.dataset, data.sides[VALID])
+    normal = Normal(IMAGENET_DEFAULT_MEAN, IMAGENET_DEFAULT_STD, 32)
+    epochs = config.script_epochs if peer == "script" else config.deeplab_epochs
+    found = []
+    for _, seconds in learn(network, images, masks, normal, epochs, PlainConfig.batch_size, PlainConfig.lr):
+        network.eval()
+        with torch.inference_mode():
+            answers = [(normal.answer(network, one[None]).sigmoid()[0] > 0.5).numpy() for one in questions]
+        found.append((seconds, *score(answers, truths.bool().numpy(), config.min_area)))
+    return found
+
+
+def ultralytics(config: PeersTrainingConfig, data: Data) -> list[Epoch]:
+    """Train Ultralytics' network in its own interpreter."""
+    out = (config.runs / "ultralytics").resolve()
     out.mkdir(parents=True)
-    epochs: int = getattr(config, f"{peer}_epochs")
-    call(
-        [python, "-c", PROGRAMS[peer], str(data), str(out), str(epochs), str(config.threads), precision()],
-        peer,
-        config.threads,
-    )
-    seconds = json.loads((out / "seconds.json").read_text(encoding="utf-8"))
-    names = (data / f"{VALID}.txt").read_text(encoding="utf-8").splitlines()
-    classes = len((data / "classes.txt").read_text(encoding="utf-8").splitlines())
-    return [
-        (spent, *score(out / str(number), data / "masks", names, classes, config.min_area))
-        for number, spent in enumerate(seconds, 1)
-    ]
+    words = [str(data.folder), str(out), str(config.ultralytics_epochs), str(config.threads)]
+    call([str(config.ultralytics), "-c", ULTRALYTICS, *words], "ultralytics", config.threads)
+    classes = range(1, len(data.dataset.annotations.class_names) + 1)
+    truths = stacked(data.dataset, data.sides[VALID])[1].bool().numpy()
+    found = []
+    for number, seconds in enumerate(json.loads((out / "seconds.json").read_text(encoding="utf-8")), 1):
+        files = [out / str(number) / f"{Path(name).stem}.png" for name in data.sides[VALID]]
+        indices = [cv2.imread(str(file), cv2.IMREAD_UNCHANGED) for file in files]
+        answers = [np.stack([index == one for one in classes]) for index in indices]
+        found.append((seconds, *score(answers, truths, config.min_area)))
+    return found
 
 
-def score(answers: Path, truths: Path, names: Sequence[str], classes: int, min_area: int) -> tuple[float, float]:
-    """Compute mean Dice and defect-only Dice of index masks, without components of fewer pixels than ``min_area``."""
+def score(answers: Sequence[np.ndarray], truths: Sequence[np.ndarray], min_area: int) -> tuple[float, float]:
+    """Compute mean Dice and defect-only Dice of masks, ``(C, H, W)`` bool, without components under ``min_area`` pixels."""
     counts = Counts()
-    for name in names:
-        file = Path(name).stem + ".png"
-        answer, truth = (cv2.imread(str(folder / file), cv2.IMREAD_UNCHANGED) for folder in (answers, truths))
-        planes = [
-            post_process(np.asarray(answer == number + 1, np.float32), 0.5, min_area - 1) > 0
-            for number in range(classes)
-        ]
-        wanted = [truth == number + 1 for number in range(classes)]
-        predicted, target = (torch.from_numpy(np.stack(part))[None] for part in (planes, wanted))
-        counts.add([name], *count(predicted, target))
-    total = scores(counts, [str(number) for number in range(classes)])
+    for number, (answer, truth) in enumerate(zip(answers, truths, strict=True)):
+        kept = np.stack([post_process(plane.astype(np.float32), 0.5, min_area - 1) > 0 for plane in answer])
+        counts.add([str(number)], *count(torch.from_numpy(kept)[None], torch.from_numpy(truth)[None]))
+    total = scores(counts, [str(number) for number in range(counts.tp.shape[1])])
     return total.mean_dice, total.defect_dice or 0.0
-
-
-def precision() -> str:
-    """Return the precision of this project and of the plain loop: bf16 where the processor multiplies it in hardware."""
-    return "bf16" if cpu_has_bf16() else "f32"
-
-
-def call(command: Sequence[str], name: str, threads: int) -> None:
-    """Run a program on so many threads.
-
-    Raises:
-        InputError: it ended with an error, whose last line is told.
-    """
-    environment = {**os.environ, "OMP_NUM_THREADS": str(threads)}
-    environment.pop("PYTHONPATH", None)
-    done = subprocess.run(command, env=environment, capture_output=True, text=True)
-    if done.returncode:
-        last = (done.stderr or done.stdout).strip().splitlines()[-1:]
-        raise InputError(f"{name}: {last[0] if last else f'ended with {done.returncode}'}")
 
 
 if __name__ == "__main__":

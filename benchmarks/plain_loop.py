@@ -9,18 +9,19 @@ last weights are kept. It writes a weights file, which ``Evaluate.py`` scores li
 import dataclasses
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
 import torch
+from torch import nn
 from torch.nn import functional
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from config import flag
 from utils.cli import DONE, parse, run
-from utils.data.dataset_folder import open_dataset
+from utils.data.dataset_folder import Dataset, open_dataset
 from utils.data.images import read_image
 from utils.data.splits import read_split
 from utils.decision.decision import Decision
@@ -47,6 +48,25 @@ class PlainConfig:
     seed: int = flag("of weights, order and flips", 42, low=0)
 
 
+@dataclasses.dataclass(frozen=True)
+class Normal:
+    """What a network takes: its images normalised and padded, in bf16 where the processor multiplies it in hardware."""
+
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+    multiple: int
+
+    def answer(self, network: nn.Module, images: torch.Tensor) -> torch.Tensor:
+        """Return the logits of images, ``(N, 3, H, W)`` uint8, at their size: ``(N, C, H, W)`` float32."""
+        height, width = images.shape[2:]
+        mean, std = (torch.tensor(values).view(1, 3, 1, 1) for values in (self.mean, self.std))
+        padding = (0, -width % self.multiple, 0, -height % self.multiple)
+        x = functional.pad((images / 255 - mean) / std, padding, mode="reflect")
+        with torch.autocast("cpu", torch.bfloat16, enabled=cpu_has_bf16()):
+            logits: torch.Tensor = network(x.to(memory_format=torch.channels_last))
+        return logits.float()[..., :height, :width]
+
+
 def main(argv: Sequence[str]) -> int:
     """Train and write the file."""
     config = parse(PlainConfig, argv, "plain_loop.py", "Train a U-Net by a plain PyTorch loop.")
@@ -59,36 +79,66 @@ def main(argv: Sequence[str]) -> int:
         names = list(sides["image"][sides["side"] == "train"])
     if len(names) < config.batch_size:
         raise InputError(f"{config.dir}: {len(names)} images to train on, fewer than -batch_size {config.batch_size}")
-    pixels = [read_image(dataset.path(name)) for name in names]
-    if len({image.shape for image in pixels}) > 1:
-        raise InputError(f"{config.dir}: images of several sizes; the plain loop needs one")
-    height, width = pixels[0].shape[:2]
-    images = torch.from_numpy(np.stack(pixels)).permute(0, 3, 1, 2)
-    masks = torch.from_numpy(np.stack([dataset.annotations.mask(name, height, width) for name in names])).permute(
-        0, 3, 1, 2
-    )
+    images, masks = stacked(dataset, names)
     classes = dataset.annotations.class_names
     spec = ModelSpec("unet", config.encoder, "multilabel", classes)
     model = build(spec)
     network = model.net.to(memory_format=torch.channels_last)
-    optimizer = torch.optim.AdamW(network.parameters(), config.lr)
-    steps = config.num_epochs * (len(names) // config.batch_size)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, config.lr, steps)
-    mean, std = (torch.tensor(values).view(1, 3, 1, 1) for values in (model.mean, model.std))
-    padding = (0, -width % model.multiple, 0, -height % model.multiple)
-    started = time.perf_counter()
-    network.train()
-    for epoch in range(config.num_epochs):
-        total = 0.0
-        order = torch.randperm(len(names)).split(config.batch_size)
-        whole = [batch for batch in order if len(batch) == config.batch_size]
+    normal = Normal(model.mean, model.std, model.multiple)
+    learning = learn(network, images, masks, normal, config.num_epochs, config.batch_size, config.lr)
+    for epoch, (loss, seconds) in enumerate(learning, 1):
+        print(f"epoch {epoch}/{config.num_epochs}  loss {loss:.4f}  {seconds / 60:.1f} min", flush=True)
+    decision = Decision.uniform(len(classes), 0.5, config.min_area)
+    WeightsFile(spec, network.state_dict(), model.mean, model.std, None, decision).save(config.out)
+    print(f"wrote {config.out}")
+    return DONE
+
+
+def stacked(dataset: Dataset, names: Sequence[str]) -> tuple[torch.Tensor, torch.Tensor]:
+    """Read images, ``(N, 3, H, W)`` uint8, and their masks, ``(N, C, H, W)``.
+
+    Raises:
+        InputError: the images have several sizes.
+    """
+    pixels = [read_image(dataset.path(name)) for name in names]
+    if len({image.shape for image in pixels}) > 1:
+        raise InputError(f"{dataset.image_dir}: images of several sizes; the plain loop needs one")
+    masks = [dataset.annotations.mask(name, *pixels[0].shape[:2]) for name in names]
+    images, truth = (torch.from_numpy(np.stack(part)).permute(0, 3, 1, 2) for part in (pixels, masks))
+    return images, truth
+
+
+def learn(
+    network: nn.Module,
+    images: torch.Tensor,
+    masks: torch.Tensor,
+    normal: Normal,
+    num_epochs: int,
+    batch_size: int,
+    lr: float,
+) -> Iterator[tuple[float, float]]:
+    """Train a network, and yield after each epoch its mean loss and the seconds of learning until then.
+
+    Args:
+        network: of ``(N, 3, H, W)`` float32 to ``(N, C, H, W)`` logits; it may be used in between, as to answer.
+        images: ``(M, 3, H, W)`` uint8.
+        masks: ``(M, C, H, W)``, nonzero = defect.
+        normal: brings images to what the network takes.
+        num_epochs: passes over the images.
+        batch_size: images a step; what is left of an epoch is not learnt.
+        lr: highest learning rate of the cycle.
+    """
+    optimizer = torch.optim.AdamW(network.parameters(), lr)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, lr, num_epochs * (len(images) // batch_size))
+    seconds = 0.0
+    for _ in range(num_epochs):
+        started, total = time.perf_counter(), 0.0
+        network.train()
+        whole = [batch for batch in torch.randperm(len(images)).split(batch_size) if len(batch) == batch_size]
         for batch in whole:
             axes = [axis for axis in (2, 3) if torch.rand(()) < 0.5]
-            x = functional.pad((images[batch].flip(axes) / 255 - mean) / std, padding, mode="reflect")
             y = masks[batch].flip(axes).float()
-            with torch.autocast("cpu", torch.bfloat16, enabled=cpu_has_bf16()):
-                logits = network(x.to(memory_format=torch.channels_last))
-            logits = logits.float()[..., :height, :width]
+            logits = normal.answer(network, images[batch].flip(axes))
             p = logits.sigmoid()
             overlap, size = (p * y).sum((0, 2, 3)), (p + y).sum((0, 2, 3))
             dice = 1 - ((2 * overlap + 1) / (size + 1)).mean()
@@ -98,12 +148,8 @@ def main(argv: Sequence[str]) -> int:
             optimizer.step()
             schedule.step()
             total += loss.item()
-        minutes = (time.perf_counter() - started) / 60
-        print(f"epoch {epoch + 1}/{config.num_epochs}  loss {total / len(whole):.4f}  {minutes:.1f} min", flush=True)
-    decision = Decision.uniform(len(classes), 0.5, config.min_area)
-    WeightsFile(spec, network.state_dict(), model.mean, model.std, None, decision).save(config.out)
-    print(f"wrote {config.out}")
-    return DONE
+        seconds += time.perf_counter() - started
+        yield total / len(whole), seconds
 
 
 if __name__ == "__main__":

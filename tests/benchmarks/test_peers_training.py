@@ -17,16 +17,13 @@ def save(folder: Path, name: str, mask: np.ndarray) -> None:
     Image.fromarray(mask).save(folder / name)
 
 
-def test_masks_are_scored_without_what_is_too_small(tmp_path):
-    truth = np.zeros((20, 30), np.uint8)
-    truth[2:12, 2:12] = 2
+def test_masks_are_scored_without_what_is_too_small():
+    truth = np.zeros((2, 20, 30), np.bool_)
+    truth[1, 2:12, 2:12] = True
     answer = truth.copy()
-    answer[15:17, 20:22] = 1  # 4 pixels
-    for folder, mask in (("truth", truth), ("answers", answer)):
-        save(tmp_path / folder, "a.png", mask)
-    words = tmp_path / "answers", tmp_path / "truth", ["images/a.jpg"], 2
-    assert peers_training.score(*words, 5) == (1, 1)
-    assert peers_training.score(*words, 4) == (0.5, 1)
+    answer[0, 15:17, 20:22] = True  # 4 pixels
+    assert peers_training.score([answer], [truth], 5) == (1, 1)
+    assert peers_training.score([answer], [truth], 4) == (0.5, 1)
 
 
 def test_line_tells_minutes_to_each_goal():
@@ -40,43 +37,67 @@ def test_line_tells_minutes_to_each_goal():
     )
 
 
-def test_peer_learns_one_side_and_is_scored_on_the_other(tmp_path, monkeypatch, capsys):
+def test_peer_of_another_interpreter_is_scored_by_its_masks(tmp_path, monkeypatch, capsys):
     data, split = labelled(tmp_path)
     program = """
-import json, shutil, sys
+import json, os, sys
 from pathlib import Path
+import numpy as np
+from PIL import Image
+assert "PYTHONPATH" not in os.environ
 data, out = Path(sys.argv[1]), Path(sys.argv[2])
 assert (data / "train.txt").read_text().split() == [str(data / "images/a.png")]
 assert json.loads((data / "yolo.yaml").read_text())["names"] == {"0": "spot"}
-for name in (data / "valid.txt").read_text().split():
-    assert Path(name).is_file() and (data / "labels" / (Path(name).stem + ".txt")).read_text().startswith("0 ")
-    (out / "1").mkdir()
-    shutil.copy(data / "masks" / (Path(name).stem + ".png"), out / "1")
+[name] = (data / "valid.txt").read_text().split()
+assert Path(name).is_file() and (data / "labels" / (Path(name).stem + ".txt")).read_text().startswith("0 ")
+mask = np.zeros((40, 40), np.uint8)
+mask[10:25, 10:30] = 1
+(out / "1").mkdir()
+Image.fromarray(mask).save(out / "1" / "b.png")
 (out / "seconds.json").write_text("[90.0]")
 """
-    monkeypatch.setitem(peers_training.PROGRAMS, "script", program)
+    monkeypatch.setattr(peers_training, "ULTRALYTICS", program)
+    monkeypatch.setenv("PYTHONPATH", "somewhere")
     out = tmp_path / "rows.csv"
     words = ["-dir", str(data), "-split", str(split), "-runs", str(tmp_path / "runs"), "-out", str(out)]
-    assert peers_training.main([*words, "-peers", "script,ultralytics"]) == 0
-    said = capsys.readouterr()
-    assert "script: defect-only Dice 0.5 after 1.5 min" in said.out
-    assert "ultralytics: left out" in said.err
+    assert peers_training.main([*words, "-peers", "ultralytics", "-ultralytics", sys.executable]) == 0
+    assert "ultralytics: defect-only Dice 0.5 after 1.5 min" in capsys.readouterr().out
     with open(out, newline="") as file:
         (row,) = csv.DictReader(file)
-    assert (row["peer"], row["minutes"], row["dice"]) == ("script", "1.5", "1.0")
+    assert (row["peer"], row["minutes"], row["dice"]) == ("ultralytics", "1.5", "1.0")
     with pytest.raises(InputError, match="name a new folder"):
         peers_training.main([*words, "-peers", "script"])
 
 
-def test_peer_that_fails_is_named(monkeypatch):
+def test_peers_of_the_plain_loop_learn_and_answer(tmp_path, monkeypatch, capsys):
+    data, split = labelled(tmp_path)
+    monkeypatch.setattr(peers_training.PlainConfig, "batch_size", 2)
+    (data / "train_images" / "c.png").write_bytes((data / "train_images" / "a.png").read_bytes())
+    split.write_text(split.read_text() + "c.png,train,1\n")
+    words = [
+        "-dir",
+        str(data),
+        "-split",
+        str(split),
+        "-runs",
+        str(tmp_path / "runs"),
+        "-out",
+        str(tmp_path / "rows.csv"),
+    ]
+    more = ["-script_epochs", "1", "-deeplab_epochs", "1"]
+    assert peers_training.main([*words, *more, "-peers", "script,deeplab,ultralytics"]) == 0
+    said = capsys.readouterr()
+    assert [line.split(":")[0] for line in said.out.splitlines()] == ["script", "deeplab"]
+    assert "ultralytics: left out" in said.err
+
+
+def test_peer_that_fails_is_named():
     with pytest.raises(InputError, match="deeplab: no such network"):
         peers_training.call([sys.executable, "-c", "raise SystemExit('no such network')"], "deeplab", 1)
 
 
-def test_programs_are_python():
-    for peer, program in peers_training.PROGRAMS.items():
-        compile(program, peer, "exec")
-        assert ("ultralytics" in program) == (peer == "ultralytics")
+def test_program_of_the_other_interpreter_is_python():
+    compile(peers_training.ULTRALYTICS, "ultralytics", "exec")
 
 
 def labelled(folder: Path) -> tuple[Path, Path]:
