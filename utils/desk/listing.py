@@ -19,9 +19,8 @@ class Listing:
 
     def __init__(self, desk: Desk) -> None:
         self.desk = desk
-        self._held: dict[
-            str, dict[str, tuple[int, float]]
-        ] = {}  # of a visit: page -> key of the image it was given, when
+        # Of a visit: page -> key of the image that it was given, and when.
+        self._held: dict[str, dict[str, tuple[int, float]]] = {}
         self._giving = threading.Lock()
 
     def list_visits(
@@ -155,7 +154,7 @@ class Listing:
         where += " AND i.verdict = 'defective'" if queue == "ng" else ""
         left = self.desk.database.number(f"SELECT COUNT(*) {where}", (identity,))
         with self._giving:
-            held = self._held_by_others(identity, page)
+            held = self._let_go(identity, page)
             taken = [key for key, _ in held.values()]
             free = f"AND i.key NOT IN ({','.join('?' * len(taken))})"
             row = self.desk.database.row(
@@ -183,13 +182,13 @@ class Listing:
             raise InputError(f"page: expected a word of up to {LONGEST_PAGE} letters")
         self.desk.row(identity, key)
         with self._giving:
-            held = self._held_by_others(identity, page)
+            held = self._let_go(identity, page)
             if len(held) < MOST_HELD and all(other != key for other, _ in held.values()):
                 held[page] = key, time.monotonic()
         return {}
 
-    def _held_by_others(self, identity: str, page: str) -> dict[str, tuple[int, float]]:
-        """Return what pages of a visit hold, that of one page and what is held too long left out."""
+    def _let_go(self, identity: str, page: str) -> dict[str, tuple[int, float]]:
+        """Let go what one page of a visit holds, and what is held too long; return what the others hold."""
         now = time.monotonic()
         kept = {
             other: (key, since)

@@ -170,7 +170,7 @@ def test_a_named_backend_is_what_runs_even_where_torch_is_faster_or_agrees_bette
     )
     network(images)
     assert network.name == "openvino f32"
-    assert "nothing that may be taken agrees" in capsys.readouterr().err
+    assert "none that may be taken gives the masks of torch f32, this comes closest" in capsys.readouterr().err
 
 
 def test_a_named_backend_that_does_not_run_is_an_error(weights, images, fakes):

@@ -214,7 +214,11 @@ class ChoosingNetwork:
                 if closest is None or dice > closest[0]:
                     closest = (
                         dice,
-                        Choice(backend, precision, "nothing that may be taken agrees with torch f32"),
+                        Choice(
+                            backend,
+                            precision,
+                            "none that may be taken gives the masks of torch f32, this comes closest",
+                        ),
                         network,
                     )
             elif best is None or seconds < best[0]:
