@@ -1,7 +1,8 @@
 """``folder://PATH``: a folder into which something puts image files; each is taken once, when it is whole.
 
 A file is whole when it ends as its format does, or when it has stopped growing and decodes. One that stays half is told as a
-frame without verdict, and one that was deleted before it was read. What was taken is remembered by name, size and time of the last change, in the spool's database.
+frame without verdict, and one that was deleted before it was read. What was taken is remembered by name, size and time of the
+last change, in the spool's database.
 """
 
 import io

@@ -6,8 +6,8 @@ from torch import nn
 from torch.nn import functional
 
 FINE, COARSE = 3, 4  # of the encoder's maps, those of 1/8 and 1/16 of the side
-# Of the mean squared length of an image's features, added to that of each before it is divided by it. 0 makes all of length 1 and
-# tells images apart best; much makes none equal and shows places best.
+# Of the mean squared length of an image's features, added to that of each before it is divided by it. 0 makes all of length
+# 1 and tells images apart best; much makes none equal and shows places best.
 SOFT = 3.0
 
 
@@ -19,8 +19,8 @@ class Network(nn.Module):
     is that of Mahalanobis, as in PaDiM (Defard et al., 2021). The distance to the nearest of a memory, as in PatchCore (Roth
     et al., 2022), is computed by a convolution of one pixel, since ONNX and OpenVINO run that fast.
 
-    Neighbours are not averaged before, as PatchCore does, since that blurs where an anomaly is. Instead no place is
-    hotter than the hottest square of 3x3 cells: chance makes one cell hot, a defect makes its neighbours hot too. The outermost
+    Neighbours are not averaged before, as PatchCore does, since that blurs where an anomaly is. Instead no place is hotter
+    than the hottest square of 3x3 cells: chance makes one cell hot, a defect makes its neighbours hot too. The outermost
     cells do not count for that, as they see what the encoder fills the image up with.
 
     Args:
@@ -62,13 +62,9 @@ class Network(nn.Module):
     def features(self, pixels: torch.Tensor) -> torch.Tensor:
         """Return ``(N, C, H / 8, W / 8)`` features of ``(N, in_channels, H, W)`` normalised pixels."""
         maps = self.encoder(pixels)
-        fine, coarse = (
-            _shortened(maps[FINE]),
-            _shortened(
-                functional.interpolate(maps[COARSE], size=maps[FINE].shape[-2:], mode="bilinear", align_corners=False)
-            ),
-        )
-        return torch.cat([fine, coarse], 1)
+        fine, coarse = maps[FINE], maps[COARSE]
+        coarse = functional.interpolate(coarse, size=fine.shape[-2:], mode="bilinear", align_corners=False)
+        return torch.cat([_shortened(fine), _shortened(coarse)], 1)
 
     def remember(self, weights: torch.Tensor, bias: torch.Tensor, vectors: torch.Tensor) -> None:
         """Take a memory: |x - m|^2 = |x|^2 - 2 m x + |m|^2 of a whitened feature x and each m that is remembered.
