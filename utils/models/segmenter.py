@@ -33,7 +33,8 @@ class Segmenter(nn.Module):
         spec: what ``net`` is.
         mean: per channel, in units of 0..1.
         std: per channel, in units of 0..1.
-        multiple: ``net`` takes heights and widths that are multiples of this, in pixels.
+        multiple: ``net`` takes heights and widths that are multiples of this, in pixels; images have to be multiples of
+            ``spec.downsample`` times as many, which the attribute of this name says.
     """
 
     scale: torch.Tensor
@@ -45,7 +46,7 @@ class Segmenter(nn.Module):
         super().__init__()
         self.net = net
         self.spec = spec
-        self.multiple = multiple
+        self.multiple = multiple * spec.downsample
         self.normalise_by(mean, std)
 
     def normalise_by(self, mean: Sequence[float], std: Sequence[float]) -> None:
@@ -113,7 +114,7 @@ class Segmenter(nn.Module):
         return (masks[keep] if keep.any() else None), labels
 
     def normalised(self, images: torch.Tensor) -> torch.Tensor:
-        """Return what ``net`` takes: float pixels, height and width filled up to multiples of ``multiple``."""
+        """Return what ``net`` takes: float pixels, filled up to multiples of ``multiple``, then made smaller by ``spec.downsample``."""
         height, width = images.shape[-2:]
         pixels = torch.addcmul(self.shift, images.to(self.scale.dtype), self.scale)
         below, right = -height % self.multiple, -width % self.multiple
@@ -122,13 +123,20 @@ class Segmenter(nn.Module):
             # a strip. What is too small to be mirrored has its last pixels repeated.
             mode = "reflect" if below < height and right < width else "replicate"
             pixels = functional.pad(pixels, (0, right, 0, below), mode=mode)
-        return pixels
+        return functional.avg_pool2d(pixels, self.spec.downsample) if self.spec.downsample > 1 else pixels
+
+    def enlarged(self, masks: torch.Tensor) -> torch.Tensor:
+        """Return the logits of masks that ``net`` gives in the size of the filled image."""
+        factor = self.spec.downsample
+        if factor == 1:
+            return masks
+        return functional.interpolate(masks, scale_factor=factor, mode="bilinear", align_corners=False)
 
     def _finished(self, answer: Any, height: int, width: int) -> Any:
         masks, labels = parts(answer)
         if masks is None:
             return labels.float()
-        masks = masks[..., :height, :width].float()
+        masks = self.enlarged(masks.float())[..., :height, :width]
         return masks if labels is None else (masks, labels.float())
 
 
