@@ -93,10 +93,10 @@ class PeersTrainingConfig:
     split: Path = flag("CSV with image and side: train is learnt, valid is scored after each epoch")
     peers: tuple[str, ...] = flag(", ".join(PEERS), PEERS)
     ultralytics: Path | None = flag("python of an environment with ultralytics; none: without it", None)
-    encoder: str = flag("of this project's U-Net", "resnet18")
-    downsample: int = flag("of this project's U-Net, as for Train.py", 2)
-    crop: tuple[int, int] = flag("of this project, as for Train.py", (192, 192))
-    recipe: str = flag("of this project, as for Train.py", "muon")
+    project_encoder: str = flag("of this project's U-Net", "resnet18")
+    project_downsample: int = flag("of this project's U-Net, as for Train.py", 2)
+    project_crop: tuple[int, int] = flag("of this project, as for Train.py", (192, 192))
+    project_recipe: str = flag("of this project, as for Train.py", "muon")
     project_epochs: int = flag("passes of this project over the images", 24, low=1)
     script_epochs: int = flag("of the plain loop around SMP's U-Net", 12, low=1)
     deeplab_epochs: int = flag("of torchvision's network", 24, low=1)
@@ -194,11 +194,16 @@ def lay_out(config: PeersTrainingConfig) -> Data:
 def project(config: PeersTrainingConfig) -> list[Epoch]:
     """Train by ``Train.py``; return seconds, mean Dice and defect-only Dice after each epoch."""
     out = config.runs / "project"
-    words = {"-dir": config.dir, "-split": config.split, "-recipe": config.recipe, "-encoder": config.encoder}
+    words = {
+        "-dir": config.dir,
+        "-split": config.split,
+        "-recipe": config.project_recipe,
+        "-encoder": config.project_encoder,
+    }
     words |= {"-encoder_weights": "none", "-decoder_channels": "128,64,32,16,16", "-augmentation": "d4"}
     words |= {
-        "-crop": ",".join(map(str, config.crop)),
-        "-downsample": config.downsample,
+        "-crop": ",".join(map(str, config.project_crop)),
+        "-downsample": config.project_downsample,
         "-batch_size": 16,
         "-num_epochs": config.project_epochs,
         "-seed": 1,
