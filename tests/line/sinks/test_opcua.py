@@ -1,10 +1,12 @@
 """OPC UA: the server of OPC 40100-1 Machine Vision, driven by a client of the same library."""
 
+import contextlib
 import dataclasses
 import json
 import socket
 import subprocess
 import sys
+import time
 
 import pytest
 
@@ -14,6 +16,7 @@ from utils.errors import InputError
 from utils.line.event import from_json
 from utils.line.sinks.loop_thread import LoopThread
 from utils.line.sinks.opcua import OpcuaSink, read_users
+from utils.line.sinks.opcua_limits import FASTEST, MOST_ASKED, SUBSCRIPTIONS
 from utils.line.sinks.opcua_space import node_set
 from utils.line.sinks.registry import sink_of
 from utils.line.sinks.sink import Address, SinkError, SinkOptions
@@ -253,6 +256,57 @@ def test_results_that_were_not_shown_in_time_come_later(server, client, frames, 
     server.send(events)
     ids = [event.id for _, event in events]
     until(lambda: [one.ResultId.Id for one in client.results if one.ResultId.Id in ids] == ids)
+
+
+@pytest.mark.slow
+def test_strangers_stop_nothing_and_are_one_line(server, client, frame, running, logged):
+    server.damaged._quiet._until = float("-inf")
+    before = server.damaged.count
+    damages = [b"", b"\xff" * 300, b"GET / HTTP/1.0\r\n\r\n", b"HELF\0\0\0\0", b"MSGF\x40\0\0\0" + b"\1" * 56] * 20
+    for damage in damages:
+        with socket.create_connection(("127.0.0.1", server.port)) as stranger, contextlib.suppress(OSError):
+            stranger.sendall(damage)
+    with socket.create_connection(("127.0.0.1", server.port), timeout=20) as greedy:
+        greedy.sendall(b"HELF" + (2**31).to_bytes(4, "little") + b"x" * (MOST_ASKED + 1))
+        with contextlib.suppress(ConnectionError):
+            for _ in range(100):
+                server.heartbeat(running)
+                greedy.settimeout(0.1)
+                with contextlib.suppress(TimeoutError):
+                    assert greedy.recv(1) == b""
+                    break
+            else:
+                raise AssertionError("it is still there")
+    server.send([(1801, frame(1801))])
+    assert client.value("Verdict") == "OK"
+    assert server.damaged.count >= before + 20
+    assert [(name, line.partition(": ")[2].lstrip("0123456789")[:30]) for name, line in logged] == [
+        ("steel.line", " damaged requests or lost conn"),
+        ("steel.line", " connections were closed that "),
+    ]
+
+
+@pytest.mark.slow
+def test_hundreds_of_subscriptions_are_slowed_down_and_limited(server, frame, running, until):
+    from asyncua import ua
+
+    async def subscribe(client):
+        made = []
+        for _ in range(SUBSCRIPTIONS + 1):
+            made.append(await client._client.create_subscription(0, Noting([])))
+        return made
+
+    with Client(server) as client:
+        subscription = client.run(client._client.create_subscription(1, Noting([])))
+        inner = server._server.iserver.subscription_service.subscriptions[subscription.subscription_id]
+        assert inner.data.RevisedPublishingInterval == FASTEST
+        with pytest.raises(ua.UaStatusCodeError, match="TooMany"):
+            client.run(subscribe(client))
+        begin = time.monotonic()
+        server.heartbeat(running)
+        server.send([(1901, frame(1901))])
+        assert time.monotonic() - begin < 5
+    until(lambda: len(server._server.iserver.subscription_service.subscriptions) < 10)
 
 
 @pytest.mark.slow
