@@ -14,6 +14,7 @@ from utils.line.sinks.loop_thread import LoopThread, port_to_listen
 from utils.line.sinks.mqtt_connection import LOOPBACK
 from utils.line.sinks.opcua_limits import drop_greedy, limit
 from utils.line.sinks.opcua_space import OpcuaSpace
+from utils.line.sinks.received_orders import Orders
 from utils.line.sinks.sink import AT_ONCE, Address, Sink, SinkError, SinkOptions
 from utils.line.sinks.vision_results import VisionResult, VisionResults
 from utils.line.state import LineState
@@ -110,7 +111,8 @@ class OpcuaSink:
         self.name = name
         self.port = port
         self._host, self._options, self._certificate, self._users = host, options, certificate, users
-        self._orders, self._kept = orders, kept
+        self.orders = Orders(name, options) if orders else None
+        self._kept = kept
         self._results = VisionResults(segment)
         self._waiting: deque[VisionResult] = deque()
         self._thread: LoopThread | None = None
@@ -164,7 +166,7 @@ class OpcuaSink:
         server.set_identity_tokens(
             [ua.UserNameIdentityToken] if self._users is not None else [ua.AnonymousIdentityToken]
         )
-        space = await OpcuaSpace.make(server, self._options, self._orders, self._kept)
+        space = await OpcuaSpace.make(server, self._options.line, self.orders, self._kept)
         await server.start()
         return space
 

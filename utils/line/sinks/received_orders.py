@@ -15,7 +15,7 @@ log = logging.getLogger("steel.line")
 
 
 class Orders:
-    """Passes on what comes on a topic of orders, and counts it; ``take`` is called by the library's thread."""
+    """Passes on what a receiver asks for, and counts it; may be called from threads of libraries."""
 
     def __init__(self, name: str, options: SinkOptions) -> None:
         self._name, self._options = name, options
@@ -33,14 +33,22 @@ class Orders:
             if retained:
                 raise OrderError("an order is not to be a retained message")
             order, answer["id"] = read_order(payload)
-            self._options.order(order)
-            self.counts["taken"] += 1
+            self.give(order)
         except OrderError as error:
             answer |= {"ok": False, "error": str(error)}
-            self.counts["refused"] += 1
-            if self._quiet.over():
-                log.warning("%s: refused an order, %d so far: %s", self._name, self.counts["refused"], error)
+            self.refuse(str(error))
         return answer
+
+    def give(self, order: Order) -> None:
+        """Pass on an order."""
+        self._options.order(order)
+        self.counts["taken"] += 1
+
+    def refuse(self, why: str) -> None:
+        """Count what was no order; says so in one line now and then."""
+        self.counts["refused"] += 1
+        if self._quiet.over():
+            log.warning("%s: refused an order, %d so far: %s", self._name, self.counts["refused"], why)
 
 
 def read_order(payload: bytes) -> tuple[Order, str | None]:
