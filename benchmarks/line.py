@@ -118,7 +118,9 @@ def kills(config: LineConfig) -> Found:
                     begin, before = time.monotonic(), len(receiver.events)
                     wait_for_line(service, config, 600)
                     starting = time.monotonic() - begin
-                    time.sleep(chance.uniform(0.05, max(0.1, config.frames / config.rate / config.kills / 2)))
+                    wanted = before + chance.randint(1, max(1, 3 * config.frames // config.kills // 2))
+                    while len(receiver.events) < wanted and time.monotonic() < begin + starting + 60:
+                        time.sleep(chance.uniform(0, 0.05))
                     working += len(receiver.events) > before
                 os.kill(service.pid, signal.SIGKILL)
                 service.wait()
