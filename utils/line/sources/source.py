@@ -25,14 +25,16 @@ class Source(Protocol):
     Attributes:
         name: its address without settings, from which the ids of its events are made.
         ends: it has a last frame, as a video file.
-        ready: it is open, so that frames may come at any moment; False again before ``run`` ends.
         positions: says where its frames lie.
     """
 
     name: str
     ends: bool
-    ready: bool
     positions: Positions
+
+    @property
+    def ready(self) -> bool:
+        """Whether it is open, so that frames may come at any moment; False again before ``run`` ends."""
 
     @property
     def lost(self) -> int:
