@@ -32,7 +32,7 @@ from utils.line.state import Condition, LineState
 BATCH = 64  # events that share an fsync
 LAST = 60  # frames that the page shows
 RETRY = 1.0  # seconds until the spool is tried again
-FIRST_WAIT, LONGEST_WAIT = 1.0, 30.0  # seconds until a source is opened again
+FIRST_WAIT, LONGEST_WAIT = 1.0, 5.0  # seconds until a source is opened again: meanwhile strip passes unseen
 TIDY = 5.0  # seconds between tidying of the spool
 STALL = 60.0  # seconds after which a frame that the inspector does not answer is given up
 

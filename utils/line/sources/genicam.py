@@ -19,6 +19,10 @@ from utils.line.sources.source import SHARED, SourceError, SourceOptions, Take, 
 
 MOST_MISSING = 1000  # frames that a hole in the numbers is told as one by one; more are counted alone
 COUNTERS = ("ChunkCounterValue", "ChunkEncoderValue", "ChunkLineStatusAll")
+SILENT = 2.0  # seconds without a frame after which it is asked whether the camera is still there
+CONTROL = (
+    0x0A00  # register of GigE Vision in which the camera says who controls it: bit 0 or 1 of its last byte, somebody
+)
 _DISCOVER_MS = 1000
 
 
@@ -50,20 +54,45 @@ class GenicamSource:
 
     def run(self, take: Take, stop: threading.Event) -> None:
         """Connect, and give frames until it is told to stop or the camera goes away."""
+        gone: SourceError | None = None
         try:
             camera = self._connect()
             self._connections += 1
             self._ids = None
             with camera, camera.stream(**self._stream_settings()) as frames:
                 self.ready = True
-                while not stop.is_set():
-                    frame = self._next(frames)
-                    if frame is not None:
-                        self._pass_on(camera, frame, take)
+                try:
+                    self._give(camera, frames, take, stop)
+                except SourceError as error:  # ending the stream of a camera that is gone fails, too
+                    gone = error
+                    raise
         except (self._vg.GenicamError, OSError, RuntimeError) as error:
-            raise SourceError(f"{self.name}: {error}") from None
+            raise gone or SourceError(f"{self.name}: {error}") from None
         finally:
             self.ready = False
+
+    def _give(self, camera: Any, frames: Any, take: Take, stop: threading.Event) -> None:
+        heard = time.monotonic()
+        while not stop.is_set():
+            frame = self._next(frames)
+            if frame is not None:
+                self._pass_on(camera, frame, take)
+                heard = time.monotonic()
+            elif time.monotonic() - heard > SILENT:
+                self._check_there(camera)
+                heard = time.monotonic()
+
+    def _check_there(self, camera: Any) -> None:
+        """Ask a silent camera for a register: the library waits for ever for one that is gone, or that was restarted."""
+        if self._kind != "gige":
+            camera.read_register(0, 4)
+            return
+        try:
+            privilege = int.from_bytes(camera.read_register(CONTROL, 4), "big")
+        except (self._vg.GenicamError, OSError) as error:
+            raise SourceError(f"{self.name}: the camera went away: {error}") from None
+        if not privilege & 0b11 or camera.control_state == self._vg.ControlState.LOST:
+            raise SourceError(f"{self.name}: the camera was restarted, or another program has taken it")
 
     def _stream_settings(self) -> dict[str, Any]:
         settings: dict[str, Any] = {"deliver_incomplete": True}
