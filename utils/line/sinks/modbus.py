@@ -89,26 +89,33 @@ class ModbusSink:
         Of too many connections that one is closed which has been silent the longest.
         """
         make = server.callback_new_connection
-        spoke: dict[str, float] = {}  # when a connection did last, by its name in the library
+        spoke: dict[Any, float] = {}  # when each open connection did last
 
         def made() -> Any:
-            others = server.active_connections
-            for name in set(spoke) - set(others):
-                del spoke[name]
-            if len(others) >= CONNECTIONS:
-                others[min(others, key=lambda name: spoke.get(name, 0.0))].close()
             handler = make()
-            spoke[handler.unique_id] = time.monotonic()
-            take = handler.callback_data
+            begin, take, end = handler.connection_made, handler.callback_data, handler.connection_lost
+
+            def began(transport: Any) -> None:
+                begin(transport)
+                if len(spoke) >= CONNECTIONS:
+                    oldest = min(spoke, key=lambda one: spoke[one])
+                    del spoke[oldest]
+                    oldest.close()
+                spoke[handler] = time.monotonic()
 
             def taken(data: bytes, addr: Any = None) -> int:
-                spoke[handler.unique_id] = time.monotonic()
+                if handler in spoke:  # it is not on its way out
+                    spoke[handler] = time.monotonic()
                 if handler.transport.get_write_buffer_size() > MOST_UNREAD:
                     handler.transport.abort()
                     return len(data)
                 return int(take(data, addr))
 
-            handler.callback_data = taken
+            def ended(error: Exception | None) -> None:
+                spoke.pop(handler, None)
+                end(error)
+
+            handler.connection_made, handler.callback_data, handler.connection_lost = began, taken, ended
             return handler
 
         server.callback_new_connection = made
