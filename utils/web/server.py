@@ -102,6 +102,7 @@ class Server(uvicorn.Server):
             h11_max_incomplete_event_size=HEAD_BYTES,
             timeout_keep_alive=IDLE_SECONDS,
             timeout_graceful_shutdown=1,
+            backlog=128,  # which are accepted at once, before any can be turned away
         )
         super().__init__(config)
         # Whatever anybody sends is no remark worth: the answers say it, and the metrics count them.
