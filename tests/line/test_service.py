@@ -251,6 +251,18 @@ def test_places_from_time_and_speed_begin_anew_with_a_coil_and_go_on_over_a_rest
     assert began[-1] == pytest.approx(time.monotonic() - 30, abs=5)
 
 
+def test_clock_that_is_set_back_changes_neither_order_nor_ids(spool, inspector):
+    now, day = time.time(), 86_400.0
+    frames = [frame(n, taken=now + ahead) for n, ahead in enumerate((0, -3600, 3650 * day, -day, -day))]
+    service = run(spool, inspector, frames)
+    service.stop()
+    events = events_of(spool)
+    assert [event.frame for event in events] == [f"{n}.jpg" for n in range(5)]
+    assert [event.seq for event in events] == [1, 2, 3, 4, 5]
+    assert len({event.id for event in events}) == 5
+    assert service.state.ok == 5
+
+
 def test_camera_that_changes_its_size_is_counted_and_one_line(spool, inspector, caplog):
     sizes = [(32, 48), (32, 48), (64, 48), (32, 48), (32, 48)]
     frames = [Frame(str(n), f"{n}.jpg", jpeg(40, size), camera="top") for n, size in enumerate(sizes)]
