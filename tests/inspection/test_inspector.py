@@ -21,11 +21,12 @@ from utils.data.rle import encode
 from utils.decision.decision import Decision
 from utils.decision.gate import Gate
 from utils.decision.masks import DEFECT
+from utils.inference.chosen import choose_weights
 from utils.inference.inspected import Inspected, Refused
 from utils.inference.systems.gated import NEVER
 from utils.inspection import batching
 from utils.inspection.batching import Busy, Closing
-from utils.inspection.inspector import Inspector
+from utils.inspection.inspector import Inspector, as_prediction
 from utils.inspection.redeciding import redecide
 from utils.inspection.upload import Upload
 
@@ -378,6 +379,17 @@ def test_what_is_loaded_is_told(make_weights):
     assert (known.class_names, known.decision) == (("pits", "cracks"), Decision.uniform(2, 0.25, 7))
     assert (known.first_class, known.card) == (1, None)
     assert known.backend == "torch f32 on cpu"
+
+
+def test_weights_that_were_chosen_are_used_though_their_file_is_another_one_by_now(make_weights):
+    folder = make_weights(min_area=7)
+    config = ServeConfig(weights_dir=folder, backend="torch", precision="f32", device="cpu")
+    chosen = choose_weights(as_prediction(config))
+    chosen.path.write_bytes(b"half of other weights")
+    with Inspector.open(config, chosen=chosen) as inspector:
+        (answer,) = inspector.inspect([Upload("a", pixels(0))])
+        assert (inspector.about.decision, inspector.path) == (chosen.decision, chosen.path)
+    assert not isinstance(answer, Refused)
 
 
 def test_card_and_scores_of_published_weights_are_found():

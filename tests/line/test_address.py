@@ -37,10 +37,10 @@ def test_what_is_none_is_refused_without_telling_a_password(text):
 
 def test_settings_are_known_and_within_their_bounds():
     found = Address.parse("replay://f?rate=47&loop=1", "-source")
-    assert found.number("-source", "rate", 1, 0, 100) == 47
-    assert found.number("-source", "other", 3, 0, 100) == 3
+    assert found.number("rate", 1, 0, 100) == 47
+    assert found.number("other", 3, 0, 100) == 3
     with pytest.raises(InputError, match="no setting loop"):
-        found.only("-source", "rate")
+        found.only("rate")
     for low, high in ((50, 60), (0, 40)):
         with pytest.raises(InputError, match="rate=47"):
-            found.number("-source", "rate", 1, low, high)
+            found.number("rate", 1, low, high)

@@ -5,13 +5,15 @@ import time
 
 from tests.line.conftest import eventually, frame_event
 from utils.line.forwarding import Forwarder
-from utils.line.sinks.sink import SinkError
+from utils.line.sinks.sink import AT_ONCE, Portion, SinkError
 from utils.line.spool import Spool
 from utils.line.state import LineState
 
 
 class Receiver:
     """Keeps what it gets; ``broken`` says what it raises."""
+
+    gather = AT_ONCE
 
     def __init__(self, name="a"):
         self.name, self.got, self.beats, self.opened, self.closed = name, [], [], 0, 0
@@ -114,7 +116,7 @@ def test_heartbeats_come_without_events_too(tmp_path):
 def test_large_portions_wait_in_the_spool(tmp_path):
     with Spool(tmp_path, ["a"]) as spool:
         receiver = Receiver()
-        receiver.gather = (30.0, 4)
+        receiver.gather = Portion(30.0, 4)
         sender = forwarder(spool, receiver)
         spool.extend([frame_event(n) for n in range(3)])
         time.sleep(0.3)

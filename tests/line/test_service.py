@@ -7,13 +7,15 @@ import numpy as np
 import pytest
 
 from tests.line.conftest import BrightInspector, eventually, jpeg
-from utils.line.coil import Coils
+from utils.line.address import Address
+from utils.line.coil import Coils, OnLine
 from utils.line.event import CoilEvent, FrameEvent
 from utils.line.frame import Frame
 from utils.line.orders import Order
 from utils.line.pictures import Waiting
 from utils.line.rules import Rules
 from utils.line.service import Service, Settings
+from utils.line.sources.positions import Positions
 from utils.line.sources.source import SourceError
 from utils.line.spool import Spool, SpoolError
 
@@ -21,10 +23,11 @@ from utils.line.spool import Spool, SpoolError
 class Given:
     """A source that gives what it is told to, as quickly as it can."""
 
-    ends, lost = True, 0
+    ends, lost, ready = True, 0, False
 
     def __init__(self, frames, name="given"):
         self.frames, self.name = frames, name
+        self.positions = Positions(Address.parse("push://?speed=2", "-source"))
 
     def run(self, take, stop):
         for frame in self.frames:
@@ -232,6 +235,46 @@ def test_coil_that_is_named_twice_goes_on(spool, inspector):
     assert [coil.coil_id for coil in events_of(spool, CoilEvent)] == ["A"]
 
 
+def test_places_from_time_and_speed_begin_anew_with_a_coil_and_go_on_over_a_restart(spool, inspector, monkeypatch):
+    began, source = [], Given([])
+    monkeypatch.setattr(source.positions, "restart", began.append)
+    service = Service(inspector, spool, Rules(), coils=Coils(spool, None, "given"))
+    service.add_source(source)
+    counts = []
+    for name in ("A", "A", "B", None, None):  # a broker may bring an order twice
+        service.order(Order("coil", name))
+        counts.append(len(began))
+    assert counts == [1, 1, 2, 3, 4]
+    coils = Coils(spool, None, "given")
+    coils.now = OnLine("C", time.time() - 30)
+    Service(inspector, spool, Rules(), coils=coils).add_source(source)
+    assert began[-1] == pytest.approx(time.monotonic() - 30, abs=5)
+
+
+def test_clock_that_is_set_back_changes_neither_order_nor_ids(spool, inspector):
+    now, day = time.time(), 86_400.0
+    frames = [frame(n, taken=now + ahead) for n, ahead in enumerate((0, -3600, 3650 * day, -day, -day))]
+    service = run(spool, inspector, frames)
+    service.stop()
+    events = events_of(spool)
+    assert [event.frame for event in events] == [f"{n}.jpg" for n in range(5)]
+    assert [event.seq for event in events] == [1, 2, 3, 4, 5]
+    assert len({event.id for event in events}) == 5
+    assert service.state.ok == 5
+
+
+def test_camera_that_changes_its_size_is_counted_and_one_line(spool, inspector, caplog):
+    sizes = [(32, 48), (32, 48), (64, 48), (32, 48), (32, 48)]
+    frames = [Frame(str(n), f"{n}.jpg", jpeg(40, size), camera="top") for n, size in enumerate(sizes)]
+    frames.append(Frame("side", "side.jpg", jpeg(40, (16, 16)), camera="side"))
+    service = run(spool, inspector, frames)
+    service.stop()
+    assert [event.size_px for event in events_of(spool)] == [*sizes, (16, 16)]
+    assert (service.state.ok, service.state.resized) == (6, 2)
+    lines = [record.getMessage() for record in caplog.records]
+    assert lines == ["given top: the size of the frames changes: 48x64 now, 48x32 before; 1 times so far"]
+
+
 def test_whoever_waits_for_a_frame_hears_when_its_event_is_on_disk(spool, inspector):
     heard = []
     one = frame(1)
@@ -334,7 +377,6 @@ def test_source_that_came_back_is_no_fault_before_its_first_frame(spool, inspect
     monkeypatch.setattr("utils.line.service.FIRST_WAIT", 0.01)
 
     class Away(Given):
-        ready = False
         tries = 0
 
         def run(self, take, stop):

@@ -1,5 +1,6 @@
 """A shutdown that finishes what was accepted, and many clients at once."""
 
+import contextlib
 import json
 import socket
 import threading
@@ -59,6 +60,19 @@ def test_shutdown_finishes_what_was_accepted_and_refuses_the_rest(server, red):
         socket.create_connection(("127.0.0.1", server.port))
     assert idle.recv(10) == b""
     for connection in (accepted, half, idle):
+        connection.close()
+
+
+def test_connections_that_nobody_uses_leave_files_for_others(server, monkeypatch):
+    monkeypatch.setattr("utils.web.server.MOST_CONNECTIONS", 2)
+    idle = [socket.create_connection(("127.0.0.1", server.port), timeout=20) for _ in range(2)]
+    third = socket.create_connection(("127.0.0.1", server.port), timeout=20)
+    with third, contextlib.suppress(ConnectionError):
+        assert third.recv(1) == b""
+    monkeypatch.undo()
+    again = open_and_send(server.port, b"GET /healthz HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n")
+    assert read_answer(again)[0] == 200
+    for connection in (*idle, again):
         connection.close()
 
 

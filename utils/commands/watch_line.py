@@ -96,6 +96,7 @@ def watch_line(config: WatchConfig) -> WatchResult:
             raise InputError(
                 "-weights_dir: several networks have no sha256 for the events; write a system file of them"
             )
+        model = _digest_of(chosen)  # at once: somebody may replace the file while it runs
         rules = read_rules(config.rules, chosen.class_names or chosen.label_names)
         plan = read_line_plan(config.coil, chosen.class_names, chosen.path.name)
         service: list[Service] = []
@@ -111,7 +112,7 @@ def watch_line(config: WatchConfig) -> WatchResult:
         limits = Limits(config.spool_days * 86_400, int(config.spool_gb * 1e9))
         spool = held.enter_context(Spool(config.spool, [sink.name for sink in sinks], limits))
         sources = _sources(config, spool)
-        inspector = held.enter_context(Inspector.open(_as_serving(config)))
+        inspector = held.enter_context(Inspector.open(_as_serving(config), chosen=chosen))
         inspector.warm_up()
         pictures = Waiting(options.pictures) if any(one.startswith("images:") for one in config.sinks or ()) else None
         coils = Coils(spool, plan, sources[0].name)
@@ -121,7 +122,7 @@ def watch_line(config: WatchConfig) -> WatchResult:
             late=config.late_ms / 1e3,
             stale=config.stale_s,
             drain=config.drain_s,
-            model=_digest_of(chosen),
+            model=model,
             thresholds=_thresholds_of(chosen),
         )
         service.append(Service(inspector, spool, rules, settings, coils, _drift(config, chosen), pictures))

@@ -16,7 +16,7 @@ import numpy as np
 
 from config import PredictConfig, ServeConfig
 from utils.errors import InputError
-from utils.inference.chosen import choose_weights
+from utils.inference.chosen import Chosen, choose_weights
 from utils.inference.inspected import Inspected, Refused
 from utils.inference.opening import open_pipeline
 from utils.inference.pipeline import InspectionPipeline
@@ -57,18 +57,21 @@ class Inspector:
         self._batches = Batches(pipeline, room=room, most_pixels=most_pixels, wait=wait, on_batch=on_batch)
 
     @classmethod
-    def open(cls, config: ServeConfig, on_batch: Callable[[int], None] = lambda size: None) -> "Inspector":
+    def open(
+        cls, config: ServeConfig, on_batch: Callable[[int], None] = lambda size: None, chosen: Chosen | None = None
+    ) -> "Inspector":
         """Load the weights that the flags of ``Serve.py`` name, as ``Predict_masks.py`` does by flags of the same names.
 
         Args:
             config: the flags.
             on_batch: is told the size of every batch.
+            chosen: what these flags choose, where that is read already: the file may be another one by now.
 
         Raises:
             InputError: no such weights, or the machine cannot run them as asked.
         """
         flags = as_prediction(config)
-        chosen = choose_weights(flags)
+        chosen = chosen or choose_weights(flags)
         pipeline = open_pipeline(chosen, flags, [], describe=True, images=None, meanwhile=True)
         inspector = cls(
             pipeline,

@@ -19,6 +19,7 @@ class Address:
         user: before ``@``; None: none. A password there is refused: lists of processes show it.
         query: what follows ``?``.
         text: all of it but the query: the name by which the spool keeps a sink's place.
+        flag: that it was given with, for messages.
     """
 
     scheme: str
@@ -28,6 +29,7 @@ class Address:
     user: str | None
     query: dict[str, str]
     text: str
+    flag: str
 
     @classmethod
     def parse(cls, text: str, flag: str) -> "Address":
@@ -49,7 +51,7 @@ class Address:
         shown = f"{scheme.lower()}://{place}"
         if password is not None:
             raise InputError(f"{flag} {scheme}://...: no password in an address; put it into a file or the environment")
-        return cls(scheme.lower(), found.hostname or "", port, place, found.username, values, shown)
+        return cls(scheme.lower(), found.hostname or "", port, place, found.username, values, shown, flag)
 
     @property
     def folder(self) -> Path:
@@ -61,7 +63,11 @@ class Address:
         """Return what follows the host, with its slash; empty: nothing does."""
         return urllib.parse.urlsplit(f"x://{self.path}").path
 
-    def only(self, flag: str, *known: str) -> None:
+    def error(self, what: str) -> InputError:
+        """Return the error that tells what is wrong with the address, to be raised."""
+        return InputError(f"{self.flag} {self.text}: {what}")
+
+    def only(self, *known: str) -> None:
         """Check that the query has no other names than these.
 
         Raises:
@@ -70,9 +76,9 @@ class Address:
         for name in self.query:
             if name not in known:
                 listed = f"this one has {', '.join(known)}" if known else "this one has none"
-                raise InputError(f"{flag} {self.text}: no setting {name}; {listed}")
+                raise self.error(f"no setting {name}; {listed}")
 
-    def number(self, flag: str, name: str, default: float, low: float, high: float) -> float:
+    def number(self, name: str, default: float, low: float, high: float) -> float:
         """Return a number of the query.
 
         Raises:
@@ -86,5 +92,5 @@ class Address:
         except ValueError:
             value = float("nan")
         if not low <= value <= high:
-            raise InputError(f"{flag} {self.text}: {name}={text}; expected a number from {low:g} to {high:g}")
+            raise self.error(f"{name}={text}; expected a number from {low:g} to {high:g}")
         return value

@@ -11,7 +11,6 @@ from utils.line.spool import Spool
 from utils.line.state import LineState, SinkState
 
 FIRST_WAIT, LONGEST_WAIT = 1.0, 60.0  # seconds; doubled after every failure
-MOST = 256  # events of one call of ``send``
 
 log = logging.getLogger("steel.line")
 
@@ -44,7 +43,6 @@ class Forwarder:
         self._drain_until: float | None = None
         self._sent, self._error, self._retry_at = 0, "", 0.0
         self._failures = 0
-        self._gather: tuple[float, int] = getattr(sink, "gather", (0.0, MOST))
         self._waits_since: float | None = None
         self._open = False
         self._beaten = float("-inf")
@@ -100,7 +98,7 @@ class Forwarder:
         rest = 0.0 if self._stop.is_set() else max(0.0, self._beaten + self._heartbeat - time.monotonic())
         if not self._spool.wait(self.name, rest):
             return
-        seconds, most = self._gather
+        seconds, most = self._sink.gather
         if seconds and not self._stop.is_set():
             # A receiver of large portions: what waits lies in the spool until there is one.
             now = time.monotonic()

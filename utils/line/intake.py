@@ -38,7 +38,7 @@ class Slot:
     Attributes:
         frame: None: a mark in the order, at which ``mark`` is called.
         answer: what is known of it.
-        waited: milliseconds until its inspection began.
+        waited: seconds until its inspection began.
         mark: see ``frame``.
         source: name of the frame's source.
         left: gets no event: it lies where it was, and the next run takes it.

@@ -18,12 +18,13 @@ class Meter:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._begin = time.monotonic()
-        self.counts: Counter[str] = Counter()  # frames, ok, ng, no_verdict, shed, refused, unrecorded
+        self.counts: Counter[str] = Counter()  # frames, ok, ng, no_verdict, shed, refused, unrecorded, resized
         self.defects: Counter[str] = Counter()  # by class
         self._came: deque[float] = deque()
         self._ms: deque[float] = deque(maxlen=LATENCIES)
         self.last_frame: str | None = None
         self._last_came: float | None = None
+        self._sizes: dict[str, tuple[int, int]] = {}  # of the last frame, by camera
 
     def came(self) -> None:
         """Count a frame that came."""
@@ -49,6 +50,15 @@ class Meter:
                 self._ms.append(ms)
             for defect in event.defects:
                 self.defects[defect.class_name] += 1
+
+    def saw(self, camera: str, size: tuple[int, int]) -> tuple[int, int] | None:
+        """Note the size of a frame; return that of the one before where it was another, which is counted as ``resized``."""
+        before = self._sizes.get(camera, size)
+        self._sizes[camera] = size
+        if before == size:
+            return None
+        self.count("resized")
+        return before
 
     @property
     def seconds_since_last(self) -> float | None:

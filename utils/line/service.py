@@ -12,16 +12,15 @@ from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from utils.inference.inspected import Inspected, Refused
 from utils.inspection.failures import one_line
 from utils.inspection.inspector import Inspector
 from utils.line.coil import Coils
 from utils.line.drift import Drift
-from utils.line.event import AlarmEvent, Event, FrameEvent, Verdict, event_id, utc
+from utils.line.event import Event, FrameEvent
 from utils.line.forwarding import Forwarder
 from utils.line.frame import Frame
-from utils.line.intake import ERROR, Intake, Shed, Slot
-from utils.line.looking import Look, defects_of, encoded, small_picture
+from utils.line.intake import Intake, Shed, Slot
+from utils.line.judging import Judge, Judged
 from utils.line.meter import Meter
 from utils.line.orders import Order
 from utils.line.pictures import Waiting
@@ -33,7 +32,7 @@ from utils.line.state import Condition, LineState
 BATCH = 64  # events that share an fsync
 LAST = 60  # frames that the page shows
 RETRY = 1.0  # seconds until the spool is tried again
-FIRST_WAIT, LONGEST_WAIT = 1.0, 30.0  # seconds until a source is opened again
+FIRST_WAIT, LONGEST_WAIT = 1.0, 5.0  # seconds until a source is opened again: meanwhile strip passes unseen
 TIDY = 5.0  # seconds between tidying of the spool
 STALL = 60.0  # seconds after which a frame that the inspector does not answer is given up
 
@@ -94,12 +93,14 @@ class Service:
         drift: Drift | None = None,
         pictures: Waiting | None = None,
     ) -> None:
-        self._inspector, self._spool, self._rules, self.settings = inspector, spool, rules, settings
+        self._spool, self.settings = spool, settings
         self._coils = coils or Coils(spool, None, "")
+        self._named = self._coils.now.coil_id  # by the last order, whose turn comes after the frames before it
         self._drift, self._pictures = drift, pictures
-        self._about = inspector.about
         self.meter = Meter()
-        self._intake = Intake(inspector, self._look, self.meter, settings.shed, settings.queue, settings.late)
+        told = settings.model, settings.thresholds
+        self._judge = Judge(inspector.about, rules, self._coils, self.meter, drift, pictures, *told)
+        self._intake = Intake(inspector, self._judge.look, self.meter, settings.shed, settings.queue, settings.late)
         self._sources: list[tuple[Source, threading.Thread]] = []
         self._forwarders: list[Forwarder] = []
         self._stop = threading.Event()
@@ -116,6 +117,9 @@ class Service:
 
     def add_source(self, source: Source) -> None:
         """Have a source give frames once it starts."""
+        coil = self._coils.now
+        if coil.coil_id is not None:  # it goes on, over the restart
+            source.positions.restart(time.monotonic() - max(0.0, time.time() - coil.began))
         thread = threading.Thread(target=self._run_source, args=(source,), name=f"source {source.name}", daemon=True)
         self._sources.append((source, thread))
 
@@ -169,6 +173,10 @@ class Service:
         """Do what the plant asks for."""
         log.warning("order: %s %s", order.kind, order.coil_id or "")
         if order.kind == "coil":
+            if order.coil_id is None or order.coil_id != self._named:
+                for source, _ in self._sources:
+                    source.positions.restart(time.monotonic())
+            self._named = order.coil_id
             self._intake.mark(lambda: self._change_coil(order.coil_id))
         else:
             self._intake.paused = order.kind == "pause"
@@ -187,7 +195,7 @@ class Service:
         """How it is now."""
         counts, meter = self.meter.counts, self.meter
         for source, _ in self._sources:
-            if getattr(source, "ready", False):  # it came back, and no frame has come yet
+            if source.ready:  # it came back, and no frame has come yet
                 self._faults.pop(source.name, None)
         condition, reason = self._now()
         low, high = meter.latency()
@@ -208,6 +216,7 @@ class Service:
             shed=counts["shed"],
             refused=counts["refused"],
             lost=sum(source.lost for source, _ in self._sources),
+            resized=counts["resized"],
             unrecorded=counts["unrecorded"],
             pictures_lost=self._pictures.failed if self._pictures is not None else 0,
             events=self._spool.events,
@@ -262,18 +271,6 @@ class Service:
         self._faults.pop(source.name, None)
         self._intake.take(source.name, frame)
 
-    def _look(self, frame: Frame, seen: Inspected) -> Look:
-        """Keep of an inspected frame what is needed; called in the inspector's threads."""
-        defects = defects_of(seen, self._about)
-        picture = None
-        if self._pictures is not None and defects:
-            data = frame.data
-            is_jpeg = isinstance(data, bytes) and data[:3] == b"\xff\xd8\xff"
-            picture = data if isinstance(data, bytes) and is_jpeg else encoded(seen.image[..., ::-1], 92)
-        properties = None if self._drift is None else self._drift.properties(seen)
-        stages = {name: 1e3 * seconds for name, seconds in seen.stages.items()}
-        return Look(defects, seen.image.shape[:2], stages, small_picture(seen.image, defects), picture, properties)
-
     def _commit(self) -> None:
         """Write events in the order of the frames; the body of a thread."""
         while True:
@@ -292,7 +289,9 @@ class Service:
                 if following.frame is None or not following.answer.done():
                     break
                 slots.append(following)
-            self._write([one for one in slots if not one.left])
+            judged = [self._judge.judge(one) for one in slots if not one.left]
+            if judged:
+                self._record(judged)
             self._intake.pop(len(slots))
 
     def _answered(self, slot: Slot) -> bool:
@@ -318,16 +317,10 @@ class Service:
             log.error("an order could not be done: %s", one_line(error))
         self._intake.pop(1)
 
-    def _write(self, slots: Sequence[Slot]) -> None:
-        """Write the events of frames, and tell whoever waits for them."""
-        if not slots:
-            return
-        self._record([(slot, *self._made(slot)) for slot in slots])
-
-    def _record(self, made: "Sequence[tuple[Slot, FrameEvent, Look | None, AlarmEvent | None]]") -> None:
-        """Write events that were made; one that cannot be written is counted, and keeps no other from it."""
-        alarms = [alarm for _, _, _, alarm in made if alarm is not None]
-        events: list[Event] = [event for _, event, _, _ in made]
+    def _record(self, judged: Sequence[Judged]) -> None:
+        """Write events, and tell whoever waits for them; one that cannot be written is counted, and keeps no other from it."""
+        alarms = [one.alarm for one in judged if one.alarm is not None]
+        events: list[Event] = [one.event for one in judged]
         events += alarms
         while True:
             try:
@@ -337,27 +330,28 @@ class Service:
             except SpoolError as error:
                 self._fault(error)
                 if self._end_of_frames.is_set():
+                    self.meter.count("unrecorded", len(judged))
                     return
             except Exception as error:  # of an event that cannot be written, whatever the reason
-                if len(made) > 1:
-                    for one in made:
+                if len(judged) > 1:
+                    for one in judged:
                         self._record([one])
                     return
-                log.error("%s: no event could be written: %s", made[0][1].frame, one_line(error))
+                log.error("%s: no event could be written: %s", judged[0].event.frame, one_line(error))
                 self.meter.count("unrecorded")
                 return
         now = time.monotonic()
-        for (slot, event, look, _), seq in zip(made, places, strict=False):
-            assert slot.frame is not None
-            event = dataclasses.replace(event, seq=seq)
-            self.meter.recorded(event, 1e3 * (now - slot.frame.complete))
-            shown = Shown(event, look.small if look else b"")
+        for one, seq in zip(judged, places, strict=False):
+            frame, event = one.slot.frame, dataclasses.replace(one.event, seq=seq)
+            assert frame is not None
+            self.meter.recorded(event, 1e3 * (now - frame.complete))
+            shown = Shown(event, one.small)
             self.last.append(shown)
             if event.verdict != "OK":
                 self.last_ng.append(shown)
-            if slot.frame.settled is not None:
+            if frame.settled is not None:
                 try:
-                    slot.frame.settled(event)
+                    frame.settled(event)
                 except Exception as error:  # nobody waits for it any more
                     log.warning("%s: the event is on disk, its sender was not told: %s", event.frame, one_line(error))
         for alarm in alarms:
@@ -368,57 +362,6 @@ class Service:
             log.error("%s; frames wait", error)
         self._faults["spool"] = str(error)
         time.sleep(RETRY)
-
-    def _made(self, slot: Slot) -> tuple[FrameEvent, Look | None, AlarmEvent | None]:
-        """Make the event of a frame; a mistake of ours is one without verdict, and the line goes on."""
-        try:
-            return self._event(slot)
-        except Exception as error:
-            log.error("a frame without verdict: %s", one_line(error))
-            assert slot.frame is not None
-            self.meter.count("refused")
-            failed = Slot(slot.frame, slot.source)
-            failed.refuse(ERROR)
-            return self._event(failed)
-
-    def _event(self, slot: Slot) -> tuple[FrameEvent, Look | None, AlarmEvent | None]:
-        frame, answer = slot.frame, slot.answer.result()
-        assert frame is not None
-        look = answer if isinstance(answer, Look) else None
-        number = event_id(slot.source, frame.key)
-        verdict: Verdict
-        reason: str | None
-        if isinstance(answer, Refused):
-            verdict, reason = "NO_VERDICT", answer.reason
-            self._rules.interrupt(frame.camera)
-        else:
-            reason = self._rules.judge(frame.camera, answer.defects)
-            verdict = "NG" if reason else "OK"
-        ms = {"wait": 1e3 * slot.waited} | (look.stages if look else {})
-        ms["total"] = 1e3 * (time.monotonic() - frame.complete)
-        event = FrameEvent(
-            id=number,
-            time=utc(frame.taken),
-            source=slot.source,
-            frame=frame.name,
-            verdict=verdict,
-            coil_id=frame.coil_id or self._coils.now.coil_id,
-            position_m=frame.position_m,
-            camera=frame.camera,
-            side=frame.side,
-            size_px=look.size if look else None,
-            reason=reason,
-            defects=look.defects if look else (),
-            model=self.settings.model,
-            thresholds=self.settings.thresholds,
-            ms={name: round(value, 2) for name, value in ms.items()},
-        )
-        if verdict == "NG" and look is not None and look.picture and self._pictures is not None:
-            self._pictures.put(event.id, look.picture)
-        alarm = None
-        if look is not None and look.properties is not None and self._drift is not None:
-            alarm = self._drift.add(look.properties, event)
-        return event, look, alarm
 
     def _change_coil(self, coil_id: str | None) -> None:
         """Let the coil end, write its event, and let the next begin; called between two frames.

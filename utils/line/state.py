@@ -51,6 +51,7 @@ class LineState:
         shed: frames that were not inspected because too many came; each has an event with NO_VERDICT.
         refused: frames that could not be decoded or judged; each has an event with NO_VERDICT.
         lost: frames that a camera says were sent and that did not arrive whole.
+        resized: frames of another size than the one before of the same camera.
         unrecorded: frames that got no event, since the disk took none for so long that too many waited.
         pictures_lost: pictures of NG frames that the disk did not take, or that were too many.
         events: that went into the spool.
@@ -76,6 +77,7 @@ class LineState:
     shed: int = 0
     refused: int = 0
     lost: int = 0
+    resized: int = 0
     unrecorded: int = 0
     pictures_lost: int = 0
     events: int = 0

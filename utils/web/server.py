@@ -16,6 +16,7 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 from utils.web.limits import HEAD_BYTES, HEAD_SECONDS, Traffic
 
 IDLE_SECONDS = 20  # that a connection may stay open between two requests
+MOST_CONNECTIONS = 512  # of a system that lets 1,024 files be open; half of them are for images, databases and others
 FLUSH_SECONDS = 30  # that a client may take to read an answer after the last of it was written
 
 
@@ -26,7 +27,10 @@ class HttpProtocol(H11Protocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
-        self._wait_for_head()
+        if len(self.connections) > MOST_CONNECTIONS:
+            transport.abort()
+        else:
+            self._wait_for_head()
 
     def data_received(self, data: bytes) -> None:
         super().data_received(data)
@@ -98,6 +102,7 @@ class Server(uvicorn.Server):
             h11_max_incomplete_event_size=HEAD_BYTES,
             timeout_keep_alive=IDLE_SECONDS,
             timeout_graceful_shutdown=1,
+            backlog=128,  # which are accepted at once, before any can be turned away
         )
         super().__init__(config)
         # Whatever anybody sends is no remark worth: the answers say it, and the metrics count them.

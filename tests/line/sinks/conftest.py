@@ -1,5 +1,6 @@
 """Events to send, free ports, and a real MQTT broker, for the tests of sinks."""
 
+import logging
 import shutil
 import socket
 import subprocess
@@ -76,6 +77,17 @@ def make_sink():
     yield make
     for sink in made:
         sink.close()
+
+
+@pytest.fixture
+def logged():
+    """Note what the log of the service gets, as (logger, line); pytest's own fixture also notes what is kept from it."""
+    lines = []
+    handler = logging.Handler(logging.WARNING)
+    handler.emit = lambda record: lines.append((record.name, record.getMessage()))
+    logging.getLogger().addHandler(handler)
+    yield lines
+    logging.getLogger().removeHandler(handler)
 
 
 def free_port():

@@ -1,10 +1,12 @@
 """Modbus TCP, read by the library's own client."""
 
+import contextlib
 import dataclasses
 import socket
 import sys
 import threading
 import time
+from pathlib import Path
 
 import pytest
 
@@ -13,6 +15,7 @@ pytest.importorskip("pymodbus.server")
 from pymodbus.client import ModbusTcpClient
 
 from utils.errors import InputError
+from utils.line.sinks.modbus import CONNECTIONS
 from utils.line.sinks.sink import SinkError
 
 HEALTHY, NO_VERDICT = 8, 4
@@ -27,6 +30,10 @@ def modbus(make_sink, running):
     assert client.connect()
     yield sink, client
     client.close()
+
+
+def open_files():
+    return len(list(Path("/proc/self/fd").iterdir()))
 
 
 def flags(client):
@@ -148,7 +155,7 @@ def test_port_that_is_taken_is_one_line(make_sink):
             sink.open()
 
 
-def test_damaged_requests_stop_nothing_and_are_one_line(modbus, frames, running, caplog):
+def test_damaged_requests_stop_nothing_and_are_one_line(modbus, frames, running, logged):
     sink, client = modbus
     for damage in (b"\0" * 3, b"\xff" * 300, *[b"GET / HTTP/1.0\r\n\r\n"] * 5, b"\0\1\0\0\0\6\1\x63\0\0\0\1"):
         with socket.create_connection(("127.0.0.1", sink.port)) as stranger:
@@ -158,9 +165,39 @@ def test_damaged_requests_stop_nothing_and_are_one_line(modbus, frames, running,
     sink.send(frames(2))
     assert client.read_input_registers(2, count=2).registers == [0, 2]
     assert sink.damaged.count >= 5
-    (line,) = [record.getMessage() for record in caplog.records if "damaged requests" in record.getMessage()]
+    ((logger, line),) = logged
+    assert logger == "steel.line"
+    assert "damaged requests" in line
     assert "0xff" not in line
-    assert [record.name for record in caplog.records if record.name.startswith("pymodbus")] == []
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="counts open files in /proc")
+def test_connections_that_nobody_ends_take_no_more_than_their_share(modbus, frames, until):
+    sink, client = modbus
+    sink.send(frames(1))
+    strangers, before = [], open_files()
+    for number in range(CONNECTIONS + 20):
+        strangers.append(socket.create_connection(("127.0.0.1", sink.port)))
+        if number % 20 == 0:  # a controller asks now and then, and is not the one that has to go
+            assert client.read_input_registers(2, count=2).registers == [0, 1]
+    assert client.read_input_registers(2, count=2).registers == [0, 1]
+    until(lambda: open_files() - before <= len(strangers) + CONNECTIONS)
+    assert len(sink._server.active_connections) == CONNECTIONS
+    strangers[0].settimeout(10)
+    assert strangers[0].recv(1) == b""
+    for _ in range(200):  # as quickly as they can
+        strangers.append(socket.create_connection(("127.0.0.1", sink.port)))
+    until(lambda: open_files() - before <= len(strangers) + CONNECTIONS)
+    for stranger in strangers:
+        stranger.close()
+
+
+def test_client_that_reads_no_answers_is_let_go(modbus, monkeypatch):
+    sink, _ = modbus
+    monkeypatch.setattr("utils.line.sinks.modbus.MOST_UNREAD", -1)
+    with socket.create_connection(("127.0.0.1", sink.port), timeout=10) as greedy, contextlib.suppress(ConnectionError):
+        greedy.sendall(b"\0\1\0\0\0\6\1\4\0\0\0\x40")
+        assert greedy.recv(1) == b""
 
 
 def test_open_again_keeps_the_controllers(modbus, frames, running):

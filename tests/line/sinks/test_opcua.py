@@ -1,5 +1,6 @@
 """OPC UA: the server of OPC 40100-1 Machine Vision, driven by a client of the same library."""
 
+import contextlib
 import dataclasses
 import json
 import socket
@@ -14,6 +15,7 @@ from utils.errors import InputError
 from utils.line.event import from_json
 from utils.line.sinks.loop_thread import LoopThread
 from utils.line.sinks.opcua import OpcuaSink, read_users
+from utils.line.sinks.opcua_limits import ABANDONED, FASTEST, MOST_ASKED, OF_ONE_CLIENT
 from utils.line.sinks.opcua_space import node_set
 from utils.line.sinks.registry import sink_of
 from utils.line.sinks.sink import Address, SinkError, SinkOptions
@@ -180,7 +182,9 @@ def test_client_drives_the_state_machine(server, client, orders, running, until)
 
 
 @pytest.mark.slow
-def test_harmful_coil_is_refused(client, orders):
+def test_harmful_coil_is_refused(server, client, orders, logged):
+    refused = server.orders.counts["refused"]
+
     async def new_coil(name):
         return await client.line.call_method(f"{client.own}:NewCoil", name)
 
@@ -188,6 +192,8 @@ def test_harmful_coil_is_refused(client, orders):
     assert client.run(new_coil("../etc")) == -1
     assert client.run(new_coil("")) == 0
     assert [order.coil_id for order in orders] == ["C 8", None]
+    assert server.orders.counts["refused"] == refused + 1
+    assert len(logged) <= 1
 
 
 @pytest.mark.slow
@@ -253,6 +259,59 @@ def test_results_that_were_not_shown_in_time_come_later(server, client, frames, 
     server.send(events)
     ids = [event.id for _, event in events]
     until(lambda: [one.ResultId.Id for one in client.results if one.ResultId.Id in ids] == ids)
+
+
+@pytest.mark.slow
+def test_strangers_stop_nothing_and_are_one_line(server, client, frame, running, logged, until):
+    server.damaged._quiet._until = float("-inf")
+    before = server.damaged.count
+    for damage in (b"", b"\xff" * 300, b"GET / HTTP/1.0\r\n\r\n", b"HELF\0\0\0\0", b"MSGF\x40\0\0\0" + b"\1" * 56) * 20:
+        with socket.create_connection(("127.0.0.1", server.port)) as stranger, contextlib.suppress(OSError):
+            stranger.sendall(damage)
+            stranger.settimeout(0.05)
+            stranger.recv(1)
+    until(lambda: server.damaged.count >= before + 20)
+    until(lambda: len(server._server.bserver.clients) < 5)
+    with socket.create_connection(("127.0.0.1", server.port), timeout=20) as greedy:
+        greedy.sendall(b"HELF" + (2**31).to_bytes(4, "little") + b"x" * (MOST_ASKED + 1))
+        with contextlib.suppress(ConnectionError):
+            for _ in range(100):
+                server.heartbeat(running)
+                greedy.settimeout(0.1)
+                with contextlib.suppress(TimeoutError):
+                    assert greedy.recv(1) == b""
+                    break
+            else:
+                raise AssertionError("it is still there")
+    server.send([(1801, frame(1801))])
+    assert client.value("Verdict") == "OK"
+    assert [(name, line.partition(": ")[2].lstrip("0123456789")[:30]) for name, line in logged] == [
+        ("steel.line", " damaged requests or lost conn"),
+        ("steel.line", " connections were closed that "),
+    ]
+
+
+@pytest.mark.slow
+def test_hundreds_of_subscriptions_are_slowed_down_and_limited(server, frame, running, until):
+    from asyncua import ua
+
+    async def subscribe(client):
+        made = []
+        for _ in range(OF_ONE_CLIENT):
+            made.append(await client._client.create_subscription(0, Noting([])))
+        return made
+
+    with Client(server) as greedy, Client(server) as client:
+        with pytest.raises(ua.UaStatusCodeError, match="TooMany"):
+            greedy.run(subscribe(greedy))
+        subscription = client.run(client._client.create_subscription(1, Noting([])))
+        inner = server._server.iserver.subscription_service.subscriptions[subscription.subscription_id]
+        assert inner.data.RevisedPublishingInterval == FASTEST
+        assert inner.data.RevisedLifetimeCount * FASTEST <= ABANDONED
+        event = frame(1901)
+        server.heartbeat(running)
+        server.send([(1901, event)])
+        until(lambda: event.id in [one.ResultId.Id for one in client.results])
 
 
 @pytest.mark.slow
@@ -337,9 +396,9 @@ def test_node_set_is_as_it_was_taken():
 
 def test_orders_need_users_or_leave(make_sink, tmp_path):
     (tmp_path / "users").write_text("scada:word\n")
-    assert make_sink("opcua://127.0.0.1:0")._orders is False
-    assert make_sink("opcua://127.0.0.1:0?orders=1")._orders is True
-    assert make_sink(f"opcua://127.0.0.1:0?users_file={tmp_path}/users")._orders is True
+    assert make_sink("opcua://127.0.0.1:0").orders is None
+    assert make_sink("opcua://127.0.0.1:0?orders=1").orders is not None
+    assert make_sink(f"opcua://127.0.0.1:0?users_file={tmp_path}/users").orders is not None
 
 
 def test_users_are_read(tmp_path):

@@ -1,7 +1,9 @@
 """S7, written into the server of the library."""
 
+import contextlib
 import ctypes
 import dataclasses
+import socket
 import struct
 import sys
 import threading
@@ -100,6 +102,49 @@ def test_dead_controller_is_one_line(make_sink, free_port):
     sink = make_sink(f"s7://127.0.0.1:{free_port()}/DB1")
     with pytest.raises(SinkError, match=r"^controller 127\.0\.0\.1, DB1: .*refused"):
         sink.open()
+
+
+CONFIRMED = b"\x03\0\0\x0b\x06\xd0\0\1\0\1\0"  # that the connection is there
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        None,
+        b"",
+        b"HTTP/1.0 400 Bad Request\r\n\r\n",
+        b"\x03\0\0\x03",
+        b"\x03\0\xff\xff" + b"\x11" * 60,
+        CONFIRMED + b"\xff" * 40,
+    ],
+    ids=["hangs up", "echoes", "another protocol", "too short", "half", "right, then nonsense"],
+)
+def test_controller_that_talks_nonsense_is_one_line_and_the_right_one_is_found_again(answer, make_sink, frames):
+    with socket.create_server(("127.0.0.1", 0)) as stranger:
+
+        def talk():
+            with stranger.accept()[0] as one, contextlib.suppress(OSError):
+                for _ in range(1 + (answer or b"").startswith(CONFIRMED)):
+                    asked = one.recv(4096)
+                    if answer is not None:
+                        one.sendall(answer or asked)
+
+        thread = threading.Thread(target=talk)
+        thread.start()
+        port = stranger.getsockname()[1]
+        sink = make_sink(f"s7://127.0.0.1:{port}/DB100")
+        with pytest.raises(SinkError, match=r"^controller 127\.0\.0\.1, DB100: ") as error:
+            sink.open()
+        assert "\n" not in str(error.value)
+        with pytest.raises(SinkError):
+            sink.send(frames(1))
+        sink.close()
+        thread.join(10)
+    right = Controller(port)
+    sink.open()
+    sink.send(frames(1))
+    assert right.words()[3] == 1
+    right.stop()
 
 
 def test_missing_block_is_one_line(controller, make_sink, running):

@@ -74,6 +74,37 @@ def test_frames_of_a_fixed_height_are_cut_from_the_running_lines(alone):
     assert {frame.data.shape for frame in frames} == {(80, 64)}
 
 
+@pytest.mark.parametrize(("comes_back", "words"), [(False, "went away"), (True, "was restarted")])
+def test_camera_that_goes_away_is_told_and_found_again(alone, monkeypatch, comes_back, words):
+    monkeypatch.setattr("utils.line.sources.genicam.SILENT", 0.2)
+    made, frames, errors = source(), [], []
+
+    def run():
+        with pytest.raises(SourceError, match=words) as error:
+            made.run(frames.append, threading.Event())
+        errors.append(str(error.value))
+
+    thread = threading.Thread(target=run)
+    fake = FakeGigeCamera(64, 50, 20)
+    fake.start()
+    thread.start()
+    assert eventually(lambda: frames)
+    assert made.ready
+    fake.stop()
+    if comes_back:
+        fake = FakeGigeCamera(48, 50, 20)
+        fake.start()
+    thread.join(60)
+    assert len(errors) == 1
+    assert "\n" not in errors[0]
+    assert not made.ready
+    if comes_back:
+        assert gather(made, frames, len(frames) + 2) == []
+        fake.stop()
+        assert frames[-1].data.shape == (50, 48)
+        assert len({frame.key for frame in frames}) == len(frames)
+
+
 def test_camera_that_is_not_there_is_told_in_one_line():
     made = GenicamSource(Address.parse("gige://no-such-camera", "-source"), SourceOptions())
     with pytest.raises(SourceError, match="no such camera; found") as error:
@@ -106,7 +137,7 @@ def test_camera_that_changes_its_size_joins_no_lines_of_both():
     made, frames = source("?lines=6"), []
     for number, shape in enumerate([(4, 6), (4, 8), (4, 8)], 1):
         made._pass_on(None, FakeFrame(number, shape), frames.append)
-    assert (made.changed, made.lost) == (1, 1)
+    assert made.lost == 1
     assert [frame.data.shape for frame in frames] == [(6, 8)]
     assert set(np.unique(frames[0].data)) == {2, 3}
 

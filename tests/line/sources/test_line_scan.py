@@ -1,7 +1,6 @@
 """Line scans: every line is shown once, in frames of one height."""
 
 import numpy as np
-import pytest
 
 from utils.line.sources.line_scan import LineBuffer
 
@@ -20,10 +19,12 @@ def test_no_line_is_lost_and_none_is_shown_twice():
     assert buffer.lines == 1000 % 64
 
 
-def test_lines_of_another_width_are_refused_until_the_rest_is_dropped():
-    buffer = LineBuffer(4)
+def test_lines_of_another_width_or_kind_fit_when_the_rest_is_dropped():
+    buffer, wider = LineBuffer(4), np.zeros((1, 6), np.uint8)
     buffer.add(np.zeros((3, 5), np.uint8))
-    with pytest.raises(ValueError, match="width"):
-        buffer.add(np.zeros((1, 6), np.uint8))
+    assert buffer.fits(np.zeros((1, 5), np.uint8))
+    assert not buffer.fits(np.zeros((1, 5), np.uint16))
+    assert not buffer.fits(wider)
     assert buffer.drop() == 3
+    assert buffer.fits(wider)
     assert len(buffer.add(np.zeros((4, 6), np.uint8))) == 1

@@ -19,8 +19,8 @@ def test_counter_is_scaled():
 def test_time_and_speed_begin_anew_with_a_coil():
     found = positions("?speed=2.5")
     assert [found.of("a", now=now) for now in (10.0, 12.0)] == [0.0, 5.0]
-    found.restart()
-    assert found.of("a", now=20.0) == 0.0
+    found.restart(20.0)
+    assert [found.of("a", now=now) for now in (19.9, 20.0, 22.0)] == [0.0, 0.0, 5.0]
 
 
 def test_table_is_read_again_when_it_grows(tmp_path):

@@ -7,10 +7,8 @@ import os
 import ssl
 from pathlib import Path
 
-from utils.errors import InputError
 from utils.line.sinks.sink import Address
 
-FLAG = "-sinks"
 MOST_BYTES = 4096  # of a password: whatever is longer is another file
 
 
@@ -37,9 +35,9 @@ def secret(address: Address, setting: str, variable: str) -> str | None:
         text = lines.decode("utf-8").partition("\n")[0].rstrip("\r")
     except (OSError, UnicodeDecodeError) as error:
         why = error.strerror if isinstance(error, OSError) else "is no text"
-        raise InputError(f"{FLAG} {address.text}: {setting}={name}: {why}") from None
+        raise address.error(f"{setting}={name}: {why}") from None
     if not text or len(lines) > MOST_BYTES:
-        raise InputError(f"{FLAG} {address.text}: {setting}={name}: expected one line of text in it")
+        raise address.error(f"{setting}={name}: expected one line of text in it")
     return text
 
 
@@ -54,7 +52,7 @@ def file_of(address: Address, setting: str) -> str | None:
         return None
     path = Path(name).expanduser()
     if not path.is_file() or not os.access(path, os.R_OK):
-        raise InputError(f"{FLAG} {address.text}: {setting}={name}: no such file, or no permission to read it")
+        raise address.error(f"{setting}={name}: no such file, or no permission to read it")
     return str(path)
 
 
@@ -68,7 +66,7 @@ def tls(address: Address) -> ssl.SSLContext:
     """
     ca, cert, key = (file_of(address, name) for name in ("ca", "cert", "key"))
     if key and not cert:
-        raise InputError(f"{FLAG} {address.text}: key without cert; name both files")
+        raise address.error("key without cert; name both files")
     try:
         context = ssl.create_default_context(cafile=ca)
         if cert:
@@ -76,7 +74,7 @@ def tls(address: Address) -> ssl.SSLContext:
             context.load_cert_chain(cert, key, password=lambda: "")
     except (ssl.SSLError, ValueError, OSError) as error:
         shown = ", ".join(f"{name}={address.query[name]}" for name in ("ca", "cert", "key") if name in address.query)
-        raise InputError(
-            f"{FLAG} {address.text}: {shown}: {getattr(error, 'reason', None) or error}; PEM files without a passphrase"
+        raise address.error(
+            f"{shown}: {getattr(error, 'reason', None) or error}; PEM files without a passphrase"
         ) from None
     return context

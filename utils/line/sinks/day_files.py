@@ -17,10 +17,9 @@ from utils.files import replacing
 from utils.line.address import Address
 from utils.line.event import CoilEvent, Event, FrameEvent
 from utils.line.extras import extra
-from utils.line.sinks.sink import SinkError, SinkOptions
+from utils.line.sinks.sink import AT_ONCE, Portion, SinkError, SinkOptions
 from utils.line.state import LineState
 
-FLAG = "-sinks"
 COLUMNS = (
     "seq",
     "id",
@@ -60,6 +59,8 @@ def row_of(event: Event) -> dict[str, Any]:
 
 class CsvSink:
     """Appends lines."""
+
+    gather = AT_ONCE
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -139,17 +140,18 @@ class ParquetSink:
     """Writes a file whenever enough rows are there, or enough time has gone by.
 
     Args:
+        arrow: the library.
+        parquet: that of its files.
         folder: of the days.
         rows: of a file, at most.
         seconds: after which what is there is written.
     """
 
-    def __init__(self, folder: Path, rows: int, seconds: float) -> None:
-        self._arrow = extra(FLAG, "parquet", "pyarrow")
-        self._parquet = extra(FLAG, "parquet", "pyarrow.parquet")
+    def __init__(self, arrow: Any, parquet: Any, folder: Path, rows: int, seconds: float) -> None:
+        self._arrow, self._parquet = arrow, parquet
         self._folder, self._most, self._seconds = folder, rows, seconds
         self.name = f"parquet://{folder.resolve()}"
-        self.gather = seconds, rows  # the spool holds the events until a file is full
+        self.gather = Portion(seconds, rows)  # the spool holds the events until a file is full
 
     def open(self) -> None:
         """Make the folder."""
@@ -193,8 +195,10 @@ class ParquetSink:
 def make(address: Address, options: SinkOptions) -> CsvSink | ParquetSink:
     """Return the sink of an address."""
     if address.scheme == "csv":
-        address.only(FLAG)
+        address.only()
         return CsvSink(address.folder)
-    address.only(FLAG, "rows", "seconds")
-    rows = int(address.number(FLAG, "rows", 20_000, 1, 1_000_000))
-    return ParquetSink(address.folder, rows, address.number(FLAG, "seconds", 300.0, 0.1, 86_400))
+    address.only("rows", "seconds")
+    rows = int(address.number("rows", 20_000, 1, 1_000_000))
+    seconds = address.number("seconds", 300.0, 0.1, 86_400)
+    arrow, parquet = extra(address, "pyarrow"), extra(address, "pyarrow.parquet")
+    return ParquetSink(arrow, parquet, address.folder, rows, seconds)

@@ -1,46 +1,40 @@
 """What a library writes about every damaged request becomes one line now and then: a stranger must not fill the log."""
 
 import logging
-import threading
-import time
 
-QUIET = 10.0  # seconds between two lines
+from utils.line.quiet import Quiet
 
 log = logging.getLogger("steel.line")
 
 
-class Summed(logging.Filter):
-    """Counts the lines of a library's logger and lets none of them through; says how many there were, now and then.
+class Summed(logging.Handler):
+    """Counts the lines of a library, and says how many there were, now and then.
 
     Args:
         sink: its name, for the line.
+        level: of the lines that count.
     """
 
-    def __init__(self, sink: str) -> None:
-        super().__init__(sink)
+    def __init__(self, sink: str, level: int) -> None:
+        super().__init__(level)
+        self._sink, self._quiet = sink, Quiet()
         self.count = 0
-        self._lock = threading.Lock()
-        self._silent_until = float("-inf")
 
-    def filter(self, record: logging.LogRecord) -> bool:
-        """Count a line, and keep it back."""
-        with self._lock:
-            self.count += 1
-            now, count = time.monotonic(), self.count
-            if now < self._silent_until:
-                return False
-            self._silent_until = now + QUIET
-        # The first line alone: others hold the bytes that the stranger has sent.
-        text = " ".join(record.getMessage().split("\n")[0].split())[:100]
-        log.warning("%s: %d damaged requests or lost connections so far: %s", self.name, count, text)
-        return False
+    def emit(self, record: logging.LogRecord) -> None:
+        """Count a line."""
+        self.count += 1
+        if self._quiet.over():
+            # Its first line alone: others hold the bytes that the stranger has sent.
+            text = " ".join(record.getMessage().split("\n")[0].split())[:100]
+            log.warning("%s: %d damaged requests or lost connections so far: %s", self._sink, self.count, text)
 
 
-def sum_up(logger: str, sink: str) -> Summed:
-    """Put a ``Summed`` in place of an earlier one on a library's logger, and return it."""
+def sum_up(logger: str, sink: str, level: int = logging.WARNING) -> Summed:
+    """Put a ``Summed`` in place of all that a library's logger and those below it write, and return it."""
     place = logging.getLogger(logger)
-    for one in [one for one in place.filters if isinstance(one, Summed)]:
-        place.removeFilter(one)
-    summed = Summed(sink)
-    place.addFilter(summed)
+    for one in [one for one in place.handlers if isinstance(one, Summed)]:
+        place.removeHandler(one)
+    summed = Summed(sink, level)
+    place.addHandler(summed)
+    place.propagate = False
     return summed

@@ -8,29 +8,27 @@ import time
 from collections.abc import Sequence
 from typing import Any
 
-from utils.errors import InputError
 from utils.line.event import Event
 from utils.line.extras import extra
-from utils.line.sinks.credentials import FLAG
 from utils.line.sinks.library_log import sum_up
 from utils.line.sinks.loop_thread import LoopThread, port_to_listen
 from utils.line.sinks.plc_block import WORDS, PlcBlock, PlcCounters
-from utils.line.sinks.sink import Address, Sink, SinkError, SinkOptions
+from utils.line.sinks.sink import AT_ONCE, Address, Sink, SinkError, SinkOptions
 from utils.line.state import LineState
 
 PORT = 502
 COILS = 16
+CONNECTIONS = 64  # of clients, at once
+MOST_UNREAD = 1_000_000  # bytes of answers that a client may leave unread
 OLD = 5.0  # heartbeats without one: from then on the state is unknown, and not healthy
 
 
 def make(address: Address, options: SinkOptions) -> Sink:
     """Return the sink of ``modbus://``; raises ``InputError`` for an address that makes no sense."""
-    extra(FLAG, address.scheme, "pymodbus.server")
-    address.only(FLAG)
+    extra(address, "pymodbus.server")
+    address.only()
     if not address.host or address.url_path.strip("/") or address.user is not None:
-        raise InputError(
-            f"{FLAG} {address.text}: expected modbus://ADDRESS:PORT of this machine, as modbus://0.0.0.0:502"
-        )
+        raise address.error("expected modbus://ADDRESS:PORT of this machine, as modbus://0.0.0.0:502")
     return ModbusSink(address.text, address.host, PORT if address.port is None else address.port, options)
 
 
@@ -43,6 +41,8 @@ class ModbusSink:
         port: to listen on; 0: any free one.
         options: of the service.
     """
+
+    gather = AT_ONCE
 
     def __init__(self, name: str, host: str, port: int, options: SinkOptions) -> None:
         self.name = name
@@ -78,8 +78,47 @@ class ModbusSink:
         # Device 0 answers for every unit: controllers differ in the number that they ask for.
         device = SimDevice(0, (bits, bits, words, words), action=self._answer)
         server = ModbusTcpServer(device, address=(self._host, self.port))
+        self._bound(server)
         await server.serve_forever(background=True)
         return server
+
+    @staticmethod
+    def _bound(server: Any) -> None:
+        """Keep within bounds what clients take of files and memory: the library takes as many as come, and forgets none.
+
+        Of too many connections that one is closed which has been silent the longest.
+        """
+        make = server.callback_new_connection
+        spoke: dict[Any, float] = {}  # when each open connection did last
+
+        def made() -> Any:
+            handler = make()
+            begin, take, end = handler.connection_made, handler.callback_data, handler.connection_lost
+
+            def began(transport: Any) -> None:
+                begin(transport)
+                if len(spoke) >= CONNECTIONS:
+                    oldest = min(spoke, key=lambda one: spoke[one])
+                    del spoke[oldest]
+                    oldest.close()
+                spoke[handler] = time.monotonic()
+
+            def taken(data: bytes, addr: Any = None) -> int:
+                if handler in spoke:  # it is not on its way out
+                    spoke[handler] = time.monotonic()
+                if handler.transport.get_write_buffer_size() > MOST_UNREAD:
+                    handler.transport.abort()
+                    return len(data)
+                return int(take(data, addr))
+
+            def ended(error: Exception | None) -> None:
+                spoke.pop(handler, None)
+                end(error)
+
+            handler.connection_made, handler.callback_data, handler.connection_lost = began, taken, ended
+            return handler
+
+        server.callback_new_connection = made
 
     async def _answer(
         self, function: int, start: int, address: int, count: int, registers: list[int], values: Any

@@ -9,13 +9,11 @@ import time
 from collections.abc import Sequence
 from typing import Any
 
-from utils.errors import InputError
 from utils.line.event import Event, utc
 from utils.line.sinks import sparkplug
-from utils.line.sinks.credentials import FLAG
 from utils.line.sinks.mqtt_connection import SETTINGS, BrokerConnection, BrokerSettings, Message
 from utils.line.sinks.received_orders import Orders
-from utils.line.sinks.sink import Address, Sink, SinkError, SinkOptions
+from utils.line.sinks.sink import AT_ONCE, Address, Sink, SinkError, SinkOptions
 from utils.line.state import LineState
 
 ROOT = "steel"  # of the topics where the address has none
@@ -32,14 +30,14 @@ def make(address: Address, options: SinkOptions) -> Sink:
     if profile == "sparkplug":
         return sparkplug.make(address, options)
     if profile != "json":
-        raise InputError(f"{FLAG} {address.text}: profile={profile}; expected json or sparkplug")
-    address.only(FLAG, "profile", "largest", *SETTINGS)
+        raise address.error(f"profile={profile}; expected json or sparkplug")
+    address.only("profile", "largest", *SETTINGS)
     root = address.url_path.strip("/") or ROOT
     if re.search(r"[+#\x00]", address.path):
-        raise InputError(f"{FLAG} {address.text}: a topic has no + and no #")
+        raise address.error("a topic has no + and no #")
     topic = f"{root}/{topic_part(options.line)}"
     client = f"steel-{options.line}-{hashlib.sha256(address.text.encode()).hexdigest()[:6]}"
-    largest = int(address.number(FLAG, "largest", 0, 0, 2**28))
+    largest = int(address.number("largest", 0, 0, 2**28))
     return MqttSink(address.text, topic, BrokerSettings.of(address, client), options, largest)
 
 
@@ -81,6 +79,8 @@ class MqttSink:
         options: of the service.
         largest: bytes of a packet that a receiver takes; 0: what the broker says.
     """
+
+    gather = AT_ONCE
 
     def __init__(self, name: str, topic: str, settings: BrokerSettings, options: SinkOptions, largest: int) -> None:
         self.name = name

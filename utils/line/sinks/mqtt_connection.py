@@ -8,9 +8,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from utils.errors import InputError
 from utils.line.extras import extra
-from utils.line.sinks.credentials import FLAG, file_of, secret, tls
+from utils.line.sinks.credentials import file_of, secret, tls
 from utils.line.sinks.sink import Address, SinkError
 
 SETTINGS = ("password_file", "ca", "cert", "key", "client", "version")
@@ -67,26 +66,24 @@ class BrokerSettings:
         Raises:
             InputError: the address makes no sense, or a file that it names cannot be used.
         """
-        extra(FLAG, address.scheme, "paho.mqtt.client")
+        extra(address, "paho.mqtt.client")
         if not address.host:
-            raise InputError(f"{FLAG} {address.text}: no host; expected {address.scheme}://HOST/TOPIC")
+            raise address.error(f"no host; expected {address.scheme}://HOST/TOPIC")
         encrypted = address.scheme == "mqtts"
         password = secret(address, "password_file", "STEEL_MQTT_PASSWORD")
         if password is not None and address.user is None:
             if "password_file" in address.query:
-                raise InputError(
-                    f"{FLAG} {address.text}: a password without a user; {address.scheme}://USER@HOST/TOPIC"
-                )
+                raise address.error(f"a password without a user; {address.scheme}://USER@HOST/TOPIC")
             password = None  # the variable may be there for another sink
         if not encrypted:
             for name in ("ca", "cert", "key"):
                 if file_of(address, name):
-                    raise InputError(f"{FLAG} {address.text}: {name} without encryption; use mqtts://")
+                    raise address.error(f"{name} without encryption; use mqtts://")
             if password is not None and address.host not in LOOPBACK:
                 log.warning("%s: the password goes over the network as it is; use mqtts://", address.text)
-        version = int(address.number(FLAG, "version", 5, 3, 5))
+        version = int(address.number("version", 5, 3, 5))
         if version == 4:
-            raise InputError(f"{FLAG} {address.text}: version=4; expected 3 (which is MQTT 3.1.1) or 5")
+            raise address.error("version=4; expected 3 (which is MQTT 3.1.1) or 5")
         return cls(
             address.host,
             address.port or (8883 if encrypted else 1883),

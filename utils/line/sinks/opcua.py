@@ -6,14 +6,16 @@ from collections import deque
 from collections.abc import Sequence
 from typing import Any
 
-from utils.errors import InputError
 from utils.line.event import Event
 from utils.line.extras import extra
-from utils.line.sinks.credentials import FLAG, file_of, tls
+from utils.line.sinks.credentials import file_of, tls
+from utils.line.sinks.library_log import sum_up
 from utils.line.sinks.loop_thread import LoopThread, port_to_listen
 from utils.line.sinks.mqtt_connection import LOOPBACK
+from utils.line.sinks.opcua_limits import drop_greedy, limit
 from utils.line.sinks.opcua_space import OpcuaSpace
-from utils.line.sinks.sink import Address, Sink, SinkError, SinkOptions
+from utils.line.sinks.received_orders import Orders
+from utils.line.sinks.sink import AT_ONCE, Address, Sink, SinkError, SinkOptions
 from utils.line.sinks.vision_results import VisionResult, VisionResults
 from utils.line.state import LineState
 
@@ -27,22 +29,18 @@ log = logging.getLogger("steel.line")
 
 def make(address: Address, options: SinkOptions) -> Sink:
     """Return the sink of ``opcua://``; raises ``InputError`` for an address that makes no sense."""
-    extra(FLAG, address.scheme, "asyncua")
-    address.only(FLAG, "cert", "key", "users_file", "orders", "segment", "keep")
+    extra(address, "asyncua")
+    address.only("cert", "key", "users_file", "orders", "segment", "keep")
     if not address.host or address.url_path.strip("/") or address.user is not None:
-        raise InputError(
-            f"{FLAG} {address.text}: expected opcua://ADDRESS:PORT of this machine, as opcua://0.0.0.0:4840"
-        )
+        raise address.error("expected opcua://ADDRESS:PORT of this machine, as opcua://0.0.0.0:4840")
     cert, key = file_of(address, "cert"), file_of(address, "key")
     if bool(cert) != bool(key):
-        raise InputError(f"{FLAG} {address.text}: cert and key go together")
+        raise address.error("cert and key go together")
     tls(address)  # says what is wrong with the files
     users = read_users(address)
     if users is not None and not cert and address.host not in LOOPBACK:
-        raise InputError(
-            f"{FLAG} {address.text}: users without cert and key: their passwords would go over the network as they are"
-        )
-    orders = bool(address.number(FLAG, "orders", 0, 0, 1)) or users is not None
+        raise address.error("users without cert and key: their passwords would go over the network as they are")
+    orders = bool(address.number("orders", 0, 0, 1)) or users is not None
     return OpcuaSink(
         address.text,
         address.host,
@@ -51,8 +49,8 @@ def make(address: Address, options: SinkOptions) -> Sink:
         certificate=(cert, key) if cert and key else None,
         users=users,
         orders=orders,
-        segment=address.number(FLAG, "segment", SEGMENT, 0.1, 10_000),
-        kept=int(address.number(FLAG, "keep", KEPT, 1, 1_000_000)),
+        segment=address.number("segment", SEGMENT, 0.1, 10_000),
+        kept=int(address.number("keep", KEPT, 1, 1_000_000)),
     )
 
 
@@ -69,15 +67,15 @@ def read_users(address: Address) -> dict[str, str] | None:
         with open(name, encoding="utf-8") as file:
             lines = [line.rstrip("\r\n") for line in file if line.strip() and not line.startswith("#")]
     except (OSError, UnicodeDecodeError):
-        raise InputError(f"{FLAG} {address.text}: users_file={name}: cannot be read as text") from None
+        raise address.error(f"users_file={name}: cannot be read as text") from None
     users = {}
     for number, line in enumerate(lines, 1):
         user, _, password = line.partition(":")
         if not user or not password:
-            raise InputError(f"{FLAG} {address.text}: users_file={name}: user {number}: expected NAME:PASSWORD")
+            raise address.error(f"users_file={name}: user {number}: expected NAME:PASSWORD")
         users[user] = password
     if not users:
-        raise InputError(f"{FLAG} {address.text}: users_file={name}: has no user")
+        raise address.error(f"users_file={name}: has no user")
     return users
 
 
@@ -96,6 +94,8 @@ class OpcuaSink:
         kept: results that can be asked for later.
     """
 
+    gather = AT_ONCE
+
     def __init__(
         self,
         name: str,
@@ -111,7 +111,8 @@ class OpcuaSink:
         self.name = name
         self.port = port
         self._host, self._options, self._certificate, self._users = host, options, certificate, users
-        self._orders, self._kept = orders, kept
+        self.orders = Orders(name, options) if orders else None
+        self._kept = kept
         self._results = VisionResults(segment)
         self._waiting: deque[VisionResult] = deque()
         self._thread: LoopThread | None = None
@@ -129,6 +130,8 @@ class OpcuaSink:
         if self._thread is not None and self._thread.runs and self._space is not None:
             return
         self._let_go()
+        logging.getLogger("asyncua").setLevel(logging.ERROR)  # it has a line for every session
+        self.damaged = sum_up("asyncua", self.name, logging.ERROR)
         self.port = port_to_listen(self._host, self.port)
         self._thread = LoopThread("opcua server")
         try:
@@ -143,10 +146,10 @@ class OpcuaSink:
     async def _start(self) -> OpcuaSpace:
         from asyncua import Server, ua
 
-        logging.getLogger("asyncua").setLevel(logging.ERROR)  # it has a line for every session
         server = Server(user_manager=_Users(self._users))
         self._server = server
         await server.init()
+        limit(server)
         server.set_endpoint(self.endpoint)
         server.set_server_name(f"steel-defects {self._options.line}")
         await server.set_application_uri(f"urn:steel-defects:{self._options.line}")
@@ -163,7 +166,7 @@ class OpcuaSink:
         server.set_identity_tokens(
             [ua.UserNameIdentityToken] if self._users is not None else [ua.AnonymousIdentityToken]
         )
-        space = await OpcuaSpace.make(server, self._options, self._orders, self._kept)
+        space = await OpcuaSpace.make(server, self._options.line, self.orders, self._kept)
         await server.start()
         return space
 
@@ -180,6 +183,9 @@ class OpcuaSink:
         """Follow the state of the service, and count the heartbeat on while it is healthy; raises ``SinkError``."""
         thread, space = self._running()
         thread.call(space.see(state), self._options.timeout)
+        greedy = thread.call(drop_greedy(self._server), self._options.timeout)
+        if greedy:
+            log.warning("%s: %d connections were closed that took too much memory", self.name, greedy)
 
     def close(self) -> None:
         """Stop listening."""

@@ -3,17 +3,15 @@
 import asyncio
 import contextlib
 import gzip
-import logging
 import re
-import time
 from collections import OrderedDict, deque
 from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 from utils.line.event import Event, FrameEvent
-from utils.line.orders import OrderError
-from utils.line.sinks.sink import SinkOptions
+from utils.line.orders import Order, OrderError
+from utils.line.sinks.received_orders import Orders
 from utils.line.sinks.vision_results import VisionResult
 from utils.line.sinks.vision_states import Step, VisionStates, WrongState
 from utils.line.state import LineState
@@ -45,14 +43,12 @@ UNUSED = (
 # The value of Error of a method; the specification leaves negative numbers to us.
 DONE, REFUSED, NO_SUCH_RESULT = 0, -1, -2
 
-log = logging.getLogger("steel.line")
-
 
 class OpcuaSpace:
     """Nodes of one line; everything here runs in the loop of the server. ``make`` makes it."""
 
-    def __init__(self, server: Any, options: SinkOptions, orders: bool, kept: int, own: int, vision: int) -> None:
-        self._server, self._options, self._may_order, self._kept = server, options, orders, kept
+    def __init__(self, server: Any, line: str, orders: Orders | None, kept: int, own: int, vision: int) -> None:
+        self._server, self._line, self._orders, self._kept = server, line, orders, kept
         self._own, self._vision = own, vision
         self._states = VisionStates()
         self._results: OrderedDict[str, VisionResult] = OrderedDict()
@@ -64,20 +60,20 @@ class OpcuaSpace:
         self._changed: Any = None
 
     @classmethod
-    async def make(cls, server: Any, options: SinkOptions, orders: bool, kept: int) -> "OpcuaSpace":
+    async def make(cls, server: Any, line: str, orders: Orders | None, kept: int) -> "OpcuaSpace":
         """Build the nodes of the line in a server that has not started.
 
         Args:
             server: of asyncua, after ``init``.
-            options: of the service.
-            orders: whether clients may drive the state machine.
+            line: its name.
+            orders: takes those of clients that drive the state machine; None: they only read.
             kept: results that can be asked for.
         """
         await server.import_xml(xmlstring=await asyncio.to_thread(node_set))
         await server.load_data_type_definitions()
         vision = await server.get_namespace_index(MACHINE_VISION)
         own = await server.register_namespace(NAMESPACE)
-        space = cls(server, options, orders, kept, own, vision)
+        space = cls(server, line, orders, kept, own, vision)
         await space._build()
         return space
 
@@ -94,7 +90,7 @@ class OpcuaSpace:
 
         system = await self._server.nodes.objects.add_object(
             self._id(""),
-            ua.QualifiedName(self._options.line, self._own),
+            ua.QualifiedName(self._line, self._own),
             ua.NodeId(SYSTEM_TYPE, self._vision),
             instantiate_optional=True,
         )
@@ -296,15 +292,16 @@ class OpcuaSpace:
         """Give the orders of a method; return a number for ``Error``, or a status of OPC UA."""
         from asyncua import ua
 
-        if not self._may_order:
+        if self._orders is None:
             return ua.StatusCode(ua.StatusCodes.BadUserAccessDenied)
         try:
             for order in self._states.orders(name, coil_id):
-                await asyncio.to_thread(self._options.order, order)
-        except WrongState:
+                await asyncio.to_thread(self._orders.give, order)
+        except WrongState as error:
+            self._orders.refuse(str(error))
             return ua.StatusCode(ua.StatusCodes.BadInvalidState)
         except OrderError as error:
-            log.warning("opcua: refused %s: %s", name, error)
+            self._orders.refuse(f"{name}: {error}")
             return REFUSED
         await self._moved(self._states.done(name))
         return DONE
@@ -313,14 +310,12 @@ class OpcuaSpace:
         """Take another coil without a stop; an empty text: it is unknown."""
         from asyncua import ua
 
-        from utils.line.orders import Order
-
-        if not self._may_order:
+        if self._orders is None:
             return ua.StatusCode(ua.StatusCodes.BadUserAccessDenied)
         try:
-            await asyncio.to_thread(self._options.order, Order("coil", coil_id.Value or None))
+            await asyncio.to_thread(self._orders.give, Order("coil", coil_id.Value or None))
         except OrderError as error:
-            log.warning("opcua: refused NewCoil: %s", error)
+            self._orders.refuse(f"NewCoil: {error}")
             return [ua.Variant(REFUSED, ua.VariantType.Int32)]
         return [ua.Variant(DONE, ua.VariantType.Int32)]
 
@@ -364,7 +359,6 @@ class OpcuaSpace:
         """Return kept results, oldest first, that match: a state, a coil, a job, a frame; empty ones match all."""
         from asyncua import ua
 
-        began = time.monotonic()
         values = [one.Value for one in filters]
         state, (meas, part, job) = values[0] or 0, (getattr(values[place], "Id", None) or "" for place in (1, 2, 8))
         most, first = min(values[9] or MOST_LISTED, MOST_LISTED), values[10] or 0
@@ -378,7 +372,6 @@ class OpcuaSpace:
         ]
         shown = matching[first : first + most]
         structures = [self._structure(result) for result in shown]
-        log.debug("opcua: listed %d results in %.3f s", len(shown), time.monotonic() - began)
         return [
             ua.Variant(first + len(shown) >= len(matching), ua.VariantType.Boolean),
             ua.Variant(len(shown), ua.VariantType.UInt32),

@@ -9,10 +9,8 @@ from utils.files import replacing
 from utils.line.address import Address
 from utils.line.event import Event, FrameEvent
 from utils.line.pictures import Waiting
-from utils.line.sinks.sink import SinkError, SinkOptions
+from utils.line.sinks.sink import AT_ONCE, SinkError, SinkOptions
 from utils.line.state import LineState
-
-FLAG = "-sinks"
 
 
 class PictureSink:
@@ -24,6 +22,8 @@ class PictureSink:
         waiting: where they are.
         name: of the sink.
     """
+
+    gather = AT_ONCE
 
     def __init__(self, folder: Path, most: float, waiting: Waiting, name: str) -> None:
         self.name = name
@@ -88,6 +88,6 @@ def _plain(time: str) -> str:
 
 def make(address: Address, options: SinkOptions) -> PictureSink:
     """Return the sink of an address."""
-    address.only(FLAG, "gb")
-    most = address.number(FLAG, "gb", 20.0, 0.001, 1e6) * 1e9
+    address.only("gb")
+    most = address.number("gb", 20.0, 0.001, 1e6) * 1e9
     return PictureSink(address.folder, most, Waiting(options.pictures), f"images://{address.folder.resolve()}")

@@ -2,27 +2,24 @@
 
 import json
 import logging
-import threading
-import time
 from collections import Counter
 from typing import Any
 
 from utils.line.orders import Order, OrderError
+from utils.line.quiet import Quiet
 from utils.line.sinks.sink import SinkOptions
 
 MOST_BYTES = 1024  # of an order, which has some 60
-QUIET = 10.0  # seconds between two lines about refused orders, so that a flood of them does not fill the log
 
 log = logging.getLogger("steel.line")
 
 
 class Orders:
-    """Passes on what comes on a topic of orders, and counts it; ``take`` is called by the library's thread."""
+    """Passes on what a receiver asks for, and counts it; may be called from threads of libraries."""
 
     def __init__(self, name: str, options: SinkOptions) -> None:
         self._name, self._options = name, options
-        self._lock = threading.Lock()
-        self._silent_until = 0.0
+        self._quiet = Quiet()
         self.counts: Counter[str] = Counter()
 
     def take(self, payload: bytes, retained: bool) -> dict[str, Any]:
@@ -36,20 +33,22 @@ class Orders:
             if retained:
                 raise OrderError("an order is not to be a retained message")
             order, answer["id"] = read_order(payload)
-            self._options.order(order)
-            self.counts["taken"] += 1
+            self.give(order)
         except OrderError as error:
             answer |= {"ok": False, "error": str(error)}
-            self.counts["refused"] += 1
-            self._say(str(error))
+            self.refuse(str(error))
         return answer
 
-    def _say(self, why: str) -> None:
-        with self._lock:
-            if time.monotonic() < self._silent_until:
-                return
-            self._silent_until = time.monotonic() + QUIET
-        log.warning("%s: refused an order, %d so far: %s", self._name, self.counts["refused"], why)
+    def give(self, order: Order) -> None:
+        """Pass on an order."""
+        self._options.order(order)
+        self.counts["taken"] += 1
+
+    def refuse(self, why: str) -> None:
+        """Count what was no order; says so in one line now and then."""
+        self.counts["refused"] += 1
+        if self._quiet.over():
+            log.warning("%s: refused an order, %d so far: %s", self._name, self.counts["refused"], why)
 
 
 def read_order(payload: bytes) -> tuple[Order, str | None]:

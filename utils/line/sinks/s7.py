@@ -8,12 +8,10 @@ import time
 from collections.abc import Sequence
 from typing import Any
 
-from utils.errors import InputError
 from utils.line.event import Event
 from utils.line.extras import extra
-from utils.line.sinks.credentials import FLAG
 from utils.line.sinks.plc_block import WORDS, PlcCounters
-from utils.line.sinks.sink import Address, Sink, SinkError, SinkOptions
+from utils.line.sinks.sink import AT_ONCE, Address, Sink, SinkError, SinkOptions
 from utils.line.state import LineState
 
 PORT = 102
@@ -25,21 +23,21 @@ log = logging.getLogger("steel.line")
 
 def make(address: Address, options: SinkOptions) -> Sink:
     """Return the sink of ``s7://``; raises ``InputError`` for an address that makes no sense."""
-    extra(FLAG, address.scheme, "snap7")
-    address.only(FLAG, "rack", "slot", "start", "ack")
+    extra(address, "snap7")
+    address.only("rack", "slot", "start", "ack")
     found = re.fullmatch(r"/DB([1-9]\d{0,4})", address.url_path, re.IGNORECASE)
     if not address.host or found is None or int(found[1]) > 65535 or address.user is not None:
-        raise InputError(f"{FLAG} {address.text}: expected s7://CONTROLLER/DB100?rack=0&slot=1")
+        raise address.error("expected s7://CONTROLLER/DB100?rack=0&slot=1")
     return S7Sink(
         address.text,
         address.host,
         address.port or PORT,
         int(found[1]),
         options,
-        rack=int(address.number(FLAG, "rack", 0, 0, 7)),
-        slot=int(address.number(FLAG, "slot", 1, 0, 31)),
-        start=int(address.number(FLAG, "start", 0, 0, 65_400)),
-        waits=bool(address.number(FLAG, "ack", 0, 0, 1)),
+        rack=int(address.number("rack", 0, 0, 7)),
+        slot=int(address.number("slot", 1, 0, 31)),
+        start=int(address.number("start", 0, 0, 65_400)),
+        waits=bool(address.number("ack", 0, 0, 1)),
     )
 
 
@@ -57,6 +55,8 @@ class S7Sink:
         start: first byte in the data block.
         waits: whether each event waits until the controller has copied its ``seq`` behind the words.
     """
+
+    gather = AT_ONCE
 
     def __init__(
         self,

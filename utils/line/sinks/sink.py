@@ -8,7 +8,7 @@ missing, before the service starts.
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from utils.line.address import Address as Address  # what ``make`` is given
 from utils.line.event import Event
@@ -20,17 +20,36 @@ class SinkError(Exception):
     """The receiver does not take events now; one line for people. They stay in the spool and are sent again later."""
 
 
+class Portion(NamedTuple):
+    """How many events a sink takes at once.
+
+    Attributes:
+        seconds: that events may wait in the spool for others; 0: none waits.
+        most: events.
+    """
+
+    seconds: float
+    most: int
+
+
+AT_ONCE = Portion(0.0, 256)
+
+
 class Sink(Protocol):
     """A receiver of events; only one thread ever calls it.
 
     ``send`` has to be done, or raise ``SinkError``, within ``SinkOptions.timeout`` seconds: a heartbeat waits behind it. An
     event of a kind that it does not know it leaves out. When ``send`` returns, the receiver has all of the events, on disk
     or acknowledged by its protocol: they are not sent again. When it raises, any of them may have arrived, and all are
-    sent again. A sink that wants large portions has an attribute ``gather``: the seconds that events may wait in the spool for
-    others, and how many it takes at once.
+    sent again.
+
+    Attributes:
+        name: its address without settings: the spool keeps its place by it.
+        gather: what one call of ``send`` is given.
     """
 
     name: str
+    gather: Portion
 
     def open(self) -> None:
         """Connect, or listen; called again after an error, so it closes what is half open.

@@ -16,13 +16,11 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from utils.errors import InputError
 from utils.line.event import CoilEvent, Event, FrameEvent
 from utils.line.extras import extra
-from utils.line.sinks.credentials import FLAG
 from utils.line.sinks.mqtt_connection import SETTINGS, BrokerConnection, BrokerSettings, Message
 from utils.line.sinks.received_orders import Orders
-from utils.line.sinks.sink import Address, Sink, SinkError, SinkOptions
+from utils.line.sinks.sink import AT_ONCE, Address, Sink, SinkError, SinkOptions
 from utils.line.state import LineState
 
 GROUP = "steel"
@@ -58,10 +56,10 @@ log = logging.getLogger("steel.line")
 
 def make(address: Address, options: SinkOptions) -> Sink:
     """Return the sink of ``mqtt://...?profile=sparkplug``; raises ``InputError`` for an address that makes no sense."""
-    extra(FLAG, address.scheme, "pysparkplug")
-    address.only(FLAG, "profile", "group", "node", "host", *SETTINGS)
+    extra(address, "pysparkplug")
+    address.only("profile", "group", "node", "host", *SETTINGS)
     if address.url_path.strip("/"):
-        raise InputError(f"{FLAG} {address.text}: Sparkplug has topics of its own; use group=NAME and node=NAME")
+        raise address.error("Sparkplug has topics of its own; use group=NAME and node=NAME")
     names = {
         "group": address.query.get("group", GROUP),
         "node": address.query.get("node", options.line),
@@ -69,7 +67,7 @@ def make(address: Address, options: SinkOptions) -> Sink:
     }
     for setting, name in names.items():
         if not name or any(sign in name for sign in "/+#\x00"):
-            raise InputError(f"{FLAG} {address.text}: {setting}={name}: a name without / + #")
+            raise address.error(f"{setting}={name}: a name without / + #")
     word = hashlib.sha256(f"{address.text} {names['group']}".encode()).hexdigest()[:6]
     settings = BrokerSettings.of(address, f"steel-{names['node']}-sparkplug-{word}")
     # Another sink may send JSON to the same broker, and the spool tells sinks by their names.
@@ -88,6 +86,8 @@ class SparkplugSink:
         settings: of the broker.
         options: of the service.
     """
+
+    gather = AT_ONCE
 
     def __init__(
         self, name: str, group: str, node: str, host: str | None, settings: BrokerSettings, options: SinkOptions

@@ -15,11 +15,10 @@ import urllib.parse
 from collections.abc import Sequence
 from typing import Any
 
-from utils.errors import InputError
 from utils.line.event import Event, utc
 from utils.line.extras import extra
-from utils.line.sinks.credentials import FLAG, file_of, secret
-from utils.line.sinks.sink import Address, Sink, SinkError, SinkOptions
+from utils.line.sinks.credentials import file_of, secret
+from utils.line.sinks.sink import AT_ONCE, Address, Sink, SinkError, SinkOptions
 from utils.line.state import LineState
 
 BATCH = 100  # events of a request
@@ -32,15 +31,13 @@ log = logging.getLogger("steel.line")
 
 def make(address: Address, options: SinkOptions) -> Sink:
     """Return the sink of ``http://`` and ``https://``; raises ``InputError`` for an address that makes no sense."""
-    extra(FLAG, address.scheme, "requests")
-    address.only(FLAG, *SETTINGS)
+    extra(address, "requests")
+    address.only(*SETTINGS)
     if not address.host or address.user is not None:
-        raise InputError(f"{FLAG} {address.text}: expected {address.scheme}://HOST/PATH, without a user")
+        raise address.error(f"expected {address.scheme}://HOST/PATH, without a user")
     key = secret(address, "secret_file", "STEEL_WEBHOOK_SECRET")
     if key is None:
-        raise InputError(
-            f"{FLAG} {address.text}: no secret to sign with; secret_file=FILE, or the variable STEEL_WEBHOOK_SECRET"
-        )
+        raise address.error("no secret to sign with; secret_file=FILE, or the variable STEEL_WEBHOOK_SECRET")
     ca, cert, private = (file_of(address, name) for name in ("ca", "cert", "key"))
     return WebhookSink(
         address.text,
@@ -49,8 +46,8 @@ def make(address: Address, options: SinkOptions) -> Sink:
         token=secret(address, "token_file", "STEEL_WEBHOOK_TOKEN"),
         ca=ca,
         cert=(cert, private) if cert and private else cert,
-        batch=int(address.number(FLAG, "batch", BATCH, 1, 10_000)),
-        state_every=address.number(FLAG, "state", STATE_EVERY, 1, 86_400),
+        batch=int(address.number("batch", BATCH, 1, 10_000)),
+        state_every=address.number("state", STATE_EVERY, 1, 86_400),
     )
 
 
@@ -65,11 +62,9 @@ def key_of(text: str, address: Address) -> bytes:
             base64.b64decode(text.removeprefix("whsec_"), validate=True) if text.startswith("whsec_") else text.encode()
         )
     except binascii.Error:
-        raise InputError(f"{FLAG} {address.text}: the secret begins with whsec_ and goes on with no base64") from None
+        raise address.error("the secret begins with whsec_ and goes on with no base64") from None
     if len(key) < 16:
-        raise InputError(
-            f"{FLAG} {address.text}: the secret has {len(key)} bytes; use 24 or more: openssl rand -base64 32"
-        )
+        raise address.error(f"the secret has {len(key)} bytes; use 24 or more: openssl rand -base64 32")
     return key
 
 
@@ -92,6 +87,8 @@ class WebhookSink:
         batch: events of a request, at most.
         state_every: seconds between two posts of the state.
     """
+
+    gather = AT_ONCE
 
     def __init__(
         self,

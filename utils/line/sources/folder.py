@@ -24,7 +24,6 @@ from utils.line.frame import Frame
 from utils.line.sources.positions import Positions
 from utils.line.sources.source import SHARED, SourceError, SourceOptions, Take, labels_of
 
-FLAG = "-source"
 SETTLE = 0.5  # seconds without a change after which a file that does not end as its format does is decoded to see
 HALF = 10.0  # seconds without a change after which such a file is given up
 RESCAN = 60.0  # seconds between looks at the whole folder: a system that is short of memory forgets to tell of files
@@ -61,16 +60,16 @@ class FolderSource:
     ends = False
 
     def __init__(self, address: Address, options: SourceOptions) -> None:
-        address.only(FLAG, "poll", "half_s", *SHARED)
+        address.only("poll", "half_s", *SHARED)
         self.folder = address.folder
         if not self.folder.is_dir():
-            raise InputError(f"{FLAG} {address.text}: no such folder; make it, or correct the path")
+            raise address.error("no such folder; make it, or correct the path")
         self.name = f"folder://{self.folder.resolve()}"
-        self._watch = extra(FLAG, "folder", "watchfiles")
+        self._watch = extra(address, "watchfiles")
         self._poll = address.query.get("poll", "") in ("1", "true", "yes") or on_network_disk(self.folder)
-        self._half = address.number(FLAG, "half_s", HALF, SETTLE, 3600)
+        self._half = address.number("half_s", HALF, SETTLE, 3600)
         self._options = options
-        self._positions = Positions(address, self.folder)
+        self.positions = Positions(address, self.folder)
         self._camera, self._side = labels_of(address)
         self._growing: dict[str, _Growing] = {}
         self._taken: dict[str, tuple[int, int]] = {}
@@ -233,7 +232,7 @@ class FolderSource:
             taken=stamp[1] / 1e9,
             camera=self._camera,
             side=self._side,
-            position_m=self._positions.of(name),
+            position_m=self.positions.of(name),
             patient=True,
         )
 

@@ -17,9 +17,12 @@ from utils.line.sources.line_scan import LineBuffer
 from utils.line.sources.positions import Positions
 from utils.line.sources.source import SHARED, SourceError, SourceOptions, Take, labels_of
 
-FLAG = "-source"
 MOST_MISSING = 1000  # frames that a hole in the numbers is told as one by one; more are counted alone
 COUNTERS = ("ChunkCounterValue", "ChunkEncoderValue", "ChunkLineStatusAll")
+SILENT = 2.0  # seconds without a frame after which it is asked whether the camera is still there
+CONTROL = (
+    0x0A00  # register of GigE Vision in which the camera says who controls it: bit 0 or 1 of its last byte, somebody
+)
 _DISCOVER_MS = 1000
 
 
@@ -29,20 +32,19 @@ class GenicamSource:
     ends = False
 
     def __init__(self, address: Address, options: SourceOptions) -> None:
-        address.only(FLAG, "lines", "iface", "counter", "packet_size", *SHARED)
-        self._vg: ModuleType = extra(FLAG, address.scheme, "viva_genicam")
+        address.only("lines", "iface", "counter", "packet_size", *SHARED)
+        self._vg: ModuleType = extra(address, "viva_genicam")
         self._wanted, self._kind = address.path.strip("/"), address.scheme
         self.name = f"{address.scheme}://{self._wanted}"
-        lines = int(address.number(FLAG, "lines", 0, 0, 65536))
+        lines = int(address.number("lines", 0, 0, 65536))
         self._buffer = LineBuffer(lines) if lines else None
         self._iface, self._counter = address.query.get("iface"), address.query.get("counter")
-        self._packet = int(address.number(FLAG, "packet_size", 0, 0, 65535)) or None
-        self._positions = Positions(address)
+        self._packet = int(address.number("packet_size", 0, 0, 65535)) or None
+        self.positions = Positions(address)
         self._camera, self._side = labels_of(address)
         self._run, self._connections = f"{time.time_ns():x}", 0
         self._lost = 0
-        self.changed = 0  # times that the size of the frames changed
-        self._size: tuple[int, ...] | None = None
+        self.ready = False
         self._ids: int | None = None
 
     @property
@@ -52,17 +54,45 @@ class GenicamSource:
 
     def run(self, take: Take, stop: threading.Event) -> None:
         """Connect, and give frames until it is told to stop or the camera goes away."""
+        gone: SourceError | None = None
         try:
             camera = self._connect()
             self._connections += 1
             self._ids = None
             with camera, camera.stream(**self._stream_settings()) as frames:
-                while not stop.is_set():
-                    frame = self._next(frames)
-                    if frame is not None:
-                        self._pass_on(camera, frame, take)
+                self.ready = True
+                try:
+                    self._give(camera, frames, take, stop)
+                except SourceError as error:  # ending the stream of a camera that is gone fails, too
+                    gone = error
+                    raise
         except (self._vg.GenicamError, OSError, RuntimeError) as error:
-            raise SourceError(f"{self.name}: {error}") from None
+            raise gone or SourceError(f"{self.name}: {error}") from None
+        finally:
+            self.ready = False
+
+    def _give(self, camera: Any, frames: Any, take: Take, stop: threading.Event) -> None:
+        heard = time.monotonic()
+        while not stop.is_set():
+            frame = self._next(frames)
+            if frame is not None:
+                self._pass_on(camera, frame, take)
+                heard = time.monotonic()
+            elif time.monotonic() - heard > SILENT:
+                self._check_there(camera)
+                heard = time.monotonic()
+
+    def _check_there(self, camera: Any) -> None:
+        """Ask a silent camera for a register: the library waits for ever for one that is gone, or that was restarted."""
+        if self._kind != "gige":
+            camera.read_register(0, 4)
+            return
+        try:
+            privilege = int.from_bytes(camera.read_register(CONTROL, 4), "big")
+        except (self._vg.GenicamError, OSError) as error:
+            raise SourceError(f"{self.name}: the camera went away: {error}") from None
+        if not privilege & 0b11 or camera.control_state == self._vg.ControlState.LOST:
+            raise SourceError(f"{self.name}: the camera was restarted, or another program has taken it")
 
     def _stream_settings(self) -> dict[str, Any]:
         settings: dict[str, Any] = {"deliver_incomplete": True}
@@ -118,20 +148,14 @@ class GenicamSource:
             self._drop_lines()
             take(self._made(name, None, f"the camera's pixels cannot be read: {error}"))
             return
-        self._notice_size(pixels.shape)
-        position = self._positions.of(name, self._count(camera, frame))
+        position = self.positions.of(name, self._count(camera, frame))
         if self._buffer is None:
             take(self._made(name, pixels, position=position))
             return
+        if not self._buffer.fits(pixels):  # the camera has changed its width
+            self._drop_lines()
         for part, cut in enumerate(self._buffer.add(pixels)):
             take(self._made(f"{name}-{part}", cut, position=position))
-
-    def _notice_size(self, shape: tuple[int, ...]) -> None:
-        size = shape if self._buffer is None else shape[1:]
-        if self._size is not None and size != self._size:
-            self.changed += 1
-            self._drop_lines()
-        self._size = size
 
     def _drop_lines(self) -> None:
         """Begin a frame of lines anew: nobody may join what does not belong together."""

@@ -20,14 +20,12 @@ class LineBuffer:
         """Lines that wait for the rest of their frame."""
         return self._lines
 
-    def add(self, block: np.ndarray) -> list[np.ndarray]:
-        """Take a block of lines, ``(h, W)`` or ``(h, W, 3)``; return the frames that are whole now.
+    def fits(self, block: np.ndarray) -> bool:
+        """Check whether lines have the width and kind of those that wait; else ``drop`` them first."""
+        return not self._blocks or (block.shape[1:], block.dtype) == (self._blocks[0].shape[1:], self._blocks[0].dtype)
 
-        Raises:
-            ValueError: the lines have another width or kind than those that wait; ``drop`` them first.
-        """
-        if self._blocks and (block.shape[1:] != self._blocks[0].shape[1:] or block.dtype != self._blocks[0].dtype):
-            raise ValueError("the lines have changed their width")
+    def add(self, block: np.ndarray) -> list[np.ndarray]:
+        """Take a block of lines, ``(h, W)`` or ``(h, W, 3)``, that fits; return the frames that are whole now."""
         self._blocks.append(block)
         self._lines += len(block)
         if self._lines < self.height:

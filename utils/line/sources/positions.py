@@ -8,7 +8,6 @@ from pathlib import Path
 from utils.line.address import Address
 
 TABLE = "positions.csv"
-_FLAG = "-source"
 _NAMES = ("ImageId", "image", "frame")
 _METRES = ("start_m", "position_m")
 
@@ -17,22 +16,26 @@ class Positions:
     """Says where frames of one source lie.
 
     Args:
-        address: of the source. ``speed`` is in metres a second, counted from the first frame of a coil; ``mm_per_count`` in
-            millimetres of strip for each count of the encoder in a frame's metadata.
+        address: of the source. ``speed`` is in metres a second, counted from where the coil begins, without one from the
+            first frame; ``mm_per_count`` in millimetres of strip for each count of the encoder in a frame's metadata.
         folder: that may hold ``positions.csv`` with the columns ImageId and start_m; None: none.
     """
 
     def __init__(self, address: Address, folder: Path | None = None) -> None:
-        self._speed = address.number(_FLAG, "speed", 0.0, 0.0, 100.0)
-        self._mm_per_count = address.number(_FLAG, "mm_per_count", 0.0, -1e6, 1e6)
+        self._speed = address.number("speed", 0.0, 0.0, 100.0)
+        self._mm_per_count = address.number("mm_per_count", 0.0, -1e6, 1e6)
         self._table = None if folder is None else folder / TABLE
         self._known: dict[str, float] = {}
         self._stamp: tuple[int, int] | None = None
         self._begin: float | None = None
 
-    def restart(self) -> None:
-        """Begin at 0 again, as for a new coil, where places come from the time."""
-        self._begin = None
+    def restart(self, began: float) -> None:
+        """Begin at 0 again, for a coil, where places come from the time.
+
+        Args:
+            began: when the coil did, by ``time.monotonic``.
+        """
+        self._begin = began
 
     def of(self, name: str, counter: int | None = None, now: float | None = None) -> float | None:
         """Return the place of a frame in metres; None where nothing tells it.
@@ -52,7 +55,7 @@ class Positions:
         if self._speed:
             now = time.monotonic() if now is None else now
             self._begin = now if self._begin is None else self._begin
-            return (now - self._begin) * self._speed
+            return max(0.0, now - self._begin) * self._speed
         return None
 
     def _read(self, path: Path) -> None:

@@ -9,8 +9,6 @@ from utils.line.frame import Frame
 from utils.line.sources.positions import Positions
 from utils.line.sources.source import SHARED, SourceOptions, Take, labels_of
 
-FLAG = "-source"
-
 
 class NotTaking(Exception):
     """The service takes no frames now."""
@@ -23,10 +21,15 @@ class PushSource:
     name = "push://"
 
     def __init__(self, address: Address, options: SourceOptions) -> None:
-        address.only(FLAG, *SHARED)
-        self._positions = Positions(address)
+        address.only(*SHARED)
+        self.positions = Positions(address)
         self._camera, self._side = labels_of(address)
         self._take: Take | None = None
+
+    @property
+    def ready(self) -> bool:
+        """Whether frames are taken now."""
+        return self._take is not None
 
     @property
     def lost(self) -> int:
@@ -55,7 +58,7 @@ class PushSource:
         frame.camera = frame.camera or self._camera
         frame.side = frame.side or self._side
         if frame.position_m is None:
-            frame.position_m = self._positions.of(frame.name)
+            frame.position_m = self.positions.of(frame.name)
         frame.settled = answer.set_result
         self._take(frame)
         return answer

@@ -7,13 +7,10 @@ import threading
 import time
 
 from utils.data.listing import list_images
-from utils.errors import InputError
 from utils.line.address import Address
 from utils.line.frame import Frame
 from utils.line.sources.positions import Positions
 from utils.line.sources.source import SHARED, SourceOptions, Take, labels_of
-
-FLAG = "-source"
 
 
 class ReplaySource:
@@ -22,22 +19,22 @@ class ReplaySource:
     ends = True
 
     def __init__(self, address: Address, options: SourceOptions) -> None:
-        address.only(FLAG, "rate", "loop", "seconds", *SHARED)
+        address.only("rate", "loop", "seconds", *SHARED)
         self.folder = address.folder
         if not self.folder.is_dir():
-            raise InputError(f"{FLAG} {address.text}: no such folder; correct the path")
+            raise address.error("no such folder; correct the path")
         self._paths = list_images(self.folder)
         if not self._paths:
-            raise InputError(f"{FLAG} {address.text}: no images in this folder")
-        self._rate = address.number(FLAG, "rate", 10.0, 0.01, 10_000)
+            raise address.error("no images in this folder")
+        self._rate = address.number("rate", 10.0, 0.01, 10_000)
         self._loop = address.query.get("loop", "0") in ("1", "true", "yes")
-        self._seconds = address.number(FLAG, "seconds", 0.0, 0.0, 1e7)
-        self._positions = Positions(address, self.folder)
+        self._seconds = address.number("seconds", 0.0, 0.0, 1e7)
+        self.positions = Positions(address, self.folder)
         self._camera, self._side = labels_of(address)
         # Every run is a line of its own: else the spool would know all of its frames.
         self._run = f"{time.time_ns():x}"
         self.name = f"replay://{self.folder.resolve()}"
-        self.late = 0.0  # seconds that the last frame came too late
+        self.ready = False
 
     @property
     def lost(self) -> int:
@@ -46,6 +43,13 @@ class ReplaySource:
 
     def run(self, take: Take, stop: threading.Event) -> None:
         """Give each frame at its time."""
+        self.ready = True
+        try:
+            self._give(take, stop)
+        finally:
+            self.ready = False
+
+    def _give(self, take: Take, stop: threading.Event) -> None:
         begin = time.monotonic()
         most = len(self._paths) if not self._loop else 2**62
         if self._seconds:
@@ -63,7 +67,6 @@ class ReplaySource:
                 pass
             if stop.is_set():
                 return
-            self.late = max(0.0, time.monotonic() - due)
             take(
                 Frame(
                     f"{self._run}/{number}",
@@ -73,6 +76,6 @@ class ReplaySource:
                     complete=due,
                     camera=self._camera,
                     side=self._side,
-                    position_m=self._positions.of(name),
+                    position_m=self.positions.of(name),
                 )
             )

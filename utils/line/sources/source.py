@@ -7,6 +7,7 @@ from typing import Protocol
 
 from utils.line.address import Address
 from utils.line.frame import Frame
+from utils.line.sources.positions import Positions
 
 # Settings that every source understands beside its own.
 SHARED = ("camera", "side", "speed", "mm_per_count")
@@ -24,10 +25,16 @@ class Source(Protocol):
     Attributes:
         name: its address without settings, from which the ids of its events are made.
         ends: it has a last frame, as a video file.
+        positions: says where its frames lie.
     """
 
     name: str
     ends: bool
+    positions: Positions
+
+    @property
+    def ready(self) -> bool:
+        """Whether it is open, so that frames may come at any moment; False again before ``run`` ends."""
 
     @property
     def lost(self) -> int:

@@ -6,7 +6,6 @@ import time
 import urllib.parse
 from typing import Any
 
-from utils.errors import InputError
 from utils.line.address import Address
 from utils.line.extras import extra
 from utils.line.frame import Frame
@@ -14,7 +13,6 @@ from utils.line.sources.line_scan import LineBuffer
 from utils.line.sources.positions import Positions
 from utils.line.sources.source import SHARED, SourceError, SourceOptions, Take, labels_of
 
-FLAG = "-source"
 USER, PASSWORD = "STEEL_RTSP_USER", "STEEL_RTSP_PASSWORD"  # of the environment: lists of processes show flags
 OWN = ("every", "lines", *SHARED)
 JPEG = b"\xff\xd8"  # how each picture begins
@@ -26,25 +24,24 @@ class VideoSource:
     """Decodes a stream or a file; ``every=N`` gives one frame of N."""
 
     def __init__(self, address: Address, options: SourceOptions) -> None:
-        self._av = extra(FLAG, address.scheme, "av")
-        self._every = int(address.number(FLAG, "every", 1, 1, 10_000))
-        lines = int(address.number(FLAG, "lines", 0, 0, 65536))
+        self._av = extra(address, "av")
+        self._every = int(address.number("every", 1, 1, 10_000))
+        lines = int(address.number("lines", 0, 0, 65536))
         self._buffer = LineBuffer(lines) if lines else None
         self.ends = address.scheme == "video"
         if self.ends:
-            address.only(FLAG, *OWN)
+            address.only(*OWN)
             if not address.folder.is_file():
-                raise InputError(f"{FLAG} {address.text}: no such file; correct the path")
+                raise address.error("no such file; correct the path")
             self._place, self.name = str(address.folder), f"video://{address.folder.resolve()}"
         else:
             self._place, self.name = _with_user(address), address.text
-        self._options, self._positions = options, Positions(address)
+        self._options, self.positions = options, Positions(address)
         self._camera, self._side = labels_of(address)
         self._run = "" if self.ends else f"{time.time_ns():x}/"
         self._lost = self._number = 0
         self._fed = self._given = 0  # packets to the decoder, and frames out of it
-        self.changed = 0
-        self._size: tuple[int, ...] | None = None
+        self.ready = False
 
     @property
     def lost(self) -> int:
@@ -63,6 +60,7 @@ class VideoSource:
                 # Else a decoder fills what is damaged with what it guesses.
                 stream.codec_context.options = {"err_detect": "explode"}
                 self._fed = self._given = 0
+                self.ready = True
                 for packet in container.demux(stream):
                     if stop.is_set():
                         return
@@ -70,6 +68,8 @@ class VideoSource:
                 self._tell_missing(take)
         except (av.error.FFmpegError, OSError) as error:
             raise SourceError(f"{self.name}: {_without_password(str(error))}") from None
+        finally:
+            self.ready = False
         if not self.ends:
             raise SourceError(f"{self.name}: the stream has ended")
 
@@ -97,10 +97,8 @@ class VideoSource:
             if self._buffer is None:
                 take(self._made(pixels))
                 continue
-            if self._size is not None and pixels.shape[1:] != self._size:
-                self.changed += 1
+            if not self._buffer.fits(pixels):
                 self._lost += bool(self._buffer.drop())
-            self._size = pixels.shape[1:]
             for part, cut in enumerate(self._buffer.add(pixels)):
                 take(self._made(cut, part=part))
 
@@ -125,7 +123,7 @@ class VideoSource:
             problem,
             camera=self._camera,
             side=self._side,
-            position_m=self._positions.of(name),
+            position_m=self.positions.of(name),
             patient=self.ends,
         )
 

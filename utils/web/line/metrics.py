@@ -14,6 +14,7 @@ _COUNTERS = {
     "shed": "Frames that were not inspected because too many came",
     "refused": "Frames that could not be decoded or judged",
     "lost": "Frames that a camera sent and that did not come whole",
+    "resized": "Frames of another size than the one before of the same camera",
     "unrecorded": "Frames without an event, since the disk took none",
     "events": "Events that went into the spool",
     "pictures_lost": "Pictures of NG frames that the disk did not take, or that were too many",

@@ -2,7 +2,6 @@
 
 import asyncio
 import hashlib
-import json
 import math
 import re
 from concurrent.futures import Future
@@ -13,9 +12,9 @@ from fastapi.responses import JSONResponse, Response
 
 from utils.line.event import FrameEvent
 from utils.line.frame import Frame
-from utils.line.orders import Order, OrderError
+from utils.line.orders import OrderError
 from utils.line.service import Service
-from utils.line.sinks.received_orders import MOST_BYTES
+from utils.line.sinks.received_orders import read_order
 from utils.line.sources.push import NotTaking, PushSource
 from utils.web.limits import Problem, closing_problem
 
@@ -62,21 +61,14 @@ def line_routes(service: Service, push: PushSource | None, name: str) -> APIRout
         raise HTTPException(404)
 
     @routes.post("/api/v1/line/orders")
-    async def order(request: Request) -> dict[str, bool]:
-        """Pause, resume, or name the next coil: {"kind": "coil", "coil_id": "4711"}."""
+    async def order(request: Request) -> dict[str, Any]:
+        """Pause, resume, or name the next coil, by the words that sinks take, too: {"order": "coil", "coil_id": "4711"}."""
         try:
-            data = await request.body()
-            if len(data) > MOST_BYTES:
-                raise OrderError(f"{len(data)} bytes; an order has at most {MOST_BYTES}")
-            found = json.loads(data)
-            if not isinstance(found, dict) or set(found) - {"kind", "coil_id"}:
-                raise OrderError("expected an object with kind and coil_id")
-            service.order(Order(str(found.get("kind")), found.get("coil_id")))  # type: ignore[arg-type]
+            asked, name = read_order(await request.body())
+            service.order(asked)
         except OrderError as error:
             raise Problem(422, "wrong_order", f"{error}.") from None
-        except (ValueError, RecursionError):
-            raise Problem(400, "malformed", "The body is no JSON.") from None
-        return {"done": True}
+        return {"ok": True, "id": name}
 
     @routes.post("/api/v1/line/frames")
     async def push_frame(request: Request) -> Response:
