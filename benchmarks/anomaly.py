@@ -205,7 +205,7 @@ def scored(images: Images, score: Score) -> dict[str, Any]:
         "aupro": round(aupro(maps, masks), 4),
         "ms": round(1000 * seconds / len(everything), 1),
         "wall_ms": round(1000 * wall / len(everything), 1),
-        "values": values,
+        "maps": maps,
     }
 
 
@@ -238,7 +238,8 @@ def ours(config: AnomalyBenchmarkConfig, images: Images, folder: Path) -> tuple[
             return float(logits.max()), logits
 
         row = scored(images, score)
-        alarms = row.pop("values") >= 0
+        maps = row.pop("maps")
+        alarms = np.array([len(file.decision.apply_and_find(one[None], "anomaly")[1]) > 0 for one in maps])
         count = len(images.clean)
         rows.append(
             {
@@ -306,7 +307,7 @@ def theirs(config: AnomalyBenchmarkConfig, images: Images, network: Segmenter) -
             return float(answer.pred_score), answer.anomaly_map[0, 0].numpy()
 
         row = scored(images, score)
-        row.pop("values")
+        row.pop("maps")
         none = {"asked": "", "false_alarms": "", "found": ""}
         times = {"fit_s": round(fit, 1), "fit_wall_s": round(fit_wall, 1)}
         rows.append({"system": f"anomalib {name}", **row, **times, **none})
