@@ -33,6 +33,7 @@ from utils.commands.train import train
 from utils.data.dataset_folder import Dataset, open_dataset
 from utils.data.splits import TRAIN, read_sides
 from utils.data.synthetic.strip import make_strip
+from utils.decision.decision import Decision
 from utils.errors import InputError
 from utils.inference.opening import open_network
 from utils.models.architectures.patchcore import COARSE, FINE
@@ -239,7 +240,9 @@ def ours(config: AnomalyBenchmarkConfig, images: Images, folder: Path) -> tuple[
 
         row = scored(images, score)
         maps = row.pop("maps")
-        alarms = np.array([len(file.decision.apply_and_find(one[None], "anomaly")[1]) > 0 for one in maps])
+        regions = regions_of(maps, file.decision)
+        specks = regions_of(maps, file.decision.overruled(min_area=0))
+        alarms = regions > 0
         count = len(images.clean)
         rows.append(
             {
@@ -250,9 +253,17 @@ def ours(config: AnomalyBenchmarkConfig, images: Images, folder: Path) -> tuple[
                 "asked": config.false_alarms,
                 "false_alarms": round(float(alarms[:count].mean()), 4),
                 "found": round(float(alarms[count:].mean()), 4),
+                "regions": round(float(regions[alarms].mean()), 2) if alarms.any() else "",
+                "false_alarms_with_specks": round(float((specks[:count] > 0).mean()), 4),
+                "regions_with_specks": round(float(specks[specks > 0].mean()), 2) if specks.any() else "",
             }
         )
     return rows, file.build()
+
+
+def regions_of(maps: np.ndarray, decision: Decision) -> np.ndarray:
+    """Count the regions that give an alarm in each of ``(N, H, W)`` float32 logits: ``(N,)``."""
+    return np.array([len(decision.apply_and_find(one[None], "anomaly")[1]) for one in maps])
 
 
 class _Maps(torch.nn.Module):
@@ -308,7 +319,9 @@ def theirs(config: AnomalyBenchmarkConfig, images: Images, network: Segmenter) -
 
         row = scored(images, score)
         row.pop("maps")
-        none = {"asked": "", "false_alarms": "", "found": ""}
+        none = dict.fromkeys(
+            ("asked", "false_alarms", "found", "regions", "false_alarms_with_specks", "regions_with_specks"), ""
+        )
         times = {"fit_s": round(fit, 1), "fit_wall_s": round(fit_wall, 1)}
         rows.append({"system": f"anomalib {name}", **row, **times, **none})
     return rows
