@@ -2,7 +2,7 @@
 
 One clean crop of 96x96 pixels is cut from each image of a labelled dataset folder. Each draw leaves some scenes out, makes
 memory and threshold of crops of the others as ``Train.py -task anomaly`` does, and counts alarms on crops of the scenes left
-out. The folds are of single crops, as without ``-split``, and of scenes, as with it.
+out. The folds are of crops drawn by chance, of stretches of names, as without ``-split``, and of scenes, as with it.
 
     python benchmarks/false_alarms.py -dir NEU -split split.csv -encoder_weights efficientnet-lite0-57934424.pth
 """
@@ -22,6 +22,7 @@ from benchmarks.anomaly import crop
 from benchmarks.machine import facts, write_rows
 from config import TrainConfig, flag
 from utils.cli import DONE, parse, run
+from utils.commands.train_anomaly import stretches
 from utils.data.annotations import Annotations, make_rows
 from utils.data.dataset_folder import Dataset, open_dataset
 from utils.data.folds import part_into_folds
@@ -36,6 +37,7 @@ from utils.training.clean_features import make_memory
 
 RESULTS = Path(__file__).parent / "results" / "false_alarms.csv"
 SHOWN = ("folds_of", "asked", "mean", "median", "sd", "within_30", "in_interval")
+WAYS = ("crops", "names", "scenes")
 FOLDS = 5
 
 
@@ -121,7 +123,10 @@ def one_draw(
     train, test = maps[torch.from_numpy(~left)], maps[torch.from_numpy(left)]
     rows = [one.flatten(1).T[torch.from_numpy(random.permutation(one[0].numel())[: config.features])] for one in train]
     found = []
-    for what, groups in (("crops", np.arange(len(train))), ("scenes", scenes[~left])):
+    alone = np.arange(len(train))  # the crops are in the order of their names
+    following = np.array(list(stretches({f"{number:06d}": int(number) for number in alone}, FOLDS).values()))
+    counts = (len(alone), len(alone), len(np.unique(scenes[~left])))
+    for what, groups, count in zip(WAYS, (alone, following, scenes[~left]), counts, strict=True):
         folds, scores, other = folds_of(groups, seed), np.zeros(len(train)), np.zeros(0)
         for fold in np.unique(folds):
             mine = folds == fold
@@ -132,7 +137,7 @@ def one_draw(
                 other = np.array(scores_of(network, memory, test, size))
         for asked in config.asked:
             share = float((other > alarm_threshold(scores, asked)).mean())
-            low, high = expected_alarms(len(np.unique(groups)), asked)
+            low, high = expected_alarms(count, asked)
             found.append({"folds_of": what, "asked": asked, "share": share, "inside": low <= share <= high})
     return found
 
@@ -169,11 +174,7 @@ def main(argv: list[str]) -> int:
         found += one_draw(config, network, maps, scenes, crops.shape[1:3], config.seed * 1000 + number)
     about = {"dataset": config.dir.resolve().name, "crops": len(crops), "scenes": len(np.unique(scenes))}
     about |= {"draws": config.draws, "held_out": config.held_out, "encoder": config.encoder, "seed": config.seed}
-    rows = [
-        {**about, **summary(found, what, asked), **facts(1, "torch")}
-        for what in ("crops", "scenes")
-        for asked in config.asked
-    ]
+    rows = [{**about, **summary(found, what, asked), **facts(1, "torch")} for what in WAYS for asked in config.asked]
     print(f"{len(crops)} clean crops of {about['scenes']} scenes; shares of alarms, divided by what was asked")
     print(columns([SHOWN, *([str(row[key]) for key in SHOWN] for row in rows)]))
     write_rows(config.to, rows)

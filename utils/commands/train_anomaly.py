@@ -42,6 +42,7 @@ from utils.weights.weights_file import WeightsFile
 FEWEST = 10  # clean images
 WITHIN = 0.3  # of the share of false alarms that was asked for, part that other clean images may differ by
 LARGEST = 600_000  # pixels of images that the network sees at their own size, unless -image_size says otherwise
+STRETCHES = 4  # of names that follow each other, a fold: many enough that each memory knows something of every product
 DRAWN = 50  # clean images that defects of each class are drawn on
 
 
@@ -214,7 +215,31 @@ def _folds(config: TrainConfig, images: CleanImages) -> pd.DataFrame:
     if config.group_duplicates:
         groups = near_duplicate_groups(images.dataset, config.num_of_workers, True, names)
     number = min(len(set(groups.values())), max(2, round(1 / config.valid_fraction)))
-    return part_into_folds(images.dataset.annotations, groups, number, config.seed)
+    folds = part_into_folds(images.dataset.annotations, stretches(groups, number), number, config.seed)
+    return folds.assign(group=[groups[name] for name in folds["image"]])
+
+
+def stretches(group_of: dict[str, int], folds: int) -> dict[str, int]:
+    """Join images whose names follow each other to some stretches a fold, since neighbours are mostly of one coil.
+
+    Args:
+        group_of: image name -> group that stays together.
+        folds: number of folds, not more than there are groups.
+
+    Returns:
+        Name -> stretch; groups stay together, at the place of their first name. Where large groups leave fewer stretches than
+        folds, the groups themselves.
+    """
+    sizes: dict[int, int] = {}
+    for name in sorted(group_of):
+        sizes[group_of[name]] = sizes.get(group_of[name], 0) + 1
+    number, before, stretch_of = min(len(sizes), STRETCHES * folds), 0, {}
+    for group, size in sizes.items():
+        stretch_of[group] = before * number // len(group_of)
+        before += size
+    if len(set(stretch_of.values())) < folds:
+        return group_of
+    return {name: stretch_of[group] for name, group in group_of.items()}
 
 
 def _folds_of_split(config: TrainConfig, images: CleanImages) -> pd.DataFrame:
