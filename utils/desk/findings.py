@@ -138,7 +138,7 @@ def uncertainty(about: About, inspected: Inspected, decision: Decision) -> float
     margins = []
     peak = _peak(about, inspected)
     if peak is not None:
-        (threshold,) = decision.thresholds
+        threshold = decision.thresholds[0]
         return _margin(peak if len(inspected.defects) else min(peak, threshold), threshold)
     peaks = _peaks(inspected, about.task)
     for index, threshold in enumerate(decision.thresholds):
