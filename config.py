@@ -266,6 +266,11 @@ class NetworkFlags(ClassMapFlags):
         "take; 128,64,32,16,16 is half of U-Net's 256,128,64,32,16: quicker to train and predict; none: SMP's",
         None,
     )
+    downsample: int = flag(
+        "1, 2 or 4: images of any size are made smaller by this before the network, and its masks as large as the "
+        "image again behind it; 2 takes about a quarter of the time, and finds small defects less well",
+        1,
+    )
     channels: int = flag("image channels the network sees; 3 fits ImageNet weights, grey images are repeated", 3)
 
 

@@ -57,6 +57,7 @@ class DecodersConfig:
             *("efficientnet-b0", "efficientnet-b2", "efficientnet-b4"),
         ),
     )
+    downsamples: tuple[int, ...] = flag("as -downsample of Train.py, of the table of encoders", (1, 2))
     precisions: tuple[str, ...] = flag("f32, bf16", ("f32", "bf16"))
     size: tuple[int, int] = flag("H,W of the images, pixels", (256, 1600))
     rounds: int = flag("turns", 3, low=1)
@@ -79,13 +80,13 @@ def main(argv: Sequence[str]) -> int:
                 for row in rows:
                     print(", ".join(map(str, row.values())), flush=True)
         if "decoders" in config.what:
-            compare(config, limits, [(encoder, decoder) for decoder in DECODERS])
+            compare(config, limits, [(encoder, decoder, 1) for decoder in DECODERS])
     if "encoders" in config.what:
-        compare(config, limits, [(encoder, "half") for encoder in config.encoders])
+        compare(config, limits, [(encoder, "half", one) for encoder in config.encoders for one in config.downsamples])
     return DONE
 
 
-def convert(encoder: str, decoder: str, size: tuple[int, int]) -> tuple[Any, float]:
+def convert(encoder: str, decoder: str, size: tuple[int, int], downsample: int = 1) -> tuple[Any, float]:
     """Return an ``openvino.Model`` for images of one size, and millions of parameters."""
     import openvino
     import torch
@@ -96,7 +97,8 @@ def convert(encoder: str, decoder: str, size: tuple[int, int]) -> tuple[Any, flo
 
     torch.manual_seed(0)
     channels = HALF if decoder == "half" else ()
-    model = build(ModelSpec("unet", encoder, "multilabel", CLASSES, decoder_channels=channels)).eval()
+    spec = ModelSpec("unet", encoder, "multilabel", CLASSES, decoder_channels=channels, downsample=downsample)
+    model = build(spec).eval()
     if decoder == "depthwise":
         _make_depthwise(model.net.decoder)
         # Without merging upsampling and convolution into one, which knows plain convolutions alone.
@@ -239,17 +241,17 @@ def _work_of(graph: Any) -> dict[str, float]:
     return work
 
 
-def compare(config: DecodersConfig, limits: dict[str, float], networks: Sequence[tuple[str, str]]) -> None:
+def compare(config: DecodersConfig, limits: dict[str, float], networks: Sequence[tuple[str, str, int]]) -> None:
     """Time networks in turns and write what they take."""
     import numpy as np
 
     image = np.random.default_rng(0).integers(0, 256, (1, *config.size, 3), dtype=np.uint8)
     compiled, facts_of = {}, {}
-    for encoder, decoder in networks:
-        graph, millions = convert(encoder, decoder, config.size)
+    for encoder, decoder, downsample in networks:
+        graph, millions = convert(encoder, decoder, config.size, downsample)
         gmac = sum(_work_of(graph).values()) / 1e9
         for precision in config.precisions:
-            key = (encoder, decoder, precision)
+            key = (encoder, decoder, downsample, precision)
             compiled[key] = open_compiled(graph.clone(), precision)
             kinds = collections.Counter(
                 layer.get_rt_info()["layerType"].astype(str) for layer in compiled[key].get_runtime_model().get_ops()
@@ -262,12 +264,13 @@ def compare(config: DecodersConfig, limits: dict[str, float], networks: Sequence
             one(image)
             if turn:
                 taken[key].append(time.process_time() - started)
-    for (encoder, decoder, precision), times in taken.items():
+    for (encoder, decoder, downsample, precision), times in taken.items():
         seconds = statistics.median(times)
-        millions, gmac, left = facts_of[encoder, decoder, precision]
+        millions, gmac, left = facts_of[encoder, decoder, downsample, precision]
         row = {
             "encoder": encoder,
             "decoder": decoder,
+            "downsample": downsample,
             "precision": precision,
             "isa": os.environ.get("ONEDNN_MAX_CPU_ISA", ""),
             "million_parameters": round(millions, 2),

@@ -93,6 +93,10 @@ class PeersTrainingConfig:
     split: Path = flag("CSV with image and side: train is learnt, valid is scored after each epoch")
     peers: tuple[str, ...] = flag(", ".join(PEERS), PEERS)
     ultralytics: Path | None = flag("python of an environment with ultralytics; none: without it", None)
+    encoder: str = flag("of this project's U-Net", "resnet18")
+    downsample: int = flag("of this project's U-Net, as for Train.py", 2)
+    crop: tuple[int, int] = flag("of this project, as for Train.py", (192, 192))
+    recipe: str = flag("of this project, as for Train.py", "muon")
     project_epochs: int = flag("passes of this project over the images", 24, low=1)
     script_epochs: int = flag("of the plain loop around SMP's U-Net", 12, low=1)
     deeplab_epochs: int = flag("of torchvision's network", 24, low=1)
@@ -190,9 +194,15 @@ def lay_out(config: PeersTrainingConfig) -> Data:
 def project(config: PeersTrainingConfig) -> list[Epoch]:
     """Train by ``Train.py``; return seconds, mean Dice and defect-only Dice after each epoch."""
     out = config.runs / "project"
-    words = {"-dir": config.dir, "-split": config.split, "-recipe": "muon", "-encoder": "resnet18"}
+    words = {"-dir": config.dir, "-split": config.split, "-recipe": config.recipe, "-encoder": config.encoder}
     words |= {"-encoder_weights": "none", "-decoder_channels": "128,64,32,16,16", "-augmentation": "d4"}
-    words |= {"-crop": "128,128", "-batch_size": 16, "-num_epochs": config.project_epochs, "-seed": 1}
+    words |= {
+        "-crop": ",".join(map(str, config.crop)),
+        "-downsample": config.downsample,
+        "-batch_size": 16,
+        "-num_epochs": config.project_epochs,
+        "-seed": 1,
+    }
     words |= {"-min_area": config.min_area, "-threads": config.threads, "-num_of_workers": 0, "-device": "cpu"}
     words |= {"-precision": "bf16" if cpu_has_bf16() else "f32", "-out": out}
     command = [str(word) for pair in words.items() for word in pair]

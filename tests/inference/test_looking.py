@@ -17,6 +17,8 @@ from utils.models.trunk import Trunk
 from utils.weights.appearance import described, summarised
 from utils.weights.weights_file import WeightsFile, load
 
+pytestmark = pytest.mark.usefixtures("own_networks")
+
 IMAGES = [np.random.default_rng(n).integers(0, 60 + 8 * n, (120, 200, 3), np.uint8) for n in range(24)]
 
 
@@ -34,10 +36,17 @@ def weights():
 def test_openvino_and_torch_see_the_same(weights):
     pytest.importorskip("openvino")
     trunk = Trunk(weights.build(), weights.appearance.layer)
-    fast = _by_openvino(trunk)
+    fast = _by_openvino(weights, trunk, weights.appearance.layer)
     assert fast is not None
     for image in IMAGES[:4]:
         assert np.allclose(fast(image), trunk.features(image), rtol=1e-3, atol=1e-4)
+
+
+def test_a_later_run_takes_what_was_converted_and_builds_no_network(weights, monkeypatch):
+    pytest.importorskip("openvino")
+    first = looking(weights)(IMAGES[0])
+    monkeypatch.setattr(WeightsFile, "build", lambda self: pytest.fail("built again"))
+    assert np.array_equal(looking(weights)(IMAGES[0]), first)
 
 
 def test_threads_do_not_mix_images(weights):
@@ -77,4 +86,5 @@ def test_openvino_is_asked_for_as_everywhere_so_that_it_tells_nobody(weights, mo
         raise InputError("openvino is not installed")
 
     monkeypatch.setattr("utils.inference.looking.optional", missing)
-    assert _by_openvino(Trunk(weights.build(), weights.appearance.layer)) is None
+    layer = weights.appearance.layer
+    assert _by_openvino(weights, Trunk(weights.build(), layer), layer) is None

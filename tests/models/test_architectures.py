@@ -153,6 +153,30 @@ def test_narrow_decoders_are_smaller(architecture):
     assert networks[1].spec.decoder_channels == narrow(architecture)["decoder_channels"]
 
 
+@pytest.mark.parametrize("factor", [2, 4])
+def test_a_downsampled_network_sees_the_means_of_squares(factor):
+    small, large = (make("unet", "multilabel", **narrow("unet"), downsample=one).eval() for one in (1, factor))
+    large.net.load_state_dict(small.net.state_dict())
+    batch = images(64, 96)
+    with torch.no_grad():
+        expected = torch.nn.functional.interpolate(small(batch), scale_factor=factor, mode="bilinear")
+        found = large(batch.repeat_interleave(factor, 2).repeat_interleave(factor, 3))
+    torch.testing.assert_close(found, expected, atol=1e-4, rtol=1e-4)
+    assert large.multiple == factor * small.multiple
+
+
+def test_a_downsampled_network_takes_any_size_and_comes_back_from_its_weights_file(tmp_path):
+    network = make("unet", "multilabel", **narrow("unet"), downsample=2).eval()
+    file = WeightsFile(
+        network.spec, network.net.state_dict(), network.mean, network.std, None, Decision.uniform(2, 0.5)
+    )
+    file.save(tmp_path / "weights.pth")
+    with torch.no_grad():
+        found = load(tmp_path / "weights.pth").build()(images(33, 45))
+        assert torch.equal(found, network(images(33, 45)))
+    assert found.shape == (2, 2, 33, 45)
+
+
 @pytest.mark.parametrize(
     "keep", [None, torch.tensor([False, True, False, True]), torch.tensor([2]), torch.tensor([False] * 4)]
 )
@@ -224,6 +248,12 @@ def test_a_gate_draws_the_chosen_images(architecture, decodes):
             {"task": "binary", "decoder_channels": (64, 32, 16, 8, 8)},
             "-decoder_channels 64,32,16,8,8: -architecture pan takes one number of 1 or more",
         ),
+        ("unet", {"task": "binary", "downsample": 3}, "-downsample 3: choose from 1, 2, 4"),
+        (
+            "patchcore",
+            {"task": "anomaly", "memory": 1, "components": 1, "downsample": 2},
+            "-downsample 2: not for -task anomaly; leave it out",
+        ),
     ],
 )
 def test_what_does_not_fit_together(architecture, changes, message):
@@ -234,7 +264,7 @@ def test_what_does_not_fit_together(architecture, changes, message):
 def test_specs_written_before_the_newer_fields_still_load():
     old = {"architecture": "unet", "encoder": "resnet18", "task": "binary", "class_names": ["a"], "channels": 3}
     spec = ModelSpec.from_dict(old)
-    assert (spec.target, spec.dense, spec.labels, spec.decoder_channels) == (None, (), 0, ())
+    assert (spec.target, spec.dense, spec.labels, spec.decoder_channels, spec.downsample) == (None, (), 0, (), 1)
     assert spec.to_dict() == old
 
 

@@ -1,5 +1,6 @@
 """What computes the features by which images are told from those that a network learnt from, quickly where OpenVINO is."""
 
+import hashlib
 import threading
 from collections.abc import Callable
 
@@ -7,6 +8,7 @@ import numpy as np
 
 from utils.device import optional
 from utils.errors import InputError
+from utils.inference.backends.store import Store
 from utils.models.trunk import SIDE, Trunk, layer_of, square_of
 from utils.weights.system_file import SystemFile
 from utils.weights.weights_file import WeightsFile
@@ -28,6 +30,9 @@ def looking(weights: WeightsFile | SystemFile) -> Looking | None:
         weights = next(members, weights)
     if isinstance(weights, SystemFile) or weights.appearance is None or weights.appearance.layer is None:
         return None
+    found = _by_openvino(weights, None, weights.appearance.layer)
+    if found and len(found(np.zeros((SIDE, SIDE, weights.spec.channels), np.uint8))) == len(weights.appearance.centre):
+        return found
     try:
         trunk = Trunk(weights.build(), weights.appearance.layer)
         if len(trunk.features(np.zeros((SIDE, SIDE, weights.spec.channels), np.uint8))) != len(
@@ -38,7 +43,7 @@ def looking(weights: WeightsFile | SystemFile) -> Looking | None:
         raise InputError(
             f"{weights.source}: damaged weights file (appearance: {error}); fetch or train it again"
         ) from None
-    return _fastest(trunk)
+    return _by_openvino(weights, trunk, weights.appearance.layer) or _locked(trunk.features)
 
 
 def measuring(weights: WeightsFile, fast: bool = False) -> tuple[str | None, Looking | None]:
@@ -54,11 +59,8 @@ def measuring(weights: WeightsFile, fast: bool = False) -> tuple[str | None, Loo
     if layer is None:
         return None, None
     trunk = Trunk(model, layer)
-    return layer, _fastest(trunk) if fast else _locked(trunk.features)
-
-
-def _fastest(trunk: Trunk) -> Looking:
-    return _by_openvino(trunk) or _locked(trunk.features)
+    found = _by_openvino(weights, trunk, layer) if fast else None
+    return layer, found or _locked(trunk.features)
 
 
 def _locked(look: Looking) -> Looking:
@@ -71,28 +73,41 @@ def _locked(look: Looking) -> Looking:
     return locked
 
 
-def _by_openvino(trunk: Trunk) -> Looking | None:
-    """Return the same by OpenVINO in f32, three times as fast; None where it is not installed or cannot."""
+def _by_openvino(weights: WeightsFile, trunk: Trunk | None, layer: str) -> Looking | None:
+    """Return the same by OpenVINO in f32, three times as fast; None where it is not installed or cannot.
+
+    Args:
+        weights: whose.
+        trunk: what is converted, compared and kept for later runs; None: what an earlier one has kept, which spares building
+            the network.
+        layer: of the trunk.
+    """
     try:
         openvino = optional("-backend openvino", "openvino")
         from utils.inference.export.graph import trunk_to_openvino
     except InputError:
         return None
     try:
+        core, store = openvino.Core(), Store(weights)
+        name = f"openvino-{openvino.__version__.split('-')[0]}-trunk-{hashlib.sha256(layer.encode()).hexdigest()[:8]}"
+        graph = trunk_to_openvino(trunk) if trunk else store.read_openvino(core, name)
+        if graph is None:
+            return None
         # One thread: a square is too small to be worth more. In f32, as it was measured.
         options = {"INFERENCE_PRECISION_HINT": "f32", "INFERENCE_NUM_THREADS": 1, "NUM_STREAMS": 1}
-        compiled = openvino.Core().compile_model(
-            trunk_to_openvino(trunk), "CPU", {**options, "ENABLE_CPU_PINNING": False}
-        )
+        compiled = core.compile_model(graph, "CPU", {**options, "ENABLE_CPU_PINNING": False})
         request = compiled.create_infer_request()
-        example = np.random.default_rng(0).integers(0, 256, (SIDE, SIDE, trunk.model.spec.channels), np.uint8)
 
         def look(image: np.ndarray) -> np.ndarray:
             found: np.ndarray = request.infer([square_of(image)])[0][0]
             return found.astype(np.float64)
 
-        expected = trunk.features(example)
-        same = np.allclose(look(example), expected, rtol=1e-3, atol=1e-3 * np.abs(expected).max())
+        if trunk:
+            example = np.random.default_rng(0).integers(0, 256, (SIDE, SIDE, weights.spec.channels), np.uint8)
+            expected = trunk.features(example)
+            if not np.allclose(look(example), expected, rtol=1e-3, atol=1e-3 * np.abs(expected).max()):
+                return None
+            store.keep_openvino(name, graph)
     except Exception:  # of whatever kind: torch does it too
         return None
-    return _locked(look) if same else None
+    return _locked(look)

@@ -33,11 +33,13 @@ class Segmenter(nn.Module):
         spec: what ``net`` is.
         mean: per channel, in units of 0..1.
         std: per channel, in units of 0..1.
-        multiple: ``net`` takes heights and widths that are multiples of this, in pixels.
+        multiple: ``net`` takes heights and widths that are multiples of this, in pixels; images have to be multiples of
+            ``spec.downsample`` times as many, which the attribute of this name says.
     """
 
     scale: torch.Tensor
     shift: torch.Tensor
+    means: torch.Tensor
 
     def __init__(
         self, net: nn.Module, spec: ModelSpec, mean: Sequence[float], std: Sequence[float], multiple: int
@@ -45,7 +47,7 @@ class Segmenter(nn.Module):
         super().__init__()
         self.net = net
         self.spec = spec
-        self.multiple = multiple
+        self.multiple = multiple * spec.downsample
         self.normalise_by(mean, std)
 
     def normalise_by(self, mean: Sequence[float], std: Sequence[float]) -> None:
@@ -54,6 +56,9 @@ class Segmenter(nn.Module):
         spread = torch.tensor(self.std).view(1, -1, 1, 1)
         self.register_buffer("scale", 1.0 / (255.0 * spread), persistent=False)
         self.register_buffer("shift", -torch.tensor(self.mean).view(1, -1, 1, 1) / spread, persistent=False)
+        factor, identity = self.spec.downsample, torch.eye(len(self.std))[:, :, None, None]
+        means = identity * self.scale.view(-1, 1, 1, 1) / factor**2
+        self.register_buffer("means", means.repeat(1, 1, factor, factor), persistent=False)
 
     def forward(self, images: torch.Tensor) -> torch.Tensor | tuple[torch.Tensor, torch.Tensor]:
         """Run the network.
@@ -113,22 +118,36 @@ class Segmenter(nn.Module):
         return (masks[keep] if keep.any() else None), labels
 
     def normalised(self, images: torch.Tensor) -> torch.Tensor:
-        """Return what ``net`` takes: float pixels, height and width filled up to multiples of ``multiple``."""
+        """Return what ``net`` takes: float pixels, filled up to multiples of ``multiple``, then made smaller by ``spec.downsample``."""
         height, width = images.shape[-2:]
-        pixels = torch.addcmul(self.shift, images.to(self.scale.dtype), self.scale)
+        pixels = images.to(self.scale.dtype)
         below, right = -height % self.multiple, -width % self.multiple
         if below or right:
             # Mirrored steel looks like steel, and is what training pads with; a black border would look like the edge of
             # a strip. What is too small to be mirrored has its last pixels repeated.
             mode = "reflect" if below < height and right < width else "replicate"
             pixels = functional.pad(pixels, (0, right, 0, below), mode=mode)
-        return pixels
+        if self.spec.downsample == 1:
+            return torch.addcmul(self.shift, pixels, self.scale)
+        # A convolution, since OpenVINO takes six times as long to pool three channels.
+        return functional.conv2d(pixels, self.means, self.shift.flatten(), stride=self.spec.downsample)
+
+    def enlarged(self, masks: torch.Tensor) -> torch.Tensor:
+        """Return the logits of masks that ``net`` gives in the size of the filled image: bilinear, corners not aligned."""
+        factor, count = self.spec.downsample, masks.shape[1]
+        if factor == 1:
+            return masks
+        # A transposed convolution with the weights of bilinear interpolation, which OpenVINO does in a fifth of the time.
+        tent = 1 - (torch.arange(2 * factor, device=masks.device) + 0.5 - factor).abs() / factor
+        kernel = torch.eye(count, device=masks.device)[:, :, None, None] * torch.outer(tent, tent)
+        edged = functional.pad(masks, (1, 1, 1, 1), mode="replicate")
+        return functional.conv_transpose2d(edged, kernel, stride=factor, padding=factor // 2 + factor)
 
     def _finished(self, answer: Any, height: int, width: int) -> Any:
         masks, labels = parts(answer)
         if masks is None:
             return labels.float()
-        masks = masks[..., :height, :width].float()
+        masks = self.enlarged(masks.float())[..., :height, :width]
         return masks if labels is None else (masks, labels.float())
 
 

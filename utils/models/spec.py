@@ -15,6 +15,7 @@ MASK_TASKS: tuple[str, ...] = get_args(MaskTask)
 LABEL_TASKS: tuple[str, ...] = get_args(LabelTask)
 # Whatever the classes of the labels are, these know one of their own.
 MERGING_TASKS = ("binary", "classify-binary", ANOMALY)
+DOWNSAMPLES = (1, 2, 4)
 
 # How many numbers SMP's ``decoder_channels`` has, of the architectures that take it: a block each, or one for all.
 DECODER_BLOCKS = {
@@ -46,6 +47,7 @@ class ModelSpec:
         dense: sizes of the layers between the encoder and the logits of whole images.
         dropout: share of features left out before each of those layers in training, 0..1.
         decoder_channels: of each block of the decoder, coarsest first, or one number, see ``DECODER_BLOCKS``; () is SMP's.
+        downsample: 1, 2 or 4; height and width of what the encoder sees are those of the image divided by it.
         memory: of task ``anomaly``, features of clean steel that are kept; 0 for other tasks.
         components: their length; likewise.
     """
@@ -59,6 +61,7 @@ class ModelSpec:
     dense: tuple[int, ...] = ()
     dropout: float | tuple[float, ...] = 0.3
     decoder_channels: tuple[int, ...] = ()
+    downsample: int = 1
     memory: int = 0
     components: int = 0
 
@@ -86,6 +89,10 @@ class ModelSpec:
         for share in self.dropout if isinstance(self.dropout, tuple) else (self.dropout,):
             if not 0 <= share < 1:
                 raise InputError(f"-dropout {share}: expected 0 or more and less than 1")
+        if self.downsample not in DOWNSAMPLES:
+            raise InputError(f"-downsample {self.downsample}: choose from {', '.join(map(str, DOWNSAMPLES))}")
+        if self.downsample > 1 and self.task == ANOMALY:
+            raise InputError(f"-downsample {self.downsample}: not for -task {ANOMALY}; leave it out")
         if self.dense and not self.labels:
             raise InputError(f"-dense: -architecture {self.architecture} has no labels of whole images; leave it out")
         if isinstance(self.dropout, tuple):
@@ -253,6 +260,7 @@ _KINDS: dict[str, tuple[str, Callable[[Any], bool]]] = {
     "dense": ("a list of whole numbers", partial(_are, _is_count)),
     "dropout": ("a number, or a list of numbers", lambda value: _is_number(value) or _are(_is_number, value)),
     "decoder_channels": ("a list of whole numbers", partial(_are, _is_count)),
+    "downsample": ("a whole number", _is_count),
     "memory": ("a whole number", _is_count),
     "components": ("a whole number", _is_count),
 }

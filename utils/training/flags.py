@@ -238,6 +238,7 @@ def make_spec(config: TrainConfig, class_names: tuple[str, ...]) -> ModelSpec:
         dense=config.dense or (),
         dropout=config.dropout,
         decoder_channels=config.decoder_channels or (),
+        downsample=config.downsample,
         memory=1 if config.task == ANOMALY else 0,  # what is remembered comes later
         components=1 if config.task == ANOMALY else 0,
     )

@@ -97,7 +97,12 @@ def loading(file: str, model: Segmenter) -> str:
     given = ["aux_params"] if made.get("aux_params") else []
     given += ["decoder_channels"] if model.spec.decoder_channels else []
     more = "".join(f", {name}={made[name]!r}" for name in given)
-    kind = type(model.net).__name__.lower()
+    kind, factor = type(model.net).__name__.lower(), model.spec.downsample
+    smaller = (
+        f"; first made smaller by torch.nn.functional.avg_pool2d(images, {factor}), and the logits have that size"
+        if factor > 1
+        else ""
+    )
     return (
         "import torch, segmentation_models_pytorch as smp\n\n"
         f'file = torch.load("{file}", weights_only=True)\n'
@@ -105,7 +110,7 @@ def loading(file: str, model: Segmenter) -> str:
         'net.load_state_dict(file["state_dict"])\n'
         'mean, std = (torch.tensor(file[name]).view(1, -1, 1, 1) for name in ("mean", "std"))\n'
         f"# net.eval()((images / 255 - mean) / std): RGB images (N, {made['in_channels']}, H, W), H and W multiples of"
-        f" {model.multiple}, to logits\n"
+        f" {model.multiple}, to logits{smaller}\n"
     )
 
 

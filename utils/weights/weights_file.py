@@ -126,12 +126,12 @@ class WeightsFile:
         if wrong:
             raise self._misfit(wrong)
         model = build(self.spec)
-        fresh = Segmenter(model.net, self.spec, self.mean, self.std, model.multiple)
+        model.normalise_by(self.mean, self.std)
         try:
-            fresh.net.load_state_dict(self.state_dict)
+            model.net.load_state_dict(self.state_dict)
         except RuntimeError as error:
             raise self._misfit(str(error).splitlines()[-1].strip()) from None
-        return fresh.eval()
+        return model.eval()
 
     def _misfit(self, reason: str) -> InputError:
         return InputError(

@@ -102,12 +102,12 @@ class DecoderGraph(nn.Module):
 
     def __init__(self, model: Segmenter) -> None:
         super().__init__()
-        self.net = model.net
+        self.model = model
         self.eval()
 
     def forward(self, *maps: torch.Tensor) -> torch.Tensor:
         """Return ``(N, K, H, W)`` float32 logits; see ``Segmenter.decode``."""
-        return self.net.decode(maps)  # type: ignore[operator,no-any-return]
+        return self.model.enlarged(self.model.net.decode(maps))  # type: ignore[operator]
 
 
 def output_names(model: Segmenter) -> list[str]:
