@@ -194,6 +194,7 @@ def test_groups_of_a_split_stay_together_and_its_side_valid_is_held_out(steel, t
     assert found.metrics["held_out_images"] == sum(group in held_out for group in groups)
     assert found.metrics["scored_images"] == 20
     assert "groups of clean images" in found.text()
+    assert "near-duplicates" not in found.text()
     assert found.metrics["labelled"] == {}
 
 

@@ -117,7 +117,7 @@ def train_anomaly(run: Run) -> AnomalyResult:
     assert config.dir is not None
     _announce(config, images, encoder.origin, notes)
     folds = _folds(config, images)
-    notes += _about_copies(folds)
+    notes += [] if config.split is not None else _about_copies(folds)
     network = encoder.network.to(choose_device(config.device))
     if config.threads:
         torch.set_num_threads(config.threads)
