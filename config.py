@@ -335,7 +335,8 @@ class ImageFlags(PixelFlags):
     group_duplicates: bool = flag("keep near-duplicate images on one side of the split, else validation flatters", True)
     split: Path | None = flag(
         "split.csv of an earlier run to use again, so that runs can be compared; its images are used, so -subset, "
-        "-per_class, -valid_fraction and -test_fraction are refused beside it",
+        "-per_class, -valid_fraction and -test_fraction are refused beside it; of -task anomaly, its groups say which "
+        "images are of one coil",
         None,
     )
     augmentation: Literal["published", "flips", "d4", "strong", "none"] = flag(

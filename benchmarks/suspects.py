@@ -9,6 +9,7 @@ that the data set had before count against it.
 """
 
 import dataclasses
+import shutil
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -23,7 +24,7 @@ from benchmarks.recipes import read_rows, write_rows
 from benchmarks.small_training import SmallTraining
 from config import SuspectConfig, TrainConfig, flag
 from utils.cli import DONE, parse, run
-from utils.commands.suspect import TABLE, suspect
+from utils.commands.suspect import ASIDE, TABLE, suspect
 from utils.commands.train import train
 from utils.data import rle
 from utils.data.annotation_table import write_annotations
@@ -71,7 +72,7 @@ def main(
     trainer: Callable[[TrainConfig], Any] = train,
     finder: Callable[[SuspectConfig], Any] = suspect,
 ) -> int:
-    """Spoil, train on folds and look, each only where that is not done yet; write CSV and table."""
+    """Spoil and train on folds, each only where that is not done yet; look each time; write CSV and table."""
     config = parse(SuspectsConfig, argv, "suspects.py", "Spoils a part of the masks, and looks for them.")
     for way in config.ways:
         if way not in WAYS:
@@ -86,6 +87,8 @@ def main(
         minutes = float(result.seconds) / 60
     for way in config.ways:
         out = config.runs / way.replace(" ", "-")
+        if (out / ASIDE).is_dir():  # of an earlier run of this benchmark; the command never writes over it
+            shutil.rmtree(out / ASIDE)
         finder(
             SuspectConfig(
                 dir=data, folds_run=folder, out=out, threads=config.threads, device=config.device, **WAYS[way]

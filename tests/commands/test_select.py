@@ -8,11 +8,13 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from config import SelectConfig
+from config import SelectConfig, TrainConfig
 from utils.commands.select import select
+from utils.commands.train import train
 from utils.data.annotation_table import write_annotations
 from utils.data.annotations import make_rows
 from utils.errors import InputError
+from utils.settings import note_given
 
 
 def picture(seed):
@@ -74,6 +76,27 @@ def test_the_same_seed_gives_the_same_lists(flags, tmp_path):
         select(SelectConfig(**flags, num_of_images=3, out=tmp_path / name, seed=seed), show=False)
         tables.append((tmp_path / name / "select.csv").read_text())
     assert tables[0] == tables[1] != tables[2]
+
+
+def test_weights_of_anomalies_choose_the_most_unusual_images(flags, tmp_path):
+    clean = tmp_path / "clean"
+    clean.mkdir()
+    for seed in range(20, 32):
+        Image.fromarray(picture(seed)).save(clean / f"{seed}.png")
+    odd = picture(8)
+    odd[24:72, 32:96] = 255 * (np.indices((48, 64)).sum(0) // 4 % 2)
+    Image.fromarray(odd).save(flags["images"] / "odd.png")
+    given = {"dir": clean, "out": tmp_path / "run", "task": "anomaly", "encoder": "test_resnet", "device": "cpu"}
+    given |= {"encoder_weights": "none", "memory": 1, "num_of_workers": 1}
+    train(note_given(TrainConfig(**given), given))
+    flags = {**flags, "dir": clean, "weights_dir": tmp_path / "run"}
+    result = select(SelectConfig(**flags, num_of_images=50), show=False)
+    table = pd.read_csv(tmp_path / "new_select" / "select.csv")
+    chosen = table[table["list"] == "chosen"]
+    assert (chosen["image"].iloc[0], chosen["uncertainty"].idxmax()) == ("odd.png", 0)
+    assert chosen["why"].iloc[0].startswith("anomaly score among the highest")
+    assert result.better
+    assert "chosen by how unusual an image is" in result.text()
 
 
 def test_what_cannot_be_chosen_from_is_told(flags, tmp_path):

@@ -111,6 +111,32 @@ def test_a_network_that_does_not_run_here_ends_the_start(make_weights, tmp_path,
     assert "this processor cannot do that" in caplog.text
 
 
+def test_a_reader_of_its_output_that_has_gone_ends_it_without_a_traceback(make_weights, monkeypatch):
+    def gone(*_, **__):
+        raise BrokenPipeError
+
+    crashed: list[object] = []
+    monkeypatch.setattr("threading.excepthook", crashed.append)
+    monkeypatch.setattr("utils.commands.serve.print", gone, raising=False)
+    settings = {"backend": "torch", "precision": "f32", "device": "cpu"}
+    with pytest.raises(BrokenPipeError):  # which utils.cli ends quietly
+        serve(ServeConfig(weights_dir=make_weights(input_size=(32, 64)), port=0, **settings))
+    assert not crashed
+
+
+@pytest.mark.slow  # a process that imports everything
+def test_the_program_ends_quietly_where_nobody_reads_its_output(make_weights, tmp_path):
+    words = ["-weights_dir", make_weights(input_size=(32, 64)), *WORDS]
+    environment = {**os.environ, "XDG_CACHE_HOME": str(tmp_path)}
+    with subprocess.Popen(
+        [sys.executable, "Serve.py", *words], cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    ) as process:
+        assert process.stdout is not None
+        process.stdout.close()
+        _, said = process.communicate(timeout=300)
+    assert (process.returncode, said) == (2, b"")
+
+
 def test_sigterm_while_it_loads_ends_with_0_too(monkeypatch):
     before = signal.getsignal(signal.SIGTERM)
     monkeypatch.setattr("utils.commands.serve.Inspector.open", lambda *_, **__: signal.raise_signal(signal.SIGTERM))

@@ -15,12 +15,15 @@ from utils.commands.export_model import export_model
 from utils.commands.predict import predict
 from utils.commands.publish_weights import publish_weights
 from utils.commands.train import train
+from utils.data.dataset_folder import open_dataset
 from utils.data.rle import encode
-from utils.data.splits import read_split
+from utils.data.splits import read_split, write_split
 from utils.errors import InputError
+from utils.inference.opening import open_network
 from utils.inspection.inspector import Inspector
 from utils.inspection.upload import Upload
 from utils.settings import note_given
+from utils.training.alarm_level import alarm_level
 from utils.web.answers import image_answer
 from utils.weights.finding import find
 from utils.weights.weights_file import load
@@ -175,6 +178,58 @@ def test_images_of_different_sizes_are_told(tmp_path):
     found = train(anomaly(tmp_path, tmp_path / "run"))
     assert any("have 2 sizes" in note for note in found.notes)
     assert load(find(tmp_path / "run")).input_size is None
+
+
+@pytest.mark.parametrize("valid", [(), (0, 5)], ids=["no side valid", "side valid"])
+def test_groups_of_a_split_stay_together_and_its_side_valid_is_held_out(steel, tmp_path, valid):
+    names = sorted(path.name for path in (steel / "train_images").glob("clean*.png"))[:20]
+    groups = [number // 3 for number in range(20)]  # seven coils
+    sides = ["valid" if group in valid else "train" for group in groups]
+    write_split(pd.DataFrame({"image": names, "side": sides, "group": groups}), tmp_path / "s.csv")
+    found = train(anomaly(steel, tmp_path / "run", split=tmp_path / "s.csv", memory=1))
+    frame = read_split(tmp_path / "run" / "split.csv").set_index("image")
+    assert sorted(frame.index) == names
+    held_out = {group for name, group in zip(names, groups, strict=True) if frame.loc[name, "side"] == "valid"}
+    assert held_out == set(valid) if valid else 1 <= len(held_out) <= 2
+    assert found.metrics["held_out_images"] == sum(group in held_out for group in groups)
+    assert found.metrics["scored_images"] == 20
+    assert "groups of clean images" in found.text()
+    assert "near-duplicates" not in found.text()
+    assert found.metrics["labelled"] == {}
+
+
+@pytest.mark.parametrize("sides", [("train", "train"), ("valid", "valid"), ("train", "valid")])
+def test_a_split_needs_two_groups(steel, tmp_path, sides):
+    names = sorted(path.name for path in (steel / "train_images").glob("clean*.png"))
+    groups = [0] * 24 if sides[0] == sides[1] == "train" else [number % 2 for number in range(24)]
+    frame = pd.DataFrame({"image": names, "side": [sides[group] for group in groups], "group": groups})
+    write_split(frame, tmp_path / "s.csv")
+    if sides == ("train", "valid"):
+        assert (
+            train(anomaly(steel, tmp_path / "run", split=tmp_path / "s.csv", memory=1)).metrics["scored_images"] == 24
+        )
+    else:
+        with pytest.raises(InputError, match="name two or more"):
+            train(anomaly(steel, tmp_path / "run", split=tmp_path / "s.csv", memory=1))
+
+
+def test_specks_are_no_alarm_whatever_the_size_of_the_images(steel, result, tmp_path):
+    assert load(result.weights).decision.min_areas == (64,)
+    halved = train(anomaly(steel, tmp_path / "run", image_size=(32, 32), memory=1))
+    assert load(halved.weights).decision.min_areas == (256,)
+
+
+def test_the_weights_file_gives_the_alarms_that_the_training_says(steel, result):
+    file, dataset = load(result.weights), open_dataset(steel)
+    network = open_network(file, "torch", "cpu", "f32", 1)
+    frame = read_split(result.folder / "split.csv")
+    held_out = [name for name in frame.loc[frame["side"] == "valid", "image"] if name.startswith("clean")]
+    names = [*held_out, *(f"bad{number}.png" for number in range(DEFECTIVE))]
+    logits = [network(dataset.read(name)[None]).masks[0].numpy() for name in names]
+    said = [bool(len(file.decision.apply_and_find(one, "anomaly")[1])) for one in logits]
+    distances = [one[0] * float(file.state_dict["spread"]) + float(file.state_dict["centre"]) for one in logits]
+    assert said == [alarm_level(one) > float(file.state_dict["centre"]) for one in distances]
+    assert sum(said) == DEFECTIVE + sum(said[: len(held_out)])
 
 
 def test_a_run_is_not_resumed(result):

@@ -21,8 +21,23 @@ def test_false_alarms_are_about_what_was_asked(count, share):
 
 def test_it_is_steadier_than_a_quantile():
     rng = np.random.default_rng(2)
-    drawn = [gumbel(rng, 100) for _ in range(300)]
-    assert np.std([alarm_threshold(one, 0.01) for one in drawn]) < np.std([np.quantile(one, 0.99) for one in drawn])
+    drawn = [gumbel(rng, 200) for _ in range(300)]
+    for share in (0.05, 0.1):
+        plain = np.std([np.quantile(one, 1 - share) for one in drawn])
+        assert np.std([alarm_threshold(one, share) for one in drawn]) < plain
+
+
+def test_nothing_is_supposed_of_how_the_scores_fall_off():
+    rng = np.random.default_rng(6)
+
+    def draw(count: int) -> np.ndarray:
+        """Two looks of steel: beyond 10 no clean image scores at all."""
+        return np.where(rng.random(count) < 0.3, rng.uniform(8, 10, count), rng.normal(5, 0.5, count))
+
+    unseen = draw(200_000)
+    for share in (0.01, 0.05, 0.1):
+        rates = [(unseen > alarm_threshold(draw(400), share)).mean() for _ in range(200)]
+        assert np.mean(rates) == pytest.approx(share, rel=0.25)
 
 
 def test_a_smaller_share_never_lowers_it():
@@ -33,7 +48,7 @@ def test_a_smaller_share_never_lowers_it():
 
 @pytest.mark.parametrize("scores", [[3.0], [3.0, 3.0, 3.0]])
 def test_equal_scores_give_themselves(scores):
-    assert alarm_threshold(np.array(scores), 0.01) == 3.0
+    assert alarm_threshold(np.array(scores), 0.01) == pytest.approx(3.0)
 
 
 @pytest.mark.parametrize(("count", "share"), [(500, 0.05), (300, 0.01), (400, 0.3)])

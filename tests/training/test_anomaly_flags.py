@@ -32,6 +32,7 @@ def test_settled():
         (("-task", "anomaly", "-false_alarms", "0"), "above 0 and below 1"),
         (("-task", "anomaly", "-false_alarms", "1"), "above 0 and below 1"),
         (("-task", "anomaly", "-weights_dir", "W", "-encoder", "resnet18"), "leave one of the two out"),
+        (("-task", "anomaly", "-split", "S", "-group_duplicates", "false"), "names the groups"),
         (("-weights_dir", "W"), "give -encoder_weights FILE"),
         (("-false_alarms", "0.1"), "is for -task anomaly"),
         (("-architecture", "patchcore"), "is for -task anomaly"),

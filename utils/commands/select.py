@@ -10,6 +10,7 @@ import pandas as pd
 from config import EvaluateConfig, SelectConfig
 from utils.commands.progress import progress, require_images
 from utils.data.checks import thread_count
+from utils.data.clean import open_clean
 from utils.data.dataset_folder import open_dataset
 from utils.data.duplicates.groups import group
 from utils.data.duplicates.image_sets import ImageSet, open_images
@@ -22,12 +23,14 @@ from utils.inference.chosen import Chosen, choose_weights
 from utils.inference.embedding import Embedding
 from utils.inference.inspected import Inspected, Refused
 from utils.inference.opening import open_pipeline
+from utils.models.spec import ANOMALY
 from utils.scoring.choice import about_choice, choose
 from utils.text import plural
 from utils.weights.appearance import entropy_of
 
 TABLE, CHOSEN, RANDOM = "select.csv", "chosen", "random"
 COLUMNS = ["list", "rank", "image", "score", "uncertainty", "distance", "why"]
+ABOUT_ANOMALIES = "chosen by how unusual an image is: such a list shows more defects than the random one, and never how often they occur"
 MOST_KNOWN = 2000  # labelled images that new ones are compared with
 
 
@@ -88,16 +91,18 @@ def select(config: SelectConfig, show: bool = True) -> SelectResult:
     out = config.out or config.images.with_name(f"{config.images.resolve().name}_select")
     if out.exists():
         raise InputError(f"{out}: exists already; remove it, or name another folder with -out")
-    labelled = open_dataset(config.dir)
+    flags = EvaluateConfig(
+        dir=config.dir, weights_dir=config.weights_dir, device=config.device, threads=config.threads, tta="none"
+    )
+    chosen = choose_weights(flags)
+    anomalies = chosen.weights.spec.task == ANOMALY
+    # Such a network was made of clean images, which need no table of labels.
+    labelled = open_clean(config.dir).dataset if anomalies else open_dataset(config.dir)
     old = ImageSet(labelled.root, labelled.image_dir, labelled.images, labelled)
     if labelled.pack is not None:
         raise InputError(f"-dir {config.dir}: is packed; give the folder that it was made of")
     if old.folder.resolve() == new.folder.resolve():
         raise InputError(f"-images {config.images}: are those of -dir; name a folder of images without labels")
-    flags = EvaluateConfig(
-        dir=config.dir, weights_dir=config.weights_dir, device=config.device, threads=config.threads, tta="none"
-    )
-    chosen = choose_weights(flags)
     skipped: list[Refused] = []
     names = one_of_each(config, old, new, skipped, show)
     if not names and not skipped:
@@ -116,7 +121,7 @@ def select(config: SelectConfig, show: bool = True) -> SelectResult:
     alike = np.bincount(choice.kind)[choice.kind]
 
     def row(kind: str, rank: int, place: int) -> list:
-        why = f"uncertainty among the highest {share[place]:.0%}, {choice.distance[place]:.1f} times as far from labelled images"
+        why = f"{'anomaly score' if anomalies else 'uncertainty'} among the highest {share[place]:.0%}, {choice.distance[place]:.1f} times as far from labelled images"
         why += f" as usual, 1 of {plural(int(alike[place]), 'image')} that look alike"
         numbers = [round(float(one[place]), 5) for one in (choice.worth, uncertainty, choice.distance)]
         return [kind, rank, names[place], *numbers, why if kind == CHOSEN else "random draw"]
@@ -130,7 +135,7 @@ def select(config: SelectConfig, show: bool = True) -> SelectResult:
                 target.parent.mkdir(parents=True, exist_ok=True)
                 link_or_copy(new.path(names[place]), target)
         write_frame(pd.DataFrame(rows, columns=COLUMNS), part / TABLE)
-    better, about = about_choice()
+    better, about = (True, ABOUT_ANOMALIES) if anomalies else about_choice()
     both = len(set(lists[CHOSEN]) & set(lists[RANDOM]))
     copies = len(new.names) - len(names) - len(skipped)
     return SelectResult(
@@ -185,14 +190,16 @@ def one_of_each(config: SelectConfig, old: ImageSet, new: ImageSet, skipped: lis
 def _look(
     flags: EvaluateConfig, chosen: Chosen, new: ImageSet, names: list[str], skipped: list[Refused], show: bool
 ) -> dict[str, tuple[float, np.ndarray]]:
-    """Return uncertainty and features of each image that can be read."""
+    """Return uncertainty, or the score of task ``anomaly``, and features of each image that can be read."""
     pipeline = open_pipeline(chosen, flags, skipped, describe=False, images=len(names))
     embedding = Embedding(chosen.weights, flags.device)
-    multiclass = pipeline.system.task == "multiclass"
+    task = pipeline.system.task
     found: dict[str, tuple[float, np.ndarray]] = {}
 
     def look(path: Path, seen: Inspected) -> float:
-        return entropy_of(seen.logits, seen.labels, multiclass)
+        if task == ANOMALY:
+            return seen.peak or 0.0
+        return entropy_of(seen.logits, seen.labels, task == "multiclass")
 
     by_path = {new.path(name): name for name in names}
     with progress(len(names), "images") as bar:

@@ -65,13 +65,12 @@ def serve(config: ServeConfig) -> None:
         def warm_up() -> None:
             try:
                 inspector.warm_up()
-            except Exception as error:
+                application.set_ready()
+                about = inspector.about
+                print(f"{address}  {about.file}, {about.backend}; ready in {age():.1f} s", flush=True)
+            except Exception as error:  # the reader of standard output may have gone, too
                 failed.append(error)
                 server.should_exit = True
-                return
-            application.set_ready()
-            about = inspector.about
-            print(f"{address}  {about.file}, {about.backend}; ready in {age():.1f} s", flush=True)
 
         server = Server(application.guard, application.traffic, started, application.close, config.max_seconds)
         asyncio.run(server.serve(sockets=[sock]))

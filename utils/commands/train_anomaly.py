@@ -15,7 +15,7 @@ from config import TrainConfig
 from utils.data.clean import CleanImages, open_clean
 from utils.data.folds import part_into_folds, split_of
 from utils.data.images import read_size
-from utils.data.splits import VALID, near_duplicate_groups, write_split
+from utils.data.splits import TEST, VALID, near_duplicate_groups, read_split, write_split
 from utils.data.synthetic import CLASS_NAMES
 from utils.data.synthetic.painted import paint_defects
 from utils.decision.decision import Decision
@@ -26,6 +26,7 @@ from utils.models.segmenter import Segmenter
 from utils.models.spec import ANOMALY
 from utils.settings import given_fields
 from utils.text import plural
+from utils.training.alarm_level import LEAST_AREA
 from utils.training.alarm_threshold import expected_alarms, images_for
 from utils.training.anomaly_encoder import open_encoder
 from utils.training.bit_depth import with_depth, write_depth
@@ -41,6 +42,7 @@ from utils.weights.weights_file import WeightsFile
 FEWEST = 10  # clean images
 WITHIN = 0.3  # of the share of false alarms that was asked for, part that other clean images may differ by
 LARGEST = 600_000  # pixels of images that the network sees at their own size, unless -image_size says otherwise
+STRETCHES = 4  # of names that follow each other, a fold: many enough that each memory knows something of every product
 DRAWN = 50  # clean images that defects of each class are drawn on
 
 
@@ -106,7 +108,7 @@ def train_anomaly(run: Run) -> AnomalyResult:
             f"-resume {run.folder}: -task {ANOMALY} is not resumed, it takes minutes; start with another -out"
         )
     assert config.dir is not None
-    images = open_clean(config.dir)
+    images = _in_split(config, open_clean(config.dir))
     _check_number(images)
     torch.manual_seed(config.seed)  # of -encoder_weights none
     encoder = open_encoder(config)
@@ -115,7 +117,7 @@ def train_anomaly(run: Run) -> AnomalyResult:
     assert config.dir is not None
     _announce(config, images, encoder.origin, notes)
     folds = _folds(config, images)
-    notes += _about_copies(folds)
+    notes += [] if config.split is not None else _about_copies(folds)
     network = encoder.network.to(choose_device(config.device))
     if config.threads:
         torch.set_num_threads(config.threads)
@@ -138,7 +140,7 @@ def train_anomaly(run: Run) -> AnomalyResult:
         "drawn": _found_of_drawn(config, images, network, held_out),
         "labelled": _found_of_labelled(config, images, network),
     }
-    notes = [*notes, _about_threshold(config.false_alarms, folds["group"].nunique())]
+    notes = [*notes, _about_threshold(config.false_alarms, folds["group"].nunique(), config.split is not None)]
     kept = [name for name in images.clean if fold_of[name] != 1]
     file = dataclasses.replace(
         file,
@@ -157,6 +159,16 @@ def train_anomaly(run: Run) -> AnomalyResult:
         weights = file.save_named(run.folder, f"patchcore-{config.encoder.replace('/', '_')}-{metrics['dataset']}")
         write_settings(run)
     return AnomalyResult(run.folder, weights, metrics, tuple(notes), time.perf_counter() - started)
+
+
+def _in_split(config: TrainConfig, images: CleanImages) -> CleanImages:
+    """Leave out the images that ``-split`` does not name, and those of its side test."""
+    if config.split is None:
+        return images
+    frame = read_split(config.split, images.dataset.images)
+    used = set(frame.loc[frame["side"] != TEST, "image"])
+    clean, defective = (tuple(name for name in part if name in used) for part in (images.clean, images.defective))
+    return dataclasses.replace(images, clean=clean, defective=defective)
 
 
 def _check_number(images: CleanImages) -> None:
@@ -197,11 +209,59 @@ def _announce(config: TrainConfig, images: CleanImages, encoder: str, notes: Seq
 def _folds(config: TrainConfig, images: CleanImages) -> pd.DataFrame:
     """Part the clean images, near-duplicates together; the first fold is held out of the memory that is kept."""
     names = list(images.clean)
+    if config.split is not None:
+        return _folds_of_split(config, images)
     groups = dict(zip(names, range(len(names)), strict=True))
     if config.group_duplicates:
         groups = near_duplicate_groups(images.dataset, config.num_of_workers, True, names)
     number = min(len(set(groups.values())), max(2, round(1 / config.valid_fraction)))
-    return part_into_folds(images.dataset.annotations, groups, number, config.seed)
+    folds = part_into_folds(images.dataset.annotations, stretches(groups, number), number, config.seed)
+    return folds.assign(group=[groups[name] for name in folds["image"]])
+
+
+def stretches(group_of: dict[str, int], folds: int) -> dict[str, int]:
+    """Join images whose names follow each other to some stretches a fold, since neighbours are mostly of one coil.
+
+    Args:
+        group_of: image name -> group that stays together.
+        folds: number of folds, not more than there are groups.
+
+    Returns:
+        Name -> stretch; groups stay together, at the place of their first name. Where large groups leave fewer stretches than
+        folds, the groups themselves.
+    """
+    sizes: dict[int, int] = {}
+    for name in sorted(group_of):
+        sizes[group_of[name]] = sizes.get(group_of[name], 0) + 1
+    number, before, stretch_of = min(len(sizes), STRETCHES * folds), 0, {}
+    for group, size in sizes.items():
+        stretch_of[group] = before * number // len(group_of)
+        before += size
+    if len(set(stretch_of.values())) < folds:
+        return group_of
+    return {name: stretch_of[group] for name, group in group_of.items()}
+
+
+def _folds_of_split(config: TrainConfig, images: CleanImages) -> pd.DataFrame:
+    """Part the clean images by the groups of ``-split``; the first fold is its side valid, where that has clean images."""
+    assert config.split is not None
+    frame = read_split(config.split).set_index("image").loc[list(images.clean)]
+    held_out = set(frame.loc[frame["side"] == VALID, "group"])
+    groups = {str(name): int(group) for name, group in frame["group"].items()}
+    first = {name: group for name, group in groups.items() if group in held_out}
+    rest = {name: group for name, group in groups.items() if group not in held_out}
+    if len(set(groups.values())) < 2 or not rest:
+        raise InputError(
+            f"-split {config.split}: the clean images of side train are in no group of their own; the groups say which images"
+            " are of one coil, so name two or more"
+        )
+    number = min(len(set(rest.values())), max(2, round(1 / config.valid_fraction)) - bool(first))
+    folds = part_into_folds(images.dataset.annotations, rest, number, config.seed)
+    if first:
+        folds["fold"] += 1
+        known = pd.DataFrame({"image": list(first), "fold": 1, "group": list(first.values())})
+        folds = pd.concat([known, folds]).sort_values("image", ignore_index=True)
+    return folds
 
 
 def _file(config: TrainConfig, images: CleanImages, network: Segmenter) -> WeightsFile:
@@ -212,10 +272,18 @@ def _file(config: TrainConfig, images: CleanImages, network: Segmenter) -> Weigh
         mean=network.mean,
         std=network.std,
         input_size=config.image_size,
-        decision=Decision.uniform(1, 0.5, 0, 0, 0.0, network.spec.scored_names),
+        decision=Decision.uniform(1, 0.5, _smallest_area(config, images), 0, 0.0, network.spec.scored_names),
         bit_depth=depth.bits,
         float_white=depth.float_white,
     )
+
+
+def _smallest_area(config: TrainConfig, images: CleanImages) -> int:
+    """Return the pixels of an image as large as most, below which a region is a speck and gives no alarm."""
+    if config.image_size is None:
+        return LEAST_AREA
+    areas = [height * width for height, width in map(read_size, images.dataset.paths(images.clean))]
+    return max(1, round(LEAST_AREA * float(np.median(areas)) / (config.image_size[0] * config.image_size[1])))
 
 
 def _found_of_drawn(
@@ -261,14 +329,17 @@ def _about_copies(folds: pd.DataFrame) -> list[str]:
     return [f"the {len(folds)} clean images are near-duplicates in {groups} groups: add images of other places"]
 
 
-def _about_threshold(share: float, count: int) -> str:
+def _about_threshold(share: float, count: int, grouped: bool) -> str:
     """Say between which shares other clean images give an alarm, and how many images would tell it well."""
     low, high = expected_alarms(count, share)
     told = f"on other clean images of the same kind expect alarms on {low:.2%} to {high:.2%} (95 % certain)"
-    needed = images_for(share, WITHIN)
+    needed, what = (
+        images_for(share, WITHIN),
+        "groups of clean images" if grouped else "clean images that are no copies",
+    )
     if count >= needed:
         return told
-    return f"{told}; for {share:.2%} within {WITHIN:.0%} of it give {needed:,} clean images that are no copies"
+    return f"{told}; for {share:.2%} within {WITHIN:.0%} of it give {needed:,} {what}"
 
 
 def _sides(folds: pd.DataFrame, images: CleanImages) -> pd.DataFrame:
@@ -277,4 +348,5 @@ def _sides(folds: pd.DataFrame, images: CleanImages) -> pd.DataFrame:
     first = int(clean["group"].max()) + 1
     groups = range(first, first + len(images.defective))
     labelled = pd.DataFrame({"image": list(images.defective), "side": VALID, "group": list(groups)})
+    labelled = labelled.astype({"group": clean["group"].dtype})  # of none pandas would take real numbers
     return pd.concat([clean, labelled]).sort_values("image", ignore_index=True)

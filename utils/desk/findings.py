@@ -31,6 +31,8 @@ class Finding:
         min_areas: per class, the smallest defect that counted.
         uncertainty: 0..1, how near a threshold the decision was.
         seconds: from acceptance to result.
+        peak: of task ``anomaly`` the probability of the most unusual place, by which the image as a whole is judged; None for
+            other tasks.
     """
 
     height: int
@@ -43,6 +45,7 @@ class Finding:
     min_areas: tuple[int, ...]
     uncertainty: float
     seconds: float
+    peak: float | None = None
 
     @classmethod
     def of(cls, about: About, inspected: Inspected, decision: Decision) -> "Finding":
@@ -59,6 +62,7 @@ class Finding:
             inspected.min_areas,
             uncertainty(about, inspected, decision),
             inspected.seconds,
+            _peak(about, inspected),
         )
 
     @property
@@ -68,7 +72,9 @@ class Finding:
 
     @property
     def probability(self) -> float:
-        """The best mean probability of a defect; without defects that of the likeliest label, else 0."""
+        """The best mean probability of a defect; without defects that of the likeliest label, else 0. Of anomalies ``peak``."""
+        if self.peak is not None:
+            return self.peak
         if len(self.defects):
             return float(self.defects["mean_probability"].max())
         if not self.codes and self.labels is not None:
@@ -126,20 +132,33 @@ def uncertainty(about: About, inspected: Inspected, decision: Decision) -> float
     """Return how near a decision was to the other one, 0 (sure) .. 1 (at the threshold).
 
     Of a class that was found that is the distance of its weakest defect's mean probability from the threshold; of one that
-    was not, that of its likeliest pixel. The least sure class counts.
+    was not, that of its likeliest pixel. The least sure class counts. Of task ``anomaly`` it is the distance of the most
+    unusual place alone: one place that is far above the threshold is an alarm, whatever weak ones there are beside it.
     """
     margins = []
+    peak = _peak(about, inspected)
+    if peak is not None:
+        threshold = decision.thresholds[0]
+        return _margin(peak if len(inspected.defects) else min(peak, threshold), threshold)
     peaks = _peaks(inspected, about.task)
     for index, threshold in enumerate(decision.thresholds):
         rows = inspected.defects[inspected.defects["class_id"] == index + 1]
         probability = float(rows["mean_probability"].min()) if len(rows) else min(peaks[index], threshold)
-        room = 1 - threshold if probability >= threshold else threshold
-        margins.append(1 - abs(probability - threshold) / room if room else 0.0)
+        margins.append(_margin(probability, threshold))
     if not decision.thresholds and inspected.labels is not None:
         for probability, threshold in zip(inspected.labels.tolist(), about.label_thresholds, strict=True):
-            room = 1 - threshold if probability >= threshold else threshold
-            margins.append(1 - abs(probability - threshold) / room if room else 0.0)
-    return round(min(max(margins, default=0.0), 1.0), 4)
+            margins.append(_margin(probability, threshold))
+    return max(margins, default=0.0)
+
+
+def _margin(probability: float, threshold: float) -> float:
+    """Return how near a probability is to a threshold, 0 .. 1 (at it)."""
+    room = 1 - threshold if probability >= threshold else threshold
+    return round(min(max(1 - abs(probability - threshold) / room, 0.0), 1.0), 4) if room else 0.0
+
+
+def _peak(about: About, inspected: Inspected) -> float | None:
+    return inspected.peak if about.task == "anomaly" else None
 
 
 def _peaks(inspected: Inspected, task: str) -> list[float]:

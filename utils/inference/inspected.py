@@ -1,6 +1,7 @@
 """What is known about one image after the networks have seen it, and why there is nothing known about another."""
 
 import dataclasses
+import math
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -41,6 +42,21 @@ class Inspected:
     def logits(self) -> np.ndarray | None:
         """``(K, H, W)`` float32 at the image's own size; None when a gate turned the image away, or they were dropped."""
         return self._logits.cpu().numpy() if isinstance(self._logits, torch.Tensor) else None
+
+    @property
+    def peak(self) -> float | None:
+        """Probability of the likeliest pixel of task ``anomaly``: of its defects where it has any, else of the whole image.
+
+        None where the logits were dropped.
+        """
+        if isinstance(self._logits, DecidedLogits):
+            values = self._logits.values[0]
+        elif self.logits is None:
+            return None
+        else:
+            values = self.logits[0][self.masks[0]] if self.masks.any() else self.logits[0]
+        logit = float(values.max(initial=-np.inf))
+        return 1 / (1 + math.exp(-min(max(logit, -500.0), 500.0)))
 
     @property
     def decided_logits(self) -> np.ndarray | DecidedLogits | None:

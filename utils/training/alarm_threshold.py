@@ -4,46 +4,46 @@ import math
 
 import numpy as np
 
-TAIL = 0.2  # share of the scores, the largest, that the tail is fitted to
-FEWEST = 8  # scores of a tail
+FEWEST = 8  # scores, the largest, that tell how the scores fall off beyond them
 
 
 def alarm_threshold(scores: np.ndarray, false_alarms: float) -> float:
     """Return the score that a share of clean images exceeds.
 
-    Where there are many more images than false alarms, that is a quantile. Else a quantile would be one of the few largest scores,
-    which chance decides: beyond the quantile of ``TAIL`` the scores are taken to fall off exponentially, as the tail of
-    a maximum of many values does (Gumbel; the estimate of the tail's mean is Hill's on a linear scale).
+    It is the quantile of Harrell and Davis (1982), a mean of all scores with weights around the one that is asked for: less is
+    left to chance than by that one alone, and nothing is supposed of how the scores fall off. Where there is less than one
+    false alarm among the images, they are taken to fall off exponentially beyond the quantile of one.
 
     Args:
         scores: ``(N,)`` of clean images that the memory does not know.
         false_alarms: share, above 0 and below 1.
     """
+    from scipy.stats import beta  # takes a second to import
+
     ordered = np.sort(np.asarray(scores, np.float64))
-    if false_alarms >= TAIL or len(ordered) < 2:
-        return float(np.quantile(ordered, 1 - false_alarms))
-    count = min(len(ordered) - 1, max(FEWEST, round(TAIL * len(ordered))))
-    base = ordered[-count - 1]
-    excess = float((ordered[-count:] - base).mean())
-    return float(base + excess * np.log(count / len(ordered) / false_alarms))
+    count = len(ordered)
+    share = max(false_alarms, min(1 / count, 0.5))
+    weights = np.diff(beta.cdf(np.arange(count + 1) / count, (count + 1) * (1 - share), (count + 1) * share))
+    quantile = float(weights @ ordered / weights.sum())
+    if share <= false_alarms:
+        return quantile
+    largest = ordered[-min(FEWEST, count) :]
+    return quantile + float((largest - largest[0]).mean()) * math.log(share / false_alarms)
 
 
 def _spread(false_alarms: float) -> float:
     """Return the relative standard deviation of the share that is really let through, of one image; N have it / sqrt(N).
 
-    Of a quantile it is that of a binomial share. Of the tail's fit: of the number of images beyond its base, and of the mean of
-    their excess, by which the logarithm of the share goes (delta method).
+    That of a binomial share.
     """
-    if false_alarms >= TAIL:
-        return math.sqrt((1 - false_alarms) / false_alarms)
-    return math.sqrt((1 - TAIL) / TAIL + math.log(TAIL / false_alarms) ** 2 / TAIL)
+    return math.sqrt((1 - false_alarms) / false_alarms)
 
 
 def expected_alarms(count: int, false_alarms: float) -> tuple[float, float]:
     """Compute between which shares of other clean images give an alarm, with 95 % certainty.
 
     Args:
-        count: independent images that the threshold was found by.
+        count: independent images that the threshold was found by, or groups of images that are alike.
         false_alarms: share that was asked for, above 0 and below 1.
 
     Returns:

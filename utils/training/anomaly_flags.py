@@ -12,7 +12,7 @@ from utils.settings import flag_of, given_fields, note_given
 TAKEN = frozenset(
     (
         *("dir", "out", "task", "architecture", "encoder", "encoder_weights", "channels", "weights_dir"),
-        *("false_alarms", "memory", "image_size", "bit_depth", "valid_fraction", "group_duplicates"),
+        *("false_alarms", "memory", "image_size", "bit_depth", "split", "valid_fraction", "group_duplicates"),
         *("seed", "device", "threads", "num_of_workers", "recipe"),
     )
 )
@@ -37,6 +37,8 @@ def settle_anomaly(given: TrainConfig) -> TrainConfig:
         raise InputError(
             f"-false_alarms {given.false_alarms:g}: expected a share of the clean images above 0 and below 1, as 0.01"
         )
+    if given.split is not None and "group_duplicates" in names:
+        raise InputError(f"-group_duplicates: -split {given.split} names the groups; leave one of the two out")
     source = given.weights_dir
     if source is not None:
         for name in ("encoder", "encoder_weights"):

@@ -13,6 +13,7 @@ from config import TrainConfig
 from utils.data.checks import thread_count
 from utils.data.dataset_folder import Dataset
 from utils.models.segmenter import Segmenter
+from utils.training.alarm_level import LEAST_AREA, alarm_level, regions
 
 MOST_GATHERED = 60_000  # features that the axes and the memory are computed from
 BATCH = 8  # images that the encoder sees at once
@@ -171,6 +172,8 @@ def farthest(
 ) -> dict[str, float]:
     """Compute how far the most unusual place of each image is from a memory that does not know the image.
 
+    A place is as large as a region that gives an alarm, see ``alarm_level``.
+
     Args:
         network: of task ``anomaly``; it has the last memory then.
         memories: one a fold, of the images of the other folds.
@@ -186,7 +189,7 @@ def farthest(
         for name, one in zip(names, features, strict=True):
             network.net.remember(*memories[memory_of[name]])  # type: ignore[operator]
             distances = network.net.distances(one[None])  # type: ignore[operator]
-            found[name] = float(_seen(distances, pixels.shape[-2:]).max())
+            found[name] = alarm_level(_seen(distances, pixels.shape[-2:])[0, 0].cpu().numpy())
     return found
 
 
@@ -199,7 +202,7 @@ def alarms(
     change: Change | None = None,
     masks: Mapping[str, np.ndarray] | None = None,
 ) -> dict[str, bool]:
-    """Return which images give an alarm.
+    """Return which images give an alarm: where a region that is no speck is above the threshold.
 
     Args:
         config: size, channels and threads.
@@ -214,10 +217,12 @@ def alarms(
     for some, pixels in batches(dataset, names, config.channels, config.image_size, BATCH, threads, change):
         logits = network(pixels.to(network.scale.device))[:, 0].cpu().numpy()
         for name, one in zip(some, logits, strict=True):
+            hot = regions(one >= 0, LEAST_AREA)
             if masks is not None:
                 height, width = masks[name].shape
-                one = cv2.resize(one, (width, height), interpolation=cv2.INTER_LINEAR)[masks[name]]
-            found[name] = bool((one >= 0).any())
+                whole = cv2.resize(hot.astype(np.uint8), (width, height), interpolation=cv2.INTER_NEAREST)
+                hot = (whole > 0) & masks[name]
+            found[name] = bool(hot.any())
     return found
 
 
