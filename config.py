@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, ClassVar, Literal
 
 # What -version prints, and what run folders, weights files and scores say that they were made by.
-PROJECT, VERSION = "steel-defects", "0.1.0"
+PROJECT, VERSION = "steel-defects", "0.2.0"
 
 # The choices of flags. Tables that implement them have exactly these names; tests/test_config.py checks it.
 
