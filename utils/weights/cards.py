@@ -48,6 +48,8 @@ def card(entry: Entry, weights: WeightsFile, model: Segmenter, training: Trainin
         words: of the publisher.
     """
     size = "their own size" if weights.input_size is None else "{}x{} pixels".format(*weights.input_size)
+    if model.spec.downsample > 1:
+        size += f", made smaller {model.spec.downsample} times by the network"
     millions = sum(parameter.numel() for parameter in model.parameters()) / 1e6
     numbers = "16 bits" if entry.storage == "half" else "32 bits"
     parts = [
