@@ -27,6 +27,7 @@ from benchmarks.machine import facts, write_rows
 from config import flag
 from utils.cli import DONE, parse, run
 from utils.data.listing import list_images
+from utils.device import cpu_has_bf16
 from utils.errors import InputError
 
 ROOT = Path(__file__).parents[1]
@@ -39,10 +40,9 @@ import json, sys, time
 from pathlib import Path
 from config import PredictConfig
 from utils.commands.predict_folder import predict_folder
-from utils.device import cpu_has_bf16
-images, out, threads, weights = sys.argv[1:]
+images, out, threads, weights, precision = sys.argv[1:]
 config = PredictConfig(images=Path(images), out=Path(out), weights_dir=Path(weights), save=("masks",), backend="openvino",
-                       precision="bf16" if cpu_has_bf16() else "f32", threads=int(threads))
+                       precision=precision, threads=int(threads))
 predict_folder(config)
 cpu = time.process_time()
 seconds = predict_folder(config).seconds
@@ -141,6 +141,7 @@ class PeersConfig:
     peers: tuple[str, ...] = flag(", ".join(PEERS), PEERS)
     weights_dir: Path = flag("weights of this project and of the script", Path("weights"))
     ultralytics: Path | None = flag("python of an environment with ultralytics and openvino; none: without it", None)
+    precision: str | None = flag("f32, bf16 or int8 of this project; none: bf16 where the processor has it", None)
     threads: int = flag("CPU threads", 2, low=1)
     out: Path = flag("CSV file to append to", Path(__file__).parent / "results/peers.csv")
 
@@ -181,6 +182,8 @@ def measure(config: PeersConfig, peer: str, python: str) -> tuple[float, float]:
     """
     with tempfile.TemporaryDirectory() as folder:
         words = [str(config.images.resolve()), folder, str(config.threads), str(config.weights_dir)]
+        if peer == "project":
+            words.append(config.precision or ("bf16" if cpu_has_bf16() else "f32"))
         said = call([python, "-c", PROGRAMS[peer], *words], peer, config.threads, own=peer != "ultralytics")
     seconds, cpu = json.loads(said.strip().splitlines()[-1])
     return seconds, cpu
