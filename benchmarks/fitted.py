@@ -119,7 +119,7 @@ def _fit_masks(model: Segmenter, images: Sequence[np.ndarray], labels: Sequence[
     scores = (torch.cat(everywhere) - mean) @ weight
     shares = np.mean([mask.mean(axis=(0, 1)) for mask in labels], axis=0)
     level = torch.stack([scores[:, k].quantile(1 - max(float(share), 1e-4)) for k, share in enumerate(shares)])
-    scale = 4 / scores.std(dim=0)
+    scale = 4 / scores.std(dim=0).clamp(min=1e-9)  # a class that these strips do not show has the score 0 everywhere
     with torch.no_grad():
         layer.weight.copy_((weight * scale).T.reshape(layer.weight.shape))
         layer.bias.copy_(-(level + mean @ weight) * scale)
