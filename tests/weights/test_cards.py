@@ -43,3 +43,14 @@ def test_shown_lines_load_the_file(architecture, task, widths, of_smp, tmp_path,
             assert sample.difference(shown["net"]) < TOLERANCE
             answer = shown["net"](images)
     torch.testing.assert_close(parts(answer)[0], torch.from_numpy(sample.answers[0]), atol=TOLERANCE, rtol=0)
+
+
+def test_shown_lines_say_how_a_downsampled_network_makes_images_smaller():
+    spec = ModelSpec("unet", "test_resnet", "multilabel", ("pit",), decoder_channels=(16, 16, 16, 8, 8), downsample=2)
+    model = build(spec).eval()
+    assert "made smaller by torch.nn.functional.avg_pool2d(images, 2), and the logits" in loading("net.pth", model)
+    images = torch.randint(0, 256, (1, 3, 64, 128), generator=torch.Generator().manual_seed(0), dtype=torch.uint8)
+    mean, std = (torch.tensor(one).view(1, -1, 1, 1) for one in (model.mean, model.std))
+    with torch.no_grad():
+        small = model.net((torch.nn.functional.avg_pool2d(images.float(), 2) / 255 - mean) / std)
+        torch.testing.assert_close(model.enlarged(small), model(images), atol=1e-4, rtol=1e-4)

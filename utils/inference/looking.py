@@ -30,20 +30,19 @@ def looking(weights: WeightsFile | SystemFile) -> Looking | None:
         weights = next(members, weights)
     if isinstance(weights, SystemFile) or weights.appearance is None or weights.appearance.layer is None:
         return None
-    found = _by_openvino(weights, None, weights.appearance.layer)
-    if found and len(found(np.zeros((SIDE, SIDE, weights.spec.channels), np.uint8))) == len(weights.appearance.centre):
-        return found
-    try:
-        trunk = Trunk(weights.build(), weights.appearance.layer)
-        if len(trunk.features(np.zeros((SIDE, SIDE, weights.spec.channels), np.uint8))) != len(
-            weights.appearance.centre
-        ):
-            raise ValueError("centre")
-    except ValueError as error:
-        raise InputError(
-            f"{weights.source}: damaged weights file (appearance: {error}); fetch or train it again"
-        ) from None
-    return _by_openvino(weights, trunk, weights.appearance.layer) or _locked(trunk.features)
+    layer, wanted = weights.appearance.layer, len(weights.appearance.centre)
+    blank = np.zeros((SIDE, SIDE, weights.spec.channels), np.uint8)
+    look = _by_openvino(weights, None, layer)
+    if look is None or len(look(blank)) != wanted:
+        try:
+            look = _fastest(weights, Trunk(weights.build(), layer), layer)
+            if len(look(blank)) != wanted:
+                raise ValueError("centre")
+        except ValueError as error:
+            raise InputError(
+                f"{weights.source}: damaged weights file (appearance: {error}); fetch or train it again"
+            ) from None
+    return look
 
 
 def measuring(weights: WeightsFile, fast: bool = False) -> tuple[str | None, Looking | None]:
@@ -59,8 +58,11 @@ def measuring(weights: WeightsFile, fast: bool = False) -> tuple[str | None, Loo
     if layer is None:
         return None, None
     trunk = Trunk(model, layer)
-    found = _by_openvino(weights, trunk, layer) if fast else None
-    return layer, found or _locked(trunk.features)
+    return layer, _fastest(weights, trunk, layer) if fast else _locked(trunk.features)
+
+
+def _fastest(weights: WeightsFile, trunk: Trunk, layer: str) -> Looking:
+    return _by_openvino(weights, trunk, layer) or _locked(trunk.features)
 
 
 def _locked(look: Looking) -> Looking:

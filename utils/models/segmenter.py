@@ -129,7 +129,7 @@ class Segmenter(nn.Module):
             pixels = functional.pad(pixels, (0, right, 0, below), mode=mode)
         if self.spec.downsample == 1:
             return torch.addcmul(self.shift, pixels, self.scale)
-        # A convolution, since OpenVINO takes six times as long to pool three channels.
+        # A convolution, since OpenVINO takes several times as long to pool three channels.
         return functional.conv2d(pixels, self.means, self.shift.flatten(), stride=self.spec.downsample)
 
     def enlarged(self, masks: torch.Tensor) -> torch.Tensor:
@@ -137,7 +137,7 @@ class Segmenter(nn.Module):
         factor, count = self.spec.downsample, masks.shape[1]
         if factor == 1:
             return masks
-        # A transposed convolution with the weights of bilinear interpolation, which OpenVINO does in a fifth of the time.
+        # A transposed convolution with the weights of bilinear interpolation, which OpenVINO does in less time.
         tent = 1 - (torch.arange(2 * factor, device=masks.device) + 0.5 - factor).abs() / factor
         kernel = torch.eye(count, device=masks.device)[:, :, None, None] * torch.outer(tent, tent)
         edged = functional.pad(masks, (1, 1, 1, 1), mode="replicate")

@@ -20,9 +20,8 @@ from utils.line.sources.source import SHARED, SourceError, SourceOptions, Take, 
 MOST_MISSING = 1000  # frames that a hole in the numbers is told as one by one; more are counted alone
 COUNTERS = ("ChunkCounterValue", "ChunkEncoderValue", "ChunkLineStatusAll")
 SILENT = 2.0  # seconds without a frame after which it is asked whether the camera is still there
-CONTROL = (
-    0x0A00  # register of GigE Vision in which the camera says who controls it: bit 0 or 1 of its last byte, somebody
-)
+# Register of GigE Vision in which the camera says whether somebody controls it: bit 0 or 1 of its last byte.
+CONTROL = 0x0A00
 _DISCOVER_MS = 1000
 
 
