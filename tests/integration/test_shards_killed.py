@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from benchmarks.scale import LAUNCH, START, cluster, kill_node, task_processes
+from benchmarks.simulated_cluster import LAUNCH, START, cluster, kill_node, task_processes
 from config import Url
 from utils.data.parts import read_part, read_rows
 from utils.data.stores import Store
