@@ -8,8 +8,9 @@ ARGS ?=
 PYTHON ?= $(shell for python in python3 python3.13 python3.12 python3.11 python; do $$python -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' 2>/dev/null && echo $$python && break; done)
 
 BIN := $(VENV)/bin
-# Tests of one module stay in one process, since they share what is slow to make.
-ALL_CORES := --numprocesses auto --maxprocesses 8 --dist loadfile --no-loadscope-reorder
+# Tests of one module stay in one process, since they share what is slow to make. A process that dies ends the run with the
+# name of its test: with another in its place pytest-xdist waits for ever.
+ALL_CORES := --numprocesses auto --maxprocesses 8 --dist loadfile --no-loadscope-reorder --max-worker-restart 0
 INSTALLED := $(VENV)/.installed
 # Build of torch that uv is to take (cpu, cu126, ... or auto); empty: the exact versions of requirements.lock. The one that
 # is installed stays until another is named.

@@ -26,6 +26,7 @@ from benchmarks.machine import facts, write_rows
 from config import flag
 from utils.cli import DONE, parse, run
 from utils.device import optional
+from utils.inference.openvino_core import openvino_core
 
 CLASSES = ("pits", "cracks", "scratches", "patches")
 HALF = (128, 64, 32, 16, 16)
@@ -128,7 +129,6 @@ def _make_depthwise(module: Any) -> None:
 
 def open_compiled(graph: Any, precision: str, profiled: bool = False) -> Any:
     """Compile for one thread."""
-    import openvino
 
     options = {
         "INFERENCE_PRECISION_HINT": precision,
@@ -137,7 +137,7 @@ def open_compiled(graph: Any, precision: str, profiled: bool = False) -> Any:
         "ENABLE_CPU_PINNING": False,
         "PERF_COUNT": profiled,
     }
-    return openvino.Core().compile_model(graph, "CPU", options)
+    return openvino_core().compile_model(graph, "CPU", options)
 
 
 def gemm_limit(precision: str) -> float:

@@ -22,6 +22,7 @@ from benchmarks.machine import facts, write_rows
 from config import flag
 from utils.cli import DONE, parse, run
 from utils.device import optional
+from utils.inference.openvino_core import openvino_core
 
 PACKAGES = ("openvino", "nncf", "torch")
 FIRST = 4  # images that -backend auto looks at, see utils/inference/backends/choice.py
@@ -61,7 +62,7 @@ def main(argv: Sequence[str]) -> int:
     from utils.scoring.scores import scores
     from utils.weights.finding import open_weights
 
-    openvino = optional("int8_dice.py", "openvino", "nncf")
+    optional("int8_dice.py", "openvino", "nncf")
     torch.set_num_threads(1)
     nncf = open_nncf()
     weights = open_weights(config.weights_dir, config.weights)
@@ -86,7 +87,7 @@ def main(argv: Sequence[str]) -> int:
         if len(sizes) == 1:  # a graph for one size is faster
             graph = graph.clone()
             graph.reshape([1, *sizes.pop()])
-        return run_of(openvino.compile_model(graph, "CPU", {"INFERENCE_PRECISION_HINT": precision}))
+        return run_of(openvino_core().compile_model(graph, "CPU", {"INFERENCE_PRECISION_HINT": precision}))
 
     plain = opened(graph, "f32")
     reference = labelled_by([type(one)(one.name, one.pixels) for one in scored], plain, spec, decision)

@@ -26,6 +26,7 @@ from benchmarks.machine import facts, write_rows
 from config import flag
 from utils.cli import DONE, parse, run
 from utils.device import optional
+from utils.inference.openvino_core import openvino_core
 
 CALIBRATED = (2, 256, 320)  # images of noise and their size: enough for ranges, which cost no time later
 CLASSES = ("pits", "cracks", "scratches", "patches")
@@ -56,8 +57,8 @@ def main(argv: Sequence[str]) -> int:
     config = parse(Int8SpeedConfig, argv, "int8_speed.py", "Time 8-bit integers against floating point.")
     import numpy as np
 
-    openvino = optional("int8_speed.py", "openvino", "nncf")
-    core = openvino.Core()
+    optional("int8_speed.py", "openvino", "nncf")
+    core = openvino_core()
     images = np.random.default_rng(0).integers(0, 256, (1, *config.size, 3), dtype=np.uint8)
     for network in config.networks:
         compiled = {precision: _compiled(core, config, network, precision) for precision in config.precisions}

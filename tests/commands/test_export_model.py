@@ -12,7 +12,6 @@ from pathlib import Path
 import cv2
 import numpy as np
 import onnxruntime
-import openvino
 import pytest
 import torch
 from PIL import Image
@@ -27,6 +26,7 @@ from utils.errors import InputError
 from utils.inference.export.parity import Parity, ParityImage
 from utils.inference.export.quantise import Quantised
 from utils.inference.opening import open_network
+from utils.inference.openvino_core import openvino_core
 from utils.inference.pipeline import InspectionPipeline
 from utils.inference.systems.single import SingleNetwork
 from utils.weights.finding import find
@@ -40,7 +40,7 @@ def opened(path: Path) -> Callable[[np.ndarray], np.ndarray]:
     if path.suffix == ".onnx":
         session = onnxruntime.InferenceSession(path)
         return lambda images: session.run(["masks"], {"images": images})[0]
-    compiled = openvino.compile_model(path, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
+    compiled = openvino_core().compile_model(path, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
     return lambda images: compiled(images)["masks"]
 
 
@@ -100,7 +100,7 @@ def test_exported_masks_are_those_of_the_pipeline(make_weights, images, exported
 
 def test_metadata_says_what_a_user_needs(exported):
     found = onnxruntime.InferenceSession(exported("onnx").files[0]).get_modelmeta().custom_metadata_map
-    graph = openvino.Core().read_model(exported("openvino").files[0])
+    graph = openvino_core().read_model(exported("openvino").files[0])
     for key, value in {"classes": ["pits", "cracks"], "thresholds": [0.5, 0.5], "channels": 3}.items():
         assert json.loads(found[key]) == value
         assert json.loads(graph.get_rt_info(["steel_defects", key]).astype(str)) == value
@@ -139,7 +139,7 @@ def test_int8_is_calibrated_on_other_images_than_it_is_compared_on(make_weights,
     def quantise(graph, given, limit):
         calibrated.extend(given)
         chosen_on.extend(limit.images)
-        assert len(limit.score(openvino.compile_model(graph, "CPU"), limit.images)) == len(limit.images)
+        assert len(limit.score(openvino_core().compile_model(graph, "CPU"), limit.images)) == len(limit.images)
         return Quantised(graph, 9, ("decoder.head",))
 
     monkeypatch.setattr(exporting, "quantise", quantise)

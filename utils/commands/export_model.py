@@ -32,6 +32,7 @@ from utils.inference.export.parity import (
 )
 from utils.inference.export.quantise import Limit, Quantised, quantise
 from utils.inference.network import Outputs
+from utils.inference.openvino_core import openvino_core
 from utils.inference.systems.system import Size
 from utils.models.segmenter import Segmenter
 from utils.weights.finding import open_weights
@@ -150,7 +151,7 @@ def _draft(config: ExportConfig, library: Any, weights: WeightsFile, path: Path,
         content, size = _convert_onnx(library, model, weights.input_size, examples[0])
         draft = _write_onnx(draft, content, about, config.precision)
     else:
-        graph, size = _convert_openvino(library, model, weights.input_size, examples[0])
+        graph, size = _convert_openvino(model, weights.input_size, examples[0])
         if config.int8:
             calibrated = for_calibration(others.calibrated, size)
             chosen_on = of_size(others.chosen_on, size) or of_size(others.calibrated, size)
@@ -193,7 +194,7 @@ def open_exported(path: Path, library: Any) -> Run:
         session = library.InferenceSession(path)
         return lambda images: Outputs.of([torch.from_numpy(part) for part in session.run(None, {"images": images})])
     # f32, so that the report does not depend on whether this machine has bf16.
-    return run_of(library.compile_model(path, "CPU", {"INFERENCE_PRECISION_HINT": "f32"}))
+    return run_of(openvino_core().compile_model(path, "CPU", {"INFERENCE_PRECISION_HINT": "f32"}))
 
 
 def _limit(
@@ -258,9 +259,9 @@ def _convert_onnx(library: Any, model: Segmenter, input_size: Size, example: Par
     return _convert(to_onnx, opened, model, input_size, example)
 
 
-def _convert_openvino(library: Any, model: Segmenter, input_size: Size, example: ParityImage) -> tuple[Any, Size]:
+def _convert_openvino(model: Segmenter, input_size: Size, example: ParityImage) -> tuple[Any, Size]:
     def opened(graph: Any) -> Any:
-        compiled = library.compile_model(graph, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
+        compiled = openvino_core().compile_model(graph, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
         return lambda images: list(compiled(images).values())
 
     return _convert(to_openvino, opened, model, input_size, example)

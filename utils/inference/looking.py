@@ -9,6 +9,7 @@ import numpy as np
 from utils.device import optional
 from utils.errors import InputError
 from utils.inference.backends.store import Store
+from utils.inference.openvino_core import openvino_core
 from utils.models.trunk import SIDE, Trunk, layer_of, square_of
 from utils.weights.system_file import SystemFile
 from utils.weights.weights_file import WeightsFile
@@ -90,7 +91,7 @@ def _by_openvino(weights: WeightsFile, trunk: Trunk | None, layer: str) -> Looki
     except InputError:
         return None
     try:
-        core, store = openvino.Core(), Store(weights)
+        core, store = openvino_core(), Store(weights)
         name = f"openvino-{openvino.__version__.split('-')[0]}-trunk-{hashlib.sha256(layer.encode()).hexdigest()[:8]}"
         graph = trunk_to_openvino(trunk) if trunk else store.read_openvino(core, name)
         if graph is None:

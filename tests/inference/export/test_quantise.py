@@ -9,6 +9,7 @@ import pytest
 from openvino import opset8 as ov
 
 from utils.inference.export.quantise import Limit, Quantised, _Scored, layers_of, quantise
+from utils.inference.openvino_core import openvino_core
 
 
 def graph_of(*quantised: bool) -> openvino.Model:
@@ -63,7 +64,7 @@ def test_the_worst_layers_stay_in_floating_point(seconds):
     random = np.random.default_rng(0)
     images = [SimpleNamespace(pixels=random.integers(0, 256, (8, 8, 3), dtype=np.uint8)) for _ in range(4)]
     graph = graph_of(False, False, False)
-    exact = openvino.compile_model(graph, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
+    exact = openvino_core().compile_model(graph, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
     wanted = {id(image): exact(image.pixels[None])[0].copy() for image in images}
 
     def score(compiled, given):
@@ -71,7 +72,9 @@ def test_the_worst_layers_stay_in_floating_point(seconds):
 
     plain = quantise(graph, [image.pixels for image in images])
     assert plain.in_float == ()
-    lost = 1 - np.mean(score(openvino.compile_model(plain.graph, "CPU", {"INFERENCE_PRECISION_HINT": "f32"}), images))
+    lost = 1 - np.mean(
+        score(openvino_core().compile_model(plain.graph, "CPU", {"INFERENCE_PRECISION_HINT": "f32"}), images)
+    )
     assert lost > 0
     kept = quantise(graph, [image.pixels for image in images], Limit(score, images, lost / 2, seconds))
     assert kept.late == (not seconds)

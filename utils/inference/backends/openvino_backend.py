@@ -14,6 +14,7 @@ from utils.inference.backends.openvino_steps import Steps, has_steps
 from utils.inference.backends.store import SIZES, Store
 from utils.inference.export.graph import takes_any_size, to_openvino
 from utils.inference.network import ChooseImages, Outputs, Settings, keep_chosen
+from utils.inference.openvino_core import openvino_core
 from utils.inference.systems.system import Size
 from utils.weights.weights_file import WeightsFile
 
@@ -42,7 +43,7 @@ class OpenVinoNetwork:
         else:
             check_precision(settings.precision, device)
         self._version = openvino.__version__.split("-")[0]
-        self._core = openvino.Core()
+        self._core = openvino_core()
         threads = cpu_threads(settings.threads)
         self._streams = min(threads, MOST_STREAMS)
         # One more than run, so that no stream waits for Python between two batches.

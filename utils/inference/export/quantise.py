@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from utils.device import optional
+from utils.inference.openvino_core import signal_stack_kept
 
 # Scores what a compiled network says about images: by image, 0..1, where 1 is best.
 Score = Callable[[Any, Sequence[Any]], list[float]]
@@ -82,22 +83,24 @@ def quantise(graph: Any, images: Sequence[np.ndarray], limit: Limit | None = Non
     # Symmetric ranges: OpenVINO computes them faster than MIXED's, see benchmarks/README.md.
     options = {"preset": nncf.QuantizationPreset.PERFORMANCE, "subset_size": len(images)}
     if limit is None:
-        found = nncf.quantize(graph, dataset, **options)
+        with signal_stack_kept():  # NNCF makes cores of its own
+            found = nncf.quantize(graph, dataset, **options)
         return Quantised(found, *layers_of(found))
     scored = _Scored(limit)
     ranked_on = max(1, min(RANKED_ON, len(limit.images) // 2))
-    found = nncf.quantize_with_accuracy_control(
-        graph,
-        dataset,
-        nncf.Dataset(list(limit.images), lambda image: image.pixels[None]),
-        scored,
-        max_drop=limit.max_drop,
-        advanced_accuracy_restorer_parameters=nncf.AdvancedAccuracyRestorerParameters(
-            ranking_subset_size=ranked_on,
-            num_ranking_workers=1,  # each of several holds a compiled network
-        ),
-        **options,
-    )
+    with signal_stack_kept():
+        found = nncf.quantize_with_accuracy_control(
+            graph,
+            dataset,
+            nncf.Dataset(list(limit.images), lambda image: image.pixels[None]),
+            scored,
+            max_drop=limit.max_drop,
+            advanced_accuracy_restorer_parameters=nncf.AdvancedAccuracyRestorerParameters(
+                ranking_subset_size=ranked_on,
+                num_ranking_workers=1,  # each of several holds a compiled network
+            ),
+            **options,
+        )
     return Quantised(found, *layers_of(found), late=scored.late)
 
 

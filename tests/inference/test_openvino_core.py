@@ -1,0 +1,58 @@
+"""Signals arrive though cores of OpenVINO come and go: on processors with AMX a freed one took the stack for them along."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+START = """import gc, os, signal
+import numpy as np, openvino
+from openvino import opset13 as ops
+signal.signal(signal.SIGUSR1, lambda number, frame: print("handled", flush=True))
+image = ops.parameter([1, 3, 8, 8], np.float32)
+graph = openvino.Model([ops.relu(image)], [image])
+
+def another(make):
+    core = make()
+    return core, core.compile_model(graph, "CPU", {})
+
+def two(make):
+    first, second = another(make), another(make)
+    first = gc.collect()
+    second = gc.collect()
+"""
+
+
+def said_by(code: str) -> str:
+    """Return what a process of its own says that sends itself a signal at the end."""
+    words = [sys.executable, "-X", "faulthandler", "-c", f"{START}\n{code}\nos.kill(os.getpid(), signal.SIGUSR1)"]
+    done = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+@pytest.fixture(autouse=True)
+def openvino():
+    pytest.importorskip("openvino")
+
+
+def test_networks_share_a_core():
+    code = "from utils.inference.openvino_core import openvino_core\ntwo(openvino_core)\nprint(openvino_core() is openvino_core())"
+    assert said_by(code) == "True\nhandled\n"
+
+
+def test_cores_of_a_library_take_no_stack_along():
+    code = (
+        "from utils.inference.openvino_core import signal_stack_kept\nwith signal_stack_kept():\n    two(openvino.Core)"
+    )
+    assert said_by(code) == "handled\n"
+
+
+def test_there_is_one_way_to_a_core():
+    own = re.compile(r"openvino\.Core\(\)|library\.compile_model|openvino\.compile_model")
+    found = {str(file.relative_to(ROOT)) for file in (ROOT / "utils").rglob("*.py") if own.search(file.read_text())}
+    # The program that an export carries knows nothing of this project, and frees nothing before its end.
+    assert found == {"utils/inference/openvino_core.py", "utils/commands/export_system.py"}
