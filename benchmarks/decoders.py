@@ -54,8 +54,8 @@ class DecodersConfig:
     encoders: tuple[str, ...] = flag(
         "encoders of the table",
         (
-            *("resnet18", "resnet34", "mobilenet_v2", "tf_efficientnet_lite0", "tf_efficientnet_lite2"),
-            *("efficientnet-b0", "efficientnet-b2", "efficientnet-b4"),
+            *("resnet18", "resnet34", "resnet50", "mobilenet_v2", "tf_efficientnet_lite0", "tf_efficientnet_lite2"),
+            *("efficientnet-b0", "efficientnet-b3", "efficientnet-b4"),
         ),
     )
     downsamples: tuple[int, ...] = flag("as -downsample of Train.py, of the table of encoders", (1, 2))

@@ -124,7 +124,7 @@ def main(argv: Sequence[str], trainer: Callable[[TrainConfig], TrainResult] = tr
             assert settings.out
             started = (settings.out / SETTINGS).exists()
             result = trainer(TrainConfig(resume=settings.out) if started else settings)
-            write_rows(config.out, [*done, {**key, **measured(config, settings, result)}])
+            write_rows(config.out, [*done, {**key, **measured(settings, result)}])
             write_text(config.out.with_suffix(".md"), table(read_rows(config.out), budget))
     print(table(read_rows(config.out), budget))
     return DONE
@@ -183,7 +183,7 @@ def settings_of(
     return TrainConfig(dir=config.dir, out=config.runs / folder, split=split, seed=seed, **values)
 
 
-def measured(config: RecipesConfig, settings: TrainConfig, result: TrainResult) -> dict[str, Any]:
+def measured(settings: TrainConfig, result: TrainResult) -> dict[str, Any]:
     """Return the columns of one training."""
     sides = [line.split(",")[1] for line in (result.folder / SPLIT).read_text("utf-8").splitlines()[1:]]
     with open(result.folder / HISTORY, newline="", encoding="utf-8") as file:
@@ -201,7 +201,7 @@ def measured(config: RecipesConfig, settings: TrainConfig, result: TrainResult) 
         "precision": settings.precision,
         "hardware": _hardware(settings),
         "torch": torch.__version__,
-        "dataset": config.dir.resolve().name,
+        "dataset": Path(settings.dir).resolve().name,
     }
 
 

@@ -18,6 +18,7 @@ class SmallTraining:
     encoder: str = flag("SMP or timm encoder", "resnet18")
     decoder_channels: tuple[int, ...] | None = flag("as for Train.py", (128, 64, 32, 16, 16))
     crop: tuple[int, int] | None = flag("H,W in pixels of training crops; none: whole images", (128, 128))
+    downsample: int = flag("as for Train.py", 1)
     augmentation: str = flag("as for Train.py", "d4")
     num_epochs: int = flag("passes over the training images", 6, low=1)
     batch_size: int = flag("images a step", 16, low=1)

@@ -42,6 +42,7 @@ class TilesConfig:
     mosaics: tuple[int, ...] = flag("for views: images a side of the squares; 1: the images themselves", (1, 2))
     every: int = flag("for views: take every so manieth image", 1, low=1)
     lengths: tuple[int, ...] = flag("for frames: widths in pixels", (8192, 16384, 32768))
+    following: int = flag("for frames: files of each length, which follow each other as a line's do", 1, low=1)
     backend: str = flag("what runs the network", "openvino")
     precision: str = flag("f32, bf16", "bf16")
     threads: int = flag("CPU threads", 2, low=1)
@@ -168,7 +169,8 @@ def frames(config: TilesConfig) -> Iterator[dict[str, Any]]:
         folders[f"frame {pixels.shape[0]}x{length}"] = folder = config.work / f"frame-{length}"
         _fresh(folder)
         repeated = np.tile(pixels, (1, -(-length // pixels.shape[1])))[:, :length]
-        Image.fromarray(repeated).save(folder / "frame.jpg", quality=92)
+        for number in range(config.following):
+            Image.fromarray(np.roll(repeated, 100 * number, 1)).save(folder / f"frame-{number}.jpg", quality=92)
     folders["strips 256x1600"] = folder = config.work / "strips"
     _fresh(folder)
     high, wide = STRIP
@@ -182,16 +184,18 @@ def frames(config: TilesConfig) -> Iterator[dict[str, Any]]:
     for path in sorted(folder.iterdir())[:4]:
         shutil.copy(path, few)
     folders = {"four strips": few, **folders}
-    first: tuple[float, float] | None = None
+    first: tuple[dict[str, Any], float] | None = None
     for what, folder in folders.items():
         found = [_predict(config, folder) for _ in range(2)][-1]
         sizes = [image.size for image in map(Image.open, sorted(folder.glob("*.jpg")))]
         seen = sum(width * height for width, height in sizes) / 1e6
         figures: dict[str, Any] = {"images": len(sizes), "megapixels": round(seen, 2)}
         if first is None:
-            first = found["cpu_s"], seen  # hardly more than the program's start, which the others are freed of
+            first = found, seen  # hardly more than the program's start, which the others are freed of
         else:
-            figures["cpu_s_per_megapixel"] = round((found["cpu_s"] - first[0]) / (seen - first[1]), 4)
+            for clock in ("cpu", "wall"):
+                spent = found[f"{clock}_s"] - first[0][f"{clock}_s"]
+                figures[f"{clock}_s_per_megapixel"] = round(spent / (seen - first[1]), 4)
         yield row("frames", what, size=what.split()[-1], **figures, **found)
 
 
