@@ -66,7 +66,8 @@ def main(argv: Sequence[str]) -> int:
 
 def row(case: str, what: str, **figures: Any) -> dict[str, Any]:
     """Return a row of the table, with empty cells for what it does not measure."""
-    names = ("size", "images", "passes", "mean_dice", "cpu_s", "megapixels", "cpu_s_per_megapixel", "wall_s", "peak_mb")
+    names = ("size", "images", "passes", "mean_dice", "cpu_s", "megapixels", "cpu_s_per_megapixel", "wall_s")
+    names += ("wall_s_per_megapixel", "peak_mb")
     return {"case": case, "what": what, **{name: figures.get(name, "") for name in names}}
 
 

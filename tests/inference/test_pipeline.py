@@ -404,3 +404,27 @@ def test_large_image_with_an_answer_that_is_not_finite_is_skipped(paths, pieces)
     skipped: list[Refused] = []
     assert list(in_pieces(Broken(), False, skipped).run(paths[:1], lambda path, result: None)) == []
     assert [refused.name for refused in skipped] == [str(paths[0])]
+
+
+@pytest.mark.parametrize("keep_logits", [True, False])
+def test_a_large_image_of_which_little_is_kept_is_finished_while_the_next_is_judged(
+    paths, pieces, monkeypatch, keep_logits
+):
+    monkeypatch.setattr(module, "MOST_WAITING", 1000)  # the images have 600 pixels
+    next_is_judged = threading.Event()
+
+    class Telling(Bright):
+        def __call__(self, images, choose=None):
+            if self.batches:  # one call an image
+                next_is_judged.set()
+            return super().__call__(images)
+
+    finishing: list[Path] = []
+
+    def finish(path, result):
+        finishing.append(path)
+        return len(finishing) > 1 or next_is_judged.wait(0.2 if keep_logits else 10)
+
+    large = [paths[number] for number in (0, 1, 2)]
+    met = [met for _, met in in_pieces(Telling(), keep_logits, []).run(large, finish)]
+    assert met == [not keep_logits, True, True]

@@ -35,7 +35,8 @@ T = TypeVar("T")
 # Pixels that networks see at once on a CPU, in all batches together; a megapixel takes some 300 MB in them. A single image
 # may have more.
 MOST_AT_ONCE = 4_000_000
-# Pixels of the images that wait before the networks, and as many behind them; there one takes some 40 bytes.
+# Pixels of the images that wait before the networks, and as many behind them; there one takes some 40 bytes, and a quarter of
+# that where only the logits of defects are kept.
 MOST_WAITING = 20_000_000
 
 
@@ -178,7 +179,7 @@ class InspectionPipeline:
             def pass_on() -> None:
                 files, _, job = running.popleft()
                 for path, judged in zip(files, job.result(), strict=True):
-                    size = judged.loaded.own
+                    size = judged.loaded.own // (4 if isinstance(judged.logits, DecidedLogits) else 1)
                     pending.append((path, size, finishers.submit(self.finish, judged, partial(finish, path))))
 
             def many_pending() -> bool:
@@ -188,10 +189,11 @@ class InspectionPipeline:
                 files, images = [path for path, _ in batch], [loaded for _, loaded in batch]
                 seen = sum(loaded.seen for loaded in images)
                 if self.at_once is not None and 2 * sum(loaded.own for loaded in images) > MOST_WAITING:
-                    # A frame of 16 megapixels takes 0.3 GB with its answer, and as much again to look for defects.
+                    # A frame of 16 megapixels takes 0.3 GB with its logits, and as much again to look for defects.
+                    # One of which little is kept may be drawn and written meanwhile.
                     while running:
                         pass_on()
-                    while pending:
+                    while pending and 4 * sum(size for _, size, _ in pending) > MOST_WAITING:
                         yield from self._finished(*pending.popleft())
                 while running and not self._fits(seen + sum(pixels for _, pixels, _ in running)):
                     pass_on()
