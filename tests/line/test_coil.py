@@ -1,5 +1,8 @@
 """A coil's verdict: of its frames, or of the rules of its file, and never OK where frames are unknown."""
 
+import errno
+import tempfile
+
 import pytest
 
 from tests.line.conftest import frame_event
@@ -55,6 +58,20 @@ def test_file_grades_as_the_map_does(tmp_path):
     assert event(frames(0, 1), plan).verdict == "NO_VERDICT"
     assert event(frames(0, 10), plan).verdict == "NO_VERDICT"
     assert event(frames(5, positions=False), plan).grade == "scrap"
+
+
+def test_coil_that_cannot_be_mapped_has_no_verdict_and_lets_the_next_begin(tmp_path, monkeypatch):
+    path = tmp_path / "coil.yaml"
+    path.write_text(PLAN)
+    plan = read_line_plan(path, ("scratch", "pit"), "a.pth")
+
+    def full(*_, **__):
+        raise OSError(errno.ENOSPC, "No space left on device", "/tmp/steel")
+
+    monkeypatch.setattr(tempfile, "TemporaryDirectory", full)
+    found = event(frames(1), plan)
+    assert (found.verdict, found.grade, found.counts["ng"]) == ("NO_VERDICT", None, 1)
+    assert found.reasons == ("the coil could not be mapped; the log of the service says why",)
 
 
 def test_same_coil_has_the_same_id_and_another_run_of_it_another():

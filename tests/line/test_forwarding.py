@@ -3,6 +3,8 @@
 import threading
 import time
 
+import pytest
+
 from tests.line.conftest import eventually, frame_event
 from utils.line.forwarding import Forwarder
 from utils.line.sinks.sink import AT_ONCE, Portion, SinkError
@@ -74,12 +76,17 @@ def test_dead_receiver_holds_up_no_other_and_loses_nothing(tmp_path):
             assert one.join(60)
 
 
-def test_error_that_nobody_foresaw_does_not_end_the_thread(tmp_path):
+class Panic(BaseException):
+    """As libraries in Rust raise it."""
+
+
+@pytest.mark.parametrize("error", [ZeroDivisionError("a library"), Panic("a library")])
+def test_error_that_nobody_foresaw_does_not_end_the_thread(tmp_path, error):
     with Spool(tmp_path, ["a"]) as spool:
         receiver = Receiver()
-        receiver.broken = ZeroDivisionError("a library")
+        receiver.broken = error
         sender = forwarder(spool, receiver)
-        assert eventually(lambda: sender.state.error == "ZeroDivisionError: a library")
+        assert eventually(lambda: sender.state.error == f"{type(error).__name__}: a library", 10)
         receiver.broken = None
         spool.append(frame_event())
         assert eventually(lambda: receiver.got)

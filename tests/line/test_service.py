@@ -1,7 +1,9 @@
 """The service: one event a frame, in order; whatever goes wrong is NO_VERDICT and counted, and nothing stops."""
 
+import errno
 import threading
 import time
+from concurrent.futures import Future
 
 import numpy as np
 import pytest
@@ -11,6 +13,8 @@ from utils.line.address import Address
 from utils.line.coil import Coils, OnLine
 from utils.line.event import CoilEvent, FrameEvent
 from utils.line.frame import Frame
+from utils.line.intake import Slot
+from utils.line.judging import Judge
 from utils.line.orders import Order
 from utils.line.pictures import Waiting
 from utils.line.rules import Rules
@@ -393,3 +397,86 @@ def test_source_that_came_back_is_no_fault_before_its_first_frame(spool, inspect
     assert eventually(lambda: away.ready)
     assert service.state.condition == "starved"
     service.stop()
+
+
+@pytest.mark.parametrize("taken", [1e12, -1e12])
+def test_frame_of_a_time_that_no_calendar_has_has_an_event_and_stops_nothing(spool, inspector, taken):
+    """As a file's that a camera or a network disk has written by a wrong clock."""
+    run(spool, inspector, [frame(0), frame(1, taken=taken), frame(2)]).stop()
+    events = events_of(spool)
+    assert [event.verdict for event in events] == ["OK"] * 3
+    assert events[1].time[:4] == ("9999" if taken > 0 else "0001")
+
+
+def test_frame_of_which_no_event_can_be_made_is_counted_and_stops_nothing(spool, inspector, monkeypatch):
+    real = Judge._event
+
+    def event(self, slot, given, *rest):
+        if given.name == "1.jpg":
+            raise OverflowError("a number")
+        return real(self, slot, given, *rest)
+
+    monkeypatch.setattr(Judge, "_event", event)
+    service = run(spool, inspector, [frame(n) for n in range(3)])
+    service.stop()
+    assert [event.frame for event in events_of(spool)] == ["0.jpg", "2.jpg"]
+    assert service.state.unrecorded == 1
+
+
+def test_spool_is_tidied_again_after_a_disk_was_away(spool, inspector, monkeypatch, caplog):
+    monkeypatch.setattr("utils.line.service.TIDY", 0.01)
+    real, tries = spool.tidy, []
+
+    def tidy():
+        tries.append(1)
+        if len(tries) == 1:
+            raise OSError(errno.ESTALE, "Stale file handle")
+        return real()
+
+    monkeypatch.setattr(spool, "tidy", tidy)
+    service = Service(inspector, spool, Rules())
+    service.start()
+    assert eventually(lambda: len(tries) > 2, 10)
+    service.stop()
+    assert [record.getMessage()[:28] for record in caplog.records] == ["the spool could not be tidie"]
+
+
+def test_thread_that_has_ended_is_a_fault_and_not_healthy(spool, inspector, monkeypatch):
+    monkeypatch.setattr(Service, "_commit", lambda self: None)
+    service = Service(inspector, spool, Rules())
+    service.start()
+    assert eventually(lambda: service.state.condition == "fault", 10)
+    assert service.state.reason == "the thread events has ended by a mistake of ours; restart the service"
+    assert not service.state.healthy
+    service.stop()
+
+
+def test_source_whose_library_panics_is_opened_again(spool, inspector, monkeypatch):
+    monkeypatch.setattr("utils.line.service.FIRST_WAIT", 0.01)
+
+    class Panic(BaseException):
+        """As libraries in Rust raise it."""
+
+    class Weak(Given):
+        tries = 0
+
+        def run(self, take, stop):
+            self.tries += 1
+            if self.tries == 1:
+                raise Panic("index out of bounds")
+            super().run(take, stop)
+
+    service = Service(inspector, spool, Rules())
+    service.add_source(Weak([frame(1)]))
+    service.start()
+    assert service.wait(60)
+    service.stop()
+    assert service.state.ok == 1
+
+
+def test_first_answer_counts_where_another_comes_in_the_same_moment(monkeypatch):
+    slot = Slot(frame(0))
+    slot.refuse("no answer within 60 s")
+    monkeypatch.setattr(Future, "done", lambda self: False)  # as it was when the other one looked
+    slot.refuse("the service is stopping")
+    assert slot.answer.result(0).reason == "no answer within 60 s"

@@ -216,3 +216,11 @@ def test_kill_loses_no_event_that_was_written(tmp_path):
         assert there[: told[-1] + 1] == [f"{n}.jpg" for n in range(told[-1] + 1)]
         assert len(there) == len(set(there))
         begin = len(there)
+
+
+def test_events_that_the_disk_does_not_give_now_are_told_as_such(tmp_path):
+    spool = Spool(tmp_path, ["a"])
+    spool.append(frame_event(0))
+    spool._database.close()  # any error of SQLite
+    with pytest.raises(SpoolError, match=r"spool\.db"):
+        list(spool.since(1))

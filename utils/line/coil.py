@@ -5,6 +5,7 @@ Its frames are read from the spool, which keeps them until then, so that a resta
 
 import csv
 import json
+import logging
 import tempfile
 import time
 from collections import Counter
@@ -22,12 +23,15 @@ from utils.coil.plan import CoilPlan
 from utils.coil.plan_file import check_classes, read_plan
 from utils.coil.positions import read_frames
 from utils.errors import InputError
+from utils.inspection.failures import one_line
 from utils.line.event import CoilEvent, FrameEvent, Verdict, event_id, utc
 from utils.line.spool import Spool
 
 SHED = "shed: "  # begins the reason of a frame that was not inspected because too many came
 _COLUMNS = ["image", "class_name", "x", "y", "width", "height", "area_px", "probability"]
 MOST_REASONS = 20
+
+log = logging.getLogger("steel.line")
 
 
 @dataclass
@@ -181,6 +185,9 @@ def _graded(frames: list[FrameEvent], plan: CoilPlan) -> tuple[Verdict, str | No
         coil = map_coil_of(defects, placed, plan, {})
     except InputError as error:
         return "NO_VERDICT", None, [f"the coil could not be mapped: {error}"]
+    except Exception as error:  # a full disk, or a mistake of ours: the next coil begins all the same
+        log.error("coil %s could not be mapped: %s", frames[0].coil_id, one_line(error))
+        return "NO_VERDICT", None, ["the coil could not be mapped; the log of the service says why"]
     graded = coil.grade
     if not graded.verdict:
         return "NO_VERDICT", None, [graded.why or "the file of -coil has no rules"]

@@ -174,9 +174,20 @@ def event_id(source: str, key: str) -> str:
     return hashlib.sha256(f"{source}\n{key}".encode("utf-8", "surrogatepass")).hexdigest()[:32]
 
 
+# Seconds since 1970 at which the years that a time can be written in begin and end, 0001 to 9999.
+_FIRST, _LAST = -62_135_596_800.0, 253_402_300_799.0
+
+
 def utc(seconds: float) -> str:
-    """Write seconds since 1970 as UTC with milliseconds, ``2026-03-01T12:00:00.123Z``."""
-    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    """Write seconds since 1970 as UTC with milliseconds, ``2026-03-01T12:00:00.123Z``.
+
+    Disks and cameras with a wrong clock name any time; of one that cannot be written the nearest is.
+    """
+    return (
+        datetime.fromtimestamp(min(max(seconds, _FIRST), _LAST), UTC)
+        .isoformat(timespec="milliseconds")
+        .replace("+00:00", "Z")
+    )
 
 
 def from_json(text: str | bytes) -> Event:

@@ -88,7 +88,9 @@ class Forwarder:
                 self._send()
                 self._beat()
                 self._went_well()
-            except Exception as error:  # an error of a library that nobody foresaw must not end the thread
+            except (
+                BaseException
+            ) as error:  # of a library that nobody foresaw, panics of Rust too, it must not end the thread
                 self._failed(error)
                 self._rest()
         self._sink.close()
@@ -123,7 +125,7 @@ class Forwarder:
             log.warning("%s: takes events again; %d wait", self.name, self._spool.depth(self.name))
         self._error, self._failures = "", 0
 
-    def _failed(self, error: Exception) -> None:
+    def _failed(self, error: BaseException) -> None:
         text = " ".join(str(error).split()) or type(error).__name__
         if not isinstance(error, SinkError):
             text = f"{type(error).__name__}: {text}"

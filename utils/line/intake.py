@@ -4,12 +4,13 @@
 shed when its turn comes, and the oldest that waits makes room. A patient frame, a file in a folder, waits where it lies instead.
 """
 
+import contextlib
 import logging
 import threading
 import time
 from collections import deque
 from collections.abc import Callable
-from concurrent.futures import Future
+from concurrent.futures import Future, InvalidStateError
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -53,8 +54,12 @@ class Slot:
 
     def refuse(self, reason: str) -> None:
         """Say that nothing is known of the frame."""
-        if not self.answer.done():
-            self.answer.set_result(Refused(self.frame.name if self.frame else "", reason))
+        self.settle(Refused(self.frame.name if self.frame else "", reason))
+
+    def settle(self, answer: "Look | Refused") -> None:
+        """Say what is known of the frame; the first answer counts, and another may come in the same moment."""
+        with contextlib.suppress(InvalidStateError):
+            self.answer.set_result(answer)
 
 
 class Intake:
@@ -86,11 +91,11 @@ class Intake:
         self.paused = False
         self._closing = False
         self._shed_at = float("-inf")
-        self._thread = threading.Thread(target=self._feed, name="intake", daemon=True)
+        self.thread = threading.Thread(target=self._feed, name="intake", daemon=True)
 
     def start(self) -> None:
         """Begin."""
-        self._thread.start()
+        self.thread.start()
 
     @property
     def waiting(self) -> int:
@@ -227,8 +232,7 @@ class Intake:
                 answer = Refused(frame.name, ERROR)
             if isinstance(answer, Refused):
                 self._meter.count("refused")
-            if not slot.answer.done():
-                slot.answer.set_result(answer)
+            slot.settle(answer)
             with self._changed:
                 self._changed.notify_all()
 

@@ -24,6 +24,7 @@ from utils.line.judging import Judge, Judged
 from utils.line.meter import Meter
 from utils.line.orders import Order
 from utils.line.pictures import Waiting
+from utils.line.quiet import Quiet
 from utils.line.rules import Rules
 from utils.line.sources.source import Source, SourceError
 from utils.line.spool import Spool, SpoolError
@@ -238,6 +239,9 @@ class Service:
             return "stopping", "it was told to stop"
         if faults:
             return "fault", next(iter(faults.values()))
+        for thread in (self._committer, self._tidier, self._intake.thread):
+            if thread.ident is not None and not thread.is_alive():
+                return "fault", f"the thread {thread.name} has ended by a mistake of ours; restart the service"
         if self._intake.paused:
             return "paused", "an order paused it"
         since = self.meter.seconds_since_last
@@ -257,7 +261,9 @@ class Service:
                 source.run(lambda frame: self._taken(source, frame), self._stop)
                 self._faults.pop(source.name, None)
                 return
-            except Exception as error:  # of a library that nobody foresaw: the other sources go on
+            except (
+                BaseException
+            ) as error:  # of a library that nobody foresaw, panics of Rust too: the other sources go on
                 text = " ".join(str(error).split()) or type(error).__name__
                 if not isinstance(error, SourceError):
                     text = f"{source.name}: {type(error).__name__}: {text}"
@@ -289,10 +295,21 @@ class Service:
                 if following.frame is None or not following.answer.done():
                     break
                 slots.append(following)
-            judged = [self._judge.judge(one) for one in slots if not one.left]
+            judged = self._judged([one for one in slots if not one.left])
             if judged:
                 self._record(judged)
             self._intake.pop(len(slots))
+
+    def _judged(self, slots: Sequence[Slot]) -> list[Judged]:
+        """Make the events of frames; one of which none can be made is counted, and ends neither the thread nor the others."""
+        judged = []
+        for slot in slots:
+            try:
+                judged.append(self._judge.judge(slot))
+            except Exception as error:
+                log.error("%s: no event could be made: %s", slot.frame and slot.frame.name, one_line(error))
+                self.meter.count("unrecorded")
+        return judged
 
     def _answered(self, slot: Slot) -> bool:
         """Wait for what is known of a frame; give it up when that takes too long."""
@@ -384,7 +401,8 @@ class Service:
             raise
 
     def _tidy(self) -> None:
-        """Keep the spool within its bounds; the body of a thread."""
+        """Keep the spool within its bounds; the body of a thread, which the disk does not end: it is tried again."""
+        quiet = Quiet(60.0)
         while not self._end_of_frames.wait(TIDY):
             try:
                 lost = self._spool.tidy()
@@ -392,3 +410,6 @@ class Service:
                     self._pictures.tidy()
             except SpoolError as error:
                 log.debug("%s", error)
+            except Exception as error:  # as of a network disk that is away for a moment
+                if quiet.over():
+                    log.error("the spool could not be tidied, it is tried again: %s", one_line(error))

@@ -273,12 +273,19 @@ class Spool:
         return str(found.get("note", "")), int(found.get("held", 0))
 
     def since(self, seq: int) -> Iterator[Event]:
-        """Give all events from a place on that are still there, in their order; those that cannot be read are left out."""
+        """Give all events from a place on that are still there, in their order; those that cannot be read are left out.
+
+        Raises:
+            SpoolError: the disk does not give them now.
+        """
         while True:
-            with self._lock:
-                rows = self._database.execute(
-                    "SELECT seq, text FROM events WHERE seq >= ? ORDER BY seq LIMIT 500", (seq,)
-                ).fetchall()
+            try:
+                with self._lock:
+                    rows = self._database.execute(
+                        "SELECT seq, text FROM events WHERE seq >= ? ORDER BY seq LIMIT 500", (seq,)
+                    ).fetchall()
+            except sqlite3.Error as error:
+                raise SpoolError(f"{self.path}: {error}") from None
             for place, text in rows:
                 with contextlib.suppress(EventError):
                     yield with_seq(from_json(text), place)

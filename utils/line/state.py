@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 # running: frames come and are inspected. starved: none came for longer than -stale. overloaded: frames are being shed.
 # paused: somebody said so; frames get NO_VERDICT. stopping: SIGTERM, what is inside is finished. fault: events cannot be
-# kept, or the source cannot be opened.
+# kept, the source cannot be opened, or a thread of ours has ended.
 Condition = Literal["running", "starved", "overloaded", "paused", "stopping", "fault"]
 CONDITIONS: tuple[Condition, ...] = ("running", "starved", "overloaded", "paused", "stopping", "fault")
 
