@@ -259,3 +259,11 @@ def test_a_temporary_folder_lies_beside_and_goes_away(tmp_path, error):
         if error:
             raise error
     assert names(tmp_path / "home") == []
+
+
+def test_folders_that_were_looked_into_take_no_memory_without_end(tmp_path, monkeypatch):
+    """As those of a server that makes one for each request that it keeps."""
+    files._sweep.cache_clear()
+    for number in range(files.MOST_SWEPT + 10):
+        files._sweep(tmp_path / str(number))
+    assert files._sweep.cache_info().currsize <= files.MOST_SWEPT

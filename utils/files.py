@@ -19,6 +19,8 @@ from utils.errors import InputError
 _PART = re.compile(r"\..*\.(?:(?P<machine>[0-9a-f]{6})-(?P<process>[0-9a-f]+)-[0-9a-f]{6}|[0-9a-f]{8})\.part(\.[^.]*)?")
 # Seconds after which nobody writes to a file of a process that cannot be asked, as on another machine.
 _ABANDONED = 86_400.0
+# Folders that a process remembers to have looked into. A server that keeps requests has a new one for each of them.
+MOST_SWEPT = 1024
 
 
 @contextlib.contextmanager
@@ -190,9 +192,9 @@ def _machine() -> str:
     return hashlib.sha256("\n".join(words).encode()).hexdigest()[:6]
 
 
-@functools.cache
+@functools.lru_cache(MOST_SWEPT)
 def _sweep(folder: Path) -> None:
-    """Remove what killed programs have left half-written in a folder; each process looks once."""
+    """Remove what killed programs have left half-written in a folder; each process looks once, and seldom again."""
     with contextlib.suppress(OSError), os.scandir(folder) as entries:
         found = [entry for entry in entries if _PART.fullmatch(entry.name)]
         for entry in found:

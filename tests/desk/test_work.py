@@ -162,3 +162,11 @@ def test_a_full_disk_is_waited_for(monkeypatch):
         desk.add(visit, a=strip())
         assert tries[1] - tries[0] > 0.04
         assert connection.in_transaction is False
+
+
+def test_visits_of_long_ago_take_no_memory(monkeypatch):
+    monkeypatch.setattr(work, "RATE_SECONDS", 0.0)
+    with bench() as desk:
+        for number in range(4):
+            desk.add(desk.begin(), a=strip(200 + number))
+        assert len(desk.desk.work._done) == 1

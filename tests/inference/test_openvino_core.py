@@ -44,6 +44,24 @@ def test_networks_share_a_core():
     assert said_by(code) == "True\nhandled\n"
 
 
+def test_threads_that_come_at_once_share_a_core():
+    code = """
+import threading, time
+from utils.inference.openvino_core import openvino_core
+made = []
+class Slow:
+    def __init__(self):
+        made.append(self)
+        time.sleep(0.1)
+openvino.Core = Slow
+threads = [threading.Thread(target=openvino_core) for _ in range(4)]
+for thread in threads: thread.start()
+for thread in threads: thread.join()
+print(len(made))
+"""
+    assert said_by(code) == "1\nhandled\n"
+
+
 def test_cores_of_a_library_take_no_stack_along():
     code = (
         "from utils.inference.openvino_core import signal_stack_kept\nwith signal_stack_kept():\n    two(openvino.Core)"

@@ -1,5 +1,6 @@
 """The image files of the desk by their sha256, and what is kept beside them: small pictures and logits."""
 
+import contextlib
 import hashlib
 import os
 import re
@@ -81,9 +82,10 @@ class ImageFiles:
         raise InputError("The image is not in the folder of -save any more; add it again.")
 
     def keep(self, kind: str, name: str, data: bytes) -> None:
-        """Keep what can be made again: a small picture or logits; where there is no room nothing is kept."""
-        if shutil.disk_usage(self.folder).free > LEAST_FREE + len(data):
-            self._write(self.folder / kind / name[:2] / name, data)
+        """Keep what can be made again: a small picture or logits; where there is no room, as by a quota, nothing is kept."""
+        with contextlib.suppress(InputError, OSError):
+            if shutil.disk_usage(self.folder).free > LEAST_FREE + len(data):
+                self._write(self.folder / kind / name[:2] / name, data)
 
     def kept(self, kind: str, name: str) -> bytes | None:
         """Return what ``keep`` kept, if it is there."""

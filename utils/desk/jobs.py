@@ -144,8 +144,16 @@ class Jobs:
 
     def _watch(self) -> None:
         tries: dict[str, tuple[int, float]] = {}  # job -> tries so far, and when the next one is due
+        failing = False
         while not self._ended.wait(LOOK_SECONDS):
-            rows = self.desk.database.rows("SELECT visit FROM jobs WHERE told = 0 AND callback IS NOT NULL")
+            try:
+                rows = self.desk.database.rows("SELECT visit FROM jobs WHERE told = 0 AND callback IS NOT NULL")
+            except Exception as error:  # as of a disk that is away for a moment: all are told later
+                if not failing:
+                    log.error("error at the watch over jobs: %s", one_line(error))
+                failing = True
+                continue
+            failing = False
             for row in rows:
                 try:
                     self._tell(row["visit"], tries)

@@ -50,6 +50,8 @@ class DecodedImages:
                 return found
             image = make()
             with self._lock:
+                if name in self._kept:  # somebody else has decoded it meanwhile
+                    return self._kept[name]
                 self._kept[name] = image
                 self._bytes += image.nbytes
                 while self._bytes > self.room and len(self._kept) > 1:

@@ -263,7 +263,7 @@ class Work:
                         self._refuse(visit, about, job, answer)
                 elif self._is_wanted(visit):
                     finding, unlike = answer
-                    self._done.setdefault(visit.id, deque(maxlen=500)).append(time.monotonic())
+                    self._count(visit.id)
                     if self.images.found(visit.id, job.key, finding, visit.settings, unlike):
                         self.news.tell(visit.id, job.key)
         except Exception as error:
@@ -276,6 +276,14 @@ class Work:
                 if visit.id not in self._wanted:
                     self._wanted.append(visit.id)
                 self._changed.notify_all()
+
+    def _count(self, visit: str) -> None:
+        """Count an image of a visit, and forget visits that none has come of for so long that they have no rate."""
+        now = time.monotonic()
+        with self._changed:
+            for old in [name for name, times in self._done.items() if times[-1] < now - RATE_SECONDS]:
+                del self._done[old]
+            self._done.setdefault(visit, deque(maxlen=500)).append(now)
 
     def _is_wanted(self, visit: Visit) -> bool:
         """Check whether a visit still uses the weights that it did; thresholds are set right later."""

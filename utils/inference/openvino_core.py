@@ -10,17 +10,25 @@ import contextlib
 import ctypes
 import functools
 import sys
+import threading
 from collections.abc import Iterator
 from typing import Any
 
+_making = threading.Lock()
 
-@functools.cache
+
 def openvino_core() -> Any:
     """Return the ``openvino.Core`` of this process, which any thread may use; it is never freed.
 
     Raises:
         ImportError: OpenVINO is not installed; call ``utils.device.optional`` before.
     """
+    with _making:  # two threads that come at once would make two, of which the cache keeps one
+        return _core()
+
+
+@functools.cache
+def _core() -> Any:
     import openvino
 
     return openvino.Core()

@@ -89,7 +89,8 @@ class Traffic:
         """Refuse what comes from now on, and what has not come whole."""
         self.closing = True
         for timeout in self.reading:
-            timeout.reschedule(asyncio.get_running_loop().time())
+            if not timeout.expired():  # of one that is over nothing may be changed
+                timeout.reschedule(asyncio.get_running_loop().time())
 
     def take(self, count: int) -> None:
         """Count bytes that a body takes in memory.

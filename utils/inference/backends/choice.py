@@ -205,7 +205,8 @@ class ChoosingNetwork:
                 network = _open(self._weights, self._settings, backend, precision)
                 seconds, outputs = _run(network, images)
             except (InputError, RuntimeError, MemoryError) as error:
-                remarks.append(f"{backend} {precision} does not run ({str(error).splitlines()[0]})")
+                reason = next(iter(str(error).splitlines()), type(error).__name__)  # a lack of memory says nothing
+                remarks.append(f"{backend} {precision} does not run ({reason})")
                 failed = error
                 continue
             dice = agreement(reference, outputs, self._weights)
