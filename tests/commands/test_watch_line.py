@@ -14,6 +14,7 @@ from config import WatchConfig
 from tests.line.conftest import eventually, jpeg
 from utils.commands.watch_line import _signals, watch_line
 from utils.errors import InputError
+from utils.inference.pipeline import InspectionPipeline
 
 ROOT = Path(__file__).parents[2]
 FAST = {"backend": "torch", "precision": "f32", "drain_s": 5.0}
@@ -144,3 +145,30 @@ def test_hangup_that_nohup_switched_off_stays_off():
         assert not stopped.is_set()
     finally:
         signal.signal(signal.SIGHUP, before)
+
+
+def test_network_that_hangs_keeps_no_service_from_its_end(strips, tmp_path, make_weights, monkeypatch):
+    monkeypatch.setattr("utils.line.service.STALL", 0.2)
+    monkeypatch.setattr("utils.commands.watch_line.CLOSING", 0.2)
+    hangs, real, results = threading.Event(), InspectionPipeline.judge, []
+
+    def judge(self, batch):
+        if batch[0].name != "warm-up":
+            hangs.wait(60)
+        return real(self, batch)
+
+    monkeypatch.setattr(InspectionPipeline, "judge", judge)
+    config = WatchConfig(
+        line_source=(f"replay://{strips}?rate=50",),
+        weights_dir=make_weights(),
+        spool=tmp_path / "spool",
+        **{**FAST, "drain_s": 0.2},
+    )
+    watching = threading.Thread(target=lambda: results.append(watch_line(config)), daemon=True)
+    watching.start()
+    watching.join(40)
+    ended = not watching.is_alive()
+    hangs.set()
+    watching.join(20)
+    assert ended
+    assert results[0].state.no_verdict == 7

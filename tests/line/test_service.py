@@ -405,7 +405,7 @@ def test_frame_of_a_time_that_no_calendar_has_has_an_event_and_stops_nothing(spo
     run(spool, inspector, [frame(0), frame(1, taken=taken), frame(2)]).stop()
     events = events_of(spool)
     assert [event.verdict for event in events] == ["OK"] * 3
-    assert events[1].time[:4] == ("9999" if taken > 0 else "0001")
+    assert events[1].time[:4] == ("9998" if taken > 0 else "1601")
 
 
 def test_frame_of_which_no_event_can_be_made_is_counted_and_stops_nothing(spool, inspector, monkeypatch):

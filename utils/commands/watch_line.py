@@ -42,6 +42,7 @@ from utils.weights.system_file import SystemFile
 from utils.weights.torch_file import digest
 
 PICTURES = "pictures"  # in the folder of -spool
+CLOSING = 5.0  # seconds for what is still in the network at the end; its frames have their events by then
 
 log = logging.getLogger("steel.line")
 
@@ -112,7 +113,8 @@ def watch_line(config: WatchConfig) -> WatchResult:
         limits = Limits(config.spool_days * 86_400, int(config.spool_gb * 1e9))
         spool = held.enter_context(Spool(config.spool, [sink.name for sink in sinks], limits))
         sources = _sources(config, spool)
-        inspector = held.enter_context(Inspector.open(_as_serving(config), chosen=chosen))
+        inspector = Inspector.open(_as_serving(config), chosen=chosen)
+        held.callback(inspector.close, CLOSING)
         inspector.warm_up()
         pictures = Waiting(options.pictures) if any(one.startswith("images:") for one in config.sinks or ()) else None
         coils = Coils(spool, plan, sources[0].name)

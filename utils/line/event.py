@@ -174,8 +174,8 @@ def event_id(source: str, key: str) -> str:
     return hashlib.sha256(f"{source}\n{key}".encode("utf-8", "surrogatepass")).hexdigest()[:32]
 
 
-# Seconds since 1970 at which the years that a time can be written in begin and end, 0001 to 9999.
-_FIRST, _LAST = -62_135_596_800.0, 253_402_300_799.0
+# Seconds since 1970 at which the years begin and end that every receiver can read and add to: 1601 (OPC UA) to 9998.
+_FIRST, _LAST = -11_644_473_600.0, 253_370_764_799.0
 
 
 def utc(seconds: float) -> str:

@@ -133,6 +133,25 @@ def test_numbers_that_are_left_out_are_lost_frames():
     assert made.lost == 3
 
 
+@pytest.mark.parametrize(
+    ("numbers", "names", "lost"),
+    [
+        ((65534, 65535, 1, 2), (65534, 65535, 65536, 65537), 0),
+        ((65534, 2), (65534, 65535, 65536, 65537), 2),
+        ((1, 2, 1, 2), (1, 2, 3, 4), 0),  # the camera has begun anew
+        ((65535, 1, 65535, 1), (65535, 65536, *range(65537, 66537), 131070, 131071), 65533),
+        ((70000, 70001), (70000, 70001), 0),
+    ],
+)
+def test_no_two_frames_have_the_same_number_though_those_of_cameras_begin_anew(numbers, names, lost):
+    made, frames = source(), []
+    for number in numbers:
+        made._pass_on(None, FakeFrame(number), frames.append)
+    assert [frame.name for frame in frames] == [f"0-{name}" for name in names]
+    assert len({frame.key for frame in frames}) == len(frames)
+    assert made.lost == lost
+
+
 def test_camera_that_changes_its_size_joins_no_lines_of_both():
     made, frames = source("?lines=6"), []
     for number, shape in enumerate([(4, 6), (4, 8), (4, 8)], 1):

@@ -178,3 +178,15 @@ def test_sender_that_went_before_its_event_stops_nothing(line, monkeypatch):
     assert eventually(lambda: service.last and service.last[-1].event.frame == "late.jpg")
     monkeypatch.setattr("utils.web.line.routes.ANSWER_SECONDS", 10.0)
     assert push(address, jpeg(seed=78), name="next.jpg").json()["verdict"] == "OK"
+
+
+def test_page_is_sent_while_the_spool_waits_for_its_disk(line):
+    address, service = line
+    answers = []
+    with service._spool._lock:
+        pushing = threading.Thread(target=lambda: answers.append(push(address, jpeg(seed=79), name="waits.jpg")))
+        pushing.start()
+        time.sleep(0.2)  # it waits for the spool now
+        assert requests.get(f"{address}/", timeout=5).ok
+    pushing.join(10)
+    assert answers[0].json()["verdict"] == "OK"

@@ -19,6 +19,7 @@ from utils.line.sources.source import SHARED, SourceError, SourceOptions, Take, 
 
 MOST_MISSING = 1000  # frames that a hole in the numbers is told as one by one; more are counted alone
 COUNTERS = ("ChunkCounterValue", "ChunkEncoderValue", "ChunkLineStatusAll")
+LARGEST = 65_535  # number of a frame by GigE Vision 1; 0 is none
 SILENT = 2.0  # seconds without a frame after which it is asked whether the camera is still there
 # Register of GigE Vision in which the camera says whether somebody controls it: bit 0 or 1 of its last byte.
 CONTROL = 0x0A00
@@ -45,6 +46,7 @@ class GenicamSource:
         self._lost = 0
         self.ready = False
         self._ids: int | None = None
+        self._before = 0  # is added to the camera's numbers, which begin anew
 
     @property
     def lost(self) -> int:
@@ -57,7 +59,7 @@ class GenicamSource:
         try:
             camera = self._connect()
             self._connections += 1
-            self._ids = None
+            self._ids, self._before = None, 0
             with camera, camera.stream(**self._stream_settings()) as frames:
                 self.ready = True
                 try:
@@ -127,7 +129,7 @@ class GenicamSource:
         raise SourceError(f"{self.name}: {'several cameras fit' if fits else 'no such camera'}; found {listed}")
 
     def _pass_on(self, camera: Any, frame: Any, take: Take) -> None:
-        number = int(frame.block_id)
+        number = self._number(int(frame.block_id))
         if self._ids is not None:
             missing = number - self._ids - 1
             if 0 < missing < 2**31:
@@ -155,6 +157,17 @@ class GenicamSource:
             self._drop_lines()
         for part, cut in enumerate(self._buffer.add(pixels)):
             take(self._made(f"{name}-{part}", cut, position=position))
+
+    def _number(self, number: int) -> int:
+        """Return the number of a frame so that no other one of this connection has it: by it the spool knows its event.
+
+        Most cameras have numbers of 16 bits: 1 follows 65535, which a line reaches within an hour.
+        """
+        if self._ids is not None and self._before + number <= self._ids:
+            last = self._ids - self._before
+            turned = number < LARGEST // 2 < last <= LARGEST
+            self._before = self._before + LARGEST if turned else self._ids + 1 - number
+        return self._before + number
 
     def _drop_lines(self) -> None:
         """Begin a frame of lines anew: nobody may join what does not belong together."""

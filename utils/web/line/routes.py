@@ -85,7 +85,8 @@ def line_routes(service: Service, push: PushSource | None, name: str) -> APIRout
         name = words["name"] or "pushed"
         key = words["key"] or f"{name}|{hashlib.sha256(data).hexdigest()}"
         event_id = push.id_of(key)
-        if service.knows(event_id):
+        # In a thread: the spool may be waiting for its disk, and the other requests wait for neither.
+        if await asyncio.to_thread(service.knows, event_id):
             return JSONResponse({"id": event_id, "known": True})
         frame = Frame(
             key,
