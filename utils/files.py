@@ -20,7 +20,7 @@ _PART = re.compile(r"\..*\.(?:(?P<machine>[0-9a-f]{6})-(?P<process>[0-9a-f]+)-[0
 # Seconds after which nobody writes to a file of a process that cannot be asked, as on another machine.
 _ABANDONED = 86_400.0
 # Folders that a process remembers to have looked into. A server that keeps requests has a new one for each of them.
-MOST_SWEPT = 1024
+MOST_SWEPT = 4096
 
 
 @contextlib.contextmanager

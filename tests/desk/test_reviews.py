@@ -64,3 +64,14 @@ def test_what_could_not_be_kept_is_not_shown(reviews):
     reviews._database._safe.execute("PRAGMA query_only=OFF")
     assert len(reviews.describe(FIRST)["defects"]) == 1
     assert len(act(reviews, [adds(rle="100 3")])[0]["defects"]) == 2
+
+
+def test_a_review_that_is_drawn_does_not_change_meanwhile(reviews):
+    """Else a picture or a table that is made while somebody paints shows half a stroke, or fails."""
+    act(reviews, [adds()])
+    found = reviews.find(FIRST)
+    drawn, told = found.masks(), found.to_dict()
+    act(reviews, [adds(rle="100 3"), adds(rle="21 3", defect=1), {"id": str(uuid.uuid4()), "kind": "unsure"}])
+    assert (found.masks() == drawn).all()
+    assert found.to_dict() == told
+    assert len(reviews.find(FIRST).defects) == 2

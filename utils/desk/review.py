@@ -4,6 +4,8 @@ The defects that the network proposed are kept with the first action, so that la
 of what was reviewed.
 """
 
+import copy
+import dataclasses
 import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
@@ -155,6 +157,11 @@ class Review:
             review.apply(action)
         review.revision = count
         return review
+
+    def copy(self) -> "Review":
+        """Return a review that later actions on this one leave as it is; both share shapes, which are only ever replaced."""
+        defects = {number: copy.copy(one) for number, one in self.defects.items()}
+        return dataclasses.replace(self, defects=defects, actions=list(self.actions))
 
     @property
     def state(self) -> str:

@@ -29,9 +29,10 @@ class Reviews:
         self._known: OrderedDict[str, Review] = OrderedDict()
 
     def find(self, sha256: str) -> Review | None:
-        """Return the review of an image; None when nobody has said anything."""
+        """Return the review of an image as it is now, whatever comes later; None when nobody has said anything."""
         with self._lock:
-            return self._find(sha256)
+            review = self._find(sha256)
+            return None if review is None else review.copy()
 
     def describe(self, sha256: str, naming: Naming | None = None) -> dict[str, Any] | None:
         """Return the review of an image as a browser gets it, with the numbers of a visit's classes."""

@@ -171,3 +171,31 @@ def test_more_than_8_bits_become_8(name, value, seen):
 def test_bytes_without_a_conversion_are_refused():
     with pytest.raises(ValueError, match="no conversion"):
         to_8_bit(np.zeros(10, np.uint8), "Odd8")
+
+
+class Foreign:
+    """A camera beside others in the network, known by its address; one of them is another program's."""
+
+    def __init__(self, serial, ip, taken=False):
+        self.own, self.ip, self.taken, self.closed = serial, ip, taken, False
+
+    def get(self, name):
+        return self.own
+
+    def close(self):
+        self.closed = True
+
+
+def test_camera_is_found_by_its_serial_number_beside_those_of_other_programs(monkeypatch):
+    cameras = [Foreign("1", "10.0.0.1"), Foreign("2", "10.0.0.2", taken=True), Foreign("77", "10.0.0.3")]
+
+    def connect(device):
+        if device.taken:
+            raise vg.GenicamError("access denied")
+        return device
+
+    made = GenicamSource(Address.parse("gige://77", "-source"), SourceOptions())
+    monkeypatch.setattr(vg, "discover", lambda *_, **__: cameras)
+    monkeypatch.setattr(vg, "connect_gige", connect)
+    assert made._connect() is cameras[2]
+    assert [one.closed for one in cameras] == [True, False, False]

@@ -119,7 +119,10 @@ class GenicamSource:
         connect = vg.connect_u3v if self._kind == "u3v" else vg.connect_gige
         if not fits and self._wanted and self._kind == "gige":  # a serial number is in the camera's own registers
             for one in found:
-                camera = connect(one)
+                try:
+                    camera = connect(one)
+                except vg.GenicamError:  # another program has it
+                    continue
                 if str(_feature(camera, "DeviceSerialNumber")) == self._wanted:
                     return camera
                 camera.close()
