@@ -170,3 +170,27 @@ def test_visits_of_long_ago_take_no_memory(monkeypatch):
         for number in range(4):
             desk.add(desk.begin(), a=strip(200 + number))
         assert len(desk.desk.work._done) == 1
+
+
+def test_other_weights_of_the_same_name_are_other_weights(tmp_path):
+    """As when somebody trains again, writes the file over the old one, and starts the server anew."""
+    with bench(tmp_path, changes={"file": "line.pth", "sha8": "11111111"}) as desk:
+        visit = desk.begin()
+        desk.add(visit, a=strip())
+        before = desk.desk.visit(visit)
+    with bench(tmp_path, changes={"file": "line.pth", "sha8": "22222222"}) as desk:
+        assert desk.desk.describe(desk.desk.visit(visit))["weights_here"] is False
+        desk.services.adding.add(visit, "b.png", strip(230))
+        until = time.monotonic() + 10
+        while not desk.desk.visit(visit).stopped and time.monotonic() < until:
+            time.sleep(0.01)
+        assert desk.desk.row(visit, 2)["status"] == "waiting"  # not inspected by what is no more
+        # Whoever chooses the name again takes the new ones, which see all images.
+        desk.desk.change(visit, {"weights": "red"})
+        desk.desk.stop(visit, False)
+        described = desk.wait(visit)
+        assert (described["weights_here"], described["counts"]["done"]) == (True, 2)
+        now = desk.desk.visit(visit)
+        assert (now.about.sha8, len(desk.red.batches) > 0) == ("22222222", True)
+        assert now.settings != before.settings
+        assert {row["settings"] for row in rows(desk, visit)} == {now.settings}

@@ -162,7 +162,7 @@ class Desk:
             "kept": self.kept,
             "weights": about.name,
             "weights_file": about.file,
-            "weights_here": self.inspectors.file_of(about.name) == about.file,
+            "weights_here": self.inspectors.has(about),
             "weights_choices": self.inspectors.names,
             "compare": visit.compare,
             "backend": self.inspectors.served.about.backend if about.name == self.inspectors.default else about.backend,
@@ -212,8 +212,8 @@ class Desk:
             visit = dataclasses.replace(visit, title=check_title(sent["title"]))
         if "meta" in sent:
             visit = dataclasses.replace(visit, meta=check_meta(sent["meta"]))
-        if sent.get("weights") is not None and sent["weights"] != visit.about.name:
-            about = self.about(sent["weights"])
+        about = visit.about if sent.get("weights") is None else self.about(sent["weights"])
+        if about.name != visit.about.name or not about.is_of(visit.about):
             visit = dataclasses.replace(visit, about=about, decision=about.decision)
             self.work.drop(identity)
             self.images.restart(identity)

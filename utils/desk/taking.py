@@ -37,7 +37,7 @@ class Taking:
         only(sent, {"name", "who"})
         visit = self.desk.visit(identity)
         source = self.desk.inspectors.path_of(visit.about.name)
-        if source is None or self.desk.inspectors.file_of(visit.about.name) != visit.about.file:
+        if source is None or not self.desk.inspectors.has(visit.about):
             raise InputError("The weights of this visit are not there any more.")
         name, who = sent.get("name") or "", sent.get("who")
         if not isinstance(name, str):

@@ -51,7 +51,7 @@ class Visit:
 
 def settings_of(about: About, decision: Decision) -> str:
     """Return a word for weights and thresholds."""
-    words = json.dumps([about.file, decision.to_dict(), about.label_thresholds])
+    words = json.dumps([about.file, about.sha8, decision.to_dict(), about.label_thresholds])
     return hashlib.sha256(words.encode()).hexdigest()[:16]
 
 

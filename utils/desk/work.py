@@ -118,10 +118,11 @@ class Work:
             return visit in self._wanted or any(owner == visit for owner, _ in self._under_way)
 
     def inspector(self, visit: Visit) -> Inspector | None:
-        """Return what inspects a visit's images; None when its weights are not there any more."""
+        """Return what inspects a visit's images; None when its weights are not there any more, or others by their name."""
         if self.inspectors.file_of(visit.about.name) != visit.about.file:
             return None
-        return self.inspectors.get(visit.about.name)
+        found = self.inspectors.get(visit.about.name)
+        return found if found.about.is_of(visit.about) else None
 
     def decide_anew(self, visit: Visit, job: Job) -> bool:
         """Decide about an image by the settings of now, from kept logits.
@@ -288,7 +289,7 @@ class Work:
     def _is_wanted(self, visit: Visit) -> bool:
         """Check whether a visit still uses the weights that it did; thresholds are set right later."""
         now = self.visits.find(visit.id)
-        return now is not None and now.about.file == visit.about.file
+        return now is not None and now.about.is_of(visit.about)
 
     def _refuse(self, visit: Visit, about: About, job: Job, refused: Refused) -> None:
         self.told(about, refused)
@@ -298,7 +299,7 @@ class Work:
 
 def logits_name(sha256: str, about: About) -> str:
     """Return the name of the file of an image's logits by some weights."""
-    return f"{sha256}-{about.file.removesuffix('.pth').removesuffix('.system.json')[-40:]}.npz"
+    return f"{sha256}-{about.file.removesuffix('.pth').removesuffix('.system.json')[-40:]}-{about.sha8}.npz"
 
 
 def _blank(finding: Finding) -> np.ndarray:

@@ -78,6 +78,10 @@ class About:
             sha8=chosen.sha8,
         )
 
+    def is_of(self, other: "About") -> bool:
+        """Check whether both are of the same file: a name may have been given to another one since."""
+        return self.file == other.file and (self.sha8 == other.sha8 or not (self.sha8 and other.sha8))
+
     @property
     def class_ids(self) -> range:
         """The numbers of the classes in tables."""

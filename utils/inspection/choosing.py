@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from utils.errors import InputError
+from utils.inspection.about import About
 from utils.inspection.inspector import Inspector
 from utils.weights.finding import known_folder, list_weights, named
 from utils.weights.index import OWN_INDEX, bare, read_index
@@ -78,6 +79,13 @@ class Inspectors:
             return self.served.about.file
         path = self._files.get(name)
         return None if path is None else path.name
+
+    def has(self, about: About) -> bool:
+        """Check whether some weights are still there by their name, as far as that is known without loading them."""
+        if self.file_of(about.name) != about.file:
+            return False
+        found = self.served if about.name == self.default else self._others.get(about.name)
+        return found is None or found.about.is_of(about)
 
     def path_of(self, name: str) -> Path | None:
         """Return the file of some weights; None where there is none."""
