@@ -206,7 +206,8 @@ class BrokerConnection:
                 raise SinkError(f"broker {self._settings.host} refuses: {next(iter(self._refused.values()))}")
             if not self._acknowledged.issuperset(numbers):
                 self._check(None if in_time else f"has not acknowledged within {timeout:.0f} s")
-            self._acknowledged.difference_update(numbers)
+            # Those of QoS 0 too, which nobody waits for: numbers begin anew after 65535, and an old one would count.
+            self._acknowledged.clear()
 
     def check(self) -> None:
         """Raise ``SinkError`` where the connection has ended."""
