@@ -81,3 +81,14 @@ def test_file_that_makes_no_sense_is_one_line(tmp_path, text, words):
 def test_missing_file_is_named(tmp_path):
     with pytest.raises(InputError, match="No such file"):
         read_rules(tmp_path / "none.yaml", CLASSES)
+
+
+def test_cameras_that_were_seen_once_take_no_memory():
+    rules = Rules((Rule("once"), Rule("long", consecutive=3)))
+    for number in range(100):
+        rules.judge(str(number), [])
+    assert rules._streaks == {}
+    rules.judge("a", [defect()])
+    assert rules._streaks == {("a", 1): 1}
+    rules.judge("a", [])
+    assert rules._streaks == {}

@@ -10,6 +10,7 @@ from utils.line.event import FrameEvent
 
 RATE_SECONDS = 10.0
 LATENCIES = 1000  # frames
+CAMERAS = 1000  # whose last size is known
 
 
 class Meter:
@@ -53,8 +54,10 @@ class Meter:
 
     def saw(self, camera: str, size: tuple[int, int]) -> tuple[int, int] | None:
         """Note the size of a frame; return that of the one before where it was another, which is counted as ``resized``."""
-        before = self._sizes.get(camera, size)
+        before = self._sizes.pop(camera, size)
         self._sizes[camera] = size
+        if len(self._sizes) > CAMERAS:  # senders may name them as they like
+            del self._sizes[next(iter(self._sizes))]
         if before == size:
             return None
         self.count("resized")

@@ -67,10 +67,12 @@ class Rules:
         fired = []
         for number, rule in enumerate(self.rules):
             place = (camera or "", number)
-            streak = self._streaks.get(place, 0) + 1 if rule.holds(defects) else 0
-            self._streaks[place] = streak
+            before = self._streaks.pop(place, 0)
+            streak = before + 1 if rule.holds(defects) else 0
             if streak >= rule.consecutive:
                 fired.append(rule.name)
+            if streak and rule.consecutive > 1:  # of every name that somebody gives a camera memory would be taken
+                self._streaks[place] = streak
         return ", ".join(fired) or None
 
     def interrupt(self, camera: str | None) -> None:

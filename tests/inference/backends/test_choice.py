@@ -122,6 +122,7 @@ def test_torch_answers_until_a_faster_one_is_proven(weights, images, fakes, caps
         thread.join(20)
     assert network.name == "openvino f32"
     assert network(images).masks is not None
+    assert network._plain is None  # its memory goes back
     assert open_network(weights, "auto", "cpu", "auto", 0).name == "openvino f32"  # it is remembered
     assert "backend: openvino f32" in capsys.readouterr().err
 

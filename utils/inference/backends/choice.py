@@ -186,6 +186,7 @@ class ChoosingNetwork:
         _tell(choice, "", self._remark)
         self._store.put_note(self._key, asdict(choice))
         self._turns = threading.Semaphore(network.parallel)
+        self._plain = None  # a service keeps it for nothing, and it is as large as the weights
 
     def _measure(self, images: np.ndarray) -> tuple[Choice, Network]:
         """Take the fastest that agrees with torch in f32, or what comes closest where only others may be taken."""
