@@ -1,5 +1,6 @@
 """The engine of a training: what it says of a precision that the machine does not have."""
 
+import datetime
 from pathlib import Path
 
 import pytest
@@ -18,6 +19,11 @@ def test_bf16_on_a_processor_without_it_is_a_warning(monkeypatch, capsys):
     monkeypatch.setattr(device, "cpu_has_bf16", lambda: False)
     make_engine(config)
     assert capsys.readouterr().err == "warning: -precision bf16: this CPU only emulates it, f32 is faster here\n"
+
+
+def test_processes_wait_for_hours_for_what_the_first_does_alone():
+    handler = make_engine(TrainConfig(dir=Path("data"), device="cpu")).init_handler
+    assert handler.to_kwargs()["timeout"] >= datetime.timedelta(days=1)
 
 
 def test_f16_is_for_gpus():

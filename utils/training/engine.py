@@ -1,10 +1,11 @@
 """Catalyst's engine, made to work with today's accelerate."""
 
+import datetime
 from typing import Any
 
 import torch
 from accelerate.state import AcceleratorState, PartialState
-from accelerate.utils import broadcast_object_list, gather_object
+from accelerate.utils import InitProcessGroupKwargs, broadcast_object_list, gather_object
 from catalyst.core.engine import Engine
 
 from config import TrainConfig
@@ -13,6 +14,10 @@ from utils.errors import InputError
 
 MIXED_PRECISION = {"f32": "no", "bf16": "bf16", "f16": "fp16"}
 
+
+# What the first process does alone may take hours: it checks a million images, or asks teachers about them. By default
+# the others give up after 10 minutes (NCCL) or 30 (gloo). Of one that was killed they hear at once, or from torchrun.
+PATIENCE = datetime.timedelta(days=30)
 
 # What gloo, NCCL and torch say where another process has gone.
 LOST = ("closed by peer", "reset by peer", "NCCL error", "ncclRemoteError", "Broken pipe", "Timed out waiting")
@@ -60,4 +65,5 @@ def make_engine(config: TrainConfig) -> SteelEngine:
     AcceleratorState._reset_state()
     if PartialState._shared_state and PartialState().num_processes == 1:
         PartialState._reset_state()
-    return SteelEngine(cpu=on_cpu, mixed_precision=MIXED_PRECISION[config.precision])
+    patient = InitProcessGroupKwargs(timeout=PATIENCE)
+    return SteelEngine(cpu=on_cpu, mixed_precision=MIXED_PRECISION[config.precision], kwargs_handlers=[patient])
