@@ -199,3 +199,36 @@ def test_camera_is_found_by_its_serial_number_beside_those_of_other_programs(mon
     monkeypatch.setattr(vg, "connect_gige", connect)
     assert made._connect() is cameras[2]
     assert [one.closed for one in cameras] == [True, False, False]
+
+
+class Connection:
+    """A camera and its stream, which breaks after some frames."""
+
+    control_state = None
+
+    def __init__(self, *numbers):
+        self.frames = [FakeFrame(number) for number in numbers]
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *error):
+        pass
+
+    def stream(self, **settings):
+        return self
+
+    def next_frame(self, timeout_ms):
+        if not self.frames:
+            raise vg.GenicamError("the camera went away")
+        return self.frames.pop(0)
+
+
+def test_lines_before_and_after_a_break_make_no_frame_together(monkeypatch):
+    made, frames = source("?lines=6"), []
+    for connection in (Connection(9), Connection(1, 2)):
+        monkeypatch.setattr(made, "_connect", lambda connection=connection: connection)
+        with pytest.raises(SourceError, match="went away"):
+            made.run(frames.append, threading.Event())
+    assert [set(np.unique(frame.data)) for frame in frames] == [{1, 2}]
+    assert made.lost == 1

@@ -77,3 +77,14 @@ def test_camera_that_does_not_answer_is_told_without_its_password(monkeypatch):
         source.run(lambda frame: None, threading.Event())
     assert "secret" not in str(error.value)
     assert source.name == "rtsp://127.0.0.1:9/live"
+
+
+def test_lines_before_and_after_a_break_make_no_frame_together(film):
+    source, got = VideoSource(Address.parse("rtsp://127.0.0.1/s?lines=60", "-source"), SourceOptions()), []
+    source._place = str(film)  # a stream that ends after ten pictures of 32 lines: 20 are left
+    for _ in range(2):
+        with pytest.raises(SourceError, match="the stream has ended"):
+            source.run(got.append, threading.Event())
+    assert len(got) == 10
+    assert [frame.data[0].mean() < 10 for frame in (got[0], got[5])] == [True, True]
+    assert source.lost == 1

@@ -60,6 +60,7 @@ class GenicamSource:
             camera = self._connect()
             self._connections += 1
             self._ids, self._before = None, 0
+            self._drop_lines()  # strip has passed unseen since
             with camera, camera.stream(**self._stream_settings()) as frames:
                 self.ready = True
                 try:

@@ -60,6 +60,8 @@ class VideoSource:
                 # Else a decoder fills what is damaged with what it guesses.
                 stream.codec_context.options = {"err_detect": "explode"}
                 self._fed = self._given = 0
+                if self._buffer is not None and self._buffer.drop():  # strip has passed unseen since
+                    self._lost += 1
                 self.ready = True
                 for packet in container.demux(stream):
                     if stop.is_set():
