@@ -1,6 +1,7 @@
 """csv:// and parquet://: every event once, over kills, half lines and full disks."""
 
 import csv
+import dataclasses
 import json
 
 import pytest
@@ -8,9 +9,10 @@ import pytest
 from tests.line.conftest import frame_event
 from utils.errors import InputError
 from utils.line.address import Address
-from utils.line.event import AlarmEvent, CoilEvent, utc, with_seq
+from utils.line.event import AlarmEvent, CoilEvent, LineDefect, utc, with_seq
+from utils.line.sinks import day_files
 from utils.line.sinks.day_files import COLUMNS, make
-from utils.line.sinks.sink import SinkError, SinkOptions
+from utils.line.sinks.sink import AT_ONCE, SinkError, SinkOptions
 
 
 def numbered(*events):
@@ -101,3 +103,15 @@ def test_parquet_files_are_whole_and_hold_each_event_once(tmp_path):
 def test_unknown_setting_is_refused(tmp_path):
     with pytest.raises(InputError, match="no setting gb"):
         opened(tmp_path, "csv", "?gb=1")
+
+
+def test_events_of_many_defects_that_are_sent_again_are_not_written_again(tmp_path, monkeypatch):
+    one = LineDefect("a class with a long name of 40 letters...", 10**6, (1000, 1000, 1000, 1000), 0.1234)
+    events = numbered(*[dataclasses.replace(frame_event(n, "NG"), defects=(one,) * 200) for n in range(AT_ONCE.most)])
+    opened(tmp_path).send(events)
+    read, real = [], day_files.mend
+    monkeypatch.setattr(day_files, "mend", lambda path: read.append(path) or real(path))
+    opened(tmp_path).send(events)  # a kill came before they were acknowledged
+    (path,) = tmp_path.iterdir()
+    assert path.read_bytes().count(b"\n") == 1 + len(events)
+    assert read == [path]  # once, however many events there are

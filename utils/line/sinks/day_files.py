@@ -40,7 +40,8 @@ COLUMNS = (
     "thresholds",
     "ms",
 )
-_TAIL = 1 << 20  # bytes of a file's end that are read to see how far it goes
+# Bytes of a file's end that are read to see how far it goes: all events of a call, with as many defects as events hold.
+_TAIL = 1 << 24
 
 
 def row_of(event: Event) -> dict[str, Any]:
@@ -83,7 +84,8 @@ class CsvSink:
         for path, those in days.items():
             try:
                 known = self._known.get(path)
-                self._append(path, [one for one in those if one[1].id not in (mend(path) if known is None else known)])
+                known = mend(path) if known is None else known
+                self._append(path, [one for one in those if one[1].id not in known])
             except OSError as error:
                 self._known.pop(path, None)  # half a line may be there; it is mended next time
                 raise SinkError(f"{path}: {error.strerror or error}") from None
@@ -113,7 +115,7 @@ class CsvSink:
 
 
 def mend(path: Path) -> set[str]:
-    """Remove half a line from the end of a file; return the ids of the last thousand events and more in it."""
+    """Remove half a line from the end of a file; return the ids of the last events in it, more than a call has."""
     if not path.exists():
         return set()
     size = path.stat().st_size
