@@ -649,7 +649,9 @@ class PredictConfig(WeightsFlags, DecisionFlags, ViewFlags, PixelFlags, Inferenc
         "the whole image, where a network judges it)",
         ("overlays", "submission", "defects"),
     )
-    compile: bool = flag("torch.compile for the torch backend: a minute at the start for each size of images, faster after it", False)
+    compile: bool = flag(
+        "torch.compile for the torch backend: a minute at the start for each size of images, faster after it", False
+    )
 
 
 @dataclass(frozen=True, kw_only=True)
