@@ -552,7 +552,10 @@ class TrainConfig(
     )
     out: Path | None = flag("run folder to write; none: runs/ARCHITECTURE-ENCODER-DATE-TIME", None)
     resume: Path | None = flag("run folder to continue after an interruption; its own settings are used", None)
-    recipe: str = flag("named settings, see RECIPES below; other flags override it", "balanced-1000")
+    recipe: str = flag(
+        "named settings: balanced-1000, one-cycle or muon, see docs/training.md; other flags override it",
+        "balanced-1000",
+    )
     seed: int = flag("one number that fixes split, order, augmentation and initial weights", 42, low=0, high=2**31 - 1)
     top_k: int = flag("best checkpoints to keep beside last.pth", 1, low=1)
 
@@ -646,7 +649,9 @@ class PredictConfig(WeightsFlags, DecisionFlags, ViewFlags, PixelFlags, Inferenc
         "the whole image, where a network judges it)",
         ("overlays", "submission", "defects"),
     )
-    compile: bool = flag("torch.compile for the torch backend: a minute at the start, faster after it", False)
+    compile: bool = flag(
+        "torch.compile for the torch backend: a minute at the start for each size of images, faster after it", False
+    )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -904,7 +909,9 @@ class ServeConfig(AccessFlags, RequestFlags, QueueFlags, WeightsFlags, DecisionF
         "others",
         None,
     )
-    save: Path | None = flag("folder to keep each request's images and answer in; none: nothing is kept", None)
+    save: Path | None = flag(
+        "folder to keep visits, reviews, and each request's images and answer in; none: nothing is kept", None
+    )
     tta: ServeTta = flag(
         "flips: mean of the image, its mirror images and their mirror image, 4 times the work; stored: what the "
         "system file says, else none",

@@ -1,7 +1,7 @@
 """The desk under load, on the loopback: people who paint beside programs that inspect, long visits, large frames, the first image.
 
 python benchmarks/desk.py
-python benchmarks/desk.py -what paint -weights_dir weights/unet-resnet18-neuseg-*.pth -rounds 2 -requests 40
+python benchmarks/desk.py -what paint -rounds 2 -requests 40
 python benchmarks/desk.py -what visit -images 10000
 """
 

@@ -9,7 +9,7 @@ from unlabelled images too takes fewer epochs. A row is done when it stands in t
 command goes on where it was. With -publish, the table goes into docs/training.md and the figures into the line that
 Train.py prints about few labels.
 
-    python benchmarks/few_labels.py -dir NEU -split split.csv -weights weights/unet-resnet18-synthetic.pth
+    python benchmarks/few_labels.py -dir NEU -split split.csv -weights runs/strips/*.pth
 """
 
 import dataclasses

@@ -65,6 +65,8 @@ def test_copies_in_a_folder(data):
     text = result.text()
     assert f"3 of 4 images of {data} have a copy in it" in text
     assert "labels differ on 2 of 3 labelled pairs whose pixels agree" in text
+    # Dice of 1, 1/2 and 1/2, the one class in each.
+    assert "two labels of the same steel agree by mean Dice 0.667, defect-only 0.667: 3 pairs of whole pictures" in text
     assert (data / "copies/copies.html").read_text("utf-8").count(
         "data:image/jpeg"
     ) == 3 * 3 + 2  # pictures and legends

@@ -165,6 +165,18 @@ def test_a_downsampled_network_sees_the_means_of_squares(factor):
     assert large.multiple == factor * small.multiple
 
 
+@pytest.mark.parametrize("factor", [1, 2])
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_logits_are_of_32_bits_whatever_the_network_computes_in(factor, dtype):
+    network = make("unet", "multilabel", **narrow("unet"), downsample=factor).eval()
+    images = torch.randint(0, 256, (1, 3, 70, 90), dtype=torch.uint8)
+    with torch.inference_mode(), torch.autocast("cpu", dtype):
+        logits = network(images)
+    assert logits.dtype == torch.float32
+    if factor > 1:  # four of them lie between two that the network gives
+        assert logits[0, 0].unique().numel() > logits[0, 0, ::factor, ::factor].unique().numel()
+
+
 def test_a_downsampled_network_takes_any_size_and_comes_back_from_its_weights_file(tmp_path):
     network = make("unet", "multilabel", **narrow("unet"), downsample=2).eval()
     file = WeightsFile(

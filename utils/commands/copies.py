@@ -12,7 +12,17 @@ from tqdm import tqdm
 from config import CopiesConfig
 from utils.data.annotation_table import write_annotations, write_ignored
 from utils.data.checks import thread_count
-from utils.data.duplicates.copies import DISAGREE, WHOLE, Copies, Copy, Member, find_copies, one_of_each
+from utils.data.duplicates.copies import (
+    DISAGREE,
+    HALF,
+    WHOLE,
+    Copies,
+    Copy,
+    Member,
+    agreement,
+    find_copies,
+    one_of_each,
+)
 from utils.data.duplicates.image_sets import ImageSet, open_images
 from utils.data.duplicates.symmetry import NAMES
 from utils.data.folder_layout import IGNORED as IGNORED_TABLES
@@ -74,6 +84,15 @@ class CopiesResult:
                 f"labels differ on {differ:,} of {plural(comparable, 'labelled pair', ',')} whose pixels agree (IoU below"
                 f" {DISAGREE}): {self.out / PAGE} shows the gravest"
             )
+        lines += [
+            f"two labels of the same steel agree by mean Dice {one.mean_dice:.3f}, defect-only {one.defect_dice:.3f}:"
+            f" {plural(one.pairs, 'pair', ',')} {what}"
+            for one, what in (
+                (agreement(found, WHOLE), "of whole pictures"),
+                (agreement(found, HALF, WHOLE), "that overlap by half or more"),
+            )
+            if one and one.defect_dice is not None
+        ]
         lines += self.notes
         if self.left_out is not None:
             lines.append(

@@ -133,7 +133,7 @@ class Segmenter(nn.Module):
         return functional.conv2d(pixels, self.means, self.shift.flatten(), stride=self.spec.downsample)
 
     def enlarged(self, masks: torch.Tensor) -> torch.Tensor:
-        """Return the logits of masks that ``net`` gives in the size of the filled image: bilinear, corners not aligned."""
+        """Return the logits of masks that ``net`` gives in the size of the filled image: bilinear, corners not aligned; float32."""
         factor, count = self.spec.downsample, masks.shape[1]
         if factor == 1:
             return masks
@@ -141,7 +141,8 @@ class Segmenter(nn.Module):
         tent = 1 - (torch.arange(2 * factor, device=masks.device) + 0.5 - factor).abs() / factor
         kernel = torch.eye(count, device=masks.device)[:, :, None, None] * torch.outer(tent, tent)
         edged = functional.pad(masks, (1, 1, 1, 1), mode="replicate")
-        return functional.conv_transpose2d(edged, kernel, stride=factor, padding=factor // 2 + factor)
+        with torch.autocast(masks.device.type, enabled=False):  # it would round logits to 16 bits
+            return functional.conv_transpose2d(edged, kernel, stride=factor, padding=factor // 2 + factor)
 
     def _finished(self, answer: Any, height: int, width: int) -> Any:
         masks, labels = parts(answer)

@@ -10,10 +10,12 @@ from utils.data.dataset_folder import Dataset
 from utils.data.duplicates import copies as measuring
 from utils.data.duplicates.candidates import NEIGHBOURS
 from utils.data.duplicates.copies import (
+    Agreement,
     Copies,
     Copy,
     Masks,
     Member,
+    agreement,
     best_shift,
     compare_masks,
     find_copies,
@@ -134,6 +136,18 @@ def test_one_of_each_picture_stays_and_wrong_labels_go():
     found = [copy(0, 1, 0.2), copy(0, 2, 0.2), copy(1, 2, 1.0), copy(2, 3, 1.0, 0.5), copy(4, 5, 1.0)]
     sizes = np.array([[10, 10]] * 4 + [[5, 5], [10, 10]])
     assert one_of_each(Copies([], sizes, found, ("pit",))) == {0: 1, 2: 1, 4: 5}
+
+
+def test_labels_are_scored_as_networks_are():
+    def copy(share, pixels, *iou):
+        return Copy(0, 1, 0, 0, 0, share, pixels, Masks(0.5, iou, 0) if iou else None)
+
+    whole = [copy(0.95, 0.99, 1.0, None), copy(0.9, 0.95, 1 / 3, None), copy(1.0, 0.9, 0.0, 0.0), copy(1.0, 0.99)]
+    parts = [copy(0.5, 0.99, None, 0.0), copy(0.49, 0.99, 1.0, 1.0)]
+    assert agreement(whole + parts, 0.9) == Agreement(2, pytest.approx((1 + 1 + 0.5 + 1) / 4), pytest.approx(0.75))
+    assert agreement(whole + parts, 0.5, 0.9) == Agreement(1, 0.5, 0.0)
+    assert agreement([copy(1.0, 0.99, None, None)], 0.9) == Agreement(1, 1.0, None)
+    assert agreement(parts, 0.9) is None
 
 
 def test_shifts_of_many_shrunk_pairs_are_not_all_refined(images, monkeypatch):

@@ -176,9 +176,9 @@ def test_what_cannot_be_converted_is_one_line(cache, capfd, monkeypatch):
 
 def test_compile_asks_torch_to_translate_the_network(weights, monkeypatch):
     asked = []
-    monkeypatch.setattr(torch.nn.Module, "compile", lambda self: asked.append(self))
+    monkeypatch.setattr(torch.nn.Module, "compile", lambda self, dynamic: asked.append((self, dynamic)))
     network = BACKENDS["torch"](weights, Settings("cpu", "f32", compile=True))
-    assert asked == [network.model]
+    assert asked == [(network.model, False)]
     assert network.name == "torch compiled f32 on cpu"
 
 

@@ -18,6 +18,7 @@ from utils.data.duplicates.symmetry import TRANSPOSED, lay
 from utils.data.images import read_image, read_size
 
 WHOLE = 0.9  # share of the smaller image from which two images are one picture
+HALF = 0.5  # the same, from which a part is large enough to say how far labels agree
 DISAGREE = (
     0.8  # IoU of the masks below which labels differ; one pixel off costs a defect of 20 x 20 pixels about as much
 )
@@ -105,6 +106,41 @@ class Copies:
     sizes: np.ndarray
     found: list[Copy]
     class_names: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Agreement:
+    """How far two labels of the same steel agree, by the scores that networks have.
+
+    Attributes:
+        pairs: of images whose pixels agree.
+        mean_dice: over pairs and classes; 1 for a class that neither image has.
+        defect_dice: likewise, of the classes that at least one of the two images has; None without any.
+    """
+
+    pairs: int
+    mean_dice: float
+    defect_dice: float | None
+
+
+def agreement(found: Sequence[Copy], least: float, below: float = 2.0) -> Agreement | None:
+    """Score labels by the labels of copies.
+
+    Args:
+        found: the pairs.
+        least, below: share of the smaller image that both show, from and below which pairs count.
+
+    Returns:
+        None where no labelled pair counts.
+    """
+    classes = [copy.masks.classes for copy in found if copy.masks and copy.comparable and least <= copy.share < below]
+    if not classes:
+        return None
+    iou = np.array(classes, dtype=np.float64)  # nan for None
+    dice = 2 * iou / (1 + iou)
+    labelled = dice[np.isfinite(dice)]
+    defect_dice = float(labelled.mean()) if labelled.size else None
+    return Agreement(len(classes), float(np.nan_to_num(dice, nan=1.0).mean()), defect_dice)
 
 
 def find_copies(members: Sequence[Member], threads: int, progress: bool = True) -> Copies:

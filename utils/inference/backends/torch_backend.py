@@ -29,7 +29,8 @@ class TorchNetwork:
         torch.backends.cudnn.benchmark = self.device.type == "cuda"
         self.model = weights.build().to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         if settings.compile:
-            self.model.compile()
+            # For each size anew. A graph for all sizes, which torch makes at the second one by itself, took over ten minutes.
+            self.model.compile(dynamic=False)
         place = torch.cuda.get_device_name(self.device) if self.device.type == "cuda" else "cpu"
         self.name = f"torch{' compiled' if settings.compile else ''} {settings.precision} on {place}"
 
