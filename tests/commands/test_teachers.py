@@ -212,6 +212,39 @@ def test_unlabelled_images_that_judge_the_network_are_left_out(case, make_weight
         ask(make_weights(), unlabelled=other, resumed=tmp_path)
 
 
+def test_a_copy_does_not_take_images_of_its_name_in_other_folders_along(case, make_weights, tmp_path):
+    dataset, ask = case
+    other = tmp_path / "more"
+    random = np.random.default_rng(9)
+    for number, camera in enumerate(("left", "middle", "right")):
+        (other / camera).mkdir(parents=True)
+        smooth = cv2.resize(random.integers(0, 255, (6, 9), dtype=np.uint8), (90, 60), interpolation=cv2.INTER_CUBIC)
+        copy = dataset.read(dataset.images[7])[:, ::-1, ::-1]
+        cv2.imwrite(str(other / camera / "0001.png"), copy if number == 1 else smooth)
+    teaching = ask(make_weights(), unlabelled=other, accept="all")
+    assert [Path(name).parent.name for name in teaching.unlabelled] == ["left", "right"]
+
+
+def test_a_teacher_that_has_learnt_one_image_has_not_learnt_those_of_its_name(case, make_weights, tmp_path):
+    dataset, _ = case
+    learnt = dataset.read(dataset.images[0])
+    root = tmp_path / "cameras"
+    random = np.random.default_rng(9)
+    for camera in range(4):
+        (root / f"train_images/{camera}").mkdir(parents=True)
+        smooth = cv2.resize(random.integers(0, 255, (6, 9), dtype=np.uint8), (90, 60), interpolation=cv2.INTER_CUBIC)
+        cv2.imwrite(str(root / f"train_images/{camera}/0001.png"), smooth if camera else learnt[..., ::-1])
+    (root / "train.csv").write_text("ImageId,ClassId,EncodedPixels\n0/0001.png,1,1 5\n")
+    (root / "classes.txt").write_text("pits\ncracks\n")
+    cameras = open_dataset(root)
+    teacher = trained_on(make_weights(), tmp_path / "teacher", dataset, [0], split=False)
+    config = TrainConfig(dir=root, teacher=(str(teacher),), device="cpu", num_of_workers=1)
+    spec = ModelSpec("unet", "test_resnet", "multilabel", ("pits", "cracks"), decoder_channels=NARROW)
+    judged = {"validation": list(cameras.images), "test": []}
+    (note,) = ask_teachers(config, spec, cameras, [], judged, None).notes
+    assert "1 of the 4 validation images may be copies" in note
+
+
 def test_unlabelled_images_that_cannot_be_read_are_named(case, make_weights, tmp_path):
     _, ask = case
     (tmp_path / "more").mkdir()

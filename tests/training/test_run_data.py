@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import re
 import shutil
 
 import pytest
@@ -39,6 +40,20 @@ def test_what_changed_is_said(root, tmp_path, file, change, message):
         check_data(tmp_path, open_dataset(root))
     assert "\n" not in str(error.value)
     (tmp_path / "data.json").unlink()
+    check_data(tmp_path, open_dataset(root))
+
+
+def test_changed_pixels_that_count_for_nothing_are_said(root, tmp_path):
+    table = root / "ignore.csv"
+    table.write_text("ImageId,EncodedPixels\n001.png,1 4\n005.png,1 4\n")
+    write_data(tmp_path, open_dataset(root), ["000.png", "001.png"])
+    check_data(tmp_path, open_dataset(root))
+    table.write_text("ImageId,EncodedPixels\n001.png,1 4\n")  # the run does not use the other image
+    check_data(tmp_path, open_dataset(root))
+    table.write_text("ImageId,EncodedPixels\n001.png,1 5\n")
+    with pytest.raises(InputError, match=r"count for nothing \(ignore\.csv\) have changed"):
+        check_data(tmp_path, open_dataset(root))
+    rewrite(tmp_path / "data.json", lambda text: re.sub(' "ignored": .*\n', "", text))  # of an earlier version
     check_data(tmp_path, open_dataset(root))
 
 

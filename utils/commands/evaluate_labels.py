@@ -142,7 +142,7 @@ def evaluate_labels(
     """
     labels = GroundTruth(dataset.annotations, chosen.weights.spec, config.class_map)
     new_weights = NewWeights(chosen, folds.others if folds else ()) if config.calibrate else None
-    groups = groups_of(chosen.path.parent / SPLIT, names) if config.calibrate else {}
+    groups = groups_of(chosen.path.parent / SPLIT, names, dataset) if config.calibrate else {}
     skipped: list[Refused] = []
     pipeline = (
         folds.pipeline(config, skipped, dataset.image_dir)

@@ -9,7 +9,7 @@ from utils.commands.known_images import find_known
 from utils.commands.teacher_answers import Teacher, answer_files, ask_about
 from utils.data.dataset_folder import Dataset
 from utils.data.images import ImageError, read_size
-from utils.data.listing import list_images
+from utils.data.listing import list_images, name_in
 from utils.data.soft_masks import SoftTargets
 from utils.data.splits import TRAIN, read_split
 from utils.errors import InputError
@@ -154,10 +154,10 @@ def _about_seen(
         if not names:
             continue
         paths = [dataset.path(name) for name in names]
-        found = find_known(together, paths, validating=True)
-        named = {dataset.path(name) for name in learnt.intersection(names)}
-        whole = {path for path in paths if path.name in found.whole} | named
-        part = {path for path in paths if path.name in found.part} - whole
+        found = find_known(together, paths, validating=True, folder=dataset.image_dir)
+        named = learnt.intersection(names)
+        whole = {*found.whole} | named
+        part = {*found.part} - whole
         # Hashes of plain images may agree by chance, names do not.
         if named or len(whole) > max(MOST_BY_CHANCE, SHARE_BY_CHANCE * len(names)):
             raise InputError(
@@ -199,7 +199,8 @@ def _unlabelled(
     """List the images of ``-unlabelled`` as paths, but for copies of those that the network is judged by."""
     if config.unlabelled is None:
         return ()
-    paths = [path.absolute() for path in list_images(config.unlabelled)]
+    folder = config.unlabelled.absolute()
+    paths = list_images(folder)
     if not paths:
         raise InputError(f"-unlabelled {config.unlabelled}: no images there; name a folder that holds some")
     for path in paths:
@@ -210,10 +211,10 @@ def _unlabelled(
             raise InputError(f"{path}: {error.reason}; remove it from -unlabelled") from None
     judged = [name for names in kept_apart.values() for name in names]
     hashes = hash_images(dataset, judged, [], config.num_of_workers)
-    copies = find_known(hashes, paths, validating=True)
+    copies = find_known(hashes, paths, validating=True, folder=folder)
     # By path, since images in folders within may have equal names.
     own = {dataset.path(name).resolve() for name in judged}
-    seen = [path for path in paths if path.name in copies.seen or path.resolve() in own]
+    seen = [path for path in paths if name_in(folder, path) in copies.seen or path.resolve() in own]
     if seen:
         notes.append(
             f"-unlabelled {config.unlabelled}: {len(seen)} of {plural(len(paths), 'image')} left out, since the network is"

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from utils.data.dataset_folder import Dataset
+from utils.data.folder_layout import ignore_table_of
 from utils.errors import InputError
 from utils.files import replacing
 from utils.text import plural
@@ -24,10 +25,11 @@ def write_data(folder: Path, dataset: Dataset, images: Iterable[str]) -> None:
     """
     # Line by line: the whole text of a million images, made at once, takes a GB.
     with replacing(folder / DATA) as temporary, open(temporary, "w", encoding="utf-8", newline="\n") as file:
-        classes = json.dumps({"class_names": list(dataset.annotations.class_names)}, indent=1, ensure_ascii=False)
-        file.write(f'{classes[:-2]},\n "images": {{')
+        names = list(images)
+        about = {"class_names": list(dataset.annotations.class_names), "ignored": _ignored(dataset, names)}
+        file.write(f'{json.dumps(about, indent=1, ensure_ascii=False)[:-2]},\n "images": {{')
         comma, quoted = "", json.JSONEncoder(ensure_ascii=False).encode  # json.dumps() makes an encoder for each word
-        for name in images:
+        for name in names:
             file.write(f'{comma}\n  {quoted(name)}: "{_fingerprint(dataset, name)}"')
             comma = ","
         file.write("\n }\n}\n")
@@ -53,6 +55,7 @@ def check_data(folder: Path, dataset: Dataset) -> None:
         content = json.loads(path.read_text(encoding="utf-8"))
         names = tuple(content["class_names"])
         images = {name: str(known) for name, known in content["images"].items()}
+        ignored = content.get("ignored")  # runs of earlier versions do not tell
     except (ValueError, KeyError, TypeError, AttributeError):
         raise InputError(f"{path}: damaged; start the run again with another -out") from None
     way_out = f"put it back as it was, or start a new run with another -out (remove {path} to go on all the same)"
@@ -67,6 +70,11 @@ def check_data(folder: Path, dataset: Dataset) -> None:
         raise InputError(
             f"-resume {folder}: the labels or the files of {plural(len(changed), 'image')} of {len(images)} have changed"
             f" since the run began ({changed[0]} first); {way_out}"
+        )
+    if ignored is not None and ignored != _ignored(dataset, images):
+        table = ignore_table_of(dataset.annotations.source)
+        raise InputError(
+            f"-resume {folder}: the pixels that count for nothing ({table}) have changed since the run began; {way_out}"
         )
 
 
@@ -97,6 +105,15 @@ def _size_fingerprint(dataset: Dataset, name: str) -> str:
     """Return the fingerprint of runs of earlier versions, which knew an image by its size in bytes."""
     words = f"{dataset.path(name).stat().st_size} {_labels(dataset, name)}"
     return hashlib.sha256(words.encode()).hexdigest()[:_SIZE_DIGITS]
+
+
+def _ignored(dataset: Dataset, images: Iterable[str]) -> str:
+    """Return 32 hex digits that change when the ignored pixels of any of these images change."""
+    codes = dataset.annotations.ignored
+    digest = hashlib.blake2b(digest_size=16)
+    for name in sorted(codes.keys() & set(images)) if codes else ():
+        digest.update(f"{name} {codes[name]}\n".encode())
+    return digest.hexdigest()
 
 
 def _labels(dataset: Dataset, name: str) -> str:
