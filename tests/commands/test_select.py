@@ -9,6 +9,7 @@ import pytest
 from PIL import Image
 
 from config import SelectConfig, TrainConfig
+from utils.commands import select as selecting
 from utils.commands.select import select
 from utils.commands.train import train
 from utils.data.annotation_table import write_annotations
@@ -59,6 +60,25 @@ def test_both_lists_hold_one_of_each_picture(flags, tmp_path):
     assert f"next: python Serve.py -dir {out / 'random'}" in text, "what is not measured is not recommended"
     with pytest.raises(InputError, match="exists already"):
         select(SelectConfig(**flags), show=False)
+
+
+def test_labelled_and_new_images_are_read_by_one_depth(flags, tmp_path, monkeypatch):
+    shutil.rmtree(flags["images"])
+    flags["images"].mkdir()
+    for folder, seeds, bits in ((flags["dir"] / "train_images", range(2), 10), (flags["images"], range(2, 5), 12)):
+        for seed in seeds:
+            Image.fromarray(picture(seed).astype(np.uint16) << (bits - 8)).save(folder / f"{seed}.png")
+    read, depths = selecting.read_image, {}
+
+    def noted(path, channels, depth=None):
+        if depth is None:  # to look for copies
+            return read(path, channels)
+        depths[path.name] = depth.bits
+        return read(path, channels, depth)
+
+    monkeypatch.setattr(selecting, "read_image", noted)
+    select(SelectConfig(**flags, num_of_images=2, out=tmp_path / "o"), show=False)
+    assert depths == {f"{seed}.png": 12 for seed in range(5)}
 
 
 def test_fewer_images_than_wanted_and_one_that_cannot_be_read(flags, tmp_path):

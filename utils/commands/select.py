@@ -1,7 +1,7 @@
 """Choose which images to label next, beside a random draw of the same size."""
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +15,7 @@ from utils.data.dataset_folder import open_dataset
 from utils.data.duplicates.groups import group
 from utils.data.duplicates.image_sets import ImageSet, open_images
 from utils.data.duplicates.pairs import describe_images, scale_for
-from utils.data.images import ImageError, read_image
+from utils.data.images import ImageError, measure_depth, read_image
 from utils.data.tables import write_frame
 from utils.errors import InputError
 from utils.files import link_or_copy, new_folder
@@ -104,6 +104,9 @@ def select(config: SelectConfig, show: bool = True) -> SelectResult:
     if old.folder.resolve() == new.folder.resolve():
         raise InputError(f"-images {config.images}: are those of -dir; name a folder of images without labels")
     skipped: list[Refused] = []
+    # Of all, so that one grey means the same in labelled and in new images.
+    paths = [source.path(name) for source in (old, new) for name in source.names]
+    chosen = replace(chosen, depth=measure_depth(paths, chosen.depth))
     names = one_of_each(config, old, new, skipped, show)
     if not names and not skipped:
         raise InputError(f"-images {config.images}: every image there is a copy of a labelled one; bring others")
