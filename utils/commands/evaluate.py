@@ -26,6 +26,7 @@ from utils.commands.scored_images import (
     check_labels,
     check_unlearnt,
     chosen_here,
+    chosen_on_learnt,
     known_images,
     meant,
     names_of,
@@ -72,6 +73,7 @@ class EvaluateResult:
         unseen: the scores of the images without a copy; None: all are without one, or none is.
         alike: number of further networks that were asked, and get the same settings.
         looked: with ``-appearance`` alone, the new weights file.
+        chosen_on_learnt: a warning where ``-calibrate`` chose on images that the network has learnt from; else empty.
     """
 
     evaluation: Evaluation
@@ -92,6 +94,7 @@ class EvaluateResult:
     unseen: Scores | None = None
     alike: int = 0
     looked: Path | None = None
+    chosen_on_learnt: str = ""
 
     @property
     def scores(self) -> Scores:
@@ -144,7 +147,8 @@ class EvaluateResult:
                 said = f"new weights file: {self.calibrated}{others}{kept}"
                 earlier = self.calibrated.parent / UNCALIBRATED
                 said += f"; the one from training is in {earlier}" if earlier.is_dir() else ""
-            lines += ["", self.calibration.text(), said, ""]
+            learnt = [self.chosen_on_learnt] if self.chosen_on_learnt else []
+            lines += ["", *learnt, self.calibration.text(), said, ""]
         if self.looked:
             lines.append(
                 f"new weights file: {self.looked}; it knows how these images look, its thresholds are as before"
@@ -242,6 +246,7 @@ def evaluate(config: EvaluateConfig) -> EvaluateResult | LabelsResult | CompareR
             unseen=_unseen(evaluation, known),
             alike=len(alike),
             looked=looked,
+            chosen_on_learnt=chosen_on_learnt(config, evaluation.scores.images, known),
         )
         scores = {
             **evaluation.to_dict(),

@@ -17,6 +17,7 @@ from utils.commands.fold_networks import FoldNetworks, FoldPipelines
 from utils.commands.known_images import KnownImages, recorded
 from utils.commands.progress import progress, require_images
 from utils.commands.results_folder import about_replaced, evaluation_folder
+from utils.commands.scored_images import chosen_on_learnt
 from utils.data.dataset_folder import Dataset
 from utils.files import staged, write_text
 from utils.inference.chosen import Chosen
@@ -52,6 +53,7 @@ class LabelsResult:
         replaced: a line where an evaluation of other weights was there before; else empty.
         known: which images the network has seen copies of; None: not looked for, since it was trained on all of them.
         unseen: the scores of the images without a copy; None: all are without one, or none is.
+        chosen_on_learnt: a warning where ``-calibrate`` chose on images that the network has learnt from; else empty.
     """
 
     scores: LabelScores
@@ -67,6 +69,7 @@ class LabelsResult:
     replaced: str = ""
     known: KnownImages | None = None
     unseen: LabelScores | None = None
+    chosen_on_learnt: str = ""
 
     @property
     def about_copies(self) -> str:
@@ -105,6 +108,7 @@ class LabelsResult:
                 said = "the weights file keeps what it has; -calibrate -force writes new thresholds all the same"
             else:
                 said = "the weights file keeps what it has: nothing better was found that holds"
+            lines += [self.chosen_on_learnt] if self.chosen_on_learnt else []
             lines += [self.calibration.text(), said, ""]
         if self.skipped:
             lines.append(f"{plural(len(self.skipped), 'image')} skipped, named in {self.out / 'metrics.json'}")
@@ -184,6 +188,7 @@ def evaluate_labels(
             replaced=replaced,
             known=known,
             unseen=_unseen(answers, known, chosen),
+            chosen_on_learnt=chosen_on_learnt(config, len(answers.images), known),
         )
         said = answers.probabilities >= np.array(chosen.label_thresholds)
         shown = presence(answers.truth, said, answers.probabilities)

@@ -12,6 +12,7 @@ from utils.data.images import ImageError, read_size
 from utils.data.splits import TEST, read_split
 from utils.errors import InputError
 from utils.inference.chosen import Chosen
+from utils.text import plural
 from utils.weights.run_files import FOLDS, SPLIT
 
 
@@ -118,3 +119,21 @@ def chosen_here(config: EvaluateConfig, chosen: Chosen, mean_dice: float) -> str
     expected = honest.get("mean_dice") if isinstance(honest, dict) else None
     words = f"; expect {expected:.4f} on others (cross-fitted)" if isinstance(expected, float) else ""
     return f"warning: the thresholds were chosen on these images, so {mean_dice:.4f} is too good{words}"
+
+
+def chosen_on_learnt(config: EvaluateConfig, images: int, known: KnownImages | None) -> str:
+    """Return a warning where ``-calibrate`` chooses on images that the network has learnt from: "" where it does not.
+
+    Args:
+        config: the flags.
+        images: their number.
+        known: what ``known_images`` found.
+    """
+    copies = len(known.whole) + len(known.part) if known else 0
+    learnt = images if config.split == "train" else copies
+    if not config.calibrate or not learnt:
+        return ""
+    return (
+        f"warning: {learnt} of these {plural(images, 'image')} or copies of them were trained on, and the network is surer"
+        " of them than of others: choose by images that it does not know, as with -split valid"
+    )

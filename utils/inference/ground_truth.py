@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
+from utils.data import rle
 from utils.data.annotation_table import read_annotations
 from utils.data.annotations import Annotations
 from utils.data.folder_layout import LABELS, read_class_names
@@ -89,7 +90,7 @@ class GroundTruth:
         return self.annotations.ignored_mask(name, height, width)
 
     def shown(self, name: str) -> np.ndarray:
-        """Return which labels an image has.
+        """Return which labels an image has, by the pixels that count, as in training.
 
         Args:
             name: file name; an image without labels is clean.
@@ -98,10 +99,22 @@ class GroundTruth:
             ``(L,)`` bool, L names of ``spec.label_names``.
         """
         ids = set(self.annotations.classes(name))
+        if ids and name in self.annotations.ignored:
+            ignored, runs = self.annotations.ignored[name], self.annotations.runs(name)
+            ids = {number for number in ids if not _is_inside(runs[number], ignored)}
         if self.merged:
             return np.array([bool(ids)])
         wanted = range(1, len(self.spec.class_names) + 1) if self.spec.target_id is None else [self.spec.target_id]
         return np.array([number in ids for number in wanted])
+
+
+def _is_inside(code: str, other: str) -> bool:
+    """Check whether all pixels of a run-length code are among those of another one of the same image."""
+    inside, around = rle.parse(code), rle.parse(other)
+    within = np.zeros(max(int(runs.sum(axis=1).max(initial=1)) for runs in (inside, around)), dtype=np.bool_)
+    for start, length in around:
+        within[start : start + length] = True
+    return all(within[start : start + length].all() for start, length in inside)
 
 
 def class_ids(
