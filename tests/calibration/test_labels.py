@@ -1,5 +1,7 @@
 """Thresholds of whole images against trying every one, and what is no better than the same answer for all."""
 
+import tracemalloc
+
 import numpy as np
 import pytest
 
@@ -73,3 +75,13 @@ def test_under_a_rate_of_false_alarms_the_recall_decides():
 def test_the_threshold_in_use_is_kept_where_another_does_as_well():
     result, *_ = calibrate("good", now=0.37)
     assert result.thresholds == (0.37,)
+
+
+def test_memory_does_not_grow_with_the_square_of_the_images():
+    random = np.random.default_rng(0)
+    p, truth = random.random((10_000, 1)), random.random((10_000, 1)) < 0.3
+    tracemalloc.start()
+    choose_thresholds(["defect"], p, truth, (0.5,), np.arange(len(p)), folds=3, seed=1)
+    most = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert most < 20e6

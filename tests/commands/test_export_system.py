@@ -10,6 +10,7 @@ import sys
 import zlib
 from pathlib import Path
 
+import cv2
 import numpy as np
 import onnxruntime
 import pytest
@@ -175,6 +176,16 @@ def test_program_runs_by_itself_and_names_what_it_found(tmp_path):
     counts = {name: int(mask.sum()) for name, mask in zip(CLASSES, expected(path, strips()[:1])[0], strict=True)}
     told = ast.literal_eval(re.search(r"\{.*\}", shown)[0])
     assert told == pytest.approx(counts, abs=60)
+
+
+@pytest.mark.parametrize("shape", [(8, 9), (8, 9, 3)])
+def test_program_takes_no_image_of_more_than_8_bits(tmp_path, monkeypatch, shape):
+    cv2.imwrite(str(tmp_path / "wide.png"), np.full(shape, 900, np.uint16))
+    (tmp_path / "run.py").write_text(runner("multilabel", "onnx"), encoding="utf-8")
+    (tmp_path / "system.json").write_text('{"files": {}, "mode": "L"}', encoding="utf-8")
+    monkeypatch.setattr(sys, "argv", ["run.py", str(tmp_path / "wide.png")])
+    with pytest.raises(SystemExit, match=r"wide\.png: has more than 8 bits; bring it to 8"):
+        runpy.run_path(str(tmp_path / "run.py"), run_name="__main__")
 
 
 def test_program_of_the_documents_is_the_one_that_is_written():

@@ -178,10 +178,10 @@ def _best(p: np.ndarray, truth: np.ndarray, now: float, target: float | None) ->
         return now
     values = np.unique(p)
     tried = np.unique([now, values[0] / 2, *((values[1:] + values[:-1]) / 2), (values[-1] + 1) / 2])
-    said = p >= tried[:, None]
-    hit, false = (said & truth).sum(axis=1), (said & ~truth).sum(axis=1)
+    # By sorting: each threshold beside each image is ten GB for 100,000 of them.
+    hit, false = (np.count_nonzero(part) - np.searchsorted(np.sort(p[part]), tried) for part in (truth, ~truth))
     if target is None:
-        worth = 2 * hit / (said.sum(axis=1) + truth.sum())
+        worth = 2 * hit / (hit + false + truth.sum())
     else:
         allowed = false <= target * np.count_nonzero(~truth) / 1000 + EQUAL
         worth = np.where(allowed, hit, -1.0 - false)

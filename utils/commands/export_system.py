@@ -84,7 +84,10 @@ def inspect(image):  # (H, W, channels) uint8 -> (classes, H, W) bool
 
 if __name__ == "__main__":
     for path in sys.argv[1:]:
-        masks = inspect(np.atleast_3d(np.asarray(Image.open(path).convert(about["mode"]))))
+        image = Image.open(path)
+        if image.mode[0] in "IF" or ";16" in str(getattr(image, "tile", "")):  # Pillow would make it white, or dark
+            sys.exit(path + ": has more than 8 bits; bring it to 8, by the bit_depth that the files *-parity.json name")
+        masks = inspect(np.atleast_3d(np.asarray(image.convert(about["mode"]))))
         print(path, {{name: int(mask.sum()) for name, mask in zip(about["classes"], masks)}}, "pixels")
 """
 
