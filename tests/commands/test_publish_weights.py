@@ -19,6 +19,7 @@ import Publish_weights
 from config import (
     DownloadWeightsConfig,
     EvaluateConfig,
+    PackConfig,
     PredictConfig,
     PublishWeightsConfig,
     SynthesiseConfig,
@@ -31,6 +32,7 @@ from utils.commands.evaluate import evaluate
 from utils.commands.predict import predict
 from utils.commands.publish_weights import MARKS, largest_change, publish_weights
 from utils.data.dataset_folder import open_dataset
+from utils.data.packing import pack
 from utils.data.splits import read_split, write_split
 from utils.data.synthetic import synthesise
 from utils.decision.decision import ClassDecision, Decision
@@ -329,6 +331,10 @@ def test_images_of_the_run_are_no_test_images(run, tmp_path):
     (root / "test_labels.csv").unlink()  # then its training images are meant
     with pytest.raises(InputError, match=r"6 of its 6 images are images of the run too"):
         publish_weights(settings(run, tmp_path / "to", test_dir=root))
+    pack(PackConfig(dir=root, out=tmp_path / "packed"), progress=False)
+    for folder, test in ((tmp_path / "packed", root), (root, tmp_path / "packed")):
+        with pytest.raises(InputError, match=r"6 of its 6 images are images of the run too"):
+            publish_weights(settings(run, tmp_path / "to", dir=folder, test_dir=test))
     assert not (tmp_path / "to").exists()
 
 

@@ -9,13 +9,14 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from config import SuspectConfig
+from config import PackConfig, SuspectConfig
 from utils.commands.suspect import differing, suspect
 from utils.data.annotation_table import write_annotations
 from utils.data.annotations import make_rows
 from utils.data.dataset_folder import open_dataset
 from utils.data.duplicates.copies import Copies, Copy, Masks, Member
 from utils.data.folds import write_folds
+from utils.data.packing import pack
 from utils.data.rle import encode
 from utils.data.soft_masks import to_levels, write_soft_mask
 from utils.errors import InputError
@@ -84,6 +85,14 @@ def test_wrong_labels_come_first_with_the_reason(data, folds):
     assert aside.annotations.runs("swapped.png") == open_dataset(data).annotations.runs("swapped.png")
     with pytest.raises(InputError, match="exists already"):
         suspect(SuspectConfig(dir=data, folds_run=folds), show=False)
+
+
+def test_suspects_of_a_packed_dataset_are_put_aside_as_files(data, folds, tmp_path):
+    pack(PackConfig(dir=data, out=tmp_path / "packed"), progress=False)
+    suspect(SuspectConfig(dir=tmp_path / "packed", folds_run=folds, copies=False, out=tmp_path / "out"), show=False)
+    for name in ("swapped.png", "dropped.png", "shifted.png", "twice.png"):
+        aside = tmp_path / "out/to_review/train_images" / name
+        assert aside.read_bytes() == (data / "train_images" / name).read_bytes()
 
 
 def test_without_networks_masks_and_copies_are_looked_at(data):

@@ -1,7 +1,6 @@
 """Make published weights out of a run: the one function behind ``Publish_weights.py``."""
 
 import dataclasses
-import filecmp
 import hashlib
 import os
 import re
@@ -246,12 +245,17 @@ def _check_unseen(folder: Path, dataset: Dataset, split: pd.DataFrame) -> None:
     """Refuse test images that the run learnt from or was chosen by."""
     test = open_dataset(folder, _test_side(folder))
     names = set(split.loc[split["side"] != TEST, "image"])
-    seen = [name for name in test.images if name in names and filecmp.cmp(test.path(name), dataset.path(name), False)]
+    seen = [name for name in test.images if name in names and _equal(test.path(name), dataset.path(name))]
     if seen:
         raise InputError(
             f"-test_dir {folder}: {len(seen)} of its {len(test.images)} images are images of the run too, {seen[0]} for"
             " one; a test score is of images that nothing was learnt, chosen or calibrated on"
         )
+
+
+def _equal(one: Path, other: Path) -> bool:
+    """Check whether two images have the same bytes; either may be of a packed dataset."""
+    return one.stat().st_size == other.stat().st_size and one.read_bytes() == other.read_bytes()
 
 
 def _stored(

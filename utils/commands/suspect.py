@@ -23,6 +23,7 @@ from utils.data.folder_layout import IGNORED, LABELS
 from utils.data.folds import read_folds
 from utils.data.images import read_size
 from utils.data.listing import TRAIN_IMAGES
+from utils.data.packed import PackedImage
 from utils.data.soft_masks import CERTAIN, read_soft_mask
 from utils.data.tables import CLASSES_FILE, write_frame
 from utils.device import optional
@@ -384,9 +385,12 @@ def _put_aside(folder: Path, dataset: Dataset, names: Sequence[str]) -> Path:
     annotations, chosen = dataset.annotations, set(names)
     with new_folder(folder) as part:
         for name in names:
-            target = part / TRAIN_IMAGES / name
+            source, target = dataset.path(name), part / TRAIN_IMAGES / name
             target.parent.mkdir(parents=True, exist_ok=True)
-            link_or_copy(Path(dataset.path(name)), target)
+            if isinstance(source, PackedImage):
+                target.write_bytes(source.read_bytes())
+            else:
+                link_or_copy(source, target)
         write_annotations(annotations.rows[annotations.rows["image"].isin(chosen)], part / LABELS["train"])
         ignored = {name: code for name, code in annotations.ignored.items() if name in chosen}
         if ignored:
