@@ -53,7 +53,6 @@ class Teacher:
 
 
 def answer_files(
-    config: TrainConfig,
     spec: ModelSpec,
     dataset: Dataset,
     teachers: Sequence[Teacher],
@@ -63,9 +62,8 @@ def answer_files(
     """Name the file that keeps the answer about each image; another teacher, view or image has another.
 
     Args:
-        config: the run's settings.
         spec: the network that learns.
-        dataset: the dataset folder.
+        dataset: the dataset folder, with the bit depth by which its images are read.
         teachers: who answer.
         names: of the images.
         halves: of those of which both halves of the views are compared.
@@ -82,7 +80,7 @@ def answer_files(
         asked = [[one.digests[place] for place in one.answering(name)] for one in teachers]
         views: list = [(one.tta, one.tile) for teacher in teachers for one in teacher.networks]
         how = (*views, "halves") if name in halves else views
-        key = repr((VERSION, asked, how, learnt, config.bit_depth, path.as_posix(), stamp(path)))
+        key = repr((VERSION, asked, how, learnt, dataset.depth, path.as_posix(), stamp(path)))
         files[name] = folder / f"{hashlib.blake2b(key.encode(), digest_size=16).hexdigest()}.png"
     return files
 

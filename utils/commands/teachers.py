@@ -63,7 +63,7 @@ def ask_teachers(
         if missing := [name for name in unlabelled if not Path(name).is_file()]:
             raise InputError(f"{missing[0]}: an unlabelled image that the run began with is missing; put it back")
     halves = set(unlabelled) if config.accept == "agreed" else set()
-    files = answer_files(config, spec, dataset, teachers, [*train, *unlabelled], halves)
+    files = answer_files(spec, dataset, teachers, [*train, *unlabelled], halves)
     ask_about(config, dataset, teachers, mappings, files, halves)
     if halves and resumed is None:
         unlabelled = _accepted(config, unlabelled, files, notes)
