@@ -1,3 +1,5 @@
+import shutil
+
 import cv2
 import numpy as np
 import pandas as pd
@@ -116,6 +118,19 @@ def test_copies_between_the_sides_of_a_split(data):
     cleaned = read_split(data / "there/split.csv")
     assert cleaned[["image", "side"]].values.tolist() == [["c.png", "test"], ["d.png", "train"]]
     assert f"next: python Train.py -dir DATA -split {data / 'there/split.csv'}" in result.text()
+
+
+@pytest.mark.parametrize(("column", "groups"), [("group", [0, 1, 0]), ("scene", [0, 1, 2])])
+def test_images_that_stay_keep_their_groups(data, column, groups):
+    for source, name in (("c", "e"), ("d", "f")):
+        shutil.copyfile(data / f"train_images/{source}.png", data / f"train_images/{name}.png")
+    split = data / "split.csv"
+    rows = ["a.png,train,7", "f.png,train,3", "b.png,valid,7", "c.png,test,7", "d.png,test,3", "e.png,test,7"]
+    split.write_text("\n".join([f"image,side,{column}", *rows]) + "\n")
+    copies(CopiesConfig(dir=data, split=split, keep="one", out=data / "there", examples=0), progress=False)
+    cleaned = read_split(data / "there/split.csv")
+    assert cleaned["image"].tolist() == ["c.png", "d.png", "e.png"]
+    assert cleaned["group"].tolist() == groups
 
 
 def test_no_copies_and_no_labels(tmp_path):

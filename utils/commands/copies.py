@@ -28,7 +28,7 @@ from utils.data.duplicates.symmetry import NAMES
 from utils.data.folder_layout import IGNORED as IGNORED_TABLES
 from utils.data.folder_layout import LABELS
 from utils.data.listing import TRAIN_IMAGES
-from utils.data.splits import SIDES, read_sides, write_split
+from utils.data.splits import SIDES, read_groups, read_sides, write_split
 from utils.data.tables import CLASSES_FILE, write_frame, write_listed
 from utils.errors import InputError
 from utils.files import link_or_copy, make_folder, new_folder, staged, write_text
@@ -141,7 +141,7 @@ def copies(config: CopiesConfig, progress: bool = True) -> CopiesResult:
             frame = pd.DataFrame(sorted(left.items()), columns=["image", "kept"])
             write_frame(frame, folder / LEFT_OUT, formulas=True)
             if config.split is not None:
-                write_split(_split_of(members, left), folder / SPLIT)
+                write_split(_split_of(members, left, read_groups(config.split, own.names)), folder / SPLIT)
                 cleaned = out / SPLIT
     kept = len(own.names if config.split is None else members) - len(left or {})
     notes = _notes(found, own, other)
@@ -267,11 +267,13 @@ def _write_kept(folder: Path, own: ImageSet, left: dict[str, str]) -> Path | Non
     return folder
 
 
-def _split_of(members: Sequence[Member], left: dict[str, str]) -> pd.DataFrame:
-    """Return the split without the images that go; each image that stays is a group of its own."""
+def _split_of(members: Sequence[Member], left: dict[str, str], groups: dict[str, str]) -> pd.DataFrame:
+    """Return the split without the images that go; images that stay keep their groups, or each is one of its own."""
     stay = sorted((member.name, member.side) for member in members if member.name not in left)
     frame = pd.DataFrame(stay, columns=["image", "side"])
-    return frame.assign(group=range(len(frame)))
+    known = [(group,) if (group := groups.get(name)) else (name, None) for name in frame["image"]]
+    numbers = {one: number for number, one in enumerate(dict.fromkeys(known))}
+    return frame.assign(group=[numbers[one] for one in known])
 
 
 def _notes(found: Copies, own: ImageSet, other: ImageSet | None) -> list[str]:

@@ -21,6 +21,7 @@ __all__ = [
     "describe_groups",
     "kept_apart",
     "near_duplicate_groups",
+    "read_groups",
     "read_sides",
     "read_split",
     "split",
@@ -293,6 +294,12 @@ def read_sides(csv: Path, images: Sequence[str] | None = None) -> pd.DataFrame:
     """
     remedy = "expected the columns image and side"
     return _read_sides(csv, images, ["image", "side"], remedy)[["image", "side"]].reset_index(drop=True)
+
+
+def read_groups(csv: Path, images: Sequence[str] | None = None) -> dict[str, str]:
+    """Read what a table of ``read_sides`` calls the group of each image; nothing where it has no such column."""
+    table = _read_sides(csv, images, ["image", "side"], "expected the columns image and side")
+    return dict(zip(table["image"], table["group"], strict=True)) if "group" in table else {}
 
 
 def _read_sides(csv: Path, images: Sequence[str] | None, wanted: list[str], remedy: str) -> pd.DataFrame:
