@@ -93,6 +93,7 @@ def test_runs_have_short_names_where_these_differ(runs, names):
         ("-compare {one}", "-compare .*one: name two networks or more, as in -compare runs/first,runs/second"),
         ("-compare {one},{two} -weights_dir {one}", "-weights_dir: -compare names the networks; leave it out"),
         ("-compare {one},{two} -calibrate", "-calibrate: -compare changes no weights; leave it out"),
+        ("-compare {one},{two} -appearance", "-appearance: -compare changes no weights; leave it out"),
         ("-compare {one},{other}", "-compare: .*one draws pits, cracks, .* draws a, b; only networks with the same classes"),
         ("-compare {one},{gone}", "-weights_dir .*gone: no such file or folder"),
         ("-compare {one},{learnt}", r"-split valid: .*learnt/split\.csv has 1 of these 12 images on its train side"),

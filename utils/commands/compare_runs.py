@@ -153,6 +153,8 @@ def _check(config: EvaluateConfig) -> tuple[str, ...]:
             raise InputError(f"-{name}: -compare names the networks; leave it out")
     if config.calibrate:
         raise InputError("-calibrate: -compare changes no weights; leave it out, or calibrate each network first")
+    if config.appearance:
+        raise InputError("-appearance: -compare changes no weights; leave it out")
     return runs
 
 
