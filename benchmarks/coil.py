@@ -47,6 +47,7 @@ class CoilConfig:
         ("two-stage", "plain"),
     )
     segmenter: str = flag("ARCHITECTURE:ENCODER", "linknet:resnet18")
+    downsample: int = flag("of the segmenter, as for Train.py", 1)
     classifier: str = flag("encoder of the classifier, a quick one", "tu-mobilenetv3_large_100")
     classifier_size: tuple[int, int] = flag("H,W in pixels that strips are resized to for the classifier", (128, 800))
     images: tuple[int, ...] = flag("strips of a coil; several numbers show that memory does not grow", (2500,))
@@ -71,7 +72,9 @@ def main(argv: Sequence[str]) -> int:
                     "system": system,
                     "case": case,
                     "strips": count,
-                    "segmenter": config.segmenter,
+                    "segmenter": f"{config.segmenter}:{config.downsample}"
+                    if config.downsample > 1
+                    else config.segmenter,
                     "classifier": config.classifier if system == "two-stage" else "",
                     "classifier_size": "{}x{}".format(*config.classifier_size) if system == "two-stage" else "",
                     "backend": config.backend,
@@ -159,7 +162,8 @@ def make_weights(config: CoilConfig, system: str, data: Path) -> Path:
         members = {"network": load(fit(ModelSpec(system, encoder, "multilabel", names), data, folder))}
         drawn = members["network"]
     else:
-        segmenter = fit(ModelSpec(architecture, encoder, "multilabel", names), data, folder)
+        spec = ModelSpec(architecture, encoder, "multilabel", names, downsample=config.downsample)
+        segmenter = fit(spec, data, folder)
         if system == "plain":
             return segmenter
         judge = ModelSpec("classifier", config.classifier, "classify-binary", names)

@@ -42,7 +42,7 @@ def fit(spec: ModelSpec, data: Path, folder: Path, input_size: tuple[int, int] |
     Returns:
         The weights file.
     """
-    stem = f"{spec.architecture}-{spec.encoder}-{spec.task}"
+    stem = f"{spec.architecture}-{spec.encoder}-{spec.task}" + (f"-{spec.downsample}" if spec.downsample > 1 else "")
     for found in folder.glob(f"{stem}-????????.pth"):
         return found
     torch.manual_seed(0)
@@ -108,7 +108,8 @@ def _fit_masks(model: Segmenter, images: Sequence[np.ndarray], labels: Sequence[
     rows, wanted, everywhere = [], [], []
     for features, masks in zip(_features(model, layer, images), labels, strict=True):
         columns = functional.unfold(features, layer.kernel_size, padding=layer.padding)[0].T.double()
-        truth = masks.reshape(-1, masks.shape[-1])
+        every = model.spec.downsample
+        truth = masks[::every, ::every].reshape(-1, masks.shape[-1])
         defect = np.flatnonzero(truth.any(axis=1))
         some = random.choice(len(truth), SAMPLES // len(images))
         chosen = np.concatenate([some, random.choice(defect, len(some)) if len(defect) else some])
