@@ -50,7 +50,7 @@ class EncodersConfig(SmallTraining):
 
 
 def main(argv: Sequence[str], trainer: Callable[[TrainConfig], TrainResult] = train) -> int:
-    """Train and score what is missing; write CSV and table after each network."""
+    """Train and score what is missing; write the CSV after each network, and the table."""
     config = parse(EncodersConfig, argv, "encoders.py", "Train a U-Net with each encoder and compare speed and Dice.")
     config.check_recipe()
     starts = _starts(config)
@@ -65,8 +65,9 @@ def main(argv: Sequence[str], trainer: Callable[[TrainConfig], TrainResult] = tr
         result = trainer(TrainConfig(resume=settings.out) if (settings.out / SETTINGS).exists() else settings)
         row = {**key, "start": "ImageNet" if encoder in starts else "random", "seed": config.seed}
         write_rows(config.out, [*done, {**measured(settings, result), **row}])
-        write_text(config.out.with_suffix(".md"), table(read_rows(config.out), config.speed))
-    print(table(read_rows(config.out), config.speed))
+    found = table(read_rows(config.out), config.speed)
+    write_text(config.out.with_suffix(".md"), found)
+    print(found)
     return DONE
 
 
