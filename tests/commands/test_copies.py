@@ -6,11 +6,12 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from config import CopiesConfig
+from config import CopiesConfig, PackConfig
 from utils.commands.copies import copies
 from utils.data.annotation_table import write_annotations
 from utils.data.annotations import make_rows
 from utils.data.dataset_folder import open_dataset
+from utils.data.packing import pack
 from utils.data.rle import encode
 from utils.data.splits import read_split
 from utils.errors import InputError
@@ -160,3 +161,15 @@ def test_what_is_refused_writes_nothing(data, tmp_path, changes, message):
     with pytest.raises(InputError, match=message):
         copies(CopiesConfig(dir=data, **{name: tmp_path / value for name, value in changes.items()}), progress=False)
     assert not (data / "copies").exists()
+
+
+def test_copies_in_a_packed_dataset_are_those_of_the_folder(data, tmp_path):
+    copies(CopiesConfig(dir=data, out=tmp_path / "plain"), progress=False)
+    pack(PackConfig(dir=data, out=tmp_path / "packed"), progress=False)
+    copies(CopiesConfig(dir=tmp_path / "packed", keep="one", out=tmp_path / "out"), progress=False)
+    assert (tmp_path / "out/copies.csv").read_text() == (tmp_path / "plain/copies.csv").read_text()
+    kept = open_dataset(tmp_path / "out/kept")
+    assert set(kept.images) == {"a.png", "d.png"}
+    assert (tmp_path / "out/kept/train_images/a.png").read_bytes() == (data / "train_images/a.png").read_bytes()
+    between = copies(CopiesConfig(dir=data, against=tmp_path / "packed", out=tmp_path / "between"), progress=False)
+    assert "4 of 4 images" in between.text()

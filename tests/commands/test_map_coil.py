@@ -12,9 +12,12 @@ import pandas as pd
 import pytest
 
 import Map_coil
-from config import MapCoilConfig
+from config import MapCoilConfig, PackConfig
 from tests.coil.test_defect_table import write_parts
 from utils.commands.map_coil import map_coil
+from utils.data.annotation_table import write_annotations
+from utils.data.annotations import make_rows
+from utils.data.packing import pack
 from utils.errors import InputError
 
 FILES = {"coil.html", "coil.png", "defects.csv", "repeats.csv", "groups.csv", "artefacts.csv", "warnings.csv"}
@@ -130,6 +133,7 @@ def test_cameras_in_folders_lie_side_by_side(coil, tmp_path):
         ({"dir": "nowhere"}, "-dir nowhere: no such folder"),
         ({"defects": "nothing.csv"}, "nothing.csv: no such file"),
         ({"dir": "empty"}, "-dir empty: holds no images"),
+        ({"dir": "packed"}, "-dir packed: is packed; give the folder that it was made of"),
         ({"defects": "defects.csv", "join_mm": 5.0}, "-join_mm: needs mm_per_pixel"),
         ({"defects": "defects.csv", "coil": "none.yaml"}, "none.yaml: No such file"),
         ({"defects": "defects.csv", "truth": "none.json"}, "none.json: no such file"),
@@ -141,6 +145,10 @@ def test_cameras_in_folders_lie_side_by_side(coil, tmp_path):
 def test_what_cannot_be_mapped_is_one_line_and_nothing_is_written(coil, tmp_path, monkeypatch, flags, said):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "empty").mkdir()
+    write_annotations(make_rows([]), tmp_path / "train.csv")
+    (tmp_path / "classes.txt").write_text("pits\n")
+    shutil.copytree(coil, tmp_path / "train_images")
+    pack(PackConfig(dir=tmp_path, out=tmp_path / "packed"), progress=False)
     (tmp_path / "other.csv").write_text(TABLE + "9.png,1,pits,20,5,5,5,5,0.9\n")
     (tmp_path / "found.yaml").write_text("edges: found\n")
     there = sorted(tmp_path.rglob("*"))

@@ -8,12 +8,13 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from config import SelectConfig, TrainConfig
+from config import PackConfig, SelectConfig, TrainConfig
 from utils.commands import select as selecting
 from utils.commands.select import select
 from utils.commands.train import train
 from utils.data.annotation_table import write_annotations
 from utils.data.annotations import make_rows
+from utils.data.packing import pack
 from utils.errors import InputError
 from utils.settings import note_given
 
@@ -60,6 +61,21 @@ def test_both_lists_hold_one_of_each_picture(flags, tmp_path):
     assert f"next: python Serve.py -dir {out / 'random'}" in text, "what is not measured is not recommended"
     with pytest.raises(InputError, match="exists already"):
         select(SelectConfig(**flags), show=False)
+
+
+def test_packed_images_are_chosen_from_as_files(flags, tmp_path):
+    shutil.copytree(flags["images"], tmp_path / "more/train_images")
+    write_annotations(make_rows([("3.png", 1, "1 5", 0)]), tmp_path / "more/train.csv")
+    packed = {"dir": tmp_path / "packed", "images": tmp_path / "more_packed"}
+    pack(PackConfig(dir=flags["dir"], out=packed["dir"]), progress=False)
+    pack(PackConfig(dir=tmp_path / "more", out=packed["images"]), progress=False)
+    select(SelectConfig(**flags, num_of_images=3, out=tmp_path / "files"), show=False)
+    select(SelectConfig(**{**flags, **packed}, num_of_images=3, out=tmp_path / "packs"), show=False)
+    files, packs = (
+        {path.relative_to(tmp_path / kind): path.read_bytes() for path in sorted((tmp_path / kind).rglob("*.*"))}
+        for kind in ("files", "packs")
+    )
+    assert files == packs
 
 
 def test_labelled_and_new_images_are_read_by_one_depth(flags, tmp_path, monkeypatch):

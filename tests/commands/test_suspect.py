@@ -89,7 +89,7 @@ def test_wrong_labels_come_first_with_the_reason(data, folds):
 
 def test_suspects_of_a_packed_dataset_are_put_aside_as_files(data, folds, tmp_path):
     pack(PackConfig(dir=data, out=tmp_path / "packed"), progress=False)
-    suspect(SuspectConfig(dir=tmp_path / "packed", folds_run=folds, copies=False, out=tmp_path / "out"), show=False)
+    suspect(SuspectConfig(dir=tmp_path / "packed", folds_run=folds, out=tmp_path / "out"), show=False)
     for name in ("swapped.png", "dropped.png", "shifted.png", "twice.png"):
         aside = tmp_path / "out/to_review/train_images" / name
         assert aside.read_bytes() == (data / "train_images" / name).read_bytes()

@@ -10,7 +10,6 @@ import pandas as pd
 from tqdm import tqdm
 
 from config import CopiesConfig
-from utils.data.annotation_table import write_annotations, write_ignored
 from utils.data.checks import thread_count
 from utils.data.duplicates.copies import (
     DISAGREE,
@@ -25,13 +24,11 @@ from utils.data.duplicates.copies import (
 )
 from utils.data.duplicates.image_sets import ImageSet, open_images
 from utils.data.duplicates.symmetry import NAMES
-from utils.data.folder_layout import IGNORED as IGNORED_TABLES
-from utils.data.folder_layout import LABELS
-from utils.data.listing import TRAIN_IMAGES
 from utils.data.splits import SIDES, read_groups, read_sides, write_split
-from utils.data.tables import CLASSES_FILE, write_frame, write_listed
+from utils.data.subset_folder import write_subset
+from utils.data.tables import write_frame, write_listed
 from utils.errors import InputError
-from utils.files import link_or_copy, make_folder, new_folder, staged, write_text
+from utils.files import make_folder, staged, write_text
 from utils.reporting.copies_page import chosen, sections
 from utils.reporting.page import render
 from utils.text import plural
@@ -253,18 +250,7 @@ def _write_kept(folder: Path, own: ImageSet, left: dict[str, str]) -> Path | Non
     if own.labelled is None:
         write_listed(names, folder.with_suffix(".csv"))
         return None
-    annotations, stay = own.labelled.annotations, set(names)
-    with new_folder(folder) as part:
-        for name in names:
-            target = part / TRAIN_IMAGES / name
-            target.parent.mkdir(parents=True, exist_ok=True)
-            link_or_copy(own.path(name), target)
-        write_annotations(annotations.rows[annotations.rows["image"].isin(stay)], part / LABELS["train"])
-        ignored = {name: code for name, code in annotations.ignored.items() if name in stay}
-        if ignored:
-            write_ignored(ignored, part / IGNORED_TABLES["train"])
-        write_text(part / CLASSES_FILE, "".join(f"{name}\n" for name in annotations.class_names))
-    return folder
+    return write_subset(folder, own.labelled, names)
 
 
 def _split_of(members: Sequence[Member], left: dict[str, str], groups: dict[str, str]) -> pd.DataFrame:

@@ -28,6 +28,7 @@ from utils.coil.truth import CoilScores, score
 from utils.data.coil_truth import read_truth
 from utils.data.images import ImageError, read_image, read_size
 from utils.data.listing import TEST_IMAGES, TRAIN_IMAGES, image_names
+from utils.data.packed import open_pack
 from utils.errors import InputError
 from utils.files import alone_in, make_folder, write_text
 from utils.reporting.coil_map import map_png
@@ -332,6 +333,8 @@ def _images(home: Path, out: Path) -> tuple[Path, list[str]]:
     """Return the folder of a coil's images, and their names."""
     if not home.is_dir():
         raise InputError(f"-dir {home}: no such folder; name the folder of the coil")
+    if open_pack(home) is not None:
+        raise InputError(f"-dir {home}: is packed; give the folder that it was made of")
     folder = next((home / name for name in (TEST_IMAGES, TRAIN_IMAGES) if (home / name).is_dir()), home)
     return folder, image_names(folder, [out])
 

@@ -18,7 +18,7 @@ from utils.data.duplicates.pairs import describe_images, scale_for
 from utils.data.images import ImageError, measure_depth, read_image
 from utils.data.tables import write_frame
 from utils.errors import InputError
-from utils.files import link_or_copy, new_folder
+from utils.files import new_folder
 from utils.inference.chosen import Chosen, choose_weights
 from utils.inference.embedding import Embedding
 from utils.inference.inspected import Inspected, Refused
@@ -99,8 +99,6 @@ def select(config: SelectConfig, show: bool = True) -> SelectResult:
     # Such a network was made of clean images, which need no table of labels.
     labelled = open_clean(config.dir).dataset if anomalies else open_dataset(config.dir)
     old = ImageSet(labelled.root, labelled.image_dir, labelled.images, labelled)
-    if labelled.pack is not None:
-        raise InputError(f"-dir {config.dir}: is packed; give the folder that it was made of")
     if old.folder.resolve() == new.folder.resolve():
         raise InputError(f"-images {config.images}: are those of -dir; name a folder of images without labels")
     skipped: list[Refused] = []
@@ -134,9 +132,7 @@ def select(config: SelectConfig, show: bool = True) -> SelectResult:
     with new_folder(out) as part:
         for kind, places in lists.items():
             for place in places:
-                target = part / kind / names[place]
-                target.parent.mkdir(parents=True, exist_ok=True)
-                link_or_copy(new.path(names[place]), target)
+                new.place(names[place], part / kind / names[place])
         write_frame(pd.DataFrame(rows, columns=COLUMNS), part / TABLE)
     better, about = (True, ABOUT_ANOMALIES) if anomalies else about_choice()
     both = len(set(lists[CHOSEN]) & set(lists[RANDOM]))

@@ -14,21 +14,18 @@ from config import EvaluateConfig, SuspectConfig
 from utils.commands.fold_networks import FoldNetworks, open_folds
 from utils.commands.progress import progress
 from utils.commands.soft_answers import write_out_of_fold
-from utils.data.annotation_table import write_annotations, write_ignored
 from utils.data.checks import in_order, thread_count
 from utils.data.dataset_folder import Dataset, open_dataset
 from utils.data.duplicates.copies import Copies, Member, find_copies, masks_of
 from utils.data.duplicates.image_sets import ImageSet
-from utils.data.folder_layout import IGNORED, LABELS
 from utils.data.folds import read_folds
 from utils.data.images import read_size
-from utils.data.listing import TRAIN_IMAGES
-from utils.data.packed import PackedImage
 from utils.data.soft_masks import CERTAIN, read_soft_mask
-from utils.data.tables import CLASSES_FILE, write_frame
+from utils.data.subset_folder import write_subset
+from utils.data.tables import write_frame
 from utils.device import optional
 from utils.errors import InputError
-from utils.files import link_or_copy, make_folder, new_folder, staged, write_text
+from utils.files import make_folder, staged, write_text
 from utils.inference.outputs import picture_names
 from utils.reporting.page import render
 from utils.reporting.suspects_page import Shown, sections
@@ -160,7 +157,7 @@ def suspect(config: SuspectConfig, show: bool = True) -> SuspectResult:
     shown = [_shown(dataset, answers, one) for one in head]
     page = render("Suspects", lead, sections(shown, dataset.annotations.class_names, clear(found), len(names), notes))
     make_folder(out)
-    aside = _put_aside(out / ASIDE, dataset, [one.image for one in head]) if head else None
+    aside = write_subset(out / ASIDE, dataset, [one.image for one in head]) if head else None
     with staged(out) as folder:
         write_frame(table(found), folder / TABLE)
         write_text(folder / PAGE, page)
@@ -271,8 +268,6 @@ def differing(copies: Copies) -> dict[str, tuple[float, list[str]]]:
 
 
 def _find_copies(config: SuspectConfig, dataset: Dataset, show: bool) -> Copies:
-    if dataset.pack is not None:
-        raise InputError(f"-dir {config.dir}: is packed; give the folder that it was made of, or -copies false")
     images = ImageSet(dataset.root, dataset.image_dir, dataset.images, dataset)
     return find_copies([Member(images, name) for name in images.names], thread_count(config.num_of_workers), show)
 
@@ -378,22 +373,3 @@ def _notes(
     if config.copies:
         lines.append(f"{plural(len(of_copies), 'image', ',')} with copies whose labels can be compared")
     return lines
-
-
-def _put_aside(folder: Path, dataset: Dataset, names: Sequence[str]) -> Path:
-    """Write a dataset folder of some images, to be reviewed or drawn anew."""
-    annotations, chosen = dataset.annotations, set(names)
-    with new_folder(folder) as part:
-        for name in names:
-            source, target = dataset.path(name), part / TRAIN_IMAGES / name
-            target.parent.mkdir(parents=True, exist_ok=True)
-            if isinstance(source, PackedImage):
-                target.write_bytes(source.read_bytes())
-            else:
-                link_or_copy(source, target)
-        write_annotations(annotations.rows[annotations.rows["image"].isin(chosen)], part / LABELS["train"])
-        ignored = {name: code for name, code in annotations.ignored.items() if name in chosen}
-        if ignored:
-            write_ignored(ignored, part / IGNORED["train"])
-        write_text(part / CLASSES_FILE, "".join(f"{name}\n" for name in annotations.class_names))
-    return folder

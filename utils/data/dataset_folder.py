@@ -19,6 +19,7 @@ from utils.data.packed import Pack, open_pack, packed_image
 from utils.data.submission import SAMPLE, read_layout
 from utils.data.tables import CLASSES_FILE, AnnotationError, read_listed
 from utils.errors import InputError
+from utils.files import link_or_copy
 
 
 @dataclass(frozen=True)
@@ -49,6 +50,14 @@ class Dataset:
         if self.pack is None or row is None:
             return self.image_dir / name
         return packed_image(self.pack, self.side, self.image_dir, row)
+
+    def place(self, name: str, target: Path) -> None:
+        """Put an image to another place too, as a second name of its file where that can be; the folder is made."""
+        target.parent.mkdir(parents=True, exist_ok=True)
+        if self.is_packed(name):
+            target.write_bytes(self.path(name).read_bytes())
+        else:
+            link_or_copy(self.path(name), target)
 
     def is_packed(self, name: str) -> bool:
         """Check whether an image lies in the pack; those without labels that a teacher answers about are files."""

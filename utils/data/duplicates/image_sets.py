@@ -4,10 +4,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from config import Side
-from utils.data.dataset_folder import Dataset, open_dataset
+from utils.data.dataset_folder import Dataset, has_images, open_dataset
 from utils.data.folder_layout import IMAGES, LABELS
 from utils.data.listing import image_names
 from utils.errors import InputError
+from utils.files import link_or_copy
 
 
 @dataclass(frozen=True)
@@ -16,7 +17,7 @@ class ImageSet:
 
     Attributes:
         root: the dataset folder, or the plain folder itself.
-        folder: of the images.
+        folder: of the images; of a packed dataset, what it would be.
         names: file names, sorted.
         labelled: the dataset with the labels; None: there are none.
     """
@@ -27,8 +28,16 @@ class ImageSet:
     labelled: Dataset | None
 
     def path(self, name: str) -> Path:
-        """Return the path of an image."""
-        return self.folder / name
+        """Return the path of an image, which need not be a file of its own: see ``PackedImage``."""
+        return self.folder / name if self.labelled is None else self.labelled.path(name)
+
+    def place(self, name: str, target: Path) -> None:
+        """Put an image to another place too; see ``Dataset.place``."""
+        if self.labelled is not None:
+            self.labelled.place(name, target)
+            return
+        target.parent.mkdir(parents=True, exist_ok=True)
+        link_or_copy(self.path(name), target)
 
     @property
     def class_names(self) -> tuple[str, ...]:
@@ -51,9 +60,8 @@ def open_images(folder: Path, prefer: Side, flag: str) -> ImageSet:
         raise InputError(f"{flag} {folder}: no such folder; name a dataset folder or a folder of images")
     sides: tuple[Side, ...] = ("train", "test") if prefer == "train" else ("test", "train")
     for side in sides:
-        place = folder / IMAGES[side]
-        if place.is_dir():
-            return _side(folder, place, side)
+        if has_images(folder, side):
+            return _side(folder, folder / IMAGES[side], side)
     for side in sides:  # the folder of a side itself
         if folder.resolve().name == IMAGES[side]:
             return _side(folder.resolve().parent, folder, side)
@@ -61,7 +69,7 @@ def open_images(folder: Path, prefer: Side, flag: str) -> ImageSet:
 
 
 def _side(root: Path, folder: Path, side: Side) -> ImageSet:
-    if not (root / LABELS[side]).is_file():
+    if not (root / LABELS[side]).is_file() and folder.is_dir():
         return _plain(root, folder)
     dataset = open_dataset(root, side)
     return ImageSet(root, folder, dataset.images, dataset)
