@@ -1388,23 +1388,19 @@ class DemoConfig(MachineFlags):
     dir: Path = flag("folder to write; an earlier demo in it is replaced", Path("demo"))
     num_of_images: int = flag("synthetic strips to train on", 160, low=2)
     num_of_unseen: int = flag("synthetic strips, drawn from another seed, to predict and to score", 40, low=1)
-    encoder: str = flag("encoder of the network; that of the weights that it starts from", "tf_efficientnet_lite2")
+    encoder: str = flag("encoder of the network; that of the weights that it starts from", "tf_efficientnet_lite0")
     encoder_weights: str = flag(
         "weights to start from: a name of weights/, imagenet, none or a FILE; the default learnt strips whose defects"
         " are fainter and of four classes",
-        "unet-tf_efficientnet_lite2-synthetic",
+        "unet-tf_efficientnet_lite0-synthetic",
     )
     decoder_channels: tuple[int, ...] | None = flag(
-        "channels of the U-Net's decoder blocks, coarsest first; none: SMP's, as the weights that it starts from have"
-        " them",
-        None,
+        "channels of the U-Net's decoder blocks, coarsest first; those of the weights that it starts from; none: SMP's",
+        (128, 64, 32, 16, 16),
     )
-    image_size: tuple[int, int] = flag(
-        "H,W in pixels that the strips of 256x1600 are resized to; half of each side is a quarter of the work",
-        (128, 800),
-    )
-    crop: tuple[int, int] = flag("H,W in pixels of the training crops; small ones give more steps", (128, 256))
-    num_epochs: int = flag("passes over the training strips", 2, low=1)
+    downsample: int = flag("1, 2 or 4: the network sees strips made smaller by this; 2 takes a quarter of the work", 2)
+    crop: tuple[int, int] = flag("H,W in pixels of the training crops; small ones give more steps", (256, 512))
+    num_epochs: int = flag("passes over the training strips", 4, low=1)
     batch_size: int = flag("crops per step; small batches give more steps", 8, low=1)
     min_area: int = flag(
         "smallest connected defect in pixels of the strip; what a minute of training leaves are specks", 400, low=0

@@ -43,9 +43,9 @@ if TYPE_CHECKING:
 
 STRIPS = 60  # enough for a page that looks like one about real data
 UNSEEN = 24  # strips to predict
-KNOWS_STRIPS = "unet-tf_efficientnet_lite2-synthetic"  # published weights, trained on strips of another seed
-SHOWN = ("scratches", "patches", "cracks")  # the two classes that these weights find, and one that they miss
-PIECE = 800  # pixels of a strip's width that the picture shows: two pieces lie beside each other
+KNOWS_STRIPS = "unet-tf_efficientnet_lite0-synthetic"  # published weights, trained on strips of another seed
+SHOWN = ("scratches", "patches", "cracks", "pits")
+PIECE = 700  # pixels of a strip's width that the picture shows: two pieces lie beside each other
 WIDTH, HEIGHT = 1366, 1110  # of the screenshot: the first sections of the page
 PATIENCE = 120_000  # milliseconds that a page may take on a busy machine
 GAP = 6  # pixels between pictures

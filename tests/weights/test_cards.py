@@ -1,5 +1,7 @@
 """The lines of Python on a card load the file, whatever its network; what SMP does not have is loaded by this project."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 
@@ -7,10 +9,10 @@ from utils.decision.decision import Decision
 from utils.models.factory import build
 from utils.models.segmenter import parts
 from utils.models.spec import ModelSpec
-from utils.weights.cards import is_of_smp, loading
+from utils.weights.cards import decided, is_of_smp, loading
 from utils.weights.sample import TOLERANCE, Sample
 from utils.weights.storage import halved
-from utils.weights.weights_file import WeightsFile
+from utils.weights.weights_file import WeightsFile, load
 
 
 @pytest.mark.parametrize(
@@ -54,3 +56,23 @@ def test_shown_lines_say_how_a_downsampled_network_makes_images_smaller():
     with torch.no_grad():
         small = model.net((torch.nn.functional.avg_pool2d(images.float(), 2) / 255 - mean) / std)
         torch.testing.assert_close(model.enlarged(small), model(images), atol=1e-4, rtol=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("calibration", "said"),
+    [
+        ({"split": "valid", "images": 70}, "Chosen on the validation images (`Evaluate.py -calibrate`), whose scores"),
+        (
+            {"split": "all", "images": 240, "dataset": "more"},
+            "Chosen on 240 images of more (`Evaluate.py -calibrate -split all`).\n",
+        ),
+        (None, "| - |\n"),
+    ],
+)
+def test_the_card_says_which_images_chose_the_thresholds(make_weights, calibration, said):
+    weights = load(next(make_weights().glob("*.pth")))
+    text = decided(
+        weights.spec.class_names, replace(weights, metrics={"calibration": calibration} if calibration else {})
+    )
+    assert said in text
+    assert (calibration is None) == ("Chosen" not in text)

@@ -112,7 +112,8 @@ def demo(config: DemoConfig) -> DemoResult:
         "encoder": config.encoder,
         "encoder_weights": _start(config.encoder_weights),
         "decoder_channels": config.decoder_channels,
-        "image_size": config.image_size,
+        "downsample": config.downsample,
+        "image_size": None,  # as they are
         "crop": config.crop,
         "num_epochs": config.num_epochs,
         "batch_size": config.batch_size,

@@ -63,7 +63,7 @@ def card(entry: Entry, weights: WeightsFile, model: Segmenter, training: Trainin
         " scores; the defect Dice is the mean where there is something to find.\n",
         *([_speed(entry.speed)] if entry.speed else []),
         "## Decision\n",
-        _decision(entry.classes, weights),
+        decided(entry.classes, weights),
         _alarms(weights, entry),
         "## Training\n",
         f"Data: {words.data}\n",
@@ -155,7 +155,8 @@ def _scores(score: dict[str, Any]) -> str:
     return f"{score['images']} images, {score['data']}:\n\n{_markdown(heads, rows)}{said}"
 
 
-def _decision(names: Sequence[str], weights: WeightsFile) -> str:
+def decided(names: Sequence[str], weights: WeightsFile) -> str:
+    """Return the table of thresholds and areas in Markdown, and which images they were chosen on."""
     decision = weights.decision
     columns = {
         "class": names,
@@ -167,11 +168,13 @@ def _decision(names: Sequence[str], weights: WeightsFile) -> str:
     if not any(decision.high_thresholds):
         del columns["somewhere in a defect from"]
     table = _markdown(list(columns), [list(row) for row in zip(*columns.values(), strict=True)])
-    if "calibration" not in weights.metrics:
+    told = weights.metrics.get("calibration")
+    if told is None:
         return table
-    remark = (
-        "Chosen on the validation images (`Evaluate.py -calibrate`), whose scores above are a little too good for that."
-    )
+    if (split := told.get("split", "valid")) == "valid":
+        remark = "Chosen on the validation images (`Evaluate.py -calibrate`), whose scores above are a little too good for that."
+    else:
+        remark = f"Chosen on {told['images']} images of {told['dataset']} (`Evaluate.py -calibrate -split {split}`)."
     return f"{table}\n{remark}\n"
 
 

@@ -177,6 +177,18 @@ def test_a_named_backend_is_what_runs_even_where_torch_is_faster_or_agrees_bette
     assert "none that may be taken gives the masks of torch f32, this comes closest" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(("wrong", "taken"), [(61, "openvino bf16"), (70, "torch bf16")])
+def test_of_two_that_are_about_as_close_the_faster_one_is_taken(weights, images, fakes, wrong, taken):
+    fakes(
+        openvino={"bf16": Fake("openvino bf16", 0.01, wrong=wrong)},
+        torch={**TORCH, "bf16": Fake("torch bf16", 0.5, wrong=60)},
+    )
+    pairs = [("torch", "bf16"), ("openvino", "bf16")]
+    network = choice.ChoosingNetwork(weights, Settings("cpu", "bf16"), pairs, Store(weights), "x")
+    network(images)
+    assert network.name == taken
+
+
 def test_a_named_backend_that_does_not_run_is_an_error(weights, images, fakes):
     refusal = InputError("too small a machine")
     fakes(openvino={"bf16": refusal, "f32": refusal}, torch=TORCH)
