@@ -115,6 +115,7 @@ def main(argv: Sequence[str], trainer: Callable[[TrainConfig], TrainResult] = tr
                 continue  # nothing is left without labels
             settings = settings_of(config, data, way, draw)
             _row(config, trainer, settings, {"start": way, "labelled": size, "draw": draw}, data)
+    _show(config)  # rows of several machines may have been put together
     rows = read_rows(config.out)
     print(table(rows))
     if config.publish:
@@ -224,6 +225,11 @@ def _row(
         "hardware": hardware,
     }
     write_rows(config.out, [*done, row])
+    _show(config)
+
+
+def _show(config: FewLabelsConfig) -> None:
+    """Write table and plot of the rows that are there."""
     rows = read_rows(config.out)
     write_text(config.out.with_suffix(".md"), table(rows))
     draw_plot(rows, config.out.with_suffix(".png"))

@@ -11,6 +11,8 @@ PER_LIST = (
 )
 PROBES = 24  # lists that are searched; measured: 99.9 % of what comparing with all finds
 LINKS, WIDTH = 16, 64  # of the graph that finds the lists: links a node, and nodes kept in sight
+NARROW = 8  # nodes kept in sight where about the right list is enough
+BLOCK = 65_536  # queries a call, whose lists take memory
 
 
 def nearest(vectors: np.ndarray, queries: np.ndarray, count: int, threads: int) -> tuple[np.ndarray, np.ndarray]:
@@ -54,7 +56,16 @@ def nearest(vectors: np.ndarray, queries: np.ndarray, count: int, threads: int) 
         index.nprobe = PROBES
         index.train(vectors)  # has its centres already
         index.add(vectors)
-        products, found = index.search(queries, count)
+        # Queries of one list follow each other, so that the lists which they share are in the processor's cache: without
+        # this, a query takes the longer the more vectors there are.
+        graph.hnsw.efSearch = NARROW
+        order = np.argsort(graph.search(queries, 1)[1][:, 0], kind="stable")
+        graph.hnsw.efSearch = WIDTH
+        found = np.empty((len(queries), count), dtype=np.int64)
+        products = np.empty((len(queries), count), dtype=np.float32)
+        for start in range(0, len(order), BLOCK):
+            block = order[start : start + BLOCK]
+            products[block], found[block] = index.search(queries[block], count)
         return found, products
     finally:
         faiss.omp_set_num_threads(before)
