@@ -1383,7 +1383,7 @@ class SynthesiseConfig(CoilDrawFlags):
 
 @dataclass(frozen=True, kw_only=True)
 class DemoConfig(MachineFlags):
-    """What ``Demo.py`` does; the defaults fit four minutes on two slow CPU cores."""
+    """What ``Demo.py`` does; the defaults fit two minutes on two CPU cores."""
 
     dir: Path = flag("folder to write; an earlier demo in it is replaced", Path("demo"))
     num_of_images: int = flag("synthetic strips to train on", 160, low=2)

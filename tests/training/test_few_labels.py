@@ -1,6 +1,6 @@
 """Where a training on few labelled images stands."""
 
-from utils.training.few_labels import about_few
+from utils.training.few_labels import PAGE, about_few
 
 ROWS = """start,labelled,low,mean,high,dataset
 random,10,0.100,0.200,0.300,neu
@@ -18,6 +18,13 @@ def test_the_nearest_number_and_what_twice_as_many_bring(tmp_path):
     assert "200 to 0.61" in line
     assert "10 led to" in about_few(20, False, measured)[0]
     assert "50 led to a defect-only Dice of 0.55 (0.50 to 0.60), after" in about_few(40, True, measured)[0]
+
+
+def test_more_labels_that_brought_nothing_are_not_named(tmp_path):
+    measured = tmp_path / "few.csv"
+    measured.write_text(ROWS + "random,400,0.500,0.600,0.620,neu\n")
+    assert about_few(200, False, measured)[0].endswith("0.61 (0.60 to 0.62), after a short training; see " + PAGE)
+    assert "200 to 0.61" in about_few(60, False, measured)[0]
 
 
 def test_no_line_where_they_are_many(tmp_path):

@@ -27,12 +27,14 @@ def about_few(images: int, from_weights: bool, measured: Path = MEASURED) -> lis
     if not ranked:
         return [f"{said}; {PAGE} says what more of them bring"]
     nearest = ranked[0]
-    more = min((row for row in rows if int(row["labelled"]) >= 2 * images), key=_labelled, default=None)
+    # As many steps do not suffice for many labels, which then seem to be worth less than few.
+    better = [row for row in rows if float(row["mean"]) > float(nearest["mean"])]
+    more = min((row for row in better if int(row["labelled"]) >= 2 * images), key=_labelled, default=None)
     said += (
         f": on {nearest['dataset']}, {nearest['labelled']} led to a defect-only Dice of {float(nearest['mean']):.2f}"
     )
     said += f" ({float(nearest['low']):.2f} to {float(nearest['high']):.2f})"
-    if more is not None and more is not nearest:
+    if more is not None:
         said += f", {more['labelled']} to {float(more['mean']):.2f}"
     return [f"{said}, after a short training; see {PAGE}"]
 
