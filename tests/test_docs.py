@@ -215,7 +215,8 @@ def test_documents_load_a_weights_file_in_plain_smp(task, tmp_path, monkeypatch)
 
 
 def test_every_picture_is_shown_and_small():
-    pictures = [path for path in (ROOT / "images").iterdir() if path.suffix in (".png", ".jpg", ".svg")]
+    folders = (ROOT / "images", ROOT / "benchmarks" / "results")
+    pictures = [path for folder in folders for path in folder.iterdir() if path.suffix in (".png", ".jpg", ".svg")]
     shown = {
         ((ROOT / name).parent / target).resolve()
         for name in DOCUMENTS
