@@ -37,7 +37,7 @@ from utils.data.dataset_folder import Dataset, open_dataset
 from utils.data.splits import TRAIN, VALID, read_split
 from utils.errors import InputError
 from utils.files import write_text
-from utils.scoring.scores import TOGETHER
+from utils.text import TOGETHER
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGE, BEGIN, END = ROOT / "benchmarks" / "README.md", "<!-- plant: begin -->", "<!-- plant: end -->"

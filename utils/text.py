@@ -3,6 +3,8 @@
 import re
 from collections.abc import Sequence
 
+TOGETHER = "together"  # the row of all classes in tables of scores, so that no class may be called so
+
 
 def columns(rows: Sequence[Sequence[str]], right: bool = True) -> str:
     """Align cells in columns that are as wide as their widest cell, two spaces apart.

@@ -271,6 +271,7 @@ TABLE = [
     Case("run past the image, evaluating", EVALUATE, r"data/train\.csv, row 6: 002\.png class 1: .*past the image's 1881 pixels; .*", lines("002.png,1,1881 2")),
     Case("duplicate row", TRAIN, r"data/train\.csv, row 7: duplicate of row 6: 002\.png class 1; join both rows into one", lines("002.png,1,1 1", "002.png,1,3 1")),
     Case("row with too many fields", TRAIN, r"data/train\.csv, row 6: 4 fields, but the header has 3; .*", lines("002.png,1,1 1,x")),
+    Case("class named as all", TRAIN, r"data/classes\.txt: a class is called together, as all of them are in tables of scores; rename it", file("data/classes.txt", "pits\ntogether\n")),
     Case("class named twice", TRAIN, r"data/classes\.txt: a class name occurs twice; names must differ", file("data/classes.txt", "pits\npits\n")),
     Case("balancing a bad table", "Prepare_data.py balance -dir data", r"data/train\.csv, row 6: class 0; classes are counted from 1", lines("002.png,0,1 1")),
 ]  # fmt: skip

@@ -9,7 +9,6 @@ from utils.calibration.gated import GateSetting
 from utils.decision.decision import ClassDecision, Decision
 from utils.text import columns
 
-TOGETHER = "together"
 EQUAL = 1e-9  # means of Dice that differ by less are equal
 NOTHING_BETTER = "this network finds nothing better than nothing"
 

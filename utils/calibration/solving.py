@@ -8,10 +8,11 @@ import numpy as np
 from utils.calibration.counting import ClassTable
 from utils.calibration.gated import Gated, GateSetting, Joint, fit_joint, worth
 from utils.calibration.grid import ClassGrid
-from utils.calibration.result import TOGETHER, Calibration, ClassResult, Figures
+from utils.calibration.result import Calibration, ClassResult, Figures
 from utils.calibration.search import Sums, best, choose, cross_fit, fit, sum_up
 from utils.calibration.targets import curve, reach
 from utils.decision.decision import ClassDecision
+from utils.text import TOGETHER
 
 
 def make_folds(

@@ -44,9 +44,9 @@ from utils.inference.opening import open_pipeline
 from utils.inference.outputs import Submission
 from utils.inference.pipeline import InspectionPipeline
 from utils.scoring.evaluation import Collector, Evaluation, ImageFigures, measure
-from utils.scoring.scores import TOGETHER, Scores
+from utils.scoring.scores import Scores
 from utils.scoring.scores import scores as scores_of
-from utils.text import plural
+from utils.text import TOGETHER, plural
 from utils.weights.run_files import HISTORY
 
 

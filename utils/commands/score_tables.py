@@ -11,7 +11,8 @@ from utils.files import replacing
 from utils.inference.outputs import CsvTable
 from utils.scoring.evaluation import Evaluation
 from utils.scoring.objects import AREAS, OBJECT
-from utils.scoring.scores import TOGETHER, pair_dice
+from utils.scoring.scores import pair_dice
+from utils.text import TOGETHER
 
 NOTHING = "no defect"  # in the table of confusion
 

@@ -6,6 +6,7 @@ from config import Side
 from utils.data.listing import TEST_IMAGES, TRAIN_IMAGES
 from utils.data.tables import CLASSES_FILE
 from utils.errors import InputError
+from utils.text import TOGETHER
 
 # Of each side of a dataset folder: the folder of its images, and the table of their labels.
 IMAGES: dict[Side, str] = {"train": TRAIN_IMAGES, "test": TEST_IMAGES}
@@ -39,4 +40,6 @@ def read_class_names(root: Path) -> tuple[str, ...] | None:
         raise InputError(f"{file}: no class names; write one a line or remove the file")
     if len(set(names)) < len(names):
         raise InputError(f"{file}: a class name occurs twice; names must differ")
+    if TOGETHER in names:
+        raise InputError(f"{file}: a class is called {TOGETHER}, as all of them are in tables of scores; rename it")
     return names

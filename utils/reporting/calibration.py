@@ -10,8 +10,6 @@ from utils.reporting import plots
 from utils.reporting.legends import short
 from utils.reporting.page import Numbers, Plot, Section, Table, Text
 
-TOGETHER = "together"
-
 
 def calibration_section(calibration: Mapping[str, Any], weights: str | None) -> Section:
     """Build the sections of a calibration for ``utils.reporting.page``.

@@ -16,7 +16,7 @@ from utils.reporting.presence import presence_parts
 from utils.scoring.evaluation import Evaluation
 from utils.scoring.labels import LabelScores
 from utils.scoring.presence import Presence
-from utils.scoring.scores import TOGETHER
+from utils.text import TOGETHER
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 
 from utils.scoring.counts import Counts
-from utils.scoring.scores import TOGETHER, pair_dice
+from utils.scoring.scores import pair_dice
+from utils.text import TOGETHER
 
 LEVEL = 0.95
 _BATCH = 2**21  # drawn images at once: bounds the memory to some ten MB

@@ -8,7 +8,8 @@ import numpy as np
 
 from utils.scoring.bootstrap import LEVEL, ends, resampled
 from utils.scoring.counts import Counts
-from utils.scoring.scores import TOGETHER, pair_dice
+from utils.scoring.scores import pair_dice
+from utils.text import TOGETHER
 
 MEAN_DICE, DEFECT_DICE = "mean_dice", "defect_dice"
 WORDS = {MEAN_DICE: "mean Dice", DEFECT_DICE: "defect Dice"}

@@ -8,9 +8,8 @@ import torch
 from segmentation_models_pytorch.metrics import f1_score, iou_score, precision, recall
 
 from utils.scoring.counts import Counts
-from utils.text import columns
+from utils.text import TOGETHER, columns
 
-TOGETHER = "together"
 _COLUMNS = {
     "pairs": "pairs",
     "with_defect": "with defect",

@@ -13,7 +13,8 @@ from typing import Any
 import numpy as np
 
 from utils.scoring.counts import Counts
-from utils.scoring.scores import TOGETHER, pair_dice
+from utils.scoring.scores import pair_dice
+from utils.text import TOGETHER
 
 SMOOTH = 1.0  # pixels
 

@@ -8,7 +8,7 @@ import segmentation_models_pytorch as smp
 from torch import nn
 
 from utils.models.segmenter import Segmenter
-from utils.text import plural
+from utils.text import TOGETHER, plural
 from utils.weights.index import Entry
 from utils.weights.lineage import Training
 from utils.weights.weights_file import WeightsFile
@@ -148,7 +148,7 @@ def _scores(score: dict[str, Any]) -> str:
     heads = ["class", *(_SCORES[key] for key in keys if key != "images")]
     rows = [
         [name, *(_figure(row.get(key)) for key in keys if key != "images")]
-        for name, row in [*classes.items(), ("together", score)]
+        for name, row in [*classes.items(), (TOGETHER, score)]
     ]
     copies = score.get("copies")
     said = f"\n{copies[0].upper()}{copies[1:]}.\n" if copies else ""

@@ -18,7 +18,7 @@ from utils.data.listing import about_folders, about_links
 from utils.data.tables import CLASSES_FILE, MOST_CLASSES, write_listed
 from utils.errors import InputError
 from utils.files import new_folder, write_text
-from utils.text import plural
+from utils.text import TOGETHER, plural
 
 UNFINISHED = ".unfinished"  # among the images until the last table is written
 SUMMARY = "summary.json"  # in the dataset folder, lists what -skip_bad left out
@@ -213,6 +213,10 @@ def _check_class_names(root: Path, names: tuple[str, ...] | None) -> None:
         return
     if len(set(names)) < len(names):
         raise InputError(f"-class_names {','.join(names)}: a name occurs twice; names must differ")
+    if TOGETHER in names:
+        raise InputError(
+            f"a class is called {TOGETHER}, as all of them are in tables of scores; rename it (-class_names)"
+        )
     if len(names) > MOST_CLASSES:
         raise InputError(f"-class_names: {len(names)} classes; at most {MOST_CLASSES} are possible")
     there = read_class_names(root)
