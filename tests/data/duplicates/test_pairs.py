@@ -4,7 +4,7 @@ import pytest
 
 from utils.data.duplicates.candidates import NEIGHBOURS
 from utils.data.duplicates.description import describe
-from utils.data.duplicates.pairs import find_pairs, on_disk, overlap
+from utils.data.duplicates.pairs import correlation, find_pairs, is_copy, on_disk, overlap
 from utils.data.duplicates.symmetry import SYMMETRIES, lay
 
 
@@ -47,3 +47,19 @@ def test_textures_of_many_images_lie_in_a_file_and_stay_the_same():
         assert all(np.array_equal(one.patches, two.patches) for one, two in zip(kept, described, strict=True))
     assert not any(one.texture.flags.writeable for one in on_disk(described, 0)), "of the file"
     assert on_disk([], 0) == []
+
+
+def plate(seed, noise=10):
+    """Draw a tread plate: the same rhombs each time, and steel of its own."""
+    rows, columns = np.mgrid[:102, :400].astype(np.float32)
+    lines = np.minimum(np.abs((columns + rows / 2) % 40 - 20), np.abs((columns - rows / 2) % 40 - 20))
+    steel = cv2.GaussianBlur(np.random.default_rng(seed).normal(0, 1, lines.shape).astype(np.float32), (0, 0), 1.2)
+    return np.clip(np.where(lines < 3, 60, -10) + noise * steel / steel.std(), -127, 127).astype(np.int8)
+
+
+def test_two_plates_of_one_pattern_are_no_copies_and_one_that_is_darker_is():
+    first, second = plate(1), plate(2)
+    assert correlation(first, second) > 0.9
+    assert not is_copy(first, second)
+    darker = 0.8 * first + np.random.default_rng(5).normal(0, 3, first.shape)
+    assert is_copy(first, np.clip(darker, -127, 127).astype(np.int8))

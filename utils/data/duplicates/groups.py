@@ -16,7 +16,7 @@ from utils.data.duplicates.description import Description
 from utils.data.duplicates.pairs import Pair, describe_images, find_pairs, scale_for
 from utils.data.images import read_image
 
-VERSION = 3  # of the search: results of another one that were kept are made anew
+VERSION = 4  # of the search: results of another one that were kept are made anew
 LARGEST_SHARE, LARGEST_LEAST = 0.1, 8  # a group never grows beyond this share (and number) of the images
 
 

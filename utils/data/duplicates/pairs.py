@@ -25,6 +25,9 @@ SAME_SHIFTED = 0.85  # correlation of an overlap
 # a few frequencies. Copies correlate without these too.
 SAME_RESIDUAL = 0.6  # correlation less the means of rows and columns
 SAME_SPECTRUM = 0.55  # correlation of spectra whose strong frequencies are damped; different tread plates reach 0.53
+# Tread plates fit each other at many shifts: drawn ones reach 0.67 where two of them overlap in part.
+REPEATS, SAME_REPEATING = 0.8, 0.7  # autocorrelation off its peak of a pattern that repeats, and what its spectra need
+NEAR_PEAK = 12  # pixels of a shift that still belong to the peak
 SURE = 0.95  # correlation less the means from which nothing more is asked
 IN_MEMORY = 512 * 2**20  # bytes of textures; those of more images lie in a file
 BLOCK = 256  # candidates that a thread compares at a time
@@ -145,7 +148,7 @@ def _compare(described: Sequence[Description], found: Candidates, start: int) ->
         if correlation(one[::2, ::2], other[::2, ::2]) < least - 0.1:
             continue
         value = correlation(one, other)
-        if value >= least and (is_whole or _is_copy(one, other)):
+        if value >= least and (is_whole or is_copy(one, other)):
             yield Pair(value, first, second, symmetry, down, right)
 
 
@@ -162,7 +165,7 @@ def correlation(one: np.ndarray, other: np.ndarray) -> float:
     return float(x @ y / np.sqrt((x @ x) * (y @ y) + 1e-6))
 
 
-def _is_copy(one: np.ndarray, other: np.ndarray) -> bool:
+def is_copy(one: np.ndarray, other: np.ndarray) -> bool:
     """Check that two overlapping textures share more than stripes or a pattern that repeats."""
     residual = correlation(_residual(one), _residual(other))
     if residual < SAME_RESIDUAL:
@@ -178,7 +181,24 @@ def _is_copy(one: np.ndarray, other: np.ndarray) -> bool:
     # Half whitened: the weights of PHAT-beta with beta 0.5 (Knapp and Carter, 1976; Donohue et al., 2007).
     sizes_x, sizes_y = np.abs(x), np.abs(y)
     shared = float(((x * y.conj()).real / np.sqrt(sizes_x * sizes_y + 1e-9)).sum())
-    return shared >= SAME_SPECTRUM * float(np.sqrt(sizes_x.sum() * sizes_y.sum()))
+    shared /= float(np.sqrt(sizes_x.sum() * sizes_y.sum()) + 1e-9)
+    return shared >= SAME_REPEATING or (shared >= SAME_SPECTRUM and _repeats(one) < REPEATS)
+
+
+def _repeats(texture: np.ndarray) -> float:
+    """Return how well a texture fits itself at its best shift of up to half its sides: 1 where its pattern repeats."""
+    values = texture - texture.mean(dtype=np.float32)
+    size = [fft.next_fast_len(2 * side, real=True) for side in values.shape]
+
+    def lags(picture: np.ndarray) -> np.ndarray:
+        return fft.irfft2(np.abs(fft.rfft2(picture, size)) ** 2, size)[
+            : (picture.shape[0] + 1) // 2, : (picture.shape[1] + 1) // 2
+        ]
+
+    found = lags(values) / np.maximum(lags(np.ones_like(values)), 1)
+    peak = float(found[0, 0]) + 1e-9
+    found[:NEAR_PEAK, :NEAR_PEAK] = 0
+    return float(found.max()) / peak
 
 
 def _residual(texture: np.ndarray) -> np.ndarray:
