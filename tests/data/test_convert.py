@@ -207,7 +207,7 @@ def remove(name):
         (lambda s: (s / "images" / "b.jpg").write_bytes(b"x"), {}, r"b.jpg: not an image"),
         (lambda s: save(s / "images" / "a.png", np.zeros((12, 20), np.uint8)), {}, r"a.png: a.jpg has the same name"),
         (lambda s: None, {"class_names": ("pit",)}, r"masks/a: pixel value 2, but -class_names has 1"),
-        (lambda s: None, {"class_names": ("pit", "pit")}, r"a name occurs twice"),
+        (lambda s: None, {"class_names": ("pit", "pit")}, r"a class name occurs twice"),
         (lambda s: None, {"class_names": ("pit", "together")}, r"a class is called together"),
         (lambda s: None, {"masks": None}, r"needs -masks"),
         (lambda s: None, {"images": None}, r"needs -images"),

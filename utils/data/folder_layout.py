@@ -38,8 +38,21 @@ def read_class_names(root: Path) -> tuple[str, ...] | None:
     names = tuple(line for line in lines if line)
     if not names:
         raise InputError(f"{file}: no class names; write one a line or remove the file")
-    if len(set(names)) < len(names):
-        raise InputError(f"{file}: a class name occurs twice; names must differ")
-    if TOGETHER in names:
-        raise InputError(f"{file}: a class is called {TOGETHER}, as all of them are in tables of scores; rename it")
+    check_class_names(names, str(file))
     return names
+
+
+def check_class_names(names: tuple[str, ...], source: str) -> None:
+    """Check that classes can be told apart in all tables.
+
+    Args:
+        names: of the classes.
+        source: where they stand, for messages.
+
+    Raises:
+        InputError: they cannot.
+    """
+    if len(set(names)) < len(names):
+        raise InputError(f"{source}: a class name occurs twice; names must differ")
+    if TOGETHER in names:
+        raise InputError(f"{source}: a class is called {TOGETHER}, as all of them are in tables of scores; rename it")

@@ -13,12 +13,12 @@ from utils.data.convert.labels import Labels, LeftOut, in_threads
 from utils.data.convert.pages import place_image
 from utils.data.convert.sources import check_flags, opened_source, read_source, target_of
 from utils.data.convert.writers import WRITERS
-from utils.data.folder_layout import IGNORED, IMAGES, LABELS, TEST_TABLE, read_class_names
+from utils.data.folder_layout import IGNORED, IMAGES, LABELS, TEST_TABLE, check_class_names, read_class_names
 from utils.data.listing import about_folders, about_links
 from utils.data.tables import CLASSES_FILE, MOST_CLASSES, write_listed
 from utils.errors import InputError
 from utils.files import new_folder, write_text
-from utils.text import TOGETHER, plural
+from utils.text import plural
 
 UNFINISHED = ".unfinished"  # among the images until the last table is written
 SUMMARY = "summary.json"  # in the dataset folder, lists what -skip_bad left out
@@ -211,12 +211,7 @@ def _refuse_existing(*paths: Path) -> None:
 def _check_class_names(root: Path, names: tuple[str, ...] | None) -> None:
     if names is None:
         return
-    if len(set(names)) < len(names):
-        raise InputError(f"-class_names {','.join(names)}: a name occurs twice; names must differ")
-    if TOGETHER in names:
-        raise InputError(
-            f"a class is called {TOGETHER}, as all of them are in tables of scores; rename it (-class_names)"
-        )
+    check_class_names(names, f"-class_names {','.join(names)}")
     if len(names) > MOST_CLASSES:
         raise InputError(f"-class_names: {len(names)} classes; at most {MOST_CLASSES} are possible")
     there = read_class_names(root)
