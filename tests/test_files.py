@@ -209,9 +209,8 @@ import os, sys, time
 from pathlib import Path
 from utils.files import alone_in
 with alone_in(Path(sys.argv[1])) as alone:
-    child = os.fork()
-    if child:
-        print(alone, child, flush=True)
+    if not os.fork():  # the child says so: it may get its first turn long after its parent
+        print(alone, os.getpid(), flush=True)
     time.sleep(60)
 """
     parent = subprocess.Popen([sys.executable, "-c", program, str(tmp_path)], stdout=subprocess.PIPE, text=True)

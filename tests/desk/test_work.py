@@ -9,6 +9,7 @@ from tests.desk.desks import bench, strip
 from tests.web.red import about, pixels, png
 from utils.desk import work
 from utils.desk.database import CannotKeep, Database, check_free
+from utils.desk.image_files import LOGITS, ImageFiles
 from utils.desk.image_table import Filter, Job
 from utils.errors import InputError
 from utils.inference.inspected import Inspected, Refused
@@ -134,6 +135,29 @@ def test_images_that_were_to_be_decided_anew_go_on_after_a_restart(tmp_path):
         assert desk.desk.images.counts(visit, desk.desk.visit(visit).settings)["behind"] == 1
     with bench(tmp_path) as desk:
         assert desk.wait(visit)["counts"]["defective"] == 0
+
+
+def test_nothing_is_written_after_the_desk_has_closed(monkeypatch):
+    """Else its temporary folder cannot be removed, or comes back; and images are inspected for nobody."""
+    write = ImageFiles._write
+
+    def slowly(files, path, data):
+        if LOGITS in path.parts:
+            time.sleep(0.3)
+        write(files, path, data)
+
+    monkeypatch.setattr(ImageFiles, "_write", slowly)
+    with bench() as desk:
+        folder = desk.desk.files.folder
+        visit = desk.begin()
+        for number in range(20):
+            desk.services.adding.add(visit, f"{number}.png", strip(number))
+        until = time.monotonic() + 20
+        while not desk.red.batches and time.monotonic() < until:
+            time.sleep(0.01)
+        desk.desk.close()
+        assert desk.inspector.close(10)
+        assert not folder.exists()
 
 
 def test_other_weights_without_classes_of_pixels_see_the_images_anew():

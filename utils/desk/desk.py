@@ -70,7 +70,9 @@ class Desk:
     ) -> None:
         self.inspectors, self.parts, self.most_bytes = inspectors, list(parts), most_bytes
         self.kept, self._further = folder is not None, tuple(further)
-        self._temporary = tempfile.TemporaryDirectory(prefix="steel-desk-") if folder is None else None
+        self._temporary = (
+            tempfile.TemporaryDirectory(prefix="steel-desk-", ignore_cleanup_errors=True) if folder is None else None
+        )
         place = folder if folder is not None else Path(self._temporary.name)  # type: ignore[union-attr]
         self.database = Database(place)
         self.files = ImageFiles(place)

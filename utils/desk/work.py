@@ -36,6 +36,7 @@ log = logging.getLogger("steel.web")
 RATE_SECONDS = 10.0  # over which the rate is a mean
 PAUSE_SECONDS = 1.0  # between two looks when nobody calls
 REST_SECONDS = 5.0  # after an answer that could not be kept, as on a full disk
+CLOSING_SECONDS = 10.0  # that are waited for a network that hangs
 # Answers that say nothing about the image: it waits on.
 _AGAIN = ("busy", "closing", "timeout")
 
@@ -79,12 +80,19 @@ class Work:
         self._thread.start()
 
     def close(self) -> None:
-        """Begin nothing more; what is under way is told while the inspector ends."""
+        """Begin nothing more, and wait for images that the network has begun: nothing is written to the folder afterwards."""
         with self._changed:
             self._closing = True
             self._changed.notify_all()
+        until = time.monotonic() + CLOSING_SECONDS
         if self._thread.is_alive():
-            self._thread.join(10)
+            self._thread.join(CLOSING_SECONDS)
+        with self._changed:
+            futures = list(self._under_way.values())
+        for future in futures:
+            future.cancel()
+        with self._changed:
+            self._changed.wait_for(lambda: not self._under_way, until - time.monotonic())
 
     def wake(self, visit: str) -> None:
         """Say that a visit has work."""
