@@ -115,6 +115,13 @@ def no_drawing(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) 
         monkeypatch.setattr("utils.reporting.page.to_svg", lambda figure: "<svg xmlns='http://www.w3.org/2000/svg'/>")
 
 
+@pytest.fixture
+def no_converting(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let torch answer in tests that are not slow: to convert networks for some 20 images takes longer."""
+    if "slow" not in request.keywords:
+        monkeypatch.setattr("utils.inference.backends.choice.FEWEST", 99)
+
+
 @pytest.fixture(scope="session")
 def make_weights(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
     """Return a function that writes a weights file of a random U-Net and names its folder; the same call, the same file."""

@@ -18,18 +18,10 @@ import Evaluate
 import Predict_masks
 import Train
 from utils.errors import InputError
-from utils.inference.backends import choice
 from utils.weights.finding import find
 from utils.weights.system_file import read_system
 
-pytestmark = pytest.mark.usefixtures("no_drawing")
-
-
-@pytest.fixture(autouse=True)
-def few_images(request, monkeypatch) -> None:
-    """Let torch answer in the quick tests: to convert networks for some 20 images takes longer."""
-    if "slow" not in request.keywords:
-        monkeypatch.setattr(choice, "FEWEST", 99)
+pytestmark = pytest.mark.usefixtures("no_drawing", "no_converting")
 
 
 ROOT = Path(__file__).parents[2]

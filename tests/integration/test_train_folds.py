@@ -18,18 +18,10 @@ from utils.data import rle
 from utils.data.soft_masks import CERTAIN, read_soft_mask
 from utils.data.splits import read_split
 from utils.errors import InputError
-from utils.inference.backends import choice
 from utils.weights.finding import find
 from utils.weights.weights_file import load
 
-pytestmark = pytest.mark.usefixtures("no_drawing")
-
-
-@pytest.fixture(autouse=True)
-def few_images(request, monkeypatch) -> None:
-    """Let torch answer in the quick tests: to convert networks for some 20 images takes longer."""
-    if "slow" not in request.keywords:
-        monkeypatch.setattr(choice, "FEWEST", 99)
+pytestmark = pytest.mark.usefixtures("no_drawing", "no_converting")
 
 
 ROOT = Path(__file__).parents[2]

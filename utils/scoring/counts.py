@@ -3,12 +3,13 @@
 Scores of several batches or processes are never averaged: their counts are collected and the score is computed once.
 """
 
-from collections.abc import Collection, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
 
 import numpy as np
 import torch
 from torch import Tensor
+
+from utils.scoring.rows import ImageRows
 
 
 def count(predicted: Tensor, target: Tensor, ignored: Tensor | None = None) -> tuple[Tensor, Tensor, Tensor, Tensor]:
@@ -52,17 +53,8 @@ def _count_on_cpu(predicted: Tensor, target: Tensor) -> list[Tensor]:
     return list(torch.from_numpy(numbers))
 
 
-def _nothing() -> Tensor:
-    return torch.zeros(0, 0, dtype=torch.int64)
-
-
-@dataclass(eq=False)
-class Counts:
+class Counts(ImageRows):
     """Counts of many images, in the order in which they were added.
-
-    Attributes:
-        images: the N names of the images.
-        tp, fp, fn, tn: (N, C) int64 pixels on the CPU; (0, 0) before the first image.
 
     Example:
         >>> counts = Counts()
@@ -71,11 +63,27 @@ class Counts:
         tensor([[32, 32]])
     """
 
-    images: list[str] = field(default_factory=list)
-    tp: Tensor = field(default_factory=_nothing)
-    fp: Tensor = field(default_factory=_nothing)
-    fn: Tensor = field(default_factory=_nothing)
-    tn: Tensor = field(default_factory=_nothing)
+    KINDS, DTYPE, WORD = 4, torch.int64, "counts"
+
+    @property
+    def tp(self) -> Tensor:
+        """True positives, ``(N, C)`` int64 pixels."""
+        return self.table[0]
+
+    @property
+    def fp(self) -> Tensor:
+        """False positives, ``(N, C)`` int64 pixels."""
+        return self.table[1]
+
+    @property
+    def fn(self) -> Tensor:
+        """False negatives, ``(N, C)`` int64 pixels."""
+        return self.table[2]
+
+    @property
+    def tn(self) -> Tensor:
+        """True negatives, ``(N, C)`` int64 pixels."""
+        return self.table[3]
 
     def add(self, images: Sequence[str], tp: Tensor, fp: Tensor, fn: Tensor, tn: Tensor) -> None:
         """Append the counts of one batch, as ``count`` gives them.
@@ -87,42 +95,4 @@ class Counts:
         Raises:
             ValueError: a shape does not fit the names or the classes counted so far.
         """
-        # One transfer instead of four: on a GPU each one waits for the kernels before it.
-        batch = torch.stack((tp, fp, fn, tn)).cpu()
-        classes = self.tp.shape[1] if self.images else batch.shape[-1]
-        if batch.dtype != torch.int64 or batch.shape != (4, len(images), classes):
-            raise ValueError(
-                f"expected ({len(images)}, {classes}) int64 counts, got {tuple(batch.shape[1:])} {batch.dtype}"
-            )
-        if self.images:
-            batch = torch.cat((torch.stack((self.tp, self.fp, self.fn, self.tn)), batch), dim=1)
-        self.images = [*self.images, *images]
-        self.tp, self.fp, self.fn, self.tn = batch
-
-    def merge(self, other: "Counts") -> None:
-        """Append the counts of another process or of another part of the images."""
-        if other.images:
-            self.add(other.images, other.tp, other.fp, other.fn, other.tn)
-
-    def without(self, images: Collection[str]) -> "Counts":
-        """Return the counts of all images but these."""
-        left = [row for row, image in enumerate(self.images) if image not in images]
-        rows = torch.tensor(left, dtype=torch.int64)
-        parts = (part[rows] for part in (self.tp, self.fp, self.fn, self.tn))
-        return Counts([self.images[row] for row in left], *parts)
-
-    def sorted_by_image(self) -> "Counts":
-        """Return the counts in order of the images' names, each image once.
-
-        Several processes score images in another order than one process does, and a distributed sampler repeats some
-        images to fill the last batch. In this order, and without the repetitions, sums over images are bit-equal.
-
-        Returns:
-            New counts; of an image that was added several times, the first.
-        """
-        first: dict[str, int] = {}
-        for row, image in enumerate(self.images):
-            first.setdefault(image, row)
-        images = sorted(first)
-        rows = torch.tensor([first[image] for image in images], dtype=torch.int64)
-        return Counts(images, self.tp[rows], self.fp[rows], self.fn[rows], self.tn[rows])
+        self._append(images, (tp, fp, fn, tn))

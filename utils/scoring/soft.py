@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from utils.scoring.rows import ImageRows
 from utils.scoring.smooth import SMOOTH
 
 
@@ -37,23 +38,25 @@ def soft_count(probabilities: Tensor, target: Tensor) -> tuple[Tensor, Tensor, T
     return both, probabilities.sum((2, 3)).double(), true
 
 
-def _nothing() -> Tensor:
-    return torch.zeros(0, 0, dtype=torch.float64)
+class SoftCounts(ImageRows):
+    """Soft sums of many images, in the order in which they were added."""
 
+    KINDS, DTYPE, WORD = 3, torch.float64, "sums"
 
-@dataclass(eq=False)
-class SoftCounts:
-    """Soft sums of many images, in the order in which they were added.
+    @property
+    def both(self) -> Tensor:
+        """Sums of p t, ``(N, C)`` float64."""
+        return self.table[0]
 
-    Attributes:
-        images: the N names of the images.
-        both, predicted, true: (N, C) float64 sums of p t, p and t on the CPU; (0, 0) before the first image.
-    """
+    @property
+    def predicted(self) -> Tensor:
+        """Sums of p, ``(N, C)`` float64."""
+        return self.table[1]
 
-    images: list[str] = field(default_factory=list)
-    both: Tensor = field(default_factory=_nothing)
-    predicted: Tensor = field(default_factory=_nothing)
-    true: Tensor = field(default_factory=_nothing)
+    @property
+    def true(self) -> Tensor:
+        """Sums of t, ``(N, C)`` float64."""
+        return self.table[2]
 
     def add(self, images: Sequence[str], both: Tensor, predicted: Tensor, true: Tensor) -> None:
         """Append the sums of one batch, as ``soft_count`` gives them.
@@ -61,28 +64,7 @@ class SoftCounts:
         Raises:
             ValueError: a shape does not fit the names or the classes so far.
         """
-        batch = torch.stack((both, predicted, true)).cpu()
-        classes = self.both.shape[1] if self.images else batch.shape[-1]
-        if batch.shape != (3, len(images), classes):
-            raise ValueError(f"expected ({len(images)}, {classes}) sums, got {tuple(batch.shape[1:])}")
-        if self.images:
-            batch = torch.cat((torch.stack((self.both, self.predicted, self.true)), batch), dim=1)
-        self.images = [*self.images, *images]
-        self.both, self.predicted, self.true = batch
-
-    def merge(self, other: "SoftCounts") -> None:
-        """Append the sums of another process or of another part of the images."""
-        if other.images:
-            self.add(other.images, other.both, other.predicted, other.true)
-
-    def sorted_by_image(self) -> "SoftCounts":
-        """Return the sums in order of the images' names, of an image that was added several times the first."""
-        first: dict[str, int] = {}
-        for row, image in enumerate(self.images):
-            first.setdefault(image, row)
-        images = sorted(first)
-        rows = torch.tensor([first[image] for image in images], dtype=torch.int64)
-        return SoftCounts(images, self.both[rows], self.predicted[rows], self.true[rows])
+        self._append(images, (both, predicted, true))
 
 
 @dataclass(frozen=True)
