@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from utils.commands.export_system import runner
+
 ROOT = Path(__file__).parents[2]
 START = """import gc, os, signal
 import numpy as np, openvino
@@ -74,3 +76,18 @@ def test_there_is_one_way_to_a_core():
     found = {str(file.relative_to(ROOT)) for file in (ROOT / "utils").rglob("*.py") if own.search(file.read_text())}
     # The program that an export carries knows nothing of this project, and frees nothing before its end.
     assert found == {"utils/inference/openvino_core.py", "utils/commands/export_system.py"}
+
+
+def test_the_program_of_an_exported_system_takes_no_stack_along(tmp_path):
+    (tmp_path / "run.py").write_text(runner("multilabel", "openvino"))
+    (tmp_path / "system.json").write_text('{"files": {"first": "first.xml", "second": "second.xml"}}')
+    code = f"""
+import runpy
+for name in ("first", "second"):
+    openvino.save_model(graph, "{tmp_path}/" + name + ".xml")
+networks = runpy.run_path("{tmp_path}/run.py")["networks"]
+for name in ("first", "second"):
+    del networks[name]
+    gc.collect()
+"""
+    assert said_by(code) == "handled\n"

@@ -20,13 +20,15 @@ ABOUT = "system.json"
 
 _OPEN = {
     "onnx": (
-        "import onnxruntime",
+        "onnxruntime",
+        "",
         "onnxruntime.InferenceSession(HERE / name)",
         'networks[role].run(None, {"images": image[None]})[0][0]',
     ),
     "openvino": (
-        "import openvino",
-        'openvino.compile_model(HERE / name, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})',
+        "openvino",
+        "core = openvino.Core()  # one for all: two that are freed would take the stack for signals along\n",
+        'core.compile_model(HERE / name, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})',
         "networks[role](image[None])[0][0]",
     ),
 }
@@ -50,7 +52,7 @@ from PIL import Image
 
 HERE = Path(__file__).parent
 about = json.loads((HERE / "system.json").read_text("utf-8"))
-networks = {{role: {opened} for role, name in about["files"].items()}}
+{first}networks = {{role: {opened} for role, name in about["files"].items()}}
 run = lambda role, image: {run}
 np.seterr(divide="ignore")  # of probabilities 0 and 1
 
@@ -121,10 +123,11 @@ def runner(task: str, format: str, kind: str = "two-stage") -> str:
         format: ``onnx`` or ``openvino``.
         kind: of the system.
     """
-    library, opened, run = _OPEN[format]
+    library, first, opened, run = _OPEN[format]
     softmax = task == "multiclass"
     return _PROGRAM.format(
-        library=library.removeprefix("import "),
+        library=library,
+        first=first,
         opened=opened,
         run=run,
         decide=_DECIDE_MULTICLASS if softmax else _DECIDE,
