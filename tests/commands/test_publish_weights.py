@@ -356,7 +356,7 @@ def test_the_runs_own_test_side_is_measured_where_no_other_test_images_are_named
     frame = read_split(copy / "split.csv")
     frame.loc[frame.index[-2:], "side"] = "test"
     write_split(frame, copy / "split.csv")
-    more = {"test_dir": run.parent / "strips", "test_data": "all six"} if test_dir else {}
+    more = {"test_dir": run.parent / "strips", "test_data": "all six; used for nothing else"} if test_dir else {}
     result = publish_weights(settings(copy, tmp_path / "to", storage="half", **more))
     images, data = (6, "all six; used for nothing else") if test_dir else (2, TEST_DATA)
     for found in (

@@ -95,6 +95,7 @@ def test_a_brush_paints_what_is_kept(looking):
 
 
 def test_the_picture_zooms_and_leafing_changes_the_address(looking):
+    looking.until(COUNT, 3)
     before = looking.run(f"return {SCALE}")
     looking.press("+")
     looking.until(f"return {SCALE} > arguments[0] * 1.2", before)

@@ -50,6 +50,7 @@ ONE_NETWORK = (
     " folder of one"
 )
 LONGEST_NAME = 100
+UNUSED = "; used for nothing else"
 # Of the run's metrics, what is no score.
 KEPT = ("epoch", "calibration", "false_alarms", "expected_false_alarms", "scored_images", "drawn")
 RESERVED = ("readme", "index", "license", "changelog")  # pages that a folder of weights may get later
@@ -143,7 +144,8 @@ def publish_weights(config: PublishWeightsConfig) -> PublishResult | ForeignResu
         if config.test_dir:
             which = "test" if _test_side(config.test_dir) == "test" else "all"
             tested = _measure(config, chosen, folder / "test", config.test_dir, which)
-            about = f"{config.test_data or config.test_dir.resolve().name}; used for nothing else"
+            words = (config.test_data or config.test_dir.resolve().name).removesuffix(UNUSED)  # as copied from a card
+            about = f"{words}{UNUSED}"
         elif TEST in set(split["side"]):
             # Measured again: thresholds may have been calibrated since the training did.
             tested, about = _measure(config, chosen, folder / "test", dataset, "test-side", source), TEST_DATA

@@ -194,6 +194,7 @@ def test_people_name_classes_that_the_weights_do_not_know(tmp_path, open_page):
         assert [row[1] for row in rows(page)] == ["pit", "bright", "dark", "crack"]
         page.locator("#filter").select_option("class:crack")
         listed(page, "a.png")
+        page.context.close()  # or it asks the server that has gone
 
 
 def test_two_people_see_each_other_s_work(page, open_page):
