@@ -1,5 +1,7 @@
 """The page in Firefox: what Chromium does in the other tests, Firefox does too."""
 
+import time
+
 import pytest
 
 from tests.web.page.conftest import serving, strip
@@ -96,10 +98,12 @@ def test_a_brush_paints_what_is_kept(looking):
 
 def test_the_picture_zooms_and_leafing_changes_the_address(looking):
     looking.until(COUNT, 3)
+    time.sleep(1)  # while a picture opens it is shown whole
     before = looking.run(f"return {SCALE}")
     looking.press("+")
     looking.until(f"return {SCALE} > arguments[0] * 1.2", before)
     first = looking.run("return location.search")
+    time.sleep(1)  # whoever leafs through more quickly makes no steps of the history
     looking.press("n")
     looking.until("return document.querySelector('#image-name').textContent.includes('b.png')")
     assert looking.run("return location.search") != first

@@ -261,6 +261,12 @@ export async function choose(place) {
 
 /** Go on by so many images in the list's order, over those that nothing is known of. */
 export async function step(by) {
+  if (await walk(by)) return true;
+  await refresh(); // since the list was fetched it may have grown, or an image that waited may be done
+  return walk(by);
+}
+
+async function walk(by) {
   const found = placeOf(state.key);
   if (found >= 0) here = found;
   let place = here < 0 ? 0 : here + by;
