@@ -1,8 +1,10 @@
 """The list of images: filters, orders and keys, and only what is in sight."""
 
+import re
+
 import pytest
 
-from tests.web.page.conftest import listed, send, shows, strip, until
+from tests.web.page.conftest import at_rest, listed, send, settled, shows, strip, until, upload
 
 pytest.importorskip("playwright.sync_api", reason="no playwright: pip install playwright")
 
@@ -56,3 +58,28 @@ def test_small_pictures_have_outlines(page):
         return blue;""",
     )
     assert colours > 50
+
+
+def test_next_image_is_found_though_the_list_does_not_know_of_it_yet(page):
+    """The answer about the list may be older than the news of an image, and nobody waits for the next one."""
+    old: list[str] = []
+
+    def late(route):
+        if not old:
+            old.append(route.fetch().text())
+        if old[0]:
+            route.fulfill(body=old[0], content_type="application/json")
+        else:
+            route.continue_()
+
+    send(page, a_png=strip(seed=51))
+    at_rest(page)
+    page.route(re.compile(r"/images\?"), late)
+    page.locator("#sort").select_option("name")  # the list is fetched, and stays at that
+    until(page, "return document.querySelectorAll('.thumb').length === 1")
+    upload(page, {"b.png": strip(seed=52)})
+    settled(page, 2)
+    assert page.locator(".thumb").count() == 1
+    old[0] = ""
+    page.keyboard.press("n")
+    shows(page, "b.png")
