@@ -74,7 +74,7 @@ def test_cores_of_a_library_take_no_stack_along():
 def test_there_is_one_way_to_a_core():
     own = re.compile(r"openvino\.Core\(\)|library\.compile_model|openvino\.compile_model")
     found = {str(file.relative_to(ROOT)) for file in (ROOT / "utils").rglob("*.py") if own.search(file.read_text())}
-    # The program that an export carries knows nothing of this project, and frees nothing before its end.
+    # The program that an export carries knows nothing of this project; it makes one core for all its networks.
     assert found == {"utils/inference/openvino_core.py", "utils/commands/export_system.py"}
 
 

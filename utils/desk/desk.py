@@ -70,6 +70,7 @@ class Desk:
     ) -> None:
         self.inspectors, self.parts, self.most_bytes = inspectors, list(parts), most_bytes
         self.kept, self._further = folder is not None, tuple(further)
+        # A network that hangs longer than the desk waits when it closes may write once more.
         self._temporary = (
             tempfile.TemporaryDirectory(prefix="steel-desk-", ignore_cleanup_errors=True) if folder is None else None
         )
